@@ -1,0 +1,55 @@
+"""Where and how to compute: device, number format, threads, seeds."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import numpy as np
+import torch
+
+from apsam.errors import ConfigError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Choose the device to compute on.
+
+    Args:
+        name: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
+
+    Raises:
+        ConfigError: The named device does not exist on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device: '{name}' cannot be used here ({str(error).splitlines()[0]}); use 'auto'") from error
+    return device
+
+
+def bf16_pays(device: torch.device) -> bool:
+    """Whether bfloat16 is computed natively on `device`, hence faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def set_threads(threads: int | None) -> None:
+    """Use `threads` CPU threads in torch (None: all that the process may use)."""
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch, and ask torch for deterministic algorithms."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
