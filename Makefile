@@ -1,0 +1,55 @@
+# `make` or `make help` lists what there is. Needs Python 3.11 or newer, git and make; everything else is installed into .venv.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint lock bench light-sam clean
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EXTRAS := workflow,dvc,dev
+# For instance PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" spares a machine without a GPU the CUDA libraries.
+PIP_FLAGS ?=
+CORES ?= all
+DEMO := snakemake --cores $(CORES)
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: $(READY)  ## make .venv with the pinned dependencies (does nothing if it is up to date)
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "apsam needs Python 3.11 or newer; none found. Name one: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+demo: $(READY)  ## run the default workflow: scenes, pseudo-masks, maps, report
+	@echo "$(DEMO)"
+	@PATH="$(abspath $(BIN)):$$PATH" $(DEMO)
+	@echo "Open results/demo/report/index.html. Again, or with other settings: source $(BIN)/activate && $(DEMO)"
+
+test: $(READY)  ## run all tests
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+lint: $(READY)  ## ruff, snakefmt, snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile rules
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --lint
+
+# Existing pins stay where they still fit; LOCK_FLAGS=--upgrade takes the newest versions.
+lock: $(READY)  ## refresh constraints.txt from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --custom-compile-command "make lock" $(LOCK_FLAGS) \
+		pyproject.toml --output-file constraints.txt
+
+bench: $(READY)  ## run the benchmarks (minutes to hours; not part of the tests)
+	$(BIN)/python -m benchmarks
+
+light-sam: $(READY)  ## train the light SAM that comes with the package (hours)
+	$(BIN)/python -m apsam.sam.training
+
+clean:  ## remove results, logs and caches; .venv stays
+	rm -rf results logs .snakemake .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
