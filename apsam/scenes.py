@@ -1,0 +1,166 @@
+"""The scene sheet: which scenes there are, where their labels and masks lie, and what they are used for."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from apsam.errors import InputError
+from apsam.vectors import VECTOR_SUFFIXES
+
+COLUMNS = ("scene", "image", "labels", "mask", "split")
+SPLITS = ("train", "test", "blocks")
+SYNTHETIC = "synthetic"
+LABELS_FROM_MASK = "mask"
+TILE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+SCENE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One row of the scene sheet.
+
+    Attributes:
+        name: Letters, digits, `_` and `-`; names its files in the results.
+        kind: `raster`, `folder` (of ready-made tiles) or `synthetic` (made by the workflow).
+        image: The raster or the folder; None for a synthetic scene.
+        labels: A table or vector layer of image-level labels; None: derived from the mask.
+        mask: True mask, raster, vector layer or folder of masks; None where there is none.
+        split: `train`, `test` or `blocks`.
+    """
+
+    name: str
+    kind: Literal["raster", "folder", "synthetic"]
+    image: Path | None
+    labels: Path | None
+    mask: Path | None
+    split: Literal["train", "test", "blocks"]
+
+
+def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
+    """Read and check the scene sheet, a table with tabs: scene, image, labels, mask, split.
+
+    Relative paths are taken from `data_dir`, or from the sheet's folder where none is given.
+
+    Raises:
+        InputError: What is wrong, and in which line.
+    """
+    if not sheet.is_file():
+        raise InputError(f"{sheet}: no such scene sheet; set 'scenes' in the configuration")
+    with sheet.open(newline="") as file:
+        lines = [line for line in file if line.strip() and not line.startswith("#")]
+    reader = csv.DictReader(lines, delimiter="\t")
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise InputError(
+            f"{sheet}: the first line must be the columns {', '.join(COLUMNS)}, separated by tabs; "
+            f"it is {reader.fieldnames}"
+        )
+    base = data_dir or sheet.parent
+    scenes: list[Scene] = []
+    for number, row in enumerate(reader, 1):
+        where = f"{sheet}, scene {number} ('{row['scene']}')"
+        scene = _parse(row, base, where)
+        if scene.name in {other.name for other in scenes}:
+            raise InputError(f"{where}: the name is used twice")
+        scenes.append(scene)
+    if not scenes:
+        raise InputError(f"{sheet}: lists no scene")
+    _check_parts(scenes, sheet)
+    return scenes
+
+
+def _parse(row: dict[str, str | None], base: Path, where: str) -> Scene:
+    name, image, labels, mask, split = ((row[column] or "").strip() for column in COLUMNS)
+    if not SCENE_NAME.fullmatch(name):
+        raise InputError(f"{where}: a scene's name is made of letters, digits, '_' and '-'")
+    if split not in SPLITS:
+        raise InputError(f"{where}: split '{split}' is none of {', '.join(SPLITS)}")
+    if image == SYNTHETIC:
+        if split == "blocks" or labels != LABELS_FROM_MASK:
+            raise InputError(f"{where}: a synthetic scene has labels 'mask' and split train or test")
+        return Scene(name, "synthetic", None, None, None, split)  # type: ignore[arg-type]
+    if not image or not labels:
+        raise InputError(f"{where}: 'image' and 'labels' must be given")
+    image_path = base / image
+    mask_path = base / mask if mask else None
+    if labels == LABELS_FROM_MASK and mask_path is None:
+        raise InputError(f"{where}: labels are to be derived from the mask, but no mask is given")
+    kind = "folder" if image_path.is_dir() else "raster"
+    if kind == "folder" and split == "blocks":
+        raise InputError(f"{where}: a folder of tiles cannot be split into blocks; use one folder a part")
+    label_path = None if labels == LABELS_FROM_MASK else base / labels
+    return Scene(name, kind, image_path, label_path, mask_path, split)  # type: ignore[arg-type]
+
+
+def _check_parts(scenes: Sequence[Scene], sheet: Path) -> None:
+    if not any(scene.split in ("train", "blocks") for scene in scenes):
+        raise InputError(f"{sheet}: no scene trains; set 'split' of at least one to train or blocks")
+
+
+def tile_files(folder: Path) -> list[Path]:
+    """The images of a folder of ready-made tiles, by name.
+
+    Raises:
+        InputError: The folder holds none.
+    """
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in TILE_SUFFIXES)
+    if not files:
+        raise InputError(f"{folder}: holds no tile ({', '.join(TILE_SUFFIXES)})")
+    return files
+
+
+def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
+    """Meet bad input before work starts: open every header, check that files exist and fit together.
+
+    Only headers and label tables are read: a sheet of 1,000 scenes is checked in seconds.
+
+    Raises:
+        InputError: The first thing that is wrong.
+    """
+    from apsam.tiles.labels import read_label_table
+    from apsam.tiles.reader import check_bands, open_raster
+
+    positive = negative = 0
+    only_tables = True
+    for scene in scenes:
+        if scene.kind == "synthetic":
+            only_tables = False
+            continue
+        if scene.kind == "raster":
+            with open_raster(scene.image) as raster:
+                check_bands(raster, scene.image, bands)
+                if raster.crs is None:
+                    raise InputError(
+                        f"{scene.image}: the raster has no coordinate reference system; assign the right one, "
+                        f"for example: gdal_edit.py -a_srs EPSG:32648 {scene.image}"
+                    )
+        if scene.mask is not None:
+            if scene.kind == "folder" and not scene.mask.is_dir():
+                raise InputError(f"{scene.mask}: masks of the tile folder {scene.image} must be a folder too")
+            if not scene.mask.exists():
+                raise InputError(f"{scene.mask}: no such mask; check the scene sheet and 'data_dir'")
+        if scene.labels is None or scene.labels.suffix.lower() in VECTOR_SUFFIXES:
+            only_tables = False
+            if scene.labels is not None and not scene.labels.exists():
+                raise InputError(f"{scene.labels}: no such vector layer; check the scene sheet and 'data_dir'")
+            continue
+        table = read_label_table(scene.labels)
+        if scene.kind == "folder":
+            names = {file.name for file in tile_files(scene.image)}
+            unknown = sorted(set(table) - names)
+            if unknown:
+                raise InputError(f"{scene.labels}: '{unknown[0]}' is no tile of {scene.image}")
+            missing = sorted(names - set(table))
+            if missing:
+                raise InputError(f"{scene.labels}: has no label for the tile '{missing[0]}' of {scene.image}")
+        if scene.split != "test":
+            positive += sum(table.values())
+            negative += len(table) - sum(table.values())
+    if only_tables and not positive:
+        raise InputError("no tile of the training scenes is labelled positive; a localizer needs both kinds")
+    if only_tables and not negative:
+        raise InputError("no tile of the training scenes is labelled negative; a localizer needs both kinds")

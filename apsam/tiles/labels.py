@@ -1,0 +1,111 @@
+"""Image-level labels: does a tile show a landslide."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from shapely import box
+from shapely.strtree import STRtree
+
+from apsam.errors import InputError
+from apsam.tiles.reader import SceneReader
+from apsam.truth import TruthReader
+from apsam.vectors import read_features
+
+NAME_COLUMNS = ("tile", "image", "name", "file")
+LABEL_COLUMNS = ("label", "landslide", "positive")
+
+
+def tile_name(row: int, col: int) -> str:
+    """The name of a raster scene's tile in a label table: `r154_c308` starts at pixel row 154, column 308."""
+    return f"r{row}_c{col}"
+
+
+def read_label_table(path: Path) -> dict[str, int]:
+    """Read a CSV of tile names and labels.
+
+    Columns: `tile` (or image, name, file) and `label` (or landslide, positive) with 0 or 1; others are ignored.
+
+    Returns:
+        Name -> label.
+
+    Raises:
+        InputError: No such file, no such columns, a name twice, or a label other than 0 and 1.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such label file; check the scene sheet and 'data_dir'")
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        name = next((c for c in NAME_COLUMNS if c in columns), None)
+        label = next((c for c in LABEL_COLUMNS if c in columns), None)
+        if name is None or label is None:
+            raise InputError(f"{path}: needs the columns 'tile' and 'label' (0 or 1), but has {columns}")
+        labels: dict[str, int] = {}
+        for number, line in enumerate(reader, 2):
+            if line[label] not in ("0", "1"):
+                raise InputError(f"{path}, line {number}: label '{line[label]}' is neither 0 nor 1")
+            if line[name] in labels:
+                raise InputError(f"{path}, line {number}: tile '{line[name]}' is listed twice")
+            labels[line[name]] = int(line[label])
+    return labels
+
+
+def labels_from_table(path: Path, names: list[str]) -> np.ndarray:
+    """Labels of the tiles `names`, in their order. (n,) uint8 {0, 1}.
+
+    Raises:
+        InputError: The table names tiles that do not exist, or lacks some that do.
+    """
+    table = read_label_table(path)
+    unknown = sorted(set(table) - set(names))
+    if unknown:
+        raise InputError(
+            f"{path}: has labels for {len(unknown)} tile(s) that do not exist, for example '{unknown[0]}' "
+            f"(a tile that does: '{names[0]}')"
+        )
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise InputError(f"{path}: has no label for {len(missing)} tile(s), for example '{missing[0]}'")
+    return np.array([table[name] for name in names], np.uint8)
+
+
+def labels_from_vector(path: Path, scene: SceneReader, windows: np.ndarray) -> np.ndarray:
+    """A tile touched by a feature (point, line or polygon) is positive. (n,) uint8 {0, 1}.
+
+    Raises:
+        InputError: The layer cannot be read, has no CRS, or no feature touches the scene.
+    """
+    features = read_features(path, scene.crs)
+    corners = [scene.transform @ point for point in ((0, 0), (scene.width, scene.height))]
+    if not features.intersects(box(*_bounds(corners))).any():
+        raise InputError(f"{path}: no feature touches the scene {scene.path}; is it the right layer and CRS?")
+    tiles = [
+        box(*_bounds([scene.transform @ (col, row), scene.transform @ (col + width, row + height)]))
+        for row, col, height, width in windows.tolist()
+    ]
+    touched = STRtree(tiles).query(features.geometry.to_numpy(), predicate="intersects")[1]
+    labels = np.zeros(len(windows), np.uint8)
+    labels[touched] = 1
+    return labels
+
+
+def labels_from_mask(path: Path, scene: SceneReader, windows: np.ndarray, min_pixels: int) -> np.ndarray:
+    """A tile with at least `min_pixels` landslide pixels in the mask is positive, as the paper derives its labels.
+
+    Returns:
+        (n,) uint8 {0, 1}.
+
+    Raises:
+        InputError: The mask cannot be read or placed on the scene.
+    """
+    with TruthReader(path, scene) as truth:
+        counts = [np.count_nonzero(truth.read(*window) == 1) for window in windows.tolist()]
+    return (np.array(counts) >= min_pixels).astype(np.uint8)
+
+
+def _bounds(corners: list[tuple[float, float]]) -> tuple[float, float, float, float]:
+    (x0, y0), (x1, y1) = corners
+    return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)

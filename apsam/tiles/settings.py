@@ -1,0 +1,65 @@
+"""Settings of the tile stage."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class TileSettings(BaseModel):
+    """How scenes are cut and how their pixels become 8-bit RGB."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    size: int = Field(256, ge=64, le=1024, multiple_of=32, description="side of a tile, pixels (paper: 256)")
+    overlap: float = Field(0.4, ge=0, lt=0.9, description="share of a tile that its neighbour repeats (paper: 0.4)")
+    bands: tuple[int, int, int] = Field((1, 2, 3), description="raster bands taken as red, green, blue, from 1")
+    stretch: Literal["auto", "none", "percentile"] = Field(
+        "auto",
+        description="to 8 bit: none, percentile, or auto (none for 8-bit rasters, percentile for others)",
+    )
+    percentiles: tuple[float, float] = Field((2.0, 98.0), description="low and high percentile of the stretch")
+    nodata: float | None = Field(None, description="value that means no data where the raster does not say so itself")
+    min_valid: float = Field(0.25, ge=0, le=1, description="a tile with a smaller share of valid pixels is left out")
+
+    @field_validator("bands")
+    @classmethod
+    def _from_one(cls, bands: tuple[int, int, int]) -> tuple[int, int, int]:
+        if min(bands) < 1:
+            raise ValueError("bands are counted from 1")
+        return bands
+
+    @field_validator("percentiles")
+    @classmethod
+    def _in_order(cls, percentiles: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= percentiles[0] < percentiles[1] <= 100:
+            raise ValueError("percentiles must be two rising numbers between 0 and 100")
+        return percentiles
+
+    @property
+    def stride(self) -> int:
+        """Pixels from one tile to the next: 154 for 256 px and 40 %."""
+        return max(1, round(self.size * (1 - self.overlap)))
+
+
+class LabelSettings(BaseModel):
+    """When a tile counts as showing a landslide."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_pixels: int = Field(
+        1,
+        ge=1,
+        description="landslide pixels that make a tile positive where labels are derived from a mask (paper: 1)",
+    )
+
+
+class SplitSettings(BaseModel):
+    """How scenes with `split = blocks` are divided into training and test blocks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    block: int = Field(768, ge=64, description="side of a block, pixels")
+    test_share: float = Field(0.35, gt=0, lt=1, description="share of the blocks held out for measuring")
+    seed: int = Field(1, ge=0, description="which blocks are held out")

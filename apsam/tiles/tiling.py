@@ -1,0 +1,194 @@
+"""Cut one scene, or take one folder of ready-made tiles, into a TileStack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from apsam.errors import InputError
+from apsam.files import sha256_file
+from apsam.progress import track
+from apsam.scenes import Scene, tile_files
+from apsam.stack import TileStackWriter
+from apsam.tiles.labels import labels_from_mask, labels_from_table, labels_from_vector, tile_name
+from apsam.tiles.parts import TEST, TRAIN, parts_by_blocks
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
+from apsam.tiles.windows import tile_windows
+from apsam.vectors import VECTOR_SUFFIXES
+
+BATCH = 64
+
+
+def tile_scene(scene: Scene, tiles: TileSettings, labels: LabelSettings, split: SplitSettings, output: Path) -> None:
+    """Write the tile stack of one scene.
+
+    Arrays: image (3, size, size) uint8 RGB; valid (size, size) uint8 {0, 1}; label uint8 {0, 1}; part uint8
+    (0 train, 1 test, 255 neither); window (4,) int32 of row, col, height, width in pixels of the scene, or of the tile
+    file. Attributes: see docs/architecture.md.
+
+    Args:
+        scene: The row of the scene sheet; a synthetic scene must have its paths filled in.
+        tiles: Size, overlap, bands, stretch.
+        labels: When a tile is positive.
+        split: Blocks, for a scene split into blocks.
+        output: The stack to write.
+
+    Raises:
+        InputError: The scene, its labels or its mask cannot be used.
+    """
+    if scene.kind == "folder":
+        _tile_folder(scene, tiles, labels, output)
+    else:
+        _tile_raster(scene, tiles, labels, split, output)
+
+
+def _specs(size: int) -> dict[str, tuple[tuple[int, ...], str]]:
+    return {
+        "image": ((3, size, size), "uint8"),
+        "valid": ((size, size), "uint8"),
+        "label": ((), "uint8"),
+        "part": ((), "uint8"),
+        "window": ((4,), "int32"),
+    }
+
+
+def _tile_raster(scene: Scene, tiles: TileSettings, labels: LabelSettings, split: SplitSettings, output: Path) -> None:
+    with SceneReader(scene.image, tiles) as reader:
+        windows = tile_windows(reader.height, reader.width, tiles.size, tiles.stride)
+        attributes = {
+            "scene": scene.name,
+            "kind": "raster",
+            "tile_size": tiles.size,
+            "crs": reader.crs.to_wkt(),
+            "transform": list(reader.transform)[:6],
+            "height": reader.height,
+            "width": reader.width,
+            "names": None,
+            "resolution_m": reader.resolution * reader.crs.linear_units_factor[1] if reader.crs.is_projected else None,
+            "image_sha256": sha256_file(scene.image),
+            "made_by": {"tiles": tiles.model_dump(mode="json"), "labels": labels.model_dump(mode="json")},
+        }
+        label = _raster_labels(scene, reader, windows, labels)
+        part = (
+            parts_by_blocks(windows, reader.height, reader.width, split)
+            if scene.split == "blocks"
+            else np.full(len(windows), TEST if scene.split == "test" else TRAIN, np.uint8)
+        )
+        kept = 0
+        with TileStackWriter(output, attributes, _specs(tiles.size)) as writer:
+            for start in track(range(0, len(windows), BATCH), f"tile {scene.name}"):
+                rows = windows[start : start + BATCH]
+                pairs = [reader.read(*window) for window in rows.tolist()]
+                images, valid = (np.stack(values) for values in zip(*pairs, strict=True))
+                keep = valid.mean(axis=(1, 2)) >= max(tiles.min_valid, 1e-9)
+                kept += int(keep.sum())
+                if keep.any():
+                    chosen = np.flatnonzero(keep) + start
+                    writer.append(
+                        image=images[keep],
+                        valid=valid[keep],
+                        label=label[chosen],
+                        part=part[chosen],
+                        window=windows[chosen],
+                    )
+            if not kept:
+                raise InputError(
+                    f"{scene.image}: no tile has {tiles.min_valid:.0%} valid pixels; check its no-data value, "
+                    f"'tiles.nodata' and 'tiles.min_valid'"
+                )
+
+
+def _raster_labels(scene: Scene, reader: SceneReader, windows: np.ndarray, settings: LabelSettings) -> np.ndarray:
+    if scene.labels is None:
+        return labels_from_mask(scene.mask, reader, windows, settings.min_pixels)
+    if scene.labels.suffix.lower() in VECTOR_SUFFIXES:
+        return labels_from_vector(scene.labels, reader, windows)
+    return labels_from_table(scene.labels, [tile_name(row, col) for row, col, _, _ in windows.tolist()])
+
+
+def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, output: Path) -> None:
+    files = tile_files(scene.image)
+    names = [file.name for file in files]
+    if scene.labels is None:
+        label = _folder_labels_from_masks(scene.mask, files, labels.min_pixels)
+    else:
+        label = labels_from_table(scene.labels, names)
+    part = np.full(len(files), TEST if scene.split == "test" else TRAIN, np.uint8)
+    attributes = {
+        "scene": scene.name,
+        "kind": "folder",
+        "tile_size": tiles.size,
+        "crs": None,
+        "transform": None,
+        "height": 0,
+        "width": 0,
+        "names": names,
+        "resolution_m": None,
+        "image_sha256": None,
+        "made_by": {"tiles": tiles.model_dump(mode="json"), "labels": labels.model_dump(mode="json")},
+    }
+    with TileStackWriter(output, attributes, _specs(tiles.size)) as writer:
+        for start, images, windows in _read_folder(files, tiles.size, f"tile {scene.name}"):
+            stop = start + len(images)
+            writer.append(
+                image=images,
+                valid=np.ones((len(images), tiles.size, tiles.size), np.uint8),
+                label=label[start:stop],
+                part=part[start:stop],
+                window=windows,
+            )
+
+
+def _read_folder(files: list[Path], size: int, description: str) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    for start in track(range(0, len(files), BATCH), description):
+        images, windows = [], []
+        for file in files[start : start + BATCH]:
+            image = read_tile_image(file)
+            windows.append((0, 0, *image.shape[:2]))
+            images.append(resize_tile(image, size).transpose(2, 0, 1))
+        yield start, np.stack(images), np.array(windows, np.int32)
+
+
+def read_tile_image(file: Path) -> np.ndarray:
+    """An 8-bit image file as (height, width, 3) uint8 RGB.
+
+    Raises:
+        InputError: Not an image.
+    """
+    image = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise InputError(f"{file}: not an image that OpenCV can read; remove it from the folder or repair it")
+    return image
+
+
+def resize_tile(image: np.ndarray, size: int) -> np.ndarray:
+    """Squash (height, width[, 3]) uint8 to (size, size[, 3]): area mean when shrinking, bilinear when growing."""
+    shrink = image.shape[0] * image.shape[1] > size * size
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+
+
+def mask_file(folder: Path, image: Path) -> Path:
+    """The mask of a ready-made tile: the file of the same stem in the mask folder.
+
+    Raises:
+        InputError: There is none.
+    """
+    for suffix in (".png", ".tif", ".tiff", image.suffix):
+        candidate = folder / f"{image.stem}{suffix}"
+        if candidate.is_file():
+            return candidate
+    raise InputError(f"{folder}: has no mask for the tile {image.name} (looked for {image.stem}.png, .tif)")
+
+
+def _folder_labels_from_masks(folder: Path, files: list[Path], min_pixels: int) -> np.ndarray:
+    counts = []
+    for file in files:
+        mask = cv2.imread(str(mask_file(folder, file)), cv2.IMREAD_GRAYSCALE)
+        if mask is None:
+            raise InputError(f"{mask_file(folder, file)}: not an image that OpenCV can read")
+        counts.append(np.count_nonzero(mask))
+    return (np.array(counts) >= min_pixels).astype(np.uint8)

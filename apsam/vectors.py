@@ -1,0 +1,30 @@
+"""Vector layers given by the user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+from rasterio.crs import CRS
+
+from apsam.errors import InputError
+
+VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".parquet")
+
+
+def read_features(path: Path, crs: CRS) -> gpd.GeoDataFrame:
+    """Features of a layer in the CRS asked for, without empty ones.
+
+    Raises:
+        InputError: The layer is missing, cannot be read or has no CRS.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such vector layer; check the scene sheet and 'data_dir'")
+    try:
+        features = gpd.read_parquet(path) if path.suffix.lower() == ".parquet" else gpd.read_file(path)
+    except Exception as error:  # GDAL's drivers raise many kinds
+        raise InputError(f"{path}: not a vector layer that GDAL can read ({error})") from error
+    if features.crs is None:
+        raise InputError(f"{path}: the layer has no coordinate reference system; assign the right one in QGIS")
+    features = features[~(features.geometry.is_empty | features.geometry.isna())]
+    return features.to_crs(crs)
