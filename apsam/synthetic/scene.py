@@ -1,0 +1,99 @@
+"""Synthetic scenes: georeferenced imagery of landslides with its true mask, made from a seed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+
+from apsam.files import atomic_path
+from apsam.synthetic import cover, decoys
+from apsam.synthetic.light import develop, make_sun
+from apsam.synthetic.noise import random_stream, smooth_noise
+from apsam.synthetic.placing import place_landslides
+from apsam.synthetic.settings import SyntheticSettings
+from apsam.synthetic.surface import make_soils
+from apsam.synthetic.terrain import Terrain, make_terrain
+
+
+@dataclass(frozen=True)
+class SyntheticScene:
+    """A scene and its truth, all on one grid of H rows and W columns."""
+
+    name: str
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB, 1 to 255; 0 where there is no data."""
+    mask: NDArray[np.uint8]
+    """(H, W), 1 landslide, 0 not; 0 where there is no data."""
+    instances: NDArray[np.int32]
+    """(H, W), the landslide's number from 1 up, 0 where there is none."""
+    valid: NDArray[np.bool_]
+    """(H, W), False where there is no data."""
+    decoy: NDArray[np.uint8]
+    """(H, W), place in `decoys.KINDS` from 1 of what misleads here, 0 elsewhere."""
+    transform: Affine
+    crs: CRS
+    terrain: Terrain
+
+
+def make_scene(name: str, settings: SyntheticSettings) -> SyntheticScene:
+    """Makes the scene of this name: the same name and settings give the same bytes."""
+    terrain = make_terrain(name, settings)
+    soils = make_soils(name, settings)
+    surface = cover.grow(name, settings, terrain)
+    decoys.lay_river(name, settings, terrain, surface, soils)
+    decoys.lay_outcrops(name, settings, terrain, surface, soils)
+    decoys.lay_fields(name, settings, terrain, surface, soils)
+    decoys.lay_quarry(name, settings, terrain, surface, soils)
+    lines = decoys.lay_roads(name, settings, terrain, surface, soils)
+    decoys.lay_houses(name, settings, terrain, surface, soils, lines)
+    truth = place_landslides(name, settings, terrain, surface, soils)
+    sun = make_sun(name, settings)
+    image = develop(name, settings, surface.colour, surface.ground, surface.canopy, sun)
+
+    valid = _valid_area(name, settings)
+    image[~valid] = 0
+    instances = truth.instances * valid
+    mask = (instances > 0).astype(np.uint8)
+    transform = _place(name, settings)
+    crs = CRS.from_epsg(settings.epsg)
+    return SyntheticScene(name, image, mask, instances, valid, surface.decoy, transform, crs, terrain)
+
+
+def write_scene(scene: SyntheticScene, image_path: Path, mask_path: Path) -> None:
+    """Writes image and mask as tiled, deflated GeoTIFFs; no data is marked by the image's internal mask."""
+    height, width = scene.mask.shape
+    profile = {
+        "driver": "GTiff", "height": height, "width": width, "dtype": "uint8", "crs": scene.crs,
+        "transform": scene.transform, "tiled": True, "blockxsize": 256, "blockysize": 256,
+        "compress": "deflate",
+    }  # fmt: skip
+    with atomic_path(image_path) as path, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        with rasterio.open(path, "w", count=3, photometric="rgb", predictor=2, **profile) as raster:
+            raster.write(np.moveaxis(scene.image, -1, 0))
+            if not scene.valid.all():
+                raster.write_mask(scene.valid)
+    with atomic_path(mask_path) as path, rasterio.open(path, "w", count=1, **profile) as raster:
+        raster.write(scene.mask, 1)
+
+
+def _valid_area(name: str, settings: SyntheticSettings) -> NDArray[np.bool_]:
+    """The area with data: in some scenes a slanting, uneven strip along one border has none."""
+    rng = random_stream(settings.seed, name, "no data")
+    shape = (settings.size_px, settings.size_px)
+    if rng.uniform() >= settings.no_data_share:
+        return np.ones(shape, bool)
+    rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float32) / np.float32(settings.size_px)
+    lean = rng.uniform(0.03, 0.09) * rng.choice([-1, 1])
+    border = rng.uniform(0.05, 0.08) + lean * (rows - 0.5) + 0.002 * smooth_noise(rng, shape, 40)
+    return np.rot90(cols >= border, rng.integers(4)).copy()
+
+
+def _place(name: str, settings: SyntheticSettings) -> Affine:
+    """Each scene at its own place, on a grid of whole kilometres wide enough for the largest scene."""
+    rng = random_stream(settings.seed, name, "place")
+    east, north = 300_000 + 1_000 * rng.integers(0, 400), 3_000_000 + 1_000 * rng.integers(0, 600)
+    return Affine(settings.resolution_m, 0, float(east), 0, -settings.resolution_m, float(north))
