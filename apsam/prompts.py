@@ -32,7 +32,9 @@ class PromptSettings(BaseModel):
     candidates: tuple[int, ...] = Field(
         (60, 80, 100, 120, 140, 160, 180, 200), description="thresholds tried where `threshold` is auto"
     )
-    min_area: float = Field(0, ge=0, description="contours of a smaller area, px2, give no prompt (paper: none given)")
+    min_area: float = Field(
+        0, ge=0, description="contours of a smaller area, px2, give no prompt (paper: none given)"
+    )
 
     def thresholds(self) -> tuple[int, ...]:
         """The thresholds to make prompts at, rising.
@@ -103,9 +105,8 @@ def generate_prompts(cam: np.ndarray, threshold: int, min_area: float = 0) -> li
         if hierarchy[0, index, 3] != -1:  # the border of a hole
             continue
         x, y, width, height = cv2.boundingRect(contour)
-        region = np.zeros((height, width), np.uint8)
-        cv2.drawContours(region, contours, index, 1, cv2.FILLED, hierarchy=hierarchy, maxLevel=0, offset=(-x, -y))
-        region &= binary[y : y + height, x : x + width]
+        first_x, first_y = contour[0, 0]
+        region = (regions[y : y + height, x : x + width] == regions[first_y, first_x]).astype(np.uint8)
         area = int(region.sum())
         if area < max(min_area, 1):
             continue
@@ -218,7 +219,9 @@ def write_prompts_geojson(prompts: dict[str, Any], tiles: Path, output: Path) ->
         partial.write_text(json.dumps(collection, sort_keys=True) + "\n")
 
 
-def _to_map(x: float, y: float, a: float, b: float, c: float, d: float, e: float, f: float) -> tuple[float, float]:
+def _to_map(
+    x: float, y: float, a: float, b: float, c: float, d: float, e: float, f: float
+) -> tuple[float, float]:
     return a * x + b * y + c, d * x + e * y + f
 
 

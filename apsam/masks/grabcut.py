@@ -1,0 +1,71 @@
+"""The reference without learnt weights: GrabCut (Rother et al., 2004) with the prompts that SAM gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from apsam.masks.settings import GrabCutSettings
+from apsam.masks.stack import same_tiles, write_masks
+from apsam.prompts import read_prompts
+
+# Of several prompt sets (prompts.threshold: auto) GrabCut takes the one nearest the paper's threshold: it has no
+# prediction of its own quality to choose by.
+PAPER_THRESHOLD = 120
+
+
+def grabcut(image: np.ndarray, prompt: dict[str, Any], settings: GrabCutSettings) -> np.ndarray:
+    """Segment one prompt: background outside the box, surely landslide around the point.
+
+    Args:
+        image: (3, h, w) uint8 RGB.
+        prompt: Box and point of the prompt file.
+        settings: Rounds and radius.
+
+    Returns:
+        (h, w) uint8 {0, 1}. A box that leaves no background to learn from is returned as it is.
+    """
+    height, width = image.shape[1:]
+    x0, y0, x1, y1 = prompt["box"]
+    inside = np.zeros((height, width), np.uint8)
+    inside[y0:y1, x0:x1] = 1
+    if inside.all() or inside.sum() < 16:
+        return inside
+    states = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    centre = tuple(round(v) for v in prompt["point"])
+    cv2.circle(states, centre, settings.point_radius, cv2.GC_FGD, cv2.FILLED)
+    states[inside == 0] = cv2.GC_BGD
+    cv2.setRNGSeed(0)
+    pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
+    cv2.grabCut(
+        pixels, states, None, np.zeros((1, 65)), np.zeros((1, 65)), settings.iterations, cv2.GC_INIT_WITH_MASK
+    )
+    return ((states == cv2.GC_FGD) | (states == cv2.GC_PR_FGD)).astype(np.uint8)
+
+
+def make_grabcut_masks(tiles: Path, prompts: Path, settings: GrabCutSettings, output: Path) -> None:
+    """Write GrabCut's pseudo-masks of one scene; the masks of one tile are joined by OR.
+
+    Args:
+        tiles: Tile stack of the scene.
+        prompts: Its prompt file.
+        settings: Rounds and radius.
+        output: The mask stack (`apsam.masks.stack`).
+    """
+    by_tile = {entry["tile"]: entry["sets"] for entry in read_prompts(prompts)["tiles"]}
+    with same_tiles(tiles, tiles) as stack:
+
+        def masks_of(start: int, stop: int) -> np.ndarray:
+            size = stack.attributes["tile_size"]
+            masks = np.zeros((stop - start, size, size), np.uint8)
+            for tile in sorted(t for t in by_tile if start <= t < stop):
+                image = stack.read("image", tile, tile + 1)[0]
+                nearest = min(by_tile[tile], key=lambda s: abs(s["threshold"] - PAPER_THRESHOLD))
+                for prompt in nearest["prompts"]:
+                    masks[tile - start] |= grabcut(image, prompt, settings)
+            return masks
+
+        write_masks(tiles, output, "grabcut", settings.model_dump(mode="json"), masks_of)

@@ -1,0 +1,67 @@
+"""APSAM's pseudo-masks: SAM asked with the prompts of the CAM (paper, section II-C, equation 9)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from apsam.masks.stack import BATCH, NO_DATA, same_tiles
+from apsam.progress import track
+from apsam.prompts import read_prompts
+from apsam.sam.registry import build_sam
+from apsam.sam.segment import TileMask, segment_scene
+from apsam.sam.settings import MasksSettings, SamSettings
+from apsam.stack import TileStack, TileStackWriter
+
+
+def make_prompted_masks(
+    tiles: Path,
+    cams: Path,
+    prompts: Path,
+    embeddings: Path,
+    sam: SamSettings,
+    settings: MasksSettings,
+    output: Path,
+    device: str = "auto",
+) -> None:
+    """Write SAM's pseudo-masks of one scene.
+
+    Arrays: mask (size, size) uint8 {0, 1}, 255 where the tile is not valid; threshold int16, the CAM threshold of the
+    chosen prompt set, -1 for tiles without prompts; score float32 0..1, agreement with the CAM times predicted IoU.
+
+    Args:
+        tiles: Tile stack of the scene.
+        cams: Its CAM stack.
+        prompts: Its prompt file.
+        embeddings: Its embedding stack, made with the same SAM.
+        sam: Which SAM.
+        settings: Prompts used, mask choice, CAM as mask prompt.
+        output: The mask stack.
+        device: `auto`, `cpu`, `cuda`.
+
+    Raises:
+        InputError: Embeddings of another SAM, or stacks of different runs.
+    """
+    model = build_sam(sam, device=device)
+    answers = iter(segment_scene(model, embeddings, cams, read_prompts(prompts), settings))
+    waiting: TileMask | None = next(answers, None)
+    with TileStack(tiles) as stack, same_tiles(tiles, cams):
+        size, scene = stack.attributes["tile_size"], stack.attributes["scene"]
+        made_by = {"sam": sam.model_dump(mode="json"), "masks": settings.model_dump(mode="json")}
+        attributes = {"scene": scene, "source": "apsam", "made_by": made_by, "checkpoint": model.checkpoint_hash}
+        specs = {"mask": ((size, size), "uint8"), "threshold": ((), "int16"), "score": ((), "float32")}
+        with TileStackWriter(output, attributes, specs) as writer:
+            for start in track(range(0, len(stack), BATCH), f"apsam masks of {scene}"):
+                valid = stack.read("valid", start, start + BATCH)
+                mask = np.zeros_like(valid)
+                threshold = np.full(len(valid), -1, np.int16)
+                score = np.zeros(len(valid), np.float32)
+                while waiting is not None and waiting.tile < start + len(valid):
+                    row = waiting.tile - start
+                    mask[row], score[row] = waiting.mask, waiting.score
+                    threshold[row] = -1 if waiting.threshold is None else waiting.threshold
+                    waiting = next(answers, None)
+                writer.append(
+                    mask=np.where(valid > 0, mask, NO_DATA).astype(np.uint8), threshold=threshold, score=score
+                )

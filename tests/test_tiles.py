@@ -1,0 +1,238 @@
+"""Tiling: windows, georeferencing to the pixel, bands, stretch, no data, labels, parts."""
+
+from __future__ import annotations
+
+import csv
+
+import cv2
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+from shapely import Point, box
+
+from apsam.errors import InputError
+from apsam.scenes import Scene
+from apsam.stack import TileStack
+from apsam.tiles import LabelSettings, SceneReader, SplitSettings, TileSettings, tile_windows
+from apsam.tiles.parts import NEITHER, TEST, TRAIN, parts_by_blocks
+from apsam.tiles.tiling import tile_scene
+from apsam.tiles.windows import positions
+from apsam.truth import TruthReader
+
+TRANSFORM = from_origin(500000, 3000000, 0.5, 0.5)
+SMALL = TileSettings(size=64, overlap=0.4)
+
+
+def write_raster(path, values, crs="EPSG:32648", transform=TRANSFORM, nodata=None, mask=None):
+    values = np.atleast_3d(values) if values.ndim == 2 else values
+    values = values if values.shape[0] < values.shape[-1] or values.shape[0] <= 4 else values.transpose(2, 0, 1)
+    profile = {
+        "driver": "GTiff",
+        "count": values.shape[0],
+        "height": values.shape[1],
+        "width": values.shape[2],
+        "dtype": values.dtype.name,
+        "crs": crs,
+        "transform": transform,
+        "nodata": nodata,
+    }
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "w", **profile) as raster:
+        raster.write(values)
+        if mask is not None:
+            raster.write_mask(mask)
+    return path
+
+
+def coordinates(height, width):
+    """An image whose colour says where each pixel is."""
+    row, col = np.mgrid[:height, :width]
+    return np.stack([row % 256, col % 256, (row // 256) * 16 + col // 256]).astype(np.uint8)
+
+
+def raster_scene(path, labels=None, mask=None, split="train"):
+    return Scene("a", "raster", path, labels, mask, split)
+
+
+def tile(scene, output, tiles=SMALL, labels=None, split=None):
+    tile_scene(scene, tiles, labels or LabelSettings(), split or SplitSettings(), output)
+    return TileStack(output)
+
+
+def test_the_papers_grid():
+    assert TileSettings().stride == 154
+    assert positions(1024, 256, 154) == [0, 154, 308, 462, 616, 768]
+    assert positions(256, 256, 154) == [0]
+    assert positions(100, 256, 154) == [0]
+
+
+@pytest.mark.parametrize("length", range(60, 400, 7))
+def test_tiles_cover_everything_and_none_sticks_out(length):
+    starts = positions(length, 64, 38)
+    assert starts == sorted(set(starts))
+    covered = np.zeros(max(length, 64), bool)
+    for start in starts:
+        covered[start : start + 64] = True
+    assert covered[:length].all()
+    assert length < 64 or starts[-1] == length - 64
+
+
+def test_pixels_and_windows_agree(tmp_path):
+    image = coordinates(300, 350)
+    write_raster(tmp_path / "a.tif", image)
+    mask = write_raster(tmp_path / "m.tif", (image[0] > 200).astype(np.uint8)[None])
+    with tile(raster_scene(tmp_path / "a.tif", mask=mask), tmp_path / "a.zarr.zip") as stack:
+        assert stack.attributes["resolution_m"] == 0.5
+        assert rasterio.Affine(*stack.attributes["transform"]) == TRANSFORM
+        tiles, windows, labels = stack.read("image"), stack.read("window"), stack.read("label")
+        assert len(stack) == len(tile_windows(300, 350, 64, 38))
+        for pixels, (row, col, height, width), label in zip(tiles, windows, labels, strict=True):
+            np.testing.assert_array_equal(pixels, image[:, row : row + height, col : col + width])
+            assert label == (image[0, row : row + height, col : col + width] > 200).any()
+        rebuilt = np.zeros_like(image)
+        for pixels, (row, col, height, width) in zip(tiles, windows, strict=True):
+            rebuilt[:, row : row + height, col : col + width] = pixels
+        np.testing.assert_array_equal(rebuilt, image)
+
+
+def test_band_choice_and_percentile_stretch_of_16_bit(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.integers(1000, 3000, (4, 200, 200)).astype(np.uint16)
+    write_raster(tmp_path / "a.tif", values)
+    settings = TileSettings(size=64, bands=(4, 3, 2), percentiles=(0, 100))
+    with SceneReader(tmp_path / "a.tif", settings) as scene:
+        image, valid = scene.read(10, 20, 64, 64)
+    expected = (values[[3, 2, 1], 10:74, 20:84] - 1000) / 1999 * 255
+    assert valid.all() and np.abs(image - expected).max() <= 1
+
+
+def test_no_data_by_mask_value_and_nan(tmp_path):
+    image = np.full((3, 128, 128), 7, np.uint8)
+    mask = np.full((128, 128), 255, np.uint8)
+    mask[:, 64:] = 0
+    write_raster(tmp_path / "masked.tif", image, mask=mask)
+    with tile(raster_scene(tmp_path / "masked.tif", mask=write_truth(tmp_path)), tmp_path / "a.zarr.zip") as stack:
+        assert (stack.read("window")[:, 1] < 64).all(), "tiles without valid pixels are left out"
+        first = stack.read("valid", 0, 1)[0]
+        np.testing.assert_array_equal(first, 1)
+    values = np.full((3, 128, 128), 5, np.float32)
+    values[0, 3, 4] = np.nan
+    values[:, 9, 9] = -1
+    write_raster(tmp_path / "nan.tif", values)
+    with SceneReader(tmp_path / "nan.tif", TileSettings(size=64, nodata=-1)) as scene:
+        valid = scene.read(0, 0, 64, 64)[1]
+    assert valid[3, 4] == 0 and valid[9, 9] == 0 and valid.sum() == 64 * 64 - 2
+
+
+def write_truth(folder):
+    truth = np.zeros((1, 128, 128), np.uint8)
+    truth[:, 40:50, 40:50] = 1
+    return write_raster(folder / "truth.tif", truth, nodata=255)
+
+
+def test_a_scene_smaller_than_a_tile(tmp_path):
+    write_raster(tmp_path / "a.tif", coordinates(50, 40))
+    with tile(raster_scene(tmp_path / "a.tif", mask=write_truth(tmp_path)), tmp_path / "a.zarr.zip") as stack:
+        assert len(stack) == 1
+        assert stack.read("valid")[0].sum() == 50 * 40
+
+
+def test_labels_from_points_polygons_and_table(tmp_path):
+    path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
+    at = TRANSFORM @ (100.5, 20.5)
+    gpd.GeoDataFrame(geometry=[Point(at)], crs="EPSG:32648").to_crs(4326).to_file(tmp_path / "points.gpkg")
+    with tile(raster_scene(path, labels=tmp_path / "points.gpkg"), tmp_path / "p.zarr.zip") as stack:
+        windows, labels = stack.read("window"), stack.read("label")
+    expected = [(r <= 20 < r + h) and (c <= 100 < c + w) for r, c, h, w in windows.tolist()]
+    assert labels.tolist() == expected and 0 < sum(expected) < len(expected)
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["tile", "label"])
+        writer.writerows([f"r{r}_c{c}", int(e)] for (r, c, _, _), e in zip(windows.tolist(), expected, strict=True))
+    with tile(raster_scene(path, labels=tmp_path / "labels.csv"), tmp_path / "t.zarr.zip") as stack:
+        assert stack.read("label").tolist() == expected
+
+
+def test_labels_for_tiles_that_do_not_exist(tmp_path):
+    path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
+    (tmp_path / "labels.csv").write_text("tile,label\nr0_c0,1\nr7_c7,0\n")
+    with pytest.raises(InputError, match="do not exist, for example 'r7_c7'"):
+        tile(raster_scene(path, labels=tmp_path / "labels.csv"), tmp_path / "a.zarr.zip")
+    assert not (tmp_path / "a.zarr.zip").exists()
+
+
+def test_a_layer_elsewhere_is_an_error(tmp_path):
+    path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
+    gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1)], crs=4326).to_file(tmp_path / "far.gpkg")
+    with pytest.raises(InputError, match="no feature touches the scene"):
+        tile(raster_scene(path, labels=tmp_path / "far.gpkg"), tmp_path / "a.zarr.zip")
+
+
+@pytest.mark.parametrize(
+    ("values", "crs", "message"),
+    [
+        (np.zeros((3, 64, 64), np.uint8), None, "no coordinate reference system"),
+        (np.zeros((1, 64, 64), np.uint8), "EPSG:32648", r"has 1 band\(s\)"),
+    ],
+)
+def test_scenes_that_cannot_be_used(tmp_path, values, crs, message):
+    write_raster(tmp_path / "a.tif", values, crs=crs)
+    with pytest.raises(InputError, match=message):
+        SceneReader(tmp_path / "a.tif", SMALL)
+
+
+def test_truth_of_another_crs_and_resolution_is_reprojected(tmp_path):
+    path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
+    coarse = np.zeros((1, 64, 64), np.uint8)
+    coarse[:, 10:20, 30:40] = 255
+    write_raster(tmp_path / "m.tif", coarse, transform=from_origin(500000, 3000000, 1, 1))
+    with SceneReader(path, SMALL) as scene, TruthReader(tmp_path / "m.tif", scene) as truth:
+        values = truth.read(0, 0, 128, 128)
+    expected = np.zeros((128, 128), np.uint8)
+    expected[20:40, 60:80] = 1
+    np.testing.assert_array_equal(values, expected)
+
+
+def test_truth_without_crs_must_fit(tmp_path):
+    path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
+    write_raster(tmp_path / "m.tif", np.zeros((1, 64, 64), np.uint8), crs=None)
+    with SceneReader(path, SMALL) as scene, pytest.raises(InputError, match="give the mask a CRS"):
+        TruthReader(tmp_path / "m.tif", scene)
+
+
+def test_truth_from_polygons_and_outside_the_scene(tmp_path):
+    path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
+    x, y = TRANSFORM @ (10, 10)
+    gpd.GeoDataFrame(geometry=[box(x, y - 5, x + 10, y)], crs="EPSG:32648").to_file(tmp_path / "m.gpkg")
+    with SceneReader(path, SMALL) as scene, TruthReader(tmp_path / "m.gpkg", scene) as truth:
+        values = truth.read(-4, 0, 64, 64)
+    assert (values[:4] == 255).all()
+    assert (values[14:24, 10:30] == 1).all() and (values == 1).sum() == 200
+
+
+def test_parts_share_no_pixel():
+    windows = tile_windows(700, 900, 64, 38)
+    parts = parts_by_blocks(windows, 700, 900, SplitSettings(block=200, test_share=0.3, seed=3))
+    used = {part: np.zeros((700, 900), bool) for part in (TRAIN, TEST)}
+    for part, (row, col, height, width) in zip(parts, windows, strict=True):
+        if part != NEITHER:
+            used[part][row : row + height, col : col + width] = True
+    assert used[TRAIN].any() and used[TEST].any()
+    assert not (used[TRAIN] & used[TEST]).any()
+
+
+def test_folder_of_tiles(tmp_path):
+    (tmp_path / "images").mkdir()
+    for index, shape in enumerate([(40, 60), (300, 200)]):
+        image = np.zeros((*shape, 3), np.uint8)
+        image[..., 0] = 250  # red
+        cv2.imwrite(str(tmp_path / "images" / f"t{index}.png"), image[..., ::-1])
+    (tmp_path / "labels.csv").write_text("image,landslide\nt1.png,1\nt0.png,0\n")
+    scene = Scene("a", "folder", tmp_path / "images", tmp_path / "labels.csv", None, "test")
+    with tile(scene, tmp_path / "a.zarr.zip", TileSettings()) as stack:
+        assert stack.attributes["names"] == ["t0.png", "t1.png"]
+        assert stack.read("label").tolist() == [0, 1] and stack.read("part").tolist() == [TEST, TEST]
+        assert stack.read("window").tolist() == [[0, 0, 40, 60], [0, 0, 300, 200]]
+        assert stack.read("image").shape == (2, 3, 256, 256)
+        assert (stack.read("image")[:, 0] == 250).all() and (stack.read("image")[:, 2] == 0).all()
