@@ -1,0 +1,70 @@
+"""The configuration: every error in one message, with the nearest right key."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from apsam.config import Config, parse_config, read_config
+from apsam.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_defaults_are_the_papers_where_it_gives_them():
+    config = Config()
+    assert (config.tiles.size, config.tiles.stride) == (256, 154)
+    assert config.prompts.thresholds() == (120,)
+    assert config.masks.prompts == "both"
+
+
+def test_misspelt_keys_name_the_nearest():
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"promts": {}, "tiles": {"overlapp": 0.3, "size": 10}, "prompts": {"threshold": 300}})
+    text = str(caught.value)
+    assert "unknown key 'promts'; did you mean 'prompts'?" in text
+    assert "unknown key 'tiles.overlapp'; did you mean 'overlap'?" in text
+    assert "'tiles.size': input should be greater than or equal to 64 (it is 10)" in text
+    assert "0..254" in text
+
+
+def test_a_key_far_from_all_lists_the_known():
+    with pytest.raises(ConfigError, match="known here: .*overlap"):
+        parse_config({"tiles": {"zzzz": 1}})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("tiles: [", "not YAML"), ("- 1\n", "must hold keys"), (None, "no such configuration")]
+)
+def test_files_that_cannot_be_read(tmp_path, text, message):
+    path = tmp_path / "config.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_config(path)
+
+
+def test_later_files_win_key_by_key(tmp_path):
+    (tmp_path / "a.yaml").write_text("run: a\nprompts: {threshold: 90, min_area: 5}\n")
+    (tmp_path / "b.yaml").write_text("prompts: {threshold: 100}\n")
+    config = read_config(tmp_path / "a.yaml", tmp_path / "b.yaml")
+    assert (config.run, config.prompts.threshold, config.prompts.min_area) == ("a", 100, 5)
+
+
+@pytest.mark.parametrize("overlay", sorted(p.name for p in (ROOT / "config").glob("*.yaml")))
+def test_shipped_configurations_are_valid(overlay):
+    read_config(ROOT / "config.yaml", ROOT / "config" / overlay)
+
+
+def test_every_section_of_the_default_file_is_known_and_written_out():
+    written = yaml.safe_load((ROOT / "config.yaml").read_text())
+    assert list(written) == list(Config.model_fields)
+
+
+def test_reading_the_configuration_does_not_import_torch():
+    code = "import sys, apsam.config, apsam.scenes, apsam.stack; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

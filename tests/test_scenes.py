@@ -1,0 +1,119 @@
+"""The scene sheet and the checks that come before any work."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+from apsam.errors import InputError
+from apsam.scenes import check_scenes, read_scene_sheet
+
+HEAD = "scene\timage\tlabels\tmask\tsplit\n"
+BANDS = (1, 2, 3)
+
+
+def sheet(folder, *rows, head=HEAD):
+    path = folder / "scenes.tsv"
+    path.write_text(head + "".join("\t".join(row) + "\n" for row in rows))
+    return path
+
+
+def raster(path, bands=3, crs="EPSG:32648"):
+    profile = {"driver": "GTiff", "count": bands, "height": 64, "width": 64, "dtype": "uint8", "crs": crs}
+    with rasterio.open(path, "w", transform=from_origin(0, 0, 1, 1), **profile) as out:
+        out.write(np.ones((bands, 64, 64), np.uint8))
+    return path
+
+
+def test_kinds_and_paths(tmp_path):
+    raster(tmp_path / "a.tif")
+    (tmp_path / "tiles").mkdir()
+    scenes = read_scene_sheet(
+        sheet(
+            tmp_path,
+            ("# a comment",),
+            ("a", "a.tif", "points.gpkg", "", "blocks"),
+            ("b", "tiles", "labels.csv", "masks", "test"),
+            ("c", "synthetic", "mask", "", "train"),
+        )
+    )
+    assert [(s.name, s.kind, s.split) for s in scenes] == [
+        ("a", "raster", "blocks"),
+        ("b", "folder", "test"),
+        ("c", "synthetic", "train"),
+    ]
+    assert scenes[0].image == tmp_path / "a.tif" and scenes[0].mask is None
+    elsewhere = read_scene_sheet(sheet(tmp_path, ("a", "a.tif", "l.csv", "", "train")), data_dir=tmp_path / "x")
+    assert elsewhere[0].image == tmp_path / "x" / "a.tif"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("a b", "a.tif", "l.csv", "", "train"), "letters, digits"),
+        (("a", "a.tif", "l.csv", "", "valid"), "split 'valid' is none of"),
+        (("a", "a.tif", "mask", "", "train"), "no mask is given"),
+        (("a", "a.tif", "", "", "train"), "must be given"),
+        (("a", "synthetic", "l.csv", "", "train"), "synthetic scene has labels 'mask'"),
+        (("a", "a.tif", "l.csv", "", "test"), "no scene trains"),
+    ],
+)
+def test_rows_that_make_no_sense(tmp_path, row, message):
+    with pytest.raises(InputError, match=message):
+        read_scene_sheet(sheet(tmp_path, row))
+
+
+def test_sheets_that_cannot_be_read(tmp_path):
+    with pytest.raises(InputError, match="no such scene sheet"):
+        read_scene_sheet(tmp_path / "none.tsv")
+    with pytest.raises(InputError, match="separated by tabs"):
+        read_scene_sheet(sheet(tmp_path, head="scene,image,labels,mask,split\n"))
+    with pytest.raises(InputError, match="lists no scene"):
+        read_scene_sheet(sheet(tmp_path))
+    row = ("a", "a.tif", "l.csv", "", "train")
+    with pytest.raises(InputError, match="used twice"):
+        read_scene_sheet(sheet(tmp_path, row, row))
+
+
+def check(folder, *row):
+    check_scenes(read_scene_sheet(sheet(folder, row)), BANDS)
+
+
+def test_rasters_are_checked_before_work(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        check(tmp_path, "a", "none.tif", "l.csv", "", "train")
+    (tmp_path / "text.tif").write_text("no raster")
+    with pytest.raises(InputError, match="not a raster"):
+        check(tmp_path, "a", "text.tif", "l.csv", "", "train")
+    raster(tmp_path / "one.tif", bands=1)
+    with pytest.raises(InputError, match=r"1 band\(s\)"):
+        check(tmp_path, "a", "one.tif", "l.csv", "", "train")
+    raster(tmp_path / "nowhere.tif", crs=None)
+    with pytest.raises(InputError, match="no coordinate reference system"):
+        check(tmp_path, "a", "nowhere.tif", "l.csv", "", "train")
+    raster(tmp_path / "good.tif")
+    with pytest.raises(InputError, match="no such mask"):
+        check(tmp_path, "a", "good.tif", "mask", "m.tif", "train")
+    with pytest.raises(InputError, match="no such vector layer"):
+        check(tmp_path, "a", "good.tif", "p.gpkg", "", "train")
+
+
+def test_label_tables_are_checked_before_work(tmp_path):
+    (tmp_path / "tiles").mkdir()
+    for name in ("x.png", "y.png"):
+        (tmp_path / "tiles" / name).write_bytes(b"")
+    table = tmp_path / "l.csv"
+    for text, message in [
+        ("tile,label\nx.png,1\nz.png,0\n", "'z.png' is no tile"),
+        ("tile,label\nx.png,1\n", "no label for the tile 'y.png'"),
+        ("tile,label\nx.png,1\ny.png,2\n", "line 3: label '2'"),
+        ("tile,label\nx.png,1\nx.png,1\n", "listed twice"),
+        ("a,b\n", "needs the columns"),
+        ("tile,label\nx.png,1\ny.png,1\n", "labelled negative"),
+        ("tile,label\nx.png,0\ny.png,0\n", "labelled positive"),
+    ]:
+        table.write_text(text)
+        with pytest.raises(InputError, match=message):
+            check(tmp_path, "a", "tiles", "l.csv", "", "train")
