@@ -33,6 +33,7 @@ def grow(name: str, settings: SyntheticSettings, terrain: Terrain) -> Surface:
     shade = smoothstep(density, -0.15, 0.25)[..., None]
     colour += shade * (UNDERSTOREY - colour)
     canopy = np.zeros(shape, np.float32)
+    stand = np.exp(0.16 * fractal_noise(rng, shape, 22 / metre, 3))[..., None].astype(np.float32)
 
     for spacing, tint, size, tall, shift in (
         (1.9, SHRUB, (0.5, 1.1), (0.4, 1.4), 0.75),
@@ -53,7 +54,7 @@ def grow(name: str, settings: SyntheticSettings, terrain: Terrain) -> Surface:
         yellow = rng.uniform(0, 1, (count, 1)) < 0.06
         leaf = np.where(yellow, leaf * (1.5, 1.3, 1.05), leaf).astype(np.float32)
         covered = smoothstep(dome, 0.05, 0.45) * grown[cells]
-        colour += covered[..., None] * (leaf[cells] - colour)
+        colour += covered[..., None] * (leaf[cells] * stand - colour)
         canopy = np.maximum(canopy, crown)
     canopy += 0.25 * np.abs(smooth_noise(rng, shape, 0.7 / metre))
     return Surface(colour, terrain.height.copy(), canopy, np.zeros(shape, np.uint8))

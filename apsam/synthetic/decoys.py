@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from apsam.synthetic.noise import Field2D, fractal_noise, random_stream, smooth_noise, smoothstep
+from apsam.synthetic.noise import Field2D, fractal_noise, random_stream, scattered_cells, smooth_noise, smoothstep
 from apsam.synthetic.settings import SyntheticSettings
 from apsam.synthetic.surface import Soils, Surface, distance_to_line
 from apsam.synthetic.terrain import Terrain
 
-KINDS = ("water", "river bar", "field", "track", "road cut", "quarry", "house", "yard", "outcrop")
+KINDS = ("water", "river bar", "field", "track", "road cut", "quarry", "house", "yard", "outcrop", "clearing")
 CROPS = np.array([(0.30, 0.38, 0.18), (0.38, 0.42, 0.22), (0.47, 0.44, 0.27), (0.24, 0.31, 0.17)], np.float32)
 ROOFS = np.array([(0.44, 0.48, 0.55), (0.56, 0.31, 0.25), (0.78, 0.78, 0.76), (0.38, 0.35, 0.33)], np.float32)
 
@@ -43,7 +43,7 @@ def lay_river(name: str, settings: SyntheticSettings, terrain: Terrain, surface:
     _mark(surface, "river bar", gravel > 0.5)
     water = smoothstep(away, width + 0.5, width - 0.5)
     deep = smoothstep(away, width, 0)[..., None]
-    colour = np.array((0.36, 0.38, 0.29), np.float32) + rng.normal(0, 0.03, 3).astype(np.float32)
+    colour = np.array((0.36, 0.37, 0.30), np.float32) + rng.normal(0, 0.015, 3).astype(np.float32)
     surface.lay(colour * (1.12 - 0.3 * deep) * np.ones((*shape, 1), np.float32), water)
     surface.ground -= water * np.float32(0.6)
     _mark(surface, "water", water > 0.5)
@@ -57,11 +57,14 @@ def lay_outcrops(name: str, settings: SyntheticSettings, terrain: Terrain, surfa
     likely = fractal_noise(rng, shape, 13 / metre, 4, 0.65) + 0.35 * convex + 0.8 * np.clip(terrain.slope - 0.5, -0.5, 0.5)
     likely -= 9.0 * (np.abs(terrain.river_offset) < terrain.floor_width + 3)
     level = np.quantile(likely[::4, ::4], 1 - 0.016 * settings.decoys)
-    crags = np.abs(fractal_noise(rng, shape, 4 / metre, 3, 0.6))
-    alpha = smoothstep(likely, level - 0.02, level + 0.08) * smoothstep(crags, 0.05, 0.22)
-    soil = 0.5 * soils.draw(rng) + 0.5 * np.array((0.58, 0.57, 0.54), np.float32)
-    surface.lay(_soil_texture(rng, shape, soil, metre) * (0.8 + 0.3 * crags[..., None]), alpha)
-    surface.ground += alpha * (1.0 + 1.6 * crags).astype(np.float32)
+    distance, cells, count = scattered_cells(rng, shape, 3.2 / metre)
+    block = rng.uniform(0, 1, count).astype(np.float32)[cells]
+    crags = block + 0.35 * np.abs(fractal_noise(rng, shape, 1.6 / metre, 2)) - 0.1 * distance * metre
+    joints = 0.35 * fractal_noise(rng, shape, 2.2 / metre, 3, 0.7)
+    alpha = smoothstep(likely + 0.12 * (block - 0.5) + 0.1 * joints, level, level + 0.05) * smoothstep(joints, -0.35, -0.1)
+    soil = 0.5 * soils.draw(rng) + 0.5 * np.array((0.50, 0.49, 0.46), np.float32)
+    surface.lay(_soil_texture(rng, shape, soil, metre) * (0.85 + 0.2 * crags[..., None]), alpha)
+    surface.ground += alpha * (0.4 + 1.1 * crags).astype(np.float32)
     _mark(surface, "outcrop", alpha > 0.5)
 
 
@@ -92,6 +95,11 @@ def _parcel_block(
     inside &= surface.decoy[rows, cols] == 0
     sizes = np.bincount(parcel.ravel())
     kept = np.bincount(parcel.ravel(), inside.ravel()) > 0.6 * sizes
+    # A parcel that the window cuts off would show the window's straight border.
+    for strip, side in ((parcel[0], rows.start), (parcel[-1], rows.stop - terrain.shape[0]),
+                        (parcel[:, 0], cols.start), (parcel[:, -1], cols.stop - terrain.shape[1])):  # fmt: skip
+        if side != 0:
+            kept[strip] = False
     bare = rng.uniform(0, 1, len(sizes)) < 0.5
     tones = np.where(
         bare[:, None],
@@ -112,7 +120,7 @@ def _parcel_block(
 def lay_fields(name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils) -> None:
     """Patchworks of fields on the gentler ground, half of the parcels bare."""
     rng = random_stream(settings.seed, name, "fields")
-    for _ in range(rng.poisson(7 * settings.decoys * (settings.size_px * settings.resolution_m / 640) ** 2)):
+    for _ in range(rng.poisson(11 * settings.decoys * (settings.size_px * settings.resolution_m / 640) ** 2)):
         spots = rng.integers(20, np.array(terrain.shape) - 20, (12, 2))
         slopes = terrain.slope[spots[:, 0], spots[:, 1]] + 10.0 * (surface.decoy[spots[:, 0], spots[:, 1]] > 0)
         best = spots[np.argmin(slopes)]
@@ -126,13 +134,19 @@ def lay_roads(
     rng = random_stream(settings.seed, name, "roads")
     metre, shape = settings.resolution_m, terrain.shape
     lines = []
-    for _ in range(int(np.ceil(rng.uniform(1.4, 3.0) * settings.decoys))):
+    wanted = int(np.ceil(rng.uniform(1.4, 3.0) * settings.decoys))
+    for _ in range(6 * wanted):
+        if len(lines) == wanted:
+            break
         side = rng.uniform(0.15, 0.85, 2) * shape[0]
         start = side * rng.uniform(0.4, 1, 2)
         forward = rng.uniform(0, 2 * np.pi)
         heading = np.array([np.cos(forward), np.sin(forward)])
         back = terrain.follow_contour(rng, start, -heading, rng.uniform(-0.15, 0.15))
         line = np.concatenate([back[::-1], terrain.follow_contour(rng, start, heading, rng.uniform(-0.15, 0.15))])
+        pixels = np.clip(line, 0, np.array(shape[::-1]) - 1).astype(int)
+        if (surface.decoy[pixels[:, 1], pixels[:, 0]] == KINDS.index("water") + 1).mean() > 0.06:
+            continue
         distance, nearest = distance_to_line(shape, line)
         distance *= metre
         near = distance < 14
@@ -162,27 +176,63 @@ def lay_quarry(
     """A quarry: angular outline, level floor, benches cut back into the slope. Not in every scene."""
     rng = random_stream(settings.seed, name, "quarry")
     metre, shape = settings.resolution_m, terrain.shape
-    for _ in range(int(settings.decoys * rng.uniform(0.3, 2.2))):
+    for _ in range(int(settings.decoys * rng.uniform(0.6, 3.0))):
         spots = rng.integers(int(0.08 * shape[0]), int(0.92 * shape[0]), (16, 2))
         steep = np.abs(terrain.slope[spots[:, 0], spots[:, 1]] - 0.4)
         steep += 5.0 * (np.abs(terrain.river_offset[spots[:, 0], spots[:, 1]]) < terrain.floor_width + 35)
         row, col = spots[np.argmin(steep)]
         angles = np.sort(rng.uniform(0, 2 * np.pi, 8)) + rng.uniform(0, 6)
-        radii = rng.uniform(17, 30, 8) / metre
+        radii = rng.uniform(18, 36, 8) / metre
         corners = np.stack([col + radii * np.cos(angles), row + radii * np.sin(angles)], -1)
         filled = cv2.fillPoly(np.zeros(shape, np.uint8), [np.rint(corners).astype(np.int32)], 1)
         filled[surface.decoy == KINDS.index("water") + 1] = 0
         depth = cv2.distanceTransform(filled, cv2.DIST_L2, 5) * np.float32(metre)
         ragged = 0.4 * fractal_noise(rng, shape, 3 / metre, 3)
         alpha = smoothstep(depth + ragged, 0.2, 0.9) * (filled > 0)
-        benches = np.floor(np.clip(depth + ragged, 0, 11) / 3.6)
-        ramp = np.clip((depth + ragged) % 3.6 - 2.8, 0, 0.8) / 0.8 * (depth < 11)
-        face = (np.abs(ramp - 0.5) < 0.45)[..., None]
-        texture = _soil_texture(rng, shape, soils.draw(rng) * np.float32(1.1), metre)
-        surface.lay(texture * np.where(face, 0.9, 1.06).astype(np.float32), alpha)
-        level = cv2.GaussianBlur(surface.ground, (0, 0), 10 / metre)
-        surface.ground += alpha * (level - surface.ground - 2.2 * (benches + ramp)).astype(np.float32)
+        inward = depth + ragged
+        drop = 3.0 * (np.floor(inward / 4.5) + np.clip(inward % 4.5 / 0.9, 0, 1))
+        floor = np.quantile(surface.ground[filled > 0], 0.15) if filled.any() else 0.0
+        level = cv2.GaussianBlur(surface.ground, (0, 0), 6 / metre)
+        pit = np.maximum(level - drop, floor + 0.01 * (level - floor) + 0.06 * ragged)
+        pit += 0.8 * smoothstep(fractal_noise(rng, shape, 4 / metre, 2), 1.0, 1.8)
+        face = smoothstep(inward % 4.5, 1.1, 0.9) * (pit > floor + 0.6)
+        texture = _soil_texture(rng, shape, soils.draw(rng) * np.float32(1.06), metre)
+        surface.lay(texture * (1.05 - 0.14 * face)[..., None].astype(np.float32), alpha)
+        surface.ground += alpha * (np.minimum(pit, surface.ground) - surface.ground).astype(np.float32)
         _mark(surface, "quarry", alpha > 0.5)
+
+
+def lay_clearings(
+    name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils
+) -> None:
+    """Ground stripped by machines: straight sides, wheel tracks, heaps and stumps, whatever the slope does."""
+    rng = random_stream(settings.seed, name, "clearings")
+    metre, shape = settings.resolution_m, terrain.shape
+    for _ in range(rng.poisson(7 * settings.decoys * (settings.size_px * metre / 640) ** 2)):
+        reach = int(42 / metre)
+        spots = rng.integers(reach, np.array(shape) - reach, (5, 2))
+        row, col = spots[np.argmin(terrain.slope[spots[:, 0], spots[:, 1]])]
+        rows, cols = slice(row - reach, row + reach), slice(col - reach, col + reach)
+        y, x = np.mgrid[-reach:reach, -reach:reach].astype(np.float32) * np.float32(metre)
+        angle, long, wide = rng.uniform(0, np.pi), rng.uniform(9, 30), rng.uniform(7, 17)
+        u, v = x * np.cos(angle) + y * np.sin(angle), -x * np.sin(angle) + y * np.cos(angle)
+        u, v = u + rng.uniform(-0.3, 0.3) * v, v + rng.uniform(-0.15, 0.15) * u
+        ragged = 0.9 * fractal_noise(rng, u.shape, 2.5 / metre, 3, 0.7)
+        inside = np.minimum(long - np.abs(u), wide - np.abs(v)) + ragged
+        # One corner is cut off, so that not all are rectangles.
+        inside = np.minimum(inside, 0.75 * (long + wide) - rng.choice([-1, 1]) * u - rng.choice([-1, 1]) * v + ragged)
+        taken = np.isin(surface.decoy[rows, cols], [KINDS.index(kind) + 1 for kind in ("water", "house", "quarry")])
+        alpha = smoothstep(inside, -0.4, 0.4) * ~taken
+        tracks = np.abs(np.sin(v / rng.uniform(1.2, 2.2) + 1.5 * fractal_noise(rng, u.shape, 16 / metre, 2)))
+        tone = 1 - 0.13 * smoothstep(tracks, 0.3, 0.1) * smoothstep(inside, 1.0, 2.5)
+        surface.lay(_soil_texture(rng, u.shape, soils.draw(rng), metre) * tone[..., None], alpha, rows, cols)
+        distance, cells, count = scattered_cells(rng, u.shape, 4.0 / metre)
+        plants = (rng.uniform(0, 1, count) < rng.uniform(0.0, 0.5)).astype(np.float32)[cells]
+        plants *= alpha * smoothstep(distance * metre, 0.9, 0.5)
+        surface.lay(np.full((*u.shape, 3), (0.24, 0.27, 0.16), np.float32), 0.8 * plants, rows, cols)
+        surface.canopy[rows, cols] += 0.9 * plants
+        surface.ground[rows, cols] += 0.5 * alpha * np.clip(fractal_noise(rng, u.shape, 3 / metre, 2) - 1, 0, 1)
+        surface.decoy[rows, cols][alpha > 0.5] = KINDS.index("clearing") + 1
 
 
 def lay_houses(

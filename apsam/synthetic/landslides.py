@@ -1,5 +1,6 @@
 """Shapes of single landslides: a scar that runs down the slope from its crown to its toe."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from apsam.synthetic.noise import Field2D, fractal_noise, smooth_noise, smoothstep
+from apsam.synthetic.noise import Field2D, fractal_noise, scattered_cells, smooth_noise, smoothstep
 from apsam.synthetic.surface import Soils, Surface
 from apsam.synthetic.terrain import Terrain
 
@@ -47,8 +48,12 @@ def shape_landslide(
     start: NDArray[np.float64],
     area_m2: float,
     hollow: bool,
+    way_is_free: Callable[[NDArray[np.float64]], bool],
 ) -> Landslide | None:
-    """Grows a landslide of about `area_m2` from its crown at `start` (x, y); None where the slope ends too soon."""
+    """Grows a landslide of about `area_m2` from its crown at `start` (x, y).
+
+    None where the slope ends too soon or the way down, (n, 2) of (x, y), is not free.
+    """
     metre = terrain.resolution
     form = str(rng.choice(["slide", "flow", "fall"], p=[0.45, 0.33, 0.22]))
     aspect = rng.uniform(*FORMS[form][0])
@@ -57,7 +62,7 @@ def shape_landslide(
     length = np.sqrt(area_m2 * aspect * 1.12) / metre
     half_width = 0.5 * length / aspect * metre
     path = terrain.descend(rng, start, length)
-    if len(path) < 0.75 * length / 2.0 or len(path) < 5:
+    if len(path) < 0.75 * length / 2.0 or len(path) < 5 or not way_is_free(path):
         return None
     paths = [path]
     if area_m2 > 1200 and rng.uniform() < 0.4:
@@ -81,9 +86,11 @@ def shape_landslide(
         return None
     field = np.full(shape, -1e3, np.float32)
     along, across = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    widths = np.array(FORMS[form][1]).T
+    widths[1] *= rng.uniform(0.88, 1.12, widths.shape[1])
     for rank, line in enumerate(paths):
         scale = half_width * (1.0 if rank == 0 else rng.uniform(0.55, 0.85))
-        parts = _distance_within(rng, line - low, shape, scale, FORMS[form][1], metre)
+        parts = _distance_within(rng, line - low, shape, scale, widths, metre)
         closer = parts[0] > field
         for kept, new in zip((field, along, across), parts, strict=True):
             kept[closer] = new[closer]
@@ -117,17 +124,39 @@ def _distance_within(
     line: NDArray[np.float64],
     shape: tuple[int, int],
     half_width: float,
-    widths: tuple[tuple[float, float], ...],
+    widths: NDArray[np.float64],
     metre: float,
 ) -> tuple[Field2D, Field2D, Field2D]:
     """Metres to the outline (positive within), place along 0 to 1, metres across; each of `shape`."""
     step = 2
     y, x = np.mgrid[0 : shape[0] : step, 0 : shape[1] : step].astype(np.float32)
-    sway = 0.28 * half_width / metre
-    x = x + sway * fractal_noise(rng, x.shape, 0.7 * half_width / metre / step, 3, 0.6)
-    y = y + sway * fractal_noise(rng, x.shape, 0.7 * half_width / metre / step, 3, 0.6)
+    sway = 0.24 * half_width / metre
+    warp = [sway * fractal_noise(rng, x.shape, 0.7 * half_width / metre / step, 3, 0.6) for _ in range(2)]
+    tree = cKDTree(line)
+    outline, _, _ = _line_coordinates(tree, line, x + warp[0], y + warp[1], half_width, widths, metre)
+    # Texture follows the true middle line: only the outline is ragged.
+    _, along, across = _line_coordinates(tree, line, x, y, half_width, widths, metre)
+    grid = np.array([[1 / step, 0, 0], [0, 1 / step, 0]], np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    full = [
+        cv2.warpAffine(plane, grid, shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        for plane in (outline, along, across)
+    ]
+    return full[0], full[1], full[2]
+
+
+def _line_coordinates(
+    tree: cKDTree,
+    line: NDArray[np.float64],
+    x: Field2D,
+    y: Field2D,
+    half_width: float,
+    widths: NDArray[np.float64],
+    metre: float,
+) -> tuple[Field2D, Field2D, Field2D]:
+    """Metres to the even outline about `line`, place along and metres across, for the pixels (x, y)."""
     points = np.stack([x.ravel(), y.ravel()], -1)
-    _, nearest = cKDTree(line).query(points)
+    _, nearest = tree.query(points)
     tangent = np.gradient(line, axis=0)
     tangent /= np.hypot(*tangent.T)[:, None] + 1e-9
     offset = points - line[nearest]
@@ -136,23 +165,15 @@ def _distance_within(
     place = np.arange(len(line)) * np.hypot(*np.diff(line[:2], axis=0)[0])
     total = place[-1]
     along = (place[nearest] + forward) / total
-    at, width = np.array(widths).T
-    width = width * rng.uniform(0.88, 1.12, len(width))
-    half = np.interp(along, at, width) * half_width
+    half = np.interp(along, *widths) * half_width
     # Rounded ends: the crown is an arc, the toe a lobe.
     cap_crown, cap_toe = 0.9 * half_width / (total * metre), 0.7 * half_width / (total * metre)
     half *= np.sqrt(np.clip(along / cap_crown, 0, 1) * (2 - np.clip(along / cap_crown, 0, 1)))
     half *= np.sqrt(np.clip((1 - along) / cap_toe, 0, 1) * (2 - np.clip((1 - along) / cap_toe, 0, 1)))
     beyond = np.maximum(np.maximum(-along, along - 1), 0) * total * metre
     field = half - np.abs(across) - beyond
-    coarse = [plane.reshape(x.shape).astype(np.float32) for plane in (field, along, across)]
-    grid = np.array([[1 / step, 0, 0], [0, 1 / step, 0]], np.float32)
-    return tuple(  # type: ignore[return-value]
-        cv2.warpAffine(
-            plane, grid, shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
-        )
-        for plane in coarse
-    )
+    planes = [plane.reshape(x.shape).astype(np.float32) for plane in (field, along, across)]
+    return planes[0], planes[1], planes[2]
 
 
 def _islands(
@@ -190,10 +211,10 @@ def _without_specks(
 
 
 def lay_landslide(
-    rng: np.random.Generator, surface: Surface, soils: Soils, slide: Landslide, metre: float
+    rng: np.random.Generator, terrain: Terrain, surface: Surface, soils: Soils, slide: Landslide
 ) -> None:
     """Paints a landslide: soil that changes downslope, streaks along the flow, scarp, debris, boulders."""
-    shape = slide.field.shape
+    shape, metre = slide.field.shape, terrain.resolution
     along = np.clip(slide.along, 0, 1)
     depth = np.clip(slide.field, 0, None)
     extent = max(float(depth.max()), 1.0)
@@ -205,7 +226,7 @@ def lay_landslide(
 
     texture = fractal_noise(rng, (256, 256), 1.6, 4, 0.85)
     length = len(slide.path) * 2.0 * metre
-    u, v = slide.across / (0.5 * metre) % 256, along * length / (2.2 * metre) % 256
+    u, v = slide.across / (0.8 * metre) % 256, along * length / (2.2 * metre) % 256
     streaks = cv2.remap(texture, u, v, cv2.INTER_LINEAR, None, cv2.BORDER_WRAP)
     broad = cv2.remap(texture, (u / 4) % 256, (v / 3) % 256, cv2.INTER_LINEAR, None, cv2.BORDER_WRAP)
     grain = fractal_noise(rng, shape, 2.2 / metre, 4, 0.9)
@@ -226,12 +247,18 @@ def lay_landslide(
     window += (0.7 * regrown)[..., None] * (grass - window)
     canopy += 0.5 * regrown * np.clip(grain, 0, 1)
 
-    size = np.float32(np.clip(0.16 * extent, 0.8, 4.0))
+    # What was cut into the ground before, as by a track, is buried.
+    ground = surface.ground[slide.rows, slide.cols]
+    ground += smoothstep(slide.field, 0.0, 2.0) * (terrain.height[slide.rows, slide.cols] - ground)
+    size = np.float32(np.clip(0.24 * extent, 1.2, 6.0))
     inside = smoothstep(depth, 0.0, 2.4)
     carve = -size * inside * smoothstep(along, 0.75, 0.25)
     heap = 0.6 * size * smoothstep(depth, 0.0, 0.6 * extent) * smoothstep(along, 0.55, 0.85)
-    blocks = 0.45 * np.clip(grain - 0.6, 0, 1.5) * (0.3 + debris)
+    distance, cells, count = scattered_cells(rng, shape, 1.9 / metre)
+    radius = (rng.gamma(2.0, 0.28, count) * (rng.uniform(0, 1, count) < rng.uniform(0.15, 0.7))).astype(np.float32)
+    boulder = radius[cells] * np.sqrt(np.clip(1 - (distance * metre / (radius[cells] + 1e-3)) ** 2, 0, 1))
+    blocks = 0.3 * np.clip(grain - 0.6, 0, 1.5) * (0.3 + debris) + 1.3 * boulder * debris
     gullies = 0.1 * streaks + 0.22 * broad
     bare = slide.bare * (slide.field > 0)
-    surface.ground[slide.rows, slide.cols] += (carve + heap) * inside + bare * (blocks + gullies * inside)
+    ground += (carve + heap) * inside + bare * (blocks + gullies * inside)
     surface.decoy[slide.rows, slide.cols][slide.mask] = 0

@@ -76,11 +76,11 @@ def develop(
     light = ambient + (1 - ambient) * np.minimum(direct, 1.6)
     light *= 1 + np.float32(0.05) * smooth_noise(rng, shape, 150 / metre)
     # Skylight is blue: what the sun does not reach turns bluish.
-    tint = np.stack([light * (0.96 + 0.05 * direct), light, light * (1.1 - 0.1 * direct)], -1)
-    picture = colour * tint * np.float32(rng.uniform(1.0, 1.16))
+    tint = np.stack([light * (0.97 + 0.04 * direct), light, light * (1.06 - 0.08 * direct)], -1)
+    picture = colour * tint * np.float32(rng.uniform(1.08, 1.3))
     haze = np.float32(rng.uniform(0.02, 0.12)) * (1 + 0.35 * smooth_noise(rng, shape, 120 / metre))[..., None]
     picture = picture * (1 - haze) + haze * np.array([0.66, 0.73, 0.78], np.float32)
-    picture *= rng.normal(1, 0.02, 3).astype(np.float32)
+    picture *= rng.normal(1, 0.012, 3).astype(np.float32)
     picture = cv2.GaussianBlur(picture, (0, 0), 0.55)
     picture += 0.008 * rng.standard_normal(picture.shape, dtype=np.float32)
     return np.clip(picture * 255 + 0.5, 1, 255).astype(np.uint8)

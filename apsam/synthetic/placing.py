@@ -52,39 +52,78 @@ def place_landslides(
     areas: list[float] = []
     while sum(areas) < wanted and len(areas) < 400:
         areas.append(float(np.exp(rng.uniform(low, high))))
-    # The largest first, while there is room for them; small single ones then fill up the positive tiles.
+    # The largest first, while there is room for them; what finds no room is tried again smaller.
     most_tiles = settings.positive_tiles[1]
     least_tiles = rng.uniform(*settings.positive_tiles)
+    placer = _Placer(rng, settings, terrain, surface, soils, truth, most_tiles)
     for area in sorted(areas, reverse=True):
-        for attempt in range(14):
-            alone = attempt % 7 == 6
-            centre = rng.uniform(0.04, 0.96, 2) * shape[::-1] if alone else groups[rng.integers(len(groups))]
-            spread = 60 if alone else 16 + 3 * attempt
-            start = _crown(rng, settings, terrain, bait, centre, spread / metre)
-            hollow = area > 1200 and rng.uniform() < settings.hollow_share
-            slide = shape_landslide(rng, terrain, start, area, hollow)
-            if slide is not None and _fits(truth, surface, slide, settings, most_tiles):
-                _lay(rng, truth, surface, soils, slide, metre)
+        while area >= settings.landslide_area_m2[0]:
+            crowns = []
+            for attempt in range(12):
+                centre = groups[rng.integers(len(groups))]
+                crowns.append(_crown(rng, settings, terrain, bait, centre, (14 + 4 * attempt) / metre))
+            if any(placer.lay(crown, area) for crown in crowns):
                 break
-    for _ in range(30):
+            area *= 0.6
+    # Small single ones fill up the share of positive tiles.
+    for _ in range(40):
         share = positive_share(truth.instances > 0, settings.tile_px, settings.tile_stride_px)
-        if share >= least_tiles:
+        if share >= least_tiles and truth.instances.astype(bool).sum() * metre**2 >= 0.9 * wanted:
             break
-        centre = rng.uniform(0.04, 0.96, 2) * shape[::-1]
-        start = _crown(rng, settings, terrain, bait, centre, 20 / metre)
-        area = float(np.exp(rng.uniform(low, 0.6 * low + 0.4 * high)))
-        slide = shape_landslide(rng, terrain, start, area, hollow=False)
-        if slide is not None and _fits(truth, surface, slide, settings, most_tiles):
-            _lay(rng, truth, surface, soils, slide, metre)
+        alone = share < least_tiles
+        centre = rng.uniform(0.04, 0.96, 2) * shape[::-1] if alone else groups[rng.integers(len(groups))]
+        crown = _crown(rng, settings, terrain, bait, centre, (20 if alone else 50) / metre)
+        placer.lay(crown, float(np.exp(rng.uniform(low, 0.6 * low + 0.4 * high if alone else high))))
     return truth
 
 
-def _lay(
-    rng: np.random.Generator, truth: Truth, surface: Surface, soils: Soils, slide: Landslide, metre: float
-) -> None:
-    truth.landslides.append(slide)
-    truth.instances[slide.rows, slide.cols][slide.mask] = len(truth.landslides)
-    lay_landslide(rng, surface, soils, slide, metre)
+@dataclass
+class _Placer:
+    """Lays landslides one by one where they fit."""
+
+    rng: np.random.Generator
+    settings: SyntheticSettings
+    terrain: Terrain
+    surface: Surface
+    soils: Soils
+    truth: Truth
+    most_tiles: float
+
+    def __post_init__(self) -> None:
+        self.blocked = np.isin(self.surface.decoy, _NOT_OVER).astype(np.uint8)
+
+    def lay(self, crown: NDArray[np.float64], area_m2: float) -> bool:
+        """Lays a landslide of about `area_m2` from `crown` (x, y), if it fits there."""
+        hollow = area_m2 > 1200 and self.rng.uniform() < self.settings.hollow_share
+        slide = shape_landslide(self.rng, self.terrain, crown, area_m2, hollow, self._way_is_free)
+        if slide is None:
+            return False
+        window = slide.rows, slide.cols
+        halo = slide.field > -2.0
+        if (self.blocked[window][halo] > 0).any():
+            return False
+        placed = self.truth.instances > 0
+        placed[window] |= slide.mask
+        if placed.mean() > 1.1 * self.settings.landslide_cover[1] or not self._few_tiles(placed):
+            return False
+        self.truth.landslides.append(slide)
+        self.truth.instances[window][slide.mask] = len(self.truth.landslides)
+        self.blocked[window][slide.mask] = 1
+        lay_landslide(self.rng, self.terrain, self.surface, self.soils, slide)
+        return True
+
+    def _few_tiles(self, placed: NDArray[np.bool_]) -> bool:
+        tile, stride = self.settings.tile_px, self.settings.tile_stride_px
+        return positive_share(placed, tile, stride) <= self.most_tiles
+
+    def _way_is_free(self, path: NDArray[np.float64]) -> bool:
+        """A quick look along the middle line, before the landslide is grown about it."""
+        cols, rows = np.clip(path, 0, np.array(self.blocked.shape[::-1]) - 1).astype(int).T
+        if self.blocked[rows, cols].any():
+            return False
+        placed = (self.truth.instances > 0).astype(np.uint8)
+        cv2.polylines(placed, [path.astype(np.int32)], False, 1, 5)
+        return self._few_tiles(placed > 0)
 
 
 def _groups(
@@ -115,23 +154,3 @@ def _crown(
     if rng.uniform() < settings.beside_decoy_share:
         return spots[np.argmin(bait[rows, cols] + 100.0 * (steep < 0.3))]
     return spots[np.argmax(steep[:6])]
-
-
-def _fits(
-    truth: Truth, surface: Surface, slide: Landslide, settings: SyntheticSettings, most_tiles: float
-) -> bool:
-    """Whether a landslide keeps clear of the others and of water, houses and quarries."""
-    known = truth.instances[slide.rows, slide.cols]
-    halo = cv2.dilate(slide.mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-    if (known[halo] > 0).any():
-        return False
-    over = np.isin(surface.decoy[slide.rows, slide.cols], _NOT_OVER) & (slide.field > -1)
-    if over.any():
-        return False
-    if slide.mask.mean() == 0:
-        return False
-    placed = truth.instances > 0
-    placed[slide.rows, slide.cols] |= slide.mask
-    if placed.mean() > settings.landslide_cover[1] * 1.1:
-        return False
-    return positive_share(placed, settings.tile_px, settings.tile_stride_px) <= most_tiles

@@ -48,6 +48,7 @@ def make_scene(name: str, settings: SyntheticSettings) -> SyntheticScene:
     decoys.lay_outcrops(name, settings, terrain, surface, soils)
     decoys.lay_fields(name, settings, terrain, surface, soils)
     decoys.lay_quarry(name, settings, terrain, surface, soils)
+    decoys.lay_clearings(name, settings, terrain, surface, soils)
     lines = decoys.lay_roads(name, settings, terrain, surface, soils)
     decoys.lay_houses(name, settings, terrain, surface, soils, lines)
     truth = place_landslides(name, settings, terrain, surface, soils)

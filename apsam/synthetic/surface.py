@@ -12,9 +12,9 @@ from apsam.synthetic.settings import SyntheticSettings
 SOILS = np.array(
     [
         (0.53, 0.42, 0.30),  # brown
-        (0.63, 0.49, 0.32),  # ochre
-        (0.56, 0.53, 0.47),  # grey
-        (0.54, 0.37, 0.27),  # red-brown
+        (0.60, 0.49, 0.33),  # ochre
+        (0.55, 0.53, 0.47),  # grey
+        (0.52, 0.39, 0.29),  # red-brown
         (0.67, 0.61, 0.51),  # pale
     ],
     np.float32,
@@ -49,7 +49,7 @@ class Soils:
     def draw(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """A mixture of the scene's soils, a little lighter or darker: (3,)."""
         weights = rng.dirichlet(np.full(len(self.colours), 0.7)).astype(np.float32)
-        return (weights @ self.colours * rng.uniform(0.86, 1.14) * rng.normal(1, 0.025, 3)).astype(np.float32)
+        return (weights @ self.colours * rng.uniform(0.86, 1.14) * rng.normal(1, 0.012, 3)).astype(np.float32)
 
 
 def make_soils(name: str, settings: SyntheticSettings) -> Soils:
