@@ -1,10 +1,10 @@
-"""Content hash of the code a script really uses, so that a workflow re-runs what a change touches and nothing else.
+"""Content hash of the code a script really uses: a workflow re-runs what a change touches and nothing else.
 
-The hash covers the script and every top-level definition of this package that it reaches, found by reading the
-source (nothing is imported or run): the names a piece of code uses, where they are defined or imported from, what
-those use in turn. Comments, docstrings, descriptions of settings and layout do not count. What a module does when it
-is imported always counts, and a module counts whole where it is used other than by `module.name`.
-Third-party packages count by name only: their versions are pinned.
+The hash covers the script and every top-level definition of this package that it reaches, found by reading
+the source (nothing is imported or run): the names a piece of code uses, where they are defined or imported
+from, and what those use in turn. Comments, docstrings, descriptions of settings and layout do not count. What
+a module does when it is imported always counts, and a module counts whole where it is used other than by
+`module.name`. Third-party packages count by name only: their versions are pinned.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ class _Source:
         """Whether a decorator comes from the package: it may enter the function in a table."""
         chain = _chain(decorator.func if isinstance(decorator, ast.Call) else decorator)
         return bool(chain) and (
-            chain[0] in self.definitions or chain[0] in self.bindings.names or chain[0] in self.bindings.modules
+            chain[0] in self.definitions
+            or chain[0] in self.bindings.names
+            or chain[0] in self.bindings.modules
         )
 
     def _bind(self, statement: ast.Import | ast.ImportFrom, bindings: _Bindings) -> None:
@@ -115,8 +117,9 @@ class _Source:
         for alias in statement.names:
             file = _find(origin or alias.name, self.root)
             if file is None:
-                bound = alias.asname or alias.name.partition(".")[0]
-                self.definitions.setdefault(bound, []).append(_one_import(statement, alias))
+                if bindings is self.bindings:
+                    bound = alias.asname or alias.name.partition(".")[0]
+                    self.definitions.setdefault(bound, []).append(_one_import(statement, alias))
                 continue
             bindings.run += [(path, ON_IMPORT) for path in _with_packages(file, self.root)]
             if not origin:
@@ -178,7 +181,7 @@ class _Source:
             elif isinstance(node, ast.Name) and node.id in self.definitions:
                 found.append((self.path, node.id))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                # "package.module" in a string is an import by name, as importlib or a table of stages does it.
+                # "package.module" in a string is an import by name, as importlib does it.
                 file = _find(node.value, self.root)
                 if file is not None and "." in node.value:
                     found.append((file, WHOLE))
