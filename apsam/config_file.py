@@ -1,0 +1,42 @@
+"""The configuration as a commented YAML file: one line a key, with what it means."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from apsam.config import Config
+
+WIDTH = 58
+
+
+def render_config(config: Config) -> str:
+    """Write a configuration as YAML, every key with its description as comment, so that file and code cannot differ."""
+    return "\n".join(_render(config, 0)) + "\n"
+
+
+def _render(model: BaseModel, depth: int) -> list[str]:
+    lines: list[str] = []
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        indent = "  " * depth
+        if isinstance(value, BaseModel):
+            if depth == 0:
+                summary = (type(value).__doc__ or "").strip().splitlines()[0]
+                lines += ["", f"# {summary}"]
+            lines += [f"{indent}{name}:", *_render(value, depth + 1)]
+            continue
+        text = f"{indent}{name}: {_scalar(value)}"
+        lines.append(f"{text:<{WIDTH}}  # {field.description}" if field.description else text)
+    return lines
+
+
+def _scalar(value: Any) -> str:
+    """One value in YAML's flow style, of which JSON is a part."""
+    if value is None or isinstance(value, bool | int | float | list | tuple):
+        return json.dumps(value)
+    text = str(value)
+    plain = text.replace("_", "").replace(".", "").replace("/", "").replace("-", "").isalnum() and not text[0].isdigit()
+    return text if plain and text not in ("null", "true", "false", "yes", "no", "on", "off") else json.dumps(text)
