@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from textwrap import wrap
 from typing import Any
 
 from pydantic import BaseModel
 
 from apsam.config import Config
+from apsam.resunet.settings import PRESETS, ResUNetSettings
 
-WIDTH = 58
+# Comments start in this column, and go above their key where the line would be longer than this.
+COMMENT_COLUMN, LONGEST_LINE = 52, 120
 
 
 def render_config(config: Config) -> str:
@@ -19,6 +22,9 @@ def render_config(config: Config) -> str:
 
 def _render(model: BaseModel, depth: int) -> list[str]:
     lines: list[str] = []
+    # Written out, a preset's values would win over another preset named in an overlay.
+    preset = PRESETS[model.preset] if isinstance(model, ResUNetSettings) else {}
+    from_preset = {name for name, value in preset.items() if getattr(model, name) == value}
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
         indent = "  " * depth
@@ -29,7 +35,14 @@ def _render(model: BaseModel, depth: int) -> list[str]:
             lines += [f"{indent}{name}:", *_render(value, depth + 1)]
             continue
         text = f"{indent}{name}: {_scalar(value)}"
-        lines.append(f"{text:<{WIDTH}}  # {field.description}" if field.description else text)
+        if name in from_preset:
+            lines.append(f"{indent}# {name}: {_scalar(value)}  (of the preset) {field.description or ''}".rstrip())
+            continue
+        line = f"{text:<{COMMENT_COLUMN}}  # {field.description}"
+        if len(line) <= LONGEST_LINE:
+            lines.append(line)
+        else:
+            lines += [f"{indent}# {part}" for part in wrap(field.description or "", LONGEST_LINE - 4)] + [text]
     return lines
 
 

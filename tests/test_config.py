@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from apsam.config import Config, parse_config, read_config
+from apsam.config_file import render_config
 from apsam.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -24,11 +25,11 @@ def test_defaults_are_the_papers_where_it_gives_them():
 
 def test_misspelt_keys_name_the_nearest():
     with pytest.raises(ConfigError) as caught:
-        parse_config({"promts": {}, "tiles": {"overlapp": 0.3, "size": 10}, "prompts": {"threshold": 300}})
+        parse_config({"promts": {}, "tiles": {"overlapp": 0.3, "size": 32}, "prompts": {"threshold": 300}})
     text = str(caught.value)
     assert "unknown key 'promts'; did you mean 'prompts'?" in text
     assert "unknown key 'tiles.overlapp'; did you mean 'overlap'?" in text
-    assert "'tiles.size': input should be greater than or equal to 64 (it is 10)" in text
+    assert "'tiles.size': input should be greater than or equal to 64 (it is 32)" in text
     assert "0..254" in text
 
 
@@ -68,3 +69,19 @@ def test_every_section_of_the_default_file_is_known_and_written_out():
 def test_reading_the_configuration_does_not_import_torch():
     code = "import sys, apsam.config, apsam.scenes, apsam.stack; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_the_default_file_is_what_the_code_says():
+    """`apsam config show` writes it; a changed default or description must be written out again."""
+    assert (ROOT / "config.yaml").read_text().split("\n", 3)[3] == render_config(read_config(ROOT / "config.yaml"))
+
+
+def test_a_preset_named_in_an_overlay_wins_over_the_default_file(tmp_path):
+    (tmp_path / "paper.yaml").write_text("resunet: {preset: paper}\n")
+    config = read_config(ROOT / "config.yaml", tmp_path / "paper.yaml")
+    assert config.resunet.widths == (32, 64, 128, 256, 512) and config.resunet.epochs == 100
+
+
+def test_rendered_configuration_reads_back():
+    config = parse_config({"run": "x-1", "prompts": {"threshold": "auto"}, "data_dir": "/a b/c"})
+    assert parse_config(yaml.safe_load(render_config(config))) == config
