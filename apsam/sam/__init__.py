@@ -1,0 +1,1 @@
+"""Segment Anything: models by name, image embeddings, prompts to masks."""

@@ -1,0 +1,182 @@
+"""Mask decoding: prompts of many tiles in one batch, on stored embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from apsam.sam.batches import BatchSize, in_batches
+from apsam.sam.encode import input_size
+from apsam.sam.registry import LoadedSam
+from apsam.sam.select import choose_masks, wants_three
+
+
+@dataclass(frozen=True)
+class PromptBatch:
+    """P prompts, each of one tile. A kind of prompt is there for all of them or for none.
+
+    Attributes:
+        tile: (P,) int, index into the embeddings.
+        boxes: (P, 4) x0, y0, x1, y1 in the tile's pixels, or None.
+        points: (P, 2) x, y in the tile's pixels, or None.
+        point_labels: (P,) 1 inside the object, 0 outside; None means all 1.
+        mask_logits: (P, 1, 4E, 4E) float32 mask prompts in SAM's scale, or None.
+    """
+
+    tile: np.ndarray
+    boxes: np.ndarray | None = None
+    points: np.ndarray | None = None
+    point_labels: np.ndarray | None = None
+    mask_logits: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and len(value) != len(self.tile):
+                raise ValueError(f"{field.name} has {len(value)} entries for {len(self.tile)} prompts")
+        if self.boxes is None and self.points is None and self.mask_logits is None:
+            raise ValueError("a prompt needs a box, a point or a mask")
+
+    def __len__(self) -> int:
+        return len(self.tile)
+
+    def __getitem__(self, part: slice | np.ndarray) -> PromptBatch:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(
+            self, **{name: None if value is None else value[part] for name, value in values.items()}
+        )
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What SAM answers to P prompts with M masks each.
+
+    Attributes:
+        logits: (P, M, h, w) float32 in the tile's pixels; above 0 is the mask.
+        iou: (P, M) float32, SAM's own estimate of each mask's IoU.
+    """
+
+    logits: np.ndarray
+    iou: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(P, M, h, w) float32 in 0..1."""
+        return torch.from_numpy(self.logits).sigmoid().numpy()
+
+
+def decode_prompts(
+    sam: LoadedSam,
+    embeddings: np.ndarray,
+    prompts: PromptBatch,
+    tile_size: tuple[int, int],
+    mask_choice: str = "single",
+    mask_index: int = 0,
+    batch: int | BatchSize = 64,
+) -> Decoded:
+    """Let SAM answer prompts of many tiles, mixed counts a tile, in batches over the prompts.
+
+    Args:
+        embeddings: (n, D, E, E) of `encode_tiles`.
+        prompts: P prompts; `prompts.tile` indexes `embeddings`.
+        tile_size: Height and width of the tiles that were encoded, pixels.
+        mask_choice: `single`, `best_iou`, `index` (one mask a prompt, M = 1) or `all` (SAM's three, M = 3).
+        mask_index: Which of the three, for `index`.
+        batch: Prompts at a time; halved each time memory runs out.
+
+    Raises:
+        ApsamError: Not even one prompt fits into memory.
+    """
+    batch = batch if isinstance(batch, BatchSize) else BatchSize(batch)
+    masks = 3 if mask_choice == "all" else 1
+    logits = np.empty((len(prompts), masks, *tile_size), np.float32)
+    iou = np.empty((len(prompts), masks), np.float32)
+    # Neighbours in a batch then share a tile, whose embedding is converted once.
+    order = np.argsort(prompts.tile, kind="stable")
+
+    def answer(part: slice) -> tuple[np.ndarray, np.ndarray]:
+        low, quality = _low_resolution(
+            sam, embeddings, prompts[order[part]], tile_size, wants_three(mask_choice)
+        )
+        low, quality = choose_masks(low, quality, mask_choice, mask_index)
+        return upscale(low, sam.image_size, tile_size).cpu().numpy(), quality.cpu().numpy()
+
+    what = f"decode one prompt with SAM '{sam.name}' on {sam.device}"
+    for part, (found, quality) in in_batches(len(prompts), batch, answer, what):
+        logits[order[part]], iou[order[part]] = found, quality
+    return Decoded(logits, iou)
+
+
+@torch.no_grad()
+def _low_resolution(
+    sam: LoadedSam, embeddings: np.ndarray, prompts: PromptBatch, tile_size: tuple[int, int], three: bool
+) -> tuple[Tensor, Tensor]:
+    """Masks (P, M, 4E, 4E) and IoU estimates (P, M) as the decoder gives them."""
+    model, device = sam.model, sam.device
+    scale = _scale(tile_size, sam.image_size)
+    points = boxes = masks = None
+    if prompts.points is not None:
+        labels = np.ones(len(prompts)) if prompts.point_labels is None else prompts.point_labels
+        coordinates = torch.from_numpy((prompts.points * scale).astype(np.float32)).to(device)
+        points = coordinates[:, None], torch.as_tensor(labels, dtype=torch.int, device=device)[:, None]
+    if prompts.boxes is not None:
+        corners = prompts.boxes.reshape(-1, 2, 2) * scale
+        boxes = torch.from_numpy(corners.astype(np.float32)).reshape(-1, 4).to(device)
+    if prompts.mask_logits is not None:
+        masks = torch.as_tensor(prompts.mask_logits, dtype=torch.float32, device=device)
+    sparse, dense = model.prompt_encoder(points=points, boxes=boxes, masks=masks)
+
+    tiles, index = np.unique(prompts.tile, return_inverse=True)
+    images = torch.from_numpy(np.ascontiguousarray(embeddings[tiles])).to(device).float()
+    dense = dense + images[torch.from_numpy(index).to(device)]
+    # The decoder repeats one image's embedding for all prompts and then adds the dense prompts. With zeros
+    # for the image and each prompt's own image in the dense prompts the sum is the same, and the released
+    # decoder serves many tiles at once.
+    return model.mask_decoder(
+        image_embeddings=torch.zeros_like(dense[:1]),
+        image_pe=model.prompt_encoder.get_dense_pe(),
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+        multimask_output=three,
+    )
+
+
+def _scale(tile_size: tuple[int, int], image_size: int) -> np.ndarray:
+    """Factors from a tile's x and y to the encoder's frame."""
+    height, width = input_size(*tile_size, image_size)
+    return np.array([width / tile_size[1], height / tile_size[0]])
+
+
+def upscale(masks: Tensor, image_size: int, tile_size: tuple[int, int]) -> Tensor:
+    """Bring the decoder's masks to the tile's pixels: what `Sam.postprocess_masks` does, in one step.
+
+    SAM interpolates to the encoder's square, cuts the padding off and interpolates to the image. Both steps
+    are linear and separable, so they are one small matrix an axis, and the large square in between is never
+    made.
+
+    Args:
+        masks: (P, M, 4E, 4E).
+        image_size: Side of the encoder's square.
+        tile_size: Height and width of the result.
+
+    Returns:
+        (P, M, h, w).
+    """
+    height, width = input_size(*tile_size, image_size)
+    low = masks.shape[-1]
+    rows = _interpolation(low, image_size, height, tile_size[0]).to(masks.device)
+    columns = _interpolation(low, image_size, width, tile_size[1]).to(masks.device)
+    return rows @ masks @ columns.T
+
+
+@lru_cache(maxsize=16)
+def _interpolation(low: int, image_size: int, used: int, size: int) -> Tensor:
+    """The matrix (size, low): `low` values to `image_size`, then the first `used` of these to `size`."""
+    identity = torch.eye(low)[None]
+    square = F.interpolate(identity, size=image_size, mode="linear", align_corners=False)[..., :used]
+    return F.interpolate(square, size=size, mode="linear", align_corners=False)[0].T.contiguous()

@@ -1,0 +1,191 @@
+"""Image encoding: tiles in, embeddings out, once per scene and SAM."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from apsam.device import bf16_pays
+from apsam.errors import ApsamError
+from apsam.progress import track
+from apsam.sam.batches import BatchSize, in_batches
+from apsam.sam.registry import LoadedSam, build_sam
+from apsam.sam.settings import SamSettings
+from apsam.stack import TileStack, TileStackWriter
+
+log = logging.getLogger(__name__)
+
+# Stored with the embeddings: what was done to a tile before the encoder saw it.
+PREPROCESSING = "longest side, bilinear as Pillow, mean and deviation of SAM, padded right and below"
+
+T = TypeVar("T")
+
+
+def input_size(height: int, width: int, image_size: int) -> tuple[int, int]:
+    """Height and width of a tile brought to `image_size` by its longest side (SAM's `ResizeLongestSide`)."""
+    scale = image_size / max(height, width)
+    return int(height * scale + 0.5), int(width * scale + 0.5)
+
+
+def resize_tiles(images: np.ndarray, image_size: int) -> Tensor:
+    """Bring tiles to the encoder's size, pixel by pixel as `SamPredictor` does.
+
+    SAM was trained on what Pillow's bilinear filter makes. torch's 8-bit kernel gives the same bytes for
+    whole-number factors, such as 256 -> 1024, and does a batch at once; for others it is off by one in up
+    to a hundredth of the pixels, so Pillow itself does those.
+
+    Args:
+        images: (n, 3, h, w) uint8.
+
+    Returns:
+        (n, 3, h', w') uint8 with max(h', w') = image_size.
+    """
+    height, width = images.shape[-2:]
+    size = input_size(height, width, image_size)
+    if size == (height, width):
+        return torch.from_numpy(images)
+    if image_size % max(height, width) == 0:
+        return F.interpolate(
+            torch.from_numpy(images), size, mode="bilinear", align_corners=False, antialias=True
+        )
+    resized = np.empty((len(images), 3, *size), np.uint8)
+    for target, image in zip(resized, images, strict=True):
+        picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
+        target[:] = np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    return torch.from_numpy(resized)
+
+
+@torch.no_grad()
+def encode_tiles(
+    sam: LoadedSam,
+    images: np.ndarray,
+    batch: int | BatchSize = 8,
+    precision: str = "auto",
+    dtype: type[np.floating] = np.float16,
+) -> np.ndarray:
+    """Embed tiles of one size.
+
+    Args:
+        images: (n, 3, h, w) uint8, RGB.
+        batch: Tiles at a time; halved each time memory runs out.
+        precision: `auto` (bf16 where the processor computes it natively), `fp32` or `bf16`.
+        dtype: Of the result; float16 halves the store and moves SAM's logits by about a thousandth.
+
+    Returns:
+        (n, D, E, E) embeddings.
+
+    Raises:
+        ApsamError: Not even one tile fits into memory.
+    """
+    resized = resize_tiles(images, sam.image_size)
+    batch = batch if isinstance(batch, BatchSize) else BatchSize(batch)
+    embeddings = np.empty((len(images), *sam.embedding_shape), dtype)
+    what = f"encode one tile with SAM '{sam.name}' on {sam.device}"
+    for part, done in in_batches(
+        len(images), batch, lambda part: _encode(sam, resized[part], precision), what
+    ):
+        embeddings[part] = done
+    return embeddings
+
+
+def _encode(sam: LoadedSam, resized: Tensor, precision: str) -> np.ndarray:
+    """(b, 3, h', w') uint8 -> (b, D, E, E) float32."""
+    if sam.device.type == "cuda":
+        resized = resized.pin_memory()
+    model = sam.model
+    pixels = model.preprocess(resized.to(sam.device, non_blocking=True).float())
+    with arithmetic(sam.device, precision):
+        embeddings = model.image_encoder(pixels)
+    return embeddings.float().cpu().numpy()
+
+
+def arithmetic(device: torch.device, precision: str) -> torch.autocast | nullcontext[None]:
+    """The context in which a network runs with `precision` (`auto`, `fp32`, `bf16`) on `device`."""
+    if precision == "bf16" or (precision == "auto" and bf16_pays(device)):
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
+
+
+def encode_scene(
+    tiles: Path,
+    output: Path,
+    settings: SamSettings,
+    device: torch.device | str = "auto",
+    sam: LoadedSam | None = None,
+) -> None:
+    """Write the embeddings of a scene's positive tiles; negative ones never get prompts.
+
+    The stack has the arrays `embedding` (m, D, E, E) float16 and `tile` (m,) int32, the index in the tile
+    stack.
+
+    Args:
+        tiles: The scene's tile stack.
+        output: The embedding stack to make.
+        settings: The section `sam` of the configuration.
+        device: As `apsam.device.pick_device` takes it.
+        sam: An already loaded SAM, to encode several scenes with.
+
+    Raises:
+        ApsamError: The disk has no room for the embeddings.
+    """
+    sam = sam or build_sam(settings, device=device)
+    with TileStack(tiles) as stack:
+        scene = stack.attributes["scene"]
+        positive = np.flatnonzero(stack.read("label") == 1).astype(np.int32)
+        size = 2 * int(np.prod(sam.embedding_shape)) * len(positive)
+        log.info(
+            "%s: %d of %d tiles show a landslide; their embeddings %s take %.1f MB",
+            scene, len(positive), len(stack), "x".join(map(str, sam.embedding_shape)), size / 1e6,
+        )  # fmt: skip
+        _check_room(output, size)
+        attributes = {
+            "scene": scene,
+            "sam": sam.name,
+            "checkpoint_hash": sam.checkpoint_hash,
+            "preprocessing": PREPROCESSING,
+            "image_size": sam.image_size,
+            "tile_size": stack.attributes["tile_size"],
+            "made_by": settings.model_dump(mode="json", exclude={"checkpoint"}),
+        }
+        arrays = {"embedding": (sam.embedding_shape, "float16"), "tile": ((), "int32")}
+        parts = [
+            positive[start : start + settings.batch] for start in range(0, len(positive), settings.batch)
+        ]
+        batch = BatchSize(settings.batch)
+        with TileStackWriter(output, attributes, arrays) as writer:
+            images = read_ahead(stack.read_at("image", part) for part in parts)
+            for part, pixels in zip(track(parts, f"embeddings of {scene}"), images, strict=True):
+                writer.append(embedding=encode_tiles(sam, pixels, batch, settings.precision), tile=part)
+
+
+def read_ahead(items: Iterable[T]) -> Iterator[T]:
+    """Yield `items`, fetching the next one in a thread while the caller works on the current one."""
+    iterator = iter(items)
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(next, iterator, end)
+        while (item := pending.result()) is not end:
+            pending = pool.submit(next, iterator, end)
+            yield item
+
+
+def _check_room(output: Path, size: int) -> None:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # The store is packed into one file at the end: both are there for a moment.
+    free = shutil.disk_usage(output.parent).free
+    if 2 * size > free:
+        raise ApsamError(
+            f"{output}: the embeddings need {2 * size / 1e9:.1f} GB while they are written, "
+            f"{free / 1e9:.1f} GB are free; make room, or take a smaller SAM (sam.name: light)"
+        )

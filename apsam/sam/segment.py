@@ -1,0 +1,177 @@
+"""Prompts and embeddings to masks, tile by tile: what the pseudo-mask stage asks SAM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from apsam.errors import InputError
+from apsam.sam.batches import BatchSize
+from apsam.sam.decode import PromptBatch, decode_prompts
+from apsam.sam.encode import read_ahead
+from apsam.sam.registry import LoadedSam
+from apsam.sam.select import agreement, pick_set
+from apsam.sam.settings import MasksSettings
+from apsam.stack import TileStack
+
+# Prompts whose full-size answers are held at a time, 256 KB each at 256 px: bounds memory whatever the scene.
+PROMPTS_HELD = 256
+
+
+@dataclass(frozen=True)
+class TileMask:
+    """SAM's answer for one tile.
+
+    Attributes:
+        tile: Index in the tile stack.
+        mask: (h, w) uint8 {0, 1}, the union over the prompts of the chosen set.
+        threshold: The CAM threshold of the chosen set; None where the tile has no set.
+        score: Agreement with the CAM times predicted IoU of the chosen set, 0..1; 0 without prompts.
+        iou: SAM's predicted IoU, mean over the chosen set's prompts; 0 without prompts.
+    """
+
+    tile: int
+    mask: np.ndarray
+    threshold: float | None
+    score: float
+    iou: float
+
+
+def segment_tile_prompts(
+    sam: LoadedSam,
+    embeddings: np.ndarray,
+    tiles: Sequence[Mapping[str, Any]],
+    cams: np.ndarray,
+    settings: MasksSettings,
+    batch: BatchSize | None = None,
+) -> list[TileMask]:
+    """Masks of some tiles: each prompt decoded, the masks of a set joined by OR, one set a tile chosen
+    without labels.
+
+    Args:
+        embeddings: (n, D, E, E), one for each of `tiles`.
+        tiles: n entries of the prompts file: `{"tile": 3, "sets": [{"threshold": 120, "prompts": [...]}]}`.
+        cams: (n, h, w) uint8, the CAM of each of `tiles`.
+        settings: The section `masks` of the configuration.
+        batch: Shared by the calls of one job; else that of the settings.
+
+    Returns:
+        One mask for each of `tiles`, in their order.
+    """
+    size = cams.shape[1:]
+    sets = [(row, entry) for row, tile in enumerate(tiles) for entry in tile["sets"]]
+    prompts = [(place, row, prompt) for place, (row, entry) in enumerate(sets) for prompt in entry["prompts"]]
+    joined = np.full((len(sets), *size), -np.inf, np.float32)
+    iou = np.zeros(len(sets))
+    if prompts:
+        asked = _prompt_batch(
+            sam, [row for _, row, _ in prompts], [prompt for *_, prompt in prompts], cams, settings
+        )
+        decoded = decode_prompts(
+            sam, embeddings, asked, size, settings.mask_choice, settings.mask_index, batch or settings.batch
+        )  # fmt: skip
+        for (place, _, _), logits, quality in zip(
+            prompts, decoded.logits[:, 0], decoded.iou[:, 0], strict=True
+        ):
+            np.maximum(joined[place], logits, out=joined[place])
+            iou[place] += quality / len(sets[place][1]["prompts"])
+    probability = torch.from_numpy(joined).sigmoid().numpy()
+    agreements = agreement(probability, cams[[row for row, _ in sets]])
+
+    masks = []
+    for row, tile in enumerate(tiles):
+        places = np.array([place for place, (owner, _) in enumerate(sets) if owner == row], int)
+        if not len(places):
+            masks.append(TileMask(tile["tile"], np.zeros(size, np.uint8), None, 0.0, 0.0))
+            continue
+        place = places[pick_set(agreements[places], iou[places])]
+        masks.append(
+            TileMask(
+                tile=tile["tile"],
+                mask=(joined[place] > sam.model.mask_threshold).astype(np.uint8),
+                threshold=sets[place][1]["threshold"],
+                score=float(agreements[place] * np.clip(iou[place], 0, 1)),
+                iou=float(iou[place]),
+            )
+        )
+    return masks
+
+
+def segment_scene(
+    sam: LoadedSam, embeddings: Path, cams: Path, prompts: Mapping[str, Any], settings: MasksSettings
+) -> Iterator[TileMask]:
+    """Yield the mask of every tile that the prompts of a scene name, in their order; memory stays flat.
+
+    Args:
+        embeddings: Embedding stack of the scene, made with the same SAM.
+        cams: CAM stack of the scene.
+        prompts: Content of the scene's prompts file.
+        settings: The section `masks` of the configuration.
+
+    Raises:
+        InputError: The embeddings are of another SAM, or lack a tile that has prompts.
+    """
+    with TileStack(embeddings) as store, TileStack(cams) as cam_stack:
+        made_with = store.attributes["checkpoint_hash"]
+        if made_with != sam.checkpoint_hash:
+            raise InputError(
+                f"{embeddings}: made with SAM '{store.attributes['sam']}' {made_with[:8]}, the masks are "
+                f"asked of '{sam.name}' {sam.checkpoint_hash[:8]}; encode again with this SAM"
+            )
+        row_of = {int(tile): row for row, tile in enumerate(store.read("tile"))}
+        missing = [tile["tile"] for tile in prompts["tiles"] if tile["tile"] not in row_of]
+        if missing:
+            raise InputError(
+                f"{embeddings}: no embedding of tile {missing[0]} ({len(missing)} in all); encode again"
+            )
+
+        def read(part: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], np.ndarray, np.ndarray]:
+            numbers = [tile["tile"] for tile in part]
+            rows = [row_of[number] for number in numbers]
+            return part, store.read_at("embedding", rows), cam_stack.read_at("cam", numbers)
+
+        batch = BatchSize(settings.batch)
+        for part, images, maps in read_ahead(read(part) for part in _parts(prompts["tiles"])):
+            yield from segment_tile_prompts(sam, images, part, maps, settings, batch)
+
+
+def _parts(tiles: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Cut a scene's tiles into runs with about `PROMPTS_HELD` prompts (a tile is never cut)."""
+    part: list[Mapping[str, Any]] = []
+    held = 0
+    for tile in tiles:
+        count = 1 + sum(len(entry["prompts"]) for entry in tile["sets"])
+        if part and held + count > PROMPTS_HELD:
+            yield part
+            part, held = [], 0
+        part.append(tile)
+        held += count
+    if part:
+        yield part
+
+
+def _prompt_batch(
+    sam: LoadedSam,
+    rows: list[int],
+    prompts: list[Mapping[str, Any]],
+    cams: np.ndarray,
+    settings: MasksSettings,
+) -> PromptBatch:
+    with_points, with_boxes = settings.prompts != "boxes", settings.prompts != "points"
+    masks = None
+    if settings.cam_mask:
+        from apsam.sam.cam_prompt import cam_to_mask_prompt
+
+        masks = cam_to_mask_prompt(cams, sam.embedding_shape[-1] * 4)[rows]
+    return PromptBatch(
+        tile=np.array(rows),
+        boxes=np.array([prompt["box"] for prompt in prompts], float) if with_boxes else None,
+        points=np.array([prompt["point"] for prompt in prompts], float) if with_points else None,
+        point_labels=np.array([prompt["point_label"] for prompt in prompts]) if with_points else None,
+        mask_logits=masks,
+    )
