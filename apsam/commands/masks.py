@@ -1,0 +1,58 @@
+"""Commands of the mask stage: three ways to a pseudo-mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apsam.commands.options import Cams, Device, Prompts, Threads, Tiles
+from apsam.commands.options import settings as section
+from apsam.masks.settings import CamMaskSettings, GrabCutSettings
+from apsam.sam.settings import MasksSettings, SamSettings
+
+Output = Annotated[Path, typer.Option(help="mask stack to make")]
+
+
+def masks_apsam(
+    tiles: Tiles,
+    cams: Cams,
+    prompts: Prompts,
+    embeddings: Annotated[Path, typer.Option(help="embedding stack of the scene")],
+    output: Output,
+    settings: Annotated[MasksSettings, section(MasksSettings, "masks")] = MasksSettings(),
+    sam: Annotated[SamSettings, section(SamSettings, "sam")] = SamSettings(),
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Ask SAM for the pseudo-masks of a scene, with the prompts of its CAMs."""
+    from apsam.device import set_threads
+    from apsam.masks.prompted import make_prompted_masks
+
+    set_threads(threads)
+    make_prompted_masks(tiles, cams, prompts, embeddings, sam, settings, output, device)
+
+
+def masks_cam(
+    tiles: Tiles,
+    cams: Cams,
+    output: Output,
+    settings: Annotated[CamMaskSettings, section(CamMaskSettings, "cam_masks")] = CamMaskSettings(),
+) -> None:
+    """Cut a scene's CAMs at a threshold: the baseline."""
+    from apsam.masks.thresholded import make_cam_masks
+
+    make_cam_masks(tiles, cams, settings, output)
+
+
+def masks_grabcut(
+    tiles: Tiles,
+    prompts: Prompts,
+    output: Output,
+    settings: Annotated[GrabCutSettings, section(GrabCutSettings, "grabcut")] = GrabCutSettings(),
+) -> None:
+    """Give GrabCut the prompts that SAM gets: the reference without learnt weights."""
+    from apsam.masks.grabcut import make_grabcut_masks
+
+    make_grabcut_masks(tiles, prompts, settings, output)

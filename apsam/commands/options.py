@@ -1,0 +1,50 @@
+"""Options that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from apsam.errors import ConfigError
+
+Section = TypeVar("Section", bound=BaseModel)
+
+Tiles = Annotated[Path, typer.Option(help="tile stack of the scene")]
+Cams = Annotated[Path, typer.Option(help="CAM stack of the scene")]
+Prompts = Annotated[Path, typer.Option(help="prompts of the scene, JSON")]
+Seed = Annotated[int, typer.Option(help="seed of all that is random")]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads; all by default", show_default=False)]
+
+
+def settings(model: type[Section], section: str) -> Any:
+    """The option for a section of the configuration: JSON, or a configuration file that holds the section."""
+    return typer.Option(
+        parser=_reader(model, section),
+        metavar="JSON|FILE",
+        help=f"section `{section}`, as JSON or in a configuration file; defaults where it is not given",
+        show_default=False,
+    )
+
+
+def _reader(model: type[Section], section: str) -> Callable[[Any], Section]:
+    def read(value: Any) -> Section:
+        if isinstance(value, model):
+            return value
+        try:
+            if value.lstrip().startswith("{"):
+                return model.model_validate_json(value)
+            return model.model_validate((yaml.safe_load(Path(value).read_text()) or {}).get(section, {}))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            place = ".".join([section, *map(str, problem["loc"])])
+            raise ConfigError(f"{place}: {problem['msg']} (it is {problem['input']!r})") from None
+        except (OSError, yaml.YAMLError, AttributeError) as error:
+            raise ConfigError(f"{value}: neither JSON nor a configuration file ({error})") from None
+
+    return read

@@ -1,0 +1,7 @@
+"""Make the pseudo-masks of a scene: `masks-apsam` asks SAM, `masks-cam` cuts the CAM, `masks-grabcut` runs GrabCut."""
+
+from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
+from apsam.commands.run import run
+
+if __name__ == "__main__":
+    run(masks_apsam, masks_cam, masks_grabcut)
