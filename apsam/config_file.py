@@ -48,7 +48,11 @@ def _render(model: BaseModel, depth: int) -> list[str]:
 
 def _scalar(value: Any) -> str:
     """One value in YAML's flow style, of which JSON is a part."""
-    if value is None or isinstance(value, bool | int | float | list | tuple):
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_scalar(item) for item in value)}]"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if value is None or isinstance(value, bool | int | float):
         return json.dumps(value)
     text = str(value)
     plain = text.replace("_", "").replace(".", "").replace("/", "").replace("-", "").isalnum() and not text[0].isdigit()
