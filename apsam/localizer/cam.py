@@ -1,0 +1,145 @@
+"""Class activation maps of a trained localizer, one for every tile that is labelled positive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from apsam.device import bf16_pays, pick_device
+from apsam.localizer.checkpoint import load_localizer
+from apsam.localizer.methods import Method
+from apsam.localizer.refine import refine_by_prototypes
+from apsam.localizer.settings import CamSettings
+from apsam.progress import track
+from apsam.stack import TileStack, TileStackWriter
+
+EPSILON = 1e-5
+INPUT_MULTIPLE = 32
+
+
+def make_cams(tiles: Path, weights: Path, output: Path, settings: CamSettings, device: str = "auto") -> None:
+    """Write the CAM stack of one tile stack: `cam` (n, H, W) uint8, 255 where evidence is strongest.
+
+    Tiles labelled negative are not computed and stay zero: every map reaches its maximum somewhere, so that a
+    negative tile's map would be a false alarm (label gate). Pixels without data are zero.
+
+    Args:
+        tiles: Tile stack with `image`, `valid` and `label`.
+        weights: Weights that `train_localizer` wrote.
+        output: CAM stack to write.
+        settings: Views, normalisation, refinement.
+        device: `auto`, `cpu`, `cuda`, ...
+
+    Raises:
+        InputError: The tile stack or the weights cannot be used.
+    """
+    where = pick_device(device)
+    method = load_localizer(weights).to(where)
+    with TileStack(tiles) as stack:
+        labels = stack.read("label")
+        height, width = stack.arrays["valid"][0]
+        attributes = {"scene": stack.attributes["scene"], "made_by": settings.model_dump(mode="json")}
+        with TileStackWriter(output, attributes, {"cam": ((height, width), "uint8")}) as writer:
+            size = settings.batch_size
+            for start in track(range(0, len(stack), size), f"cams of {stack.attributes['scene']}"):
+                gate = np.flatnonzero(labels[start : start + size] == 1)
+                cams = np.zeros((len(labels[start : start + size]), height, width), np.uint8)
+                if len(gate):
+                    images = torch.from_numpy(stack.read("image", start, start + size)[gate]).to(where)
+                    valid = torch.from_numpy(stack.read("valid", start, start + size)[gate]).to(where)
+                    cams[gate] = to_bytes(tile_cams(method, images, valid, settings), settings)
+                writer.append(cam=cams)
+
+
+@torch.no_grad()
+def tile_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettings) -> Tensor:
+    """CAMs of positive tiles: all views' maps cut at 0, summed, and scaled to 0..1 tile by tile.
+
+    Args:
+        method: Trained localizer, in evaluation mode.
+        images: (B, 3, H, W) uint8 RGB.
+        valid: (B, H, W) {0, 1}.
+        settings: Views, normalisation, refinement.
+
+    Returns:
+        (B, H, W) float32 in 0..1; 0 where `valid` is 0.
+    """
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16_pays(images.device)):
+        maps = sum_of_views(method.cam, images, settings)[:, 0]
+    maps = scale_to_one(maps * valid, settings)
+    if settings.refine == "prototype":
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16_pays(images.device)):
+            stages = method.localizer.backbone(method.localizer.backbone.normalise(images))
+        maps = scale_to_one(refine_by_prototypes(maps, stages) * valid, settings)
+    return maps
+
+
+def sum_of_views(cam: Callable[[Tensor], Tensor], images: Tensor, settings: CamSettings) -> Tensor:
+    """Sum ReLU(map) over scales and flips, each brought back to the tile.
+
+    Args:
+        cam: Function of images (B, 3, h, w) in 0..255 to maps (B, 1, h', w').
+        images: Tiles.
+        settings: `scales` and `flips`.
+
+    Returns:
+        (B, 1, H, W) float32, not negative.
+    """
+    height, width = images.shape[-2:]
+    total = torch.zeros(len(images), 1, height, width, device=images.device)
+    for scale in settings.scales:
+        sides = [
+            max(INPUT_MULTIPLE, round(side * scale / INPUT_MULTIPLE) * INPUT_MULTIPLE)
+            for side in (height, width)
+        ]
+        scaled = images.float()
+        if sides != [height, width]:
+            scaled = functional.interpolate(
+                scaled, sides, mode="bilinear", align_corners=False, antialias=scale < 1
+            )
+        for turns, mirrored in views(settings.flips):
+            view = turn(scaled, turns, mirrored)
+            maps = turn_back(functional.relu(cam(view).float()), turns, mirrored)
+            total += functional.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
+    return total
+
+
+def views(flips: str) -> list[tuple[int, bool]]:
+    """(quarter turns, mirrored) of every view."""
+    if flips == "none":
+        return [(0, False)]
+    if flips == "horizontal":
+        return [(0, False), (0, True)]
+    return [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
+
+
+def turn(maps: Tensor, turns: int, mirrored: bool) -> Tensor:
+    """Mirror left to right, then turn by quarter turns."""
+    return torch.rot90(maps.flip(-1) if mirrored else maps, turns, (-2, -1))
+
+
+def turn_back(maps: Tensor, turns: int, mirrored: bool) -> Tensor:
+    """Undo `turn`."""
+    maps = torch.rot90(maps, -turns, (-2, -1))
+    return maps.flip(-1) if mirrored else maps
+
+
+def scale_to_one(maps: Tensor, settings: CamSettings) -> Tensor:
+    """Divide maps (B, H, W) by their maxima, or stretch them from their minima (`as_released`)."""
+    if settings.normalise == "as_released":
+        maps = maps - maps.amin(dim=(1, 2), keepdim=True)
+    return maps / (maps.amax(dim=(1, 2), keepdim=True) + EPSILON)
+
+
+def to_bytes(maps: Tensor, settings: CamSettings) -> np.ndarray:
+    """Maps in 0..1 to uint8: rounded, or in 256 equal steps as image writers do (`as_released`)."""
+    if settings.normalise == "as_released":
+        steps = (maps * 256).floor().clamp(max=255)
+    else:
+        steps = (maps * 255 + 0.5).floor()
+    return steps.to(torch.uint8).cpu().numpy()

@@ -1,0 +1,63 @@
+"""A trained localizer as a file: safetensors with what is needed to rebuild the network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from apsam import __version__
+from apsam.errors import InputError
+from apsam.files import atomic_path
+from apsam.localizer.methods import Method, build_method
+from apsam.localizer.settings import LocalizerSettings
+
+KIND = "apsam localizer"
+
+
+def save_localizer(method: Method, path: Path) -> None:
+    """Write weights and settings. The same weights give the same bytes."""
+    description = {
+        "kind": KIND,
+        "settings": method.settings.model_dump(mode="json"),
+        "apsam_version": __version__,
+    }
+    state = {name: value.detach().cpu().contiguous() for name, value in sorted(method.state_dict().items())}
+    with atomic_path(path) as partial:
+        # One entry: safetensors writes several in random order.
+        save_file(state, partial, {"apsam": json.dumps(description, sort_keys=True)})
+
+
+def load_localizer(path: Path) -> Method:
+    """Read a localizer, in evaluation mode. Nothing in the file is executed.
+
+    Raises:
+        InputError: No such file, not a safetensors file, or the weights of something else.
+    """
+    path = Path(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {}).get("apsam", "{}"))
+            state = {name: file.get_tensor(name) for name in file.keys()}
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; train a localizer first") from error
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not a safetensors file ({error})") from error
+    if metadata.get("kind") != KIND:
+        found = metadata.get("kind", "weights without apsam's description")
+        raise InputError(
+            f"{path}: holds {found}, not a localizer; give the weights that the localizer stage wrote"
+        )
+    try:
+        settings = LocalizerSettings.model_validate(metadata["settings"])
+        method = build_method(settings, weights="none")
+        method.load_state_dict(state)
+    except (KeyError, ValidationError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: a localizer of apsam {metadata.get('apsam_version', '?')} that this version cannot "
+            f"rebuild ({str(error).splitlines()[0]}); train it again"
+        ) from error
+    return method.eval()

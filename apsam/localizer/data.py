@@ -1,0 +1,123 @@
+"""Training tiles from many stacks, and the order in which an epoch sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from apsam.errors import InputError
+from apsam.stack import TileStack
+
+TRAIN, TEST = 0, 1  # values of a stack's `part`
+
+
+class TileSet(Dataset):
+    """The tiles of one part of several stacks: images and image-level labels, nothing else.
+
+    Images are held in memory up to a size, else read from the stacks tile by tile when they are asked for.
+
+    Attributes:
+        labels: (n,) uint8 {0, 1}.
+        places: (n, 2) int64: number of the stack, number of the tile in it.
+    """
+
+    def __init__(self, stacks: Sequence[Path], part: int, memory_mb: int = 2000) -> None:
+        """Choose the tiles.
+
+        Args:
+            stacks: Tile stacks of one tile size.
+            part: 0 for training tiles, 1 for test tiles.
+            memory_mb: Largest size of the images held in memory.
+
+        Raises:
+            InputError: Stacks differ in tile size, or one has no tiles.
+        """
+        self.stacks = [TileStack(path) for path in stacks]
+        shapes = {stack.path.name: stack.arrays["image"][0] for stack in self.stacks}
+        if len(set(shapes.values())) > 1:
+            raise InputError(
+                f"tile stacks of different tile sizes cannot be mixed: {shapes}; tile them alike"
+            )
+        labels, places = [], []
+        for number, stack in enumerate(self.stacks):
+            chosen = np.flatnonzero(stack.read("part") == part)
+            labels.append(stack.read("label")[chosen])
+            places.append(np.stack([np.full(len(chosen), number), chosen], axis=1))
+        self.labels = np.concatenate(labels)
+        self.places = np.concatenate(places)
+        size = len(self.labels) * int(np.prod(next(iter(shapes.values()))))
+        self._images = self._read(np.arange(len(self.labels))) if size <= memory_mb * 2**20 else None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tile (3, H, W) uint8 and its label, float32."""
+        image = self._read(np.array([index]))[0] if self._images is None else self._images[index]
+        return torch.from_numpy(image), torch.tensor(float(self.labels[index]))
+
+    def _read(self, indices: np.ndarray) -> np.ndarray:
+        parts = [
+            stack.read_at("image", self.places[indices][self.places[indices][:, 0] == number][:, 1])
+            for number, stack in enumerate(self.stacks)
+        ]
+        return np.concatenate(parts)
+
+    def require_both_labels(self) -> None:
+        """Check that there is something to learn.
+
+        Raises:
+            InputError: There is no positive or no negative tile.
+        """
+        names = ", ".join(stack.path.name for stack in self.stacks)
+        for label, word in ((1, "positive"), (0, "negative")):
+            if not (self.labels == label).any():
+                raise InputError(
+                    f"the localizer has no {word} tile to learn from: {len(self)} training tiles (part 0) in "
+                    f"{names}; check the labels and the split"
+                )
+
+
+class EpochOrder(Sampler[int]):
+    """Which tiles an epoch sees, in which order; the same for the same seed and epoch.
+
+    Balanced, positive and negative tiles alternate, and an epoch is twice the rarer label's tiles: all of
+    these, and the next as many of the other label, which is gone through over several epochs. Else an epoch
+    is all tiles.
+    """
+
+    def __init__(self, labels: np.ndarray, balanced: bool, seed: int) -> None:
+        self.labels = labels
+        self.balanced = balanced
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        if not self.balanced:
+            return len(self.labels)
+        return 2 * int(min((self.labels == 1).sum(), (self.labels == 0).sum()))
+
+    def __iter__(self) -> Iterator[int]:
+        if self.balanced:
+            half = len(self) // 2
+            pairs = [self._next(np.flatnonzero(self.labels == label), half) for label in (1, 0)]
+            order = np.stack(pairs, axis=1).ravel()
+        else:
+            order = self._shuffled(np.arange(len(self.labels)), self.epoch)
+        self.epoch += 1
+        return iter(order.tolist())
+
+    def _next(self, members: np.ndarray, count: int) -> np.ndarray:
+        """The `count` members whose turn it is: members are shuffled anew whenever all had theirs."""
+        start = self.epoch * count
+        rounds = range(start // len(members), (start + count - 1) // len(members) + 1)
+        row = np.concatenate([self._shuffled(members, number) for number in rounds])
+        offset = start - rounds.start * len(members)
+        return row[offset : offset + count]
+
+    def _shuffled(self, members: np.ndarray, number: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, number]).permutation(members)

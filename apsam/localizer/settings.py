@@ -1,0 +1,144 @@
+"""Settings of the localizer and of its maps (sections `localizer` and `cams` of config.yaml)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Optimizer(NamedTuple):
+    """Stochastic gradient descent as it will be run."""
+
+    learning_rate: float
+    head_factor: float
+    momentum: float
+    weight_decay: float
+    decay: Literal["steps", "poly"]
+
+
+RECIPES = {
+    "stable": Optimizer(0.01, 10.0, 0.9, 1e-4, "steps"),
+    "as_written": Optimizer(0.1, 1.0, 0.9, 1e-4, "steps"),
+    "as_released": Optimizer(0.1, 10.0, 1e-4, 1e-4, "poly"),
+}
+
+
+class AugmentationSettings(BaseModel):
+    """Random changes of a training tile: its label stays true, its landslide is no longer central."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dihedral: bool = Field(True, description="flips and quarter turns")
+    zoom: tuple[float, float] = Field(
+        (0.7, 1.4),
+        description="least and most magnification, log-uniform; beyond the tile lies its mirror image",
+    )
+    view: float = Field(
+        0.75, ge=0.25, le=1, description="side of a view, share of the tile's side; smaller is faster"
+    )
+    shift: Share = Field(
+        0.2, description="most shift of the view in each direction, share of the tile's side"
+    )
+    colour: Share = Field(0.3, description="brightness, contrast and saturation change by up to this share")
+    occlusion: Share = Field(0.0, description="probability that a square of the view is painted over")
+
+    @field_validator("zoom")
+    @classmethod
+    def _in_order(cls, zoom: tuple[float, float]) -> tuple[float, float]:
+        if not 0.25 <= zoom[0] <= zoom[1] <= 4:
+            raise ValueError("zoom must be two rising numbers between 0.25 and 4")
+        return zoom
+
+
+class LocalizerSettings(BaseModel):
+    """Which network learns to tell tiles with landslides from tiles without, and how.
+
+    The paper trains by SGD with learning rate 0.1, momentum 0.9, weight decay 1e-4 and stepwise decay; the
+    code it released runs SGD with momentum 1e-4, because weight decay was passed in momentum's place.
+    `recipe` chooses:
+
+    ===========  =============  ===============  ========  ==========================================
+    recipe       learning rate  times, for head  momentum  decay
+    ===========  =============  ===============  ========  ==========================================
+    stable       0.01           10               0.9       by `decay_factor` at `milestones`
+    as_written   0.1            1                0.9       by `decay_factor` at `milestones`
+    as_released  0.1            10               1e-4      (1 - step / steps)^0.9
+    ===========  =============  ===============  ========  ==========================================
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Literal["cam"] = Field("cam", description="what is learned beside the label: cam (nothing)")
+    backbone: Literal["efficientnet_lite0", "resnet50"] = Field(
+        "efficientnet_lite0", description="feature extractor"
+    )
+    weights: str = Field("imagenet", description="imagenet, none, or a file with the backbone's weights")
+    output_stride: Literal[8, 16, 32] = Field(
+        16, description="tile pixels per pixel of the class activation map"
+    )
+    dilation: bool = Field(
+        False, description="spread the kernels of stages that lost their stride (wider view, blunter maps)"
+    )
+    frozen_stages: int = Field(2, ge=0, le=4, description="first stages of the backbone that are not trained")
+    recipe: Literal["stable", "as_written", "as_released"] = Field(
+        "stable", description="values of the optimizer; the four keys below replace single ones"
+    )
+    learning_rate: float | None = Field(None, gt=0, le=10, description="of the backbone; null: the recipe's")
+    head_factor: float | None = Field(None, gt=0, le=100, description="the head learns this much faster")
+    momentum: float | None = Field(None, ge=0, lt=1, description="of SGD; null: the recipe's")
+    weight_decay: float | None = Field(None, ge=0, lt=1, description="of SGD; null: the recipe's")
+    milestones: tuple[Share, ...] = Field(
+        (0.6, 0.9), description="shares of the training where the rate drops"
+    )
+    decay_factor: float = Field(
+        0.1, gt=0, le=1, description="what the rate is multiplied with at a milestone"
+    )
+    warmup_steps: int = Field(20, ge=0, description="steps over which the rate rises to its value")
+    gradient_clip: float = Field(5.0, ge=0, description="longest gradient over all weights; 0: no limit")
+    epochs: int = Field(8, ge=1, le=1000, description="passes over the training tiles")
+    batch_size: int = Field(16, ge=2, le=1024, description="tiles a step")
+    balanced: bool = Field(
+        True,
+        description="as many positive as negative tiles a batch; an epoch is twice the rarer label's tiles",
+    )
+    augmentation: AugmentationSettings = Field(
+        default_factory=AugmentationSettings, description="random changes of the training tiles"
+    )
+    memory_mb: int = Field(2000, ge=0, description="training tiles are held in memory up to this size")
+
+    def optimizer(self) -> Optimizer:
+        """The recipe's values, replaced by those that are given."""
+        given = {
+            name: value
+            for name in ("learning_rate", "head_factor", "momentum", "weight_decay")
+            if (value := getattr(self, name)) is not None
+        }
+        return RECIPES[self.recipe]._replace(**given)
+
+
+class CamSettings(BaseModel):
+    """How class activation maps are made from a trained localizer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scales: tuple[Annotated[float, Field(ge=0.25, le=4)], ...] = Field(
+        (1.0,),
+        min_length=1,
+        description="sizes of the network's input, times the tile's size; maps are summed",
+    )
+    flips: Literal["none", "horizontal", "dihedral"] = Field(
+        "horizontal", description="views a scale: 1, 2 or 8 (flips and quarter turns)"
+    )
+    normalise: Literal["max", "as_released"] = Field(
+        "max",
+        description="max: divide by the tile's maximum; as_released: stretch minimum to maximum over "
+        "0..255, as the paper's code does when it writes a PNG",
+    )
+    refine: Literal["none", "prototype"] = Field(
+        "none",
+        description="prototype: multiply by the likeness to the tile's own landslide and background pixels",
+    )
+    batch_size: int = Field(16, ge=1, le=1024, description="tiles at a time")

@@ -1,0 +1,328 @@
+"""The localizer: what it learns from, how it is optimised, and what its files hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save_file
+
+from apsam.errors import ApsamError, InputError
+from apsam.localizer.augment import augment
+from apsam.localizer.checkpoint import load_localizer, save_localizer
+from apsam.localizer.data import TEST, TRAIN, EpochOrder, TileSet
+from apsam.localizer.methods import build_method
+from apsam.localizer.model import tile_logits
+from apsam.localizer.settings import AugmentationSettings, LocalizerSettings
+from apsam.localizer.train import LocalizerTask, classification_figures, rate_factor, train_localizer
+from apsam.stack import TileStackWriter
+
+STILL = AugmentationSettings(dihedral=False, zoom=(1, 1), view=1, shift=0, colour=0)
+SIDE = 64
+
+
+def blob_tiles(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Noisy green tiles; every second one has an off-centre brown disc. Images, labels, true masks."""
+    rng = np.random.default_rng(seed)
+    labels = (np.arange(count) % 2).astype(np.uint8)
+    images = rng.normal(0, 20, (count, 3, SIDE, SIDE)) + np.array([60, 110, 60])[:, None, None]
+    masks = np.zeros((count, SIDE, SIDE), np.uint8)
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    for tile in np.flatnonzero(labels):
+        y, x = rng.uniform(16, SIDE - 16, 2)
+        masks[tile] = (rows - y) ** 2 + (columns - x) ** 2 < 12**2
+        images[tile] += masks[tile] * np.array([130, 40, 0])[:, None, None]
+    return images.clip(0, 255).astype(np.uint8), labels, masks
+
+
+def write_tiles(path: Path, images: np.ndarray, labels: np.ndarray, part: np.ndarray | int = 0) -> Path:
+    side = images.shape[-1]
+    specs = {
+        "image": ((3, side, side), "uint8"),
+        "valid": ((side, side), "uint8"),
+        "label": ((), "uint8"),
+        "part": ((), "uint8"),
+    }
+    parts = np.broadcast_to(np.asarray(part, np.uint8), labels.shape).copy()
+    with TileStackWriter(path, {"scene": path.name.split(".")[0]}, specs) as writer:
+        valid = np.ones((len(images), side, side), np.uint8)
+        writer.append(image=images, valid=valid, label=labels, part=parts)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def untrained() -> LocalizerSettings:
+    return LocalizerSettings(weights="none")
+
+
+def test_tile_logit_is_the_mean_of_the_map(untrained: LocalizerSettings) -> None:
+    torch.manual_seed(0)
+    method = build_method(untrained).eval()
+    torch.nn.init.normal_(method.localizer.head.weight)
+    images = torch.randint(0, 256, (2, 3, SIDE, SIDE)).float()
+    with torch.no_grad():
+        maps = method.cam(images)
+        pooled = method.localizer.features(images)[-1].mean(dim=(2, 3))
+    assert maps.shape == (2, 1, SIDE // 16, SIDE // 16)
+    assert method.localizer.head.bias is None
+    by_hand = pooled @ method.localizer.head.weight[0, :, 0, 0]
+    torch.testing.assert_close(tile_logits(maps), by_hand, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(method.logits(images), by_hand, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_output_stride(stride: int) -> None:
+    method = build_method(LocalizerSettings(weights="none", output_stride=stride)).eval()
+    assert method.cam(torch.zeros(1, 3, SIDE, SIDE)).shape[-1] == SIDE // stride
+
+
+def test_frozen_parts_do_not_change() -> None:
+    method = build_method(LocalizerSettings(weights="none", frozen_stages=2)).train()
+    torch.nn.init.normal_(method.localizer.head.weight)
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    batch = {"image": torch.rand(2, 3, SIDE, SIDE) * 255, "label": torch.tensor([0.0, 1.0])}
+    losses = method.training_step(batch)
+    assert list(losses) == ["classification"]
+    losses["classification"].backward()
+    torch.optim.SGD(method.parameter_groups(method.settings.optimizer()), lr=1e-3).step()
+    changed = {name for name, value in method.state_dict().items() if not torch.equal(value, before[name])}
+    assert not [name for name in changed if "running" in name or "num_batches" in name]
+    first = {f"localizer.backbone.network.blocks.{i}." for i in (0, 1)} | {
+        "localizer.backbone.network.conv_stem"
+    }
+    assert not [name for name in changed if name.startswith(tuple(first))]
+    assert [name for name in changed if name.startswith("localizer.backbone.network.blocks.3.")]
+    assert "localizer.head.weight" in changed
+
+
+@pytest.mark.parametrize(
+    ("given", "momentum", "rates"),
+    [
+        ({}, 0.9, (0.01, 0.1)),
+        ({"recipe": "as_written"}, 0.9, (0.1, 0.1)),
+        ({"recipe": "as_released"}, 1e-4, (0.1, 1.0)),
+        ({"recipe": "as_released", "momentum": 0.5, "learning_rate": 0.02}, 0.5, (0.02, 0.2)),
+    ],
+)
+def test_the_optimizer_really_has_what_the_settings_say(
+    given: dict, momentum: float, rates: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = LocalizerSettings(weights="none", warmup_steps=0, **given)
+    task = LocalizerTask(build_method(settings), seed=0)
+    trainer = type("Trainer", (), {"estimated_stepping_batches": 10})()
+    monkeypatch.setattr(LocalizerTask, "trainer", trainer)
+    groups = {group["name"]: group for group in task.configure_optimizers()["optimizer"].param_groups}
+    assert [groups["backbone"]["initial_lr"], groups["head"]["initial_lr"]] == pytest.approx(rates)
+    assert {group["momentum"] for group in groups.values()} == {momentum}
+    assert {group["weight_decay"] for group in groups.values()} == {1e-4}
+    trained = {id(p) for p in task.method.parameters() if p.requires_grad}
+    assert {id(p) for group in groups.values() for p in group["params"]} == trained
+    assert [p.shape for p in groups["head"]["params"]] == [task.method.localizer.head.weight.shape]
+
+
+def test_rate_falls_by_steps_or_by_the_polynomial() -> None:
+    steps = LocalizerSettings(warmup_steps=0, milestones=(0.5, 0.9), decay_factor=0.1)
+    factors = [rate_factor(step, 10, steps) for step in range(10)]
+    assert factors == pytest.approx([1] * 5 + [0.1] * 4 + [0.01])
+    poly = LocalizerSettings(warmup_steps=0, recipe="as_released")
+    assert [rate_factor(step, 10, poly) for step in (0, 5, 10)] == pytest.approx([1, 0.5**0.9, 0])
+    assert rate_factor(0, 100, LocalizerSettings(warmup_steps=4)) == pytest.approx(0.2)
+
+
+def test_unknown_keys_and_values_are_refused() -> None:
+    with pytest.raises(ValidationError, match="epoch"):
+        LocalizerSettings.model_validate({"epoch": 3})
+    with pytest.raises(ValidationError, match="rising"):
+        AugmentationSettings(zoom=(1.4, 0.7))
+
+
+def test_augmentation_off_is_the_identity() -> None:
+    images = torch.randint(0, 256, (3, 3, SIDE, SIDE), dtype=torch.uint8)
+    views = augment(images, STILL, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(views, images.float(), rtol=0, atol=1e-2)
+
+
+def test_dihedral_views_are_turned_tiles() -> None:
+    image = torch.randint(0, 256, (1, 3, SIDE, SIDE)).float()
+    turned = [torch.rot90(flipped, k, (-2, -1)) for flipped in (image, image.flip(-1)) for k in range(4)]
+    settings = STILL.model_copy(update={"dihedral": True})
+    generator = torch.Generator().manual_seed(1)
+    seen = set()
+    for _ in range(60):
+        view = augment(image, settings, generator)
+        distances = [float((view - other).abs().max()) for other in turned]
+        assert min(distances) < 0.1
+        seen.add(int(np.argmin(distances)))
+    assert seen == set(range(8))
+
+
+def test_views_keep_the_pixel_size_and_leave_the_centre() -> None:
+    image = torch.zeros(256, 3, 128, 128)
+    image[:, :, 56:72, 56:72] = 255
+    settings = AugmentationSettings(dihedral=False, zoom=(1, 1), view=0.75, shift=0.2, colour=0)
+    views = augment(image, settings, torch.Generator().manual_seed(1))
+    assert views.shape == (256, 3, 96, 96)
+    area = (views[:, 0] / 255).sum(dim=(1, 2))
+    assert float(area.median()) == pytest.approx(16 * 16, rel=0.02)
+    rows = (views[:, 0].sum(2) * torch.arange(96)).sum(1) / views[:, 0].sum((1, 2))
+    assert float(rows.std()) > 10
+
+
+def test_occlusion_hides_a_square() -> None:
+    images = torch.zeros(8, 3, SIDE, SIDE)
+    images[:, :, ::2] = 200
+    settings = STILL.model_copy(update={"occlusion": 1.0})
+    views = augment(images, settings, torch.Generator().manual_seed(1))
+    hidden = (views - 100).abs().amax(1) < 1
+    assert (hidden.flatten(1).float().mean(1) > 0.01).all()
+    assert (hidden.flatten(1).float().mean(1) < 0.2).all()
+
+
+def test_balanced_epochs_show_every_tile_of_the_rarer_label_once() -> None:
+    labels = np.array([1] * 3 + [0] * 10, np.uint8)
+    order = EpochOrder(labels, balanced=True, seed=0)
+    epochs = [list(order) for _ in range(10)]
+    assert len(order) == 6
+    for epoch in epochs:
+        assert sorted(tile for tile in epoch if labels[tile]) == [0, 1, 2]
+        assert labels[epoch].tolist() == [1, 0, 1, 0, 1, 0]
+    negatives = [tile for epoch in epochs for tile in epoch if not labels[tile]]
+    assert sorted(negatives) == sorted(list(range(3, 13)) * 3)
+    assert [list(EpochOrder(labels, True, 0)) for _ in range(2)] == [epochs[0]] * 2
+    assert sorted(EpochOrder(labels, False, 0)) == list(range(13))
+
+
+def test_tiles_outside_part_0_are_in_no_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels, _ = blob_tiles(24)
+    part = np.tile([0, 0, 1, 1, 255, 255], 4)
+    images[part == 1, :, 0, 0] = 251
+    images[part == 255, :, 0, 0] = 252
+    images[part == 0, :, 0, 0] = 7
+    stack = write_tiles(tmp_path / "a.zarr.zip", images, labels, part)
+    seen: list[int] = []
+    from apsam.localizer.methods import PlainCam
+
+    original = PlainCam.views
+
+    def spy(self, batch, batch_labels, generator):  # noqa: ANN001, ANN202
+        seen.extend(batch[:, 0, 0, 0].tolist())
+        return original(self, batch, batch_labels, generator)
+
+    monkeypatch.setattr(PlainCam, "views", spy)
+    settings = LocalizerSettings(weights="none", epochs=2, batch_size=4)
+    train_localizer([stack], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")
+    assert seen == [7] * 16
+    history = json.loads((tmp_path / "h.json").read_text())
+    assert history["tiles"] == {
+        "train": {"positive": 4, "negative": 4},
+        "test": {"positive": 4, "negative": 4},
+    }
+    assert set(history["test"]) == {"accuracy", "auc"}
+    assert len(history["epochs"]) == 2
+
+
+def test_streamed_tiles_are_the_same_as_held_ones(tmp_path: Path) -> None:
+    images, labels, _ = blob_tiles(12)
+    stacks = [
+        write_tiles(tmp_path / "a.zarr.zip", images[:7], labels[:7], np.arange(7) % 2),
+        write_tiles(tmp_path / "b.zarr.zip", images[7:], labels[7:], 0),
+    ]
+    held, streamed = TileSet(stacks, TRAIN), TileSet(stacks, TRAIN, memory_mb=0)
+    assert len(held) == 9 and len(TileSet(stacks, TEST)) == 3
+    expected = np.concatenate([images[:7:2], images[7:]])
+    for index in range(9):
+        assert torch.equal(held[index][0], torch.from_numpy(expected[index]))
+        assert torch.equal(held[index][0], streamed[index][0])
+
+
+@pytest.mark.parametrize(("label", "word"), [(0, "no positive tile"), (1, "no negative tile")])
+def test_one_label_alone_is_refused(tmp_path: Path, label: int, word: str) -> None:
+    images, _, _ = blob_tiles(4)
+    stack = write_tiles(tmp_path / "valley.zarr.zip", images, np.full(4, label, np.uint8))
+    with pytest.raises(InputError, match=f"{word}.*valley.zarr.zip"):
+        train_localizer([stack], LocalizerSettings(), tmp_path / "w.safetensors", tmp_path / "h.json")
+    assert list(tmp_path.iterdir()) == [stack]
+
+
+def test_tile_sizes_cannot_be_mixed(tmp_path: Path) -> None:
+    images, labels, _ = blob_tiles(4)
+    stacks = [
+        write_tiles(tmp_path / "a.zarr.zip", images, labels),
+        write_tiles(tmp_path / "b.zarr.zip", images[..., :32, :32], labels),
+    ]
+    with pytest.raises(InputError, match="tile sizes"):
+        TileSet(stacks, TRAIN)
+
+
+def test_a_diverged_training_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels, _ = blob_tiles(4)
+    stack = write_tiles(tmp_path / "a.zarr.zip", images, labels)
+    from apsam.localizer.methods import PlainCam
+
+    monkeypatch.setattr(
+        PlainCam,
+        "training_step",
+        lambda self, batch: {"loss": self.localizer(batch["image"]).mean() * np.nan},
+    )
+    with pytest.raises(ApsamError, match="localizer.learning_rate"):
+        train_localizer(
+            [stack],
+            LocalizerSettings(weights="none", epochs=1),
+            tmp_path / "w.safetensors",
+            tmp_path / "h.json",
+            device="cpu",
+        )
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_weights_survive_the_file_and_are_the_same_bytes(
+    tmp_path: Path, untrained: LocalizerSettings
+) -> None:
+    torch.manual_seed(0)
+    method = build_method(untrained).eval()
+    torch.nn.init.normal_(method.localizer.head.weight)
+    for name in ("a", "b"):
+        save_localizer(method, tmp_path / f"{name}.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    again = load_localizer(tmp_path / "a.safetensors")
+    assert again.settings == untrained and not again.training
+    images = torch.rand(1, 3, SIDE, SIDE) * 255
+    with torch.no_grad():
+        torch.testing.assert_close(again.cam(images), method.cam(images), rtol=0, atol=0)
+
+
+def test_files_of_other_models_are_refused(tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(2)}, other)
+    with pytest.raises(InputError, match="other.safetensors.*not a localizer"):
+        load_localizer(other)
+    save_file({"x": torch.zeros(2)}, other, {"apsam": json.dumps({"kind": "apsam resunet"})})
+    with pytest.raises(InputError, match="holds apsam resunet"):
+        load_localizer(other)
+    settings = LocalizerSettings(weights="none").model_dump(mode="json")
+    description = {"kind": "apsam localizer", "settings": settings, "apsam_version": "0"}
+    save_file({"x": torch.zeros(2)}, other, {"apsam": json.dumps(description)})
+    with pytest.raises(InputError, match="apsam 0 that this version cannot rebuild"):
+        load_localizer(other)
+    other.write_bytes(b"PK\x03\x04 no tensors")
+    with pytest.raises(InputError, match="not a safetensors file"):
+        load_localizer(other)
+    with pytest.raises(InputError, match="no such file"):
+        load_localizer(tmp_path / "missing.safetensors")
+
+
+def test_classification_figures_by_hand() -> None:
+    logits = np.array([2.0, -1.0, 0.5, -3.0])
+    labels = np.array([1, 1, 0, 0])
+    assert classification_figures(logits, labels) == {"accuracy": 0.5, "auc": 0.75}
+    assert classification_figures(logits[:2], labels[:2]) == {"accuracy": 0.5, "auc": None}
+    assert classification_figures(np.zeros(4), labels)["auc"] == 0.5
