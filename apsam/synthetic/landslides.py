@@ -12,10 +12,13 @@ from apsam.synthetic.noise import Field2D, fractal_noise, scattered_cells, smoot
 from apsam.synthetic.surface import Soils, Surface
 from apsam.synthetic.terrain import Terrain
 
-# How much longer than wide, and the widths (in mean widths) at places along the way from crown (0) to toe (1).
+# How much longer than wide, and widths (in mean widths) at places between crown (0) and toe (1).
 FORMS = {
     "slide": ((1.4, 2.4), ((0, 0.75), (0.12, 1.0), (0.35, 1.15), (0.7, 1.0), (0.9, 0.95), (1, 0.7))),
-    "flow": ((3.0, 5.5), ((0, 0.9), (0.1, 1.45), (0.28, 1.1), (0.45, 0.62), (0.7, 0.62), (0.88, 1.35), (1, 1.1))),
+    "flow": (
+        (3.0, 5.5),
+        ((0, 0.9), (0.1, 1.45), (0.28, 1.1), (0.45, 0.62), (0.7, 0.62), (0.88, 1.35), (1, 1.1)),
+    ),
     "fall": ((1.1, 1.8), ((0, 0.45), (0.2, 0.7), (0.5, 0.95), (0.8, 1.3), (1, 1.15))),
 }
 
@@ -85,18 +88,19 @@ def shape_landslide(
     if min(shape) < 12:
         return None
     field = np.full(shape, -1e3, np.float32)
-    along, across = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     widths = np.array(FORMS[form][1]).T
     widths[1] *= rng.uniform(0.88, 1.12, widths.shape[1])
     for rank, line in enumerate(paths):
         scale = half_width * (1.0 if rank == 0 else rng.uniform(0.55, 0.85))
         parts = _distance_within(rng, line - low, shape, scale, widths, metre)
-        closer = parts[0] > field
-        for kept, new in zip((field, along, across), parts, strict=True):
-            kept[closer] = new[closer]
+        np.maximum(field, parts[0], out=field)
+        if rank == 0:
+            along, across = parts[1:]
 
     rough = min(1.0, half_width / 8)
-    field += rough * (1.3 * smooth_noise(rng, shape, 2.6 / metre) + 0.75 * smooth_noise(rng, shape, 1.0 / metre))
+    field += rough * (
+        1.3 * smooth_noise(rng, shape, 2.6 / metre) + 0.75 * smooth_noise(rng, shape, 1.0 / metre)
+    )
     field += 0.25 * smooth_noise(rng, shape, 0.5 / metre)
 
     if hollow:
@@ -128,7 +132,7 @@ def _distance_within(
     metre: float,
 ) -> tuple[Field2D, Field2D, Field2D]:
     """Metres to the outline (positive within), place along 0 to 1, metres across; each of `shape`."""
-    step = 2
+    step = 3
     y, x = np.mgrid[0 : shape[0] : step, 0 : shape[1] : step].astype(np.float32)
     sway = 0.24 * half_width / metre
     warp = [sway * fractal_noise(rng, x.shape, 0.7 * half_width / metre / step, 3, 0.6) for _ in range(2)]
@@ -255,7 +259,9 @@ def lay_landslide(
     carve = -size * inside * smoothstep(along, 0.75, 0.25)
     heap = 0.6 * size * smoothstep(depth, 0.0, 0.6 * extent) * smoothstep(along, 0.55, 0.85)
     distance, cells, count = scattered_cells(rng, shape, 1.9 / metre)
-    radius = (rng.gamma(2.0, 0.28, count) * (rng.uniform(0, 1, count) < rng.uniform(0.15, 0.7))).astype(np.float32)
+    radius = (rng.gamma(2.0, 0.28, count) * (rng.uniform(0, 1, count) < rng.uniform(0.15, 0.7))).astype(
+        np.float32
+    )
     boulder = radius[cells] * np.sqrt(np.clip(1 - (distance * metre / (radius[cells] + 1e-3)) ** 2, 0, 1))
     blocks = 0.3 * np.clip(grain - 0.6, 0, 1.5) * (0.3 + debris) + 1.3 * boulder * debris
     gullies = 0.1 * streaks + 0.22 * broad

@@ -38,7 +38,7 @@ def hillshade(height: Field2D, sun: Sun, resolution: float) -> Field2D:
 
 
 def cast_shadow(tops: Field2D, sun: Sun, resolution: float, reach: float = 14.0) -> Field2D:
-    """Share of direct light kept, 0 to 1, beside trees, houses and scarps; looks `reach` metres to the sun."""
+    """Share of direct light kept, 0 to 1, beside trees, houses and scarps up to `reach` metres off."""
     x, y, z = sun.direction
     flat = np.hypot(x, y)
     tallest = np.full_like(tops, -np.inf)
@@ -46,7 +46,11 @@ def cast_shadow(tops: Field2D, sun: Sun, resolution: float, reach: float = 14.0)
     for distance in np.arange(step, reach, step):
         shift = np.array([[1, 0, distance * x / flat / resolution], [0, 1, distance * y / flat / resolution]])
         moved = cv2.warpAffine(
-            tops, shift, tops.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+            tops,
+            shift,
+            tops.shape[::-1],
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         np.maximum(tallest, moved - np.float32(distance * z / flat), out=tallest)
     return 1 - smoothstep(tallest - tops, 0.0, 1.5)
@@ -72,7 +76,7 @@ def develop(
         blob = fractal_noise(rng, shape, 70 / metre, 4)
         level = np.quantile(blob[::8, ::8], rng.uniform(0.84, 0.92))
         direct *= 1 - np.float32(rng.uniform(0.55, 0.7)) * smoothstep(blob, level - 0.05, level + 0.12)
-    ambient = np.float32(rng.uniform(0.3, 0.4))
+    ambient = np.float32(rng.uniform(0.36, 0.46))
     light = ambient + (1 - ambient) * np.minimum(direct, 1.6)
     light *= 1 + np.float32(0.05) * smooth_noise(rng, shape, 150 / metre)
     # Skylight is blue: what the sun does not reach turns bluish.

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from apsam.synthetic.decoys import KINDS
 from apsam.synthetic.landslides import Landslide, lay_landslide, shape_landslide
 from apsam.synthetic.noise import random_stream
 from apsam.synthetic.settings import SyntheticSettings
@@ -14,7 +13,7 @@ from apsam.synthetic.surface import Soils, Surface
 from apsam.synthetic.terrain import Terrain
 
 LANDSLIDE_PIXELS_OF_A_POSITIVE_TILE = 50
-_NOT_OVER = tuple(KINDS.index(kind) + 1 for kind in ("water", "quarry", "house", "yard"))
+_NOT_OVER = ("water", "quarry", "house", "yard")
 
 
 @dataclass
@@ -25,15 +24,28 @@ class Truth:
     landslides: list[Landslide]
 
 
-def positive_share(mask: NDArray[np.bool_], tile: int, stride: int) -> float:
-    """Share of tiles with at least 50 landslide pixels; the last row and column are snapped to the border."""
-    total = cv2.integral(mask.astype(np.uint8))
-    starts = [
-        np.unique(np.append(np.arange(0, side - tile, stride), side - tile)) for side in mask.shape
-    ]
-    top, left = np.ix_(*starts)
-    inside = total[top + tile, left + tile] - total[top, left + tile] - total[top + tile, left] + total[top, left]
-    return float((inside >= LANDSLIDE_PIXELS_OF_A_POSITIVE_TILE).mean())
+def landslide_pixels(
+    mask: NDArray[np.uint8], corner: tuple[int, int], size: int, tile: int, stride: int
+) -> NDArray[np.int32]:
+    """Landslide pixels in each tile of a scene of `size` pixels, of a window's `mask` (0 or 1) alone.
+
+    `corner` is the window's first (row, column). Tiles as in the pipeline: every `stride` pixels, the last
+    row and column snapped to the border.
+    """
+    total = cv2.integral(mask)
+    starts = np.unique(np.append(np.arange(0, size - tile, stride), size - tile))
+    top, left = (np.clip(starts - first, 0, side) for first, side in zip(corner, mask.shape, strict=True))
+    bottom, right = (
+        np.clip(starts + tile - first, 0, side) for first, side in zip(corner, mask.shape, strict=True)
+    )
+    rows = total[bottom] - total[top]
+    return rows[:, right] - rows[:, left]
+
+
+def positive_share(mask: NDArray[np.uint8], tile: int, stride: int) -> float:
+    """Share of a square scene's tiles with at least 50 landslide pixels; `mask` (H, H) of 0 and 1."""
+    pixels = landslide_pixels(mask, (0, 0), mask.shape[0], tile, stride)
+    return float((pixels >= LANDSLIDE_PIXELS_OF_A_POSITIVE_TILE).mean())
 
 
 def place_landslides(
@@ -59,16 +71,16 @@ def place_landslides(
     for area in sorted(areas, reverse=True):
         while area >= settings.landslide_area_m2[0]:
             crowns = []
-            for attempt in range(12):
+            for attempt in range(20):
                 centre = groups[rng.integers(len(groups))]
-                crowns.append(_crown(rng, settings, terrain, bait, centre, (14 + 4 * attempt) / metre))
+                crowns.append(_crown(rng, settings, terrain, bait, centre, (14 + 3 * attempt) / metre))
             if any(placer.lay(crown, area) for crown in crowns):
                 break
-            area *= 0.6
+            area *= 0.7
     # Small single ones fill up the share of positive tiles.
     for _ in range(40):
-        share = positive_share(truth.instances > 0, settings.tile_px, settings.tile_stride_px)
-        if share >= least_tiles and truth.instances.astype(bool).sum() * metre**2 >= 0.9 * wanted:
+        share = placer.share()
+        if share >= least_tiles and placer.covered * metre**2 >= 0.9 * wanted:
             break
         alone = share < least_tiles
         centre = rng.uniform(0.04, 0.96, 2) * shape[::-1] if alone else groups[rng.integers(len(groups))]
@@ -90,7 +102,9 @@ class _Placer:
     most_tiles: float
 
     def __post_init__(self) -> None:
-        self.blocked = np.isin(self.surface.decoy, _NOT_OVER).astype(np.uint8)
+        self.blocked = self.surface.shows(_NOT_OVER).astype(np.uint8)
+        self.covered = 0
+        self.tiles = self._pixels(self.blocked * 0, (0, 0))
 
     def lay(self, crown: NDArray[np.float64], area_m2: float) -> bool:
         """Lays a landslide of about `area_m2` from `crown` (x, y), if it fits there."""
@@ -102,28 +116,35 @@ class _Placer:
         halo = slide.field > -2.0
         if (self.blocked[window][halo] > 0).any():
             return False
-        placed = self.truth.instances > 0
-        placed[window] |= slide.mask
-        if placed.mean() > 1.1 * self.settings.landslide_cover[1] or not self._few_tiles(placed):
+        covered = self.covered + int(slide.mask.sum())
+        pixels = self._pixels(slide.mask.astype(np.uint8), (slide.rows.start, slide.cols.start))
+        most = 1.1 * self.settings.landslide_cover[1] * self.blocked.size
+        if covered > most or self.share(pixels) > self.most_tiles:
             return False
+        self.covered, self.tiles = covered, self.tiles + pixels
         self.truth.landslides.append(slide)
         self.truth.instances[window][slide.mask] = len(self.truth.landslides)
         self.blocked[window][slide.mask] = 1
         lay_landslide(self.rng, self.terrain, self.surface, self.soils, slide)
         return True
 
-    def _few_tiles(self, placed: NDArray[np.bool_]) -> bool:
-        tile, stride = self.settings.tile_px, self.settings.tile_stride_px
-        return positive_share(placed, tile, stride) <= self.most_tiles
+    def share(self, more: NDArray[np.int32] | int = 0) -> float:
+        """Share of positive tiles now, or with `more` landslide pixels in the tiles."""
+        return float((self.tiles + more >= LANDSLIDE_PIXELS_OF_A_POSITIVE_TILE).mean())
+
+    def _pixels(self, mask: NDArray[np.uint8], corner: tuple[int, int]) -> NDArray[np.int32]:
+        size, tile, stride = self.settings.size_px, self.settings.tile_px, self.settings.tile_stride_px
+        return landslide_pixels(mask, corner, size, tile, stride)
 
     def _way_is_free(self, path: NDArray[np.float64]) -> bool:
         """A quick look along the middle line, before the landslide is grown about it."""
-        cols, rows = np.clip(path, 0, np.array(self.blocked.shape[::-1]) - 1).astype(int).T
-        if self.blocked[rows, cols].any():
+        path = np.clip(path, 0, self.settings.size_px - 1).astype(np.int32)
+        if self.blocked[path[:, 1], path[:, 0]].any():
             return False
-        placed = (self.truth.instances > 0).astype(np.uint8)
-        cv2.polylines(placed, [path.astype(np.int32)], False, 1, 5)
-        return self._few_tiles(placed > 0)
+        low, high = path.min(0) - 3, path.max(0) + 4
+        line = np.zeros((high - low)[::-1], np.uint8)
+        cv2.polylines(line, [path - low], False, 1, 5)
+        return self.share(self._pixels(line, (int(low[1]), int(low[0])))) <= self.most_tiles
 
 
 def _groups(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from apsam.files import atomic_path
-from apsam.synthetic import cover, decoys
+from apsam.synthetic.cover import grow
+from apsam.synthetic.decoys import lay_decoys
 from apsam.synthetic.light import develop, make_sun
 from apsam.synthetic.noise import random_stream, smooth_noise
 from apsam.synthetic.placing import place_landslides
@@ -33,7 +34,7 @@ class SyntheticScene:
     valid: NDArray[np.bool_]
     """(H, W), False where there is no data."""
     decoy: NDArray[np.uint8]
-    """(H, W), place in `decoys.KINDS` from 1 of what misleads here, 0 elsewhere."""
+    """(H, W), place in `surface.DECOYS` from 1 of what misleads here, 0 elsewhere."""
     transform: Affine
     crs: CRS
     terrain: Terrain
@@ -43,14 +44,8 @@ def make_scene(name: str, settings: SyntheticSettings) -> SyntheticScene:
     """Makes the scene of this name: the same name and settings give the same bytes."""
     terrain = make_terrain(name, settings)
     soils = make_soils(name, settings)
-    surface = cover.grow(name, settings, terrain)
-    decoys.lay_river(name, settings, terrain, surface, soils)
-    decoys.lay_outcrops(name, settings, terrain, surface, soils)
-    decoys.lay_fields(name, settings, terrain, surface, soils)
-    decoys.lay_quarry(name, settings, terrain, surface, soils)
-    decoys.lay_clearings(name, settings, terrain, surface, soils)
-    lines = decoys.lay_roads(name, settings, terrain, surface, soils)
-    decoys.lay_houses(name, settings, terrain, surface, soils, lines)
+    surface = grow(name, settings, terrain)
+    lay_decoys(name, settings, terrain, surface, soils)
     truth = place_landslides(name, settings, terrain, surface, soils)
     sun = make_sun(name, settings)
     image = develop(name, settings, surface.colour, surface.ground, surface.canopy, sun)

@@ -6,9 +6,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from apsam.synthetic.noise import Field2D, random_stream
+from apsam.synthetic.noise import Field2D, fractal_noise, random_stream
 from apsam.synthetic.settings import SyntheticSettings
 
+DECOYS = (
+    "water",
+    "river bar",
+    "field",
+    "track",
+    "road cut",
+    "quarry",
+    "house",
+    "yard",
+    "outcrop",
+    "clearing",
+)
 SOILS = np.array(
     [
         (0.53, 0.42, 0.30),  # brown
@@ -21,6 +33,9 @@ SOILS = np.array(
 )
 
 
+_ALL = slice(None)
+
+
 @dataclass
 class Surface:
     """Colour (H, W, 3) reflectance; ground and canopy (H, W) metres; what is built, tilled or water."""
@@ -30,14 +45,22 @@ class Surface:
     canopy: Field2D
     """Height of plants and houses above the ground."""
     decoy: NDArray[np.uint8]
-    """0, or the number of the decoy (its place in `decoys.KINDS`, from 1) that a pixel shows."""
+    """0, or the number of the decoy (its place in `DECOYS`, from 1) that a pixel shows."""
 
-    def lay(self, colour: Field2D, alpha: Field2D, rows: slice = slice(None), cols: slice = slice(None)) -> None:
+    def lay(self, colour: Field2D, alpha: Field2D, rows: slice = _ALL, cols: slice = _ALL) -> None:
         """Covers the window with `colour` (h, w, 3) where `alpha` (h, w) says, and clears what grew there."""
         weight = alpha[..., None]
         window = self.colour[rows, cols]
         window += weight * (colour - window)
         self.canopy[rows, cols] *= 1 - alpha
+
+    def mark(self, kind: str, where: NDArray[np.bool_], rows: slice = _ALL, cols: slice = _ALL) -> None:
+        """Notes that the pixels `where` of the window show a decoy of this kind."""
+        self.decoy[rows, cols][where] = DECOYS.index(kind) + 1
+
+    def shows(self, kinds: tuple[str, ...], rows: slice = _ALL, cols: slice = _ALL) -> NDArray[np.bool_]:
+        """Where the window shows one of these decoys."""
+        return np.isin(self.decoy[rows, cols], [DECOYS.index(kind) + 1 for kind in kinds])
 
 
 @dataclass(frozen=True)
@@ -58,7 +81,15 @@ def make_soils(name: str, settings: SyntheticSettings) -> Soils:
     return Soils(SOILS[rng.choice(len(SOILS), rng.integers(2, 4), replace=False)])
 
 
-def distance_to_line(shape: tuple[int, int], points: NDArray[np.float64]) -> tuple[Field2D, NDArray[np.int32]]:
+def soil_texture(rng: np.random.Generator, shape: tuple[int, int], soil: Field2D, metre: float) -> Field2D:
+    """A soil (3,) with blotches and grain: (H, W, 3). `metre` is the size of a pixel."""
+    grain = 1 + 0.08 * fractal_noise(rng, shape, 6 / metre, 4, 0.75)
+    return grain[..., None] * soil
+
+
+def distance_to_line(
+    shape: tuple[int, int], points: NDArray[np.float64]
+) -> tuple[Field2D, NDArray[np.int32]]:
     """Distance in pixels of every pixel to a polyline (n, 2) of (x, y), and the flat index of the nearest."""
     empty = np.ones(shape, np.uint8)
     cv2.polylines(empty, [np.rint(points).astype(np.int32)], False, 0, 1)

@@ -64,7 +64,11 @@ class Terrain:
         return np.array(points)
 
     def follow_contour(
-        self, rng: np.random.Generator, start: NDArray[np.float64], heading: NDArray[np.float64], climb: float = 0.1
+        self,
+        rng: np.random.Generator,
+        start: NDArray[np.float64],
+        heading: NDArray[np.float64],
+        climb: float = 0.1,
     ) -> NDArray[np.float64]:
         """Way of a road from `start` along `heading` that keeps near its contour: (n, 2) until the border."""
         step = 6.0
@@ -113,14 +117,17 @@ def make_terrain(name: str, settings: SyntheticSettings) -> Terrain:
     flank = np.clip(away / 60, 0, 1)
     for sigma, amplitude in ((52, 30), (21, 9)):
         spurs = smooth_noise(rng, (side, side), sigma / metre)
-        spurs = cv2.remap(spurs, grid[1] + shift_x, grid[0] + shift_y, cv2.INTER_LINEAR, None, cv2.BORDER_REFLECT)
+        spurs = cv2.remap(
+            spurs, grid[1] + shift_x, grid[0] + shift_y, cv2.INTER_LINEAR, None, cv2.BORDER_REFLECT
+        )
         # |noise| has sharp valleys where the noise changes sign, and round ridges between: gullies and spurs.
         height = height + amplitude * rng.uniform(0.8, 1.2) * np.abs(spurs) * flank
     height = height + 0.9 * smooth_noise(rng, (side, side), 9 / metre)
 
     size = (settings.size_px, settings.size_px)
     full = [
-        cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_CUBIC) for plane in (height, across, along)
+        cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+        for plane in (height, across, along)
     ]
     full[0] = cv2.GaussianBlur(full[0], (0, 0), 1.2 / settings.resolution_m)
     return Terrain(full[0], settings.resolution_m, full[1], full[2], floor)
