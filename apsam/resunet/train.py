@@ -1,0 +1,201 @@
+"""Train the ResUNet on pseudo-masks.
+
+Nothing is chosen by looking at pixel labels: the network of the last epoch is the result.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from apsam import (
+    __version__,
+    torchvision_ops,  # noqa: F401  (before lightning, which imports torchvision)
+)
+from apsam.device import bf16_pays, pick_device, seed_everything
+from apsam.files import atomic_path, write_json
+from apsam.resunet.augment import colour, crop, dihedral
+from apsam.resunet.data import PseudoMaskTiles
+from apsam.resunet.model import ResUNet, build_resunet
+from apsam.resunet.settings import ResUNetSettings
+
+import lightning.pytorch as lightning  # isort: skip
+
+NO_DATA = 255
+MODEL_KIND = "apsam-resunet"
+
+
+def segmentation_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
+    """Binary cross-entropy, with soft dice over the batch where `kind` is "bce_dice". Pixels of 255 do not count.
+
+    Args:
+        logits: (b, 1, h, w).
+        mask: (b, h, w) of {0, 1, 255}.
+        kind: "bce" or "bce_dice".
+    """
+    known = (mask != NO_DATA).float()
+    target = (mask == 1).float()
+    logits = logits[:, 0].float()
+    count = known.sum().clamp(min=1)
+    loss = (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * known).sum() / count
+    if kind == "bce_dice":
+        probability = logits.sigmoid() * known
+        overlap = (probability * target).sum()
+        loss = loss + 1 - (2 * overlap + 1) / (probability.sum() + target.sum() + 1)
+    return loss
+
+
+class ResUNetTraining(lightning.LightningModule):
+    """The ResUNet with its loss, optimizer and schedule."""
+
+    def __init__(self, network: ResUNet, settings: ResUNetSettings, steps: int) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+        self.steps = steps
+        self.epochs: list[dict[str, float]] = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+        image, mask = batch
+        image = image.to(memory_format=torch.channels_last).float() / 255
+        if self.settings.crop is not None:
+            image, mask = crop(image, mask, self.settings.crop)
+        if self.settings.augment != "none":
+            image, mask = dihedral(image, mask)
+        if self.settings.augment == "dihedral_colour":
+            image = colour(image)
+        image = image.contiguous(memory_format=torch.channels_last)
+        loss = segmentation_loss(self.network(image), mask, self.settings.loss)
+        self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(image), sync_dist=True)
+        return loss
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        s = self.settings
+        encoder = [p for p in self.network.encoder.parameters() if p.requires_grad]
+        others = [p for name, p in self.network.named_parameters() if not name.startswith("encoder.")]
+        groups = [
+            {"params": others, "lr": s.learning_rate},
+            {"params": encoder, "lr": s.learning_rate * s.encoder_learning_rate},
+        ]
+        if s.optimizer == "sgd":
+            optimizer: torch.optim.Optimizer = torch.optim.SGD(
+                groups, s.learning_rate, s.momentum, weight_decay=s.weight_decay
+            )
+        else:
+            optimizer = torch.optim.AdamW(groups, s.learning_rate, weight_decay=s.weight_decay)
+        if s.schedule == "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=0.5, patience=5, cooldown=3, min_lr=1e-8
+            )
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "train_loss"}}
+        if s.schedule == "one_cycle":
+            cycle = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, [group["lr"] for group in groups], self.steps, pct_start=0.2
+            )
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+        return {"optimizer": optimizer}
+
+    def on_train_epoch_end(self) -> None:
+        epoch = {
+            "epoch": self.current_epoch + 1,
+            "loss": float(self.trainer.callback_metrics["train_loss"]),
+            "learning_rate": float(self.optimizers().param_groups[0]["lr"]),
+        }
+        self.epochs.append(epoch)
+        if self.global_rank == 0:
+            logging.getLogger(__name__).info(
+                "epoch %d of %d: loss %.4f", epoch["epoch"], self.settings.epochs, epoch["loss"]
+            )
+
+
+def train_resunet(
+    tiles: Sequence[Path],
+    masks: Sequence[Path],
+    settings: ResUNetSettings,
+    output: Path,
+    history: Path,
+    seed: int = 1,
+    device: str = "auto",
+) -> None:
+    """Train on the part-0 tiles of some scenes and keep the last epoch.
+
+    Args:
+        tiles: Tile stacks.
+        masks: Stacks of pseudo-masks, in the same order.
+        settings: Network and training.
+        output: Weights to write, safetensors with the settings as metadata.
+        history: JSON to write: loss and learning rate of every epoch.
+        seed: Seeds weights, order and augmentation: the same seed gives the same bytes on the same machine.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` takes all GPUs of the machine.
+
+    Raises:
+        InputError: Tiles and masks do not fit together, or there is too little to train on.
+    """
+    chosen = pick_device(device)
+    seed_everything(seed)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=output.parent) as folder:
+        data = PseudoMaskTiles(tiles, masks, Path(folder))
+        batch = min(settings.batch_size, len(data))
+        # A batch of one tile has no variance for the batch norms of the 1 x 1 pyramid bin.
+        loader = DataLoader(data, batch, shuffle=True, drop_last=len(data) % batch == 1)
+        network = build_resunet(settings).to(memory_format=torch.channels_last)
+        training = ResUNetTraining(network, settings, steps=settings.epochs * len(loader))
+        _fit(training, loader, chosen, settings)
+        if training.global_rank != 0:
+            return
+        counts = {"tiles": len(data), "with_landslide": data.positive}
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    save_resunet(network, settings, output, {"seed": seed, **counts})
+    write_json(
+        history,
+        {
+            "settings": settings.model_dump(mode="json"),
+            "seed": seed,
+            "parameters": parameters,
+            "epochs": training.epochs,
+            **counts,
+        },
+    )
+
+
+def _fit(training: ResUNetTraining, loader: DataLoader, device: torch.device, settings: ResUNetSettings) -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # The tiles are mapped memory and the augmentation runs on the device: loader workers have nothing to do.
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        trainer = lightning.Trainer(
+            accelerator="gpu" if device.type == "cuda" else device.type,
+            devices="auto" if device.type == "cuda" and device.index is None else 1 if device.index is None else [device.index],
+            max_epochs=settings.epochs,
+            precision="bf16-mixed" if bf16_pays(device) else "32-true",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(training, loader)
+
+
+def save_resunet(network: ResUNet, settings: ResUNetSettings, path: Path, facts: dict[str, Any]) -> None:
+    """Write weights as safetensors; the metadata holds all that `load_resunet` needs."""
+    metadata = {
+        "model": MODEL_KIND,
+        "settings": json.dumps(settings.model_dump(mode="json"), sort_keys=True),
+        "facts": json.dumps(facts, sort_keys=True),
+        "apsam_version": __version__,
+    }
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    with atomic_path(path) as partial:
+        save_file(state, partial, metadata)
