@@ -4,6 +4,7 @@ from tiny_sam import tiny_sam
 
 from apsam.errors import InputError
 from apsam.sam import segment
+from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts
 from apsam.sam.segment import segment_scene, segment_tile_prompts
 from apsam.sam.select import agreement
@@ -113,6 +114,23 @@ def test_only_points_or_only_boxes(sam, embeddings, cams, kind, monkeypatch):
     segment_tile_prompts(sam, embeddings, TILES, cams, MasksSettings(prompts=kind))
     assert (seen[0].points is not None) == (kind == "points")
     assert (seen[0].boxes is not None) == (kind == "boxes")
+
+
+def test_the_cam_as_mask_prompt(sam, embeddings, cams, monkeypatch):
+    seen = []
+    released = segment.decode_prompts
+
+    def spy(*given):
+        seen.append(given[2])
+        return released(*given)
+
+    monkeypatch.setattr(segment, "decode_prompts", spy)
+    plain = segment_tile_prompts(sam, embeddings, TILES, cams, MasksSettings())
+    with_cam = segment_tile_prompts(sam, embeddings, TILES, cams, MasksSettings(cam_mask=True))
+    assert seen[0].mask_logits is None
+    of_tiles = cam_to_mask_prompt(cams, 32).numpy()
+    np.testing.assert_array_equal(seen[1].mask_logits, of_tiles[[0, 0, 2, 2, 2]])
+    assert any((a.mask != b.mask).any() for a, b in zip(plain, with_cam, strict=True))
 
 
 def test_mask_choice_reaches_the_decoder(sam, embeddings, cams):

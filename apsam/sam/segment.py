@@ -12,6 +12,7 @@ import torch
 
 from apsam.errors import InputError
 from apsam.sam.batches import BatchSize
+from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts
 from apsam.sam.encode import read_ahead
 from apsam.sam.registry import LoadedSam
@@ -165,9 +166,7 @@ def _prompt_batch(
     with_points, with_boxes = settings.prompts != "boxes", settings.prompts != "points"
     masks = None
     if settings.cam_mask:
-        from apsam.sam.cam_prompt import cam_to_mask_prompt
-
-        masks = cam_to_mask_prompt(cams, sam.embedding_shape[-1] * 4)[rows]
+        masks = cam_to_mask_prompt(cams, 4 * sam.embedding_shape[-1]).numpy()[rows]
     return PromptBatch(
         tile=np.array(rows),
         boxes=np.array([prompt["box"] for prompt in prompts], float) if with_boxes else None,
