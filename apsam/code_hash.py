@@ -22,18 +22,19 @@ Node = tuple[Path, str]
 ON_IMPORT, WHOLE = "<on import>", "<whole>"
 
 
-def code_hash(script: Path | str, package_root: Path = PACKAGE_ROOT) -> str:
-    """Hash a script together with all it uses of the package.
+def code_hash(script: Path | str, package_root: Path = PACKAGE_ROOT, definition: str | None = None) -> str:
+    """Hash a script, or one definition in it, together with all it uses of the package.
 
     Args:
         script: A Python file, inside the package or not.
         package_root: The package's folder; its name is the name the package is imported by.
+        definition: A top-level name of the file; the whole file by default.
 
     Returns:
         `DIGITS` hex digits, which do not depend on where the project lies.
     """
     root = Path(package_root).resolve()
-    todo: list[Node] = [(Path(script).resolve(), WHOLE)]
+    todo: list[Node] = [(Path(script).resolve(), definition or WHOLE)]
     seen: dict[Node, str] = {}
     while todo:
         node = todo.pop()

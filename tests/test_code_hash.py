@@ -145,6 +145,16 @@ def test_every_form_of_import_is_followed(project: Path, text: str) -> None:
     assert hash_of(project) != before
 
 
+def test_one_definition_can_be_hashed_alone(project: Path) -> None:
+    def both() -> tuple[str, str]:
+        return tuple(code_hash(project / "apsam/files.py", project / "apsam", name) for name in ("used", "unused"))
+
+    before = both()
+    replace(project, "apsam/files.py", "return 1", "return 10")
+    assert both()[0] != before[0]
+    assert both()[1] == before[1]
+
+
 def test_an_import_for_its_effect_counts(project: Path) -> None:
     (project / "scripts/stage.py").write_text("import apsam.stage.effect\n")
     before = hash_of(project)

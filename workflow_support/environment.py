@@ -1,0 +1,18 @@
+"""The environment of jobs: the same Python and the same code as the Snakemake process that starts them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def use_project(root: Path | str) -> None:
+    """Let jobs find this Python (also where no environment is activated) and the code in `root`, before any other."""
+    _prepend("PATH", str(Path(sys.executable).parent))
+    _prepend("PYTHONPATH", str(root))
+
+
+def _prepend(variable: str, folder: str) -> None:
+    others = [part for part in os.environ.get(variable, "").split(os.pathsep) if part and part != folder]
+    os.environ[variable] = os.pathsep.join([folder, *others])

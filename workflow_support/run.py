@@ -1,0 +1,141 @@
+"""A run as the rules see it: which scenes, which files belong to each, and each stage's parameters as plain strings.
+
+Parameters must be strings (or functions of the wildcards alone): Snakemake compares their text to decide what to run
+again, and does not see parameters that are functions of the input (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from apsam.code_hash import PACKAGE_ROOT, code_hash
+from apsam.config import Config, parse_config
+from apsam.errors import ConfigError
+from apsam.scenes import Scene, check_scenes, read_scene_sheet
+
+# Endings that name a scene's other files; a scene called so could not be told from them.
+RESERVED_ENDINGS = ("_mask", "_probability")
+
+# The code hashes keep a folder of ready-made tiles or masks as one parameter; rasters are inputs of their own.
+LISTING_DIGITS = 12
+
+
+class Run:
+    """One run: a checked configuration with its scenes.
+
+    Args:
+        config: Snakemake's merged configuration.
+
+    Raises:
+        ApsamError: A key, a value or the scene sheet is wrong.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config: Config = parse_config(config)
+        self.scenes = {s.name: s for s in read_scene_sheet(self.config.scenes, self.config.data_dir)}
+        for name in self.scenes:
+            if name.endswith(RESERVED_ENDINGS):
+                raise ConfigError(
+                    f"{self.config.scenes}: a scene's name must not end in {' or '.join(RESERVED_ENDINGS)}: '{name}'"
+                )
+
+    def check_inputs(self) -> None:
+        """Open the header of every raster and every label table.
+
+        Raises:
+            InputError: The first thing that is wrong, and what to do.
+        """
+        check_scenes(list(self.scenes.values()), self.config.tiles.bands)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """All scenes."""
+        return list(self.scenes)
+
+    @cached_property
+    def training(self) -> list[str]:
+        """Scenes with tiles to train on."""
+        return [name for name, scene in self.scenes.items() if scene.split != "test"]
+
+    @cached_property
+    def held_out(self) -> list[str]:
+        """Scenes with tiles to measure on."""
+        return [name for name, scene in self.scenes.items() if scene.split != "train"]
+
+    def image(self, name: str) -> str:
+        """The image of a scene: given, or made by the rule `synthesize`."""
+        scene = self.scenes[name]
+        return f"<results>/scenes/{name}.tif" if scene.kind == "synthetic" else str(scene.image)
+
+    def mask(self, name: str) -> str | None:
+        """The true mask of a scene; None where there is none."""
+        scene = self.scenes[name]
+        if scene.kind == "synthetic":
+            return f"<results>/scenes/{name}_mask.tif"
+        return str(scene.mask) if scene.mask else None
+
+    def map_files(self, source: str, name: str) -> list[str]:
+        """The maps of a scene: rasters and polygons, or for ready-made tiles an archive of their masks."""
+        base = f"<results>/maps/{source}/{name}"
+        if self.scenes[name].kind == "folder":
+            return [f"{base}.zip"]
+        return [f"{base}_probability.tif", f"{base}_mask.tif", f"{base}.gpkg"]
+
+    def tile_inputs(self, name: str) -> dict[str, str]:
+        """What the tile stage reads of a scene: image, and labels or the mask they are derived from."""
+        scene = self.scenes[name]
+        inputs = {"image": self.image(name)}
+        if scene.labels is not None:
+            inputs["labels"] = str(scene.labels)
+        elif (mask := self.mask(name)) is not None:
+            inputs["mask"] = mask
+        return inputs
+
+    def tile_files(self, name: str) -> dict[str, str]:
+        """`tile_inputs` without folders, whose dates say nothing about what is in them."""
+        return {key: path for key, path in self.tile_inputs(name).items() if not Path(path).is_dir()}
+
+    def tile_arguments(self, name: str) -> str:
+        """The arguments of the tile stage that name a scene's files and part."""
+        files = " ".join(f"--{key} {json.dumps(path)}" for key, path in self.tile_inputs(name).items())
+        return f"--scene {name} {files} --split {self.scenes[name].split}"
+
+    def listing(self, name: str) -> str:
+        """Hash of the names and sizes in a scene's folders; empty for a raster scene."""
+        lines: list[str] = []
+        for path in self.tile_inputs(name).values():
+            if Path(path).is_dir():
+                lines += sorted(f"{file.name} {file.stat().st_size}" for file in Path(path).iterdir())
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:LISTING_DIGITS] if lines else ""
+
+    def settings(self, section: str) -> str:
+        """A section of the configuration as JSON, every key of it."""
+        return json.dumps(getattr(self.config, section).model_dump(mode="json"), sort_keys=True)
+
+    def checkpoint(self) -> list[str]:
+        """The SAM checkpoint that is named by path; none for those known by name."""
+        return [str(self.config.sam.checkpoint)] if self.config.sam.checkpoint else []
+
+    def sam_weights(self) -> str:
+        """What tells one SAM's weights from another's where no path is given: for the packaged SAM, their hash."""
+        if self.config.sam.name != "light" or self.config.sam.checkpoint:
+            return self.config.sam.name
+        files = sorted((PACKAGE_ROOT / "sam" / "weights").glob("*.safetensors"))
+        return " ".join(f"{file.name}:{_sha256(file)}" for file in files)
+
+
+def command_hash(module: str, command: str | None = None) -> str:
+    """Hash of the code that one command of `apsam.commands` uses."""
+    return code_hash(PACKAGE_ROOT / "commands" / f"{module}.py", definition=command or module)
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:LISTING_DIGITS]
+
+
+__all__ = ["Run", "Scene", "command_hash"]
