@@ -18,7 +18,7 @@ from apsam.errors import ConfigError
 from apsam.localizer.settings import CamSettings, LocalizerSettings
 from apsam.maps.settings import MapSettings
 from apsam.masks.settings import CamMaskSettings, GrabCutSettings
-from apsam.prompts import PromptSettings
+from apsam.prompt_settings import PromptSettings
 from apsam.resunet.settings import ResUNetSettings
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.synthetic.settings import SyntheticSettings

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import geopandas as gpd
-from rasterio.crs import CRS
+from typing import TYPE_CHECKING
 
 from apsam.errors import InputError
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from rasterio.crs import CRS
 
 VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".parquet")
 
@@ -18,6 +20,8 @@ def read_features(path: Path, crs: CRS) -> gpd.GeoDataFrame:
     Raises:
         InputError: The layer is missing, cannot be read or has no CRS.
     """
+    import geopandas as gpd  # 0.6 s, which a process that only checks suffixes is spared
+
     if not path.exists():
         raise InputError(f"{path}: no such vector layer; check the scene sheet and 'data_dir'")
     try:

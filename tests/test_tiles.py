@@ -15,10 +15,11 @@ from shapely import Point, box
 from apsam.errors import InputError
 from apsam.scenes import Scene
 from apsam.stack import TileStack
-from apsam.tiles import LabelSettings, SceneReader, SplitSettings, TileSettings, tile_windows
 from apsam.tiles.parts import NEITHER, TEST, TRAIN, parts_by_blocks
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
-from apsam.tiles.windows import positions
+from apsam.tiles.windows import positions, tile_windows
 from apsam.truth import TruthReader
 
 TRANSFORM = from_origin(500000, 3000000, 0.5, 0.5)

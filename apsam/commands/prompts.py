@@ -9,7 +9,7 @@ import typer
 
 from apsam.commands.options import Cams, Tiles
 from apsam.commands.options import settings as section
-from apsam.prompts import PromptSettings
+from apsam.prompt_settings import PromptSettings
 
 
 def prompts(

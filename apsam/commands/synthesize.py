@@ -18,6 +18,6 @@ def synthesize(
     settings: Annotated[SyntheticSettings, section(SyntheticSettings, "synthetic")] = SyntheticSettings(),
 ) -> None:
     """Make one synthetic scene: an RGB image and the mask of its landslides."""
-    from apsam.synthetic import make_scene, write_scene
+    from apsam.synthetic.scene import make_scene, write_scene
 
     write_scene(make_scene(scene, settings), image, mask)
