@@ -1,4 +1,4 @@
-# The default run: snakemake --cores all        What would run: snakemake --dry-run        Targets: rules/targets.smk
+# The default run: snakemake --cores all        What would run: snakemake --dry-run        Targets: at the end
 # Other settings: --configfile config/NAME.yaml, or edit config.yaml. Keys are checked before anything runs.
 from snakemake.utils import min_version
 
@@ -13,8 +13,6 @@ report: "rules/captions/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/provenance.smk"
-
-
 # In the order of the data.
 include: "rules/synthesize.smk"
 include: "rules/tile.smk"
@@ -27,4 +25,69 @@ include: "rules/resunet.smk"
 include: "rules/predict.smk"
 include: "rules/metrics.smk"
 include: "rules/report.smk"
-include: "rules/targets.smk"
+
+
+# Targets: the default, and names for the parts of a run.
+localrules:
+    all,
+    all_tiles,
+    all_cams,
+    all_prompts,
+    all_embeddings,
+    all_masks,
+    all_networks,
+    all_maps,
+    all_metrics,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.report.output,
+        maps=[
+            run.map_files(source, name) for source in TRAINED for name in run.held_out
+        ],
+
+
+rule all_tiles:
+    input:
+        expand("<results>/tiles/{scene}.zarr.zip", scene=run.names),
+
+
+rule all_cams:
+    input:
+        expand("<results>/cams/{scene}.zarr.zip", scene=run.names),
+
+
+rule all_prompts:
+    input:
+        expand("<results>/prompts/{scene}.json", scene=run.names),
+
+
+rule all_embeddings:
+    input:
+        expand("<results>/embeddings/{scene}.zarr.zip", scene=run.names),
+
+
+rule all_masks:
+    input:
+        expand(
+            "<results>/masks/{source}/{scene}.zarr.zip",
+            source=SOURCES,
+            scene=run.names,
+        ),
+
+
+rule all_networks:
+    input:
+        expand("<results>/resunet/{source}/weights.safetensors", source=TRAINED),
+
+
+rule all_maps:
+    input:
+        rules.all.input.maps,
+
+
+rule all_metrics:
+    input:
+        rules.metrics.output,

@@ -1,26 +1,26 @@
 rule cams:
-    message:
-        "Make the class activation maps of {wildcards.scene}"
     input:
         tiles="<results>/tiles/{scene}.zarr.zip",
         weights="<results>/localizer/weights.safetensors",
     output:
         cams="<results>/cams/{scene}.zarr.zip",
-    params:
-        settings=run.settings("cams"),
-        code=command_hash("cams"),
-        device=DEVICE,
     log:
         "<logs>/cams/{scene}.log",
     benchmark:
         "<benchmarks>/cams/{scene}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=3000,
         runtime=60,
         gpu=1,
-    conda:
-        ENVIRONMENT
+    params:
+        settings=run.settings("cams"),
+        code=command_hash("cams"),
+        device=DEVICE,
+    message:
+        "Make the class activation maps of {wildcards.scene}"
     shell:
         "python scripts/cams.py --tiles {input.tiles} --weights {input.weights} --settings {params.settings:q}"
         " --device {params.device} --threads {threads} --output {output.cams} > {log} 2>&1"

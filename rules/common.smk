@@ -22,7 +22,7 @@ except ApsamError as error:
 
 
 pathvars:
-    results=f"results/{run.config.run}",
+    results=run.folder,
     logs=f"logs/{run.config.run}",
     benchmarks=f"logs/{run.config.run}/benchmarks",
 

@@ -1,27 +1,27 @@
 rule localizer:
-    message:
-        "Train the localizer on image-level labels"
     input:
         tiles=expand("<results>/tiles/{scene}.zarr.zip", scene=run.names),
     output:
         weights="<results>/localizer/weights.safetensors",
         history="<results>/localizer/history.json",
-    params:
-        settings=run.settings("localizer"),
-        seed=run.config.seed,
-        code=command_hash("localizer"),
-        device=DEVICE,
     log:
         "<logs>/localizer.log",
     benchmark:
         "<benchmarks>/localizer.tsv"
+    conda:
+        ENVIRONMENT
     threads: 8
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=1,
-    conda:
-        ENVIRONMENT
+    params:
+        settings=run.settings("localizer"),
+        seed=run.config.seed,
+        code=command_hash("localizer"),
+        device=DEVICE,
+    message:
+        "Train the localizer on image-level labels"
     shell:
         "python scripts/localizer.py --tiles {input.tiles} --settings {params.settings:q} --seed {params.seed}"
         " --device {params.device} --threads {threads}"

@@ -1,7 +1,5 @@
 # Three ways to a pseudo-mask: SAM with prompts, the CAM alone, GrabCut with the same prompts.
 rule masks_apsam:
-    message:
-        "Ask SAM for the pseudo-masks of {wildcards.scene}"
     input:
         tiles="<results>/tiles/{scene}.zarr.zip",
         cams="<results>/cams/{scene}.zarr.zip",
@@ -10,23 +8,25 @@ rule masks_apsam:
         checkpoint=run.checkpoint(),
     output:
         masks="<results>/masks/apsam/{scene}.zarr.zip",
+    log:
+        "<logs>/masks_apsam/{scene}.log",
+    benchmark:
+        "<benchmarks>/masks_apsam/{scene}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=1,
     params:
         settings=run.settings("masks"),
         sam=run.settings("sam"),
         weights=run.sam_weights(),
         code=command_hash("masks", "masks_apsam"),
         device=DEVICE,
-    log:
-        "<logs>/masks_apsam/{scene}.log",
-    benchmark:
-        "<benchmarks>/masks_apsam/{scene}.tsv"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=120,
-        gpu=1,
-    conda:
-        ENVIRONMENT
+    message:
+        "Ask SAM for the pseudo-masks of {wildcards.scene}"
     shell:
         "python scripts/masks.py masks-apsam --tiles {input.tiles} --cams {input.cams} --prompts {input.prompts}"
         " --embeddings {input.embeddings} --settings {params.settings:q} --sam {params.sam:q}"
@@ -34,52 +34,52 @@ rule masks_apsam:
 
 
 rule masks_cam:
-    message:
-        "Cut the class activation maps of {wildcards.scene} at a threshold"
     input:
         tiles="<results>/tiles/{scene}.zarr.zip",
         cams="<results>/cams/{scene}.zarr.zip",
     output:
         masks="<results>/masks/cam/{scene}.zarr.zip",
-    params:
-        settings=run.settings("cam_masks"),
-        code=command_hash("masks", "masks_cam"),
     log:
         "<logs>/masks_cam/{scene}.log",
     benchmark:
         "<benchmarks>/masks_cam/{scene}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
         runtime=30,
-    conda:
-        ENVIRONMENT
+    params:
+        settings=run.settings("cam_masks"),
+        code=command_hash("masks", "masks_cam"),
+    message:
+        "Cut the class activation maps of {wildcards.scene} at a threshold"
     shell:
         "python scripts/masks.py masks-cam --tiles {input.tiles} --cams {input.cams}"
         " --settings {params.settings:q} --output {output.masks} > {log} 2>&1"
 
 
 rule masks_grabcut:
-    message:
-        "Run GrabCut with the prompts of {wildcards.scene}"
     input:
         tiles="<results>/tiles/{scene}.zarr.zip",
         prompts="<results>/prompts/{scene}.json",
     output:
         masks="<results>/masks/grabcut/{scene}.zarr.zip",
-    params:
-        settings=run.settings("grabcut"),
-        code=command_hash("masks", "masks_grabcut"),
     log:
         "<logs>/masks_grabcut/{scene}.log",
     benchmark:
         "<benchmarks>/masks_grabcut/{scene}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
         runtime=60,
-    conda:
-        ENVIRONMENT
+    params:
+        settings=run.settings("grabcut"),
+        code=command_hash("masks", "masks_grabcut"),
+    message:
+        "Run GrabCut with the prompts of {wildcards.scene}"
     shell:
         "python scripts/masks.py masks-grabcut --tiles {input.tiles} --prompts {input.prompts}"
         " --settings {params.settings:q} --output {output.masks} > {log} 2>&1"

@@ -1,6 +1,4 @@
 rule predict:
-    message:
-        "Map {wildcards.scene} with the ResUNet of the {wildcards.source} masks"
     input:
         image=lambda wildcards: run.image(wildcards.scene),
         tiles="<results>/tiles/{scene}.zarr.zip",
@@ -9,22 +7,24 @@ rule predict:
         probability="<results>/maps/{source}/{scene}_probability.tif",
         mask="<results>/maps/{source}/{scene}_mask.tif",
         polygons="<results>/maps/{source}/{scene}.gpkg",
-    params:
-        settings=run.settings("maps"),
-        tiles=run.settings("tiles"),
-        code=command_hash("predict"),
-        device=DEVICE,
     log:
         "<logs>/predict/{source}_{scene}.log",
     benchmark:
         "<benchmarks>/predict/{source}_{scene}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
         gpu=1,
-    conda:
-        ENVIRONMENT
+    params:
+        settings=run.settings("maps"),
+        tiles=run.settings("tiles"),
+        code=command_hash("predict"),
+        device=DEVICE,
+    message:
+        "Map {wildcards.scene} with the ResUNet of the {wildcards.source} masks"
     shell:
         "python scripts/predict.py --image {input.image:q} --weights {input.weights} > {log} 2>&1"
 

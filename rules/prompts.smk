@@ -1,25 +1,25 @@
 rule prompts:
-    message:
-        "Make prompts of the class activation maps of {wildcards.scene}"
     input:
         tiles="<results>/tiles/{scene}.zarr.zip",
         cams="<results>/cams/{scene}.zarr.zip",
     output:
         prompts="<results>/prompts/{scene}.json",
         geojson="<results>/prompts/{scene}.geojson",
-    params:
-        settings=run.settings("prompts"),
-        code=command_hash("prompts"),
     log:
         "<logs>/prompts/{scene}.log",
     benchmark:
         "<benchmarks>/prompts/{scene}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
         runtime=30,
-    conda:
-        ENVIRONMENT
+    params:
+        settings=run.settings("prompts"),
+        code=command_hash("prompts"),
+    message:
+        "Make prompts of the class activation maps of {wildcards.scene}"
     shell:
         "python scripts/prompts.py --tiles {input.tiles} --cams {input.cams} --settings {params.settings:q}"
         " --output {output.prompts} --geojson {output.geojson} > {log} 2>&1"

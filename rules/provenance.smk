@@ -2,15 +2,13 @@
 # beside the data, so that a checkout or a copy of results/ brings it along (workflow_support/records.py).
 from workflow_support.records import restore_records, store_records
 
-RESULTS_FOLDER = f"results/{run.config.run}"
-
 if workflow.exec_mode == ExecMode.DEFAULT:
-    restore_records(RESULTS_FOLDER)
+    restore_records(run.folder)
 
 
 onsuccess:
-    store_records(RESULTS_FOLDER)
+    store_records(run.folder)
 
 
 onerror:
-    store_records(RESULTS_FOLDER)
+    store_records(run.folder)

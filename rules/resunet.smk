@@ -1,28 +1,28 @@
 rule resunet:
-    message:
-        "Train the ResUNet on the {wildcards.source} pseudo-masks"
     input:
         tiles=expand("<results>/tiles/{scene}.zarr.zip", scene=run.training),
         masks=expand("<results>/masks/{{source}}/{scene}.zarr.zip", scene=run.training),
     output:
         weights="<results>/resunet/{source}/weights.safetensors",
         history="<results>/resunet/{source}/history.json",
-    params:
-        settings=run.settings("resunet"),
-        seed=run.config.seed,
-        code=command_hash("resunet"),
-        device=DEVICE,
     log:
         "<logs>/resunet/{source}.log",
     benchmark:
         "<benchmarks>/resunet/{source}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 8
     resources:
         mem_mb=8000,
         runtime=720,
         gpu=1,
-    conda:
-        ENVIRONMENT
+    params:
+        settings=run.settings("resunet"),
+        seed=run.config.seed,
+        code=command_hash("resunet"),
+        device=DEVICE,
+    message:
+        "Train the ResUNet on the {wildcards.source} pseudo-masks"
     shell:
         "python scripts/resunet.py --tiles {input.tiles} --masks {input.masks} --settings {params.settings:q}"
         " --seed {params.seed} --device {params.device} --threads {threads}"

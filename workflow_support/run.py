@@ -52,6 +52,11 @@ class Run:
         """
         check_scenes(list(self.scenes.values()), self.config.tiles.bands)
 
+    @property
+    def folder(self) -> str:
+        """Where all files of the run lie."""
+        return f"results/{self.config.run}"
+
     @cached_property
     def names(self) -> list[str]:
         """All scenes."""
@@ -70,18 +75,18 @@ class Run:
     def image(self, name: str) -> str:
         """The image of a scene: given, or made by the rule `synthesize`."""
         scene = self.scenes[name]
-        return f"<results>/scenes/{name}.tif" if scene.kind == "synthetic" else str(scene.image)
+        return f"{self.folder}/scenes/{name}.tif" if scene.kind == "synthetic" else str(scene.image)
 
     def mask(self, name: str) -> str | None:
         """The true mask of a scene; None where there is none."""
         scene = self.scenes[name]
         if scene.kind == "synthetic":
-            return f"<results>/scenes/{name}_mask.tif"
+            return f"{self.folder}/scenes/{name}_mask.tif"
         return str(scene.mask) if scene.mask else None
 
     def map_files(self, source: str, name: str) -> list[str]:
         """The maps of a scene: rasters and polygons, or for ready-made tiles an archive of their masks."""
-        base = f"<results>/maps/{source}/{name}"
+        base = f"{self.folder}/maps/{source}/{name}"
         if self.scenes[name].kind == "folder":
             return [f"{base}.zip"]
         return [f"{base}_probability.tif", f"{base}_mask.tif", f"{base}.gpkg"]
