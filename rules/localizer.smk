@@ -23,6 +23,6 @@ rule localizer:
     message:
         "Train the localizer on image-level labels"
     shell:
-        "python scripts/localizer.py --tiles {input.tiles} --settings {params.settings:q} --seed {params.seed}"
+        "python scripts/localizer.py {input.tiles} --settings {params.settings:q} --seed {params.seed}"
         " --device {params.device} --threads {threads}"
         " --output {output.weights} --history {output.history} > {log} 2>&1"
