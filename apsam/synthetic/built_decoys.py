@@ -62,9 +62,7 @@ def lay_tracks(
     return lines
 
 
-def lay_quarries(
-    name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils
-) -> None:
+def lay_quarries(name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils) -> None:
     """Quarries: angular outline, level floor, benches cut back into the slope. Not in every scene."""
     rng = random_stream(settings.seed, name, "quarry")
     metre, shape = settings.resolution_m, terrain.shape

@@ -22,9 +22,7 @@ def grow(name: str, settings: SyntheticSettings, terrain: Terrain) -> Surface:
     rng = random_stream(settings.seed, name, "cover")
     shape, metre = terrain.shape, settings.resolution_m
     north = np.clip(terrain.gradient[1] * -1.5, -0.6, 0.6)
-    density = (
-        fractal_noise(rng, shape, 48 / metre, 4, 0.6) + 0.5 * north + 0.9 * np.minimum(terrain.slope, 0.8)
-    )
+    density = fractal_noise(rng, shape, 48 / metre, 4, 0.6) + 0.5 * north + 0.9 * np.minimum(terrain.slope, 0.8)
     density -= np.quantile(density[::8, ::8], rng.uniform(0.28, 0.5))
 
     dryness = fractal_noise(rng, shape, 30 / metre, 5, 0.7) * 0.45 + rng.uniform(-0.2, 0.5)

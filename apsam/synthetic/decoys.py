@@ -8,9 +8,7 @@ from apsam.synthetic.surface import Soils, Surface
 from apsam.synthetic.terrain import Terrain
 
 
-def lay_decoys(
-    name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils
-) -> None:
+def lay_decoys(name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils) -> None:
     """Lays them all; what comes later covers what came before."""
     lay_river(name, settings, terrain, surface, soils)
     lay_outcrops(name, settings, terrain, surface, soils)

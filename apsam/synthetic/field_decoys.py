@@ -78,23 +78,17 @@ def _parcel_block(
     surface.mark("field", alpha > 0.5, rows, cols)
 
 
-def lay_fields(
-    name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils
-) -> None:
+def lay_fields(name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils) -> None:
     """Patchworks of fields on the gentler ground, half of the parcels bare."""
     rng = random_stream(settings.seed, name, "fields")
     for _ in range(rng.poisson(11 * settings.decoys * (settings.size_px * settings.resolution_m / 640) ** 2)):
         spots = rng.integers(20, np.array(terrain.shape) - 20, (12, 2))
-        slopes = terrain.slope[spots[:, 0], spots[:, 1]] + 10.0 * (
-            surface.decoy[spots[:, 0], spots[:, 1]] > 0
-        )
+        slopes = terrain.slope[spots[:, 0], spots[:, 1]] + 10.0 * (surface.decoy[spots[:, 0], spots[:, 1]] > 0)
         best = spots[np.argmin(slopes)]
         _parcel_block(rng, terrain, surface, soils, (int(best[0]), int(best[1])), settings.resolution_m)
 
 
-def lay_clearings(
-    name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils
-) -> None:
+def lay_clearings(name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils) -> None:
     """Ground stripped by machines: straight sides, wheel tracks, stumps, on gentle ground."""
     rng = random_stream(settings.seed, name, "clearings")
     metre, shape = settings.resolution_m, terrain.shape
@@ -122,7 +116,5 @@ def lay_clearings(
         plants *= alpha * smoothstep(distance * metre, 0.9, 0.5)
         surface.lay(np.full((*u.shape, 3), (0.24, 0.27, 0.16), np.float32), 0.8 * plants, rows, cols)
         surface.canopy[rows, cols] += 0.9 * plants
-        surface.ground[rows, cols] += (
-            0.5 * alpha * np.clip(fractal_noise(rng, u.shape, 3 / metre, 2) - 1, 0, 1)
-        )
+        surface.ground[rows, cols] += 0.5 * alpha * np.clip(fractal_noise(rng, u.shape, 3 / metre, 2) - 1, 0, 1)
         surface.mark("clearing", alpha > 0.5, rows, cols)

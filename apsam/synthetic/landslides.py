@@ -98,9 +98,7 @@ def shape_landslide(
             along, across = parts[1:]
 
     rough = min(1.0, half_width / 8)
-    field += rough * (
-        1.3 * smooth_noise(rng, shape, 2.6 / metre) + 0.75 * smooth_noise(rng, shape, 1.0 / metre)
-    )
+    field += rough * (1.3 * smooth_noise(rng, shape, 2.6 / metre) + 0.75 * smooth_noise(rng, shape, 1.0 / metre))
     field += 0.25 * smooth_noise(rng, shape, 0.5 / metre)
 
     if hollow:
@@ -138,8 +136,10 @@ def _distance_within(
     warp = [sway * fractal_noise(rng, x.shape, 0.7 * half_width / metre / step, 3, 0.6) for _ in range(2)]
     tree = cKDTree(line)
     outline, _, _ = _line_coordinates(tree, line, x + warp[0], y + warp[1], half_width, widths, metre)
-    # Texture follows the true middle line: only the outline is ragged.
-    _, along, across = _line_coordinates(tree, line, x, y, half_width, widths, metre)
+    # Texture follows a plain arc through the middle line: where the line bends, streaks would meet in a seam.
+    place = np.linspace(0, 1, len(line))
+    arc = np.stack([np.polyval(np.polyfit(place, values, 2), place) for values in line.T], -1)
+    _, along, across = _line_coordinates(cKDTree(arc), arc, x, y, half_width, widths, metre)
     grid = np.array([[1 / step, 0, 0], [0, 1 / step, 0]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     full = [
@@ -214,9 +214,7 @@ def _without_specks(
     return cleaned | pinhole[labels], mask & ~cleaned
 
 
-def lay_landslide(
-    rng: np.random.Generator, terrain: Terrain, surface: Surface, soils: Soils, slide: Landslide
-) -> None:
+def lay_landslide(rng: np.random.Generator, terrain: Terrain, surface: Surface, soils: Soils, slide: Landslide) -> None:
     """Paints a landslide: soil that changes downslope, streaks along the flow, scarp, debris, boulders."""
     shape, metre = slide.field.shape, terrain.resolution
     along = np.clip(slide.along, 0, 1)
@@ -259,9 +257,7 @@ def lay_landslide(
     carve = -size * inside * smoothstep(along, 0.75, 0.25)
     heap = 0.6 * size * smoothstep(depth, 0.0, 0.6 * extent) * smoothstep(along, 0.55, 0.85)
     distance, cells, count = scattered_cells(rng, shape, 1.9 / metre)
-    radius = (rng.gamma(2.0, 0.28, count) * (rng.uniform(0, 1, count) < rng.uniform(0.15, 0.7))).astype(
-        np.float32
-    )
+    radius = (rng.gamma(2.0, 0.28, count) * (rng.uniform(0, 1, count) < rng.uniform(0.15, 0.7))).astype(np.float32)
     boulder = radius[cells] * np.sqrt(np.clip(1 - (distance * metre / (radius[cells] + 1e-3)) ** 2, 0, 1))
     blocks = 0.3 * np.clip(grain - 0.6, 0, 1.5) * (0.3 + debris) + 1.3 * boulder * debris
     gullies = 0.1 * streaks + 0.22 * broad

@@ -15,9 +15,7 @@ from apsam.synthetic.surface import Soils, Surface, soil_texture
 from apsam.synthetic.terrain import Terrain
 
 
-def lay_river(
-    name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils
-) -> None:
+def lay_river(name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils) -> None:
     """A river with gravel bars at its bends, or a stream bed that is mostly gravel."""
     rng = random_stream(settings.seed, name, "river")
     metre = settings.resolution_m
@@ -43,10 +41,10 @@ def lay_river(
     surface.mark("water", water > 0.5)
 
 
-def lay_outcrops(
-    name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils
-) -> None:
+def lay_outcrops(name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils) -> None:
     """Rock that stands out of steep or convex ground: rugged, cracked, with plants in its joints."""
+    if settings.decoys == 0:
+        return
     rng = random_stream(settings.seed, name, "outcrops")
     metre, shape = settings.resolution_m, terrain.shape
     convex = terrain.height - cv2.GaussianBlur(terrain.height, (0, 0), 12 / metre)

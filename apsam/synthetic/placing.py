@@ -35,9 +35,7 @@ def landslide_pixels(
     total = cv2.integral(mask)
     starts = np.unique(np.append(np.arange(0, size - tile, stride), size - tile))
     top, left = (np.clip(starts - first, 0, side) for first, side in zip(corner, mask.shape, strict=True))
-    bottom, right = (
-        np.clip(starts + tile - first, 0, side) for first, side in zip(corner, mask.shape, strict=True)
-    )
+    bottom, right = (np.clip(starts + tile - first, 0, side) for first, side in zip(corner, mask.shape, strict=True))
     rows = total[bottom] - total[top]
     return rows[:, right] - rows[:, left]
 
@@ -48,9 +46,7 @@ def positive_share(mask: NDArray[np.uint8], tile: int, stride: int) -> float:
     return float((pixels >= LANDSLIDE_PIXELS_OF_A_POSITIVE_TILE).mean())
 
 
-def place_landslides(
-    name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils
-) -> Truth:
+def place_landslides(name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils) -> Truth:
     """Lays landslides until their cover, and the share of tiles they touch, are what the settings ask for."""
     rng = random_stream(settings.seed, name, "landslides")
     metre, shape = settings.resolution_m, terrain.shape
@@ -147,9 +143,7 @@ class _Placer:
         return self.share(self._pixels(line, (int(low[1]), int(low[0])))) <= self.most_tiles
 
 
-def _groups(
-    rng: np.random.Generator, settings: SyntheticSettings, terrain: Terrain
-) -> list[NDArray[np.float64]]:
+def _groups(rng: np.random.Generator, settings: SyntheticSettings, terrain: Terrain) -> list[NDArray[np.float64]]:
     """Middles (x, y) of the groups, on steep ground."""
     groups = []
     for _ in range(rng.integers(settings.clusters[0], settings.clusters[1] + 1)):

@@ -52,9 +52,9 @@ def make_scene(name: str, settings: SyntheticSettings) -> SyntheticScene:
 
     valid = _valid_area(name, settings)
     image[~valid] = 0
-    instances = truth.instances * valid
+    instances = _renumbered(truth.instances * valid)
     mask = (instances > 0).astype(np.uint8)
-    transform = _place(name, settings)
+    transform = place_scene(name, settings)
     crs = CRS.from_epsg(settings.epsg)
     return SyntheticScene(name, image, mask, instances, valid, surface.decoy, transform, crs, terrain)
 
@@ -76,6 +76,13 @@ def write_scene(scene: SyntheticScene, image_path: Path, mask_path: Path) -> Non
         raster.write(scene.mask, 1)
 
 
+def _renumbered(instances: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Ids from 1 up without gaps: a landslide may lie where there is no data."""
+    shown = np.bincount(instances.ravel()) > 0
+    shown[0] = False
+    return (np.cumsum(shown) * shown).astype(np.int32)[instances]
+
+
 def _valid_area(name: str, settings: SyntheticSettings) -> NDArray[np.bool_]:
     """The area with data: in some scenes a slanting, uneven strip along one border has none."""
     rng = random_stream(settings.seed, name, "no data")
@@ -88,7 +95,7 @@ def _valid_area(name: str, settings: SyntheticSettings) -> NDArray[np.bool_]:
     return np.rot90(cols >= border, rng.integers(4)).copy()
 
 
-def _place(name: str, settings: SyntheticSettings) -> Affine:
+def place_scene(name: str, settings: SyntheticSettings) -> Affine:
     """Each scene at its own place, on a grid of whole kilometres wide enough for the largest scene."""
     rng = random_stream(settings.seed, name, "place")
     east, north = 300_000 + 1_000 * rng.integers(0, 400), 3_000_000 + 1_000 * rng.integers(0, 600)

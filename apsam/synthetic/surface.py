@@ -87,9 +87,7 @@ def soil_texture(rng: np.random.Generator, shape: tuple[int, int], soil: Field2D
     return grain[..., None] * soil
 
 
-def distance_to_line(
-    shape: tuple[int, int], points: NDArray[np.float64]
-) -> tuple[Field2D, NDArray[np.int32]]:
+def distance_to_line(shape: tuple[int, int], points: NDArray[np.float64]) -> tuple[Field2D, NDArray[np.int32]]:
     """Distance in pixels of every pixel to a polyline (n, 2) of (x, y), and the flat index of the nearest."""
     empty = np.ones(shape, np.uint8)
     cv2.polylines(empty, [np.rint(points).astype(np.int32)], False, 0, 1)

@@ -34,6 +34,7 @@ class Terrain:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(H, W)."""
         return self.height.shape  # type: ignore[return-value]
 
     def uphill(self, x: float, y: float) -> NDArray[np.float64]:
@@ -117,17 +118,14 @@ def make_terrain(name: str, settings: SyntheticSettings) -> Terrain:
     flank = np.clip(away / 60, 0, 1)
     for sigma, amplitude in ((52, 30), (21, 9)):
         spurs = smooth_noise(rng, (side, side), sigma / metre)
-        spurs = cv2.remap(
-            spurs, grid[1] + shift_x, grid[0] + shift_y, cv2.INTER_LINEAR, None, cv2.BORDER_REFLECT
-        )
-        # |noise| has sharp valleys where the noise changes sign, and round ridges between: gullies and spurs.
-        height = height + amplitude * rng.uniform(0.8, 1.2) * np.abs(spurs) * flank
+        spurs = cv2.remap(spurs, grid[1] + shift_x, grid[0] + shift_y, cv2.INTER_LINEAR, None, cv2.BORDER_REFLECT)
+        # |noise|, a little rounded, has narrow valleys where the noise changes sign and round ridges between.
+        height = height + amplitude * rng.uniform(0.8, 1.2) * np.sqrt(spurs**2 + 0.02) * flank
     height = height + 0.9 * smooth_noise(rng, (side, side), 9 / metre)
 
     size = (settings.size_px, settings.size_px)
     full = [
-        cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
-        for plane in (height, across, along)
+        cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_CUBIC) for plane in (height, across, along)
     ]
     full[0] = cv2.GaussianBlur(full[0], (0, 0), 1.2 / settings.resolution_m)
     return Terrain(full[0], settings.resolution_m, full[1], full[2], floor)
