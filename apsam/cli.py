@@ -1,0 +1,95 @@
+"""`apsam`: look at the machine, map a scene with a trained run, show the configuration, run single stages."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from apsam import __version__
+from apsam.commands.cams import cams
+from apsam.commands.encode import encode
+from apsam.commands.localizer import localizer
+from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
+from apsam.commands.prompts import prompts
+from apsam.commands.resunet import resunet
+from apsam.commands.run import run_app
+from apsam.commands.synthesize import synthesize
+from apsam.commands.tile import tile
+
+STAGES = (synthesize, tile, localizer, cams, encode, prompts, masks_apsam, masks_cam, masks_grabcut, resunet)
+STAGES_PANEL = "Stages, in the order of the data (the workflow runs them: snakemake --cores all)"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Landslide maps from image-level labels.",
+)
+config_app = typer.Typer(no_args_is_help=True, help="The configuration: its keys, and a run's values.")
+app.add_typer(config_app, name="config")
+
+for stage in STAGES:
+    app.command(rich_help_panel=STAGES_PANEL)(stage)
+
+ConfigFiles = Annotated[
+    list[Path] | None,
+    typer.Argument(help="configuration files, later ones over earlier ones; the defaults without any", show_default=False),
+]
+
+
+@app.callback(invoke_without_command=True)
+def top(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    """Landslide maps from image-level labels."""
+    if version:
+        print(f"apsam {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def doctor() -> None:
+    """Look at versions, devices, weights and space; say what is missing and how to get it."""
+    from apsam.doctor import examine
+
+    styles = {"ok": "green", "note": "yellow", "missing": "bold red"}
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for column in ("state", "subject", "detail"):
+        table.add_column(column, overflow="fold")
+    missing = 0
+    for finding in examine():
+        missing += finding.state == "missing"
+        detail = finding.detail + (f"\n[dim]{finding.remedy}[/dim]" if finding.remedy else "")
+        table.add_row(f"[{styles[finding.state]}]{finding.state}[/]", finding.subject, detail)
+    console = Console()
+    console.print(table)
+    if missing:
+        console.print(f"[bold red]{missing} thing(s) missing: the default run will not work.[/]")
+        raise typer.Exit(1)
+    console.print("Everything the default run needs is there.")
+
+
+@config_app.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration, for editors that complete and check YAML."""
+    from apsam.config import Config
+
+    print(json.dumps(Config.model_json_schema(), indent=1))
+
+
+@config_app.command()
+def show(files: ConfigFiles = None) -> None:
+    """Print a run's whole configuration, every key with its meaning."""
+    from apsam.config import read_config
+    from apsam.config_file import render_config
+
+    sys.stdout.write(render_config(read_config(*(files or []))))
+
+
+def main() -> None:
+    """Entry point of the `apsam` command."""
+    run_app(app)

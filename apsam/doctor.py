@@ -1,0 +1,164 @@
+"""What this machine has of what apsam needs: versions, devices, weights, space; and how to get what is missing."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+State = Literal["ok", "note", "missing"]
+
+# Distribution, module, whether the default run needs it.
+PACKAGES = (
+    ("torch", "torch", True),
+    ("lightning", "lightning", True),
+    ("timm", "timm", True),
+    ("segment-anything", "segment_anything", True),
+    ("rasterio", "rasterio", True),
+    ("geopandas", "geopandas", True),
+    ("opencv-python-headless", "cv2", True),
+    ("zarr", "zarr", True),
+    ("snakemake", "snakemake", True),
+    ("snakemake-executor-plugin-slurm", "snakemake_executor_plugin_slurm", False),
+    ("dvc", "dvc", False),
+)
+REINSTALL = "pip install -c constraints.txt -e '.[workflow,dvc]'"
+
+# The default run takes about 1 GB; below this a disk is worth a word.
+LITTLE_SPACE_GB = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        subject: What was looked at.
+        state: `ok`; `note`, worth knowing; `missing`, the default run cannot work.
+        detail: What was found.
+        remedy: What to do; empty where nothing is to be done.
+    """
+
+    subject: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything, one finding after the other."""
+    yield Finding("Python", "ok", f"{platform.python_version()}, {sys.executable}")
+    yield from _packages()
+    for look in (_torchvision, _opencv, _processor, _gpus, _backbone, _light_sam, _official_weights):
+        yield _guarded(look)
+    yield _space()
+
+
+def _packages() -> Iterator[Finding]:
+    yield Finding("apsam", "ok", importlib.import_module("apsam").__version__)
+    for distribution, module, needed in PACKAGES:
+        try:
+            # In this order: torchvision_ops must be in place before timm and segment_anything load torchvision.
+            importlib.import_module("apsam.torchvision_ops" if module == "torch" else module)
+            yield Finding(distribution, "ok", importlib.metadata.version(distribution))
+        except Exception as error:  # a broken binary raises anything
+            state: State = "missing" if needed else "note"
+            yield Finding(distribution, state, f"cannot be imported: {_first_line(error)}", REINSTALL)
+
+
+def _torchvision() -> Finding:
+    from apsam.torchvision_ops import extension_loads
+
+    whole = extension_loads()
+    version = importlib.metadata.version("torchvision")
+    return Finding("torchvision", "ok", version if whole else f"{version}, a CUDA build beside a CPU torch: guarded")
+
+
+def _opencv() -> Finding:
+    both = [d for d in ("opencv-python", "opencv-contrib-python") if _installed(d)]
+    if both:
+        remedy = f"pip uninstall {both[0]} && pip install --force-reinstall opencv-python-headless"
+        return Finding("OpenCV", "note", f"{both[0]} overwrites opencv-python-headless", remedy)
+    return Finding("OpenCV", "ok", "one build, headless")
+
+
+def _processor() -> Finding:
+    import torch
+
+    from apsam.device import bf16_pays
+
+    bf16 = "bfloat16 in hardware" if bf16_pays(torch.device("cpu")) else "no bfloat16 in hardware: float32 is used"
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return Finding("processor", "ok", f"{len(os.sched_getaffinity(0))} cores, {memory_gb:.0f} GB of memory, {bf16}")
+
+
+def _gpus() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_properties(n) for n in range(torch.cuda.device_count())]
+        return Finding("GPU", "ok", ", ".join(f"{p.name} ({p.total_memory / 1e9:.0f} GB)" for p in names))
+    if shutil.which("nvidia-smi") and torch.version.cuda is None:
+        remedy = "pip install --force-reinstall --index-url https://download.pytorch.org/whl/cu130 torch torchvision"
+        return Finding("GPU", "note", "there is one, but this torch is a CPU build", remedy)
+    return Finding("GPU", "note", "none; everything runs on the processor")
+
+
+def _backbone() -> Finding:
+    from apsam.backbones import lite0_weights_path
+
+    return Finding("ImageNet weights of EfficientNet-Lite0", "ok", str(lite0_weights_path()))
+
+
+def _light_sam() -> Finding:
+    from apsam.sam.light import LIGHT_WEIGHTS
+
+    if LIGHT_WEIGHTS.is_file():
+        return Finding("SAM light", "ok", f"{LIGHT_WEIGHTS} ({LIGHT_WEIGHTS.stat().st_size / 1e6:.1f} MB)")
+    remedy = f"{REINSTALL}, or train it: make light-sam"
+    return Finding("SAM light", "missing", f"{LIGHT_WEIGHTS} is not there", remedy)
+
+
+def _official_weights() -> Finding:
+    from apsam.sam.weights import PUBLISHED, cache_folder
+
+    folder = cache_folder()
+    there = [w.name for w in PUBLISHED.values() if (folder / w.filename).is_file()]
+    absent = [f"{w.name} ({w.size / 1e6:.0f} MB)" for w in PUBLISHED.values() if w.name not in there]
+    found = f"in {folder}: {', '.join(there) or 'none'}"
+    if not absent:
+        return Finding("other weights", "ok", found)
+    remedy = f"not needed by default; downloaded when a run asks for them: {', '.join(absent)}"
+    return Finding("other weights", "ok" if there else "note", found, remedy)
+
+
+def _space() -> Finding:
+    free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
+    state: State = "ok" if free_gb > LITTLE_SPACE_GB else "note"
+    return Finding("disk", state, f"{free_gb:.0f} GB free in {Path.cwd()}", "" if state == "ok" else "make room")
+
+
+def _guarded(look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except Exception as error:  # one broken part must not hide the others
+        return Finding(look.__name__.strip("_").replace("_", " "), "missing", _first_line(error), REINSTALL)
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
