@@ -39,7 +39,9 @@ for stage in STAGES:
 
 ConfigFiles = Annotated[
     list[Path] | None,
-    typer.Argument(help="configuration files, later ones over earlier ones; the defaults without any", show_default=False),
+    typer.Argument(
+        help="configuration files, later ones over earlier ones; the defaults without any", show_default=False
+    ),
 ]
 
 

@@ -108,9 +108,7 @@ class _Source:
         """Whether a decorator comes from the package: it may enter the function in a table."""
         chain = _chain(decorator.func if isinstance(decorator, ast.Call) else decorator)
         return bool(chain) and (
-            chain[0] in self.definitions
-            or chain[0] in self.bindings.names
-            or chain[0] in self.bindings.modules
+            chain[0] in self.definitions or chain[0] in self.bindings.names or chain[0] in self.bindings.modules
         )
 
     def _bind(self, statement: ast.Import | ast.ImportFrom, bindings: _Bindings) -> None:
