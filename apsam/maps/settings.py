@@ -1,4 +1,4 @@
-"""Settings of the maps, section `maps` of the configuration."""
+"""Settings of the maps: how a trained ResUNet's answers become rasters and polygons."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class MapSettings(BaseModel):
-    """How scenes are predicted, and what becomes a polygon."""
+    """Prediction over whole scenes, the mask's threshold, and what becomes a polygon."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    overlap: float = Field(0.5, ge=0, lt=0.9, description="share of a window that its neighbour repeats")
-    symmetries: bool = Field(
-        False, description="average over the eight turned and mirrored windows: 8 times the time, smoother borders"
-    )
-    threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a pixel is landslide")
-    batch_size: int = Field(16, ge=1, description="windows predicted at once")
-    min_area_m2: float = Field(50.0, ge=0, description="smaller polygons are left out of the GeoPackage")
-    fill_holes_m2: float = Field(10.0, ge=0, description="smaller holes in polygons are filled")
-    simplify_m: float = Field(
-        0.0, ge=0, description="smooth polygon outlines by about this length; 0 keeps the pixels' edges"
-    )
+    overlap: float = Field(0.4, ge=0, lt=0.9, description="share of a tile that its neighbour predicts too")
+    flips: bool = Field(False, description="mean of the answers for flipped tiles too: slower, a little better")
+    threshold: float = Field(0.5, gt=0, lt=1, description="probability above which a pixel is landslide")
+    min_area_m2: float = Field(100, ge=0, description="smallest landslide on the map (minimum mapping unit)")
+    fill_holes_m2: float = Field(0, ge=0, description="holes up to this area are filled; 0 keeps every hole")
+    simplify_m: float = Field(0, ge=0, description="outlines are simplified by about this length; 0 follows the pixels")
+    batch_size: int = Field(16, ge=1, le=1024, description="tiles at a time")

@@ -1,4 +1,4 @@
-"""Augmentation of training batches: the eight symmetries of the square, colour, crops. On the device, in batches."""
+"""Augmentation of training batches: the eight symmetries of the square, and colour. On the device, in batches."""
 
 from __future__ import annotations
 
@@ -39,16 +39,3 @@ def colour(image: Tensor) -> Tensor:
     image = image.clamp(1e-4, 1) ** draw(*GAMMA) * draw(*CHANNEL_GAIN, channels=3)
     mean = image.mean((1, 2, 3), keepdim=True)
     return ((image - mean) * draw(*CONTRAST) + mean + draw(-BRIGHTNESS, BRIGHTNESS)).clamp(0, 1)
-
-
-def crop(image: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Cut one random square of `size` pixels out of every image and its mask; smaller images stay whole."""
-    height, width = image.shape[-2:]
-    if size >= height and size >= width:
-        return image, mask
-    rows = torch.randint(max(1, height - size + 1), (len(image),)).tolist()
-    cols = torch.randint(max(1, width - size + 1), (len(image),)).tolist()
-    places = [(slice(row, row + size), slice(col, col + size)) for row, col in zip(rows, cols, strict=True)]
-    images = [one[:, rows, cols] for one, (rows, cols) in zip(image, places, strict=True)]
-    masks = [one[rows, cols] for one, (rows, cols) in zip(mask, places, strict=True)]
-    return torch.stack(images), torch.stack(masks)

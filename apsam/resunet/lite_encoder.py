@@ -24,6 +24,7 @@ class FixedDepthwise(nn.Module):
         self.convolution = convolution.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(b, c, h, w) -> (b, c, h / stride, w / stride)."""
         if x.device.type != "cpu":
             return self.convolution(x)
         with torch.autocast("cpu", enabled=False):

@@ -1,6 +1,6 @@
 """Deep residual U-Net with pyramid pooling, one logit a pixel.
 
-The network of the paper's code (issue 2, methods 3.a): residual units of Zhang, Liu and Wang, "Road Extraction by Deep
+The network of the paper's code: residual units of Zhang, Liu and Wang, "Road Extraction by Deep
 Residual U-Net" (GRSL 2018), between encoder and decoder the pooled bins of Zhao et al., "Pyramid Scene Parsing Network"
 (CVPR 2017), and skip connections fused by concatenation, 1 x 1 convolution and batch normalisation, as in ResUNet-a
 (Diakogiannis et al., ISPRS 2020). With widths 32-64-128-256-512 it has 12.42 M parameters.
@@ -33,6 +33,7 @@ class ResidualUnit(nn.Module):
         self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, padding=1), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(b, inputs, h, w) -> (b, outputs, h / stride, w / stride)."""
         return self.body(x) + self.shortcut(x)
 
 
@@ -50,6 +51,7 @@ class InputUnit(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(b, inputs, h, w) -> (b, outputs, h, w)."""
         return self.body(x) + self.shortcut(x)
 
 
@@ -91,6 +93,7 @@ class PyramidPooling(nn.Module):
         self.channels = width * len(self.bins) + (inputs if keep_input else 0)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(b, inputs, h, w) -> (b, `channels`, h, w)."""
         size = x.shape[-2:]
         pooled = [
             F.interpolate(reduce(_average(x, bins)), size, mode="bilinear", align_corners=True)
@@ -125,6 +128,7 @@ class Rise(nn.Module):
         self.unit = ResidualUnit(width, outputs)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """(b, inputs, h, w) and (b, skip, 2h, 2w) -> (b, outputs, 2h, 2w)."""
         return self.unit(self.fuse(torch.cat([self.up(x), skip], dim=1)))
 
 
@@ -164,7 +168,7 @@ class ResUNet(nn.Module):
         """Logits of "landslide".
 
         Args:
-            image: (b, 3, h, w) float RGB in [0, 1]; any h and w of at least 96 (padded to a multiple of 16 inside).
+            image: (b, 3, h, w) float RGB in [0, 1]; any h and w, padded to multiples of 16 inside.
 
         Returns:
             (b, 1, h, w) logits.

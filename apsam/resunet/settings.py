@@ -1,4 +1,4 @@
-"""Settings of the segmentation network, section `resunet` of the configuration."""
+"""Settings of the segmentation network, section `resunet` of the configuration. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,73 +6,86 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# What differs between the presets; keys written beside `preset` win over these.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "encoder": "residual",
         "widths": (32, 64, 128, 256, 512),
         "pyramid_width": 128,
         "pyramid_keeps_input": False,
+        "input_scale": 1.0,
         "batch_size": 24,
         "epochs": 100,
         "optimizer": "sgd",
         "learning_rate": 1e-2,
+        "encoder_rate": 1.0,
         "weight_decay": 5e-4,
         "schedule": "plateau",
         "loss": "bce",
         "augment": "none",
-        "crop": None,
-        "input_scale": 1.0,
     },
     "demo": {
         "encoder": "efficientnet_lite0",
         "widths": (8, 16, 32, 64, 128),
         "pyramid_width": 32,
         "pyramid_keeps_input": True,
+        "input_scale": 0.5,
         "batch_size": 8,
-        "epochs": 3,
+        "epochs": 10,
         "optimizer": "adamw",
-        "learning_rate": 2e-3,
+        "learning_rate": 1e-2,
+        "encoder_rate": 0.1,
         "weight_decay": 1e-2,
         "schedule": "one_cycle",
         "loss": "bce_dice",
         "augment": "dihedral_colour",
-        "crop": None,
-        "input_scale": 1.0,
     },
 }
 
 
 class ResUNetSettings(BaseModel):
-    """How the ResUNet is built and trained.
-
-    `preset` gives every other key its value; keys that are written down beside it override it.
-    """
+    """The ResUNet that is trained on the pseudo-masks. A preset gives every key; keys written beside it win."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    preset: Literal["demo", "paper"] = Field("demo")
-    encoder: Literal["residual", "efficientnet_lite0"] = Field()
-    widths: tuple[int, int, int, int, int] = Field()
-    pyramid_bins: tuple[int, ...] = Field((1, 2, 3, 6))
-    pyramid_width: int = Field(ge=1)
-    pyramid_keeps_input: bool = Field()
-    batch_size: int = Field(ge=2)
-    epochs: int = Field(ge=1)
-    optimizer: Literal["sgd", "adamw"] = Field()
-    learning_rate: float = Field(gt=0)
-    encoder_learning_rate: float = Field(1.0, gt=0, le=1)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(ge=0)
-    schedule: Literal["plateau", "one_cycle", "constant"] = Field()
-    loss: Literal["bce", "bce_dice"] = Field()
-    augment: Literal["none", "dihedral", "dihedral_colour"] = Field()
-    crop: int | None = Field()
-    input_scale: float = Field(gt=0, le=1)
+    preset: Literal["demo", "paper"] = Field(
+        "demo", description="paper: its 12.4 M parameters and training; demo: small, pretrained, for 2 CPU cores"
+    )
+    encoder: Literal["residual", "efficientnet_lite0"] = Field(
+        description="residual (from scratch, the paper's) or efficientnet_lite0 (with ImageNet weights)"
+    )
+    widths: tuple[int, int, int, int, int] = Field(description="channels at strides 1, 2, 4, 8, 16")
+    pyramid_bins: tuple[int, ...] = Field((1, 2, 3, 6), min_length=1, description="pyramid pooling: bins a side")
+    pyramid_width: int = Field(ge=1, le=1024, description="pyramid pooling: channels of each bin size")
+    pyramid_keeps_input: bool = Field(description="pass on what is pooled too, as PSPNet does; the paper does not")
+    input_scale: float = Field(
+        ge=0.25, le=1, description="tiles are shrunk to this inside the network: 0.5 is 4x faster"
+    )
+    batch_size: int = Field(ge=2, le=4096, description="tiles a step")
+    epochs: int = Field(ge=1, description="passes over the training tiles; the last one is kept")
+    optimizer: Literal["sgd", "adamw"] = Field(description="sgd (paper) or adamw")
+    learning_rate: float = Field(gt=0, description="highest learning rate")
+    encoder_rate: float = Field(gt=0, le=1, description="the encoder's share of the learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+    weight_decay: float = Field(ge=0, description="weight decay")
+    schedule: Literal["plateau", "one_cycle", "constant"] = Field(
+        description="plateau (paper: halved when the training loss stands still), one_cycle or constant"
+    )
+    loss: Literal["bce", "bce_dice"] = Field(description="bce (paper), or with soft dice added")
+    augment: Literal["none", "dihedral", "dihedral_colour"] = Field(
+        description="turned and mirrored tiles, varied colours; paper: none"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _fill_from_preset(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        preset = PRESETS.get(values.get("preset", "demo"), {})
-        return {**preset, **values}
+        preset = values.get("preset", "demo")
+        return {**PRESETS[preset], **values} if preset in PRESETS else values
+
+    @model_validator(mode="after")
+    def _widths_positive(self) -> ResUNetSettings:
+        if min(self.widths) < 1 or min(self.pyramid_bins) < 1:
+            raise ValueError("widths and pyramid_bins must be 1 or more")
+        return self

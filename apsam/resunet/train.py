@@ -5,7 +5,6 @@ Nothing is chosen by looking at pixel labels: the network of the last epoch is t
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 import warnings
@@ -14,18 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from apsam import (
-    __version__,
-    torchvision_ops,  # noqa: F401  (before lightning, which imports torchvision)
-)
+from apsam import torchvision_ops  # noqa: F401  (before lightning, which imports torchvision)
 from apsam.device import bf16_pays, pick_device, seed_everything
-from apsam.files import atomic_path, write_json
-from apsam.resunet.augment import colour, crop, dihedral
+from apsam.files import write_json
+from apsam.resunet.augment import colour, dihedral
+from apsam.resunet.checkpoint import save_resunet
 from apsam.resunet.data import PseudoMaskTiles
 from apsam.resunet.model import ResUNet, build_resunet
 from apsam.resunet.settings import ResUNetSettings
@@ -33,7 +29,10 @@ from apsam.resunet.settings import ResUNetSettings
 import lightning.pytorch as lightning  # isort: skip
 
 NO_DATA = 255
-MODEL_KIND = "apsam-resunet"
+IGNORED_WARNINGS = (
+    ".*does not have many workers.*",  # the tiles are mapped memory, the augmentation runs on the device
+    ".*LeafSpec.*deprecated.*",
+)
 
 
 def segmentation_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
@@ -67,10 +66,9 @@ class ResUNetTraining(lightning.LightningModule):
         self.epochs: list[dict[str, float]] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+        """Loss of a batch: images (b, 3, s, s) uint8, pseudo-masks (b, s, s) uint8 {0, 1, 255}."""
         image, mask = batch
-        image = image.to(memory_format=torch.channels_last).float() / 255
-        if self.settings.crop is not None:
-            image, mask = crop(image, mask, self.settings.crop)
+        image = image.float() / 255
         if self.settings.augment != "none":
             image, mask = dihedral(image, mask)
         if self.settings.augment == "dihedral_colour":
@@ -81,19 +79,18 @@ class ResUNetTraining(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self) -> dict[str, Any]:
+        """Optimizer and schedule; the encoder has its own learning rate and keeps what is fixed in it."""
         s = self.settings
         encoder = [p for p in self.network.encoder.parameters() if p.requires_grad]
         others = [p for name, p in self.network.named_parameters() if not name.startswith("encoder.")]
         groups = [
             {"params": others, "lr": s.learning_rate},
-            {"params": encoder, "lr": s.learning_rate * s.encoder_learning_rate},
+            {"params": encoder, "lr": s.learning_rate * s.encoder_rate},
         ]
         if s.optimizer == "sgd":
-            optimizer: torch.optim.Optimizer = torch.optim.SGD(
-                groups, s.learning_rate, s.momentum, weight_decay=s.weight_decay
-            )
+            optimizer: torch.optim.Optimizer = torch.optim.SGD(groups, momentum=s.momentum, weight_decay=s.weight_decay)
         else:
-            optimizer = torch.optim.AdamW(groups, s.learning_rate, weight_decay=s.weight_decay)
+            optimizer = torch.optim.AdamW(groups, weight_decay=s.weight_decay)
         if s.schedule == "plateau":
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer, factor=0.5, patience=5, cooldown=3, min_lr=1e-8
@@ -107,6 +104,7 @@ class ResUNetTraining(lightning.LightningModule):
         return {"optimizer": optimizer}
 
     def on_train_epoch_end(self) -> None:
+        """Note the epoch's loss and learning rate."""
         epoch = {
             "epoch": self.current_epoch + 1,
             "loss": float(self.trainer.callback_metrics["train_loss"]),
@@ -172,12 +170,13 @@ def train_resunet(
 
 def _fit(training: ResUNetTraining, loader: DataLoader, device: torch.device, settings: ResUNetSettings) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    one_device = 1 if device.index is None else [device.index]
     with warnings.catch_warnings():
-        # The tiles are mapped memory and the augmentation runs on the device: loader workers have nothing to do.
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        for message in IGNORED_WARNINGS:
+            warnings.filterwarnings("ignore", message)
         trainer = lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else device.type,
-            devices="auto" if device.type == "cuda" and device.index is None else 1 if device.index is None else [device.index],
+            devices="auto" if device.type == "cuda" and device.index is None else one_device,
             max_epochs=settings.epochs,
             precision="bf16-mixed" if bf16_pays(device) else "32-true",
             logger=False,
@@ -186,16 +185,3 @@ def _fit(training: ResUNetTraining, loader: DataLoader, device: torch.device, se
             enable_model_summary=False,
         )
         trainer.fit(training, loader)
-
-
-def save_resunet(network: ResUNet, settings: ResUNetSettings, path: Path, facts: dict[str, Any]) -> None:
-    """Write weights as safetensors; the metadata holds all that `load_resunet` needs."""
-    metadata = {
-        "model": MODEL_KIND,
-        "settings": json.dumps(settings.model_dump(mode="json"), sort_keys=True),
-        "facts": json.dumps(facts, sort_keys=True),
-        "apsam_version": __version__,
-    }
-    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    with atomic_path(path) as partial:
-        save_file(state, partial, metadata)

@@ -1,0 +1,121 @@
+"""Maps as Cloud Optimised GeoTIFFs.
+
+Probabilities are stored as bytes: 0 to 250 with the scale 1/250 written into the file, 255 where there is no data.
+Steps of 0.004 are finer than a network's probabilities deserve, every threshold of two decimals falls on a
+step or midway between two, and the file has a quarter of the size of float32 before compression (float16 is unknown
+to most GIS). QGIS and `rasterio` with `scales` show 0 to 1.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+import rasterio
+from rasterio.crs import CRS
+from rasterio.shutil import copy as copy_raster
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from apsam import __version__
+from apsam.files import atomic_path
+
+NO_DATA = 255
+STEPS = 250
+MASK_COLOURS = {0: (0, 0, 0, 0), 1: (213, 94, 0, 255), NO_DATA: (0, 0, 0, 0)}
+BLOCK = 512
+
+
+def to_steps(probability: np.ndarray) -> np.ndarray:
+    """Probabilities in [0, 1] as uint8 steps of 1/250, NaN as 255."""
+    steps = np.full(probability.shape, NO_DATA, np.uint8)
+    known = np.isfinite(probability)
+    steps[known] = np.rint(np.clip(probability[known], 0, 1) * STEPS).astype(np.uint8)
+    return steps
+
+
+def cut(steps: np.ndarray, threshold: float) -> np.ndarray:
+    """Mask {0, 1, 255} of stored probabilities: 1 from `threshold` on, so that a map can be cut again from its file."""
+    return np.where(steps == NO_DATA, NO_DATA, steps >= threshold * STEPS - 1e-9).astype(np.uint8)
+
+
+class MapWriter:
+    """Write a one-band uint8 map row by row; the finished COG appears when the `with` block ends without an error.
+
+    Args:
+        path: GeoTIFF to make.
+        kind: "probability" (see this module) or "mask" ({0, 1}, 255 no data, with a colour table).
+        height, width: Size, pixels.
+        crs: Coordinate reference system.
+        transform: Pixel to map.
+        tags: What made it; the version of apsam is added.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        kind: Literal["probability", "mask"],
+        height: int,
+        width: int,
+        crs: CRS,
+        transform: Affine,
+        tags: Mapping[str, str],
+    ) -> None:
+        self.path, self.kind = Path(path), kind
+        self._profile = {
+            "driver": "GTiff",
+            "count": 1,
+            "dtype": "uint8",
+            "nodata": NO_DATA,
+            "height": height,
+            "width": width,
+            "crs": crs,
+            "transform": transform,
+            "BIGTIFF": "IF_SAFER",
+        }
+        self._tags = {**tags, "TIFFTAG_SOFTWARE": f"apsam {__version__}"}
+
+    def __enter__(self) -> MapWriter:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._folder = tempfile.TemporaryDirectory(prefix=f".partial-{self.path.name}-", dir=self.path.parent)
+        self._raw = Path(self._folder.name) / "rows.tif"
+        self._raster = rasterio.open(self._raw, "w", **self._profile)
+        self._raster.update_tags(**self._tags)
+        if self.kind == "probability":
+            self._raster.scales = (1 / STEPS,)
+            self._raster.set_band_description(1, "landslide probability")
+        else:
+            self._raster.write_colormap(1, MASK_COLOURS)
+            self._raster.set_band_description(1, "landslide")
+        return self
+
+    def write(self, row: int, values: np.ndarray) -> None:
+        """Write (rows, width) uint8 from row `row` on."""
+        self._raster.write(values, 1, window=Window(0, row, values.shape[1], values.shape[0]))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._raster.close()
+            if kind is None:
+                self._optimise()
+        finally:
+            self._folder.cleanup()
+
+    def _optimise(self) -> None:
+        with atomic_path(self.path) as partial:
+            copy_raster(
+                self._raw,
+                partial,
+                driver="COG",
+                compress="DEFLATE",
+                predictor="NO" if self.kind == "mask" else "STANDARD",
+                blocksize=BLOCK,
+                bigtiff="IF_SAFER",
+                overview_resampling="MODE" if self.kind == "mask" else "AVERAGE",
+            )

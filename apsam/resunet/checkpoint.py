@@ -1,0 +1,63 @@
+"""Weights of a trained ResUNet as safetensors with all that is needed to build the network again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from apsam import __version__
+from apsam.errors import InputError
+from apsam.files import atomic_path
+from apsam.resunet.model import ResUNet, build_resunet
+from apsam.resunet.settings import ResUNetSettings
+
+MODEL = "resunet"
+
+
+def save_resunet(network: ResUNet, settings: ResUNetSettings, path: Path, facts: dict[str, Any]) -> None:
+    """Write weights; the metadata names the model, its settings and `facts` on its training."""
+    metadata = {
+        "model": MODEL,
+        "settings": json.dumps(settings.model_dump(mode="json"), sort_keys=True),
+        "facts": json.dumps(facts, sort_keys=True),
+        "apsam_version": __version__,
+    }
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    with atomic_path(path) as partial:
+        save_file(state, partial, metadata)
+
+
+def load_resunet(path: Path, device: torch.device) -> tuple[ResUNet, ResUNetSettings]:
+    """The network of a weights file, on `device`, in evaluation mode. The file is read as data, never executed.
+
+    Raises:
+        InputError: The file is missing, is no safetensors file, or holds another model.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights; train the ResUNet first (scripts/resunet.py)")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a safetensors file ({error}); give weights that apsam wrote") from error
+    model = metadata.get("model")
+    if model != MODEL:
+        held = f"the model '{model}'" if model else "another model"
+        raise InputError(f"{path}: holds {held}, not a ResUNet of apsam")
+    try:
+        settings = ResUNetSettings.model_validate_json(metadata["settings"])
+        network = build_resunet(settings, pretrained=False)
+        network.load_state_dict(state)
+    except (KeyError, ValidationError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: its weights do not fit its settings ({str(error).splitlines()[0]}); written by apsam "
+            f"{metadata.get('apsam_version', '?')}, this is {__version__}: train again"
+        ) from error
+    return network.to(device, memory_format=torch.channels_last).eval(), settings

@@ -1,0 +1,193 @@
+"""Predict whole scenes with a trained ResUNet: windows that overlap, blended, written row by row."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from apsam.device import bf16_pays, pick_device
+from apsam.errors import InputError
+from apsam.files import atomic_path, sha256_file
+from apsam.maps.blend import RowBlender
+from apsam.maps.cog import NO_DATA, MapWriter, cut, to_steps
+from apsam.maps.polygons import write_polygons
+from apsam.maps.settings import MapSettings
+from apsam.progress import track
+from apsam.resunet.checkpoint import load_resunet
+from apsam.resunet.model import ResUNet
+from apsam.scenes import tile_files
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import TileSettings
+from apsam.tiles.tiling import read_tile_image, resize_tile
+from apsam.tiles.windows import positions
+
+FLIPS = ((), (-1,), (-2,), (-2, -1))
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+LANDSLIDE_GREY = 255
+
+
+class Predictor:
+    """A trained ResUNet that answers with probabilities.
+
+    Args:
+        weights: File written by `train_resunet`.
+        settings: Batch size and flips.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`.
+
+    Raises:
+        InputError: The weights cannot be used.
+    """
+
+    def __init__(self, weights: Path, settings: MapSettings, device: str = "auto") -> None:
+        self.device = pick_device(device)
+        self.network: ResUNet = load_resunet(weights, self.device)[0]
+        self.weights_sha256 = sha256_file(weights)
+        self._settings = settings
+        self._bf16 = bf16_pays(self.device)
+
+    @torch.inference_mode()
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """(n, 3, s, s) uint8 RGB -> (n, s, s) float32 in [0, 1]."""
+        if not len(images):
+            return np.empty((0, *images.shape[2:]), np.float32)
+        batches = torch.from_numpy(images).split(self._settings.batch_size)
+        return np.concatenate([self._predict(batch).cpu().numpy() for batch in batches])
+
+    def _predict(self, batch: Tensor) -> Tensor:
+        image = (batch.to(self.device).float() / 255).contiguous(memory_format=torch.channels_last)
+        flips = FLIPS if self._settings.flips else FLIPS[:1]
+        autocast = torch.autocast(self.device.type, torch.bfloat16) if self._bf16 else contextlib.nullcontext()
+        total = torch.zeros(len(image), *image.shape[2:], device=self.device)
+        for axes in flips:
+            turned = image.flip(axes).contiguous(memory_format=torch.channels_last) if axes else image
+            with autocast:
+                logits = self.network(turned)[:, 0]
+            answer = logits.float().sigmoid()
+            total += answer.flip(axes) if axes else answer
+        return total / len(flips)
+
+
+def predict_raster(
+    image: Path,
+    weights: Path,
+    tiles: TileSettings,
+    settings: MapSettings,
+    probability: Path,
+    mask: Path,
+    polygons: Path | None = None,
+    device: str = "auto",
+    name: str | None = None,
+) -> None:
+    """Map a raster scene.
+
+    The scene is read as the tile stage reads it. In memory are one band of windows and its answers, never the scene.
+
+    Args:
+        image: Scene, a raster with a CRS.
+        weights: Trained ResUNet.
+        tiles: Tile size, bands and stretch, as in training.
+        settings: Overlap, threshold, polygons.
+        probability: COG to write: landslide probability, uint8 with the scale 1/250, 255 no data.
+        mask: COG to write: {0, 1}, 255 no data.
+        polygons: GeoPackage to write, layer "landslides".
+        device: `auto`, `cpu`, `cuda`, `cuda:1`.
+        name: The scene's name; the image's by default.
+
+    Raises:
+        InputError: Image or weights cannot be used.
+    """
+    predictor = Predictor(weights, settings, device)
+    name = name or image.stem
+    tags = {
+        "APSAM_SCENE": name,
+        "APSAM_IMAGE": image.name,
+        "APSAM_MODEL": f"ResUNet {predictor.weights_sha256[:12]}",
+        "APSAM_THRESHOLD": f"{settings.threshold:g}",
+    }
+    with SceneReader(image, tiles) as scene:
+        place = (scene.height, scene.width, scene.crs, scene.transform)
+        with (
+            MapWriter(probability, "probability", *place, tags) as probability_map,
+            MapWriter(mask, "mask", *place, tags) as mask_map,
+        ):
+            for row, values in _blended_rows(scene, predictor, tiles.size, settings.overlap, name):
+                steps = to_steps(values)
+                probability_map.write(row, steps)
+                mask_map.write(row, cut(steps, settings.threshold))
+    if polygons is not None:
+        write_polygons(mask, probability, polygons, settings, name, tags["APSAM_MODEL"])
+
+
+def _blended_rows(
+    scene: SceneReader, predictor: Predictor, size: int, overlap: float, name: str
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first row, (rows, width) float32 probabilities, NaN where the scene has no data) from the top down."""
+    stride = max(1, round(size * (1 - overlap)))
+    rows, cols = positions(scene.height, size, stride), positions(scene.width, size, stride)
+    blender = RowBlender(max(scene.width, size), size)
+    for index, row in enumerate(track(rows, f"predict {name}")):
+        image, valid = scene.read(row, 0, size, max(scene.width, size))
+        # A window without data needs no answer: its pixels are no data whatever the network would say.
+        wanted = [col for col in cols if valid[:, col : col + size].any()]
+        windows = [image[:, :, col : col + size] for col in wanted]
+        answers = predictor.probabilities(np.stack(windows)) if wanted else []
+        for col, answer in zip(wanted, answers, strict=True):
+            blender.add(col, answer)
+        next_row = rows[index + 1] if index + 1 < len(rows) else scene.height
+        values = blender.take(min(next_row - row, size))[: next_row - row, : scene.width]
+        values[valid[: len(values), : scene.width] == 0] = np.nan
+        yield row, values
+
+
+def predict_folder(
+    folder: Path, weights: Path, tiles: TileSettings, settings: MapSettings, masks: Path, device: str = "auto"
+) -> None:
+    """Predict a folder of ready-made tiles.
+
+    Args:
+        folder: Images of any size.
+        weights: Trained ResUNet.
+        tiles: Tile size: every image is resized to it, as in training.
+        settings: Threshold, flips.
+        masks: Zip to write: for every image a PNG of its own size and name, 255 landslide, 0 not.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`.
+
+    Raises:
+        InputError: The folder holds no image, one cannot be read, or the weights cannot be used.
+    """
+    files = tile_files(folder)
+    predictor = Predictor(weights, settings, device)
+    with atomic_path(masks) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        for start in track(range(0, len(files), settings.batch_size), f"predict {folder.name}"):
+            batch = files[start : start + settings.batch_size]
+            images = [read_tile_image(file) for file in batch]
+            small = np.stack([resize_tile(image, tiles.size).transpose(2, 0, 1) for image in images])
+            for file, image, answer in zip(batch, images, predictor.probabilities(small), strict=True):
+                height, width = image.shape[:2]
+                own = cv2.resize(answer, (width, height), interpolation=cv2.INTER_LINEAR)
+                encoded = cv2.imencode(".png", (own >= settings.threshold).astype(np.uint8) * LANDSLIDE_GREY)[1]
+                archive.writestr(zipfile.ZipInfo(f"{file.stem}.png", ZIP_DATE), encoded.tobytes())
+
+
+def read_predicted_mask(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """The mask of the tile `name` in a zip of `predict_folder`. (height, width) uint8 {0, 1}.
+
+    Raises:
+        InputError: The zip has no mask of that tile.
+    """
+    member = f"{Path(name).stem}.png"
+    try:
+        encoded = np.frombuffer(archive.read(member), np.uint8)
+    except KeyError as error:
+        raise InputError(f"{archive.filename}: holds no mask {member}; predict again") from error
+    return (cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE) > 0).astype(np.uint8)
+
+
+__all__ = ["NO_DATA", "Predictor", "predict_folder", "predict_raster", "read_predicted_mask"]
