@@ -15,6 +15,7 @@ from shapely import Point, box
 from apsam.errors import InputError
 from apsam.scenes import Scene
 from apsam.stack import TileStack
+from apsam.tiles.grid import write_grid
 from apsam.tiles.parts import NEITHER, TEST, TRAIN, parts_by_blocks
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
@@ -237,3 +238,18 @@ def test_folder_of_tiles(tmp_path):
         assert stack.read("window").tolist() == [[0, 0, 40, 60], [0, 0, 300, 200]]
         assert stack.read("image").shape == (2, 3, 256, 256)
         assert (stack.read("image")[:, 0] == 250).all() and (stack.read("image")[:, 2] == 0).all()
+
+
+def test_grid_lies_on_the_tiles_and_fits_the_label_table(tmp_path):
+    path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
+    assert write_grid(path, SMALL, tmp_path / "grid.gpkg") == 9
+    grid = gpd.read_file(tmp_path / "grid.gpkg")
+    row, col = 38, 64
+    expected = box(*(TRANSFORM @ (col, row + 64)), *(TRANSFORM @ (col + 64, row)))
+    assert grid[grid["tile"] == f"r{row}_c{col}"].geometry.iloc[0].equals(expected)
+    write_grid(path, SMALL, tmp_path / "grid.csv")
+    lines = (tmp_path / "grid.csv").read_text().splitlines()
+    assert lines[0] == "tile,label" and len(lines) == 10
+    (tmp_path / "grid.csv").write_text("\n".join([lines[0], *(f"{line}1" for line in lines[1:])]))
+    with tile(raster_scene(path, labels=tmp_path / "grid.csv"), tmp_path / "t.zarr.zip") as stack:
+        assert stack.read("label").all()

@@ -1,0 +1,50 @@
+"""The tiles of a scene as polygons, to be labelled in a GIS or in a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+from shapely import Polygon
+
+from apsam.files import atomic_path
+from apsam.tiles.labels import tile_name
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import TileSettings
+from apsam.tiles.windows import tile_windows
+
+
+def write_grid(image: Path, settings: TileSettings, output: Path) -> int:
+    """Write the tile grid of a raster scene.
+
+    Args:
+        image: The raster.
+        settings: Tile size and overlap.
+        output: `.gpkg` (polygons with the columns `tile` and `label`, which is empty) or `.csv` (the same columns,
+            without geometry: the table that a scene sheet's `labels` may name, once filled in).
+
+    Returns:
+        The number of tiles.
+
+    Raises:
+        InputError: The raster cannot be used.
+    """
+    with SceneReader(image, settings) as scene:
+        windows = tile_windows(scene.height, scene.width, settings.size, settings.stride).tolist()
+        polygons = [_outline(scene, *window) for window in windows]
+        crs = scene.crs
+    names = [tile_name(row, col) for row, col, _, _ in windows]
+    grid = gpd.GeoDataFrame({"tile": names}, geometry=polygons, crs=crs)
+    grid["label"] = pd.array([None] * len(grid), dtype="Int8")
+    with atomic_path(output) as partial:
+        if output.suffix.lower() == ".csv":
+            grid.drop(columns="geometry").to_csv(partial, index=False)
+        else:
+            grid.to_file(partial, driver="GPKG", layer="tiles")
+    return len(grid)
+
+
+def _outline(scene: SceneReader, row: int, col: int, height: int, width: int) -> Polygon:
+    corners = [(col, row), (col + width, row), (col + width, row + height), (col, row + height)]
+    return Polygon([scene.transform @ corner for corner in corners])
