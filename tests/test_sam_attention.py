@@ -5,19 +5,27 @@ import torch
 from tiny_sam import tiny_encoder
 
 from apsam.sam import attention
-from apsam.sam.attention import FoldedAttention, use_fast_attention, use_original_attention
+from apsam.sam.attention import FastAttention, use_fast_attention, use_original_attention
 
 
 def relative_error(found, expected):
     return ((found.double() - expected.double()).norm() / expected.double().norm()).item()
 
 
+@pytest.fixture(params=["folded", "blocked"])
+def kernel(request, monkeypatch):
+    monkeypatch.setattr(attention, "products_are_cheap", lambda *_: request.param == "folded")
+    return request.param
+
+
 # Head widths of ViT-B and ViT-L (64) and of ViT-H (80); a grid that the windows divide and one they do not.
 CASES = [(64, 128, 5), (64, 128, 4), (80, 128, 5), (80, 96, 14)]
 
 
+@pytest.mark.parametrize("block", [1, 1 << 16, 1 << 23])
 @pytest.mark.parametrize(("head", "image_size", "window"), CASES)
-def test_the_same_numbers_in_fp32(head, image_size, window):
+def test_the_same_numbers_in_fp32(head, image_size, window, block, kernel, monkeypatch):
+    monkeypatch.setattr(attention, "BLOCK_BYTES", block)
     encoder = tiny_encoder(image_size, head=head, window=window, depth=3)
     image = torch.randn(2, 3, image_size, image_size)
     with torch.no_grad():
@@ -40,7 +48,7 @@ def test_relative_positions_matter_in_this_test(head):
 
 
 @pytest.mark.parametrize("head", [64, 80])
-def test_no_worse_than_the_original_in_bf16(head):
+def test_no_worse_than_the_original_in_bf16(head, kernel):
     image = torch.randn(4, 3, 128, 128)
     original = tiny_encoder(head=head, depth=4)
     folded = copy.deepcopy(original)
@@ -51,6 +59,15 @@ def test_no_worse_than_the_original_in_bf16(head):
         with torch.autocast("cpu", torch.bfloat16):
             theirs, ours = relative_error(original(image), exact), relative_error(folded(image), exact)
     assert ours <= theirs
+
+
+def test_the_way_is_chosen_by_the_machine(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    for amx in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
+        assert attention.products_are_cheap(cpu, torch.bfloat16) == amx
+        assert not attention.products_are_cheap(cpu, torch.float32)
+        assert attention.products_are_cheap(gpu, torch.float32)
 
 
 def test_gradients_are_the_same():
@@ -72,7 +89,7 @@ def test_switching_changes_no_weight_and_can_be_undone():
     with torch.no_grad():
         expected = encoder(image)
         use_fast_attention(encoder)
-        assert all(isinstance(block.attn, FoldedAttention) for block in encoder.blocks)
+        assert all(isinstance(block.attn, FastAttention) for block in encoder.blocks)
         assert list(encoder.state_dict()) == list(before)
         assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
         assert use_original_attention(encoder) == 2
@@ -89,8 +106,9 @@ def test_without_relative_positions_too():
         assert relative_error(module(tokens), expected) < 1e-5
 
 
-def test_the_flash_kernel_is_taken():
+def test_folding_takes_the_flash_kernel(monkeypatch):
     """It refuses explicit biases and unequal widths: this is what the folding is for."""
+    monkeypatch.setattr(attention, "products_are_cheap", lambda *_: True)
     module = tiny_encoder(head=80).blocks[-1].attn
     use_fast_attention(module)
     with torch.no_grad(), torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:

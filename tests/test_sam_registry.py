@@ -8,7 +8,7 @@ from tiny_sam import tiny_sam_model
 
 from apsam.errors import ApsamError, ConfigError, InputError
 from apsam.sam import registry
-from apsam.sam.attention import FoldedAttention
+from apsam.sam.attention import FastAttention
 from apsam.sam.registry import build_sam, build_untrained, read_state_dict, weights_hash, wrap_sam
 from apsam.sam.settings import SamSettings
 
@@ -36,7 +36,7 @@ def test_a_checkpoint_comes_through_unchanged(tiny, tmp_path, suffix):
     assert list(found) == list(state)
     assert all(torch.equal(found[name], value) for name, value in state.items())
     assert sam.name == "vit_b" and sam.image_size == 64 and sam.embedding_shape == (32, 4, 4)
-    assert all(isinstance(block.attn, FoldedAttention) for block in sam.model.image_encoder.blocks)
+    assert all(isinstance(block.attn, FastAttention) for block in sam.model.image_encoder.blocks)
     assert not any(parameter.requires_grad for parameter in sam.model.parameters())
     assert not sam.model.training
 
@@ -71,7 +71,7 @@ def test_original_attention_on_request(tiny, tmp_path):
     sam = build_sam(
         SamSettings(name="vit_b", checkpoint=tmp_path / "sam.pth", attention="original"), device="cpu"
     )
-    assert not any(isinstance(block.attn, FoldedAttention) for block in sam.model.image_encoder.blocks)
+    assert not any(isinstance(block.attn, FastAttention) for block in sam.model.image_encoder.blocks)
 
 
 def test_another_sams_checkpoint_is_named(tiny, tmp_path):

@@ -1,15 +1,21 @@
 """Exact fast attention for SAM's ViT encoders.
 
 SAM adds to every attention logit a decomposed relative position, `rel_h[q, kh] + rel_w[q, kw]` (MViTv2,
-arXiv:2112.01526, eq. 4). As released that is an explicit N x N matrix a head: 4096 x 4096 for a global
-block, added and soft-maxed in memory. Here the sum is folded into the dot product. With one-hot codes of
-the key's row and column,
+arXiv:2112.01526, eq. 4). As released that is an explicit N x N matrix a head, 4096 x 4096 for a global block,
+multiplied, added twice and soft-maxed in main memory. Two ways around it, for two kinds of machine:
+
+Folded. With one-hot codes of the key's row and column,
 
     [q, rel_h[q] / s, rel_w[q] / s] . [k, onehot(kh), onehot(kw)] * s  =  s q.k + rel_h[q, kh] + rel_w[q, kw]
 
-so that `scaled_dot_product_attention` needs no bias and takes its flash kernel, which never holds the
-matrix. The values are padded with zeros to the same width, since the flash kernels want one width for all
-three. It is the same function: only the order of floating-point sums differs.
+so `scaled_dot_product_attention` needs no bias and takes its flash kernel, which never holds the matrix. Values
+are padded with zeros to the same width, since flash kernels want one width for all three. Heads of 64 become 192
+wide: three times the products, which GPUs and AMX do for nothing.
+
+Blocked. Elsewhere products are dear. A few rows of queries at a time, the sum of the two positions is written
+into a block small enough for the cache and the product is added to it there; softmax and values follow.
+
+Both are the released function: only the order of floating-point sums differs.
 """
 
 from __future__ import annotations
@@ -26,6 +32,76 @@ from segment_anything.modeling.image_encoder import Attention, get_rel_pos  # is
 
 # The flash kernels want widths that are multiples of 8 (and on CUDA at most 256: ViT-H needs 80 + 128).
 WIDTH_STEP = 8
+# Logits of a block: what the last-level cache of a small CPU holds beside everything else.
+BLOCK_BYTES = 1 << 23
+
+
+def products_are_cheap(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether `device` multiplies matrices of `dtype` so fast that folding is the faster way."""
+    if device.type == "cpu":
+        return dtype == torch.bfloat16 and bool(torch.cpu._is_amx_tile_supported())
+    return True
+
+
+class FastAttention(Attention):
+    """`segment_anything`'s attention computed another way.
+
+    It has the parameters of its base class and nothing else; `use_fast_attention` turns one into the other
+    in place.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend within a grid of tokens, as the base class does. (B, H, W, C) -> (B, H, W, C)."""
+        batch, height, width, channels = x.shape
+        qkv = self.qkv(x).view(batch, height * width, 3, self.num_heads, channels // self.num_heads)
+        if not self.use_rel_pos:
+            q, k, v = qkv.permute(2, 0, 3, 1, 4)
+            attended = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+            return self.proj(attended.transpose(1, 2).reshape(x.shape))
+        # The blocks are overwritten in place, which gradients do not survive.
+        if torch.is_grad_enabled() or products_are_cheap(qkv.device, qkv.dtype):
+            attended = folded_attention(qkv, *self._tables(height, width, qkv.dtype), self.scale)
+        else:
+            attended = blocked_attention(qkv, *self._tables(height, width, qkv.dtype), self.scale)
+        return self.proj(attended.reshape(x.shape))
+
+    def _tables(self, height: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Relative positions of rows (H, H, C) and of columns (W, W, C), query first."""
+        rows = get_rel_pos(height, height, self.rel_pos_h)
+        return rows.to(dtype), get_rel_pos(width, width, self.rel_pos_w).to(dtype)
+
+
+def folded_attention(qkv: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:
+    """Attention with the positions folded into queries and keys.
+
+    Args:
+        qkv: (B, H * W, 3, heads, C) queries, keys and values.
+        rows: (H, H, C) relative positions of (query row, key row).
+        columns: (W, W, C) relative positions of (query column, key column).
+        scale: Factor of the logits.
+
+    Returns:
+        (B, H * W, heads, C).
+    """
+    batch, tokens, _, heads, head = qkv.shape
+    height, width = len(rows), len(columns)
+    used = head + height + width
+    folded = -(-used // WIDTH_STEP) * WIDTH_STEP
+    query, key, value = (qkv.new_empty(batch, tokens, heads, folded) for _ in range(3))
+    q, k, v = qkv.unbind(2)
+    query[..., :head], key[..., :head], value[..., :head] = q, k, v
+    value[..., head:] = 0
+    query[..., used:] = 0
+    key[..., head:] = position_codes(height, width, folded - used, qkv.dtype, qkv.device)[:, None]
+    grid = q.unflatten(1, (height, width))
+    by_row = torch.einsum("bhwnc,hkc->bhwnk", grid, rows / scale)
+    by_column = torch.einsum("bhwnc,wkc->bhwnk", grid, columns / scale)
+    query[..., head : head + height] = by_row.flatten(1, 2)
+    query[..., head + height : used] = by_column.flatten(1, 2)
+    attended = F.scaled_dot_product_attention(
+        query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), scale=scale
+    )
+    return attended[..., :head].transpose(1, 2)
 
 
 @lru_cache(maxsize=16)
@@ -36,69 +112,54 @@ def position_codes(height: int, width: int, padding: int, dtype: torch.dtype, de
     return F.pad(torch.cat([rows, columns], dim=1), (0, padding))
 
 
-class FoldedAttention(Attention):
-    """`segment_anything`'s attention with the relative positions folded into queries and keys.
+def blocked_attention(qkv: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:
+    """Attention in blocks of queries that stay in the cache. Arguments and result as `folded_attention`."""
+    batch, tokens, _, heads, head = qkv.shape
+    height, width = len(rows), len(columns)
+    # (3, B * heads, H * W, C): batched products want queries, keys and values each in one piece.
+    q, k, v = qkv.permute(2, 0, 3, 1, 4).reshape(3, batch * heads, tokens, head)
+    keys = k.transpose(1, 2)
+    grid = q.view(-1, height, width, head)
+    by_row = _from_highest(torch.einsum("bhwc,hkc->bhwk", grid, rows))
+    by_column = _from_highest(torch.einsum("bhwc,wkc->bhwk", grid, columns))
+    attended = torch.empty_like(q)
 
-    It has the parameters of its base class and nothing else; `use_fast_attention` turns one into the other
-    in place.
-    """
+    logits_held = BLOCK_BYTES // q.itemsize
+    many = min(batch * heads, max(1, logits_held // (tokens * tokens)))
+    lines = min(height, max(1, logits_held // (many * width * tokens)))
+    block = q.new_empty(many, lines, width, height, width)
+    for first in range(0, batch * heads, many):
+        some = slice(first, first + many)
+        for top in range(0, height, lines):
+            grid_rows, queries = slice(top, top + lines), slice(top * width, (top + lines) * width)
+            row_part, column_part = by_row[some, grid_rows], by_column[some, grid_rows]
+            biases = block[: row_part.shape[0], : row_part.shape[1]]
+            torch.add(row_part[..., None], column_part[..., None, :], out=biases)
+            logits = biases.view(len(biases), -1, tokens)
+            torch.baddbmm(logits, q[some, queries], keys[some], alpha=scale, out=logits)
+            attended[some, queries] = torch.bmm(logits.softmax(dim=-1), v[some])
+    return attended.view(batch, heads, tokens, head).transpose(1, 2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend within a grid of tokens, as the base class does. (B, H, W, C) -> (B, H, W, C)."""
-        if not self.use_rel_pos:
-            return self._attend_plainly(x)
-        batch, height, width, channels = x.shape
-        tokens, head = height * width, channels // self.num_heads
-        qkv = self.qkv(x).view(batch, tokens, 3, self.num_heads, head)
 
-        used = head + height + width
-        folded = -(-used // WIDTH_STEP) * WIDTH_STEP
-        query, key, value = (qkv.new_empty(batch, tokens, self.num_heads, folded) for _ in range(3))
-        q, k, v = qkv.unbind(2)
-        query[..., :head], key[..., :head], value[..., :head] = q, k, v
-        value[..., head:] = 0
-        query[..., used:] = 0
-        key[..., head:] = position_codes(height, width, folded - used, qkv.dtype, qkv.device)[:, None]
-
-        # (B, H, W, heads, C): row h of the queries against row h of the table, column w against column w.
-        grid = q.unflatten(1, (height, width))
-        rows, columns = self._tables(height, width, qkv.dtype)
-        query[..., head : head + height] = torch.einsum("bhwnc,hkc->bhwnk", grid, rows).flatten(1, 2)
-        query[..., head + height : used] = torch.einsum("bhwnc,wkc->bhwnk", grid, columns).flatten(1, 2)
-
-        attended = F.scaled_dot_product_attention(
-            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), scale=self.scale
-        )
-        attended = attended[..., :head].transpose(1, 2).reshape(batch, height, width, channels)
-        return self.proj(attended)
-
-    def _tables(self, height: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Relative positions of rows (H, H, C) and of columns (W, W, C), divided by the logits' scale."""
-        rows = get_rel_pos(height, height, self.rel_pos_h) / self.scale
-        columns = get_rel_pos(width, width, self.rel_pos_w) / self.scale
-        return rows.to(dtype), columns.to(dtype)
-
-    def _attend_plainly(self, x: Tensor) -> Tensor:
-        batch, height, width, channels = x.shape
-        qkv = self.qkv(x).view(batch, height * width, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(*qkv.unbind(0), scale=self.scale)
-        return self.proj(attended.transpose(1, 2).reshape(batch, height, width, channels))
+def _from_highest(logits: Tensor) -> Tensor:
+    """Set each query's highest logit to 0: softmax is the same, and bf16 is finest where it counts."""
+    return logits.sub_(logits.amax(dim=-1, keepdim=True))
 
 
 def use_fast_attention(model: nn.Module) -> int:
-    """Switch every attention of SAM's ViT encoder inside `model` to the folded one, in place.
+    """Switch every attention of SAM's ViT encoder inside `model` to the fast one, in place.
 
     Parameters, buffers and the state dict stay as they are. Models without such an encoder are left alone.
 
     Returns:
         The number of attention modules switched.
     """
-    return _switch(model, Attention, FoldedAttention)
+    return _switch(model, Attention, FastAttention)
 
 
 def use_original_attention(model: nn.Module) -> int:
     """Undo `use_fast_attention`. Returns the number of attention modules switched back."""
-    return _switch(model, FoldedAttention, Attention)
+    return _switch(model, FastAttention, Attention)
 
 
 def _switch(model: nn.Module, old: type[Attention], new: type[Attention]) -> int:
