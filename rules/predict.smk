@@ -1,34 +1,63 @@
+# Held-out scenes are mapped: `predict` a raster, `predict_tiles` a folder of ready-made tiles.
 rule predict:
     input:
         image=lambda wildcards: run.image(wildcards.scene),
-        tiles="<results>/tiles/{scene}.zarr.zip",
         weights="<results>/resunet/{source}/weights.safetensors",
     output:
         probability="<results>/maps/{source}/{scene}_probability.tif",
         mask="<results>/maps/{source}/{scene}_mask.tif",
         polygons="<results>/maps/{source}/{scene}.gpkg",
+    params:
+        settings=run.settings("maps"),
+        tiles=run.settings("tiles"),
+        code=command_hash("predict", "predict_scene"),
+        device=DEVICE,
     log:
         "<logs>/predict/{source}_{scene}.log",
     benchmark:
         "<benchmarks>/predict/{source}_{scene}.tsv"
-    conda:
-        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
         gpu=1,
-    params:
-        settings=run.settings("maps"),
-        tiles=run.settings("tiles"),
-        code=command_hash("predict"),
-        device=DEVICE,
+    conda:
+        ENVIRONMENT
     message:
         "Map {wildcards.scene} with the ResUNet of the {wildcards.source} masks"
     shell:
-        "python scripts/predict.py --image {input.image:q} --weights {input.weights} > {log} 2>&1"
+        "python scripts/predict.py predict-scene --name {wildcards.scene} --image {input.image:q}"
+        " --weights {input.weights} --settings {params.settings:q} --tile-settings {params.tiles:q}"
+        " --device {params.device} --threads {threads} --probability {output.probability}"
+        " --mask {output.mask} --polygons {output.polygons} > {log} 2>&1"
 
 
-use rule predict as predict_tiles with:
+rule predict_tiles:
+    input:
+        weights="<results>/resunet/{source}/weights.safetensors",
     output:
         masks="<results>/maps/{source}/{scene}.zip",
+    params:
+        folder=lambda wildcards: run.image(wildcards.scene),
+        listing=lambda wildcards: run.listing(wildcards.scene),
+        settings=run.settings("maps"),
+        tiles=run.settings("tiles"),
+        code=command_hash("predict", "predict_tiles"),
+        device=DEVICE,
+    log:
+        "<logs>/predict/{source}_{scene}.log",
+    benchmark:
+        "<benchmarks>/predict/{source}_{scene}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=1,
+    conda:
+        ENVIRONMENT
+    message:
+        "Map the tiles of {wildcards.scene} with the ResUNet of the {wildcards.source} masks"
+    shell:
+        "python scripts/predict.py predict-tiles --folder {params.folder:q} --weights {input.weights}"
+        " --settings {params.settings:q} --tile-settings {params.tiles:q}"
+        " --device {params.device} --threads {threads} --masks {output.masks} > {log} 2>&1"

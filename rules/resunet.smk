@@ -24,6 +24,6 @@ rule resunet:
     message:
         "Train the ResUNet on the {wildcards.source} pseudo-masks"
     shell:
-        "python scripts/resunet.py --tiles {input.tiles} --masks {input.masks} --settings {params.settings:q}"
+        "python scripts/resunet.py {input.tiles} {input.masks} --settings {params.settings:q}"
         " --seed {params.seed} --device {params.device} --threads {threads}"
         " --output {output.weights} --history {output.history} > {log} 2>&1"

@@ -22,15 +22,16 @@ MODEL = "resunet"
 
 def save_resunet(network: ResUNet, settings: ResUNetSettings, path: Path, facts: dict[str, Any]) -> None:
     """Write weights; the metadata names the model, its settings and `facts` on its training."""
-    metadata = {
+    description = {
         "model": MODEL,
-        "settings": json.dumps(settings.model_dump(mode="json"), sort_keys=True),
-        "facts": json.dumps(facts, sort_keys=True),
+        "settings": settings.model_dump(mode="json"),
+        "facts": facts,
         "apsam_version": __version__,
     }
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with atomic_path(path) as partial:
-        save_file(state, partial, metadata)
+        # One entry: safetensors writes several in random order.
+        save_file(state, partial, {"apsam": json.dumps(description, sort_keys=True)})
 
 
 def load_resunet(path: Path, device: torch.device) -> tuple[ResUNet, ResUNetSettings]:
@@ -43,16 +44,16 @@ def load_resunet(path: Path, device: torch.device) -> tuple[ResUNet, ResUNetSett
         raise InputError(f"{path}: no such weights; train the ResUNet first (scripts/resunet.py)")
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+            metadata = json.loads((file.metadata() or {}).get("apsam", "{}"))
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except SafetensorError as error:
+    except (SafetensorError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not a safetensors file ({error}); give weights that apsam wrote") from error
     model = metadata.get("model")
     if model != MODEL:
         held = f"the model '{model}'" if model else "another model"
         raise InputError(f"{path}: holds {held}, not a ResUNet of apsam")
     try:
-        settings = ResUNetSettings.model_validate_json(metadata["settings"])
+        settings = ResUNetSettings.model_validate(metadata["settings"])
         network = build_resunet(settings, pretrained=False)
         network.load_state_dict(state)
     except (KeyError, ValidationError, RuntimeError) as error:

@@ -1,0 +1,83 @@
+"""Commands that map scenes with a trained ResUNet: two of the predict stage, and one for any scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from apsam.commands.options import Device, Threads
+from apsam.commands.options import settings as section
+from apsam.maps.settings import MapSettings
+from apsam.tiles.settings import TileSettings
+
+Weights = Annotated[Path, typer.Option(help="weights of the ResUNet")]
+Settings = Annotated[MapSettings, section(MapSettings, "maps")]
+Tiles = Annotated[TileSettings, section(TileSettings, "tiles")]
+
+
+def predict_scene(
+    name: Annotated[str, typer.Option(help="name of the scene")],
+    image: Annotated[Path, typer.Option(help="raster scene")],
+    weights: Weights,
+    probability: Annotated[Path, typer.Option(help="GeoTIFF of the probability to make")],
+    mask: Annotated[Path, typer.Option(help="GeoTIFF of the mask to make")],
+    polygons: Annotated[Path, typer.Option(help="GeoPackage of the polygons to make")],
+    settings: Settings = MapSettings(),
+    tile_settings: Tiles = TileSettings(),
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Map a raster scene with a trained ResUNet."""
+    from apsam.device import set_threads
+    from apsam.resunet.predict import predict_raster
+
+    set_threads(threads)
+    predict_raster(image, weights, tile_settings, settings, probability, mask, polygons, device, name)
+
+
+def predict_tiles(
+    folder: Annotated[Path, typer.Option(help="folder of ready-made tiles")],
+    weights: Weights,
+    masks: Annotated[Path, typer.Option(help="archive of the masks to make, .zip")],
+    settings: Settings = MapSettings(),
+    tile_settings: Tiles = TileSettings(),
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Map a folder of ready-made tiles with a trained ResUNet."""
+    from apsam.device import set_threads
+    from apsam.resunet.predict import predict_folder
+
+    set_threads(threads)
+    predict_folder(folder, weights, tile_settings, settings, masks, device)
+
+
+def predict(
+    scenes: Annotated[list[Path], typer.Argument(help="rasters, or folders of ready-made tiles")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for the maps")],
+    run: Annotated[Path, typer.Option(help="folder of a trained run")] = Path("results/demo"),
+    model: Annotated[Literal["apsam", "cam"], typer.Option(help="pseudo-masks it learnt from")] = "apsam",
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Map any scene with a trained run: probability, mask, polygons."""
+    from apsam.config import read_config
+    from apsam.errors import InputError
+
+    weights, record = run / "resunet" / model / "weights.safetensors", run / "report" / "config.yaml"
+    for file in (weights, record):
+        if not file.is_file():
+            raise InputError(f"{file}: not there, so {run} is no finished run; make one: snakemake --cores all")
+    config = read_config(record)
+    for scene in scenes:
+        base = output / scene.stem
+        if scene.is_dir():
+            masks = base.with_name(f"{scene.name}.zip")
+            predict_tiles(scene, weights, masks, config.maps, config.tiles, device, threads)
+            print(masks)
+            continue
+        maps = [base.with_name(base.name + ending) for ending in ("_probability.tif", "_mask.tif", ".gpkg")]
+        predict_scene(scene.stem, scene, weights, *maps, config.maps, config.tiles, device, threads)
+        print(*maps, sep="\n")
