@@ -121,6 +121,8 @@ def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
     Raises:
         InputError: The first thing that is wrong.
     """
+    if all(scene.kind == "synthetic" for scene in scenes):
+        return
     from apsam.tiles.labels import read_label_table
     from apsam.tiles.reader import check_bands, open_raster
 

@@ -1,7 +1,6 @@
 # What all rules share: the run, places of its files, the environment of its jobs.
 import sys
 
-from snakemake.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.settings import ExecMode
 
 # The code beside this Snakefile is the code that runs, also in a copy of the project (a clone, `dvc exp run --temp`).
@@ -18,13 +17,14 @@ try:
     if workflow.exec_mode == ExecMode.DEFAULT:
         run.check_inputs()
 except ApsamError as error:
-    raise WorkflowError(str(error)) from None
+    # Not a WorkflowError, which would add this line's place to a message about a configuration or a scene.
+    sys.exit(f"error: {error}")
 
 
 pathvars:
     results=run.folder,
-    logs=f"logs/{run.config.run}",
-    benchmarks=f"logs/{run.config.run}/benchmarks",
+    logs=run.logs,
+    benchmarks=run.benchmarks,
 
 
 wildcard_constraints:

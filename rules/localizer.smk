@@ -1,6 +1,7 @@
 rule localizer:
     input:
         tiles=expand("<results>/tiles/{scene}.zarr.zip", scene=run.names),
+        backbone=run.backbone_weights(),
     output:
         weights="<results>/localizer/weights.safetensors",
         history="<results>/localizer/history.json",

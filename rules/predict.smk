@@ -7,22 +7,22 @@ rule predict:
         probability="<results>/maps/{source}/{scene}_probability.tif",
         mask="<results>/maps/{source}/{scene}_mask.tif",
         polygons="<results>/maps/{source}/{scene}.gpkg",
-    params:
-        settings=run.settings("maps"),
-        tiles=run.settings("tiles"),
-        code=command_hash("predict", "predict_scene"),
-        device=DEVICE,
     log:
         "<logs>/predict/{source}_{scene}.log",
     benchmark:
         "<benchmarks>/predict/{source}_{scene}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
         gpu=1,
-    conda:
-        ENVIRONMENT
+    params:
+        settings=run.settings("maps"),
+        tiles=run.settings("tiles"),
+        code=command_hash("predict", "predict_scene"),
+        device=DEVICE,
     message:
         "Map {wildcards.scene} with the ResUNet of the {wildcards.source} masks"
     shell:
@@ -37,6 +37,17 @@ rule predict_tiles:
         weights="<results>/resunet/{source}/weights.safetensors",
     output:
         masks="<results>/maps/{source}/{scene}.zip",
+    log:
+        "<logs>/predict/{source}_{scene}.log",
+    benchmark:
+        "<benchmarks>/predict/{source}_{scene}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=1,
     params:
         folder=lambda wildcards: run.image(wildcards.scene),
         listing=lambda wildcards: run.listing(wildcards.scene),
@@ -44,17 +55,6 @@ rule predict_tiles:
         tiles=run.settings("tiles"),
         code=command_hash("predict", "predict_tiles"),
         device=DEVICE,
-    log:
-        "<logs>/predict/{source}_{scene}.log",
-    benchmark:
-        "<benchmarks>/predict/{source}_{scene}.tsv"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=120,
-        gpu=1,
-    conda:
-        ENVIRONMENT
     message:
         "Map the tiles of {wildcards.scene} with the ResUNet of the {wildcards.source} masks"
     shell:

@@ -1,7 +1,41 @@
 rule report:
     input:
-        rules.metrics.output,
+        metrics=rules.metrics.output,
+        cams=expand("<results>/cams/{scene}.zarr.zip", scene=run.names),
+        prompts=expand("<results>/prompts/{scene}.json", scene=run.names),
+        masks=expand(
+            "<results>/masks/{source}/{scene}.zarr.zip",
+            source=SOURCES,
+            scene=run.names,
+        ),
+        histories=expand("<results>/resunet/{source}/history.json", source=TRAINED),
+        maps=[
+            run.map_files(source, name) for source in TRAINED for name in run.held_out
+        ],
     output:
-        page="<results>/report/index.html",
+        page=report(
+            "<results>/report/index.html",
+            caption="captions/report.rst",
+            category="Report",
+        ),
+        config="<results>/report/config.yaml",
+    log:
+        "<logs>/report.log",
+    benchmark:
+        "<benchmarks>/report.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        run=run.folder,
+        benchmarks=run.benchmarks,
+        settings=run.whole_configuration(),
+        code=command_hash("report"),
+    message:
+        "Make the report"
     shell:
-        "true"
+        "python scripts/report.py --run {params.run} --settings {params.settings:q}"
+        " --benchmarks {params.benchmarks} --output {output.page} > {log} 2>&1"

@@ -155,6 +155,27 @@ def test_one_definition_can_be_hashed_alone(project: Path) -> None:
     assert both()[1] == before[1]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{**a, b: c}", "{b: a, **c}"),
+        ("a[1:]", "a[:1]"),
+        ("None", "0"),
+        ("f(a, b=c)", "f(a, c=b)"),
+        ("a - b - c", "a - (b - c)"),
+        ("'a'", "b'a'"),
+        ("1", "1.0"),
+        ("lambda *, a, b=1: 0", "lambda *, a=1, b: 0"),
+    ],
+)
+def test_like_code_is_told_apart(project: Path, one: str, other: str) -> None:
+    hashes = set()
+    for text in (one, other):
+        (project / "scripts/stage.py").write_text(f"print({text})\n")
+        hashes.add(hash_of(project))
+    assert len(hashes) == 2
+
+
 def test_an_import_for_its_effect_counts(project: Path) -> None:
     (project / "scripts/stage.py").write_text("import apsam.stage.effect\n")
     before = hash_of(project)

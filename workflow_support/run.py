@@ -57,6 +57,16 @@ class Run:
         """Where all files of the run lie."""
         return f"results/{self.config.run}"
 
+    @property
+    def logs(self) -> str:
+        """Where the jobs write what they have to say."""
+        return f"logs/{self.config.run}"
+
+    @property
+    def benchmarks(self) -> str:
+        """Where Snakemake writes what the jobs took."""
+        return f"{self.logs}/benchmarks"
+
     @cached_property
     def names(self) -> list[str]:
         """All scenes."""
@@ -121,6 +131,15 @@ class Run:
     def settings(self, section: str) -> str:
         """A section of the configuration as JSON, every key of it."""
         return json.dumps(getattr(self.config, section).model_dump(mode="json"), sort_keys=True)
+
+    def whole_configuration(self) -> str:
+        """The configuration as JSON, without what changes no result."""
+        return json.dumps(self.config.model_dump(mode="json", exclude={"device"}), sort_keys=True)
+
+    def backbone_weights(self) -> list[str]:
+        """The localizer's initial weights where they are named by path."""
+        weights = self.config.localizer.weights
+        return [] if weights in ("imagenet", "none") else [str(weights)]
 
     def checkpoint(self) -> list[str]:
         """The SAM checkpoint that is named by path; none for those known by name."""
