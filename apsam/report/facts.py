@@ -1,0 +1,121 @@
+"""What a run was made on, and its figures in one glance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from apsam.errors import InputError
+from apsam.report.inputs import Notes, SceneFiles, open_stack
+from apsam.report.tables import find_row
+
+SPLIT_NAMES = {"train": "training", "test": "held out", "blocks": "blocks of both"}
+
+
+@dataclass(frozen=True)
+class SceneFacts:
+    """One scene in numbers.
+
+    Attributes:
+        name, kind, split: Of the sheet; `split` in words.
+        size: Width and height in pixels, None for a folder of tiles.
+        resolution: Metres, or None.
+        train, test, neither: (tiles, tiles labelled positive) of each part.
+        no_data: Share of the tiles' pixels without data.
+        truth: Whether the sheet gives a mask.
+    """
+
+    name: str
+    kind: str
+    split: str
+    size: tuple[int, int] | None
+    resolution: float | None
+    train: tuple[int, int]
+    test: tuple[int, int]
+    neither: tuple[int, int]
+    no_data: float
+    truth: bool
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All scenes in numbers."""
+
+    scenes: list[SceneFacts]
+    tile_size: int
+    tiles: int
+    positive: int
+    train: tuple[int, int]
+    test: tuple[int, int]
+    resolutions: list[float]
+
+
+def describe_dataset(scenes: Sequence[SceneFiles], notes: Notes) -> Dataset:
+    """Count tiles and labels.
+
+    Raises:
+        InputError: Not one tile stack is there.
+    """
+    facts, sizes = [], []
+    for files in scenes:
+        stack = open_stack(files.tiles, f"scene {files.name}", notes)
+        if stack is None:
+            continue
+        with stack:
+            label, part = stack.read("label"), stack.read("part")
+            known = sum(int(batch["valid"].sum()) for _, batch in stack.batches(("valid",), 64))
+            size = stack.attributes["tile_size"]
+            sizes.append(size)
+            counts = [(int((part == p).sum()), int(label[part == p].sum())) for p in (0, 1, 255)]
+            folder = stack.attributes["kind"] == "folder"
+            facts.append(
+                SceneFacts(
+                    files.name,
+                    files.scene.kind,
+                    SPLIT_NAMES[files.scene.split],
+                    None if folder else (stack.attributes["width"], stack.attributes["height"]),
+                    stack.attributes["resolution_m"],
+                    *counts,
+                    no_data=1 - known / max(1, len(label) * size * size),
+                    truth=files.scene.mask is not None,
+                )
+            )
+    if not facts:
+        raise InputError(f"{scenes[0].run if scenes else 'run'}: holds no tile stack; there is nothing to report on")
+    train, test, neither = (np.sum([getattr(f, part) for f in facts], axis=0) for part in ("train", "test", "neither"))
+    tiles, positive = (int(v) for v in train + test + neither)
+    resolutions = sorted({round(f.resolution, 3) for f in facts if f.resolution})
+    return Dataset(facts, sizes[0], tiles, positive, tuple(map(int, train)), tuple(map(int, test)), resolutions)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the summary: of APSAM, of the CAM baseline, and how far they are apart."""
+
+    name: str
+    what: str
+    apsam: float | None
+    cam: float | None
+
+    @property
+    def margin(self) -> float | None:
+        """APSAM less CAM."""
+        return None if self.apsam is None or self.cam is None else self.apsam - self.cam
+
+
+def headline(metrics: Mapping[str, dict[str, Any] | None]) -> list[Figure]:
+    """The figures to look at first, all on held-out tiles."""
+    figures = []
+    for file, key, name, what in (
+        ("resunet", "f1", "F1", "ResUNet, held-out scenes"),
+        ("resunet", "iou", "IoU", "ResUNet, held-out scenes"),
+        ("pseudo_masks", "iou", "IoU", "pseudo-masks, held-out tiles"),
+    ):
+        rows = [find_row(metrics.get(file), source) for source in ("apsam", "cam")]
+        apsam, cam = (None if row is None else row.get(key) for row in rows)
+        if apsam is not None or cam is not None:
+            figures.append(Figure(name, what, apsam, cam))
+    return figures

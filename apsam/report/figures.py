@@ -1,0 +1,120 @@
+"""Figures for a paper: PNG and SVG with their data as CSV, in the layout of the paper's Fig. 2 and as curves."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from apsam.files import atomic_path
+from apsam.report.colours import PALETTE, compare, rgb
+from apsam.report.gallery import COLUMNS, Gallery, GalleryTile
+from apsam.report.training import Curve, Training
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ROWS, DPI, INCH = 6, 150, 1.15
+LINE_STYLES = ("-", "--", "-.", ":")
+# Text stays text in the SVG, and its ids do not change from run to run.
+STYLE = {"svg.fonttype": "none", "svg.hashsalt": "apsam", "font.size": 8}
+INK = ("#0b5cad", "#b3400a", "#3d7a3a", "#7a4f9a")
+
+
+def write_figures(gallery: Gallery, training: Training, folder: Path) -> list[str]:
+    """Write what there is; returns the names of the figures, each with .png, .svg and .csv."""
+    from matplotlib import rc_context
+
+    with rc_context(STYLE):
+        return _write(gallery, training, folder)
+
+
+def _write(gallery: Gallery, training: Training, folder: Path) -> list[str]:
+    made = []
+    tiles = _spread(gallery)
+    if tiles:
+        _save(_tiles_figure(tiles), folder, "tiles")
+        rows = [(t.scene, t.index, t.part, t.judged, f"{t.score:.6f}", t.threshold) for t in tiles]
+        _save_rows(folder / "tiles.csv", ("scene", "tile", "part", "judged", "score", "cam_threshold"), rows)
+        made.append("tiles")
+    for curve in training.curves:
+        _save(_curve_figure(curve), folder, curve.file)
+        points = [(line.name, x, y) for line in curve.lines for x, y in zip(line.x, line.y, strict=True)]
+        _save_rows(folder / f"{curve.file}.csv", ("line", "epoch", "loss"), points)
+        made.append(curve.file)
+    return made
+
+
+def _spread(gallery: Gallery) -> list[GalleryTile]:
+    """Held-out positive tiles at even steps of their rank, from the worst to the best: not the prettiest ones."""
+    positive = [t for t in gallery.tiles if t.label] or gallery.tiles
+    tiles = [t for t in positive if t.part == "test"] or positive
+    picks = np.linspace(0, len(tiles) - 1, min(ROWS, len(tiles))).round().astype(int)
+    return [tiles[i] for i in picks]
+
+
+def _tiles_figure(tiles: Sequence[GalleryTile]) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    columns = [(key, name) for key, name in COLUMNS if key == "prompts" or any(key in t.pixels for t in tiles)]
+    figure = Figure(figsize=(INCH * len(columns), INCH * len(tiles) + 0.25), dpi=DPI)
+    axes = figure.subplots(len(tiles), len(columns), squeeze=False)
+    palette = np.array([rgb(colour) for colour in PALETTE], np.uint8)
+    for axis, (_, name) in zip(axes[0], columns, strict=True):
+        axis.set_title(name, fontsize=8)
+    for row, tile in zip(axes, tiles, strict=True):
+        truth = tile.pixels.get("truth")
+        for axis, (key, _) in zip(row, columns, strict=True):
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+            pixels = tile.pixels.get("image" if key == "prompts" else key)
+            if pixels is None:
+                continue
+            if key in ("image", "prompts"):
+                axis.imshow(pixels)
+            elif key == "cam":
+                axis.imshow(pixels, cmap="inferno", vmin=0, vmax=255)
+            else:
+                axis.imshow(palette[compare(pixels, None if key == "truth" else truth)], interpolation="nearest")
+            if key == "prompts":
+                for prompt in tile.prompts:
+                    x0, y0, x1, y1 = prompt["box"]
+                    place = (x0 - 0.5, y0 - 0.5)
+                    axis.add_patch(Rectangle(place, x1 - x0, y1 - y0, fill=False, color="white", lw=0.9))
+                    axis.plot(*prompt["point"], "o", color="#f0e442", ms=2.5, mec="black", mew=0.4)
+    figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 0.25 / figure.get_figheight(), 0.03, 0.03)
+    return figure
+
+
+def _curve_figure(curve: Curve) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(3.5, 2.2), dpi=DPI, layout="constrained")
+    axis = figure.subplots()
+    for index, line in enumerate(curve.lines):
+        style = {"color": INK[index % len(INK)], "linestyle": LINE_STYLES[index % len(LINE_STYLES)]}
+        axis.plot(line.x, line.y, label=line.name, lw=1.2, marker="o", ms=2, **style)
+    axis.set(xlabel="epoch", ylabel="training loss", ylim=(0, None), title=curve.name)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.spines[["top", "right"]].set_visible(False)
+    if len(curve.lines) > 1:
+        axis.legend(frameon=False)
+    return figure
+
+
+def _save(figure: Figure, folder: Path, name: str) -> None:
+    for suffix, metadata in (("png", None), ("svg", {"Date": None})):
+        with atomic_path(folder / f"{name}.{suffix}") as partial:
+            figure.savefig(partial, metadata=metadata)
+
+
+def _save_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    with atomic_path(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)

@@ -1,0 +1,180 @@
+"""Tiles beside each other, as in the paper's Fig. 2: image, CAM, prompts, pseudo-masks, prediction, truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
+from apsam.report.settings import ReportSettings
+from apsam.report.tile_pixels import SceneTiles
+from apsam.tiles.settings import TileSettings
+
+PARTS = {0: "train", 1: "test", 255: "neither"}
+
+# Agreement says little where hardly anything is to be seen: truth and prediction together cover this share of a tile.
+LEAST_COVER = 0.01
+
+COLUMNS = (
+    ("image", "Image"),
+    ("cam", "CAM"),
+    ("prompts", "Prompts"),
+    *((f"masks-{source}", f"{SOURCE_NAMES[source]} mask") for source in MASK_SOURCES),
+    ("prediction", "ResUNet"),
+    ("truth", "Truth"),
+)
+
+
+@dataclass
+class GalleryTile:
+    """One tile of the gallery.
+
+    Attributes:
+        scene, index, part, label: Which tile, and its image-level label.
+        window: row, col, height, width in the scene.
+        score: What the order is by, 0..1.
+        judged: Whose IoU with the truth the score is, `prediction` or (where the scene is not mapped) `pseudo-mask`;
+            `own score`: APSAM's.
+        wrong: Share of the tile that is wrong; of equal scores the one with the larger errors is worse.
+        group: `worst`, `middle` or `best` of its part.
+        pixels: Column -> array: image (h, w, 3), cam (h, w) 0..255, masks and truth (h, w) {0, 1, 255}; absent where
+            there is none.
+        prompts: Boxes and points that the pseudo-mask was made with, tile pixels.
+        threshold: CAM threshold of those prompts.
+    """
+
+    scene: str
+    index: int
+    part: str
+    label: int
+    window: tuple[int, int, int, int]
+    score: float
+    judged: str
+    wrong: float = 0.0
+    group: str = "middle"
+    pixels: dict[str, np.ndarray] = field(default_factory=dict)
+    prompts: list[dict[str, Any]] = field(default_factory=list)
+    threshold: int | None = None
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The chosen tiles, the worst first.
+
+    Attributes:
+        tiles: With their pixels.
+        measure: `iou` (with the truth) or `score` (APSAM's own, where no truth is known).
+        candidates, total: Tiles that were compared, tiles of the run.
+        prediction: Which masks the shown ResUNet learnt from, `apsam` or `cam`; None without any.
+    """
+
+    tiles: list[GalleryTile]
+    measure: str
+    candidates: int
+    total: int
+    prediction: str | None
+
+
+def make_gallery(
+    scenes: Sequence[SceneFiles], tile_settings: TileSettings, settings: ReportSettings, notes: Notes
+) -> Gallery:
+    """Choose tiles by their agreement with the truth, and read what is shown of them."""
+    opened: list[SceneTiles] = []
+    for files in scenes:
+        stack = open_stack(files.tiles, f"tiles of {files.name}", notes)
+        if stack is not None:
+            stack.close()
+            opened.append(SceneTiles(files, tile_settings, notes))
+    try:
+        total = sum(len(scene.windows) for scene in opened)
+        step = max(1, -(-total // settings.gallery_candidates))
+        measure = "iou" if any(s.truth_known for s in opened) else "score"
+        found = [tile for scene in opened for tile in _candidates(scene, step, measure)]
+        chosen = _choose(found, settings.gallery_tiles)
+        by_name = {scene.files.name: scene for scene in opened}
+        for tile in chosen:
+            _fill(tile, by_name[tile.scene])
+        source = next((s.prediction for s in opened if s.prediction), None)
+        if not chosen and settings.gallery_tiles:
+            bare = measure == "iou"
+            notes.add("tiles", "no tile shows enough of a landslide" if bare else "no pseudo-mask has a score")
+        return Gallery(chosen, measure, len(range(0, total, step)) if total else 0, total, source)
+    finally:
+        for scene in opened:
+            scene.close()
+
+
+def _candidates(scene: SceneTiles, step: int, measure: str) -> list[GalleryTile]:
+    tiles = []
+    judged = "own score" if measure == "score" else "prediction" if scene.prediction else "pseudo-mask"
+    scores = scene.own_scores() if measure == "score" else None
+    for index in range(0, len(scene.windows), step):
+        if measure == "iou":
+            mask = scene.predicted(index) if scene.prediction else scene.mask("apsam", index)
+            score, wrong = _agreement(mask, scene.truth(index))
+        else:
+            score = float(scores[index]) if scores is not None and scene.label[index] else None
+            wrong = 0.0
+        if score is not None:
+            window = tuple(int(v) for v in scene.windows[index])
+            part = PARTS.get(int(scene.part[index]), "neither")
+            label = int(scene.label[index])
+            tiles.append(GalleryTile(scene.files.name, index, part, label, window, score, judged, wrong))
+    return tiles
+
+
+def _agreement(mask: np.ndarray | None, truth: np.ndarray | None) -> tuple[float | None, float]:
+    """IoU over the pixels known in both, None where there is too little to judge; share of the tile that is wrong."""
+    if mask is None or truth is None:
+        return None, 0.0
+    known = (mask != 255) & (truth != 255)
+    found, real = (mask == 1) & known, (truth == 1) & known
+    union = np.count_nonzero(found | real)
+    if union < LEAST_COVER * mask.size:
+        return None, 0.0
+    common = np.count_nonzero(found & real)
+    return common / union, (union - common) / mask.size
+
+
+def _choose(tiles: list[GalleryTile], wanted: int) -> list[GalleryTile]:
+    """A third each worst, middle and best; two thirds held-out tiles where there are that many. The worst first."""
+    held_out = sorted((t for t in tiles if t.part == "test"), key=_rank)
+    others = sorted((t for t in tiles if t.part != "test"), key=_rank)
+    share = max(wanted - len(others), round(wanted * 2 / 3)) if others else wanted
+    chosen = _thirds(held_out, min(share, len(held_out)))
+    chosen += _thirds(others, min(wanted - len(chosen), len(others)))
+    return sorted(chosen, key=_rank)
+
+
+def _rank(tile: GalleryTile) -> tuple[float, float, str, int]:
+    return tile.score, -tile.wrong, tile.scene, tile.index
+
+
+def _thirds(ranked: list[GalleryTile], wanted: int) -> list[GalleryTile]:
+    if wanted <= 0:
+        return []
+    edge = min((wanted + 2) // 3, len(ranked))
+    worst, rest = ranked[:edge], ranked[edge:]
+    edge = min((wanted + 1) // 3, len(rest))
+    best, rest = (rest[-edge:], rest[:-edge]) if edge else ([], rest)
+    spread = np.linspace(0, len(rest) - 1, wanted - len(worst) - len(best)).round().astype(int) if rest else []
+    middle = [rest[i] for i in sorted(set(spread))] if len(rest) else []
+    for group, members in (("worst", worst), ("middle", middle), ("best", best)):
+        for tile in members:
+            tile.group = group
+    return [*worst, *middle, *best]
+
+
+def _fill(tile: GalleryTile, scene: SceneTiles) -> None:
+    pixels = {
+        "image": scene.image(tile.index),
+        "cam": scene.cam(tile.index),
+        "prediction": scene.predicted(tile.index),
+        "truth": scene.truth(tile.index),
+        **{f"masks-{source}": scene.mask(source, tile.index) for source in MASK_SOURCES},
+    }
+    tile.pixels = {key: values for key, values in pixels.items() if values is not None}
+    tile.prompts, tile.threshold = scene.prompts(tile.index)

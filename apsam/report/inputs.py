@@ -1,0 +1,161 @@
+"""What a run has left to look at, and what of it is missing."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from apsam.errors import ApsamError, InputError
+from apsam.files import read_json
+from apsam.scenes import Scene
+from apsam.stack import TileStack
+
+MASK_SOURCES = ("apsam", "cam", "grabcut")
+MAP_SOURCES = ("apsam", "cam")
+SOURCE_NAMES = {
+    "apsam": "APSAM",
+    "cam": "CAM",
+    "grabcut": "GrabCut",
+    "centred_box": "Centred box",
+    "box": "Centred box",
+}
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that is not in the report: what, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass
+class Notes:
+    """What failed or was skipped, in the order it was met; the same thing is noted once."""
+
+    items: list[Note] = field(default_factory=list)
+
+    def add(self, what: str, why: str) -> None:
+        """Note one thing."""
+        note = Note(what, why)
+        if note not in self.items:
+            self.items.append(note)
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """Where the files of one scene lie.
+
+    Attributes:
+        run: `results/<run>`.
+        scene: Its row of the sheet, paths of synthetic scenes filled in.
+    """
+
+    run: Path
+    scene: Scene
+
+    @property
+    def name(self) -> str:
+        """The scene's name."""
+        return self.scene.name
+
+    @property
+    def tiles(self) -> Path:
+        """Tile stack."""
+        return self.run / f"tiles/{self.name}.zarr.zip"
+
+    @property
+    def cams(self) -> Path:
+        """CAM stack."""
+        return self.run / f"cams/{self.name}.zarr.zip"
+
+    @property
+    def prompts(self) -> Path:
+        """Prompt file."""
+        return self.run / f"prompts/{self.name}.json"
+
+    def masks(self, source: str) -> Path:
+        """Stack of pseudo-masks."""
+        return self.run / f"masks/{source}/{self.name}.zarr.zip"
+
+    def map(self, source: str, product: str) -> Path:
+        """Raster of the ResUNet, `product` probability or mask."""
+        return self.run / f"maps/{source}/{self.name}_{product}.tif"
+
+    def predicted_tiles(self, source: str) -> Path:
+        """Archive of the ResUNet's masks for a folder of ready-made tiles."""
+        return self.run / f"maps/{source}/{self.name}.zip"
+
+
+def scene_files(run: Path, scenes: Sequence[Scene]) -> list[SceneFiles]:
+    """The files of every scene of the sheet; synthetic scenes lie in the run."""
+    found = []
+    for scene in scenes:
+        if scene.kind == "synthetic":
+            base = run / "scenes"
+            scene = replace(scene, image=base / f"{scene.name}.tif", mask=base / f"{scene.name}_mask.tif")
+        found.append(SceneFiles(run, scene))
+    return found
+
+
+def open_stack(path: Path, what: str, notes: Notes) -> TileStack | None:
+    """Open a stack that may be missing; a missing or broken one is noted."""
+    try:
+        return TileStack(path)
+    except ApsamError as error:
+        notes.add(what, str(error))
+        return None
+
+
+def load_json(path: Path, what: str, notes: Notes) -> dict[str, Any] | None:
+    """Read a JSON object that may be missing; a missing or broken one is noted."""
+    try:
+        value = read_json(path)
+        if not isinstance(value, dict):
+            raise InputError(f"{path}: holds no JSON object; remove it and run again")
+        return value
+    except InputError as error:
+        notes.add(what, str(error))
+        return None
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """What the jobs of one stage took, from Snakemake's benchmark files."""
+
+    stage: str
+    jobs: int
+    seconds: float
+    peak_mb: float | None
+
+
+def stage_times(base: Path) -> list[StageTime]:
+    """Times by stage, the longest first; empty where nothing was measured.
+
+    Args:
+        base: Folder of benchmark files, `<stage>.tsv` or `<stage>/<job>.tsv`.
+    """
+    by_stage: dict[str, list[tuple[float, float | None]]] = {}
+    for file in sorted(base.rglob("*.tsv")):
+        parts = file.relative_to(base).parts
+        stage = parts[0] if len(parts) > 1 else file.stem
+        with file.open(newline="") as lines:
+            for row in csv.DictReader(lines, delimiter="\t"):
+                seconds = _number(row.get("s"))
+                if seconds is not None:
+                    by_stage.setdefault(stage, []).append((seconds, _number(row.get("max_rss"))))
+    times = []
+    for stage, jobs in by_stage.items():
+        peaks = [peak for _, peak in jobs if peak is not None]
+        times.append(StageTime(stage, len(jobs), sum(s for s, _ in jobs), max(peaks, default=None)))
+    return sorted(times, key=lambda time: (-time.seconds, time.stage))
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None

@@ -1,0 +1,150 @@
+"""Put the report together: one HTML file without anything outside it, and the figures beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from apsam.config import parse_config
+from apsam.files import atomic_path
+from apsam.report import provenance
+from apsam.report.colours import LAYER_COLOURS, PALETTE
+from apsam.report.facts import describe_dataset, headline
+from apsam.report.figures import write_figures
+from apsam.report.gallery import COLUMNS, make_gallery
+from apsam.report.inputs import Notes, load_json, scene_files, stage_times
+from apsam.report.scene_maps import LAYERS, scene_maps
+from apsam.report.settings import ReportSettings
+from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table
+from apsam.report.training import read_training
+from apsam.report.views import tile_views
+from apsam.scenes import Scene
+
+GALLERY_SHARE = 0.3
+
+
+def make_report(
+    run: Path,
+    scenes: Sequence[Scene],
+    config: Mapping[str, Any],
+    output: Path,
+    settings: ReportSettings | None = None,
+    benchmarks: Path | None = None,
+) -> None:
+    """Write the report of a run: `index.html`, beside it `config.yaml` and `figures/`.
+
+    Whatever a run lacks is named in the report and left out; nothing stops it but a run without any tile stack.
+
+    Args:
+        run: `results/<run>`.
+        scenes: The scene sheet.
+        config: The whole configuration, checked.
+        output: The page.
+        settings: Sizes and how much is shown.
+        benchmarks: Folder of benchmark files, `<stage>.tsv` or `<stage>/<job>.tsv`; none: no times are told.
+
+    Raises:
+        ConfigError: The configuration is not one.
+        InputError: The run holds nothing that could be shown.
+    """
+    checked = parse_config(config)
+    settings = settings or getattr(checked, "report", None) or ReportSettings()
+    notes = Notes()
+    files = scene_files(run, scenes)
+    dataset = describe_dataset(files, notes)
+    maps = scene_maps(files, checked.tiles, settings, notes)
+    gallery = make_gallery(files, checked.tiles, settings, notes)
+    views = tile_views(gallery, int(settings.max_mb * 1e6 * GALLERY_SHARE))
+    training = read_training(run, notes)
+    metrics = {
+        name: load_json(run / f"metrics/{name}.json", title, notes)
+        for name, title in (("pseudo_masks", "figures of the pseudo-masks"), ("resunet", "figures of the ResUNet"))
+    }
+    plain = checked.model_dump(mode="json")
+    with atomic_path(output.parent / "config.yaml") as partial:
+        partial.write_text(provenance.as_yaml(plain))
+    figures = write_figures(gallery, training, output.parent / "figures") if settings.figures else []
+    times = stage_times(benchmarks) if benchmarks else []
+    if not times:
+        notes.add("times of the stages", f"{benchmarks or 'benchmarks'}: no benchmark file")
+    page = (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            run=run.name,
+            notes=notes.items,
+            dataset=dataset,
+            headline=headline(metrics),
+            protocols=_protocols(metrics),
+            maps=maps,
+            layers=LAYERS,
+            views=views,
+            gallery=gallery,
+            columns=COLUMNS,
+            tables=_tables(metrics),
+            definitions=DEFINITIONS,
+            training=training,
+            figures=figures,
+            times=times,
+            total_seconds=sum(time.seconds for time in times),
+            config_yaml=provenance.as_yaml(plain),
+            versions=provenance.versions(),
+            hashes=provenance.hashes(run, files),
+            commands=provenance.commands(run),
+            made_on=provenance.made_on(),
+            colours=LAYER_COLOURS,
+            palette=PALETTE,
+            style=_static("report.css"),
+            script=_static("theme.js") + _static("map.js") + _static("gallery.js"),
+        )
+    )
+    with atomic_path(output) as partial:
+        partial.write_text(page, encoding="utf-8")
+
+
+def _tables(metrics: Mapping[str, dict[str, Any] | None]) -> list[Any]:
+    tables = []
+    if metrics["resunet"]:
+        what = "ResUNet trained on pseudo-masks, its maps against the true masks, pixels of all scenes together."
+        tables.append(metrics_table("ResUNet", "Trained on masks of", what, metrics["resunet"]))
+    if metrics["pseudo_masks"]:
+        what = "Pseudo-masks of the tiles labelled positive or negative against the true masks, pixels together."
+        tables.append(metrics_table("Pseudo-masks", "Made by", what, metrics["pseudo_masks"]))
+    return tables
+
+
+def _protocols(metrics: Mapping[str, dict[str, Any] | None]) -> list[tuple[str, str]]:
+    names = sorted({m["protocol"] for m in metrics.values() if m and "protocol" in m})
+    return [(name, PROTOCOLS.get(name, "")) for name in names]
+
+
+def _static(name: str) -> Markup:
+    return Markup((package_files("apsam.report") / "static" / name).read_text(encoding="utf-8"))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("apsam.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["duration"] = _duration
+    environment.filters["thousands"] = lambda value: f"{value:,}"
+    return environment
+
+
+def _duration(seconds: float) -> str:
+    """`4 min 10 s`, `1 h 2 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,282 @@
+"""The map view of a scene: image, CAM, prompts, pseudo-masks, prediction and truth as layers of one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+
+from apsam.errors import ApsamError
+from apsam.prompts import read_prompts
+from apsam.report.colours import LAYER_COLOURS, heat_overlay, webp_within
+from apsam.report.inputs import MAP_SOURCES, MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
+from apsam.report.mosaic import Mosaic, outlines
+from apsam.report.settings import ReportSettings
+from apsam.stack import TileStack
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import TileSettings
+from apsam.truth import TruthReader
+
+# Shares of the page: what the pictures of all maps may take, and of a map's share what its image may take.
+MAPS_SHARE, IMAGE_SHARE = 0.6, 0.7
+
+STRIP = 1024
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What can be switched on in a map.
+
+    Attributes:
+        key: Names it in the page.
+        name: For people.
+        kind: `image` (href), `outline` (path of filled regions), `prompts` (path of boxes, points).
+        on: Whether it shows at first.
+        opacity: 0..1 at first.
+        colour: Of outlines and legend; None for images.
+        dashed: Baselines have dashed outlines, so that colour is not the only difference.
+        letter: Key that switches it.
+    """
+
+    key: str
+    name: str
+    kind: str
+    on: bool = False
+    opacity: float = 1.0
+    colour: str | None = None
+    dashed: bool = False
+    letter: str | None = None
+
+
+LAYERS = (
+    Layer("image", "Image", "image", on=True, letter="i"),
+    Layer("cam", "CAM heat map", "image", opacity=0.75, letter="c"),
+    Layer("probability", "Predicted probability", "image", opacity=0.75, letter="b"),
+    Layer("masks-apsam", "Pseudo-mask, APSAM", "outline", colour=LAYER_COLOURS["masks-apsam"], letter="m"),
+    Layer("masks-cam", "Pseudo-mask, CAM", "outline", colour=LAYER_COLOURS["masks-cam"], dashed=True),
+    Layer("masks-grabcut", "Pseudo-mask, GrabCut", "outline", colour=LAYER_COLOURS["masks-grabcut"], dashed=True),
+    Layer("prediction-cam", "ResUNet from CAM masks", "outline", colour=LAYER_COLOURS["prediction-cam"], dashed=True),
+    Layer("prediction-apsam", "ResUNet from APSAM masks", "outline", on=True, colour=LAYER_COLOURS["prediction-apsam"],
+          letter="p"),
+    Layer("truth", "Truth", "outline", on=True, colour=LAYER_COLOURS["truth"], letter="t"),
+    Layer("prompts", "Prompts, boxes and points", "prompts", colour=LAYER_COLOURS["prompts"], letter="o"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SceneMap:
+    """One scene, ready to be drawn.
+
+    Attributes:
+        name, split: Of the sheet.
+        width, height: Of the map, map pixels.
+        scale: Map pixels per scene pixel.
+        scene_size: Width and height of the scene, pixels.
+        transform: Map pixel to map coordinates, six floats, or None.
+        crs: Name of the CRS, or None.
+        metres: Side of a map pixel, or None.
+        tiles, positive: Number of tiles, and of those labelled positive.
+        content: Layer key -> href, path or (path of boxes, path of points).
+    """
+
+    name: str
+    split: str
+    width: int
+    height: int
+    scale: float
+    scene_size: tuple[int, int]
+    transform: list[float] | None
+    crs: str | None
+    metres: float | None
+    tiles: int
+    positive: int
+    content: dict[str, Any]
+
+
+def scene_maps(
+    scenes: Sequence[SceneFiles], tile_settings: TileSettings, settings: ReportSettings, notes: Notes
+) -> list[SceneMap]:
+    """The maps of the raster scenes, held-out ones first, at most `settings.map_scenes`."""
+    rasters = sorted((s for s in scenes if s.scene.kind != "folder"), key=lambda s: s.scene.split != "test")
+    for files in scenes:
+        if files.scene.kind == "folder":
+            notes.add(f"map of {files.name}", "a folder of ready-made tiles has no place on a map")
+    for files in rasters[settings.map_scenes :]:
+        notes.add(f"map of {files.name}", f"only {settings.map_scenes} scenes get a map (report.map_scenes)")
+    chosen = rasters[: settings.map_scenes]
+    budget = int(settings.max_mb * 1e6 * MAPS_SHARE / max(1, len(chosen)))
+    made = (_scene_map(files, tile_settings, settings.map_side, budget, notes) for files in chosen)
+    return [one for one in made if one is not None]
+
+
+def _scene_map(files: SceneFiles, tile_settings: TileSettings, side: int, budget: int, notes: Notes) -> SceneMap | None:
+    tiles = open_stack(files.tiles, f"map of {files.name}", notes)
+    if tiles is None:
+        return None
+    with tiles:
+        facts = tiles.attributes
+        windows, label = tiles.read("window"), tiles.read("label")
+        mosaic = Mosaic(facts["height"], facts["width"], side)
+        image = mosaic.image(tiles, windows)
+    content: dict[str, Any] = {"image": webp_within(image, int(budget * IMAGE_SHARE))}
+    rest = int(budget * (1 - IMAGE_SHARE) / 2)
+    with_data = image[..., 3] > 0
+    for key, values in _masks(files, mosaic, windows, label > 0, notes):
+        if key == "cam":
+            content[key] = webp_within(_heat(values, "inferno"), rest)
+        else:
+            # Half of the tiles that cover a pixel must say landslide.
+            content[key] = outlines((values >= 0.5) & with_data)
+    for source in MAP_SOURCES:
+        values = _read_small(files.map(source, "mask"), mosaic.shape, f"prediction from {source} masks", files, notes)
+        if values is not None:
+            content[f"prediction-{source}"] = outlines(values >= 0.5)
+    source = next((s for s in MAP_SOURCES if files.map(s, "probability").is_file()), MAP_SOURCES[0])
+    values = _read_small(files.map(source, "probability"), mosaic.shape, "predicted probability", files, notes)
+    if values is not None:
+        content["probability"] = webp_within(_heat(values, "viridis"), rest)
+    truth = _truth(files, tile_settings, mosaic, notes)
+    if truth is not None:
+        content["truth"] = outlines(truth)
+    prompts = _prompts(files, mosaic.scale, windows, notes)
+    if prompts is not None:
+        content["prompts"] = prompts
+    transform = facts["transform"]
+    shrink = 1 / mosaic.scale
+    return SceneMap(
+        name=files.name,
+        split=files.scene.split,
+        width=mosaic.shape[1],
+        height=mosaic.shape[0],
+        scale=mosaic.scale,
+        scene_size=(facts["width"], facts["height"]),
+        transform=[v * shrink if i % 3 < 2 else v for i, v in enumerate(transform)] if transform else None,
+        crs=_crs_name(facts["crs"]),
+        metres=facts["resolution_m"] * shrink if facts["resolution_m"] else None,
+        tiles=len(windows),
+        positive=int(label.sum()),
+        content=content,
+    )
+
+
+def _heat(values: np.ndarray, scale: str) -> np.ndarray:
+    """0..1 as a see-through heat map at half the map's size: CAMs and probabilities are smooth."""
+    half = cv2.resize(values, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(values.shape) > 1 else values
+    return heat_overlay((np.clip(half, 0, 1) * 255 + 0.5).astype(np.uint8), scale)
+
+
+def _masks(
+    files: SceneFiles, mosaic: Mosaic, windows: np.ndarray, positive: np.ndarray, notes: Notes
+) -> Iterator[tuple[str, np.ndarray]]:
+    """CAM and pseudo-masks on the map's grid. Tiles labelled negative are empty in all of them (the gate)."""
+    stacks = [("cam", files.cams, "cam", "CAM")]
+    stacks += [(f"masks-{s}", files.masks(s), "mask", f"pseudo-masks, {SOURCE_NAMES[s]},") for s in MASK_SOURCES]
+    for key, path, array, name in stacks:
+        stack = open_stack(path, f"{name} of {files.name}", notes)
+        if stack is not None:
+            with stack:
+                if fits(stack, windows, path, notes):
+                    yield key, mosaic.mean(stack, array, windows, positive)
+
+
+def fits(stack: TileStack, windows: np.ndarray, path: Path, notes: Notes) -> bool:
+    """Whether a stack has the tile axis of the scene's tiles; noted where it has not."""
+    if len(stack) == len(windows):
+        return True
+    notes.add(str(path), f"holds {len(stack)} tiles, the scene has {len(windows)}; remove it and run again")
+    return False
+
+
+def _read_small(path: Path, shape: tuple[int, int], what: str, files: SceneFiles, notes: Notes) -> np.ndarray | None:
+    """A map product at the size of the screen: (h, w) float32, no data as 0. None where it is missing."""
+    if not path.is_file():
+        note_missing_map(files, what, path, notes)
+        return None
+    try:
+        with rasterio.open(path) as raster:
+            values = raster.read(1, out_shape=shape, masked=True, resampling=Resampling.average)
+            return values.filled(0).astype(np.float32) * float(raster.scales[0]) + float(raster.offsets[0])
+    except RasterioError as error:
+        notes.add(f"{what} of {files.name}", f"{path}: cannot be read ({error})")
+        return None
+
+
+def note_missing_map(files: SceneFiles, what: str, path: Path, notes: Notes) -> None:
+    """Note a map that is not there; for training scenes, which are not mapped, once for all of them."""
+    if files.scene.split == "train":
+        notes.add("predictions on training scenes", "not made: maps and figures of the ResUNet are of held-out scenes")
+    else:
+        notes.add(f"{what} of {files.name}", f"{path}: no such file")
+
+
+def _truth(files: SceneFiles, settings: TileSettings, mosaic: Mosaic, notes: Notes) -> np.ndarray | None:
+    """The truth on the map's grid, read in strips: (h, w) bool, or None where the scene has none."""
+    if files.scene.mask is None:
+        notes.add(f"truth of {files.name}", "the scene sheet gives no mask, so nothing is measured on this scene")
+        return None
+    share = np.zeros(mosaic.shape, np.float32)
+    try:
+        with SceneReader(files.scene.image, settings) as scene, TruthReader(files.scene.mask, scene) as truth:
+            for row in range(0, scene.height, STRIP):
+                height = min(STRIP, scene.height - row)
+                window = np.array([row, 0, height, scene.width])
+                place, part = mosaic.fit((truth.read(row, 0, height, scene.width) == 1).astype(np.float32), window)
+                share[place] = part
+    except ApsamError as error:
+        notes.add(f"truth of {files.name}", str(error))
+        return None
+    return share >= 0.5
+
+
+def _prompts(files: SceneFiles, scale: float, windows: np.ndarray, notes: Notes) -> tuple[str, str] | None:
+    """Boxes and points that made the pseudo-masks, as two SVG paths in map pixels."""
+    try:
+        entries = read_prompts(files.prompts)["tiles"]
+    except ApsamError as error:
+        notes.add(f"prompts of {files.name}", str(error))
+        return None
+    thresholds = chosen_thresholds(files)
+    boxes, points = [], []
+    for entry in entries:
+        row, col = (int(v) for v in windows[entry["tile"]][:2])
+        for prompt in used_set(entry, thresholds)["prompts"]:
+            x0, y0, x1, y1 = prompt["box"]
+            x, y = (col + x0) * scale, (row + y0) * scale
+            boxes.append(f"M{x:.1f} {y:.1f}h{(x1 - x0) * scale:.1f}v{(y1 - y0) * scale:.1f}h{(x0 - x1) * scale:.1f}Z")
+            px, py = prompt["point"]
+            points.append(f"M{(col + px + 0.5) * scale:.1f} {(row + py + 0.5) * scale:.1f}h0")
+    return "".join(boxes), "".join(points)
+
+
+def chosen_thresholds(files: SceneFiles) -> np.ndarray | None:
+    """The CAM threshold that APSAM's masks chose, tile by tile; None where that is not recorded."""
+    try:
+        with TileStack(files.masks("apsam")) as stack:
+            return stack.read("threshold") if "threshold" in stack.arrays else None
+    except ApsamError:
+        return None
+
+
+def used_set(entry: dict[str, Any], thresholds: np.ndarray | None) -> dict[str, Any]:
+    """Of a tile's prompt sets the one its pseudo-mask was made with; the first where that is not recorded."""
+    sets = entry["sets"]
+    if thresholds is None or entry["tile"] >= len(thresholds):
+        return sets[0]
+    return next((s for s in sets if s["threshold"] == int(thresholds[entry["tile"]])), sets[0])
+
+
+def _crs_name(wkt: str | None) -> str | None:
+    if not wkt:
+        return None
+    from pyproj import CRS
+
+    crs = CRS.from_wkt(wkt)
+    authority = crs.to_authority()
+    return f"{':'.join(authority)}, {crs.name}" if authority else crs.name

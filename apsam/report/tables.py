@@ -1,0 +1,107 @@
+"""Figures of a run as tables: rows of text and numbers with a caption that says what was measured on what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apsam.report.inputs import SOURCE_NAMES
+
+PROTOCOLS = {
+    "held_out": "Measured on scenes or blocks that took no part in training; no pixel label trained anything, chose an "
+    "epoch or set a threshold.",
+    "as_released": "Measured the way the paper's released code does, on the images that were trained on too; not "
+    "comparable with held-out figures.",
+}
+
+PARTS = {"test": "held out", "train": "training"}
+
+SHARES = (("f1", "F1"), ("iou", "IoU"), ("precision", "Precision"), ("recall", "Recall"), ("oa", "OA"))
+OPTIONAL_SHARES = (("kappa", "Kappa"), ("mean_iou", "Mean IoU of tiles"))
+COUNTS = (("tp", "TP"), ("fp", "FP"), ("fn", "FN"), ("tn", "TN"))
+
+DEFINITIONS = (
+    ("F1", "2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall"),
+    ("IoU", "TP / (TP + FP + FN), intersection over union"),
+    ("Precision", "TP / (TP + FP), what is found and true"),
+    ("Recall", "TP / (TP + FN), what is true and found"),
+    ("OA", "overall accuracy, (TP + TN) / all; high wherever landslides are rare"),
+    ("TP, FP, FN, TN", "pixels: landslide found, false alarm, missed, rightly left out"),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its text, and whether it is a number or the best of its column."""
+
+    text: str
+    number: bool = False
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a caption."""
+
+    title: str
+    caption: str
+    columns: list[str]
+    rows: list[list[Cell]]
+
+
+def share(value: float | None, digits: int = 3) -> str:
+    """A figure between 0 and 1, or a dash where it is undefined."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def rows_of(metrics: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The rows of a metrics file."""
+    rows = (metrics or {}).get("rows", [])
+    return [row for row in rows if isinstance(row, dict) and "source" in row]
+
+
+def find_row(metrics: dict[str, Any] | None, source: str, part: str = "test") -> dict[str, Any] | None:
+    """The row of one source and part over all scenes, or None."""
+    overall = (row for row in rows_of(metrics) if not row.get("scene"))
+    return next((row for row in overall if row["source"] == source and row.get("part", part) == part), None)
+
+
+def metrics_table(title: str, first: str, what: str, metrics: dict[str, Any], prefix: str = "") -> Table:
+    """The table of one metrics file, held-out part first; the best of a part and column is marked.
+
+    Args:
+        title: Of the table.
+        first: Name of the first column.
+        what: Sentence on what was measured.
+        metrics: `{"protocol": ..., "rows": [...]}`.
+        prefix: Put before the source's name.
+    """
+    order = list(SOURCE_NAMES)
+    rows = sorted(
+        (row for row in rows_of(metrics) if not row.get("scene")),
+        key=lambda r: (r.get("part") != "test", order.index(r["source"]) if r["source"] in order else 99),
+    )
+    shares = [*SHARES, *((key, name) for key, name in OPTIONAL_SHARES if any(r.get(key) is not None for r in rows))]
+    best = _best(rows, [key for key, _ in shares])
+    lines = []
+    for row in rows:
+        part = row.get("part", "test")
+        cells = [Cell(prefix + SOURCE_NAMES.get(row["source"], row["source"])), Cell(PARTS.get(part, part))]
+        cells += [Cell(share(row.get(key)), True, row.get(key) == best.get((part, key))) for key, _ in shares]
+        cells += [Cell("–" if row.get(key) is None else f"{row[key]:,}", True) for key, _ in COUNTS]
+        lines.append(cells)
+    protocol = metrics.get("protocol", "unknown")
+    caption = f"{what} Protocol {protocol}. {PROTOCOLS.get(protocol, '')} Best of a part in bold."
+    return Table(title, caption, [first, "Part", *(n for _, n in shares), *(n for _, n in COUNTS)], lines)
+
+
+def _best(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[tuple[str, str], float]:
+    """Best value by part and figure, where at least two rows can be compared."""
+    best: dict[tuple[str, str], float] = {}
+    for key in keys:
+        for part in {row.get("part", "test") for row in rows}:
+            values = [row[key] for row in rows if row.get("part", "test") == part and row.get(key) is not None]
+            if len(values) > 1:
+                best[part, key] = max(values)
+    return best

@@ -1,0 +1,172 @@
+"""Everything a run knows of single tiles of one scene, opened once and read on demand."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from contextlib import ExitStack
+from typing import Any
+
+import cv2
+import numpy as np
+import rasterio
+from PIL import Image
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from apsam.errors import ApsamError
+from apsam.prompts import read_prompts
+from apsam.report.inputs import MAP_SOURCES, MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
+from apsam.report.scene_maps import chosen_thresholds, fits, note_missing_map, used_set
+from apsam.stack import TileStack
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import TileSettings
+from apsam.tiles.tiling import mask_file
+from apsam.truth import TruthReader
+
+
+class SceneTiles:
+    """Tiles of one scene: image, CAM, masks, prediction and truth, each None where the run has none.
+
+    Args:
+        files: Of the scene; its tile stack must exist.
+        settings: How the scene was cut, to place the truth.
+        notes: Takes what is missing.
+
+    Attributes:
+        windows, label, part: Of all tiles.
+        prediction: The masks that the ResUNet shown here learnt from, or None.
+        truth_known: Whether the scene has a mask that can be read.
+    """
+
+    def __init__(self, files: SceneFiles, settings: TileSettings, notes: Notes) -> None:
+        self.files, self._notes, self._open = files, notes, ExitStack()
+        self._tiles = self._open.enter_context(TileStack(files.tiles))
+        self.windows, self.label, self.part = (self._tiles.read(name) for name in ("window", "label", "part"))
+        self._size = self._tiles.attributes["tile_size"]
+        self._names = self._tiles.attributes.get("names")
+        self._cams = self._stack(files.cams, "CAM")
+        self._masks = {s: self._stack(files.masks(s), f"pseudo-masks, {SOURCE_NAMES[s]},") for s in MASK_SOURCES}
+        self.prediction: str | None = None
+        self._maps = self._open_prediction()
+        self._truth = self._open_truth(settings)
+        self._used_prompts: dict[int, dict[str, Any]] | None = None
+
+    def close(self) -> None:
+        """Close every file."""
+        self._open.close()
+
+    @property
+    def truth_known(self) -> bool:
+        """Whether the scene has a mask that can be read."""
+        return self._truth is not None
+
+    def image(self, index: int) -> np.ndarray:
+        """(size, size, 3) uint8."""
+        return np.ascontiguousarray(self._tiles.read("image", index, index + 1)[0].transpose(1, 2, 0))
+
+    def cam(self, index: int) -> np.ndarray | None:
+        """(size, size) uint8."""
+        return None if self._cams is None else self._cams.read("cam", index, index + 1)[0]
+
+    def mask(self, source: str, index: int) -> np.ndarray | None:
+        """Pseudo-mask, (size, size) uint8 {0, 1, 255}."""
+        stack = self._masks[source]
+        return None if stack is None else stack.read("mask", index, index + 1)[0]
+
+    def own_scores(self) -> np.ndarray | None:
+        """APSAM's label-free score of every tile, (n,) float32."""
+        stack = self._masks["apsam"]
+        return stack.read("score") if stack is not None and "score" in stack.arrays else None
+
+    def predicted(self, index: int) -> np.ndarray | None:
+        """The ResUNet's mask, (size, size) uint8 {0, 1, 255}."""
+        if isinstance(self._maps, zipfile.ZipFile):
+            try:
+                encoded = self._maps.read(self._archived[_stem(self._names[index])])
+            except KeyError:
+                return None
+            mask = np.asarray(Image.open(io.BytesIO(encoded)).convert("L"))
+            return self._squash((mask > 0).astype(np.uint8))
+        if self._maps is None:
+            return None
+        row, col, height, width = (int(v) for v in self.windows[index])
+        values = np.full((height, width), 255, np.uint8)
+        inside = self._maps.read(1, window=Window(col, row, width, height).intersection(self._whole))
+        values[: inside.shape[0], : inside.shape[1]] = inside
+        return values
+
+    def truth(self, index: int) -> np.ndarray | None:
+        """(size, size) uint8 {0, 1, 255}."""
+        if isinstance(self._truth, TruthReader):
+            return self._truth.read(*(int(v) for v in self.windows[index]))
+        if self._truth is None:
+            return None
+        mask = cv2.imread(str(self._truth[index]), cv2.IMREAD_GRAYSCALE)
+        return None if mask is None else self._squash((mask > 0).astype(np.uint8))
+
+    def prompts(self, index: int) -> tuple[list[dict[str, Any]], int | None]:
+        """The prompts that made the pseudo-mask, and their CAM threshold."""
+        if self._used_prompts is None:
+            self._used_prompts = self._read_prompts()
+        used = self._used_prompts.get(index)
+        return (used["prompts"], int(used["threshold"])) if used else ([], None)
+
+    def _stack(self, path: Any, what: str) -> TileStack | None:
+        stack = open_stack(path, f"{what} of {self.files.name}", self._notes)
+        if stack is None:
+            return None
+        self._open.enter_context(stack)
+        return stack if fits(stack, self.windows, path, self._notes) else None
+
+    def _open_prediction(self) -> rasterio.DatasetReader | zipfile.ZipFile | None:
+        for source in MAP_SOURCES:
+            folder = self.files.scene.kind == "folder"
+            path = self.files.predicted_tiles(source) if folder else self.files.map(source, "mask")
+            if not path.is_file():
+                continue
+            try:
+                opened = self._open.enter_context(zipfile.ZipFile(path) if folder else rasterio.open(path))
+            except (RasterioError, zipfile.BadZipFile) as error:
+                self._notes.add(f"prediction of {self.files.name}", f"{path}: cannot be read ({error})")
+                continue
+            self.prediction = source
+            if isinstance(opened, zipfile.ZipFile):
+                self._archived = {_stem(name): name for name in opened.namelist()}
+            else:
+                self._whole = Window(0, 0, opened.width, opened.height)
+            return opened
+        note_missing_map(self.files, "prediction", path, self._notes)
+        return None
+
+    def _open_truth(self, settings: TileSettings) -> TruthReader | list[Any] | None:
+        scene = self.files.scene
+        if scene.mask is None:
+            self._notes.add(
+                f"truth of {scene.name}", "the scene sheet gives no mask, so nothing is measured on this scene"
+            )
+            return None
+        try:
+            if scene.kind == "folder":
+                return [mask_file(scene.mask, scene.image / name) for name in self._names]
+            reader = self._open.enter_context(SceneReader(scene.image, settings))
+            return self._open.enter_context(TruthReader(scene.mask, reader))
+        except ApsamError as error:
+            self._notes.add(f"truth of {scene.name}", str(error))
+            return None
+
+    def _read_prompts(self) -> dict[int, dict[str, Any]]:
+        try:
+            thresholds = chosen_thresholds(self.files)
+            entries = read_prompts(self.files.prompts)["tiles"]
+            return {entry["tile"]: used_set(entry, thresholds) for entry in entries}
+        except ApsamError as error:
+            self._notes.add(f"prompts of {self.files.name}", str(error))
+            return {}
+
+    def _squash(self, mask: np.ndarray) -> np.ndarray:
+        return cv2.resize(mask, (self._size, self._size), interpolation=cv2.INTER_NEAREST)
+
+
+def _stem(name: str) -> str:
+    return name.rsplit("/", 1)[-1].rsplit(".", 1)[0]

@@ -1,0 +1,7 @@
+"""Make the report of a run: one HTML file to look at, and beside it figures for a paper and the configuration."""
+
+from apsam.commands.report import report
+from apsam.commands.run import run
+
+if __name__ == "__main__":
+    run(report)

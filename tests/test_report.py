@@ -1,0 +1,288 @@
+"""The report: all its parts, nothing from outside the file, what is missing is named, and it works in a browser."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from fake_run import make_fake_folder_run, make_fake_run
+
+from apsam.errors import InputError
+from apsam.report.colours import AGREE, AGREE_NOT, FALSE_ALARM, MISSED, NO_DATA, compare
+from apsam.report.inputs import stage_times
+from apsam.report.mosaic import Mosaic, outlines
+from apsam.report.page import make_report
+from apsam.report.settings import ReportSettings
+from apsam.scenes import Scene
+from apsam.stack import TileStack, TileStackWriter
+
+SETTINGS = ReportSettings(map_side=200, gallery_tiles=9)
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "tiny"
+    scenes, config = make_fake_run(folder)
+    return folder, scenes, config.model_dump(mode="json")
+
+
+@pytest.fixture(scope="module")
+def page_file(run):
+    folder, scenes, config = run
+    output = folder / "report/index.html"
+    make_report(folder, scenes, config, output, SETTINGS, folder / "benchmarks")
+    return output
+
+
+@pytest.fixture(scope="module")
+def page(page_file):
+    return Page(page_file.read_text())
+
+
+def test_all_parts_are_there(page):
+    headings = {attributes["id"] for tag, attributes in page.tags if tag in ("h1", "h2") and "id" in attributes}
+    parts = ("summary", "maps", "tiles", "tables", "training", "data", "left-out", "provenance")
+    assert headings == {f"{part}-title" for part in parts}
+    assert {"main", "header", "nav", "footer"} <= {tag for tag, _ in page.tags}
+    targets = [link["href"] for link in page.all("a")]
+    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    assert targets and all(target[1:] in ids for target in targets)
+
+
+def test_nothing_comes_from_outside_the_file(page, page_file):
+    for _, attributes in page.tags:
+        for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:")), (name, value)
+    assert "url(http" not in page_file.read_text() and "@import" not in page_file.read_text()
+    assert "default-src 'none'" in page_file.read_text()
+
+
+def test_every_picture_has_words(page):
+    pictures = page.all("img")
+    assert pictures and all(picture.get("alt") for picture in pictures)
+    for attributes in page.all("svg"):
+        assert attributes.get("aria-hidden") == "true" or (attributes["role"] == "img" and attributes["aria-label"])
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_layers_of_every_scene(page):
+    shown = [attributes["data-layer"] for attributes in page.all("g") if "data-layer" in attributes]
+    expected = {
+        "image", "cam", "probability", "truth", "prompts", "prediction-apsam", "prediction-cam", "masks-apsam",
+        "masks-cam", "masks-grabcut",
+    }  # fmt: skip
+    assert set(shown) == expected and len(shown) == 2 * len(expected)
+    assert [m["data-scene"] for m in page.all("div") if "data-scene" in m] == ["birch", "alder"]
+
+
+def test_figures_are_those_of_the_metrics(run, page):
+    rows = json.loads((run[0] / "metrics/resunet.json").read_text())["rows"]
+    row = next(r for r in rows if r["source"] == "apsam" and r["part"] == "test")
+    assert f"{row['f1']:.3f}" in page.text and f"{row['tp']:,}" in page.text
+    assert "held_out" in page.text and "1 min 4 s" in page.text
+
+
+def test_size_is_bounded(run, tmp_path):
+    folder, scenes, config = run
+    make_report(folder, scenes, config, tmp_path / "r.html", ReportSettings(max_mb=1, figures=False))
+    assert (tmp_path / "r.html").stat().st_size < 1e6
+
+
+def test_figures_and_configuration_beside_the_page(page_file):
+    figures = page_file.parent / "figures"
+    for name in ("tiles", "localizer_loss", "resunet_loss"):
+        for suffix in ("png", "svg", "csv"):
+            assert (figures / f"{name}.{suffix}").stat().st_size > 50
+    assert "map_side" not in (page_file.parent / "config.yaml").read_text().split("tiles:")[0]
+    assert "run: tiny" in (page_file.parent / "config.yaml").read_text()
+
+
+def test_missing_inputs_are_named_and_the_rest_is_shown(run, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(run[0], folder)
+    shutil.rmtree(folder / "masks/grabcut")
+    shutil.rmtree(folder / "metrics")
+    (folder / "prompts/alder.json").unlink()
+    (folder / "cams/birch.zarr.zip").write_bytes(b"broken")
+    for mask in (folder / "scenes").glob("*_mask.tif"):
+        mask.unlink()
+    make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
+    page = Page((folder / "report/index.html").read_text())
+    for what in ("GrabCut, of birch", "figures of the ResUNet", "prompts of alder", "CAM of birch", "truth of birch"):
+        assert what in page.text
+    layers = [g["data-layer"] for g in page.all("g") if "data-layer" in g]
+    assert "truth" not in layers and "masks-grabcut" not in layers
+    assert layers.count("cam") == 1 and layers.count("image") == 2
+    assert "APSAM’s own score" in page.text
+
+
+def test_ready_made_tiles_have_no_map(tmp_path):
+    scenes, config = make_fake_folder_run(tmp_path / "crops-run")
+    output = tmp_path / "index.html"
+    make_report(tmp_path / "crops-run", scenes, config.model_dump(mode="json"), output, SETTINGS)
+    page = Page(output.read_text())
+    assert "map of crops" in page.text and not [m for m in page.all("div") if "data-scene" in m]
+
+
+def test_a_run_without_tiles_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="no tile stack"):
+        make_report(tmp_path, [Scene("a", "synthetic", None, None, None, "test")], {}, tmp_path / "x.html")
+
+
+def test_names_cannot_break_the_page(run, tmp_path):
+    folder, scenes, config = run
+    metrics = tmp_path / "tiny"
+    shutil.copytree(folder, metrics)
+    hostile = {"protocol": "<script>alert(1)</script>", "rows": [{"source": "<b>x</b>", "part": "test", "f1": 0.5}]}
+    (metrics / "metrics/resunet.json").write_text(json.dumps(hostile))
+    make_report(metrics, scenes, config, tmp_path / "x.html", SETTINGS)
+    text = (tmp_path / "x.html").read_text()
+    assert "<script>alert" not in text and "<b>x</b>" not in text and html.escape("<b>x</b>") in text
+
+
+def test_mosaic_puts_tiles_where_they_were_cut(tmp_path):
+    windows = np.array([[0, 0, 64, 64], [0, 36, 64, 64]], np.int32)
+    mask = np.zeros((2, 64, 64), np.uint8)
+    mask[0, :, 40:] = 1
+    mask[1, :, :10] = 1
+    with TileStackWriter(tmp_path / "m.zarr.zip", {}, {"mask": ((64, 64), "uint8")}) as writer:
+        writer.append(mask=mask)
+    with TileStack(tmp_path / "m.zarr.zip") as stack:
+        mean = Mosaic(64, 100, 100).mean(stack, "mask", windows, np.array([True, True]))
+        half = Mosaic(64, 100, 50).mean(stack, "mask", windows, np.array([True, False]))
+    expected = np.zeros(100)
+    expected[36:40], expected[40:46], expected[46:64] = 0.5, 1, 0.5
+    assert np.allclose(mean, expected)
+    assert half.shape == (32, 50) and half[0, 19] == 0 and half[0, 20] == 0.5 and half[0, 32] == 0
+
+
+def test_outlines_keep_place_area_and_holes():
+    mask = np.zeros((40, 60), bool)
+    mask[10:30, 20:50] = True
+    mask[15:25, 30:40] = False
+    rings = re.findall(r"M([\d. ]+)Z", outlines(mask))
+    areas, lows = [], []
+    for ring in rings:
+        points = np.array(ring.split(), float).reshape(-1, 2)
+        x, y = points.T
+        areas.append(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)
+        lows.append(points.min(axis=0))
+    assert len(rings) == 2
+    assert max(areas) - min(areas) == pytest.approx(mask.sum(), rel=0.08)
+    assert np.allclose(lows[int(np.argmax(areas))], (20, 10), atol=0.5)
+    assert outlines(np.zeros((5, 5), bool)) == ""
+
+
+def test_compare_names_every_case():
+    mask = np.array([[1, 1, 0, 0, 255, 1]], np.uint8)
+    truth = np.array([[1, 0, 1, 0, 1, 255]], np.uint8)
+    assert compare(mask, truth).tolist() == [[AGREE, FALSE_ALARM, MISSED, AGREE_NOT, NO_DATA, NO_DATA]]
+    assert compare(mask, None).tolist() == [[1, 1, 0, 0, NO_DATA, 1]]
+
+
+def test_times_are_summed_by_stage(tmp_path):
+    (tmp_path / "cams").mkdir()
+    for name, seconds in (("a", 1.5), ("b", 2.0)):
+        (tmp_path / f"cams/{name}.tsv").write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0\t-\n")
+    (tmp_path / "localizer.tsv").write_text("s\th:m:s\tmax_rss\n9.0\t0\t800\n")
+    times = [(t.stage, t.jobs, t.seconds, t.peak_mb) for t in stage_times(tmp_path)]
+    assert times == [("localizer", 1, 9.0, 800.0), ("cams", 2, 3.5, None)]
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+CHECKS = """
+<script>
+window.addEventListener("load", () => {
+  const found = {};
+  const map = () => document.querySelector(".map:not([hidden])");
+  const box = () => map().querySelector("svg").getAttribute("viewBox");
+  const layer = (name) => map().querySelector(`[data-layer="${name}"]`).getAttribute("display");
+  const press = (key) => map().dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
+  const set = (id, value) => {
+    document.getElementById(id).value = value;
+    document.getElementById(id).dispatchEvent(new Event("change"));
+  };
+  found.maps = document.querySelectorAll(".map:not([hidden])").length;
+  found.truth = layer("truth");
+  document.querySelector('[data-toggle="truth"]').click();
+  found.truthOff = layer("truth");
+  press("t");
+  found.truthByKey = layer("truth");
+  const slider = document.querySelector('[data-opacity="truth"]');
+  slider.value = 40;
+  slider.dispatchEvent(new Event("input"));
+  found.opacity = map().querySelector('[data-layer="truth"]').getAttribute("opacity");
+  const whole = box();
+  for (let times = 0; times < 3; times += 1) press("+");
+  found.zoomed = box() !== whole;
+  const before = box();
+  press("ArrowRight");
+  found.moved = box() !== before;
+  press("0");
+  found.back = box() === whole;
+  set("scene", "alder");
+  found.scene = map().dataset.scene;
+  const show = document.querySelector("[data-show]");
+  show.click();
+  found.shown = map().dataset.scene === show.dataset.show;
+  set("filter-group", "worst");
+  found.worst = [...document.querySelectorAll(".tile:not([hidden])")].every((tile) => tile.dataset.group === "worst");
+  const dark = getComputedStyle(document.body).backgroundColor;
+  document.getElementById("theme").click();
+  found.theme = getComputedStyle(document.body).backgroundColor !== dark;
+  found.images = [...document.images].every((image) => image.complete && image.naturalWidth > 0);
+  found.fits = document.documentElement.scrollWidth <= innerWidth;
+  document.title = JSON.stringify(found);
+});
+</script>
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the report in")
+@pytest.mark.parametrize("width", [1280, 500])
+def test_in_a_browser(page_file, tmp_path, width):
+    copy = tmp_path / "page.html"
+    copy.write_text(page_file.read_text().replace("</body>", CHECKS + "</body>"))
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900", "--enable-logging=stderr",
+        "--virtual-time-budget=3000", "--dump-dom", copy.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr
+    title = re.search(r"<title>(.*?)</title>", done.stdout).group(1)
+    found = json.loads(html.unescape(title))
+    assert found == {
+        "maps": 1, "truth": None, "truthOff": "none", "truthByKey": None, "opacity": "0.4", "zoomed": True,
+        "moved": True, "back": True, "scene": "alder", "shown": True, "worst": True, "theme": True, "images": True,
+        "fits": True,
+    }  # fmt: skip
