@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 
 from apsam.device import bf16_pays, pick_device
-from apsam.errors import InputError
 from apsam.files import atomic_path, sha256_file
+from apsam.maps.archive import add_mask
 from apsam.maps.blend import RowBlender
-from apsam.maps.cog import NO_DATA, MapWriter, cut, to_steps
+from apsam.maps.cog import MapWriter, cut, to_steps
 from apsam.maps.polygons import write_polygons
 from apsam.maps.settings import MapSettings
 from apsam.progress import track
 from apsam.resunet.checkpoint import load_resunet
-from apsam.resunet.model import ResUNet
 from apsam.scenes import tile_files
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
@@ -29,12 +28,13 @@ from apsam.tiles.tiling import read_tile_image, resize_tile
 from apsam.tiles.windows import positions
 
 FLIPS = ((), (-1,), (-2,), (-2, -1))
-ZIP_DATE = (1980, 1, 1, 0, 0, 0)
-LANDSLIDE_GREY = 255
 
 
 class Predictor:
     """A trained ResUNet that answers with probabilities.
+
+    Attributes:
+        name: Tells it from other networks.
 
     Args:
         weights: File written by `train_resunet`.
@@ -47,8 +47,8 @@ class Predictor:
 
     def __init__(self, weights: Path, settings: MapSettings, device: str = "auto") -> None:
         self.device = pick_device(device)
-        self.network: ResUNet = load_resunet(weights, self.device)[0]
-        self.weights_sha256 = sha256_file(weights)
+        self.network = load_resunet(weights, self.device)[0]
+        self.name = f"ResUNet {sha256_file(weights)[:12]}"
         self._settings = settings
         self._bf16 = bf16_pays(self.device)
 
@@ -108,7 +108,7 @@ def predict_raster(
     tags = {
         "APSAM_SCENE": name,
         "APSAM_IMAGE": image.name,
-        "APSAM_MODEL": f"ResUNet {predictor.weights_sha256[:12]}",
+        "APSAM_MODEL": predictor.name,
         "APSAM_THRESHOLD": f"{settings.threshold:g}",
     }
     with SceneReader(image, tiles) as scene:
@@ -172,22 +172,4 @@ def predict_folder(
             for file, image, answer in zip(batch, images, predictor.probabilities(small), strict=True):
                 height, width = image.shape[:2]
                 own = cv2.resize(answer, (width, height), interpolation=cv2.INTER_LINEAR)
-                encoded = cv2.imencode(".png", (own >= settings.threshold).astype(np.uint8) * LANDSLIDE_GREY)[1]
-                archive.writestr(zipfile.ZipInfo(f"{file.stem}.png", ZIP_DATE), encoded.tobytes())
-
-
-def read_predicted_mask(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """The mask of the tile `name` in a zip of `predict_folder`. (height, width) uint8 {0, 1}.
-
-    Raises:
-        InputError: The zip has no mask of that tile.
-    """
-    member = f"{Path(name).stem}.png"
-    try:
-        encoded = np.frombuffer(archive.read(member), np.uint8)
-    except KeyError as error:
-        raise InputError(f"{archive.filename}: holds no mask {member}; predict again") from error
-    return (cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE) > 0).astype(np.uint8)
-
-
-__all__ = ["NO_DATA", "Predictor", "predict_folder", "predict_raster", "read_predicted_mask"]
+                add_mask(archive, file.name, (own >= settings.threshold).astype(np.uint8))

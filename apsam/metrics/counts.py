@@ -1,0 +1,81 @@
+"""Counts of right and wrong pixels, and the figures that follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from apsam.truth import NO_DATA
+
+
+@dataclass(frozen=True)
+class Counts:
+    """True and false positives and negatives, in pixels.
+
+    A figure whose denominator is 0 is undefined: None here, null in JSON, never a flattering 1. So the precision of
+    a mask that marks nothing is None, and its F1 is 0 if there was something to find.
+    """
+
+    tp: int = 0
+    fp: int = 0
+    fn: int = 0
+    tn: int = 0
+
+    @staticmethod
+    def of(guess: np.ndarray, truth: np.ndarray) -> Counts:
+        """Count two masks of the same shape, {0, 1, 255}; pixels of 255 in either do not count."""
+        known = (guess != NO_DATA) & (truth != NO_DATA)
+        found, there = guess == 1, truth == 1
+        both = int(np.count_nonzero(found & there & known))
+        tp_fp, tp_fn = int(np.count_nonzero(found & known)), int(np.count_nonzero(there & known))
+        return Counts(both, tp_fp - both, tp_fn - both, int(np.count_nonzero(known)) - tp_fp - tp_fn + both)
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
+
+    @property
+    def pixels(self) -> int:
+        """All pixels counted."""
+        return self.tp + self.fp + self.fn + self.tn
+
+    @property
+    def iou(self) -> float | None:
+        """Intersection over union of landslide: TP / (TP + FP + FN)."""
+        return _share(self.tp, self.tp + self.fp + self.fn)
+
+    @property
+    def f1(self) -> float | None:
+        """2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall."""
+        return _share(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def kappa(self) -> float | None:
+        """Cohen's kappa: agreement beyond what the two masks' shares of landslide would give by chance."""
+        if not self.pixels:
+            return None
+        agreed = (self.tp + self.tn) / self.pixels
+        by_chance = (
+            (self.tp + self.fp) * (self.tp + self.fn) + (self.fn + self.tn) * (self.fp + self.tn)
+        ) / self.pixels**2
+        return _share(agreed - by_chance, 1 - by_chance)
+
+    def figures(self) -> dict[str, Any]:
+        """Counts and figures as in the metrics files."""
+        return {
+            "tp": self.tp,
+            "fp": self.fp,
+            "fn": self.fn,
+            "tn": self.tn,
+            "oa": _share(self.tp + self.tn, self.pixels),
+            "precision": _share(self.tp, self.tp + self.fp),
+            "recall": _share(self.tp, self.tp + self.fn),
+            "f1": self.f1,
+            "iou": self.iou,
+            "kappa": self.kappa,
+        }
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None

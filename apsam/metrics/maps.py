@@ -1,0 +1,112 @@
+"""How good maps are: every pixel of a scene counts once."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from apsam.errors import InputError
+from apsam.maps.archive import read_mask
+from apsam.metrics import centred_box
+from apsam.metrics.counts import Counts
+from apsam.metrics.scene import PARTS, PROTOCOL, MeasuredScene, TileTruth
+from apsam.metrics.tally import Key, Tally, rows
+from apsam.tiles.parts import TEST, TRAIN
+from apsam.truth import NO_DATA
+
+ROWS_AT_ONCE = 1024
+
+
+def measure_maps(scenes: Sequence[MeasuredScene], maps: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
+    """Measure the ResUNet's masks.
+
+    Pixels of a raster scene: those that a test tile covers and no training tile are test, those that a training tile
+    covers are train, others do not count. Ready-made tiles are counted at their own size, beside the `centred_box`
+    (see `measure_pseudo_masks`, but without the label's help, since a map has none).
+
+    Args:
+        scenes: Scenes with a true mask.
+        maps: Source (apsam, cam) -> mask of every scene, in the order of `scenes`: a GeoTIFF {0, 1, 255} on the
+            scene's grid, or for folders the zip of `predict_folder`.
+
+    Returns:
+        {"protocol", "rows"} as from `measure_pseudo_masks`.
+
+    Raises:
+        InputError: A map does not belong to its scene, or the truth cannot be read.
+    """
+    tallies: dict[Key, Tally] = {}
+    for index, measured in enumerate(scenes):
+        name = measured.scene.name
+        with TileTruth(measured) as truth:
+            sources = {source: paths[index] for source, paths in maps.items()}
+            if truth.names is None:
+                for source, path in sources.items():
+                    for part, counts in _raster_counts(truth, path):
+                        tallies.setdefault((source, part, name), Tally()).add_pixels(counts)
+            else:
+                for source, tile, guess in _predicted_tiles(truth, sources):
+                    part = truth.part_name(tile)
+                    if part is not None:
+                        tallies.setdefault((source, part, name), Tally()).add_tile(guess, truth.own(tile))
+    return {"protocol": PROTOCOL, "rows": rows(tallies)}
+
+
+def part_rows(window: np.ndarray, part: np.ndarray, top: int, height: int, width: int) -> np.ndarray:
+    """To which part the pixels of some rows of a scene belong.
+
+    Args:
+        window: (n, 4) tile windows.
+        part: (n,) parts of the tiles.
+        top: First row.
+        height, width: Size of the answer.
+
+    Returns:
+        (height, width) uint8: 0 train, 1 test, 255 neither. Training tiles win: what was trained on is not held out.
+    """
+    parts = np.full((height, width), NO_DATA, np.uint8)
+    for code in (TEST, TRAIN):
+        for row, col, tall, wide in window[part == code].tolist():
+            first, last = max(row - top, 0), min(row + tall - top, height)
+            if first < last:
+                parts[first:last, col : col + wide] = code
+    return parts
+
+
+def _raster_counts(truth: TileTruth, path: Path) -> Iterator[tuple[str, Counts]]:
+    """Yield (part, counts) of the scene, some rows at a time."""
+    try:
+        with rasterio.open(path) as raster:
+            if raster.shape != (truth.height, truth.width):
+                raise InputError(f"{path}: is no map of a scene of {truth.width} x {truth.height} px; predict again")
+            for top in range(0, truth.height, ROWS_AT_ONCE):
+                height = min(ROWS_AT_ONCE, truth.height - top)
+                guess = raster.read(1, window=Window(0, top, truth.width, height))
+                there = truth.truth.read(top, 0, height, truth.width)
+                parts = part_rows(truth.window, truth.part, top, height, truth.width)
+                for name, code in PARTS.items():
+                    chosen = parts == code
+                    if chosen.any():
+                        yield name, Counts.of(guess[chosen], there[chosen])
+    except RasterioError as error:
+        raise InputError(f"{path}: not a map that can be read ({error}); predict again") from error
+
+
+def _predicted_tiles(truth: TileTruth, sources: Mapping[str, Path]) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Yield (source, tile, mask at the tile's own size)."""
+    for source, path in sources.items():
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for tile, name in enumerate(truth.names):
+                    yield source, tile, read_mask(archive, name)
+        except (OSError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: not an archive of masks ({error}); predict again") from error
+    for tile, (height, width) in enumerate(truth.window[:, 2:].tolist()):
+        yield centred_box.NAME, tile, centred_box.centred_box(height, width)
