@@ -1,0 +1,190 @@
+"""Counts and figures against scikit-learn; what is measured where."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import rasterio
+from sklearn import metrics as reference
+
+from apsam.commands.metrics import metrics_maps, metrics_masks
+from apsam.errors import InputError
+from apsam.maps.archive import add_mask
+from apsam.metrics.centred_box import centred_box
+from apsam.metrics.counts import Counts
+from apsam.metrics.maps import measure_maps, part_rows
+from apsam.metrics.pseudo_masks import measure_pseudo_masks
+from apsam.metrics.scene import MeasuredScene
+from apsam.scenes import Scene
+from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
+from apsam.tiles.tiling import tile_scene
+
+TILES = TileSettings(size=64, overlap=0.5)
+
+
+def random_masks(seed: int, shape: tuple[int, ...] = (40, 50)) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    truth = (rng.random(shape) < 0.2).astype(np.uint8)
+    guess = np.where(rng.random(shape) < 0.8, truth, 1 - truth).astype(np.uint8)
+    return guess, truth
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_figures_are_those_of_scikit_learn(seed: int) -> None:
+    guess, truth = random_masks(seed)
+    figures = Counts.of(guess, truth).figures()
+    flat = truth.ravel(), guess.ravel()
+    tn, fp, fn, tp = reference.confusion_matrix(*flat).ravel()
+    assert (figures["tp"], figures["fp"], figures["fn"], figures["tn"]) == (tp, fp, fn, tn)
+    expected = {
+        "oa": reference.accuracy_score(*flat),
+        "precision": reference.precision_score(*flat),
+        "recall": reference.recall_score(*flat),
+        "f1": reference.f1_score(*flat),
+        "iou": reference.jaccard_score(*flat),
+        "kappa": reference.cohen_kappa_score(*flat),
+    }
+    for name, value in expected.items():
+        assert figures[name] == pytest.approx(value, abs=1e-12), name
+
+
+def test_pixels_without_data_do_not_count() -> None:
+    guess, truth = random_masks(1)
+    whole = Counts.of(guess[:, 20:], truth[:, 20:])
+    guess[:, :10] = 255
+    truth[:, 10:20] = 255
+    assert Counts.of(guess, truth) == whole
+
+
+def test_counts_are_exact_beyond_32_bits() -> None:
+    many = Counts(2**33, 2**33, 0, 0) + Counts(1, 0, 0, 0)
+    assert many.tp == 2**33 + 1
+    assert many.figures()["precision"] == pytest.approx(0.5)
+
+
+def test_undefined_figures_are_null() -> None:
+    nothing_there = Counts.of(np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8)).figures()
+    assert nothing_there["oa"] == 1
+    assert all(nothing_there[name] is None for name in ("precision", "recall", "f1", "iou", "kappa"))
+    missed = Counts.of(np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)).figures()
+    assert missed["precision"] is None and missed["recall"] == 0 and missed["f1"] == 0 and missed["iou"] == 0
+    assert all(value is None for name, value in Counts().figures().items() if name not in ("tp", "fp", "fn", "tn"))
+    assert "null" in json.dumps(nothing_there)
+
+
+def test_training_pixels_are_never_held_out() -> None:
+    window = np.array([[0, 0, 4, 4], [0, 2, 4, 4], [6, 0, 4, 4]])
+    parts = part_rows(window, np.array([0, 1, 1]), 0, 10, 8)
+    assert (parts[:4, :4] == 0).all()
+    assert (parts[:4, 4:6] == 1).all()
+    assert (parts[:4, 6:] == 255).all() and (parts[4:6] == 255).all()
+    assert (parts[6:, :4] == 1).all()
+    assert np.array_equal(part_rows(window, np.array([0, 1, 1]), 3, 5, 8), parts[3:8])
+
+
+def raster_scene(folder: Path, split: str = "blocks") -> tuple[MeasuredScene, np.ndarray]:
+    """A scene of 200 x 180 px with random landslides and a strip without data."""
+    rng = np.random.default_rng(3)
+    mask = cv2.resize((rng.random((9, 10)) < 0.3).astype(np.uint8), (200, 180), interpolation=cv2.INTER_NEAREST)
+    place = {
+        "driver": "GTiff", "height": 180, "width": 200, "crs": "EPSG:32648", "dtype": "uint8", "nodata": 255,
+        "transform": rasterio.transform.from_origin(500000, 3000000, 0.5, 0.5),
+    }  # fmt: skip
+    truth = mask.copy()
+    truth[:, :12] = 255
+    with rasterio.open(folder / "scene.tif", "w", count=3, **place) as raster:
+        raster.write(rng.integers(0, 200, (3, 180, 200)).astype(np.uint8))
+    with rasterio.open(folder / "scene_mask.tif", "w", count=1, **place) as raster:
+        raster.write(truth, 1)
+    scene = Scene("scene", "raster", folder / "scene.tif", None, folder / "scene_mask.tif", split)  # type: ignore[arg-type]
+    tiles = folder / "tiles/scene.zarr.zip"
+    tile_scene(scene, TILES, LabelSettings(), SplitSettings(block=90), tiles)
+    return MeasuredScene(scene, tiles), truth
+
+
+def write_masks(path: Path, masks: np.ndarray) -> Path:
+    with TileStackWriter(path, {"scene": "scene"}, {"mask": (masks.shape[1:], "uint8")}) as writer:
+        writer.append(mask=masks)
+    return path
+
+
+def test_pseudo_masks_are_counted_tile_by_tile(tmp_path: Path) -> None:
+    measured, truth = raster_scene(tmp_path)
+    with TileStack(measured.tiles) as stack:
+        window, part = stack.read("window"), stack.read("part")
+    there = np.stack([truth[r : r + h, c : c + w] for r, c, h, w in window.tolist()])
+    guess = np.random.default_rng(5).integers(0, 2, there.shape).astype(np.uint8)
+    path = write_masks(tmp_path / "masks.zarr.zip", guess)
+    rows = measure_pseudo_masks([measured], {"apsam": [path]})["rows"]
+    assert {row["part"] for row in rows} == {"train", "test"}
+    for row in rows:
+        chosen = part == {"train": 0, "test": 1}[row["part"]]
+        known = there[chosen] != 255
+        assert row["tp"] == int((guess[chosen] & there[chosen] & known).sum())
+        assert row["tp"] + row["fp"] + row["fn"] + row["tn"] == int(known.sum())
+        ious = [
+            reference.jaccard_score(t[t != 255], g[t != 255])
+            for t, g in zip(there[chosen], guess[chosen], strict=True)
+            if (t == 1).any()
+        ]
+        assert row["mean_iou"] == pytest.approx(np.mean(ious))
+    with pytest.raises(InputError, match="has 2 masks for"):
+        measure_pseudo_masks([measured], {"apsam": [write_masks(tmp_path / "two.zarr.zip", guess[:2])]})
+
+
+def test_maps_count_every_pixel_once(tmp_path: Path) -> None:
+    measured, truth = raster_scene(tmp_path, "test")
+    guess = np.random.default_rng(6).integers(0, 2, truth.shape).astype(np.uint8)
+    guess[-5:] = 255
+    with rasterio.open(tmp_path / "scene.tif") as raster:
+        profile = raster.profile | {"count": 1}
+    (tmp_path / "maps/apsam").mkdir(parents=True)
+    with rasterio.open(tmp_path / "maps/apsam/scene_mask.tif", "w", **profile) as raster:
+        raster.write(guess, 1)
+    rows = measure_maps([measured], {"apsam": [tmp_path / "maps/apsam/scene_mask.tif"]})["rows"]
+    assert [(row["part"], row.get("scene")) for row in rows] == [("test", None), ("test", "scene")]
+    assert Counts(*(rows[0][name] for name in ("tp", "fp", "fn", "tn"))) == Counts.of(guess, truth)
+    assert "mean_iou" not in rows[0]
+    with rasterio.open(tmp_path / "other.tif", "w", **(profile | {"height": 100})) as raster:
+        raster.write(guess[:100], 1)
+    with pytest.raises(InputError, match="no map of a scene of 200 x 180"):
+        measure_maps([measured], {"apsam": [tmp_path / "other.tif"]})
+
+
+def test_ready_made_tiles_and_the_centred_box(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    sizes, truths = [(80, 100), (61, 90), (128, 64)], []
+    for index, (height, width) in enumerate(sizes):
+        cv2.imwrite(str(tmp_path / f"images/t{index}.png"), rng.integers(0, 255, (height, width, 3)).astype(np.uint8))
+        truths.append(centred_box(height, width) * (index != 2))
+        cv2.imwrite(str(tmp_path / f"masks/t{index}.png"), truths[-1] * 255)
+    (tmp_path / "sheet.tsv").write_text(
+        "scene\timage\tlabels\tmask\tsplit\ncrops\timages\tmask\tmasks\ttest\nother\timages\tmask\tmasks\ttrain\n"
+    )
+    scene = Scene("crops", "folder", tmp_path / "images", None, tmp_path / "masks", "test")
+    for name in ("crops", "other"):
+        tile_scene(scene, TILES, LabelSettings(), SplitSettings(), tmp_path / f"run/tiles/{name}.zarr.zip")
+        write_masks(tmp_path / f"run/masks/apsam/{name}.zarr.zip", np.zeros((3, 64, 64), np.uint8))
+        (tmp_path / "run/maps/apsam").mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(tmp_path / f"run/maps/apsam/{name}.zip", "w") as archive:
+            for index, truth in enumerate(truths):
+                add_mask(archive, f"t{index}.png", truth)
+    arguments = (tmp_path / "run", tmp_path / "sheet.tsv", ["apsam"])
+    metrics_masks(*arguments, tmp_path / "masks.json")
+    metrics_maps(*arguments, tmp_path / "maps.json")
+    masks, maps = (
+        {row["source"]: row for row in json.loads((tmp_path / f).read_text())["rows"] if "scene" not in row}
+        for f in ("masks.json", "maps.json")
+    )
+    assert masks["apsam"]["mean_iou"] == 0 and masks["apsam"]["precision"] is None
+    assert masks["centred_box"]["mean_iou"] > 0.9 and masks["centred_box"]["tiles"] == 6
+    assert maps["apsam"]["f1"] == 1 and maps["apsam"]["mean_iou"] == 1
+    assert maps["centred_box"]["mean_iou"] == 1 and maps["centred_box"]["precision"] < 1
