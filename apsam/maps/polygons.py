@@ -159,12 +159,12 @@ def _simplify(landslides: list[MultiPolygon], tolerance: float, ruler: Ruler) ->
 
 def _probabilities(landslide: MultiPolygon, raster: rasterio.DatasetReader) -> tuple[float, float]:
     """Mean and highest probability of the pixels whose centre lies in a landslide."""
-    inside = from_bounds(*landslide.bounds, transform=raster.transform).round_offsets().round_lengths("ceil")
-    inside = inside.intersection(Window(0, 0, raster.width, raster.height))
-    rows = max(1, PIXELS_AT_ONCE // max(1, int(inside.width)))
+    inside = from_bounds(*landslide.bounds, transform=raster.transform)
+    left, width, first, height = (round(v) for v in (inside.col_off, inside.width, inside.row_off, inside.height))
+    rows = max(1, PIXELS_AT_ONCE // width)
     count, total, highest = 0, 0, 0
-    for top in range(0, int(inside.height), rows):
-        window = Window(inside.col_off, inside.row_off + top, inside.width, min(rows, inside.height - top))
+    for top in range(0, height, rows):
+        window = Window(left, first + top, width, min(rows, height - top))
         values = raster.read(1, window=window)
         place = window_transform(window, raster.transform)
         chosen = values[geometry_mask([landslide], values.shape, place, invert=True) & (values != NO_DATA)]

@@ -1,0 +1,197 @@
+"""Blending, Cloud Optimised GeoTIFFs, prediction of whole scenes."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import rasterio
+import torch
+from rasterio.transform import from_origin
+from rio_cogeo.cogeo import cog_validate
+from torch import Tensor, nn
+
+from apsam.errors import InputError
+from apsam.maps.archive import read_mask
+from apsam.maps.blend import RowBlender, blend_weights
+from apsam.maps.cog import MapWriter, cut, to_steps
+from apsam.maps.settings import MapSettings
+from apsam.resunet import predict
+from apsam.tiles.settings import TileSettings
+from apsam.tiles.windows import positions
+
+PLACE = {"crs": "EPSG:32648", "transform": from_origin(500000, 3000000, 0.5, 0.5)}
+
+
+def blend(field: np.ndarray, size: int, stride: int) -> np.ndarray:
+    """Cut a field into windows and blend them again."""
+    height, width = field.shape
+    rows = positions(height, size, stride)
+    blender = RowBlender(width, size)
+    done = []
+    for row, following in zip(rows, [*rows[1:], height], strict=True):
+        for col in positions(width, size, stride):
+            blender.add(col, field[row : row + size, col : col + size])
+        done.append(blender.take(following - row))
+    return np.concatenate(done)
+
+
+@pytest.mark.parametrize(("size", "stride"), [(32, 16), (32, 32), (32, 20), (48, 7)])
+def test_blending_gives_back_what_all_windows_agree_on(size: int, stride: int) -> None:
+    field = np.random.default_rng(0).random((101, 77)).astype(np.float32)
+    assert np.allclose(blend(field, size, stride), field, atol=1e-5)
+
+
+def test_windows_that_disagree_leave_no_seam() -> None:
+    size, stride = 64, 32
+    blender = RowBlender(6 * stride, size)
+    for index, col in enumerate(positions(6 * stride, size, stride)):
+        blender.add(col, np.full((size, size), index % 2, np.float32))
+    line = blender.take(size)[size // 2]
+    assert line.min() < 0.01 and line.max() > 0.99
+    assert np.abs(np.diff(line)).max() < 0.06
+
+
+def test_weights_are_positive_and_highest_in_the_middle() -> None:
+    weights = blend_weights(16)
+    assert weights.min() > 0 and weights.max() == weights[7, 7] == weights[8, 8]
+    assert np.allclose(weights, weights[::-1].T)
+
+
+def test_steps_keep_thresholds() -> None:
+    probability = np.array([[0, 0.496, 0.5, 0.504, 1, np.nan]], np.float32)
+    steps = to_steps(probability)
+    assert steps.tolist() == [[0, 124, 125, 126, 250, 255]]
+    assert cut(steps, 0.5).tolist() == [[0, 0, 1, 1, 1, 255]]
+    assert np.abs(to_steps(np.linspace(0, 1, 999)) / 250 - np.linspace(0, 1, 999)).max() <= 0.002
+
+
+@pytest.mark.parametrize("kind", ["probability", "mask"])
+def test_maps_are_valid_cogs(tmp_path: Path, kind: str) -> None:
+    values = np.random.default_rng(1).integers(0, 2, (1300, 1100)).astype(np.uint8)
+    values[:40] = 255
+    path = tmp_path / "out/map.tif"
+    place = rasterio.crs.CRS.from_user_input(PLACE["crs"]), PLACE["transform"]
+    with MapWriter(path, kind, 1300, 1100, *place, {"APSAM_SCENE": "x"}) as writer:  # type: ignore[arg-type]
+        for row in range(0, 1300, 100):
+            writer.write(row, values[row : row + 100])
+    valid, errors, _ = cog_validate(path, strict=True)
+    assert valid, errors
+    with rasterio.open(path) as raster:
+        assert raster.nodata == 255 and raster.crs.to_epsg() == 32648 and raster.transform == PLACE["transform"]
+        assert np.array_equal(raster.read(1), values)
+        assert raster.overviews(1)
+        assert raster.tags()["APSAM_SCENE"] == "x" and raster.tags()["TIFFTAG_SOFTWARE"].startswith("apsam")
+        if kind == "mask":
+            assert raster.colormap(1)[1] == (213, 94, 0, 255)
+        else:
+            assert raster.scales == (1 / 250,)
+    assert [p.name for p in path.parent.iterdir()] == ["map.tif"]
+
+
+def test_no_map_is_left_by_a_failure(tmp_path: Path) -> None:
+    place = rasterio.crs.CRS.from_user_input(PLACE["crs"]), PLACE["transform"]
+    with pytest.raises(RuntimeError), MapWriter(tmp_path / "map.tif", "mask", 64, 64, *place, {}):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+class Brightness(nn.Module):
+    """A network whose probability is the first band / 255: what comes out must lie where it went in."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.logit(image[:, :1], eps=1e-6)
+
+
+class Constant(nn.Module):
+    """A network that always says 0.7."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.full_like(image[:, :1], float(torch.logit(torch.tensor(0.7))))
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(b"stands for weights")
+    return path
+
+
+def use(monkeypatch: pytest.MonkeyPatch, network: nn.Module) -> None:
+    monkeypatch.setattr(predict, "load_resunet", lambda path, device: (network, None))
+    monkeypatch.setattr(predict, "bf16_pays", lambda device: False)
+
+
+def write_scene(path: Path, image: np.ndarray, nodata: int | None = None) -> Path:
+    profile = {"driver": "GTiff", "count": 3, "height": image.shape[1], "width": image.shape[2], "dtype": "uint8"}
+    with rasterio.open(path, "w", nodata=nodata, **profile, **PLACE) as raster:
+        raster.write(image)
+    return path
+
+
+@pytest.mark.parametrize(("height", "width", "flips"), [(300, 210, False), (150, 333, True), (40, 100, False)])
+def test_answers_lie_where_their_pixels_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path, height: int, width: int, flips: bool
+) -> None:
+    use(monkeypatch, Brightness())
+    image = np.random.default_rng(2).integers(1, 255, (3, height, width)).astype(np.uint8)
+    scene = write_scene(tmp_path / "scene.tif", image)
+    paths = [tmp_path / name for name in ("p.tif", "m.tif")]
+    settings = MapSettings(overlap=0.4, flips=flips, threshold=0.5, batch_size=3)
+    predict.predict_raster(scene, weights, TileSettings(size=64), settings, *paths)
+    with rasterio.open(paths[0]) as raster, rasterio.open(paths[1]) as mask, rasterio.open(scene) as source:
+        assert raster.transform == source.transform and raster.crs == source.crs and raster.shape == source.shape
+        probability = raster.read(1) * raster.scales[0]
+        assert np.abs(probability - image[0] / 255).max() < 0.003
+        assert np.array_equal(mask.read(1), (raster.read(1) >= 125).astype(np.uint8))
+
+
+def test_constant_network_gives_a_constant_map_and_no_data_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path
+) -> None:
+    use(monkeypatch, Constant())
+    image = np.full((3, 260, 270), 90, np.uint8)
+    image[:, :130, :140] = 0
+    scene = write_scene(tmp_path / "scene.tif", image, nodata=0)
+    paths = [tmp_path / name for name in ("p.tif", "m.tif")]
+    predict.predict_raster(scene, weights, TileSettings(size=64), MapSettings(), *paths)
+    with rasterio.open(paths[0]) as raster, rasterio.open(paths[1]) as mask:
+        expected = np.where(image[0] == 0, 255, 175)
+        assert np.array_equal(raster.read(1), expected)
+        assert np.array_equal(mask.read(1), np.where(image[0] == 0, 255, 1))
+
+
+def test_the_same_scene_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+    use(monkeypatch, Brightness())
+    image = np.random.default_rng(2).integers(1, 255, (3, 150, 150)).astype(np.uint8)
+    scene = write_scene(tmp_path / "scene.tif", image)
+    for run in ("a", "b"):
+        paths = [tmp_path / run / name for name in ("p.tif", "m.tif")]
+        predict.predict_raster(scene, weights, TileSettings(size=64), MapSettings(), *paths)
+    for name in ("p.tif", "m.tif"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_folder_of_tiles_becomes_a_zip_of_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+    use(monkeypatch, Brightness())
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    sizes = [(90, 120), (64, 64), (200, 70)]
+    for index, (height, width) in enumerate(sizes):
+        image = np.zeros((height, width, 3), np.uint8)
+        image[:, : width // 2] = 255
+        cv2.imwrite(str(folder / f"t{index}.jpg"), image)
+    for name in ("a.zip", "b.zip"):
+        predict.predict_folder(folder, weights, TileSettings(size=64), MapSettings(batch_size=2), tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.namelist() == ["t0.png", "t1.png", "t2.png"]
+        for index, (height, width) in enumerate(sizes):
+            mask = read_mask(archive, f"t{index}.jpg")
+            assert mask.shape == (height, width)
+            assert mask[:, : width // 2 - 3].all() and not mask[:, width // 2 + 3 :].any()
+        with pytest.raises(InputError, match=r"holds no mask other\.png"):
+            read_mask(archive, "other.jpg")
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()

@@ -1,0 +1,141 @@
+"""Landslides as polygons: areas, holes, corners, probabilities, coordinate systems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+from apsam.maps.polygons import LAYER, write_polygons
+from apsam.maps.settings import MapSettings
+
+ALL = MapSettings(min_area_m2=0)
+UTM = ("EPSG:32648", from_origin(500000, 3000000, 0.5, 0.5))
+
+
+def vectorise(
+    folder: Path,
+    mask: np.ndarray,
+    settings: MapSettings = ALL,
+    place: tuple = UTM,
+    probability: np.ndarray | None = None,
+) -> gpd.GeoDataFrame:
+    steps = np.where(mask == 1, 200, 50).astype(np.uint8) if probability is None else probability
+    steps[mask == 255] = 255
+    for name, values in (("m.tif", mask.astype(np.uint8)), ("p.tif", steps)):
+        with rasterio.open(
+            folder / name, "w", driver="GTiff", count=1, height=mask.shape[0], width=mask.shape[1], dtype="uint8",
+            nodata=255, crs=place[0], transform=place[1],
+        ) as raster:  # fmt: skip
+            raster.write(values, 1)
+            raster.scales = (1 / 250,)
+    write_polygons(folder / "m.tif", folder / "p.tif", folder / "out.gpkg", settings, "valley", "ResUNet 0123")
+    return gpd.read_file(folder / "out.gpkg", layer=LAYER)
+
+
+def test_areas_perimeters_and_holes(tmp_path: Path) -> None:
+    mask = np.zeros((120, 100), np.uint8)
+    mask[10:50, 20:60] = 1
+    mask[20:30, 30:40] = 0
+    mask[80:90, 5:25] = 1
+    mask[100:, :] = 255
+    found = vectorise(tmp_path, mask)
+    assert list(found.columns) == [
+        "id", "area_m2", "perimeter_m", "mean_probability", "max_probability", "n_holes", "scene", "model", "geometry",
+    ]  # fmt: skip
+    assert found["id"].tolist() == [1, 2]
+    # UTM keeps lengths to 1 in 2500: the map's own areas, as a pixel count gives them.
+    assert found["area_m2"].tolist() == [(1600 - 100) / 4, 200 / 4]
+    assert found["perimeter_m"].tolist() == [(160 + 40) / 2, 60 / 2]
+    assert found["n_holes"].tolist() == [1, 0]
+    assert found["scene"].tolist() == ["valley"] * 2 and found["model"].tolist() == ["ResUNet 0123"] * 2
+    assert found.crs.to_epsg() == 32648
+    assert found.geometry.is_valid.all()
+    assert found.total_bounds.tolist() == [500002.5, 2999955.0, 500030.0, 2999995.0]
+
+
+def test_random_mask_keeps_its_area_and_is_valid(tmp_path: Path) -> None:
+    mask = (np.random.default_rng(0).random((80, 80)) < 0.5).astype(np.uint8)
+    found = vectorise(tmp_path, mask)
+    assert found["area_m2"].sum() == pytest.approx(mask.sum() / 4, abs=1)
+    assert found.geometry.is_valid.all()
+    back = rasterio.features.rasterize(found.geometry, mask.shape, transform=UTM[1])
+    assert np.array_equal(back, mask)
+
+
+def test_pixels_that_meet_in_a_corner_are_one_landslide(tmp_path: Path) -> None:
+    mask = np.zeros((20, 20), np.uint8)
+    mask[2:6, 2:6] = mask[6:10, 6:10] = 1
+    found = vectorise(tmp_path, mask)
+    assert len(found) == 1 and found["area_m2"][0] == 8 and found.geometry.is_valid.all()
+
+
+def test_small_ones_go_and_small_holes_are_filled(tmp_path: Path) -> None:
+    mask = np.zeros((60, 60), np.uint8)
+    mask[5:45, 5:45] = 1
+    mask[10:12, 10:12] = 0
+    mask[20:30, 20:30] = 0
+    mask[50:53, 50:53] = 1
+    found = vectorise(tmp_path, mask, MapSettings(min_area_m2=10, fill_holes_m2=2))
+    assert len(found) == 1 and found["n_holes"][0] == 1
+    assert found["area_m2"][0] == (1600 - 100) / 4
+
+
+def test_probabilities_are_those_of_the_pixels_inside(tmp_path: Path) -> None:
+    mask = np.zeros((40, 40), np.uint8)
+    mask[5:15, 5:15] = 1
+    mask[8:10, 8:10] = 0
+    mask[20:30, 20:34] = 1
+    probability = np.random.default_rng(1).integers(0, 251, mask.shape).astype(np.uint8)
+    found = vectorise(tmp_path, mask, probability=probability.copy())
+    inside = mask.copy()
+    inside[:, :18] = 0
+    expected = [probability[inside == 1], probability[(mask == 1) & (inside == 0)]]
+    assert found["mean_probability"].tolist() == pytest.approx([v.mean() / 250 for v in expected], abs=1e-4)
+    assert found["max_probability"].tolist() == pytest.approx([v.max() / 250 for v in expected], abs=1e-4)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857"])
+def test_areas_are_true_where_the_map_distorts_them(tmp_path: Path, crs: str) -> None:
+    mask = np.zeros((100, 100), np.uint8)
+    mask[20:80, 20:80] = 1
+    mask[40:50, 40:50] = 0
+    if crs == "EPSG:4326":
+        place = (crs, from_origin(104.0, 30.0, 5e-6, 5e-6))
+    else:
+        # The same ground at 30 degrees north, where Web Mercator draws it 1.155 times too long.
+        place = (crs, from_origin(11577227, 3503549, 0.5566, 0.6427))
+    found = vectorise(tmp_path, mask, place=place)
+    # A degree at 30 N: 96,486 m of longitude, 110,852 m of latitude (WGS 84).
+    area = 3500 * (5e-6 * 96486) * (5e-6 * 110852)
+    assert found["area_m2"][0] == pytest.approx(area, rel=0.01)
+    sides = (60 + 10) * 2 * 5e-6 * (96486 + 110852)
+    assert found["perimeter_m"][0] == pytest.approx(sides, rel=0.01)
+
+
+def test_smooth_outlines_keep_area_and_do_not_cross(tmp_path: Path) -> None:
+    y, x = np.mgrid[:160, :160]
+    mask = ((y - 50) ** 2 + (x - 50) ** 2 < 40**2) | ((y - 110) ** 2 + (x - 112) ** 2 < 44**2)
+    mask &= ~((y - 50) ** 2 + (x - 50) ** 2 < 12**2)
+    mask[np.abs(y - x * 0 - 78) < 2] = False
+    plain = vectorise(tmp_path, mask)
+    smooth = vectorise(tmp_path, mask, MapSettings(min_area_m2=0, simplify_m=1.0))
+    assert len(plain) == len(smooth) and smooth.geometry.is_valid.all()
+    assert smooth.get_coordinates().shape[0] < 0.6 * plain.get_coordinates().shape[0]
+    assert np.abs(smooth["area_m2"] / plain["area_m2"] - 1).max() <= 0.02
+    assert smooth["n_holes"].tolist() == plain["n_holes"].tolist()
+    shapes = list(smooth.geometry)
+    assert all(not a.overlaps(b) for i, a in enumerate(shapes) for b in shapes[:i])
+
+
+def test_no_landslide_gives_an_empty_layer(tmp_path: Path) -> None:
+    found = vectorise(tmp_path, np.zeros((30, 30), np.uint8))
+    info = pyogrio.read_info(tmp_path / "out.gpkg", layer=LAYER)
+    assert len(found) == 0 and info["features"] == 0
+    assert info["geometry_type"] == "MultiPolygon" and "32648" in info["crs"]
+    assert "mean_probability" in info["fields"]
