@@ -90,4 +90,5 @@ rule all_maps:
 
 rule all_metrics:
     input:
-        rules.metrics.output,
+        rules.metrics_masks.output,
+        rules.metrics_maps.output,

@@ -1,6 +1,6 @@
 rule report:
     input:
-        metrics=rules.metrics.output,
+        metrics=[rules.metrics_masks.output, rules.metrics_maps.output],
         cams=expand("<results>/cams/{scene}.zarr.zip", scene=run.names),
         prompts=expand("<results>/prompts/{scene}.json", scene=run.names),
         masks=expand(
@@ -30,7 +30,7 @@ rule report:
         mem_mb=3000,
         runtime=60,
     params:
-        run=run.folder,
+        run=subpath(output.page, ancestor=2),
         benchmarks=run.benchmarks,
         settings=run.whole_configuration(),
         code=command_hash("report"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,30 @@ class Run:
     def held_out(self) -> list[str]:
         """Scenes with tiles to measure on."""
         return [name for name, scene in self.scenes.items() if scene.split != "train"]
+
+    @cached_property
+    def measured(self) -> list[str]:
+        """Scenes with a true mask."""
+        return [name for name in self.names if self.mask(name)]
+
+    @cached_property
+    def measured_held_out(self) -> list[str]:
+        """Scenes with a true mask that are not all for training."""
+        return [name for name in self.held_out if self.mask(name)]
+
+    def truth(self, names: Sequence[str]) -> list[str]:
+        """Images and true masks of scenes, without folders."""
+        files = [file for name in names for file in (self.image(name), self.mask(name)) if file]
+        return [file for file in files if not Path(file).is_dir()]
+
+    def sheet_arguments(self) -> str:
+        """The arguments that name the scene sheet and where its paths start."""
+        data_dir = f" --data-dir {json.dumps(str(self.config.data_dir))}" if self.config.data_dir else ""
+        return f"--scenes {json.dumps(str(self.config.scenes))}{data_dir}"
+
+    def sheet(self) -> str:
+        """What the scene sheet says, as text: a comment or a changed order of columns is no change."""
+        return " ".join(f"{s.name}:{s.image}:{s.mask}:{s.split}" for s in self.scenes.values())
 
     def image(self, name: str) -> str:
         """The image of a scene: given, or made by the rule `synthesize`."""

@@ -28,11 +28,11 @@ def metrics_masks(results: Results, scenes: Sheet, source: Sources, output: Outp
 
 
 def metrics_maps(results: Results, scenes: Sheet, source: Sources, output: Output, data_dir: DataDir = None) -> None:
-    """Measure the maps of a run, pixel by pixel."""
+    """Measure the maps of a run, pixel by pixel: of the scenes that are not all for training."""
     from apsam.files import write_json
     from apsam.metrics.maps import measure_maps
 
-    measured = _measured(results, scenes, data_dir)
+    measured = [m for m in _measured(results, scenes, data_dir) if m.scene.split != "train"]
     maps = {
         name: [
             results / f"maps/{name}/{m.scene.name}{'.zip' if m.scene.kind == 'folder' else '_mask.tif'}"
