@@ -1,0 +1,199 @@
+"""The segmentation network: shapes, size, loss, augmentation, training, weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save_file
+from torch.nn import functional as F
+
+from apsam.errors import InputError
+from apsam.resunet.augment import colour, dihedral
+from apsam.resunet.checkpoint import load_resunet, save_resunet
+from apsam.resunet.lite_encoder import FixedDepthwise
+from apsam.resunet.model import PyramidPooling, build_resunet
+from apsam.resunet.settings import PRESETS, ResUNetSettings
+from apsam.resunet.train import ResUNetTraining, segmentation_loss, train_resunet
+from apsam.stack import TileStackWriter
+
+CPU = torch.device("cpu")
+TINY = ResUNetSettings(
+    preset="paper", widths=(4, 6, 8, 8, 8), pyramid_width=4, batch_size=4, epochs=2, learning_rate=0.05
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def write_scene(folder: Path, name: str = "a", count: int = 8, part: int = 0, size: int = 64) -> tuple[Path, Path]:
+    """Tiles with a bright square as landslide; tile 0 is negative; a corner has no data."""
+    rng = np.random.default_rng(len(name) + count)
+    image = rng.integers(40, 90, (count, 3, size, size)).astype(np.uint8)
+    mask = np.zeros((count, size, size), np.uint8)
+    for index in range(1, count):
+        row, col = rng.integers(4, size - 30, 2)
+        mask[index, row : row + 24, col : col + 24] = 1
+    image[np.broadcast_to(mask[:, None] == 1, image.shape)] += 120
+    mask[:, :4, :4] = 255
+    tiles, masks = folder / f"tiles_{name}.zarr.zip", folder / f"masks_{name}.zarr.zip"
+    specs = {"image": ((3, size, size), "uint8"), "part": ((), "uint8")}
+    with TileStackWriter(tiles, {"scene": name, "tile_size": size}, specs) as writer:
+        writer.append(image=image, part=np.full(count, part, np.uint8))
+    with TileStackWriter(masks, {"scene": name}, {"mask": ((size, size), "uint8")}) as writer:
+        writer.append(mask=mask)
+    return tiles, masks
+
+
+def test_the_papers_network_has_its_12_42_million_parameters() -> None:
+    network = build_resunet(ResUNetSettings(preset="paper"))
+    assert sum(p.numel() for p in network.parameters()) == 12_417_264
+
+
+@pytest.mark.parametrize(
+    "settings", [TINY, ResUNetSettings(preset="demo"), TINY.model_copy(update={"input_scale": 0.5})]
+)
+@pytest.mark.parametrize("size", [(64, 64), (100, 75)])
+def test_one_logit_a_pixel(settings: ResUNetSettings, size: tuple[int, int]) -> None:
+    network = build_resunet(settings, pretrained=False).eval()
+    with torch.no_grad():
+        assert network(torch.rand(2, 3, *size)).shape == (2, 1, *size)
+
+
+def test_presets_fill_what_is_not_written() -> None:
+    paper = ResUNetSettings(preset="paper")
+    expected = {"batch_size": 24, "epochs": 100, "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
+    assert {name: getattr(paper, name) for name in expected} == expected
+    assert (paper.optimizer, paper.loss, paper.schedule, paper.augment) == ("sgd", "bce", "plateau", "none")
+    assert ResUNetSettings() == ResUNetSettings(preset="demo")
+    assert ResUNetSettings(preset="paper", epochs=3).epochs == 3
+    assert ResUNetSettings.model_validate_json(paper.model_dump_json()) == paper
+    assert PRESETS["paper"].keys() == PRESETS["demo"].keys()
+    for wrong in ({"preset": "papr"}, {"epoch": 3}, {"epochs": 0}, {"widths": (0, 1, 1, 1, 1)}, {"input_scale": 2}):
+        with pytest.raises(ValidationError):
+            ResUNetSettings(**wrong)
+
+
+@pytest.mark.parametrize("side", [6, 8, 16, 17])
+def test_pyramid_bins_are_adaptive_averages(side: int) -> None:
+    pyramid = PyramidPooling(5, 2, (1, 2, 3, 6), keep_input=True).eval()
+    x = torch.rand(2, 5, side, side)
+    expected = [x] + [
+        F.interpolate(reduce(F.adaptive_avg_pool2d(x, bins)), x.shape[-2:], mode="bilinear", align_corners=True)
+        for bins, reduce in zip(pyramid.bins, pyramid.reduce, strict=True)
+    ]
+    assert torch.allclose(pyramid(x), torch.cat(expected, 1), atol=1e-6)
+    assert pyramid.channels == 5 + 8
+
+
+def test_loss_by_hand_and_blind_where_there_is_no_data() -> None:
+    logits = torch.randn(2, 1, 6, 6)
+    mask = torch.randint(0, 2, (2, 6, 6), dtype=torch.uint8)
+    plain = F.binary_cross_entropy_with_logits(logits[:, 0], mask.float())
+    assert torch.allclose(segmentation_loss(logits, mask, "bce"), plain)
+    probability = logits[:, 0].sigmoid()
+    dice = 1 - (2 * (probability * mask).sum() + 1) / (probability.sum() + mask.sum() + 1)
+    assert torch.allclose(segmentation_loss(logits, mask, "bce_dice"), plain + dice)
+    mask[:, :3] = 255
+    for kind in ("bce", "bce_dice"):
+        changed = logits.clone()
+        changed[:, :, :3] = 50
+        assert torch.equal(segmentation_loss(logits, mask, kind), segmentation_loss(changed, mask, kind))
+        leaf = logits.clone().requires_grad_()
+        segmentation_loss(leaf, mask, kind).backward()
+        assert leaf.grad[:, :, :3].abs().max() == 0 and leaf.grad[:, :, 3:].abs().min() > 0
+    assert segmentation_loss(logits, torch.full_like(mask, 255), "bce_dice").isfinite()
+
+
+def test_image_and_mask_turn_together() -> None:
+    image = torch.rand(64, 3, 8, 8)
+    mask = (image[:, 0] * 200).to(torch.uint8)
+    turned, turned_mask = dihedral(image, mask)
+    assert torch.equal((turned[:, 0] * 200).to(torch.uint8), turned_mask)
+    assert len({tuple(m.flatten().tolist()) for m in dihedral(image[:1].repeat(64, 1, 1, 1), mask)[0]}) == 8
+
+
+def test_colours_stay_in_range_and_differ() -> None:
+    image = torch.rand(8, 3, 16, 16)
+    varied = colour(image)
+    assert varied.min() >= 0 and varied.max() <= 1
+    assert (varied - image).abs().mean((1, 2, 3)).min() > 1e-3
+
+
+def test_the_encoder_keeps_depthwise_filters_and_its_own_rate() -> None:
+    settings = ResUNetSettings(preset="demo", learning_rate=0.01, encoder_rate=0.1)
+    network = build_resunet(settings, pretrained=False)
+    fixed = [m for m in network.encoder.modules() if isinstance(m, FixedDepthwise)]
+    assert len(fixed) == 11 and not any(p.requires_grad for m in fixed for p in m.parameters())
+    groups = ResUNetTraining(network, settings, steps=10).configure_optimizers()["optimizer"].param_groups
+    assert [group["max_lr"] for group in groups] == pytest.approx([0.01, 0.001])
+    together = sum(p.numel() for group in groups for p in group["params"])
+    assert together == sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def test_a_small_set_is_learnt_by_heart(tmp_path: Path) -> None:
+    tiles, masks = write_scene(tmp_path)
+    settings = TINY.model_copy(update={"epochs": 25, "optimizer": "adamw", "learning_rate": 0.02, "loss": "bce_dice"})
+    output, history = tmp_path / "w.safetensors", tmp_path / "h.json"
+    train_resunet([tiles], [masks], settings, output, history, seed=1, device="cpu")
+    epochs = json.loads(history.read_text())["epochs"]
+    assert len(epochs) == 25 and epochs[-1]["loss"] < 0.35 * epochs[0]["loss"]
+    network, kept = load_resunet(output, CPU)
+    assert kept == settings and not network.training
+
+
+def test_same_seed_same_bytes_and_only_training_tiles_count(tmp_path: Path) -> None:
+    pairs = [write_scene(tmp_path, "a"), write_scene(tmp_path, "bb", count=5)]
+    held_out = write_scene(tmp_path, "held_out", part=1)
+    settings = TINY.model_copy(update={"augment": "dihedral_colour", "schedule": "one_cycle"})
+    runs = {}
+    for run, seed, given in (("a", 1, pairs), ("b", 1, [*pairs, held_out]), ("c", 2, pairs)):
+        paths = tmp_path / run / "w.safetensors", tmp_path / run / "h.json"
+        train_resunet([t for t, _ in given], [m for _, m in given], settings, *paths, seed=seed, device="cpu")
+        runs[run] = [path.read_bytes() for path in paths]
+        assert sorted(p.name for p in (tmp_path / run).iterdir()) == ["h.json", "w.safetensors"]
+    assert runs["a"] == runs["b"]
+    assert runs["a"][0] != runs["c"][0]
+    facts = json.loads(runs["a"][1])
+    assert (facts["tiles"], facts["with_landslide"]) == (13, 11)
+
+
+def test_what_does_not_fit_together_is_named(tmp_path: Path) -> None:
+    (tiles, masks), (other, other_masks) = write_scene(tmp_path, "a"), write_scene(tmp_path, "bb", count=5)
+    outputs = tmp_path / "w.safetensors", tmp_path / "h.json"
+    with pytest.raises(InputError, match="5 masks of scene 'bb' do not fit the 8 tiles of scene 'a'"):
+        train_resunet([tiles], [other_masks], TINY, *outputs, device="cpu")
+    with pytest.raises(InputError, match="2 tile stacks but 1"):
+        train_resunet([tiles, other], [masks], TINY, *outputs, device="cpu")
+    tiles, masks = write_scene(tmp_path, "test", part=1)
+    with pytest.raises(InputError, match="needs at least two"):
+        train_resunet([tiles], [masks], TINY, *outputs, device="cpu")
+    tiles, masks = write_scene(tmp_path, "wide", size=96)
+    with pytest.raises(InputError, match=r"different tile sizes \[64, 96\]"):
+        train_resunet([other, tiles], [other_masks, masks], TINY, *outputs, device="cpu")
+    assert not outputs[0].exists()
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(InputError, match="no such weights"):
+        load_resunet(path, CPU)
+    path.write_bytes(b"\x80\x04 pickle")
+    with pytest.raises(InputError, match="not a safetensors file"):
+        load_resunet(path, CPU)
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(InputError, match="holds another model"):
+        load_resunet(path, CPU)
+    save_file({"x": torch.zeros(1)}, path, {"apsam": json.dumps({"model": "localizer"})})
+    with pytest.raises(InputError, match="holds the model 'localizer'"):
+        load_resunet(path, CPU)
+    network = build_resunet(TINY)
+    save_resunet(network, TINY.model_copy(update={"widths": (4, 6, 8, 8, 16)}), path, {})
+    with pytest.raises(InputError, match="do not fit its settings"):
+        load_resunet(path, CPU)
