@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny_sam import tiny_sam
+from tiny_sam import tiny_sam, tiny_sam_model
 
 from apsam.errors import ApsamError
 from apsam.sam import decode
@@ -16,6 +16,11 @@ KINDS = ["both", "points", "boxes", "mask", "both and mask"]
 @pytest.fixture(scope="module")
 def sam():
     return tiny_sam()
+
+
+@pytest.fixture(scope="module")
+def released():
+    return tiny_sam_model()
 
 
 def make_prompts(kind, tiles, size, low, seed=0):
@@ -34,9 +39,9 @@ def make_prompts(kind, tiles, size, low, seed=0):
     )
 
 
-def ask_predictor(sam, images, prompts, three):
+def ask_predictor(released, images, prompts, three):
     """The reference: tile by tile, prompt by prompt, through the released predictor."""
-    predictor = SamPredictor(sam.model)
+    predictor = SamPredictor(released)
     masks, qualities = [], []
     for place, tile in enumerate(prompts.tile):
         predictor.set_image(images[tile].transpose(1, 2, 0))
@@ -60,12 +65,12 @@ def iou(a, b):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("three", [True, False])
-def test_answers_are_those_of_the_predictor(sam, kind, three):
+def test_answers_are_those_of_the_predictor(sam, released, kind, three):
     images = np.random.default_rng(1).integers(0, 256, (3, 3, 64, 64), np.uint8)
     prompts = make_prompts(kind, [2, 0, 2, 2, 1, 0], (64, 64), 32)
     embeddings = encode_tiles(sam, images, precision="fp32", dtype=np.float32)
     found = decode_prompts(sam, embeddings, prompts, (64, 64), "all" if three else "single", batch=4)
-    logits, quality = ask_predictor(sam, images, prompts, three)
+    logits, quality = ask_predictor(released, images, prompts, three)
     assert found.logits.shape == logits.shape == (6, 3 if three else 1, 64, 64)
     assert np.abs(found.logits - logits).max() < 1e-3 * max(1, np.abs(logits).max())
     np.testing.assert_allclose(found.iou, quality, atol=1e-4)
@@ -73,12 +78,12 @@ def test_answers_are_those_of_the_predictor(sam, kind, three):
 
 
 @pytest.mark.parametrize("size", [(64, 64), (50, 70), (128, 128), (97, 41), (300, 200)])
-def test_tiles_of_any_size(sam, size):
+def test_tiles_of_any_size(sam, released, size):
     images = np.random.default_rng(2).integers(0, 256, (2, 3, *size), np.uint8)
     prompts = make_prompts("both", [1, 0, 1], size, 32)
     embeddings = encode_tiles(sam, images, precision="fp32", dtype=np.float32)
     found = decode_prompts(sam, embeddings, prompts, size, "all")
-    logits, _ = ask_predictor(sam, images, prompts, three=True)
+    logits, _ = ask_predictor(released, images, prompts, three=True)
     assert np.abs(found.logits - logits).max() < 1e-3 * max(1, np.abs(logits).max())
     assert iou(found.logits > 0, logits > 0) >= 0.999
 
@@ -99,9 +104,7 @@ def test_one_mask_a_prompt(sam):
     second = decode_prompts(sam, embeddings, prompts, (64, 64), "index", mask_index=1)
     np.testing.assert_array_equal(best.iou[:, 0], three.iou.max(1))
     for place in range(5):
-        np.testing.assert_allclose(
-            best.logits[place, 0], three.logits[place, three.iou[place].argmax()], atol=1e-5
-        )
+        np.testing.assert_allclose(best.logits[place, 0], three.logits[place, three.iou[place].argmax()], atol=1e-5)
     np.testing.assert_allclose(second.logits[:, 0], three.logits[:, 1], atol=1e-5)
     assert best.probabilities.min() >= 0 and best.probabilities.max() <= 1
 
@@ -119,22 +122,20 @@ def test_a_full_memory_halves_the_batch(sam, monkeypatch):
     embeddings = np.zeros((1, *sam.embedding_shape), np.float32)
     prompts = make_prompts("both", [0] * 7, (64, 64), 32)
     expected = decode_prompts(sam, embeddings, prompts, (64, 64))
-    released, seen = sam.model.prompt_encoder.forward, []
+    encode_prompts, seen = sam.model.prompt_encoder.forward, []
 
     def forward(points, boxes, masks):
         seen.append(len(boxes))
         if len(boxes) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return released(points, boxes, masks)
+        return encode_prompts(points, boxes, masks)
 
     monkeypatch.setattr(sam.model.prompt_encoder, "forward", forward)
     found = decode_prompts(sam, embeddings, prompts, (64, 64), batch=7)
     assert seen == [7, 3, 1, 1, 1, 1, 1, 1, 1]
     np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
 
-    monkeypatch.setattr(
-        decode, "_low_resolution", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full"))
-    )
+    monkeypatch.setattr(decode, "_low_resolution", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
     with pytest.raises(ApsamError, match="not enough memory"):
         decode_prompts(sam, embeddings, prompts, (64, 64))
 

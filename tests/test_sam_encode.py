@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_sam import tiny_sam
+from tiny_sam import tiny_sam, tiny_sam_model
 
 from apsam.errors import ApsamError
 from apsam.sam import encode
@@ -30,9 +30,7 @@ def pictures(count, *size, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 3, *size), np.uint8)
 
 
-@pytest.mark.parametrize(
-    "size", [(256, 256), (64, 64), (128, 64), (512, 512), (100, 333), (700, 300), (255, 255)]
-)
+@pytest.mark.parametrize("size", [(256, 256), (64, 64), (128, 64), (512, 512), (100, 333), (700, 300), (255, 255)])
 @pytest.mark.parametrize("side", [512, 1024])
 def test_pixels_are_those_of_the_predictor(size, side):
     images = pictures(2, *size)
@@ -46,7 +44,7 @@ def test_pixels_are_those_of_the_predictor(size, side):
 def test_embeddings_are_those_of_the_predictor(sam, size):
     images = pictures(3, *size)
     found = encode_tiles(sam, images, batch=2, precision="fp32", dtype=np.float32)
-    predictor = SamPredictor(sam.model)
+    predictor = SamPredictor(tiny_sam_model())
     for image, embedding in zip(images, found, strict=True):
         predictor.set_image(image.transpose(1, 2, 0))
         np.testing.assert_allclose(embedding, predictor.get_image_embedding()[0].numpy(), atol=1e-4)
@@ -75,9 +73,7 @@ def test_a_full_memory_halves_the_batch(sam, monkeypatch):
     def limited(sam, resized, precision):
         seen.append(len(resized))
         if len(resized) > 2:
-            raise RuntimeError(
-                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
-            )
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
         return released(sam, resized, precision)
 
     monkeypatch.setattr(encode, "_encode", limited)

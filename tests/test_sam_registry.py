@@ -19,9 +19,7 @@ from segment_anything import SamPredictor  # isort: skip
 def tiny(monkeypatch):
     """The official names stand for tiny models of the same widths, so that tests need no gigabytes."""
     heads = {"vit_b": 12, "vit_l": 16, "vit_h": 20}
-    builders = {
-        name: lambda count=count: tiny_sam_model(64, heads=count, depth=1) for name, count in heads.items()
-    }
+    builders = {name: lambda count=count: tiny_sam_model(64, heads=count, depth=1) for name, count in heads.items()}
     monkeypatch.setattr(registry, "OFFICIAL", builders)
     return builders
 
@@ -68,9 +66,7 @@ def test_hash_by_hand():
 
 def test_original_attention_on_request(tiny, tmp_path):
     torch.save(tiny_sam_model(64, heads=12, depth=1).state_dict(), tmp_path / "sam.pth")
-    sam = build_sam(
-        SamSettings(name="vit_b", checkpoint=tmp_path / "sam.pth", attention="original"), device="cpu"
-    )
+    sam = build_sam(SamSettings(name="vit_b", checkpoint=tmp_path / "sam.pth", attention="original"), device="cpu")
     assert not any(isinstance(block.attn, FastAttention) for block in sam.model.image_encoder.blocks)
 
 
@@ -85,9 +81,7 @@ def test_a_damaged_checkpoint_says_what_differs(tiny, tmp_path):
     del state["mask_decoder.iou_token.weight"]
     state["head.weight"] = torch.zeros(1)
     torch.save(state, tmp_path / "sam.pth")
-    with pytest.raises(
-        InputError, match=r"2 differences \(no mask_decoder.iou_token.weight; unknown head.weight\)"
-    ):
+    with pytest.raises(InputError, match=r"2 differences \(no mask_decoder.iou_token.weight; unknown head.weight\)"):
         build_sam("vit_b", tmp_path / "sam.pth", "cpu")
 
 

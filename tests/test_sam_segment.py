@@ -82,9 +82,7 @@ def test_the_set_that_agrees_best_with_the_cam_is_taken(sam, embeddings, cams):
     for entry in TILES[2]["sets"][:2]:
         decoded = decode_one(sam, embeddings[2], entry)
         probability = decoded.probabilities.max(axis=(0, 1))
-        scores[entry["threshold"]] = float(
-            agreement(probability, cams[2]) * np.clip(decoded.iou.mean(), 0, 1)
-        )
+        scores[entry["threshold"]] = float(agreement(probability, cams[2]) * np.clip(decoded.iou.mean(), 0, 1))
     chosen = segment_tile_prompts(sam, embeddings, TILES, cams, MasksSettings())[2]
     assert chosen.threshold == max(scores, key=scores.get)
     assert chosen.score == pytest.approx(max(scores.values()), abs=1e-4)
@@ -161,9 +159,7 @@ def test_a_scene_is_its_tiles_whatever_is_held(sam, embeddings, cams, tmp_path, 
     expected = segment_tile_prompts(sam, embeddings, TILES, cams, MasksSettings())
     paths = write_scene(tmp_path, sam, embeddings, cams)
     found = list(segment_scene(sam, *paths, {"tiles": TILES}, MasksSettings()))
-    assert [(each.tile, each.threshold) for each in found] == [
-        (each.tile, each.threshold) for each in expected
-    ]
+    assert [(each.tile, each.threshold) for each in found] == [(each.tile, each.threshold) for each in expected]
     for a, b in zip(found, expected, strict=True):
         assert (a.mask != b.mask).mean() < 1e-3
 

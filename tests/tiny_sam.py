@@ -51,4 +51,5 @@ def tiny_sam_model(image_size=128, width=32, seed=0, **encoder) -> Sam:
 
 
 def tiny_sam(**options) -> LoadedSam:
+    """As our code runs it; `tiny_sam_model` with the same options is the released one with the same weights."""
     return wrap_sam(tiny_sam_model(**options), "tiny")

@@ -1,6 +1,6 @@
-"""Exact fast attention for SAM's ViT encoders.
+"""Exact fast attention for SAM's ViT encoders and its mask decoder.
 
-SAM adds to every attention logit a decomposed relative position, `rel_h[q, kh] + rel_w[q, kw]` (MViTv2,
+The encoder of SAM adds to every attention logit a decomposed relative position, `rel_h[q, kh] + rel_w[q, kw]` (MViTv2,
 arXiv:2112.01526, eq. 4). As released that is an explicit N x N matrix a head, 4096 x 4096 for a global block,
 multiplied, added twice and soft-maxed in main memory. Two ways around it, for two kinds of machine:
 
@@ -27,13 +27,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from apsam import torchvision_ops  # noqa: F401  (before segment_anything, which imports torchvision)
+from apsam.sam.batches import CPU_CACHE
 
 from segment_anything.modeling.image_encoder import Attention, get_rel_pos  # isort: skip
+from segment_anything.modeling.transformer import Attention as DecoderAttention  # isort: skip
 
 # The flash kernels want widths that are multiples of 8 (and on CUDA at most 256: ViT-H needs 80 + 128).
 WIDTH_STEP = 8
-# Logits of a block: what the last-level cache of a small CPU holds beside everything else.
-BLOCK_BYTES = 1 << 23
+# Logits of a block.
+BLOCK_BYTES = CPU_CACHE
 
 
 def products_are_cheap(device: torch.device, dtype: torch.dtype) -> bool:
@@ -69,6 +71,17 @@ class FastAttention(Attention):
         """Relative positions of rows (H, H, C) and of columns (W, W, C), query first."""
         rows = get_rel_pos(height, height, self.rel_pos_h)
         return rows.to(dtype), get_rel_pos(width, width, self.rel_pos_w).to(dtype)
+
+
+class FastDecoderAttention(DecoderAttention):
+    """The mask decoder's attention in one fused step."""
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend from (B, N, C) to (B, M, C), as the base class does. (B, N, C)."""
+        q = self._separate_heads(self.q_proj(q), self.num_heads)
+        k = self._separate_heads(self.k_proj(k), self.num_heads)
+        v = self._separate_heads(self.v_proj(v), self.num_heads)
+        return self.out_proj(self._recombine_heads(F.scaled_dot_product_attention(q, k, v)))
 
 
 def folded_attention(qkv: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:
@@ -146,24 +159,28 @@ def _from_highest(logits: Tensor) -> Tensor:
     return logits.sub_(logits.amax(dim=-1, keepdim=True))
 
 
-def use_fast_attention(model: nn.Module) -> int:
-    """Switch every attention of SAM's ViT encoder inside `model` to the fast one, in place.
+# Released class -> ours, which differs in `forward` only.
+FAST: dict[type[nn.Module], type[nn.Module]] = {Attention: FastAttention, DecoderAttention: FastDecoderAttention}
 
-    Parameters, buffers and the state dict stay as they are. Models without such an encoder are left alone.
+
+def use_fast_attention(model: nn.Module) -> int:
+    """Switch every attention of SAM's ViT encoder and mask decoder inside `model` to the fast one, in place.
+
+    Parameters, buffers and the state dict stay as they are.
 
     Returns:
         The number of attention modules switched.
     """
-    return _switch(model, Attention, FastAttention)
+    return _switch(model, FAST)
 
 
 def use_original_attention(model: nn.Module) -> int:
     """Undo `use_fast_attention`. Returns the number of attention modules switched back."""
-    return _switch(model, FastAttention, Attention)
+    return _switch(model, {fast: released for released, fast in FAST.items()})
 
 
-def _switch(model: nn.Module, old: type[Attention], new: type[Attention]) -> int:
-    modules = [module for module in model.modules() if type(module) is old]
+def _switch(model: nn.Module, classes: dict[type[nn.Module], type[nn.Module]]) -> int:
+    modules = [module for module in model.modules() if type(module) in classes]
     for module in modules:
-        module.__class__ = new
+        module.__class__ = classes[type(module)]
     return len(modules)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,6 +16,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# Bytes that a last-level cache holds beside everything else.
+CPU_CACHE = 1 << 23
+
 
 @dataclass
 class BatchSize:
@@ -23,9 +27,22 @@ class BatchSize:
     size: int
 
 
-def in_batches(
-    count: int, batch: BatchSize, work: Callable[[slice], T], what: str
-) -> Iterator[tuple[slice, T]]:
+def encode_batch(batch: int | str, device: torch.device) -> BatchSize:
+    """Tiles encoded at a time: as asked, or for `auto` what keeps a GPU busy and a CPU's layers near its caches."""
+    if batch == "auto":
+        return BatchSize(2 if device.type == "cpu" else 8)
+    return BatchSize(int(batch))
+
+
+def decode_batch(batch: int | str, device: torch.device, embedding_shape: tuple[int, int, int]) -> BatchSize:
+    """Prompts decoded at a time. The decoder works on an embedding a prompt: `auto` keeps those in a CPU's cache."""
+    if batch == "auto":
+        embedding_bytes = 4 * math.prod(embedding_shape)
+        return BatchSize(max(1, CPU_CACHE // embedding_bytes) if device.type == "cpu" else 64)
+    return BatchSize(int(batch))
+
+
+def in_batches(count: int, batch: BatchSize, work: Callable[[slice], T], what: str) -> Iterator[tuple[slice, T]]:
     """Yield (part, work(part)) over `count` items; `batch` is halved, and the part tried again, each time
     memory runs out.
 
@@ -47,9 +64,7 @@ def in_batches(
             if not out_of_memory(error):
                 raise
             if part.stop - part.start == 1:
-                raise ApsamError(
-                    f"not enough memory to {what}; take another device or a smaller SAM"
-                ) from error
+                raise ApsamError(f"not enough memory to {what}; take another device or a smaller SAM") from error
             batch.size = (part.stop - part.start) // 2
             log.warning("out of memory: from here %d at a time", batch.size)
             if torch.cuda.is_available():

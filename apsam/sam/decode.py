@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from apsam.sam.batches import BatchSize, in_batches
+from apsam.sam.batches import BatchSize, decode_batch, in_batches
 from apsam.sam.encode import input_size
 from apsam.sam.registry import LoadedSam
 from apsam.sam.select import choose_masks, wants_three
@@ -47,9 +47,7 @@ class PromptBatch:
 
     def __getitem__(self, part: slice | np.ndarray) -> PromptBatch:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(
-            self, **{name: None if value is None else value[part] for name, value in values.items()}
-        )
+        return replace(self, **{name: None if value is None else value[part] for name, value in values.items()})
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def decode_prompts(
     tile_size: tuple[int, int],
     mask_choice: str = "single",
     mask_index: int = 0,
-    batch: int | BatchSize = 64,
+    batch: int | str | BatchSize = "auto",
 ) -> Decoded:
     """Let SAM answer prompts of many tiles, mixed counts a tile, in batches over the prompts.
 
@@ -87,12 +85,13 @@ def decode_prompts(
         tile_size: Height and width of the tiles that were encoded, pixels.
         mask_choice: `single`, `best_iou`, `index` (one mask a prompt, M = 1) or `all` (SAM's three, M = 3).
         mask_index: Which of the three, for `index`.
-        batch: Prompts at a time; halved each time memory runs out.
+        batch: Prompts at a time, or `auto`; halved each time memory runs out.
 
     Raises:
         ApsamError: Not even one prompt fits into memory.
     """
-    batch = batch if isinstance(batch, BatchSize) else BatchSize(batch)
+    if not isinstance(batch, BatchSize):
+        batch = decode_batch(batch, sam.device, sam.embedding_shape)
     masks = 3 if mask_choice == "all" else 1
     logits = np.empty((len(prompts), masks, *tile_size), np.float32)
     iou = np.empty((len(prompts), masks), np.float32)
@@ -100,9 +99,7 @@ def decode_prompts(
     order = np.argsort(prompts.tile, kind="stable")
 
     def answer(part: slice) -> tuple[np.ndarray, np.ndarray]:
-        low, quality = _low_resolution(
-            sam, embeddings, prompts[order[part]], tile_size, wants_three(mask_choice)
-        )
+        low, quality = _low_resolution(sam, embeddings, prompts[order[part]], tile_size, wants_three(mask_choice))
         low, quality = choose_masks(low, quality, mask_choice, mask_index)
         return upscale(low, sam.image_size, tile_size).cpu().numpy(), quality.cpu().numpy()
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from apsam.device import bf16_pays
 from apsam.errors import ApsamError
 from apsam.progress import track
-from apsam.sam.batches import BatchSize, in_batches
+from apsam.sam.batches import BatchSize, encode_batch, in_batches
 from apsam.sam.registry import LoadedSam, build_sam
 from apsam.sam.settings import SamSettings
 from apsam.stack import TileStack, TileStackWriter
@@ -56,9 +56,7 @@ def resize_tiles(images: np.ndarray, image_size: int) -> Tensor:
     if size == (height, width):
         return torch.from_numpy(images)
     if image_size % max(height, width) == 0:
-        return F.interpolate(
-            torch.from_numpy(images), size, mode="bilinear", align_corners=False, antialias=True
-        )
+        return F.interpolate(torch.from_numpy(images), size, mode="bilinear", align_corners=False, antialias=True)
     resized = np.empty((len(images), 3, *size), np.uint8)
     for target, image in zip(resized, images, strict=True):
         picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
@@ -70,7 +68,7 @@ def resize_tiles(images: np.ndarray, image_size: int) -> Tensor:
 def encode_tiles(
     sam: LoadedSam,
     images: np.ndarray,
-    batch: int | BatchSize = 8,
+    batch: int | str | BatchSize = "auto",
     precision: str = "auto",
     dtype: type[np.floating] = np.float16,
 ) -> np.ndarray:
@@ -78,7 +76,7 @@ def encode_tiles(
 
     Args:
         images: (n, 3, h, w) uint8, RGB.
-        batch: Tiles at a time; halved each time memory runs out.
+        batch: Tiles at a time, or `auto`; halved each time memory runs out.
         precision: `auto` (bf16 where the processor computes it natively), `fp32` or `bf16`.
         dtype: Of the result; float16 halves the store and moves SAM's logits by about a thousandth.
 
@@ -89,12 +87,10 @@ def encode_tiles(
         ApsamError: Not even one tile fits into memory.
     """
     resized = resize_tiles(images, sam.image_size)
-    batch = batch if isinstance(batch, BatchSize) else BatchSize(batch)
+    batch = batch if isinstance(batch, BatchSize) else encode_batch(batch, sam.device)
     embeddings = np.empty((len(images), *sam.embedding_shape), dtype)
     what = f"encode one tile with SAM '{sam.name}' on {sam.device}"
-    for part, done in in_batches(
-        len(images), batch, lambda part: _encode(sam, resized[part], precision), what
-    ):
+    for part, done in in_batches(len(images), batch, lambda part: _encode(sam, resized[part], precision), what):
         embeddings[part] = done
     return embeddings
 
@@ -105,6 +101,8 @@ def _encode(sam: LoadedSam, resized: Tensor, precision: str) -> np.ndarray:
         resized = resized.pin_memory()
     model = sam.model
     pixels = model.preprocess(resized.to(sam.device, non_blocking=True).float())
+    # Convolutions are up to twice as fast with the channels last; a ViT, with one at its entrance, does not mind.
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
     with arithmetic(sam.device, precision):
         embeddings = model.image_encoder(pixels)
     return embeddings.float().cpu().numpy()
@@ -159,10 +157,8 @@ def encode_scene(
             "made_by": settings.model_dump(mode="json", exclude={"checkpoint"}),
         }
         arrays = {"embedding": (sam.embedding_shape, "float16"), "tile": ((), "int32")}
-        parts = [
-            positive[start : start + settings.batch] for start in range(0, len(positive), settings.batch)
-        ]
-        batch = BatchSize(settings.batch)
+        batch = encode_batch(settings.batch, sam.device)
+        parts = [positive[start : start + batch.size] for start in range(0, len(positive), batch.size)]
         with TileStackWriter(output, attributes, arrays) as writer:
             images = read_ahead(stack.read_at("image", part) for part in parts)
             for part, pixels in zip(track(parts, f"embeddings of {scene}"), images, strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from apsam.errors import InputError
-from apsam.sam.batches import BatchSize
+from apsam.sam.batches import BatchSize, decode_batch
 from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts
 from apsam.sam.encode import read_ahead
@@ -70,15 +70,11 @@ def segment_tile_prompts(
     joined = np.full((len(sets), *size), -np.inf, np.float32)
     iou = np.zeros(len(sets))
     if prompts:
-        asked = _prompt_batch(
-            sam, [row for _, row, _ in prompts], [prompt for *_, prompt in prompts], cams, settings
-        )
+        asked = _prompt_batch(sam, [row for _, row, _ in prompts], [prompt for *_, prompt in prompts], cams, settings)
         decoded = decode_prompts(
             sam, embeddings, asked, size, settings.mask_choice, settings.mask_index, batch or settings.batch
         )  # fmt: skip
-        for (place, _, _), logits, quality in zip(
-            prompts, decoded.logits[:, 0], decoded.iou[:, 0], strict=True
-        ):
+        for (place, _, _), logits, quality in zip(prompts, decoded.logits[:, 0], decoded.iou[:, 0], strict=True):
             np.maximum(joined[place], logits, out=joined[place])
             iou[place] += quality / len(sets[place][1]["prompts"])
     probability = torch.from_numpy(joined).sigmoid().numpy()
@@ -127,16 +123,14 @@ def segment_scene(
         row_of = {int(tile): row for row, tile in enumerate(store.read("tile"))}
         missing = [tile["tile"] for tile in prompts["tiles"] if tile["tile"] not in row_of]
         if missing:
-            raise InputError(
-                f"{embeddings}: no embedding of tile {missing[0]} ({len(missing)} in all); encode again"
-            )
+            raise InputError(f"{embeddings}: no embedding of tile {missing[0]} ({len(missing)} in all); encode again")
 
         def read(part: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], np.ndarray, np.ndarray]:
             numbers = [tile["tile"] for tile in part]
             rows = [row_of[number] for number in numbers]
             return part, store.read_at("embedding", rows), cam_stack.read_at("cam", numbers)
 
-        batch = BatchSize(settings.batch)
+        batch = decode_batch(settings.batch, sam.device, sam.embedding_shape)
         for part, images, maps in read_ahead(read(part) for part in _parts(prompts["tiles"])):
             yield from segment_tile_prompts(sam, images, part, maps, settings, batch)
 

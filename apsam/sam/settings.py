@@ -7,12 +7,13 @@ what is in `MasksSettings` only asks those embeddings again.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SamName = Literal["light", "vit_b", "vit_l", "vit_h"]
 MaskChoice = Literal["single", "best_iou", "index"]
+Batch = Annotated[int, Field(ge=1)] | Literal["auto"]
 
 
 class SamSettings(BaseModel):
@@ -32,7 +33,9 @@ class SamSettings(BaseModel):
         "auto",
         description="arithmetic of the image encoder; auto: bf16 where the processor computes it natively",
     )
-    batch: int = Field(8, ge=1, description="tiles encoded at a time; halved by itself where memory runs out")
+    batch: Batch = Field(
+        "auto", description="tiles encoded at a time; halved by itself where memory runs out; auto: by the device"
+    )
 
 
 class MasksSettings(BaseModel):
@@ -40,31 +43,25 @@ class MasksSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    prompts: Literal["both", "points", "boxes"] = Field(
-        "both", description="which prompts SAM is given (paper: both)"
-    )
+    prompts: Literal["both", "points", "boxes"] = Field("both", description="which prompts SAM is given (paper: both)")
     mask_choice: MaskChoice = Field(
         "single",
         description="single: SAM's one mask a prompt; best_iou: of its three, the one it rates best; "
         "index: always the same of the three (the paper's code: index, 0)",
     )
     mask_index: int = Field(0, ge=0, le=2, description="which of the three masks with mask_choice: index")
-    cam_mask: bool = Field(
-        False, description="give SAM the tile's CAM as a mask prompt too (beyond the paper)"
-    )
+    cam_mask: bool = Field(False, description="give SAM the tile's CAM as a mask prompt too (beyond the paper)")
     select: Literal["agreement"] = Field(
         "agreement",
         description="how one of a tile's several prompt sets is picked (prompts.threshold: auto): "
         "by the agreement of SAM's mask with the CAM; no label is read",
     )
-    batch: int = Field(
-        64, ge=1, description="prompts decoded at a time; halved by itself where memory runs out"
+    batch: Batch = Field(
+        "auto", description="prompts decoded at a time; halved by itself where memory runs out; auto: by the device"
     )
 
     @model_validator(mode="after")
     def _index_only_where_used(self) -> MasksSettings:
         if self.mask_index and self.mask_choice != "index":
-            raise ValueError(
-                f"mask_index: {self.mask_index} has no effect with mask_choice: {self.mask_choice}"
-            )
+            raise ValueError(f"mask_index: {self.mask_index} has no effect with mask_choice: {self.mask_choice}")
         return self
