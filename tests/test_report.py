@@ -31,14 +31,15 @@ class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
+        self._pieces: list[str] = []
         self.feed(text)
+        self.text = " ".join("".join(self._pieces).split())
 
     def handle_starttag(self, tag, attributes):
         self.tags.append((tag, dict(attributes)))
 
     def handle_data(self, data):
-        self.text += data
+        self._pieces.append(data)
 
     def all(self, name):
         return [attributes for tag, attributes in self.tags if tag == name]

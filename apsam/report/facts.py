@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from apsam.config import Config
 from apsam.errors import InputError
 from apsam.report.inputs import Notes, SceneFiles, open_stack
 from apsam.report.tables import find_row
@@ -66,11 +67,13 @@ def describe_dataset(scenes: Sequence[SceneFiles], notes: Notes) -> Dataset:
             continue
         with stack:
             label, part = stack.read("label"), stack.read("part")
-            known = sum(int(batch["valid"].sum()) for _, batch in stack.batches(("valid",), 64))
             size = stack.attributes["tile_size"]
             sizes.append(size)
             counts = [(int((part == p).sum()), int(label[part == p].sum())) for p in (0, 1, 255)]
             folder = stack.attributes["kind"] == "folder"
+            known = len(label) * size * size
+            if not folder:
+                known = sum(int(batch["valid"].sum()) for _, batch in stack.batches(("valid",), 64))
             facts.append(
                 SceneFacts(
                     files.name,
@@ -89,6 +92,22 @@ def describe_dataset(scenes: Sequence[SceneFiles], notes: Notes) -> Dataset:
     tiles, positive = (int(v) for v in train + test + neither)
     resolutions = sorted({round(f.resolution, 3) for f in facts if f.resolution})
     return Dataset(facts, sizes[0], tiles, positive, tuple(map(int, train)), tuple(map(int, test)), resolutions)
+
+
+def describe_methods(config: Config) -> list[tuple[str, str]]:
+    """The choices that shape a run, one a stage."""
+    asked = {"both": "points and boxes", "points": "points", "boxes": "boxes"}[config.masks.prompts]
+    threshold = config.prompts.threshold
+    chosen = "chosen tile by tile without labels" if threshold == "auto" else f"{threshold} of 255"
+    baseline = config.cam_masks.threshold
+    otsu = "Otsu’s threshold of each tile" if baseline == "otsu" else f"{baseline} of 255"
+    return [
+        ("Localizer", f"{config.localizer.backbone}, {config.localizer.epochs} epochs"),
+        ("Prompts", f"{asked}, CAM threshold {chosen}"),
+        ("SAM", config.sam.name),
+        ("CAM baseline", otsu),
+        ("ResUNet", f"{config.resunet.encoder} encoder, {config.resunet.epochs} epochs"),
+    ]
 
 
 @dataclass(frozen=True)

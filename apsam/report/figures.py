@@ -50,7 +50,7 @@ def _write(gallery: Gallery, training: Training, folder: Path) -> list[str]:
 
 def _spread(gallery: Gallery) -> list[GalleryTile]:
     """Held-out positive tiles at even steps of their rank, from the worst to the best: not the prettiest ones."""
-    positive = [t for t in gallery.tiles if t.label] or gallery.tiles
+    positive = [t for t in gallery.tiles if t.score is not None]
     tiles = [t for t in positive if t.part == "test"] or positive
     picks = np.linspace(0, len(tiles) - 1, min(ROWS, len(tiles))).round().astype(int)
     return [tiles[i] for i in picks]

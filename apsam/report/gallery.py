@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,8 @@ from apsam.tiles.settings import TileSettings
 
 PARTS = {0: "train", 1: "test", 255: "neither"}
 
-# Agreement says little where hardly anything is to be seen: truth and prediction together cover this share of a tile.
+# Agreement says little where hardly anything is to be seen: a tile is ranked by it if its truth covers this share.
+# Others are false alarms, if more than this share is wrong.
 LEAST_COVER = 0.01
 
 COLUMNS = (
@@ -35,11 +36,11 @@ class GalleryTile:
     Attributes:
         scene, index, part, label: Which tile, and its image-level label.
         window: row, col, height, width in the scene.
-        score: What the order is by, 0..1.
+        score: What the order is by, 0..1; None for a false alarm, where IoU says nothing.
         judged: Whose IoU with the truth the score is, `prediction` or (where the scene is not mapped) `pseudo-mask`;
             `own score`: APSAM's.
         wrong: Share of the tile that is wrong; of equal scores the one with the larger errors is worse.
-        group: `worst`, `middle` or `best` of its part.
+        group: `worst`, `middle` or `best` of its part, or `false alarm` (no landslide in the truth).
         pixels: Column -> array: image (h, w, 3), cam (h, w) 0..255, masks and truth (h, w) {0, 1, 255}; absent where
             there is none.
         prompts: Boxes and points that the pseudo-mask was made with, tile pixels.
@@ -51,7 +52,7 @@ class GalleryTile:
     part: str
     label: int
     window: tuple[int, int, int, int]
-    score: float
+    score: float | None
     judged: str
     wrong: float = 0.0
     group: str = "middle"
@@ -62,10 +63,10 @@ class GalleryTile:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The chosen tiles, the worst first.
+    """The chosen tiles.
 
     Attributes:
-        tiles: With their pixels.
+        tiles: With their pixels, the worst first, then false alarms.
         measure: `iou` (with the truth) or `score` (APSAM's own, where no truth is known).
         candidates, total: Tiles that were compared, tiles of the run.
         prediction: Which masks the shown ResUNet learnt from, `apsam` or `cam`; None without any.
@@ -112,45 +113,54 @@ def _candidates(scene: SceneTiles, step: int, measure: str) -> list[GalleryTile]
     judged = "own score" if measure == "score" else "prediction" if scene.prediction else "pseudo-mask"
     scores = scene.own_scores() if measure == "score" else None
     for index in range(0, len(scene.windows), step):
+        group, wrong = "middle", 0.0
         if measure == "iou":
             mask = scene.predicted(index) if scene.prediction else scene.mask("apsam", index)
             score, wrong = _agreement(mask, scene.truth(index))
+            group = "middle" if score is not None else "false alarm"
+            shown = score is not None or wrong >= LEAST_COVER
         else:
-            score = float(scores[index]) if scores is not None and scene.label[index] else None
-            wrong = 0.0
-        if score is not None:
+            shown = scores is not None and bool(scene.label[index])
+            score = float(scores[index]) if shown else None
+        if shown:
             window = tuple(int(v) for v in scene.windows[index])
             part = PARTS.get(int(scene.part[index]), "neither")
             label = int(scene.label[index])
-            tiles.append(GalleryTile(scene.files.name, index, part, label, window, score, judged, wrong))
+            tiles.append(GalleryTile(scene.files.name, index, part, label, window, score, judged, wrong, group))
     return tiles
 
 
 def _agreement(mask: np.ndarray | None, truth: np.ndarray | None) -> tuple[float | None, float]:
-    """IoU over the pixels known in both, None where there is too little to judge; share of the tile that is wrong."""
+    """IoU over the pixels known in both, None where the truth shows too little; share of the tile that is wrong."""
     if mask is None or truth is None:
         return None, 0.0
     known = (mask != 255) & (truth != 255)
     found, real = (mask == 1) & known, (truth == 1) & known
-    union = np.count_nonzero(found | real)
-    if union < LEAST_COVER * mask.size:
-        return None, 0.0
-    common = np.count_nonzero(found & real)
-    return common / union, (union - common) / mask.size
+    common, union = np.count_nonzero(found & real), np.count_nonzero(found | real)
+    wrong = (union - common) / mask.size
+    return (common / union if np.count_nonzero(real) >= LEAST_COVER * mask.size else None), wrong
 
 
 def _choose(tiles: list[GalleryTile], wanted: int) -> list[GalleryTile]:
-    """A third each worst, middle and best; two thirds held-out tiles where there are that many. The worst first."""
-    held_out = sorted((t for t in tiles if t.part == "test"), key=_rank)
-    others = sorted((t for t in tiles if t.part != "test"), key=_rank)
-    share = max(wanted - len(others), round(wanted * 2 / 3)) if others else wanted
-    chosen = _thirds(held_out, min(share, len(held_out)))
-    chosen += _thirds(others, min(wanted - len(chosen), len(others)))
-    return sorted(chosen, key=_rank)
+    """A sixth false alarms, the rest a third each worst, middle and best; two thirds of both held out."""
+    alarms = sorted((t for t in tiles if t.score is None), key=_rank)
+    alarms = _by_part(alarms, wanted // 6, lambda ranked, most: ranked[:most])
+    scored = _by_part(sorted((t for t in tiles if t.score is not None), key=_rank), wanted - len(alarms), _thirds)
+    return sorted(scored, key=_rank) + sorted(alarms, key=_rank)
 
 
 def _rank(tile: GalleryTile) -> tuple[float, float, str, int]:
-    return tile.score, -tile.wrong, tile.scene, tile.index
+    return tile.score or 0.0, -tile.wrong, tile.scene, tile.index
+
+
+def _by_part(
+    ranked: list[GalleryTile], wanted: int, pick: Callable[[list[GalleryTile], int], list[GalleryTile]]
+) -> list[GalleryTile]:
+    held_out = [tile for tile in ranked if tile.part == "test"]
+    others = [tile for tile in ranked if tile.part != "test"]
+    share = max(wanted - len(others), round(wanted * 2 / 3))
+    first = pick(held_out, min(share, len(held_out)))
+    return first + pick(others, min(wanted - len(first), len(others)))
 
 
 def _thirds(ranked: list[GalleryTile], wanted: int) -> list[GalleryTile]:

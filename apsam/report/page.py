@@ -14,13 +14,13 @@ from apsam.config import parse_config
 from apsam.files import atomic_path
 from apsam.report import provenance
 from apsam.report.colours import LAYER_COLOURS, PALETTE
-from apsam.report.facts import describe_dataset, headline
+from apsam.report.facts import describe_dataset, describe_methods, headline
 from apsam.report.figures import write_figures
 from apsam.report.gallery import COLUMNS, make_gallery
 from apsam.report.inputs import Notes, load_json, scene_files, stage_times
 from apsam.report.scene_maps import LAYERS, scene_maps
 from apsam.report.settings import ReportSettings
-from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table
+from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table, scene_table
 from apsam.report.training import read_training
 from apsam.report.views import tile_views
 from apsam.scenes import Scene
@@ -80,6 +80,7 @@ def make_report(
             notes=notes.items,
             dataset=dataset,
             headline=headline(metrics),
+            methods=describe_methods(checked),
             protocols=_protocols(metrics),
             maps=maps,
             layers=LAYERS,
@@ -110,12 +111,15 @@ def make_report(
 def _tables(metrics: Mapping[str, dict[str, Any] | None]) -> list[Any]:
     tables = []
     if metrics["resunet"]:
-        what = "ResUNet trained on pseudo-masks, its maps against the true masks, pixels of all scenes together."
-        tables.append(metrics_table("ResUNet", "Trained on masks of", what, metrics["resunet"]))
+        what = "Maps of the ResUNet against the true masks; a pixel of a scene counts once, all scenes together."
+        tables.append(("ResUNet", "Trained on masks of", what, metrics["resunet"]))
     if metrics["pseudo_masks"]:
-        what = "Pseudo-masks of the tiles labelled positive or negative against the true masks, pixels together."
-        tables.append(metrics_table("Pseudo-masks", "Made by", what, metrics["pseudo_masks"]))
-    return tables
+        what = "Pseudo-masks of all tiles, negative ones too, against the true masks; a pixel counts in every tile."
+        tables.append(("Pseudo-masks", "Made by", what, metrics["pseudo_masks"]))
+    return [
+        (metrics_table(title, first, what, file), scene_table(title, first, file))
+        for title, first, what, file in tables
+    ]
 
 
 def _protocols(metrics: Mapping[str, dict[str, Any] | None]) -> list[tuple[str, str]]:

@@ -34,7 +34,7 @@ HASHED = (
 
 def versions() -> list[tuple[str, str]]:
     """Name and version of what computes here; nothing is imported for it."""
-    found = [("apsam", __version__), ("Python", platform.python_version())]
+    found = [("apsam", __version__), ("Python", platform.python_version()), ("system", platform.platform(terse=True))]
     for package in PACKAGES:
         try:
             found.append((package, version(package)))
@@ -68,14 +68,11 @@ def as_yaml(config: dict[str, Any]) -> str:
 
 def commands(run: Path) -> list[tuple[str, str]]:
     """What to type, and what it does."""
+    again = f"snakemake --cores all --configfile {run}/report/config.yaml"
     return [
-        ("snakemake --cores all", f"the run again, from {run.name}'s configuration; only what changed is made again"),
-        (f"snakemake --cores all --forcerun report {run}/report/index.html", "this page and its figures only"),
-        (
-            f"snakemake --cores all --configfile {run}/report/config.yaml",
-            "exactly this configuration, whatever config.yaml says by then",
-        ),
-        (f"snakemake --report {run}/report.zip", "Snakemake's own report: every job, its time and its settings"),
+        (again, "the run with this very configuration; only what changed since is made again"),
+        (f"{again} --forcerun report", "this page and its figures"),
+        (f"{again} --report {run.name}.zip", "Snakemake's own report: every job, its time and its settings"),
     ]
 
 

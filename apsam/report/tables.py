@@ -18,7 +18,7 @@ PROTOCOLS = {
 PARTS = {"test": "held out", "train": "training"}
 
 SHARES = (("f1", "F1"), ("iou", "IoU"), ("precision", "Precision"), ("recall", "Recall"), ("oa", "OA"))
-OPTIONAL_SHARES = (("kappa", "Kappa"), ("mean_iou", "Mean IoU of tiles"))
+OPTIONAL_SHARES = (("kappa", "Kappa"), ("mean_iou", "Mean IoU"))
 COUNTS = (("tp", "TP"), ("fp", "FP"), ("fn", "FN"), ("tn", "TN"))
 
 DEFINITIONS = (
@@ -27,6 +27,8 @@ DEFINITIONS = (
     ("Precision", "TP / (TP + FP), what is found and true"),
     ("Recall", "TP / (TP + FN), what is true and found"),
     ("OA", "overall accuracy, (TP + TN) / all; high wherever landslides are rare"),
+    ("Kappa", "Cohen's kappa, agreement beyond what chance would give"),
+    ("Mean IoU", "mean of the IoU of single tiles, over tiles with landslide in their truth"),
     ("TP, FP, FN, TN", "pixels: landslide found, false alarm, missed, rightly left out"),
 )
 
@@ -67,33 +69,55 @@ def find_row(metrics: dict[str, Any] | None, source: str, part: str = "test") ->
     return next((row for row in overall if row["source"] == source and row.get("part", part) == part), None)
 
 
-def metrics_table(title: str, first: str, what: str, metrics: dict[str, Any], prefix: str = "") -> Table:
-    """The table of one metrics file, held-out part first; the best of a part and column is marked.
+def metrics_table(title: str, first: str, what: str, metrics: dict[str, Any]) -> Table:
+    """The table of one metrics file over all scenes, held-out part first; the best of a part and column is marked.
 
     Args:
         title: Of the table.
         first: Name of the first column.
         what: Sentence on what was measured.
         metrics: `{"protocol": ..., "rows": [...]}`.
-        prefix: Put before the source's name.
     """
-    order = list(SOURCE_NAMES)
-    rows = sorted(
-        (row for row in rows_of(metrics) if not row.get("scene")),
-        key=lambda r: (r.get("part") != "test", order.index(r["source"]) if r["source"] in order else 99),
-    )
-    shares = [*SHARES, *((key, name) for key, name in OPTIONAL_SHARES if any(r.get(key) is not None for r in rows))]
+    rows = sorted((row for row in rows_of(metrics) if not row.get("scene")), key=_order)
+    shares = [*SHARES, *((key, name) for key, name in OPTIONAL_SHARES if any(row.get(key) is not None for row in rows))]
     best = _best(rows, [key for key, _ in shares])
     lines = []
     for row in rows:
         part = row.get("part", "test")
-        cells = [Cell(prefix + SOURCE_NAMES.get(row["source"], row["source"])), Cell(PARTS.get(part, part))]
+        cells = [Cell(source_name(row)), Cell(PARTS.get(part, part))]
         cells += [Cell(share(row.get(key)), True, row.get(key) == best.get((part, key))) for key, _ in shares]
         cells += [Cell("–" if row.get(key) is None else f"{row[key]:,}", True) for key, _ in COUNTS]
         lines.append(cells)
-    protocol = metrics.get("protocol", "unknown")
-    caption = f"{what} Protocol {protocol}. {PROTOCOLS.get(protocol, '')} Best of a part in bold."
+    caption = f"{what} Protocol {metrics.get('protocol', 'unknown')}; the best of a part in bold."
     return Table(title, caption, [first, "Part", *(n for _, n in shares), *(n for _, n in COUNTS)], lines)
+
+
+def scene_table(title: str, first: str, metrics: dict[str, Any]) -> Table | None:
+    """The same by scene; None where the file says nothing of single scenes."""
+    rows = [row for row in rows_of(metrics) if row.get("scene")]
+    if not rows:
+        return None
+    lines = [
+        [
+            Cell(row["scene"]),
+            Cell(PARTS.get(row.get("part", "test"), "")),
+            Cell(source_name(row)),
+            *(Cell(share(row.get(key)), True) for key, _ in SHARES),
+        ]
+        for row in sorted(rows, key=lambda r: (r.get("part") != "test", r["scene"], *_order(r)))
+    ]
+    return Table(f"{title} by scene", "", ["Scene", "Part", first, *(name for _, name in SHARES)], lines)
+
+
+def source_name(row: dict[str, Any]) -> str:
+    """What people call the source of a row."""
+    return SOURCE_NAMES.get(row["source"], row["source"])
+
+
+def _order(row: dict[str, Any]) -> tuple[bool, int, str]:
+    order = list(SOURCE_NAMES)
+    rank = order.index(row["source"]) if row["source"] in order else len(order)
+    return row.get("part") != "test", rank, row["source"]
 
 
 def _best(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[tuple[str, str], float]:

@@ -4,18 +4,32 @@
   if (!list) return;
   const [group, part, order] = ["group", "part", "order"].map((name) => document.getElementById(`filter-${name}`));
   const count = document.getElementById("gallery-count");
+  const more = document.getElementById("gallery-more");
+  const FIRST = 12;
   const tiles = [...list.children];
+  let all = false;
   const show = () => {
     const sign = order.value === "worst" ? 1 : -1;
     tiles.sort((a, b) => sign * (a.dataset.rank - b.dataset.rank));
-    let shown = 0;
+    const wanted = (tile) =>
+      (!group.value || tile.dataset.group === group.value) && (!part.value || tile.dataset.part === part.value);
+    let found = 0;
     for (const tile of tiles) {
-      tile.hidden =
-        (group.value && tile.dataset.group !== group.value) || (part.value && tile.dataset.part !== part.value);
-      if (!tile.hidden) shown += 1;
+      if (wanted(tile)) found += 1;
+      tile.hidden = !wanted(tile) || (!all && found > FIRST);
     }
     list.append(...tiles);
-    count.textContent = shown === 1 ? "1 tile" : `${shown} tiles`;
+    count.textContent = found === 1 ? "1 tile" : `${found} tiles`;
+    more.hidden = all || found <= FIRST;
+    more.textContent = `Show all ${found}`;
   };
+  more.addEventListener("click", () => {
+    const next = tiles.filter((tile) => !tile.hidden).at(-1);
+    all = true;
+    show();
+    more.hidden = true;
+    next?.nextElementSibling?.querySelector("button")?.focus({ preventScroll: true });
+  });
   for (const select of [group, part, order]) select.addEventListener("change", show);
+  show();
 })();
