@@ -14,15 +14,35 @@ from rich.table import Table
 from apsam import __version__
 from apsam.commands.cams import cams
 from apsam.commands.encode import encode
+from apsam.commands.grid import grid
 from apsam.commands.localizer import localizer
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
+from apsam.commands.metrics import metrics_maps, metrics_masks
+from apsam.commands.predict import predict, predict_scene, predict_tiles
 from apsam.commands.prompts import prompts
+from apsam.commands.report import report
 from apsam.commands.resunet import resunet
 from apsam.commands.run import run_app
 from apsam.commands.synthesize import synthesize
 from apsam.commands.tile import tile
 
-STAGES = (synthesize, tile, localizer, cams, encode, prompts, masks_apsam, masks_cam, masks_grabcut, resunet)
+STAGES = (
+    synthesize,
+    tile,
+    localizer,
+    cams,
+    encode,
+    prompts,
+    masks_apsam,
+    masks_cam,
+    masks_grabcut,
+    resunet,
+    predict_scene,
+    predict_tiles,
+    metrics_masks,
+    metrics_maps,
+    report,
+)
 STAGES_PANEL = "Stages, in the order of the data (the workflow runs them: snakemake --cores all)"
 
 app = typer.Typer(
@@ -34,6 +54,8 @@ app = typer.Typer(
 config_app = typer.Typer(no_args_is_help=True, help="The configuration: its keys, and a run's values.")
 app.add_typer(config_app, name="config")
 
+app.command()(predict)
+app.command()(grid)
 for stage in STAGES:
     app.command(rich_help_panel=STAGES_PANEL)(stage)
 

@@ -1,0 +1,79 @@
+"""The project in a folder of its own, with the small configuration as its default, to run real Snakemake in."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "results", "logs", ".snakemake", ".dvc", "__pycache__", "data")
+
+
+class Project:
+    """A copy of the project in a folder of its own, its default configuration in small."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.printed = ""
+
+    def snakemake(self, *arguments: str, check: bool = True) -> str:
+        """Run Snakemake here; returns all it printed."""
+        return self.run("snakemake", "--cores", "2", *arguments, check=check)
+
+    def run(self, program: str, *arguments: str, check: bool = True, **environment: str) -> str:
+        """Run a program of this environment here; returns all it printed."""
+        paths = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        done = subprocess.run(
+            [program, *arguments],
+            cwd=self.folder,
+            env={**os.environ, **paths, "PYTHONPATH": str(self.folder), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{program} {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}")
+        return done.stdout
+
+    def plan(self, *arguments: str) -> dict[str, int]:
+        """What Snakemake would run: rule -> number of jobs, without targets."""
+        printed = self.snakemake("--dry-run", *arguments)
+        if "Nothing to be done" in printed:
+            return {}
+        table = printed.split("Job stats:")[1].split("total")[0]
+        counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+        return {name: count for name, count in counts.items() if not name.startswith("all")}
+
+    def replace(self, file: str, old: str, new: str) -> None:
+        """Change a text file."""
+        text = (self.folder / file).read_text()
+        assert old in text, f"{file} no longer holds {old!r}"
+        (self.folder / file).write_text(text.replace(old, new))
+
+    def configure(self, section: str, **values: object) -> None:
+        """Change keys of a section of config.yaml."""
+        file = self.folder / "config.yaml"
+        config = yaml.safe_load(file.read_text())
+        config[section].update(values)
+        file.write_text(yaml.safe_dump(config))
+
+    def results(self) -> dict[str, bytes]:
+        """Every result, by name."""
+        folder = self.folder / "results"
+        return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+
+
+def copy_project(target: Path) -> Project:
+    """Copy the source, and put config/small.yaml into config.yaml."""
+    shutil.copytree(ROOT, target, ignore=LEFT_OUT)
+    config = yaml.safe_load((target / "config.yaml").read_text())
+    for key, value in yaml.safe_load((target / "config" / "small.yaml").read_text()).items():
+        config[key] = {**config[key], **value} if isinstance(value, dict) else value
+    (target / "config.yaml").write_text(yaml.safe_dump(config))
+    return Project(target)

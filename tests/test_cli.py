@@ -1,0 +1,151 @@
+"""The command line: what it prints, how it ends, and that scripts are the same commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from apsam import __version__, cli, doctor
+from apsam.commands.run import EXIT_USER_ERROR, run_app
+from apsam.config import Config
+from apsam.doctor import Finding
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli.app, arguments, catch_exceptions=False, env={"COLUMNS": "200"})
+    return result.exit_code, result.output
+
+
+def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """As a shell sees it: exit code and standard error."""
+    monkeypatch.setattr(sys, "argv", ["apsam", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code, capsys.readouterr().err
+
+
+def test_version() -> None:
+    assert invoke("--version") == (0, f"apsam {__version__}\n")
+
+
+def test_help_lists_every_stage_in_the_order_of_the_data() -> None:
+    code, text = invoke("--help")
+    assert code == 0
+    places = [text.index(f" {stage.__name__.replace('_', '-')} ") for stage in cli.STAGES]
+    assert places == sorted(places)
+
+
+def test_config_show_is_a_configuration() -> None:
+    code, text = invoke("config", "show", str(ROOT / "config.yaml"), str(ROOT / "config/small.yaml"))
+    assert code == 0
+    values = yaml.safe_load(text)
+    assert values["run"] == "small"
+    assert Config.model_validate(values)
+
+
+def test_config_schema_is_a_json_schema() -> None:
+    code, text = invoke("config", "schema")
+    assert code == 0
+    schema = json.loads(text)
+    assert schema["properties"]["prompts"]
+    assert schema["additionalProperties"] is False
+
+
+def test_what_a_user_can_mend_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, text = main(monkeypatch, capsys, "config", "show", str(tmp_path / "none.yaml"))
+    assert code == EXIT_USER_ERROR
+    assert text == f"error: {tmp_path}/none.yaml: no such configuration file\n"
+
+
+def test_any_other_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("a bug")
+
+    with pytest.raises(ZeroDivisionError):
+        run_app(broken)
+
+
+def test_settings_are_checked_with_their_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--tiles", "t", "--cams", "c", "--output", "o", "--geojson", "g"]
+    code, text = main(monkeypatch, capsys, "prompts", *arguments, "--settings", '{"min_area": -1}')
+    assert code == EXIT_USER_ERROR
+    assert "prompts.min_area" in text
+    code, text = main(monkeypatch, capsys, "prompts", *arguments, "--settings", "nowhere.yaml")
+    assert code == EXIT_USER_ERROR
+    assert "neither JSON nor a configuration file" in text
+
+
+def test_settings_may_come_from_a_configuration_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("prompts: {treshold: 90}\n")
+    arguments = ["--tiles", "t", "--cams", "c", "--output", "o", "--geojson", "g"]
+    code, text = main(monkeypatch, capsys, "prompts", *arguments, "--settings", str(tmp_path / "mine.yaml"))
+    assert code == EXIT_USER_ERROR
+    assert "prompts.treshold" in text
+
+
+def test_predict_needs_a_finished_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, text = main(monkeypatch, capsys, "predict", "a.tif", "-o", str(tmp_path), "--run", str(tmp_path / "run"))
+    assert code == EXIT_USER_ERROR
+    assert "no finished run; make one: snakemake --cores all" in text
+
+
+def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = [Finding("torch", "ok", "2"), Finding("SAM light", "missing", "is not there", "make light-sam")]
+    monkeypatch.setattr(doctor, "examine", lambda: iter(findings))
+    code, text = invoke("doctor")
+    assert code == 1
+    assert "make light-sam" in text
+    assert "1 thing(s) missing" in text
+
+
+def test_doctor_is_content_with_a_whole_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda: iter([Finding("torch", "ok", "2"), Finding("GPU", "note", "none")]))
+    code, text = invoke("doctor")
+    assert code == 0
+    assert "Everything the default run needs is there." in text
+
+
+def test_doctor_outlives_a_broken_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Finding:
+        raise OSError("libGL.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(doctor, "PACKAGES", (("no-such-package", "no_such_package", True),))
+    monkeypatch.setattr(doctor, "_backbone", broken)
+    found = {finding.subject: finding for finding in doctor.examine()}
+    assert found["no-such-package"].state == "missing"
+    assert "pip install" in found["no-such-package"].remedy
+    assert any("libGL" in finding.detail and finding.state == "missing" for finding in found.values())
+    assert found["disk"].detail.endswith(f"GB free in {Path.cwd()}")
+
+
+def test_a_script_is_the_command_of_its_stage() -> None:
+    printed = subprocess.run(
+        [sys.executable, "scripts/masks.py", "masks-cam", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "Cut a scene's CAMs at a threshold" in printed
+
+
+def test_help_and_configuration_load_no_torch() -> None:
+    code = "import sys, apsam.cli, apsam.config; print(sorted({'torch', 'cv2', 'lightning'} & set(sys.modules)))"
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed == "[]\n"

@@ -1,0 +1,123 @@
+"""The default pipeline in small, from nothing to the report, and what its users see of it."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+from pathlib import Path
+
+import pytest
+from small_project import ROOT, Project, copy_project
+
+pytestmark = pytest.mark.slow
+
+SCENES = ("north", "south", "west")
+MAPS = ("_probability.tif", "_mask.tif", ".gpkg")
+
+
+def test_every_stage_leaves_what_it_promises(finished: Project) -> None:
+    results = finished.folder / "results/small"
+    expected = [
+        *(f"tiles/{scene}.zarr.zip" for scene in SCENES),
+        "localizer/weights.safetensors",
+        *(f"cams/{scene}.zarr.zip" for scene in SCENES),
+        *(f"prompts/{scene}.{kind}" for scene in SCENES for kind in ("json", "geojson")),
+        *(f"embeddings/{scene}.zarr.zip" for scene in SCENES),
+        *(f"masks/{source}/{scene}.zarr.zip" for source in ("apsam", "cam", "grabcut") for scene in SCENES),
+        *(f"resunet/{source}/weights.safetensors" for source in ("apsam", "cam")),
+        *(f"maps/{source}/west{end}" for source in ("apsam", "cam") for end in MAPS),
+        "metrics/pseudo_masks.json",
+        "metrics/resunet.json",
+        "report/index.html",
+    ]
+    missing = [name for name in expected if not (results / name).is_file()]
+    assert not missing
+    assert not list(results.rglob(".partial-*")), "no half file is left"
+
+
+def test_figures_are_counts(finished: Project) -> None:
+    for name in ("pseudo_masks", "resunet"):
+        figures = json.loads((finished.folder / f"results/small/metrics/{name}.json").read_text())
+        assert figures["protocol"] == "held_out"
+        assert {row["source"] for row in figures["rows"]} >= {"apsam", "cam"}
+        assert all(isinstance(row[count], int) for row in figures["rows"] for count in ("tp", "fp", "fn", "tn"))
+
+
+def test_every_job_has_a_quiet_log_and_a_benchmark(finished: Project) -> None:
+    logs = finished.folder / "logs/small"
+    texts = [file for file in logs.rglob("*.log")]
+    assert len(texts) == len(list((logs / "benchmarks").rglob("*.tsv")))
+    for file in texts:
+        lines = file.read_text().splitlines()
+        assert len(lines) <= 60, f"{file} has {len(lines)} lines"
+        assert not any("Warning" in line for line in lines), file.read_text()
+
+
+def test_apsam_predict_maps_a_scene_with_the_run(finished: Project, tmp_path: Path) -> None:
+    scene = finished.folder / "results/small/scenes/west.tif"
+    finished.run("apsam", "predict", str(scene), "-o", str(tmp_path), "--run", "results/small")
+    made = {file.name for file in tmp_path.iterdir()}
+    assert made == {"west_probability.tif", "west_mask.tif", "west.gpkg"}
+    by_workflow = finished.folder / "results/small/maps/apsam/west_mask.tif"
+    assert (tmp_path / "west_mask.tif").read_bytes() == by_workflow.read_bytes()
+
+
+def test_lint_is_clean(finished: Project) -> None:
+    assert "good condition" in finished.snakemake("--lint")
+
+
+def test_a_dry_run_is_quick_and_loads_no_torch(finished: Project) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    finished.snakemake("--dry-run")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert seconds < 6, "3 s on a machine that does nothing else"
+    printed = finished.run("snakemake", "--dry-run", PYTHONPROFILEIMPORTTIME="1")
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in printed.splitlines() if line.startswith("import time:")}
+    assert "apsam.config" in loaded
+    assert not loaded & {"torch", "rasterio", "cv2", "zarr", "geopandas", "lightning", "timm"}
+
+
+def test_snakemakes_own_report(finished: Project, tmp_path: Path) -> None:
+    finished.snakemake("--report", str(tmp_path / "report.html"))
+    text = (tmp_path / "report.html").read_text()
+    assert "pseudo_masks.json" in text
+
+
+def test_a_failing_stage_names_scene_file_and_remedy(finished: Project, tmp_path: Path) -> None:
+    project = Project(tmp_path / "broken")
+    shutil.copytree(finished.folder, project.folder)
+    (project.folder / "results/small/cams/south.zarr.zip").write_bytes(b"not a stack")
+    printed = project.snakemake("--forcerun", "masks_cam", "--", "results/small/masks/cam/south.zarr.zip", check=False)
+    log = printed.split("Logfile")[1]
+    assert "error: results/small/cams/south.zarr.zip: not a tile stack" in log
+    assert "remove it and run again" in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ("prompts: {treshold: 90}", "unknown key 'prompts.treshold'; did you mean 'threshold'?"),
+        ("tiles: {overlap: 2}", "'tiles.overlap'"),
+        ("scenes: none.tsv", "none.tsv: no such scene sheet"),
+    ],
+)
+def test_a_wrong_configuration_is_met_before_anything_runs(tmp_path: Path, overlay: str, message: str) -> None:
+    project = Project(ROOT)
+    (tmp_path / "wrong.yaml").write_text(overlay)
+    printed = project.snakemake("--dry-run", "--configfile", str(tmp_path / "wrong.yaml"), check=False)
+    assert message in printed
+    assert "Traceback" not in printed
+    assert "Job stats" not in printed
+
+
+def test_a_missing_raster_is_met_before_anything_runs(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    (project.folder / "config/small_scenes.tsv").write_text(
+        "scene\timage\tlabels\tmask\tsplit\nvalley\tvalley.tif\tmask\tvalley_mask.tif\ttrain\n"
+    )
+    printed = project.snakemake("--dry-run", check=False)
+    assert "valley.tif: no such file" in printed
+    assert "Job stats" not in printed
