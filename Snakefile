@@ -30,6 +30,7 @@ include: "rules/report.smk"
 # Targets: the default, and names for the parts of a run.
 localrules:
     all,
+    all_scenes,
     all_tiles,
     all_cams,
     all_prompts,
@@ -47,6 +48,11 @@ rule all:
         maps=[
             run.map_files(source, name) for source in TRAINED for name in run.held_out
         ],
+
+
+rule all_scenes:
+    input:
+        [file for name in run.synthetic for file in (run.image(name), run.mask(name))],
 
 
 rule all_tiles:

@@ -73,6 +73,11 @@ class Run:
         return list(self.scenes)
 
     @cached_property
+    def synthetic(self) -> list[str]:
+        """Scenes that the workflow makes itself."""
+        return [name for name, scene in self.scenes.items() if scene.kind == "synthetic"]
+
+    @cached_property
     def training(self) -> list[str]:
         """Scenes with tiles to train on."""
         return [name for name, scene in self.scenes.items() if scene.split != "test"]
