@@ -31,7 +31,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "pyramid_keeps_input": True,
         "input_scale": 0.5,
         "batch_size": 8,
-        "epochs": 10,
+        "epochs": 8,
         "optimizer": "adamw",
         "learning_rate": 1e-2,
         "encoder_rate": 0.1,

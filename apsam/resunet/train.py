@@ -90,7 +90,7 @@ class ResUNetTraining(lightning.LightningModule):
         if s.optimizer == "sgd":
             optimizer: torch.optim.Optimizer = torch.optim.SGD(groups, momentum=s.momentum, weight_decay=s.weight_decay)
         else:
-            optimizer = torch.optim.AdamW(groups, weight_decay=s.weight_decay)
+            optimizer = torch.optim.AdamW(groups, weight_decay=s.weight_decay, fused=True)
         if s.schedule == "plateau":
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer, factor=0.5, patience=5, cooldown=3, min_lr=1e-8
