@@ -34,7 +34,7 @@ def tiny_encoder(image_size=128, head=64, heads=2, depth=2, width=32, window=5, 
 def tiny_sam_model(image_size=128, width=32, seed=0, **encoder) -> Sam:
     encoder = tiny_encoder(image_size, width=width, seed=seed, **encoder)
     grid = (image_size // 16, image_size // 16)
-    return Sam(
+    sam = Sam(
         image_encoder=encoder,
         prompt_encoder=PromptEncoder(
             embed_dim=width,
@@ -47,7 +47,17 @@ def tiny_sam_model(image_size=128, width=32, seed=0, **encoder) -> Sam:
             transformer_dim=width,
             iou_head_hidden_dim=width,
         ),
-    ).eval()
+    )
+    enliven(sam)
+    return sam.eval()
+
+
+def enliven(sam: Sam) -> None:
+    """Random decoders answer with logits of some thousandths; bring them to the size of trained ones."""
+    with torch.no_grad():
+        for perceptron in sam.mask_decoder.output_hypernetworks_mlps:
+            perceptron.layers[-1].weight *= 300
+            perceptron.layers[-1].bias *= 300
 
 
 def tiny_sam(**options) -> LoadedSam:

@@ -65,3 +65,16 @@ class MasksSettings(BaseModel):
         if self.mask_index and self.mask_choice != "index":
             raise ValueError(f"mask_index: {self.mask_index} has no effect with mask_choice: {self.mask_choice}")
         return self
+
+
+class EverythingSettings(BaseModel):
+    """Full-image mode: which points are asked and which answers are kept; defaults of SAM's own generator."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    points_per_side: int = Field(32, ge=1, description="points of the grid along a side")
+    min_iou: float = Field(0.88, ge=0, le=1, description="predicted IoU an answer must exceed; 0: no filter")
+    min_stability: float = Field(0.95, ge=0, le=1, description="lowest stability of an answer; 0: no filter")
+    stability_offset: float = Field(1.0, gt=0, description="shift of the logits that stability is measured with")
+    max_box_overlap: float = Field(0.7, gt=0, le=1, description="IoU of boxes above which two answers are one")
+    min_area: int = Field(0, ge=0, description="answers of this area or less are left out, pixels")
