@@ -43,6 +43,7 @@ lint: $(READY)  ## ruff, snakefmt, snakemake --lint
 lock: $(READY)  ## refresh constraints.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --custom-compile-command "make lock" $(LOCK_FLAGS) \
 		pyproject.toml --output-file constraints.txt
+	$(BIN)/python -m workflow_support.conda_env
 
 bench: $(READY)  ## run the benchmarks (minutes to hours; not part of the tests)
 	$(BIN)/python -m benchmarks
