@@ -97,8 +97,10 @@ class ResUNetTraining(lightning.LightningModule):
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "train_loss"}}
         if s.schedule == "one_cycle":
+            # The rise ends between two steps, also where there are only a few: OneCycleLR divides by its length.
+            rise = min(max(0.2 * self.steps, 1.5), self.steps - 0.5)
             cycle = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, [group["lr"] for group in groups], self.steps, pct_start=0.2
+                optimizer, [group["lr"] for group in groups], self.steps, pct_start=rise / self.steps
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
         return {"optimizer": optimizer}
