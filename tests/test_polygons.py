@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import geopandas as gpd
@@ -139,3 +140,13 @@ def test_no_landslide_gives_an_empty_layer(tmp_path: Path) -> None:
     assert len(found) == 0 and info["features"] == 0
     assert info["geometry_type"] == "MultiPolygon" and "32648" in info["crs"]
     assert "mean_probability" in info["fields"]
+
+
+def test_the_same_mask_gives_the_same_bytes(tmp_path: Path) -> None:
+    mask = (np.random.default_rng(4).random((40, 40)) < 0.3).astype(np.uint8)
+    written = []
+    for _ in range(2):
+        vectorise(tmp_path, mask)
+        written.append((tmp_path / "out.gpkg").read_bytes())
+        time.sleep(0.01)
+    assert written[0] == written[1]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import rasterio
 import shapely
 from pyproj import CRS as ProjCRS
@@ -21,6 +24,7 @@ from apsam.maps.cog import NO_DATA
 from apsam.maps.settings import MapSettings
 
 LAYER = "landslides"
+DATE = "1980-01-01T00:00:00Z"
 
 # A projected CRS measures areas itself unless it distorts them by more than this (UTM: 0.002; Web Mercator: much more).
 AREA_DISTORTION = 0.005
@@ -77,11 +81,21 @@ def write_polygons(
         geometry=drawn,
         crs=crs,
     )
-    with atomic_path(output) as partial:
+    with atomic_path(output) as partial, _fixed_date():
         frame.to_file(
             partial, layer=LAYER, driver="GPKG", engine="pyogrio", geometry_type="MultiPolygon", promote_to_multi=True
         )
     return frame
+
+
+@contextmanager
+def _fixed_date() -> Iterator[None]:
+    """Write a fixed date of change into GeoPackages: the same landslides give the same bytes."""
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": DATE})
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 
 
 class Ruler:
