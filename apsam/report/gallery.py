@@ -69,43 +69,44 @@ class Gallery:
         tiles: With their pixels, the worst first, then false alarms.
         measure: `iou` (with the truth) or `score` (APSAM's own, where no truth is known).
         candidates, total: Tiles that were compared, tiles of the run.
-        prediction: Which masks the shown ResUNet learnt from, `apsam` or `cam`; None without any.
     """
 
     tiles: list[GalleryTile]
     measure: str
     candidates: int
     total: int
-    prediction: str | None
 
 
 def make_gallery(
     scenes: Sequence[SceneFiles], tile_settings: TileSettings, settings: ReportSettings, notes: Notes
 ) -> Gallery:
     """Choose tiles by their agreement with the truth, and read what is shown of them."""
-    opened: list[SceneTiles] = []
+    total, there, measure = 0, [], "score"
     for files in scenes:
         stack = open_stack(files.tiles, f"tiles of {files.name}", notes)
         if stack is not None:
-            stack.close()
-            opened.append(SceneTiles(files, tile_settings, notes))
-    try:
-        total = sum(len(scene.windows) for scene in opened)
-        step = max(1, -(-total // settings.gallery_candidates))
-        measure = "iou" if any(s.truth_known for s in opened) else "score"
-        found = [tile for scene in opened for tile in _candidates(scene, step, measure)]
-        chosen = _choose(found, settings.gallery_tiles)
-        by_name = {scene.files.name: scene for scene in opened}
-        for tile in chosen:
-            _fill(tile, by_name[tile.scene])
-        source = next((s.prediction for s in opened if s.prediction), None)
-        if not chosen and settings.gallery_tiles:
-            bare = measure == "iou"
-            notes.add("tiles", "no tile shows enough of a landslide" if bare else "no pseudo-mask has a score")
-        return Gallery(chosen, measure, len(range(0, total, step)) if total else 0, total, source)
-    finally:
-        for scene in opened:
-            scene.close()
+            with stack:
+                total += len(stack)
+            there.append(files)
+            if files.scene.mask is not None and files.scene.mask.exists():
+                measure = "iou"
+    step = max(1, -(-total // settings.gallery_candidates))
+    found: list[GalleryTile] = []
+    # Scenes are opened one at a time, so that neither memory nor open files grow with their number.
+    for files in there:
+        with SceneTiles(files, tile_settings, notes) as scene:
+            found += _candidates(scene, step, measure)
+    chosen = _choose(found, settings.gallery_tiles)
+    for files in there:
+        mine = [tile for tile in chosen if tile.scene == files.name]
+        if mine:
+            with SceneTiles(files, tile_settings, notes) as scene:
+                for tile in mine:
+                    _fill(tile, scene)
+    if not chosen and settings.gallery_tiles:
+        bare = measure == "iou"
+        notes.add("tiles", "no tile shows enough of a landslide" if bare else "no pseudo-mask has a score")
+    return Gallery(chosen, measure, len(range(0, total, step)), total)
 
 
 def _candidates(scene: SceneTiles, step: int, measure: str) -> list[GalleryTile]:

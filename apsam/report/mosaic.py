@@ -77,11 +77,12 @@ class Mosaic:
         return place, inside if size == inside.shape[1::-1] else cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
 
 
-def outlines(mask: np.ndarray) -> str:
-    """The borders of a mask as an SVG path with holes (fill rule evenodd), simplified by at most half a pixel.
+def outlines(mask: np.ndarray, tolerance: float = 0.5) -> str:
+    """The borders of a mask as an SVG path with holes (fill rule evenodd).
 
     Args:
         mask: (h, w) bool.
+        tolerance: Pixels by which the borders may be simplified; smaller regions than that vanish.
 
     Returns:
         Path data, pixel corners at whole numbers; empty for an empty mask.
@@ -91,7 +92,7 @@ def outlines(mask: np.ndarray) -> str:
     contours, _ = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     pieces = []
     for contour in contours:
-        points = cv2.approxPolyDP(contour, 1.0, closed=True)[:, 0]
+        points = cv2.approxPolyDP(contour, 2 * tolerance, closed=True)[:, 0]
         if len(points) < 3:
             continue
         pairs = " ".join(f"{_short((x + 0.5) / 2)} {_short((y + 0.5) / 2)}" for x, y in points.tolist())

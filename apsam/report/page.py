@@ -25,7 +25,7 @@ from apsam.report.training import read_training
 from apsam.report.views import tile_views
 from apsam.scenes import Scene
 
-GALLERY_SHARE = 0.3
+GALLERY_SHARE = 0.25
 
 
 def make_report(

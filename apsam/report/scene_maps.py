@@ -24,8 +24,14 @@ from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
 from apsam.truth import TruthReader
 
-# Shares of the page: what the pictures of all maps may take, and of a map's share what its image may take.
-MAPS_SHARE, IMAGE_SHARE = 0.6, 0.7
+# What all maps together may take of the page; of a map's share, what its outlines may take, and its heat maps.
+MAPS_SHARE, OUTLINES_SHARE, HEAT_SHARE = 0.65, 0.4, 0.15
+
+# About what WebP needs, base64, for a pixel of a scene.
+CHARACTERS_A_PIXEL = 0.2
+
+# Pixels by which outlines may be simplified; the first that fits is taken.
+TOLERANCES = (0.5, 1.0, 2.0, 4.0)
 
 STRIP = 1024
 
@@ -112,7 +118,8 @@ def scene_maps(
         notes.add(f"map of {files.name}", f"only {settings.map_scenes} scenes get a map (report.map_scenes)")
     chosen = rasters[: settings.map_scenes]
     budget = int(settings.max_mb * 1e6 * MAPS_SHARE / max(1, len(chosen)))
-    made = (_scene_map(files, tile_settings, settings.map_side, budget, notes) for files in chosen)
+    side = min(settings.map_side, max(128, int((budget * (1 - OUTLINES_SHARE) / CHARACTERS_A_PIXEL) ** 0.5)))
+    made = (_scene_map(files, tile_settings, side, budget, notes) for files in chosen)
     return [one for one in made if one is not None]
 
 
@@ -125,26 +132,29 @@ def _scene_map(files: SceneFiles, tile_settings: TileSettings, side: int, budget
         windows, label = tiles.read("window"), tiles.read("label")
         mosaic = Mosaic(facts["height"], facts["width"], side)
         image = mosaic.image(tiles, windows)
-    content: dict[str, Any] = {"image": webp_within(image, int(budget * IMAGE_SHARE))}
-    rest = int(budget * (1 - IMAGE_SHARE) / 2)
+    content: dict[str, Any] = {}
+    masks: dict[str, np.ndarray] = {}
     with_data = image[..., 3] > 0
     for key, values in _masks(files, mosaic, windows, label > 0, notes):
         if key == "cam":
-            content[key] = webp_within(_heat(values, "inferno"), rest)
+            content[key] = webp_within(_heat(values, "inferno"), int(budget * HEAT_SHARE))
         else:
             # Half of the tiles that cover a pixel must say landslide.
-            content[key] = outlines((values >= 0.5) & with_data)
+            masks[key] = (values >= 0.5) & with_data
     for source in MAP_SOURCES:
-        values = _read_small(files.map(source, "mask"), mosaic.shape, f"prediction from {source} masks", files, notes)
+        what = f"prediction from {SOURCE_NAMES[source]} masks"
+        values = _read_small(files.map(source, "mask"), mosaic.shape, what, files, notes)
         if values is not None:
-            content[f"prediction-{source}"] = outlines(values >= 0.5)
+            masks[f"prediction-{source}"] = values >= 0.5
     source = next((s for s in MAP_SOURCES if files.map(s, "probability").is_file()), MAP_SOURCES[0])
     values = _read_small(files.map(source, "probability"), mosaic.shape, "predicted probability", files, notes)
     if values is not None:
-        content["probability"] = webp_within(_heat(values, "viridis"), rest)
+        content["probability"] = webp_within(_heat(values, "viridis"), int(budget * HEAT_SHARE))
     truth = _truth(files, tile_settings, mosaic, notes)
     if truth is not None:
-        content["truth"] = outlines(truth)
+        masks["truth"] = truth
+    content |= _outlines_within(masks, int(budget * OUTLINES_SHARE))
+    content["image"] = webp_within(image, budget - sum(len(value) for value in content.values()))
     prompts = _prompts(files, mosaic.scale, windows, notes)
     if prompts is not None:
         content["prompts"] = prompts
@@ -164,6 +174,15 @@ def _scene_map(files: SceneFiles, tile_settings: TileSettings, side: int, budget
         positive=int(label.sum()),
         content=content,
     )
+
+
+def _outlines_within(masks: dict[str, np.ndarray], limit: int) -> dict[str, str]:
+    """The outlines of all masks in at most `limit` characters, simplified as little as that takes."""
+    for tolerance in TOLERANCES:
+        paths = {key: outlines(mask, tolerance) for key, mask in masks.items()}
+        if sum(map(len, paths.values())) <= limit:
+            break
+    return paths
 
 
 def _heat(values: np.ndarray, scale: str) -> np.ndarray:

@@ -52,8 +52,10 @@ class SceneTiles:
         self._truth = self._open_truth(settings)
         self._used_prompts: dict[int, dict[str, Any]] | None = None
 
-    def close(self) -> None:
-        """Close every file."""
+    def __enter__(self) -> SceneTiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._open.close()
 
     @property
@@ -159,10 +161,18 @@ class SceneTiles:
         try:
             thresholds = chosen_thresholds(self.files)
             entries = read_prompts(self.files.prompts)["tiles"]
-            return {entry["tile"]: used_set(entry, thresholds) for entry in entries}
+            used = {entry["tile"]: used_set(entry, thresholds) for entry in entries}
         except ApsamError as error:
             self._notes.add(f"prompts of {self.files.name}", str(error))
             return {}
+        # Without the contours, which are most of the file.
+        return {
+            tile: {
+                "threshold": one["threshold"],
+                "prompts": [{"box": p["box"], "point": p["point"]} for p in one["prompts"]],
+            }
+            for tile, one in used.items()
+        }
 
     def _squash(self, mask: np.ndarray) -> np.ndarray:
         return cv2.resize(mask, (self._size, self._size), interpolation=cv2.INTER_NEAREST)

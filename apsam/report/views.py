@@ -43,7 +43,7 @@ def tile_views(gallery: Gallery, limit: int) -> list[TileView]:
     while quality > 30 and gallery.tiles:
         sample = gallery.tiles[:: max(1, len(gallery.tiles) // 6)]
         mean = sum(len(webp(tile.pixels["image"], quality)) for tile in sample) / len(sample)
-        if mean * len(gallery.tiles) <= limit * 0.6:
+        if mean * len(gallery.tiles) <= limit * 0.7:
             break
         quality -= 16
     return [_view(tile, quality) for tile in gallery.tiles]
