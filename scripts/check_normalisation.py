@@ -55,6 +55,7 @@ def deviations(network: nn.Module, images: Tensor) -> tuple[list[float], float]:
 
 
 def main() -> None:
+    """Read the arguments and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, help="a folder of images to look at besides the photographs")
     arguments = parser.parse_args()

@@ -1,0 +1,38 @@
+"""A class activation map as SAM's mask prompt (beyond the paper: `prompts.cam_mask`, issue 3).
+
+SAM's prompt encoder takes the logits of an earlier mask. A CAM holds 0..255 and knows no logits; here its range
+is mapped linearly, so that half the maximum, about where the paper cuts it, becomes "undecided". The light SAM
+is trained with exactly this function (`apsam.sam.training.prompts`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LOGIT_RANGE = 8.0  # SAM's own mask logits lie mostly within +-10
+
+
+def cam_to_mask_prompt(cam: Tensor | np.ndarray, size: int) -> Tensor:
+    """Scale CAMs to SAM's mask input.
+
+    Args:
+        cam: (N, H, W), uint8 0..255 or float 0..1. The longer side becomes `size`; what is missing to a square,
+            right or below, is padded as background, as SAM pads images.
+        size: Side of SAM's mask input, four times that of its embedding (`prompt_encoder.mask_input_size`).
+
+    Returns:
+        (N, 1, size, size) float32 logits from -8 (CAM 0) to 8 (CAM at its maximum).
+    """
+    values = torch.as_tensor(cam)
+    share = values.float() / 255 if values.dtype == torch.uint8 else values.float()
+    height, width = share.shape[-2:]
+    scale = size / max(height, width)
+    shape = (max(1, round(height * scale)), max(1, round(width * scale)))
+    share = share.unsqueeze(1)
+    if shape != (height, width):
+        share = functional.interpolate(share, shape, mode="bilinear", align_corners=False, antialias=True)
+    share = functional.pad(share, (0, size - shape[1], 0, size - shape[0]))
+    return (2 * share - 1) * LOGIT_RANGE

@@ -1,0 +1,284 @@
+"""The light SAM's training: a pool of images, AdamW, a moving average of the weights, checkpoints, evaluation."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from segment_anything.modeling import Sam
+from torch import Tensor
+
+from apsam.device import bf16_pays, pick_device
+from apsam.errors import ApsamError
+from apsam.files import atomic_path
+from apsam.sam.light import build_light_sam, light_state_dict, load_light_weights
+from apsam.sam.training.data import Item, make_item, stream_items
+from apsam.sam.training.evaluate import evaluate_held_out
+from apsam.sam.training.step import Stepper, learning_parameters
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LightTraining:
+    """Settings of one training.
+
+    Attributes:
+        steps: Optimiser steps; 0: as many as fit into `minutes`.
+        minutes: Time budget, over all resumptions, if `steps` is 0. The learning rate follows the clock then.
+        seed: Of weights, scenes, prompts and everything else.
+        images, prompts: Images a step and prompts an image a step.
+        pool, uses: Images whose backbone features are kept, and how often each is used, with new prompts.
+        rate: Peak learning rate, after `warm_up` steps; it falls as a cosine to 2 % of it.
+        corrections: Share of steps with a round of correction points.
+        decay: Of the moving average of the weights, which is what is evaluated and saved.
+        save_minutes, evaluate_minutes: How often.
+        held_out: Held-out scenes of an evaluation in between.
+        device: As in `apsam.device.pick_device`.
+        workers: 1: scenes are made by a second process.
+        threads: On a CPU, how many parts of a step's images are computed side by side, one torch thread each: the
+            step is made of many small operations, which gain little from threads of their own.
+    """
+
+    steps: int = 0
+    minutes: float = 70.0
+    seed: int = 20250
+    images: int = 4
+    prompts: int = 6
+    pool: int = 48
+    uses: int = 5
+    rate: float = 8e-4
+    warm_up: int = 200
+    corrections: float = 0.35
+    decay: float = 0.998
+    save_minutes: float = 4.0
+    evaluate_minutes: float = 8.0
+    held_out: int = 30
+    device: str = "auto"
+    workers: int = 1
+    threads: int = 2
+
+
+class Trainer:
+    """State of a training: network, average, optimiser, pool of images.
+
+    Args:
+        settings: See `LightTraining`.
+        state: File to keep the state in, so that a broken-off training goes on where it was.
+    """
+
+    def __init__(self, settings: LightTraining, state: Path) -> None:
+        self.settings, self.state_path = settings, state
+        device = pick_device(settings.device)
+        torch.manual_seed(settings.seed)
+        self.sam = build_light_sam(None).to(device).train()
+        self.parameters = learning_parameters(self.sam)
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.rate, weight_decay=0.02, betas=(0.9, 0.98))
+        torch.set_num_threads(1)
+        self.parts = min(settings.threads, settings.images) if device.type == "cpu" else 1
+        dtype = torch.bfloat16 if bf16_pays(device) else torch.float32
+        self.steppers = [Stepper(self.sam, dtype) for _ in range(self.parts)]
+        self.executor = ThreadPoolExecutor(self.parts)
+        self.average = {k: v.detach().clone() for k, v in light_state_dict(self.sam).items()}
+        self.step, self.seconds, self.next_item, self.best = 0, 0.0, 0, -1.0
+        self.pool: list[tuple[Item, int, list[Tensor]]] = []  # item, times used, backbone features
+        if state.is_file():
+            self.resume()
+        else:
+            self.start_stream()
+
+    def start_stream(self) -> None:
+        """Begin to make items where the training stands."""
+        self.items = stream_items(self.settings.seed, self.next_item, self.per_image, self.settings.workers)
+
+    @property
+    def per_image(self) -> int:
+        """Prompts made for every image."""
+        return self.settings.prompts * self.settings.uses
+
+    @property
+    def progress(self) -> float:
+        """0 at the start, 1 at the end, by steps or by the clock."""
+        if self.settings.steps:
+            return self.step / self.settings.steps
+        return self.seconds / (60 * self.settings.minutes)
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then a cosine to 2 % of the peak."""
+        warm = min(1.0, (self.step + 1) / self.settings.warm_up)
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress)))
+        return self.settings.rate * warm * (0.02 + 0.98 * fall)
+
+    def train_step(self) -> float:
+        """One optimiser step; returns the loss."""
+        rng = np.random.default_rng([self.settings.seed, 1, self.step])
+        self.fill_pool()
+        chosen = rng.choice(len(self.pool), self.settings.images, replace=False)
+        asked = []
+        for place in chosen:
+            item, used, feature = self.pool[place]
+            asked.append((prompts_of(item, used, self.settings.prompts), feature))
+            self.pool[place] = (item, used + 1, feature)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        correct = bool(rng.random() < self.settings.corrections)
+        seeds = rng.integers(2**62, size=self.parts)
+        jobs = []
+        for part, stepper in enumerate(self.steppers):
+            items, features = zip(*asked[part :: self.parts], strict=True)
+            stacked = [torch.cat(level) for level in zip(*features, strict=True)]
+            generator = torch.Generator().manual_seed(int(seeds[part]))
+            jobs.append(self.executor.submit(stepper.gradients, stacked, list(items), generator, correct))
+        results = [job.result() for job in jobs]
+        for parameter, *gradients in zip(self.parameters, *(gradient for _, gradient in results), strict=True):
+            parameter.grad = torch.stack(gradients).mean(0) if len(gradients) > 1 else gradients[0]
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.step += 1
+        self.update_average()
+        return sum(loss for loss, _ in results) / self.parts
+
+    def fill_pool(self) -> None:
+        """Let go of images whose prompts are used up and take new ones."""
+        self.pool = [entry for entry in self.pool if entry[1] < self.settings.uses]
+        wanted = min(self.settings.pool, 8 + 2 * self.step)  # the first steps need not wait for a full pool
+        while len(self.pool) < wanted:
+            missing = min(self.settings.images, wanted - len(self.pool))
+            items = [next(self.items) for _ in range(missing)]
+            self.next_item = int(items[-1]["index"]) + 1
+            self.keep([(item, 0) for item in items])
+
+    def keep(self, entries: list[tuple[Item, int]]) -> None:
+        """Compute features and put items into the pool."""
+        images = [item["image"].unsqueeze(0) for item, _ in entries]
+        features = self.executor.map(self.steppers[0].features, images)
+        self.pool += [(item, used, feature) for (item, used), feature in zip(entries, features, strict=True)]
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Move the average towards the network; quickly at first, when the network changes quickly."""
+        decay = min(self.settings.decay, (1 + self.step) / (10 + self.step))
+        for key, value in light_state_dict(self.sam).items():
+            self.average[key].lerp_(value, 1 - decay) if value.is_floating_point() else self.average[key].copy_(value)
+
+    def save(self) -> None:
+        """Write the state: everything the next step depends on."""
+        with atomic_path(self.state_path) as partial:
+            torch.save(
+                {
+                    "settings": asdict(self.settings),
+                    "network": light_state_dict(self.sam),
+                    "average": self.average,
+                    "optimizer": self.optimizer.state_dict(),
+                    "step": self.step,
+                    "seconds": self.seconds,
+                    "best": self.best,
+                    "next_item": self.next_item,
+                    "pool": [[int(item["index"]), used] for item, used, _ in self.pool],
+                },
+                partial,
+            )
+
+    def resume(self) -> None:
+        """Take up a saved state. Pool images are made anew from their numbers.
+
+        Raises:
+            ApsamError: The state belongs to a training with other settings.
+        """
+        state = torch.load(self.state_path, map_location=self.sam.device, weights_only=True)
+        decisive = ("seed", "images", "prompts", "pool", "uses", "rate", "corrections")
+        other = [key for key in decisive if state["settings"][key] != getattr(self.settings, key)]
+        if other:
+            raise ApsamError(
+                f"{self.state_path} is of a training with another {', '.join(other)}: match it, remove it, or name "
+                "another file by --state"
+            )
+        load_light_weights(self.sam, state["network"], str(self.state_path))
+        self.average = state["average"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+        self.next_item = state["next_item"]
+        for index, used in state["pool"]:
+            self.keep([(make_item(self.settings.seed, index, self.per_image), used)])
+        self.start_stream()
+        log.info("resumed at step %d", self.step)
+
+    def averaged(self) -> Sam:
+        """A SAM with the averaged weights as the weights file will hold them: rounded to float16."""
+        sam = build_light_sam(None).to(self.sam.device)
+        load_light_weights(sam, half(self.average), "the average")
+        return sam
+
+
+def prompts_of(item: Item, use: int, count: int) -> Item:
+    """The item with only those of its prompts that its `use`-th use asks, `count` of them."""
+    window = slice(use * count, (use + 1) * count)
+    return {key: value if key in ("index", "image") else value[window] for key, value in item.items()}
+
+
+def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Float16 copies of floating-point tensors, on the CPU."""
+    return {k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()}
+
+
+def save_weights(state: dict[str, Tensor], path: Path, note: str) -> None:
+    """Write a weights file (float16 safetensors) with a note of where it comes from, JSON."""
+    with atomic_path(path) as partial:
+        save_file(half(state), partial, metadata={"training": note})  # a second key would make the order random
+    path.chmod(0o644)
+
+
+def train_light_sam(settings: LightTraining, output: Path, state: Path | None = None) -> dict[str, float]:
+    """Train the light SAM from nothing, or go on from a saved state.
+
+    Args:
+        settings: See `LightTraining`.
+        output: Weights file; rewritten whenever the held-out scenes say that the weights improved.
+        state: File of the state; by default beside `output`, `.state.pt`.
+
+    Returns:
+        The last evaluation (see `evaluate_held_out`).
+    """
+    trainer = Trainer(settings, state or output.with_suffix(".state.pt"))
+    saved = evaluated = started = time.monotonic()
+    base, losses = trainer.seconds, []
+    while trainer.progress < 1:
+        losses.append(trainer.train_step())
+        now = time.monotonic()
+        trainer.seconds = base + now - started
+        if trainer.step % 100 == 0:
+            log.info(
+                "step %d  prompts %d  loss %.3f  rate %.1e  %.1f min  %.1f ms a prompt",
+                trainer.step, trainer.step * settings.images * settings.prompts, np.mean(losses[-100:]),
+                trainer.learning_rate(), trainer.seconds / 60,
+                1e3 * trainer.seconds / (trainer.step * settings.images * settings.prompts),
+            )  # fmt: skip
+        if now - evaluated > 60 * settings.evaluate_minutes:
+            judge(trainer, output)
+            evaluated = time.monotonic()
+        if now - saved > 60 * settings.save_minutes:
+            trainer.save()
+            saved = time.monotonic()
+    result = judge(trainer, output)
+    trainer.save()
+    return result
+
+
+def judge(trainer: Trainer, output: Path) -> dict[str, float]:
+    """Evaluate the averaged weights on held-out scenes; write them if they are the best so far."""
+    result = evaluate_held_out(trainer.averaged(), trainer.settings.held_out)
+    log.info("held out after step %d: %s", trainer.step, json.dumps({k: round(v, 4) for k, v in result.items()}))
+    score = result["both"] + result["box"] + result["point"]
+    if score > trainer.best:
+        trainer.best = score
+        note = json.dumps({"steps": trainer.step, "settings": asdict(trainer.settings)}, sort_keys=True)
+        save_weights(trainer.average, output, note)
+    return result

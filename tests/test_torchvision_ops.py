@@ -1,0 +1,44 @@
+"""The guard that lets torchvision be imported beside a CPU build of torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+
+
+def test_torchvision_imports_behind_the_guard():
+    result = run("from apsam import torchvision_ops; import torchvision, segment_anything; print('imported')")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "imported"
+
+
+def test_guard_is_needed_exactly_where_the_extension_does_not_load():
+    code = (
+        "from apsam import torchvision_ops as t; import sys;"
+        "print(t.extension_loads(), t._fragment is None, t.declare_missing_operators())"
+    )
+    loads, untouched, again = run(code).stdout.split(maxsplit=2)
+    assert loads == untouched  # nothing is declared where torchvision is whole
+    assert again.strip() == "[]"  # a second call declares nothing
+
+
+def test_nothing_is_declared_once_torchvision_is_there():
+    code = (
+        "import sys, types; sys.modules['torchvision'] = types.ModuleType('torchvision');"
+        "from apsam import torchvision_ops as t; print(t._fragment)"
+    )
+    assert run(code).stdout.strip() == "None"
+
+
+def test_whole_torchvision_is_left_alone(monkeypatch: pytest.MonkeyPatch):
+    from apsam import torchvision_ops as guard
+
+    monkeypatch.setattr(guard, "_fragment", None)
+    monkeypatch.setattr(guard, "extension_loads", lambda: True)
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    assert guard.declare_missing_operators() == []
+    assert guard._fragment is None
