@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from apsam.errors import InputError
+from apsam.errors import ApsamError, InputError
 from apsam.resunet.augment import colour, dihedral
 from apsam.resunet.checkpoint import load_resunet, save_resunet
 from apsam.resunet.lite_encoder import FixedDepthwise
@@ -131,19 +132,35 @@ def test_the_encoder_keeps_depthwise_filters_and_its_own_rate() -> None:
     network = build_resunet(settings, pretrained=False)
     fixed = [m for m in network.encoder.modules() if isinstance(m, FixedDepthwise)]
     assert len(fixed) == 11 and not any(p.requires_grad for m in fixed for p in m.parameters())
-    groups = ResUNetTraining(network, settings, steps=10).configure_optimizers()["optimizer"].param_groups
+    training = ResUNetTraining(network, settings)
+    training.trainer = SimpleNamespace(estimated_stepping_batches=10)
+    groups = training.configure_optimizers()["optimizer"].param_groups
     assert [group["max_lr"] for group in groups] == pytest.approx([0.01, 0.001])
     together = sum(p.numel() for group in groups for p in group["params"])
     assert together == sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5, 6, 10])
+def test_one_cycle_of_any_length_rises_and_falls(steps: int) -> None:
+    training = ResUNetTraining(build_resunet(TINY), TINY.model_copy(update={"schedule": "one_cycle"}))
+    training.trainer = SimpleNamespace(estimated_stepping_batches=steps)
+    made = training.configure_optimizers()
+    rates = []
+    for _ in range(steps):
+        rates.append(made["optimizer"].param_groups[0]["lr"])
+        made["optimizer"].step()
+        made["lr_scheduler"]["scheduler"].step() if len(rates) < steps else None
+    assert all(0 < rate <= TINY.learning_rate for rate in rates)
+    assert steps < 3 or max(rates) > 5 * rates[-1]
+
+
 def test_a_small_set_is_learnt_by_heart(tmp_path: Path) -> None:
     tiles, masks = write_scene(tmp_path)
-    settings = TINY.model_copy(update={"epochs": 25, "optimizer": "adamw", "learning_rate": 0.02, "loss": "bce_dice"})
+    settings = TINY.model_copy(update={"epochs": 15, "optimizer": "adamw", "learning_rate": 0.02, "loss": "bce_dice"})
     output, history = tmp_path / "w.safetensors", tmp_path / "h.json"
     train_resunet([tiles], [masks], settings, output, history, seed=1, device="cpu")
     epochs = json.loads(history.read_text())["epochs"]
-    assert len(epochs) == 25 and epochs[-1]["loss"] < 0.35 * epochs[0]["loss"]
+    assert len(epochs) == 15 and epochs[-1]["loss"] < 0.5 * epochs[0]["loss"]
     network, kept = load_resunet(output, CPU)
     assert kept == settings and not network.training
 
@@ -162,6 +179,14 @@ def test_same_seed_same_bytes_and_only_training_tiles_count(tmp_path: Path) -> N
     assert runs["a"][0] != runs["c"][0]
     facts = json.loads(runs["a"][1])
     assert (facts["tiles"], facts["with_landslide"]) == (13, 11)
+
+
+def test_a_diverged_training_says_so(tmp_path: Path) -> None:
+    tiles, masks = write_scene(tmp_path)
+    settings = TINY.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(ApsamError, match=r"loss is nan after epoch \d; lower resunet.learning_rate \(1e\+30\)"):
+        train_resunet([tiles], [masks], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")
+    assert not (tmp_path / "w.safetensors").exists()
 
 
 def test_what_does_not_fit_together_is_named(tmp_path: Path) -> None:

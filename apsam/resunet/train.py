@@ -6,6 +6,7 @@ Nothing is chosen by looking at pixel labels: the network of the last epoch is t
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader
 
 from apsam import torchvision_ops  # noqa: F401  (before lightning, which imports torchvision)
 from apsam.device import bf16_pays, pick_device, seed_everything
+from apsam.errors import ApsamError
 from apsam.files import write_json
 from apsam.resunet.augment import colour, dihedral
 from apsam.resunet.checkpoint import save_resunet
@@ -29,6 +31,7 @@ from apsam.resunet.settings import ResUNetSettings
 import lightning.pytorch as lightning  # isort: skip
 
 NO_DATA = 255
+WARM_UP = 0.2  # of the steps of a one-cycle schedule
 IGNORED_WARNINGS = (
     ".*does not have many workers.*",  # the tiles are mapped memory, the augmentation runs on the device
     ".*LeafSpec.*deprecated.*",
@@ -58,11 +61,10 @@ def segmentation_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
 class ResUNetTraining(lightning.LightningModule):
     """The ResUNet with its loss, optimizer and schedule."""
 
-    def __init__(self, network: ResUNet, settings: ResUNetSettings, steps: int) -> None:
+    def __init__(self, network: ResUNet, settings: ResUNetSettings) -> None:
         super().__init__()
         self.network = network
         self.settings = settings
-        self.steps = steps
         self.epochs: list[dict[str, float]] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
@@ -97,21 +99,31 @@ class ResUNetTraining(lightning.LightningModule):
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "train_loss"}}
         if s.schedule == "one_cycle":
+            # Asked of the trainer, because several GPUs share the steps.
+            steps = int(self.trainer.estimated_stepping_batches)
             # The rise ends between two steps, also where there are only a few: OneCycleLR divides by its length.
-            rise = min(max(0.2 * self.steps, 1.5), self.steps - 0.5)
-            cycle = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, [group["lr"] for group in groups], self.steps, pct_start=rise / self.steps
-            )
+            rise = min(max(WARM_UP * steps, 1.5), steps - 0.5)
+            peaks = [group["lr"] for group in groups]
+            cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, steps, pct_start=rise / steps)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
         return {"optimizer": optimizer}
 
     def on_train_epoch_end(self) -> None:
-        """Note the epoch's loss and learning rate."""
+        """Note the epoch's loss and learning rate.
+
+        Raises:
+            ApsamError: The loss is no number any more.
+        """
         epoch = {
             "epoch": self.current_epoch + 1,
             "loss": float(self.trainer.callback_metrics["train_loss"]),
             "learning_rate": float(self.optimizers().param_groups[0]["lr"]),
         }
+        if not math.isfinite(epoch["loss"]):
+            raise ApsamError(
+                f"resunet: the loss is {epoch['loss']} after epoch {epoch['epoch']}; lower resunet.learning_rate "
+                f"({self.settings.learning_rate:g})"
+            )
         self.epochs.append(epoch)
         if self.global_rank == 0:
             logging.getLogger(__name__).info(
@@ -141,6 +153,7 @@ def train_resunet(
 
     Raises:
         InputError: Tiles and masks do not fit together, or there is too little to train on.
+        ApsamError: The loss is no number any more.
     """
     chosen = pick_device(device)
     seed_everything(seed)
@@ -151,7 +164,7 @@ def train_resunet(
         # A batch of one tile has no variance for the batch norms of the 1 x 1 pyramid bin.
         loader = DataLoader(data, batch, shuffle=True, drop_last=len(data) % batch == 1)
         network = build_resunet(settings).to(memory_format=torch.channels_last)
-        training = ResUNetTraining(network, settings, steps=settings.epochs * len(loader))
+        training = ResUNetTraining(network, settings)
         _fit(training, loader, chosen, settings)
         if training.global_rank != 0:
             return
