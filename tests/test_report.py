@@ -191,7 +191,7 @@ def test_outlines_keep_place_area_and_holes():
     rings = re.findall(r"M([\d. ]+)Z", outlines(mask))
     areas, lows = [], []
     for ring in rings:
-        points = np.array(ring.split(), float).reshape(-1, 2)
+        points = np.array(ring.split(), float).reshape(-1, 2) / 2 + 0.25
         x, y = points.T
         areas.append(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)
         lows.append(points.min(axis=0))

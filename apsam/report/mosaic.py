@@ -9,6 +9,9 @@ from apsam.stack import TileStack
 
 BATCH = 64
 
+# From the half-pixels of `outlines`, whose whole numbers are their centres, to pixels with corners at whole numbers.
+OUTLINE_TRANSFORM = "translate(.25 .25) scale(.5)"
+
 
 class Mosaic:
     """The grid of a scene's map: its pixels are the scene's, shrunk so that the longer side fits.
@@ -78,27 +81,21 @@ class Mosaic:
 
 
 def outlines(mask: np.ndarray, tolerance: float = 0.5) -> str:
-    """The borders of a mask as an SVG path with holes (fill rule evenodd).
+    """The borders of a mask as an SVG path with holes (fill rule evenodd), to be drawn with `OUTLINE_TRANSFORM`.
 
     Args:
         mask: (h, w) bool.
         tolerance: Pixels by which the borders may be simplified; smaller regions than that vanish.
 
     Returns:
-        Path data, pixel corners at whole numbers; empty for an empty mask.
+        Path data in whole half-pixels; empty for an empty mask.
     """
     # Contours run through pixel centres; on twice as fine a grid they come within a quarter pixel of the edges.
     fine = cv2.resize(mask.astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     pieces = []
     for contour in contours:
-        points = cv2.approxPolyDP(contour, 2 * tolerance, closed=True)[:, 0]
-        if len(points) < 3:
-            continue
-        pairs = " ".join(f"{_short((x + 0.5) / 2)} {_short((y + 0.5) / 2)}" for x, y in points.tolist())
-        pieces.append(f"M{pairs}Z")
+        points = cv2.approxPolyDP(contour, 2 * tolerance, closed=True)
+        if len(points) >= 3:
+            pieces.append(f"M{' '.join(map(str, points.ravel().tolist()))}Z")
     return "".join(pieces)
-
-
-def _short(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")

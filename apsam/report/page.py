@@ -18,6 +18,7 @@ from apsam.report.facts import describe_dataset, describe_methods, headline
 from apsam.report.figures import write_figures
 from apsam.report.gallery import COLUMNS, make_gallery
 from apsam.report.inputs import Notes, load_json, scene_files, stage_times
+from apsam.report.mosaic import OUTLINE_TRANSFORM
 from apsam.report.scene_maps import LAYERS, scene_maps
 from apsam.report.settings import ReportSettings
 from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table, scene_table
@@ -84,6 +85,7 @@ def make_report(
             protocols=_protocols(metrics),
             maps=maps,
             layers=LAYERS,
+            outline_transform=OUTLINE_TRANSFORM,
             views=views,
             gallery=gallery,
             columns=COLUMNS,
