@@ -46,10 +46,10 @@ lock: $(READY)  ## refresh constraints.txt from pyproject.toml
 	$(BIN)/python -m workflow_support.conda_env
 
 bench: $(READY)  ## run the benchmarks (minutes to hours; not part of the tests)
-	$(BIN)/python -m benchmarks
+	for file in benchmarks/bench_*.py; do $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
 
 light-sam: $(READY)  ## train the light SAM that comes with the package (hours)
-	$(BIN)/python -m apsam.sam.training
+	$(BIN)/python scripts/train_light_sam.py
 
 clean:  ## remove results, logs and caches; .venv stays
 	rm -rf results logs .snakemake .pytest_cache .ruff_cache

@@ -102,7 +102,11 @@ def schema() -> None:
     """Print the JSON schema of the configuration, for editors that complete and check YAML."""
     from apsam.config import Config
 
-    print(json.dumps(Config.model_json_schema(), indent=1))
+    schema = Config.model_json_schema()
+    for section in schema["$defs"].values():
+        # Every key has a default; those that a preset gives are not known to the schema.
+        section.pop("required", None)
+    print(json.dumps(schema, indent=1))
 
 
 @config_app.command()

@@ -57,6 +57,7 @@ def test_config_schema_is_a_json_schema() -> None:
     schema = json.loads(text)
     assert schema["properties"]["prompts"]
     assert schema["additionalProperties"] is False
+    assert '"required"' not in text, "an overlay names only what differs"
 
 
 def test_what_a_user_can_mend_is_one_message(
