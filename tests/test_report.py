@@ -136,7 +136,7 @@ def test_missing_inputs_are_named_and_the_rest_is_shown(run, tmp_path):
         mask.unlink()
     make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
     page = Page((folder / "report/index.html").read_text())
-    for what in ("GrabCut, of birch", "figures of the ResUNet", "prompts of alder", "CAM of birch", "truth of birch"):
+    for what in ("GrabCut of birch, alder", "figures of the ResUNet", "prompts of alder", "CAM of birch", "truth of"):
         assert what in page.text
     layers = [g["data-layer"] for g in page.all("g") if "data-layer" in g]
     assert "truth" not in layers and "masks-grabcut" not in layers

@@ -62,7 +62,7 @@ def describe_dataset(scenes: Sequence[SceneFiles], notes: Notes) -> Dataset:
     """
     facts, sizes = [], []
     for files in scenes:
-        stack = open_stack(files.tiles, f"scene {files.name}", notes)
+        stack = open_stack(files.tiles, "tiles", files.name, notes)
         if stack is None:
             continue
         with stack:

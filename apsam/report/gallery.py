@@ -83,7 +83,7 @@ def make_gallery(
     """Choose tiles by their agreement with the truth, and read what is shown of them."""
     total, there, measure = 0, [], "score"
     for files in scenes:
-        stack = open_stack(files.tiles, f"tiles of {files.name}", notes)
+        stack = open_stack(files.tiles, "tiles", files.name, notes)
         if stack is not None:
             with stack:
                 total += len(stack)
@@ -105,7 +105,7 @@ def make_gallery(
                     _fill(tile, scene)
     if not chosen and settings.gallery_tiles:
         bare = measure == "iou"
-        notes.add("tiles", "no tile shows enough of a landslide" if bare else "no pseudo-mask has a score")
+        notes.add("gallery of tiles", "no tile shows enough of a landslide" if bare else "no pseudo-mask has a score")
     return Gallery(chosen, measure, len(range(0, total, step)), total)
 
 

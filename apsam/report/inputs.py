@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,23 +27,33 @@ SOURCE_NAMES = {
 
 @dataclass(frozen=True)
 class Note:
-    """Something that is not in the report: what, and why."""
+    """Something that is not in the report: what, why, and of which scenes (none: of the run)."""
 
     what: str
     why: str
+    scenes: tuple[str, ...] = ()
 
 
 @dataclass
 class Notes:
-    """What failed or was skipped, in the order it was met; the same thing is noted once."""
+    """What failed or was skipped, in the order it was met; the same thing of several scenes is one note."""
 
-    items: list[Note] = field(default_factory=list)
+    _found: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
-    def add(self, what: str, why: str) -> None:
-        """Note one thing."""
-        note = Note(what, why)
-        if note not in self.items:
-            self.items.append(note)
+    def add(self, what: str, why: str, scene: str | None = None) -> None:
+        """Note one thing; in `why` the scene's name becomes `<scene>`, so that notes of several scenes are alike."""
+        if scene is not None:
+            why = re.sub(rf"(?<![\w-]){re.escape(scene)}(?![A-Za-z0-9-])", "<scene>", why)
+        scenes = self._found.setdefault((what, why), [])
+        if scene is not None and scene not in scenes:
+            scenes.append(scene)
+
+    def all(self) -> list[Note]:
+        """Every note; one that speaks of a single scene has its name back."""
+        return [
+            Note(what, why.replace("<scene>", scenes[0]) if len(scenes) == 1 else why, tuple(scenes))
+            for (what, why), scenes in self._found.items()
+        ]
 
 
 @dataclass(frozen=True)
@@ -101,12 +112,12 @@ def scene_files(run: Path, scenes: Sequence[Scene]) -> list[SceneFiles]:
     return found
 
 
-def open_stack(path: Path, what: str, notes: Notes) -> TileStack | None:
+def open_stack(path: Path, what: str, scene: str, notes: Notes) -> TileStack | None:
     """Open a stack that may be missing; a missing or broken one is noted."""
     try:
         return TileStack(path)
     except ApsamError as error:
-        notes.add(what, str(error))
+        notes.add(what, str(error), scene)
         return None
 
 

@@ -78,7 +78,7 @@ def make_report(
         .get_template("index.html.j2")
         .render(
             run=run.name,
-            notes=notes.items,
+            notes=notes.all(),
             dataset=dataset,
             headline=headline(metrics),
             methods=describe_methods(checked),

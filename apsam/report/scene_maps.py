@@ -35,6 +35,8 @@ TOLERANCES = (0.5, 1.0, 2.0, 4.0)
 
 STRIP = 1024
 
+NO_TRUTH = "the scene sheet gives no mask, so nothing is measured here"
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -113,9 +115,9 @@ def scene_maps(
     rasters = sorted((s for s in scenes if s.scene.kind != "folder"), key=lambda s: s.scene.split != "test")
     for files in scenes:
         if files.scene.kind == "folder":
-            notes.add(f"map of {files.name}", "a folder of ready-made tiles has no place on a map")
+            notes.add("map", "a folder of ready-made tiles has no place on a map", files.name)
     for files in rasters[settings.map_scenes :]:
-        notes.add(f"map of {files.name}", f"only {settings.map_scenes} scenes get a map (report.map_scenes)")
+        notes.add("map", f"only {settings.map_scenes} scenes get one (report.map_scenes)", files.name)
     chosen = rasters[: settings.map_scenes]
     budget = int(settings.max_mb * 1e6 * MAPS_SHARE / max(1, len(chosen)))
     side = min(settings.map_side, max(128, int((budget * (1 - OUTLINES_SHARE) / CHARACTERS_A_PIXEL) ** 0.5)))
@@ -124,7 +126,7 @@ def scene_maps(
 
 
 def _scene_map(files: SceneFiles, tile_settings: TileSettings, side: int, budget: int, notes: Notes) -> SceneMap | None:
-    tiles = open_stack(files.tiles, f"map of {files.name}", notes)
+    tiles = open_stack(files.tiles, "tiles", files.name, notes)
     if tiles is None:
         return None
     with tiles:
@@ -196,20 +198,21 @@ def _masks(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """CAM and pseudo-masks on the map's grid. Tiles labelled negative are empty in all of them (the gate)."""
     stacks = [("cam", files.cams, "cam", "CAM")]
-    stacks += [(f"masks-{s}", files.masks(s), "mask", f"pseudo-masks, {SOURCE_NAMES[s]},") for s in MASK_SOURCES]
+    stacks += [(f"masks-{s}", files.masks(s), "mask", f"pseudo-masks, {SOURCE_NAMES[s]}") for s in MASK_SOURCES]
     for key, path, array, name in stacks:
-        stack = open_stack(path, f"{name} of {files.name}", notes)
+        stack = open_stack(path, name, files.name, notes)
         if stack is not None:
             with stack:
-                if fits(stack, windows, path, notes):
+                if fits(stack, windows, files, notes):
                     yield key, mosaic.mean(stack, array, windows, positive)
 
 
-def fits(stack: TileStack, windows: np.ndarray, path: Path, notes: Notes) -> bool:
+def fits(stack: TileStack, windows: np.ndarray, files: SceneFiles, notes: Notes) -> bool:
     """Whether a stack has the tile axis of the scene's tiles; noted where it has not."""
     if len(stack) == len(windows):
         return True
-    notes.add(str(path), f"holds {len(stack)} tiles, the scene has {len(windows)}; remove it and run again")
+    why = f"holds {len(stack)} tiles, the scene has {len(windows)}; remove it and run again"
+    notes.add(str(stack.path), why, files.name)
     return False
 
 
@@ -223,22 +226,22 @@ def _read_small(path: Path, shape: tuple[int, int], what: str, files: SceneFiles
             values = raster.read(1, out_shape=shape, masked=True, resampling=Resampling.average)
             return values.filled(0).astype(np.float32) * float(raster.scales[0]) + float(raster.offsets[0])
     except RasterioError as error:
-        notes.add(f"{what} of {files.name}", f"{path}: cannot be read ({error})")
+        notes.add(what, f"{path}: cannot be read ({error})", files.name)
         return None
 
 
 def note_missing_map(files: SceneFiles, what: str, path: Path, notes: Notes) -> None:
     """Note a map that is not there; for training scenes, which are not mapped, once for all of them."""
     if files.scene.split == "train":
-        notes.add("predictions on training scenes", "not made: maps and figures of the ResUNet are of held-out scenes")
+        notes.add("predictions", "training scenes are not mapped: the ResUNet is judged on held-out ones", files.name)
     else:
-        notes.add(f"{what} of {files.name}", f"{path}: no such file")
+        notes.add(what, f"{path}: no such file", files.name)
 
 
 def _truth(files: SceneFiles, settings: TileSettings, mosaic: Mosaic, notes: Notes) -> np.ndarray | None:
     """The truth on the map's grid, read in strips: (h, w) bool, or None where the scene has none."""
     if files.scene.mask is None:
-        notes.add(f"truth of {files.name}", "the scene sheet gives no mask, so nothing is measured on this scene")
+        notes.add("truth", NO_TRUTH, files.name)
         return None
     share = np.zeros(mosaic.shape, np.float32)
     try:
@@ -249,7 +252,7 @@ def _truth(files: SceneFiles, settings: TileSettings, mosaic: Mosaic, notes: Not
                 place, part = mosaic.fit((truth.read(row, 0, height, scene.width) == 1).astype(np.float32), window)
                 share[place] = part
     except ApsamError as error:
-        notes.add(f"truth of {files.name}", str(error))
+        notes.add("truth", str(error), files.name)
         return None
     return share >= 0.5
 
@@ -259,7 +262,7 @@ def _prompts(files: SceneFiles, scale: float, windows: np.ndarray, notes: Notes)
     try:
         entries = read_prompts(files.prompts)["tiles"]
     except ApsamError as error:
-        notes.add(f"prompts of {files.name}", str(error))
+        notes.add("prompts", str(error), files.name)
         return None
     thresholds = chosen_thresholds(files)
     boxes, points = [], []

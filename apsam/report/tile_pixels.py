@@ -17,7 +17,7 @@ from rasterio.windows import Window
 from apsam.errors import ApsamError
 from apsam.prompts import read_prompts
 from apsam.report.inputs import MAP_SOURCES, MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
-from apsam.report.scene_maps import chosen_thresholds, fits, note_missing_map, used_set
+from apsam.report.scene_maps import NO_TRUTH, chosen_thresholds, fits, note_missing_map, used_set
 from apsam.stack import TileStack
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
@@ -46,7 +46,7 @@ class SceneTiles:
         self._size = self._tiles.attributes["tile_size"]
         self._names = self._tiles.attributes.get("names")
         self._cams = self._stack(files.cams, "CAM")
-        self._masks = {s: self._stack(files.masks(s), f"pseudo-masks, {SOURCE_NAMES[s]},") for s in MASK_SOURCES}
+        self._masks = {s: self._stack(files.masks(s), f"pseudo-masks, {SOURCE_NAMES[s]}") for s in MASK_SOURCES}
         self.prediction: str | None = None
         self._maps = self._open_prediction()
         self._truth = self._open_truth(settings)
@@ -115,11 +115,11 @@ class SceneTiles:
         return (used["prompts"], int(used["threshold"])) if used else ([], None)
 
     def _stack(self, path: Any, what: str) -> TileStack | None:
-        stack = open_stack(path, f"{what} of {self.files.name}", self._notes)
+        stack = open_stack(path, what, self.files.name, self._notes)
         if stack is None:
             return None
         self._open.enter_context(stack)
-        return stack if fits(stack, self.windows, path, self._notes) else None
+        return stack if fits(stack, self.windows, self.files, self._notes) else None
 
     def _open_prediction(self) -> rasterio.DatasetReader | zipfile.ZipFile | None:
         for source in MAP_SOURCES:
@@ -130,7 +130,7 @@ class SceneTiles:
             try:
                 opened = self._open.enter_context(zipfile.ZipFile(path) if folder else rasterio.open(path))
             except (RasterioError, zipfile.BadZipFile) as error:
-                self._notes.add(f"prediction of {self.files.name}", f"{path}: cannot be read ({error})")
+                self._notes.add("prediction", f"{path}: cannot be read ({error})", self.files.name)
                 continue
             self.prediction = source
             if isinstance(opened, zipfile.ZipFile):
@@ -144,9 +144,7 @@ class SceneTiles:
     def _open_truth(self, settings: TileSettings) -> TruthReader | list[Any] | None:
         scene = self.files.scene
         if scene.mask is None:
-            self._notes.add(
-                f"truth of {scene.name}", "the scene sheet gives no mask, so nothing is measured on this scene"
-            )
+            self._notes.add("truth", NO_TRUTH, scene.name)
             return None
         try:
             if scene.kind == "folder":
@@ -154,7 +152,7 @@ class SceneTiles:
             reader = self._open.enter_context(SceneReader(scene.image, settings))
             return self._open.enter_context(TruthReader(scene.mask, reader))
         except ApsamError as error:
-            self._notes.add(f"truth of {scene.name}", str(error))
+            self._notes.add("truth", str(error), scene.name)
             return None
 
     def _read_prompts(self) -> dict[int, dict[str, Any]]:
@@ -163,7 +161,7 @@ class SceneTiles:
             entries = read_prompts(self.files.prompts)["tiles"]
             used = {entry["tile"]: used_set(entry, thresholds) for entry in entries}
         except ApsamError as error:
-            self._notes.add(f"prompts of {self.files.name}", str(error))
+            self._notes.add("prompts", str(error), self.files.name)
             return {}
         # Without the contours, which are most of the file.
         return {
