@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_sam import tiny_sam, tiny_sam_model
 
-from apsam.sam import everything
+from apsam.commands.everything import everything as command
+from apsam.errors import InputError
+from apsam.sam import everything, registry
 from apsam.sam.decode import Decoded
 from apsam.sam.everything import boxes_of, point_grid, segment_everything, stability_score, suppress_doubles
-from apsam.sam.settings import EverythingSettings
+from apsam.sam.settings import EverythingSettings, SamSettings
 
 from segment_anything import SamAutomaticMaskGenerator  # isort: skip
 from segment_anything import automatic_mask_generator  # isort: skip
@@ -110,3 +113,17 @@ def test_what_is_held_at_a_time_does_not_matter(monkeypatch):
     monkeypatch.setattr(everything, "POINTS_HELD", 4)
     found = segment_everything(sam, image, PERMISSIVE, precision="fp32")
     np.testing.assert_allclose(found.iou, expected.iou, atol=1e-5)
+
+
+def test_the_command_writes_a_label_image(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "build_sam", lambda *_, **__: tiny_sam())
+    image = np.random.default_rng(0).integers(0, 256, (50, 90, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    command(tmp_path / "image.png", tmp_path / "labels.png", PERMISSIVE, SamSettings(precision="fp32"))
+    written = np.asarray(Image.open(tmp_path / "labels.png"))
+    expected = segment_everything(tiny_sam(), image.transpose(2, 0, 1), PERMISSIVE, precision="fp32")
+    assert written.shape == (50, 90) and written.dtype == np.uint16
+    np.testing.assert_array_equal(written, expected.labels)
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(InputError, match="not an image"):
+        command(tmp_path / "text.png", tmp_path / "labels.png", PERMISSIVE, SamSettings())
