@@ -219,7 +219,7 @@ def test_times_are_summed_by_stage(tmp_path):
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-CHECKS = """
+CHECKS = r"""
 <script>
 window.addEventListener("load", () => {
   const found = {};
@@ -256,9 +256,35 @@ window.addEventListener("load", () => {
   found.shown = map().dataset.scene === show.dataset.show;
   set("filter-group", "worst");
   found.worst = [...document.querySelectorAll(".tile:not([hidden])")].every((tile) => tile.dataset.group === "worst");
+  // Contrast of text, WCAG 2: 4.5 to 1 at least.
+  const colour = (text) => (text.match(/[\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const ground = (one) => {
+    for (let at = one; at; at = at.parentElement) {
+      const found = colour(getComputedStyle(at).backgroundColor);
+      if (found.length === 3 || found[3] === 1) return found;
+    }
+    return [255, 255, 255];
+  };
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((v) => (v / 255 <= 0.04045 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const contrast = () => {
+    const texts = "p, dt, dd, th, td, h1, h2, h3, a, label, summary, code, button, li, kbd, small, span, pre";
+    const skipped = ".absent, .wheel-hint, .stage";
+    let worst = 21;
+    for (const one of document.querySelectorAll(texts)) {
+      if (!one.textContent.trim() || one.closest(skipped) || !one.getClientRects().length) continue;
+      const pair = [light(colour(getComputedStyle(one).color)), light(ground(one))].sort((a, b) => b - a);
+      worst = Math.min(worst, (pair[0] + 0.05) / (pair[1] + 0.05));
+    }
+    return worst >= 4.5;
+  };
+  found.contrast = contrast();
   const dark = getComputedStyle(document.body).backgroundColor;
   document.getElementById("theme").click();
   found.theme = getComputedStyle(document.body).backgroundColor !== dark;
+  found.contrastOfTheOther = contrast();
   found.images = [...document.images].every((image) => image.complete && image.naturalWidth > 0);
   found.fits = document.documentElement.scrollWidth <= innerWidth;
   document.title = JSON.stringify(found);
@@ -285,5 +311,5 @@ def test_in_a_browser(page_file, tmp_path, width):
     assert found == {
         "maps": 1, "truth": None, "truthOff": "none", "truthByKey": None, "opacity": "0.4", "zoomed": True,
         "moved": True, "back": True, "scene": "alder", "shown": True, "worst": True, "theme": True, "images": True,
-        "fits": True,
+        "fits": True, "contrast": True, "contrastOfTheOther": True,
     }  # fmt: skip

@@ -139,7 +139,7 @@ def _scene_map(files: SceneFiles, tile_settings: TileSettings, side: int, budget
     with_data = image[..., 3] > 0
     for key, values in _masks(files, mosaic, windows, label > 0, notes):
         if key == "cam":
-            content[key] = webp_within(_heat(values, "inferno"), int(budget * HEAT_SHARE))
+            content[key] = webp_within(_heat(values * with_data, "inferno"), int(budget * HEAT_SHARE))
         else:
             # Half of the tiles that cover a pixel must say landslide.
             masks[key] = (values >= 0.5) & with_data

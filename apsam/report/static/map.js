@@ -197,7 +197,18 @@
   picker.addEventListener("change", () => choose(maps.find((map) => map.dataset.scene === picker.value)));
   new ResizeObserver(() => setView(views.get(current).w < whole(current).w ? views.get(current) : whole(current))).observe(stage);
 
-  // From the gallery: the tile in the middle, with half a tile around it.
+  const frame = (place) => {
+    viewer.querySelectorAll(".frame").forEach((old) => old.remove());
+    for (const kind of ["frame casing", "frame line"]) {
+      const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+      rect.setAttribute("class", kind);
+      rect.setAttribute("vector-effect", "non-scaling-stroke");
+      for (const [name, value] of Object.entries(place)) rect.setAttribute(name, value);
+      current.querySelector("svg").append(rect);
+    }
+  };
+
+  // From the gallery: the tile in a frame, with half a tile around it.
   document.querySelectorAll("[data-show]").forEach((button) => {
     const map = maps.find((one) => one.dataset.scene === button.dataset.show);
     if (!map) return;
@@ -210,6 +221,7 @@
       const w = Math.max(width * 2, (height * 2 * all.w) / all.h);
       const h = (w * all.h) / all.w;
       setView({ x: col + width / 2 - w / 2, y: row + height / 2 - h / 2, w, h });
+      frame({ x: col, y: row, width, height });
       map.focus({ preventScroll: true });
       viewer.scrollIntoView({ block: "start" });
     });
