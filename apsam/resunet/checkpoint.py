@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from apsam import __version__
 from apsam.errors import InputError
@@ -30,8 +30,8 @@ def save_resunet(network: ResUNet, settings: ResUNetSettings, path: Path, facts:
     }
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with atomic_path(path) as partial:
-        # One entry: safetensors writes several in random order.
-        save_file(state, partial, {"apsam": json.dumps(description, sort_keys=True)})
+        # One entry: safetensors writes several in random order. As bytes: its own files are for their owner only.
+        partial.write_bytes(save(state, {"apsam": json.dumps(description, sort_keys=True)}))
 
 
 def load_resunet(path: Path, device: torch.device) -> tuple[ResUNet, ResUNetSettings]:
