@@ -11,7 +11,7 @@ import copy
 import numpy as np
 import torch
 
-from apsam.device import bf16_pays, pick_device, seed_everything, set_threads
+from apsam.device import bf16_pays, pick_device, set_threads
 from apsam.sam.encode import encode_tiles
 from apsam.sam.registry import NAMES, build_untrained, wrap_sam
 from benchmarks.measuring import measure, ratio, write
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     set_threads(arguments.threads)
-    seed_everything(0)
+    torch.manual_seed(0)
     device = pick_device(arguments.device)
     images = np.random.default_rng(0).integers(0, 256, (arguments.tiles, 3, TILE, TILE), np.uint8)
     released = build_untrained(arguments.sam).eval().to(device)

@@ -91,7 +91,7 @@ def test_a_damaged_checkpoint_says_what_differs(tiny, tmp_path):
 )
 def test_other_families_are_told_apart(tiny, tmp_path, key, said):
     torch.save({key: torch.zeros(1)}, tmp_path / "sam.pth")
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=f"'{said}', not of 'vit_b'; known are light, vit_b, vit_l, vit_h"):
         build_sam("vit_b", tmp_path / "sam.pth", "cpu")
 
 

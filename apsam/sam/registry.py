@@ -165,9 +165,8 @@ def _check_fit(state: Mapping[str, Tensor], model: Sam, name: str, path: Path) -
         return
     likely = identify(state)
     if likely and likely != name:
-        raise InputError(
-            f"{path}: this is a checkpoint of '{likely}', not of '{name}'; set sam.name: {likely}"
-        )
+        advice = f"set sam.name: {likely}" if likely in NAMES else f"known are {', '.join(NAMES)}"
+        raise InputError(f"{path}: this is a checkpoint of '{likely}', not of '{name}'; {advice}")
     wrong = [f"no {key}" for key in expected.keys() - found.keys()]
     wrong += [f"unknown {key}" for key in found.keys() - expected.keys()]
     wrong += [
@@ -180,14 +179,14 @@ def _check_fit(state: Mapping[str, Tensor], model: Sam, name: str, path: Path) -
 
 
 def identify(state: Mapping[str, Tensor]) -> str | None:
-    """The SAM whose image encoder a state dict holds, in words for a message, or None."""
+    """The SAM whose image encoder a state dict holds: one of `NAMES`, `MobileSAM`, `SAM 2`, or None."""
     patches = state.get("image_encoder.patch_embed.proj.weight")
     if patches is not None:
         return {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}.get(patches.shape[0])
     if any(key.startswith("image_encoder.layers.") for key in state):
-        return "mobile (MobileSAM), which is not supported"
+        return "MobileSAM"
     if any(key.startswith("image_encoder.trunk.") for key in state):
-        return "SAM 2, which is not supported"
+        return "SAM 2"
     if any(key.startswith("image_encoder.") for key in state):
         return "light"
     return None

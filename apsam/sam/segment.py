@@ -21,7 +21,7 @@ from apsam.sam.settings import MasksSettings
 from apsam.stack import TileStack
 
 # Prompts whose full-size answers are held at a time, 256 KB each at 256 px: bounds memory whatever the scene.
-PROMPTS_HELD = 256
+PROMPTS_HELD = 128
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,34 @@
+"""Run every benchmark (or those named) and write their tables into docs/performance.md.
+
+python -m benchmarks                 all, with their default sizes: an hour on two cores
+python -m benchmarks decode sweep    these two
+python -m benchmarks --tables        only the tables, from what was measured before
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.tables import write_tables
+
+NAMES = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help=", ".join(NAMES))
+    parser.add_argument("--tables", action="store_true", help="measure nothing")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(NAMES):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(NAMES)}")
+    if not arguments.tables:
+        for name in arguments.names or NAMES:
+            subprocess.run([sys.executable, "-m", f"benchmarks.bench_{name}"], check=True)
+    write_tables()
+
+
+if __name__ == "__main__":
+    main()
