@@ -32,7 +32,7 @@ def everything(
 
     set_threads(threads)
     try:
-        pixels = np.asarray(Image.open(image).convert("RGB"))
+        pixels = np.array(Image.open(image).convert("RGB"))
     except (OSError, UnidentifiedImageError) as error:
         raise InputError(f"{image}: not an image that can be read ({error})") from error
     found = segment_everything(build_sam(sam, device=device), pixels.transpose(2, 0, 1), settings, sam.precision)
