@@ -97,7 +97,7 @@ def test_layers_of_every_scene(page):
     shown = [attributes["data-layer"] for attributes in page.all("g") if "data-layer" in attributes]
     expected = {
         "image", "cam", "probability", "truth", "prompts", "prediction-apsam", "prediction-cam", "masks-apsam",
-        "masks-cam", "masks-grabcut",
+        "masks-cam", "masks-grabcut", "positive",
     }  # fmt: skip
     assert set(shown) == expected and len(shown) == 2 * len(expected)
     assert [m["data-scene"] for m in page.all("div") if "data-scene" in m] == ["birch", "alder"]

@@ -22,6 +22,8 @@ LAYER_COLOURS = {
     "masks-cam": "#00b386",
     "masks-grabcut": "#d88fb9",
     "prompts": "#ffffff",
+    "positive": "#ffd08a",
+    "held-out": "#ffffff",
 }
 
 # Indices of `compare`; the palette of the PNG is in this order.

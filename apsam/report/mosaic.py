@@ -64,6 +64,13 @@ class Mosaic:
             total[place] += part
         return total / np.maximum(cover, 1)
 
+    def cover(self, windows: np.ndarray) -> np.ndarray:
+        """Where some windows lie, (h, w) bool."""
+        covered = np.zeros(self.shape, bool)
+        for window in windows:
+            covered[self._place(window)] = True
+        return covered
+
     def _place(self, window: np.ndarray) -> tuple[slice, slice]:
         row, col, height, width = (int(v) for v in window)
         bottom, right = min(row + height, self._scene[0]), min(col + width, self._scene[1])

@@ -18,8 +18,9 @@ from apsam.report.facts import describe_dataset, describe_methods, headline
 from apsam.report.figures import write_figures
 from apsam.report.gallery import COLUMNS, make_gallery
 from apsam.report.inputs import Notes, load_json, scene_files, stage_times
+from apsam.report.layers import LAYERS
 from apsam.report.mosaic import OUTLINE_TRANSFORM
-from apsam.report.scene_maps import LAYERS, scene_maps
+from apsam.report.scene_maps import scene_maps
 from apsam.report.settings import ReportSettings
 from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table, scene_table
 from apsam.report.training import read_training

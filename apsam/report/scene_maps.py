@@ -15,11 +15,12 @@ from rasterio.errors import RasterioError
 
 from apsam.errors import ApsamError
 from apsam.prompts import read_prompts
-from apsam.report.colours import LAYER_COLOURS, heat_overlay, webp_within
+from apsam.report.colours import heat_overlay, webp_within
 from apsam.report.inputs import MAP_SOURCES, MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.settings import ReportSettings
 from apsam.stack import TileStack
+from apsam.tiles.parts import TEST
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
 from apsam.truth import TruthReader
@@ -36,46 +37,6 @@ TOLERANCES = (0.5, 1.0, 2.0, 4.0)
 STRIP = 1024
 
 NO_TRUTH = "the scene sheet gives no mask, so nothing is measured here"
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What can be switched on in a map.
-
-    Attributes:
-        key: Names it in the page.
-        name: For people.
-        kind: `image` (href), `outline` (path of filled regions), `prompts` (path of boxes, points).
-        on: Whether it shows at first.
-        opacity: 0..1 at first.
-        colour: Of outlines and legend; None for images.
-        dashed: Baselines have dashed outlines, so that colour is not the only difference.
-        letter: Key that switches it.
-    """
-
-    key: str
-    name: str
-    kind: str
-    on: bool = False
-    opacity: float = 1.0
-    colour: str | None = None
-    dashed: bool = False
-    letter: str | None = None
-
-
-LAYERS = (
-    Layer("image", "Image", "image", on=True, letter="i"),
-    Layer("cam", "CAM heat map", "image", opacity=0.75, letter="c"),
-    Layer("probability", "Predicted probability", "image", opacity=0.75, letter="b"),
-    Layer("masks-apsam", "Pseudo-mask, APSAM", "outline", colour=LAYER_COLOURS["masks-apsam"], letter="m"),
-    Layer("masks-cam", "Pseudo-mask, CAM", "outline", colour=LAYER_COLOURS["masks-cam"], dashed=True),
-    Layer("masks-grabcut", "Pseudo-mask, GrabCut", "outline", colour=LAYER_COLOURS["masks-grabcut"], dashed=True),
-    Layer("prediction-cam", "ResUNet from CAM masks", "outline", colour=LAYER_COLOURS["prediction-cam"], dashed=True),
-    Layer("prediction-apsam", "ResUNet from APSAM masks", "outline", on=True, colour=LAYER_COLOURS["prediction-apsam"],
-          letter="p"),
-    Layer("truth", "Truth", "outline", on=True, colour=LAYER_COLOURS["truth"], letter="t"),
-    Layer("prompts", "Prompts, boxes and points", "prompts", colour=LAYER_COLOURS["prompts"], letter="o"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,7 +92,7 @@ def _scene_map(files: SceneFiles, tile_settings: TileSettings, side: int, budget
         return None
     with tiles:
         facts = tiles.attributes
-        windows, label = tiles.read("window"), tiles.read("label")
+        windows, label, part = (tiles.read(name) for name in ("window", "label", "part"))
         mosaic = Mosaic(facts["height"], facts["width"], side)
         image = mosaic.image(tiles, windows)
     content: dict[str, Any] = {}
@@ -155,6 +116,9 @@ def _scene_map(files: SceneFiles, tile_settings: TileSettings, side: int, budget
     truth = _truth(files, tile_settings, mosaic, notes)
     if truth is not None:
         masks["truth"] = truth
+    masks["positive"] = mosaic.cover(windows[label > 0])
+    if 0 < np.count_nonzero(part == TEST) < len(part):
+        masks["held-out"] = mosaic.cover(windows[part == TEST])
     content |= _outlines_within(masks, int(budget * OUTLINES_SHARE))
     content["image"] = webp_within(image, budget - sum(len(value) for value in content.values()))
     prompts = _prompts(files, mosaic.scale, windows, notes)
