@@ -16,7 +16,6 @@ from apsam.localizer.augment import augment
 from apsam.localizer.checkpoint import load_localizer, save_localizer
 from apsam.localizer.data import TEST, TRAIN, EpochOrder, TileSet
 from apsam.localizer.methods import build_method
-from apsam.localizer.model import tile_logits
 from apsam.localizer.settings import AugmentationSettings, LocalizerSettings
 from apsam.localizer.train import LocalizerTask, classification_figures, rate_factor, train_localizer
 from apsam.stack import TileStackWriter
@@ -64,19 +63,50 @@ def untrained() -> LocalizerSettings:
     return LocalizerSettings(weights="none")
 
 
-def test_tile_logit_is_the_mean_of_the_map(untrained: LocalizerSettings) -> None:
+PLAIN = LocalizerSettings(weights="none", head="plain", pooling="mean", frozen_stages=2)
+
+
+def test_tile_logit_of_the_plain_cam_is_the_mean_of_the_map() -> None:
     torch.manual_seed(0)
-    method = build_method(untrained).eval()
-    torch.nn.init.normal_(method.localizer.head.weight)
+    method = build_method(PLAIN).eval()
+    head = method.localizer.head
+    torch.nn.init.normal_(head.linear.weight)
     images = torch.randint(0, 256, (2, 3, SIDE, SIDE)).float()
     with torch.no_grad():
         maps = method.cam(images)
-        pooled = method.localizer.features(images)[-1].mean(dim=(2, 3))
+        pooled = head.last(method.localizer.features(images)[-1]).mean(dim=(2, 3))
     assert maps.shape == (2, 1, SIDE // 16, SIDE // 16)
-    assert method.localizer.head.bias is None
-    by_hand = pooled @ method.localizer.head.weight[0, :, 0, 0]
-    torch.testing.assert_close(tile_logits(maps), by_hand, rtol=1e-4, atol=1e-5)
+    assert head.linear.bias is None
+    by_hand = pooled @ head.linear.weight[0, :, 0, 0]
+    torch.testing.assert_close(maps.mean(dim=(1, 2, 3)), by_hand, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(method.logits(images), by_hand, rtol=1e-4, atol=1e-5)
+    assert float(method.evidence(maps).min()) >= 0
+
+
+def test_top_pooling_averages_the_strongest_share() -> None:
+    localizer = build_method(LocalizerSettings(weights="none", pooling="top", top_share=0.05)).localizer
+    maps = torch.arange(100.0).view(1, 1, 10, 10)
+    assert localizer.pool(maps).tolist() == [pytest.approx((99 + 98 + 97 + 96 + 95) / 5)]
+    whole = build_method(LocalizerSettings(weights="none", pooling="mean")).localizer
+    assert whole.pool(maps).tolist() == [pytest.approx(49.5)]
+
+
+def test_the_pixel_head_sees_one_place_at_a_time_in_standard_units(untrained: LocalizerSettings) -> None:
+    torch.manual_seed(0)
+    method = build_method(untrained).eval()
+    method.prepare(torch.randint(0, 256, (4, 3, SIDE, SIDE), dtype=torch.uint8))
+    head = method.localizer.head
+    stages = [torch.randn(1, channels, 8, 8) for channels in method.localizer.backbone.channels]
+    before = head(stages)
+    for stage in stages:
+        stage[..., 2, 3] += 5
+    changed = (head(stages) != before)[0, 0].nonzero().tolist()
+    assert changed == [[2, 3]]
+    images = torch.randint(0, 256, (4, 3, SIDE, SIDE))
+    with torch.no_grad():
+        features = head._gather(method.localizer.features(images))
+    units = (features - head.mean) / head.std
+    assert float(units.std()) == pytest.approx(1, abs=0.3)
 
 
 @pytest.mark.parametrize("stride", [8, 16, 32])
@@ -86,8 +116,8 @@ def test_output_stride(stride: int) -> None:
 
 
 def test_frozen_parts_do_not_change() -> None:
-    method = build_method(LocalizerSettings(weights="none", frozen_stages=2)).train()
-    torch.nn.init.normal_(method.localizer.head.weight)
+    method = build_method(PLAIN).train()
+    torch.nn.init.normal_(method.localizer.head.linear.weight)
     before = {name: value.clone() for name, value in method.state_dict().items()}
     batch = {"image": torch.rand(2, 3, SIDE, SIDE) * 255, "label": torch.tensor([0.0, 1.0])}
     losses = method.training_step(batch)
@@ -96,18 +126,16 @@ def test_frozen_parts_do_not_change() -> None:
     torch.optim.SGD(method.parameter_groups(method.settings.optimizer()), lr=1e-3).step()
     changed = {name for name, value in method.state_dict().items() if not torch.equal(value, before[name])}
     assert not [name for name in changed if "running" in name or "num_batches" in name]
-    first = {f"localizer.backbone.network.blocks.{i}." for i in (0, 1)} | {
-        "localizer.backbone.network.conv_stem"
-    }
+    first = {f"localizer.backbone.network.blocks.{i}." for i in (0, 1)} | {"localizer.backbone.network.conv_stem"}
     assert not [name for name in changed if name.startswith(tuple(first))]
     assert [name for name in changed if name.startswith("localizer.backbone.network.blocks.3.")]
-    assert "localizer.head.weight" in changed
+    assert "localizer.head.linear.weight" in changed
 
 
 @pytest.mark.parametrize(
     ("given", "momentum", "rates"),
     [
-        ({}, 0.9, (0.01, 0.1)),
+        ({}, 0.9, (0.01, 0.03)),
         ({"recipe": "as_written"}, 0.9, (0.1, 0.1)),
         ({"recipe": "as_released"}, 1e-4, (0.1, 1.0)),
         ({"recipe": "as_released", "momentum": 0.5, "learning_rate": 0.02}, 0.5, (0.02, 0.2)),
@@ -116,7 +144,7 @@ def test_frozen_parts_do_not_change() -> None:
 def test_the_optimizer_really_has_what_the_settings_say(
     given: dict, momentum: float, rates: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = LocalizerSettings(weights="none", warmup_steps=0, **given)
+    settings = PLAIN.model_copy(update={"warmup_steps": 0, **given})
     task = LocalizerTask(build_method(settings), seed=0)
     trainer = type("Trainer", (), {"estimated_stepping_batches": 10})()
     monkeypatch.setattr(LocalizerTask, "trainer", trainer)
@@ -126,7 +154,7 @@ def test_the_optimizer_really_has_what_the_settings_say(
     assert {group["weight_decay"] for group in groups.values()} == {1e-4}
     trained = {id(p) for p in task.method.parameters() if p.requires_grad}
     assert {id(p) for group in groups.values() for p in group["params"]} == trained
-    assert [p.shape for p in groups["head"]["params"]] == [task.method.localizer.head.weight.shape]
+    assert [p.shape for p in groups["head"]["params"]] == [task.method.localizer.head.linear.weight.shape]
 
 
 def test_rate_falls_by_steps_or_by_the_polynomial() -> None:
@@ -284,12 +312,10 @@ def test_a_diverged_training_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not (tmp_path / "w.safetensors").exists()
 
 
-def test_weights_survive_the_file_and_are_the_same_bytes(
-    tmp_path: Path, untrained: LocalizerSettings
-) -> None:
+def test_weights_survive_the_file_and_are_the_same_bytes(tmp_path: Path, untrained: LocalizerSettings) -> None:
     torch.manual_seed(0)
     method = build_method(untrained).eval()
-    torch.nn.init.normal_(method.localizer.head.weight)
+    method.prepare(torch.randint(0, 256, (4, 3, SIDE, SIDE), dtype=torch.uint8))
     for name in ("a", "b"):
         save_localizer(method, tmp_path / f"{name}.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()

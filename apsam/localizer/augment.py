@@ -53,21 +53,17 @@ def _resample(images: Tensor, settings: AugmentationSettings, generator: torch.G
     cosine, sine = torch.cos(turns).round(), torch.sin(turns).round()
     turn = torch.stack([cosine * mirror, -sine, sine * mirror, cosine], dim=1).view(count, 2, 2)
     sides = [
-        max(SIDE_MULTIPLE, round(side * settings.view / SIDE_MULTIPLE) * SIDE_MULTIPLE)
-        for side in images.shape[-2:]
+        max(SIDE_MULTIPLE, round(side * settings.view / SIDE_MULTIPLE) * SIDE_MULTIPLE) for side in images.shape[-2:]
     ]
     reach = torch.tensor([sides[1] / images.shape[3], sides[0] / images.shape[2]])  # of x and y of the view
     matrices = torch.cat([turn * reach / zoom.view(-1, 1, 1), shift], dim=2).to(images.device)
     grid = functional.affine_grid(matrices, [count, images.shape[1], *sides], align_corners=False)
-    return functional.grid_sample(
-        images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-    )
+    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def _recolour(images: Tensor, amount: float, generator: torch.Generator) -> Tensor:
     brightness, contrast, saturation = (
-        _uniform((len(images), 1, 1, 1), 1 - amount, 1 + amount, generator).to(images.device)
-        for _ in range(3)
+        _uniform((len(images), 1, 1, 1), 1 - amount, 1 + amount, generator).to(images.device) for _ in range(3)
     )
     images = images * brightness
     mean = images.mean(dim=(1, 2, 3), keepdim=True)

@@ -58,7 +58,7 @@ def make_cams(tiles: Path, weights: Path, output: Path, settings: CamSettings, d
 
 @torch.no_grad()
 def tile_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettings) -> Tensor:
-    """CAMs of positive tiles: all views' maps cut at 0, summed, and scaled to 0..1 tile by tile.
+    """CAMs of positive tiles: evidence summed over all views and scaled to 0..1 tile by tile.
 
     Args:
         method: Trained localizer, in evaluation mode.
@@ -70,7 +70,7 @@ def tile_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettin
         (B, H, W) float32 in 0..1; 0 where `valid` is 0.
     """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16_pays(images.device)):
-        maps = sum_of_views(method.cam, images, settings)[:, 0]
+        maps = sum_of_views(lambda view: method.evidence(method.cam(view)), images, settings)[:, 0]
     maps = scale_to_one(maps * valid, settings)
     if settings.refine == "prototype":
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16_pays(images.device)):
@@ -79,11 +79,11 @@ def tile_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettin
     return maps
 
 
-def sum_of_views(cam: Callable[[Tensor], Tensor], images: Tensor, settings: CamSettings) -> Tensor:
-    """Sum ReLU(map) over scales and flips, each brought back to the tile.
+def sum_of_views(evidence: Callable[[Tensor], Tensor], images: Tensor, settings: CamSettings) -> Tensor:
+    """Sum the evidence over scales and flips, each brought back to the tile.
 
     Args:
-        cam: Function of images (B, 3, h, w) in 0..255 to maps (B, 1, h', w').
+        evidence: Function of images (B, 3, h, w) in 0..255 to maps (B, 1, h', w'), not negative.
         images: Tiles.
         settings: `scales` and `flips`.
 
@@ -93,18 +93,13 @@ def sum_of_views(cam: Callable[[Tensor], Tensor], images: Tensor, settings: CamS
     height, width = images.shape[-2:]
     total = torch.zeros(len(images), 1, height, width, device=images.device)
     for scale in settings.scales:
-        sides = [
-            max(INPUT_MULTIPLE, round(side * scale / INPUT_MULTIPLE) * INPUT_MULTIPLE)
-            for side in (height, width)
-        ]
+        sides = [max(INPUT_MULTIPLE, round(side * scale / INPUT_MULTIPLE) * INPUT_MULTIPLE) for side in (height, width)]
         scaled = images.float()
         if sides != [height, width]:
-            scaled = functional.interpolate(
-                scaled, sides, mode="bilinear", align_corners=False, antialias=scale < 1
-            )
+            scaled = functional.interpolate(scaled, sides, mode="bilinear", align_corners=False, antialias=scale < 1)
         for turns, mirrored in views(settings.flips):
             view = turn(scaled, turns, mirrored)
-            maps = turn_back(functional.relu(cam(view).float()), turns, mirrored)
+            maps = turn_back(evidence(view).float(), turns, mirrored)
             total += functional.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
     return total
 

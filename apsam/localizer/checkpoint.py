@@ -48,9 +48,7 @@ def load_localizer(path: Path) -> Method:
         raise InputError(f"{path}: not a safetensors file ({error})") from error
     if metadata.get("kind") != KIND:
         found = metadata.get("kind", "weights without apsam's description")
-        raise InputError(
-            f"{path}: holds {found}, not a localizer; give the weights that the localizer stage wrote"
-        )
+        raise InputError(f"{path}: holds {found}, not a localizer; give the weights that the localizer stage wrote")
     try:
         settings = LocalizerSettings.model_validate(metadata["settings"])
         method = build_method(settings, weights="none")

@@ -39,9 +39,7 @@ class TileSet(Dataset):
         self.stacks = [TileStack(path) for path in stacks]
         shapes = {stack.path.name: stack.arrays["image"][0] for stack in self.stacks}
         if len(set(shapes.values())) > 1:
-            raise InputError(
-                f"tile stacks of different tile sizes cannot be mixed: {shapes}; tile them alike"
-            )
+            raise InputError(f"tile stacks of different tile sizes cannot be mixed: {shapes}; tile them alike")
         labels, places = [], []
         for number, stack in enumerate(self.stacks):
             chosen = np.flatnonzero(stack.read("part") == part)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from apsam.localizer.augment import augment
-from apsam.localizer.model import Localizer, tile_logits
+from apsam.localizer.model import Localizer
 from apsam.localizer.settings import LocalizerSettings, Optimizer
 
 Batch = dict[str, Tensor]
@@ -47,9 +47,21 @@ class Method(nn.Module, ABC):
         """
         return {"image": augment(images, self.settings.augmentation, generator), "label": labels}
 
+    def prepare(self, images: Tensor) -> None:
+        """Get ready before the first step.
+
+        Args:
+            images: Some training tiles (B, 3, H, W) uint8, positive and negative.
+        """
+        self.localizer.calibrate(images)
+
     @abstractmethod
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """Named losses of one batch of views, weighted already; their sum is minimised."""
+
+    def evidence(self, maps: Tensor) -> Tensor:
+        """What `cam` gives, made not negative: this is summed over views and scaled to 0..1."""
+        return self.localizer.evidence(maps)
 
     @abstractmethod
     def cam(self, images: Tensor) -> Tensor:
@@ -57,7 +69,7 @@ class Method(nn.Module, ABC):
 
     def logits(self, images: Tensor) -> Tensor:
         """Image-level logits (B,) of tiles (B, 3, H, W) in 0..255; above 0 a landslide is seen."""
-        return tile_logits(self.localizer(images))
+        return self.localizer.pool(self.localizer(images))
 
     def parameter_groups(self, optimizer: Optimizer) -> list[dict[str, Any]]:
         """Trained parameters for SGD; new ones learn `head_factor` times faster than the backbone."""
@@ -71,15 +83,15 @@ class Method(nn.Module, ABC):
 
     def is_new(self, name: str) -> bool:
         """Whether the parameter called `name` starts without ImageNet weights."""
-        return not name.startswith(("localizer.backbone.", "localizer.last."))
+        return not name.startswith(("localizer.backbone.", "localizer.head.last."))
 
 
 class PlainCam(Method):
-    """The CAM of Zhou et al.: binary cross-entropy of the map's mean, nothing else."""
+    """Binary cross-entropy of the pooled map, nothing else: with a plain head and mean pooling, Zhou et al.'s CAM."""
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """One loss, `classification`."""
-        logits = tile_logits(self.localizer(batch["image"]))
+        logits = self.localizer.pool(self.localizer(batch["image"]))
         return {"classification": functional.binary_cross_entropy_with_logits(logits, batch["label"])}
 
     def cam(self, images: Tensor) -> Tensor:

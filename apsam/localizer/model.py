@@ -1,27 +1,32 @@
-"""The localizer network: a backbone, one 1 x 1 convolution to one foreground logit map, and its mean."""
+"""The localizer network: a backbone, a head that makes one foreground logit map, and its pooling to one score."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from apsam.backbones import Backbone, build_backbone, lite0_weights_path, read_state_dict, rename_lite0_keys
 from apsam.localizer.settings import LocalizerSettings
 
 LITE0_LAST_CHANNELS = 1280
+PIXEL_STAGES = (2, 3, 4)
 
 
 class Localizer(nn.Module):
-    """Class activation mapping for one class (Zhou et al. 2016, equations 1 and 2).
+    """A classifier of tiles whose evidence is a map.
 
-    Averaging the map of a linear layer is applying the layer to the averaged features, so the tile's logit
-    is the mean of its map. There is no bias: a constant would be evidence without a place.
+    With `head: plain` and `pooling: mean` this is class activation mapping for one class (Zhou et al. 2016,
+    equations 1 and 2): averaging the map of a linear layer is applying the layer to the averaged features.
     """
 
     def __init__(self, settings: LocalizerSettings, weights: str | None = None) -> None:
         """Build the network.
 
         Args:
-            settings: Backbone, output stride, frozen stages.
+            settings: Backbone, output stride, head, pooling, frozen stages.
             weights: The backbone's starting weights; None: those the settings name.
         """
         super().__init__()
@@ -29,26 +34,56 @@ class Localizer(nn.Module):
         self.backbone = build_backbone(settings.backbone, weights, settings.output_stride)
         if not settings.dilation:
             _undilate(self.backbone)
-        self.last = _last_features(self.backbone, weights)
-        channels = (
-            LITE0_LAST_CHANNELS if settings.backbone == "efficientnet_lite0" else self.backbone.channels[-1]
+        self.head = (
+            PlainHead(self.backbone, weights)
+            if settings.head == "plain"
+            else PixelHead(self.backbone.channels, settings.hidden)
         )
-        self.head = nn.Conv2d(channels, 1, kernel_size=1, bias=False)
-        nn.init.zeros_(self.head.weight)
         self.backbone.freeze_norm_statistics()
         self.backbone.freeze_stages(settings.frozen_stages)
-        self.output_stride = settings.output_stride
+        self.share = settings.top_share if settings.pooling == "top" else 1.0
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """RGB tiles (B, 3, H, W) in 0..255 to the maps of all stages and of the last convolution."""
-        stages = self.backbone(self.backbone.normalise(images))
-        return [*stages, self.last(stages[-1])]
+        """RGB tiles (B, 3, H, W) in 0..255 to the maps of all stages, shallow to deep."""
+        return self.backbone(self.backbone.normalise(images))
 
     def forward(self, images: Tensor) -> Tensor:
         """RGB tiles (B, 3, H, W) in 0..255 to logit maps (B, 1, H / stride, W / stride), float32."""
-        return self.head(self.features(images)[-1]).float()
+        return self.head(self.features(images)).float()
 
-    def train(self, mode: bool = True) -> Localizer:
+    def pool(self, maps: Tensor) -> Tensor:
+        """Image-level logits (B,) of logit maps (B, 1, h, w): the mean of their strongest share, or of all."""
+        values = maps.flatten(1)
+        kept = max(1, round(values.shape[1] * self.share))
+        if kept < values.shape[1]:
+            values = values.topk(kept, dim=1).values
+        return values.mean(dim=1)
+
+    def evidence(self, maps: Tensor) -> Tensor:
+        """Logit maps to evidence that is never negative: the positive part, or with the pixel head a probability."""
+        return functional.relu(maps) if isinstance(self.head, PlainHead) else torch.sigmoid(maps)
+
+    def calibrate(self, images: Tensor) -> None:
+        """Learn the scale of the features from some training tiles (B, 3, H, W), where the head needs it."""
+        if isinstance(self.head, PixelHead):
+            self.head.calibrate(self.features(images))
+
+
+class PlainHead(nn.Module):
+    """One linear layer on the last map. There is no bias: a constant would be evidence without a place."""
+
+    def __init__(self, backbone: Backbone, weights: str) -> None:
+        super().__init__()
+        self.last = _last_features(backbone, weights)
+        channels = LITE0_LAST_CHANNELS if backbone.name == "efficientnet_lite0" else backbone.channels[-1]
+        self.linear = nn.Conv2d(channels, 1, kernel_size=1, bias=False)
+        nn.init.zeros_(self.linear.weight)
+
+    def forward(self, stages: Sequence[Tensor]) -> Tensor:
+        """Backbone maps to logit maps (B, 1, h, w)."""
+        return self.linear(self.last(stages[-1]))
+
+    def train(self, mode: bool = True) -> PlainHead:
         """Like `nn.Module.train`, but batch norms keep their statistics: alike tiles would spoil them."""
         super().train(mode)
         for module in self.last.modules():
@@ -57,23 +92,53 @@ class Localizer(nn.Module):
         return self
 
 
-def tile_logits(maps: Tensor) -> Tensor:
-    """Image-level logits (B,) of logit maps (B, 1, h, w): their mean."""
-    return maps.mean(dim=(1, 2, 3))
+class PixelHead(nn.Module):
+    """A network of two layers on the features of the middle and last stages, the same for every pixel of the grid.
+
+    Deep features say what a place is like, but shift and smear it; those of the middle stages hold it in
+    place.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: Sequence[int], hidden: int) -> None:
+        super().__init__()
+        total = sum(channels[stage] for stage in PIXEL_STAGES)
+        self.register_buffer("mean", torch.zeros(1, total, 1, 1))
+        self.register_buffer("std", torch.ones(1, total, 1, 1))
+        self.layers = nn.Sequential(
+            nn.Conv2d(total, hidden, kernel_size=1), nn.ReLU(), nn.Conv2d(hidden, 1, kernel_size=1)
+        )
+
+    def forward(self, stages: Sequence[Tensor]) -> Tensor:
+        """Backbone maps to logit maps (B, 1, h, w) on the grid of the last one."""
+        return self.layers((self._gather(stages) - self.mean) / self.std)
+
+    @torch.no_grad()
+    def calibrate(self, stages: Sequence[Tensor]) -> None:
+        """Set mean and standard deviation of every channel from backbone maps of some tiles."""
+        features = self._gather(stages)
+        self.mean.copy_(features.mean(dim=(0, 2, 3), keepdim=True))
+        self.std.copy_(features.std(dim=(0, 2, 3), keepdim=True) + 1e-6)
+
+    def _gather(self, stages: Sequence[Tensor]) -> Tensor:
+        grid = stages[-1].shape[-2:]
+        pooled = [functional.adaptive_avg_pool2d(stages[i].float(), grid) for i in PIXEL_STAGES]
+        return torch.cat(pooled, dim=1)
 
 
 def _last_features(backbone: Backbone, weights: str) -> nn.Module:
     """EfficientNet's last 1 x 1 convolution to 1280 channels, which feature extractors leave out.
 
-    Its maps after ReLU6 are what the ImageNet classifier averages: sparse and not negative. ResNet-50's last
-    stage is such a map already.
+    Its maps after ReLU6 are what the ImageNet classifier averages: sparse and not negative. ResNet-50's
+    last stage is such a map already.
     """
     if backbone.name != "efficientnet_lite0":
         return nn.Identity()
     layers = nn.Sequential()
-    layers.add_module(
-        "conv", nn.Conv2d(backbone.channels[-1], LITE0_LAST_CHANNELS, kernel_size=1, bias=False)
-    )
+    conv = nn.Conv2d(backbone.channels[-1], LITE0_LAST_CHANNELS, kernel_size=1, bias=False)
+    layers.add_module("conv", conv)
     layers.add_module("norm", nn.BatchNorm2d(LITE0_LAST_CHANNELS, eps=1e-3))
     layers.add_module("act", nn.ReLU6())
     if weights == "imagenet":
@@ -93,8 +158,5 @@ def _undilate(backbone: Backbone) -> None:
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d) and module.dilation != (1, 1):
             module.dilation = (1, 1)
-            if module.padding != (
-                0,
-                0,
-            ):  # else the padding is computed at run time
+            if module.padding != (0, 0):  # else the padding is computed at run time
                 module.padding = (module.kernel_size[0] // 2, module.kernel_size[1] // 2)

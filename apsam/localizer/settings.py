@@ -20,7 +20,7 @@ class Optimizer(NamedTuple):
 
 
 RECIPES = {
-    "stable": Optimizer(0.01, 10.0, 0.9, 1e-4, "steps"),
+    "stable": Optimizer(0.01, 3.0, 0.9, 1e-4, "steps"),
     "as_written": Optimizer(0.1, 1.0, 0.9, 1e-4, "steps"),
     "as_released": Optimizer(0.1, 10.0, 1e-4, 1e-4, "poly"),
 }
@@ -33,15 +33,11 @@ class AugmentationSettings(BaseModel):
 
     dihedral: bool = Field(True, description="flips and quarter turns")
     zoom: tuple[float, float] = Field(
-        (0.7, 1.4),
+        (0.8, 1.25),
         description="least and most magnification, log-uniform; beyond the tile lies its mirror image",
     )
-    view: float = Field(
-        0.75, ge=0.25, le=1, description="side of a view, share of the tile's side; smaller is faster"
-    )
-    shift: Share = Field(
-        0.2, description="most shift of the view in each direction, share of the tile's side"
-    )
+    view: float = Field(1.0, ge=0.25, le=1, description="side of a view, share of the tile's side; smaller is faster")
+    shift: Share = Field(0.1, description="most shift of the view in each direction, share of the tile's side")
     colour: Share = Field(0.3, description="brightness, contrast and saturation change by up to this share")
     occlusion: Share = Field(0.0, description="probability that a square of the view is painted over")
 
@@ -56,6 +52,8 @@ class AugmentationSettings(BaseModel):
 class LocalizerSettings(BaseModel):
     """Which network learns to tell tiles with landslides from tiles without, and how.
 
+    The CAM of Zhou et al. is `head: plain`, `pooling: mean`, `frozen_stages: 1`.
+
     The paper trains by SGD with learning rate 0.1, momentum 0.9, weight decay 1e-4 and stepwise decay; the
     code it released runs SGD with momentum 1e-4, because weight decay was passed in momentum's place.
     `recipe` chooses:
@@ -63,7 +61,7 @@ class LocalizerSettings(BaseModel):
     ===========  =============  ===============  ========  ==========================================
     recipe       learning rate  times, for head  momentum  decay
     ===========  =============  ===============  ========  ==========================================
-    stable       0.01           10               0.9       by `decay_factor` at `milestones`
+    stable       0.01           3                0.9       by `decay_factor` at `milestones`
     as_written   0.1            1                0.9       by `decay_factor` at `milestones`
     as_released  0.1            10               1e-4      (1 - step / steps)^0.9
     ===========  =============  ===============  ========  ==========================================
@@ -72,17 +70,27 @@ class LocalizerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal["cam"] = Field("cam", description="what is learned beside the label: cam (nothing)")
-    backbone: Literal["efficientnet_lite0", "resnet50"] = Field(
-        "efficientnet_lite0", description="feature extractor"
-    )
+    backbone: Literal["efficientnet_lite0", "resnet50"] = Field("efficientnet_lite0", description="feature extractor")
     weights: str = Field("imagenet", description="imagenet, none, or a file with the backbone's weights")
-    output_stride: Literal[8, 16, 32] = Field(
-        16, description="tile pixels per pixel of the class activation map"
-    )
+    output_stride: Literal[8, 16, 32] = Field(16, description="tile pixels per pixel of the class activation map")
     dilation: bool = Field(
         False, description="spread the kernels of stages that lost their stride (wider view, blunter maps)"
     )
-    frozen_stages: int = Field(2, ge=0, le=4, description="first stages of the backbone that are not trained")
+    head: Literal["pixels", "plain"] = Field(
+        "pixels",
+        description="what reads the features: pixels (a small network on the features of several stages, pixel by "
+        "pixel) or plain (Zhou et al.: one linear layer without bias on the last map)",
+    )
+    hidden: int = Field(64, ge=1, le=1024, description="width of the head called pixels")
+    pooling: Literal["top", "mean"] = Field(
+        "top",
+        description="a tile's score: mean of its map (Zhou et al.), or top: mean of the strongest share of it, so that "
+        "scenery that goes with landslides cannot stand for them",
+    )
+    top_share: float = Field(0.05, gt=0, le=1, description="share of the map that pooling top averages")
+    frozen_stages: int = Field(
+        5, ge=0, le=5, description="first stages of the backbone that are not trained; 5: all of them"
+    )
     recipe: Literal["stable", "as_written", "as_released"] = Field(
         "stable", description="values of the optimizer; the four keys below replace single ones"
     )
@@ -90,12 +98,8 @@ class LocalizerSettings(BaseModel):
     head_factor: float | None = Field(None, gt=0, le=100, description="the head learns this much faster")
     momentum: float | None = Field(None, ge=0, lt=1, description="of SGD; null: the recipe's")
     weight_decay: float | None = Field(None, ge=0, lt=1, description="of SGD; null: the recipe's")
-    milestones: tuple[Share, ...] = Field(
-        (0.6, 0.9), description="shares of the training where the rate drops"
-    )
-    decay_factor: float = Field(
-        0.1, gt=0, le=1, description="what the rate is multiplied with at a milestone"
-    )
+    milestones: tuple[Share, ...] = Field((0.6, 0.9), description="shares of the training where the rate drops")
+    decay_factor: float = Field(0.1, gt=0, le=1, description="what the rate is multiplied with at a milestone")
     warmup_steps: int = Field(20, ge=0, description="steps over which the rate rises to its value")
     gradient_clip: float = Field(5.0, ge=0, description="longest gradient over all weights; 0: no limit")
     epochs: int = Field(8, ge=1, le=1000, description="passes over the training tiles")

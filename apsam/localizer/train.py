@@ -26,6 +26,7 @@ from apsam.localizer.settings import LocalizerSettings
 import lightning.pytorch as lightning  # isort: skip
 
 POLY_POWER = 0.9
+CALIBRATION_TILES = 64
 IGNORED_WARNINGS = (
     ".*does not have many workers.*",  # the tiles are in memory
     ".*module\\(s\\) in eval mode.*",  # frozen batch norms are
@@ -63,7 +64,9 @@ def train_localizer(
     where = pick_device(device)
     seed_everything(seed)
     method = build_method(settings)
-    task = LocalizerTask(method, seed)
+    sample = [tiles[index][0] for index in list(EpochOrder(tiles.labels, True, seed))[:CALIBRATION_TILES]]
+    method.eval().prepare(torch.stack(sample))
+    task = LocalizerTask(method.train(), seed)
     trainer = _trainer(where, settings)
     order = EpochOrder(tiles.labels, settings.balanced, seed)
     with warnings.catch_warnings():
@@ -72,6 +75,7 @@ def train_localizer(
         trainer.fit(task, DataLoader(tiles, _batch_size(settings, len(order)), sampler=order, drop_last=True))
     method = method.to(where).eval()
     test = TileSet(tile_stacks, TEST, settings.memory_mb)
+    save_localizer(method, output)
     write_json(
         history,
         {
@@ -84,7 +88,6 @@ def train_localizer(
             "test": classification(method, test, where),
         },
     )
-    save_localizer(method, output)
 
 
 class LocalizerTask(lightning.LightningModule):
