@@ -15,6 +15,7 @@ import rasterio
 
 from apsam.config import Config
 from apsam.files import write_json
+from apsam.maps.archive import add_mask
 from apsam.masks.grabcut import make_grabcut_masks
 from apsam.masks.thresholded import make_cam_masks
 from apsam.prompts import make_prompts
@@ -152,10 +153,11 @@ def _row(source: str, part: str, tp: int, fp: int, fn: int, tn: int) -> dict:
 
 
 def make_fake_folder_run(folder: Path, tiles: int = 6) -> tuple[list[Scene], Config]:
-    """A run of one folder of ready-made tiles with labels and no truth: no map, no CRS, masks in a zip."""
+    """A run of one folder of ready-made tiles: no map, no CRS, the ResUNet's masks in a zip, 10 px beside the truth."""
     config = Config.model_validate({"run": folder.name, "tiles": {"size": 128}})
-    images = folder.parent / "images"
+    images, truth = folder.parent / "images", folder.parent / "truth"
     images.mkdir(parents=True)
+    truth.mkdir()
     rng = np.random.default_rng(0)
     lines = ["tile,label"]
     for index in range(tiles):
@@ -163,7 +165,7 @@ def make_fake_folder_run(folder: Path, tiles: int = 6) -> tuple[list[Scene], Con
         cv2.imwrite(str(images / f"t{index}.png"), pixels)
         lines.append(f"t{index}.png,{index % 2}")
     (folder.parent / "labels.csv").write_text("\n".join(lines) + "\n")
-    scene = Scene("crops", "folder", images, folder.parent / "labels.csv", None, "test")
+    scene = Scene("crops", "folder", images, folder.parent / "labels.csv", truth, "test")
     tile_scene(scene, config.tiles, config.labels, config.split, folder / "tiles/crops.zarr.zip")
     maps = folder / "maps/apsam/crops.zip"
     maps.parent.mkdir(parents=True)
@@ -171,5 +173,6 @@ def make_fake_folder_run(folder: Path, tiles: int = 6) -> tuple[list[Scene], Con
         for index in range(tiles):
             mask = np.zeros((150, 180), np.uint8)
             mask[40:90, 50:120] = index % 2
-            archive.writestr(f"t{index}.png", cv2.imencode(".png", mask)[1].tobytes())
+            add_mask(archive, f"t{index}.png", mask)
+            cv2.imwrite(str(truth / f"t{index}.png"), np.roll(mask, 10, axis=1))
     return [scene], config

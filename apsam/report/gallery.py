@@ -11,7 +11,6 @@ import numpy as np
 from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
 from apsam.report.settings import ReportSettings
 from apsam.report.tile_pixels import SceneTiles
-from apsam.tiles.settings import TileSettings
 
 PARTS = {0: "train", 1: "test", 255: "neither"}
 
@@ -77,9 +76,7 @@ class Gallery:
     total: int
 
 
-def make_gallery(
-    scenes: Sequence[SceneFiles], tile_settings: TileSettings, settings: ReportSettings, notes: Notes
-) -> Gallery:
+def make_gallery(scenes: Sequence[SceneFiles], settings: ReportSettings, notes: Notes) -> Gallery:
     """Choose tiles by their agreement with the truth, and read what is shown of them."""
     total, there, measure = 0, [], "score"
     for files in scenes:
@@ -94,13 +91,13 @@ def make_gallery(
     found: list[GalleryTile] = []
     # Scenes are opened one at a time, so that neither memory nor open files grow with their number.
     for files in there:
-        with SceneTiles(files, tile_settings, notes) as scene:
+        with SceneTiles(files, notes) as scene:
             found += _candidates(scene, step, measure)
     chosen = _choose(found, settings.gallery_tiles)
     for files in there:
         mine = [tile for tile in chosen if tile.scene == files.name]
         if mine:
-            with SceneTiles(files, tile_settings, notes) as scene:
+            with SceneTiles(files, notes) as scene:
                 for tile in mine:
                     _fill(tile, scene)
     if not chosen and settings.gallery_tiles:

@@ -59,8 +59,8 @@ def make_report(
     notes = Notes()
     files = scene_files(run, scenes)
     dataset = describe_dataset(files, notes)
-    maps = scene_maps(files, checked.tiles, settings, notes)
-    gallery = make_gallery(files, checked.tiles, settings, notes)
+    maps = scene_maps(files, settings, notes)
+    gallery = make_gallery(files, settings, notes)
     views = tile_views(gallery, int(settings.max_mb * 1e6 * GALLERY_SHARE))
     training = read_training(run, notes)
     metrics = {

@@ -14,6 +14,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
 from apsam.errors import ApsamError
+from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.prompts import read_prompts
 from apsam.report.colours import heat_overlay, webp_within
 from apsam.report.inputs import MAP_SOURCES, MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
@@ -21,9 +22,6 @@ from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.settings import ReportSettings
 from apsam.stack import TileStack
 from apsam.tiles.parts import TEST
-from apsam.tiles.reader import SceneReader
-from apsam.tiles.settings import TileSettings
-from apsam.truth import TruthReader
 
 # What all maps together may take of the page; of a map's share, what its outlines may take, and its heat maps.
 MAPS_SHARE, OUTLINES_SHARE, HEAT_SHARE = 0.65, 0.4, 0.15
@@ -69,9 +67,7 @@ class SceneMap:
     content: dict[str, Any]
 
 
-def scene_maps(
-    scenes: Sequence[SceneFiles], tile_settings: TileSettings, settings: ReportSettings, notes: Notes
-) -> list[SceneMap]:
+def scene_maps(scenes: Sequence[SceneFiles], settings: ReportSettings, notes: Notes) -> list[SceneMap]:
     """The maps of the raster scenes, held-out ones first, at most `settings.map_scenes`."""
     rasters = sorted((s for s in scenes if s.scene.kind != "folder"), key=lambda s: s.scene.split != "test")
     for files in scenes:
@@ -82,11 +78,11 @@ def scene_maps(
     chosen = rasters[: settings.map_scenes]
     budget = int(settings.max_mb * 1e6 * MAPS_SHARE / max(1, len(chosen)))
     side = min(settings.map_side, max(128, int((budget * (1 - OUTLINES_SHARE) / CHARACTERS_A_PIXEL) ** 0.5)))
-    made = (_scene_map(files, tile_settings, side, budget, notes) for files in chosen)
+    made = (_scene_map(files, side, budget, notes) for files in chosen)
     return [one for one in made if one is not None]
 
 
-def _scene_map(files: SceneFiles, tile_settings: TileSettings, side: int, budget: int, notes: Notes) -> SceneMap | None:
+def _scene_map(files: SceneFiles, side: int, budget: int, notes: Notes) -> SceneMap | None:
     tiles = open_stack(files.tiles, "tiles", files.name, notes)
     if tiles is None:
         return None
@@ -113,7 +109,7 @@ def _scene_map(files: SceneFiles, tile_settings: TileSettings, side: int, budget
     values = _read_small(files.map(source, "probability"), mosaic.shape, "predicted probability", files, notes)
     if values is not None:
         content["probability"] = webp_within(_heat(values, "viridis"), int(budget * HEAT_SHARE))
-    truth = _truth(files, tile_settings, mosaic, notes)
+    truth = _truth(files, mosaic, notes)
     if truth is not None:
         masks["truth"] = truth
     masks["positive"] = mosaic.cover(windows[label > 0])
@@ -202,18 +198,19 @@ def note_missing_map(files: SceneFiles, what: str, path: Path, notes: Notes) -> 
         notes.add(what, f"{path}: no such file", files.name)
 
 
-def _truth(files: SceneFiles, settings: TileSettings, mosaic: Mosaic, notes: Notes) -> np.ndarray | None:
+def _truth(files: SceneFiles, mosaic: Mosaic, notes: Notes) -> np.ndarray | None:
     """The truth on the map's grid, read in strips: (h, w) bool, or None where the scene has none."""
     if files.scene.mask is None:
         notes.add("truth", NO_TRUTH, files.name)
         return None
     share = np.zeros(mosaic.shape, np.float32)
     try:
-        with SceneReader(files.scene.image, settings) as scene, TruthReader(files.scene.mask, scene) as truth:
+        with TileTruth(MeasuredScene(files.scene, files.tiles)) as scene:
             for row in range(0, scene.height, STRIP):
                 height = min(STRIP, scene.height - row)
+                landslide = scene.truth.read(row, 0, height, scene.width) == 1
                 window = np.array([row, 0, height, scene.width])
-                place, part = mosaic.fit((truth.read(row, 0, height, scene.width) == 1).astype(np.float32), window)
+                place, part = mosaic.fit(landslide.astype(np.float32), window)
                 share[place] = part
     except ApsamError as error:
         notes.add("truth", str(error), files.name)

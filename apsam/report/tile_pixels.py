@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from contextlib import ExitStack
 from typing import Any
@@ -10,19 +9,16 @@ from typing import Any
 import cv2
 import numpy as np
 import rasterio
-from PIL import Image
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from apsam.errors import ApsamError
+from apsam.maps.archive import read_mask
+from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.prompts import read_prompts
 from apsam.report.inputs import MAP_SOURCES, MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
 from apsam.report.scene_maps import NO_TRUTH, chosen_thresholds, fits, note_missing_map, used_set
 from apsam.stack import TileStack
-from apsam.tiles.reader import SceneReader
-from apsam.tiles.settings import TileSettings
-from apsam.tiles.tiling import mask_file
-from apsam.truth import TruthReader
 
 
 class SceneTiles:
@@ -30,7 +26,6 @@ class SceneTiles:
 
     Args:
         files: Of the scene; its tile stack must exist.
-        settings: How the scene was cut, to place the truth.
         notes: Takes what is missing.
 
     Attributes:
@@ -39,7 +34,7 @@ class SceneTiles:
         truth_known: Whether the scene has a mask that can be read.
     """
 
-    def __init__(self, files: SceneFiles, settings: TileSettings, notes: Notes) -> None:
+    def __init__(self, files: SceneFiles, notes: Notes) -> None:
         self.files, self._notes, self._open = files, notes, ExitStack()
         self._tiles = self._open.enter_context(TileStack(files.tiles))
         self.windows, self.label, self.part = (self._tiles.read(name) for name in ("window", "label", "part"))
@@ -49,7 +44,7 @@ class SceneTiles:
         self._masks = {s: self._stack(files.masks(s), f"pseudo-masks, {SOURCE_NAMES[s]}") for s in MASK_SOURCES}
         self.prediction: str | None = None
         self._maps = self._open_prediction()
-        self._truth = self._open_truth(settings)
+        self._truth = self._open_truth()
         self._used_prompts: dict[int, dict[str, Any]] | None = None
 
     def __enter__(self) -> SceneTiles:
@@ -85,11 +80,11 @@ class SceneTiles:
         """The ResUNet's mask, (size, size) uint8 {0, 1, 255}."""
         if isinstance(self._maps, zipfile.ZipFile):
             try:
-                encoded = self._maps.read(self._archived[_stem(self._names[index])])
-            except KeyError:
+                mask = read_mask(self._maps, self._names[index])
+            except ApsamError as error:
+                self._notes.add("prediction", str(error), self.files.name)
                 return None
-            mask = np.asarray(Image.open(io.BytesIO(encoded)).convert("L"))
-            return self._squash((mask > 0).astype(np.uint8))
+            return cv2.resize(mask, (self._size, self._size), interpolation=cv2.INTER_NEAREST)
         if self._maps is None:
             return None
         row, col, height, width = (int(v) for v in self.windows[index])
@@ -100,12 +95,13 @@ class SceneTiles:
 
     def truth(self, index: int) -> np.ndarray | None:
         """(size, size) uint8 {0, 1, 255}."""
-        if isinstance(self._truth, TruthReader):
-            return self._truth.read(*(int(v) for v in self.windows[index]))
         if self._truth is None:
             return None
-        mask = cv2.imread(str(self._truth[index]), cv2.IMREAD_GRAYSCALE)
-        return None if mask is None else self._squash((mask > 0).astype(np.uint8))
+        try:
+            return self._truth.tile(index)
+        except ApsamError as error:
+            self._notes.add("truth", str(error), self.files.name)
+            return None
 
     def prompts(self, index: int) -> tuple[list[dict[str, Any]], int | None]:
         """The prompts that made the pseudo-mask, and their CAM threshold."""
@@ -133,24 +129,19 @@ class SceneTiles:
                 self._notes.add("prediction", f"{path}: cannot be read ({error})", self.files.name)
                 continue
             self.prediction = source
-            if isinstance(opened, zipfile.ZipFile):
-                self._archived = {_stem(name): name for name in opened.namelist()}
-            else:
+            if not folder:
                 self._whole = Window(0, 0, opened.width, opened.height)
             return opened
         note_missing_map(self.files, "prediction", path, self._notes)
         return None
 
-    def _open_truth(self, settings: TileSettings) -> TruthReader | list[Any] | None:
+    def _open_truth(self) -> TileTruth | None:
         scene = self.files.scene
         if scene.mask is None:
             self._notes.add("truth", NO_TRUTH, scene.name)
             return None
         try:
-            if scene.kind == "folder":
-                return [mask_file(scene.mask, scene.image / name) for name in self._names]
-            reader = self._open.enter_context(SceneReader(scene.image, settings))
-            return self._open.enter_context(TruthReader(scene.mask, reader))
+            return self._open.enter_context(TileTruth(MeasuredScene(scene, self.files.tiles)))
         except ApsamError as error:
             self._notes.add("truth", str(error), scene.name)
             return None
@@ -171,10 +162,3 @@ class SceneTiles:
             }
             for tile, one in used.items()
         }
-
-    def _squash(self, mask: np.ndarray) -> np.ndarray:
-        return cv2.resize(mask, (self._size, self._size), interpolation=cv2.INTER_NEAREST)
-
-
-def _stem(name: str) -> str:
-    return name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
