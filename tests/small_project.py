@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "results", "logs", ".snakemake", ".dvc", "__pycache__", "data")
+LEFT_OUT = {".git", ".venv", "results", "logs", ".snakemake", "__pycache__", "data"}
 
 
 class Project:
@@ -69,9 +69,13 @@ class Project:
         return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
 
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    return {"cache", "tmp"} if Path(folder).name == ".dvc" else LEFT_OUT & set(names)
+
+
 def copy_project(target: Path) -> Project:
     """Copy the source, and put config/small.yaml into config.yaml."""
-    shutil.copytree(ROOT, target, ignore=LEFT_OUT)
+    shutil.copytree(ROOT, target, ignore=_left_out)
     config = yaml.safe_load((target / "config.yaml").read_text())
     for key, value in yaml.safe_load((target / "config" / "small.yaml").read_text()).items():
         config[key] = {**config[key], **value} if isinstance(value, dict) else value

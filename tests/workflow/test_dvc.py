@@ -7,7 +7,6 @@ after a changed setting with a linking cache, after a checkout with a hand edit,
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +49,6 @@ def versioned(copy_of_finished: Callable[[str], Project]) -> Callable[[str], Ver
 
     def make(cache: str) -> VersionedProject:
         project = VersionedProject(copy_of_finished(f"versioned-{cache}").folder)
-        shutil.copytree(ROOT / ".dvc", project.folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
         project.git("init", "--quiet")
         project.dvc("config", "cache.type", cache)
         project.dvc("commit", "--force", "--quiet")

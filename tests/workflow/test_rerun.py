@@ -6,9 +6,10 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from small_project import Project, copy_project
+from small_project import Project
 
 pytestmark = pytest.mark.slow
 
@@ -79,11 +80,10 @@ def test_new_dates_run_nothing(project: Project) -> None:
     assert project.plan() == {}
 
 
-def test_a_fresh_clone_with_copied_results_runs_nothing(project: Project, finished: Project) -> None:
-    shutil.rmtree(project.folder)
-    clone = copy_project(project.folder)
-    shutil.copytree(finished.folder / "results", clone.folder / "results", copy_function=shutil.copyfile)
-    assert not (clone.folder / ".snakemake").exists()
+def test_a_fresh_clone_with_copied_results_runs_nothing(finished: Project, tmp_path: Path) -> None:
+    memory = shutil.ignore_patterns(".snakemake", "logs")
+    shutil.copytree(finished.folder, tmp_path / "clone", ignore=memory, copy_function=shutil.copyfile)
+    clone = Project(tmp_path / "clone")
     assert clone.plan() == {}
     clone.configure("prompts", threshold=90)
     assert clone.plan() == AFTER_PROMPTS, "the clone knows what its files were made with"
