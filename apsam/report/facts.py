@@ -87,7 +87,9 @@ def describe_dataset(scenes: Sequence[SceneFiles], notes: Notes) -> Dataset:
                 )
             )
     if not facts:
-        raise InputError(f"{scenes[0].run if scenes else 'run'}: holds no tile stack; there is nothing to report on")
+        raise InputError(
+            f"{scenes[0].run if scenes else 'run'}: holds no tile stack, so there is nothing to report on; run the workflow first"
+        )
     train, test, neither = (np.sum([getattr(f, part) for f in facts], axis=0) for part in ("train", "test", "neither"))
     tiles, positive = (int(v) for v in train + test + neither)
     resolutions = sorted({round(f.resolution, 3) for f in facts if f.resolution})
