@@ -27,6 +27,7 @@ from apsam.sam.training.prompts import (
 from apsam.sam.training.real_images import evaluate_real, grabcut
 from apsam.sam.training.scenes import HELD_OUT, make_scene
 from apsam.sam.training.step import Stepper, correction_points, learning_parameters
+from apsam.sam.training.visibility import only_visible, without_crumbs
 
 SMALL = LightTraining(steps=3, images=2, prompts=2, pool=2, uses=2, warm_up=1, held_out=1, workers=0, device="cpu")
 
@@ -55,8 +56,15 @@ def test_objects_can_be_seen():
     objects = np.zeros((256, 256), np.uint8)
     objects[30:80, 30:80], objects[120:180, 120:180] = 1, 2
     image[objects == 2] += 60
-    kept = scenes._only_visible(image, objects.copy())
+    kept = only_visible(image, objects.copy())
     assert set(np.unique(kept)) == {0, 2}
+
+
+def test_crumbs_become_ground():
+    objects = np.zeros((64, 64), np.uint8)
+    objects[5:45, 5:45], objects[50:54, 50:54] = 1, 1
+    kept = without_crumbs(objects)
+    assert kept[20, 20] == 1 and kept[52, 52] == 0
 
 
 def test_held_out_scenes_come_from_other_ranges():
@@ -216,8 +224,8 @@ def test_a_state_of_another_training_is_refused(trained: Path):
 
 def test_held_out_figures_are_complete():
     figures = evaluate_held_out(build_light_sam(None), scenes=1)
-    assert {"both", "box", "point", "jittered_box", "objects"} == set(figures)
-    assert all(0 <= figures[key] <= 1 for key in ("both", "box", "point", "jittered_box"))
+    assert {"both", "box", "point", "jittered_box", "rough", "rough_map", "objects"} == set(figures)
+    assert all(0 <= value <= 1 for key, value in figures.items() if key != "objects")
 
 
 def test_iou_of_boxes():
@@ -235,18 +243,7 @@ def test_grabcut_finds_a_plain_object_and_survives_a_box_over_everything():
     assert grabcut(image, np.array([0, 0, 63, 63]), None).shape == (64, 64)
 
 
-def test_real_images_are_measured(bijie_val: Path):
-    figures = evaluate_real(build_light_sam(), bijie_val, limit=2)
+def test_real_images_are_measured(real_data: Path):
+    figures = evaluate_real(build_light_sam(), real_data / "bijie" / "val", limit=2)
     assert figures["images"] == 2
     assert all(0 <= figures[key] <= 1 for key in ("both", "box", "point", "jittered_box", "grabcut"))
-
-
-@pytest.fixture
-def bijie_val() -> Path:
-    import os
-
-    root = Path(__file__).parent.parent
-    folder = Path(os.environ.get("APSAM_DATA", root / "../shared/data")) / "bijie" / "val"
-    if not folder.is_dir():
-        pytest.skip(f"real images are not here: {folder} (set APSAM_DATA)")
-    return folder

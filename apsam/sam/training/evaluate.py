@@ -7,7 +7,8 @@ import torch
 from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
-from apsam.sam.training.prompts import SMALLEST, interior_point, jittered_box, tight_box
+from apsam.sam.cam_prompt import cam_to_mask_prompt
+from apsam.sam.training.prompts import SMALLEST, coarse_map, distorted_box, interior_point, jittered_box, tight_box
 from apsam.sam.training.scenes import HELD_OUT, make_scene
 
 HELD_OUT_SEED = 990_000_017
@@ -27,12 +28,16 @@ def box_mask(box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-def predict_one(predictor: SamPredictor, point: np.ndarray | None, box: np.ndarray | None) -> np.ndarray:
-    """The single mask for a point and/or a box: bool, in the size of the predictor's image."""
+def predict_one(
+    predictor: SamPredictor, point: np.ndarray | None, box: np.ndarray | None, coarse: np.ndarray | None = None
+) -> np.ndarray:
+    """The single mask for a point, a box and/or a CAM-like map: bool, in the size of the predictor's image."""
+    side = predictor.model.prompt_encoder.mask_input_size[0]
     masks, _, _ = predictor.predict(
         point_coords=None if point is None else point[None],
         point_labels=None if point is None else np.ones(1),
         box=box,
+        mask_input=None if coarse is None else cam_to_mask_prompt(coarse[None], side)[0].numpy(),
         multimask_output=False,
     )
     return masks[0]
@@ -42,19 +47,21 @@ def predict_one(predictor: SamPredictor, point: np.ndarray | None, box: np.ndarr
 def evaluate_held_out(sam: Sam, scenes: int, objects: int = 3, seed: int = HELD_OUT_SEED) -> dict[str, float]:
     """Mean IoU on held-out synthetic scenes with prompts from the true masks.
 
-    The box is the object's, every side moved by up to 10 % of its extent; the point is a random pixel of the
-    object, more often deep inside (as `interior_point` draws it).
+    Good prompts: the object's box, every side moved by up to 10 % of the box's extent, and a random pixel of the
+    object, more often deep inside (as `interior_point` draws it). Rough prompts: box and map as training makes
+    them from a CAM (`distorted_box`, `coarse_map`), the same point.
 
     Args:
         sam: The SAM to measure.
         scenes: How many scenes.
-        objects: At most so many objects of each scene, those of one group never together.
+        objects: At most so many objects of each scene.
 
     Returns:
-        Mean IoU for "both", "box" and "point", of the "jittered_box" itself, and the number of "objects".
+        Mean IoU for "both", "box" and "point", of the "jittered_box" itself, for "rough" (box and point) and
+        "rough_map" (and the map), and the number of "objects".
     """
     predictor = SamPredictor(sam)
-    results: dict[str, list[float]] = {"both": [], "box": [], "point": [], "jittered_box": []}
+    results: dict[str, list[float]] = {}
     for index in range(scenes):
         rng = np.random.default_rng([seed, index])
         scene = make_scene(rng, HELD_OUT)
@@ -67,8 +74,17 @@ def evaluate_held_out(sam: Sam, scenes: int, objects: int = 3, seed: int = HELD_
             mask = scene.objects == number
             box = jittered_box(rng, tight_box(mask), mask.shape)
             point = interior_point(rng, mask)
-            results["both"].append(mask_iou(predict_one(predictor, point, box), mask))
-            results["box"].append(mask_iou(predict_one(predictor, None, box), mask))
-            results["point"].append(mask_iou(predict_one(predictor, point, None), mask))
-            results["jittered_box"].append(mask_iou(box_mask(box, mask.shape), mask))
-    return {key: float(np.mean(values)) for key, values in results.items()} | {"objects": len(results["both"])}
+            rough = distorted_box(rng, tight_box(mask), mask.shape)
+            coarse = coarse_map(rng, mask, scene.objects > 0)
+            found = {
+                "both": predict_one(predictor, point, box),
+                "box": predict_one(predictor, None, box),
+                "point": predict_one(predictor, point, None),
+                "jittered_box": box_mask(box, mask.shape),
+                "rough": predict_one(predictor, point, rough),
+                "rough_map": predict_one(predictor, point, rough, coarse),
+            }
+            for name, prediction in found.items():
+                results.setdefault(name, []).append(mask_iou(prediction, mask))
+    means = {name: float(np.mean(values)) for name, values in results.items()}
+    return means | {"objects": len(results.get("both", []))}

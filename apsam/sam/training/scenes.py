@@ -19,6 +19,7 @@ from numpy.random import Generator
 
 from apsam.sam.training import shapes
 from apsam.sam.training.textures import cells, crowns, directional, fractal, grain, hillshade, smooth
+from apsam.sam.training.visibility import only_visible, without_crumbs
 
 SIZE = 256
 
@@ -83,11 +84,11 @@ def make_scene(rng: Generator, ranges: SceneRanges = TRAINING) -> Scene:
         _add_fields(rng, ground, objects, group)
     image = ground * shade
     for _ in range(int(rng.integers(ranges.groups[0], ranges.groups[1] + 1))):
-        image = _add_group(rng, ranges, image, ground, shade, relief, objects, group)
+        image = _add_group(rng, ranges, image, shade, objects, group)
     if rng.random() < 0.25:
         _add_roofs(rng, image, objects)
     picture = _as_imagery(rng, ranges, image)
-    return Scene(picture, _only_visible(picture, _without_crumbs(objects)), group)
+    return Scene(picture, only_visible(picture, without_crumbs(objects)), group)
 
 
 def _surface(rng: Generator, colour: np.ndarray, strength: float) -> np.ndarray:
@@ -181,9 +182,8 @@ def _add_roofs(rng: Generator, image: np.ndarray, objects: np.ndarray) -> None:
 
 
 def _add_group(
-    rng: Generator, ranges: SceneRanges, image: np.ndarray, ground: np.ndarray, shade: np.ndarray,
-    relief: np.ndarray, objects: np.ndarray, group: list[int],
-) -> np.ndarray:  # fmt: skip
+    rng: Generator, ranges: SceneRanges, image: np.ndarray, shade: np.ndarray, objects: np.ndarray, group: list[int]
+) -> np.ndarray:
     """Draw 1 to 5 objects that look alike; returns the new image and extends `objects` and `group`."""
     landslide = rng.random() < ranges.landslide_like
     kind = rng.choice(["tongue", "fan", "blob"], p=[0.5, 0.2, 0.3]) if landslide else str(rng.choice(ranges.shapes))
@@ -304,41 +304,3 @@ def _as_imagery(rng: Generator, ranges: SceneRanges, image: np.ndarray) -> np.nd
 
 def _sensor_noise(rng: Generator, ranges: SceneRanges, shape: tuple[int, ...]) -> np.ndarray:
     return np.float32(rng.uniform(*ranges.noise) * rng.random()) * rng.standard_normal(shape, dtype=np.float32)
-
-
-def _without_crumbs(objects: np.ndarray) -> np.ndarray:
-    """Keep of every object the parts of at least 6 % of it: crumbs cut off by others are ground."""
-    for number in range(1, int(objects.max()) + 1):
-        mask = (objects == number).astype(np.uint8)
-        count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-        for part in range(1, count):
-            if stats[part, cv2.CC_STAT_AREA] < 0.06 * mask.sum():
-                objects[parts == part] = 0
-    return objects
-
-
-def _only_visible(image: np.ndarray, objects: np.ndarray) -> np.ndarray:
-    """Turn into ground whatever cannot be told from its surroundings: no one could ask for it.
-
-    Compared are a ring outside the object and the object without its edge. It stays if, in any band, the means
-    differ by one standard deviation, or if the grain differs by a factor of 1.8.
-    """
-    smoothed = cv2.GaussianBlur(image, (0, 0), 1.2).astype(np.float32)
-    rough = np.abs(image - smoothed).mean(2)
-    for number in np.unique(objects)[1:]:
-        mask = (objects == number).astype(np.uint8)
-        x, y, width, height = cv2.boundingRect(mask)
-        part = slice(max(0, y - 12), y + height + 12), slice(max(0, x - 12), x + width + 12)
-        whole = mask[part]
-        inner = cv2.erode(whole, np.ones((3, 3), np.uint8)) > 0
-        beside, around = (cv2.dilate(whole, np.ones((side, side), np.uint8)) > 0 for side in (5, 19))
-        ring = around & ~beside
-        if inner.sum() < 20 or ring.sum() < 20:
-            objects[mask > 0] = 0
-            continue
-        here, there = smoothed[part][inner], smoothed[part][ring]
-        step = np.abs(here.mean(0) - there.mean(0)) / (np.sqrt((here.var(0) + there.var(0)) / 2) + 3)
-        grains = (rough[part][inner].mean() + 0.5) / (rough[part][ring].mean() + 0.5)
-        if step.max() < 1 and abs(np.log(grains)) < np.log(1.8):
-            objects[mask > 0] = 0
-    return objects
