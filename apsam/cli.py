@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from apsam import __version__
@@ -87,7 +88,7 @@ def doctor() -> None:
     missing = 0
     for finding in examine():
         missing += finding.state == "missing"
-        detail = finding.detail + (f"\n[dim]{finding.remedy}[/dim]" if finding.remedy else "")
+        detail = escape(finding.detail) + (f"\n[dim]{escape(finding.remedy)}[/dim]" if finding.remedy else "")
         table.add_row(f"[{styles[finding.state]}]{finding.state}[/]", finding.subject, detail)
     console = Console()
     console.print(table)

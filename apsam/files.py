@@ -31,6 +31,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
         yield partial
+        if partial.is_file():
+            # Some writers (safetensors) make files only their owner may read.
+            partial.chmod(0o666 & ~_umask())
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(partial, path)
@@ -39,6 +42,12 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
         else:
             partial.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
 
 
 def write_json(path: Path | str, value: Any) -> None:

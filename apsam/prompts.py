@@ -1,4 +1,4 @@
-"""Adaptive prompt generation: from the CAM of a tile to boxes and points for SAM (paper, section II-B, equations 2 to 8)."""
+"""Adaptive prompt generation: a tile's CAM becomes boxes and points for SAM (paper, section II-B, equations 2 to 8)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """TileStack: the one container of the pipeline.
 
-A stack is one file: a Zarr v3 group in an uncompressed zip archive. Every array has the tile as its first axis and images
-have one chunk a tile, so that a reader takes any tile or slice without touching the rest. One file a scene, because Snakemake and
-DVC checksum files, not folders, and because a file a tile would kill a cluster's file system (docs/architecture.md).
+A stack is one file: a Zarr v3 group in an uncompressed zip archive. Every array has the tile as its first axis and
+images have one chunk a tile, so that a reader takes any tile or slice without touching the rest. One file a scene,
+because Snakemake and DVC checksum files, not folders, and because a file a tile would kill a cluster's file system
+(docs/architecture.md).
 The zip members carry a fixed date and are sorted: the same data gives the same bytes.
 """
 

@@ -1,6 +1,7 @@
 """The true landslide mask of a scene, read window by window on the scene's own pixels.
 
-Read by the metrics, the report, and, to derive image-level labels as the paper does, by the tile stage; by nothing else.
+Read by the metrics, the report, and, to derive image-level labels as the paper does, by the tile stage; by nothing
+else.
 """
 
 from __future__ import annotations

@@ -107,11 +107,11 @@ def test_predict_needs_a_finished_run(
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    findings = [Finding("torch", "ok", "2"), Finding("SAM light", "missing", "is not there", "make light-sam")]
+    findings = [Finding("torch", "ok", "2"), Finding("SAM light", "missing", "is not there", "pip install -e '.[dvc]'")]
     monkeypatch.setattr(doctor, "examine", lambda: iter(findings))
     code, text = invoke("doctor")
     assert code == 1
-    assert "make light-sam" in text
+    assert "pip install -e '.[dvc]'" in text
     assert "1 thing(s) missing" in text
 
 

@@ -14,8 +14,8 @@ class CamMaskSettings(BaseModel):
 
     threshold: int | Literal["otsu"] = Field(
         "otsu",
-        description="grey value of 0..255 that a pixel must exceed, or otsu: Otsu's threshold of each tile's CAM, which "
-        "needs no label",
+        description="grey value of 0..255 that a pixel must exceed, or otsu: Otsu's threshold of each tile's CAM, "
+        "which needs no label",
     )
 
     @model_validator(mode="after")

@@ -1,0 +1,56 @@
+"""Files are whole or absent, the same for the same content, and readable for others."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from apsam.errors import InputError
+from apsam.files import atomic_path, read_json, sha256_file, write_json
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "map.tif"
+    file.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(file) as partial:
+        partial.write_text("half")
+        raise RuntimeError("killed")
+    assert file.read_text() == "old"
+    assert [f.name for f in tmp_path.iterdir()] == ["map.tif"]
+
+
+def test_the_temporary_name_keeps_the_suffixes(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "new" / "a.zarr.zip") as partial:
+        assert partial.name.endswith("a.zarr.zip")
+        partial.write_text("x")
+    assert (tmp_path / "new" / "a.zarr.zip").read_text() == "x"
+
+
+def test_a_writers_private_file_becomes_one_by_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with atomic_path(tmp_path / "weights.safetensors") as partial:
+            partial.touch(mode=0o600)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "weights.safetensors").stat().st_mode & 0o777 == 0o640
+
+
+def test_json_is_the_same_for_the_same_value(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1, "a": [1.5]})
+    write_json(tmp_path / "b.json", {"a": [1.5], "b": 1})
+    assert sha256_file(tmp_path / "a.json") == sha256_file(tmp_path / "b.json")
+    assert read_json(tmp_path / "a.json") == {"a": [1.5], "b": 1}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "c.json", float("nan"))
+    assert not (tmp_path / "c.json").exists()
+
+
+def test_what_is_no_json_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.json: no such file"):
+        read_json(tmp_path / "none.json")
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(InputError, match=r"broken\.json: not a JSON file"):
+        read_json(tmp_path / "broken.json")
