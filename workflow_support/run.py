@@ -21,8 +21,8 @@ from apsam.scenes import Scene, check_scenes, read_scene_sheet
 # Endings that name a scene's other files; a scene called so could not be told from them.
 RESERVED_ENDINGS = ("_mask", "_probability")
 
-# The code hashes keep a folder of ready-made tiles or masks as one parameter; rasters are inputs of their own.
-LISTING_DIGITS = 12
+# Digits kept of the hashes that stand among the parameters for files.
+HASH_DIGITS = 12
 
 
 class Run:
@@ -155,7 +155,7 @@ class Run:
         for path in self.tile_inputs(name).values():
             if Path(path).is_dir():
                 lines += sorted(f"{file.name} {file.stat().st_size}" for file in Path(path).iterdir())
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:LISTING_DIGITS] if lines else ""
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:HASH_DIGITS] if lines else ""
 
     def settings(self, section: str) -> str:
         """A section of the configuration as JSON, every key of it."""
@@ -188,7 +188,4 @@ def command_hash(module: str, command: str | None = None) -> str:
 
 
 def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:LISTING_DIGITS]
-
-
-__all__ = ["Run", "Scene", "command_hash"]
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:HASH_DIGITS]
