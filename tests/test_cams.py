@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_localizer import SIDE, blob_tiles, one_thread, write_tiles  # noqa: F401
 
-from apsam.localizer.cam import make_cams, scale_to_one, sum_of_views, to_bytes, turn, turn_back, views
+from apsam.localizer.cam import make_cams, scale_to_one, sum_of_views, tile_cams, to_bytes, turn, turn_back, views
 from apsam.localizer.checkpoint import save_localizer
 from apsam.localizer.methods import build_method
 from apsam.localizer.refine import refine_by_prototypes
@@ -64,9 +64,7 @@ def test_scales_are_brought_back_to_the_tile() -> None:
 
 def test_only_positive_evidence_counts() -> None:
     images = torch.ones(1, 3, 64, 64)
-    plain = build_method(LocalizerSettings(weights="none", head="plain"))
-    total = sum_of_views(lambda view: plain.evidence(-coordinates(view)), images, CamSettings())
-    assert float(total.abs().max()) == 0
+    assert float(sum_of_views(lambda view: -coordinates(view), images, CamSettings()).abs().max()) == 0
 
 
 def test_scaling_and_rounding() -> None:
@@ -101,9 +99,6 @@ def test_negative_tiles_are_empty_and_not_computed(tmp_path: Path, monkeypatch: 
 def test_pixels_without_data_are_empty(tmp_path: Path) -> None:
     method = build_method(LocalizerSettings(weights="none")).eval()
     method.cam = coordinates
-    method.evidence = lambda maps: maps
-    from apsam.localizer.cam import tile_cams
-
     valid = torch.ones(1, 64, 64, dtype=torch.uint8)
     valid[:, :, 32:] = 0
     image = torch.full((1, 3, 64, 64), 100, dtype=torch.uint8)
@@ -111,6 +106,15 @@ def test_pixels_without_data_are_empty(tmp_path: Path) -> None:
     cams = tile_cams(method, image, valid, CamSettings())
     assert float(cams[..., 32:].max()) == 0
     assert float(cams[..., :32].max()) == pytest.approx(1, abs=1e-4)
+
+
+def test_gamma_moves_values_and_keeps_their_order() -> None:
+    method = build_method(LocalizerSettings(weights="none")).eval()
+    method.cam = coordinates
+    image = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    valid = torch.ones(1, 64, 64, dtype=torch.uint8)
+    plain, moved = (tile_cams(method, image, valid, CamSettings(gamma=gamma)) for gamma in (1.0, 0.5))
+    torch.testing.assert_close(moved, plain.sqrt())
 
 
 def test_prototypes_cut_a_wide_map_down_to_what_looks_alike() -> None:

@@ -58,32 +58,32 @@ def make_cams(tiles: Path, weights: Path, output: Path, settings: CamSettings, d
 
 @torch.no_grad()
 def tile_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettings) -> Tensor:
-    """CAMs of positive tiles: evidence summed over all views and scaled to 0..1 tile by tile.
+    """CAMs of positive tiles: positive evidence summed over all views and scaled to 0..1 tile by tile.
 
     Args:
         method: Trained localizer, in evaluation mode.
         images: (B, 3, H, W) uint8 RGB.
         valid: (B, H, W) {0, 1}.
-        settings: Views, normalisation, refinement.
+        settings: Views, normalisation, refinement, gamma.
 
     Returns:
         (B, H, W) float32 in 0..1; 0 where `valid` is 0.
     """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16_pays(images.device)):
-        maps = sum_of_views(lambda view: method.evidence(method.cam(view)), images, settings)[:, 0]
+        maps = sum_of_views(method.cam, images, settings)[:, 0]
     maps = scale_to_one(maps * valid, settings)
     if settings.refine == "prototype":
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16_pays(images.device)):
             stages = method.localizer.backbone(method.localizer.backbone.normalise(images))
         maps = scale_to_one(refine_by_prototypes(maps, stages) * valid, settings)
-    return maps
+    return maps**settings.gamma
 
 
-def sum_of_views(evidence: Callable[[Tensor], Tensor], images: Tensor, settings: CamSettings) -> Tensor:
-    """Sum the evidence over scales and flips, each brought back to the tile.
+def sum_of_views(cam: Callable[[Tensor], Tensor], images: Tensor, settings: CamSettings) -> Tensor:
+    """Sum ReLU(map) over scales and flips, each brought back to the tile.
 
     Args:
-        evidence: Function of images (B, 3, h, w) in 0..255 to maps (B, 1, h', w'), not negative.
+        cam: Function of images (B, 3, h, w) in 0..255 to maps (B, 1, h', w').
         images: Tiles.
         settings: `scales` and `flips`.
 
@@ -99,7 +99,7 @@ def sum_of_views(evidence: Callable[[Tensor], Tensor], images: Tensor, settings:
             scaled = functional.interpolate(scaled, sides, mode="bilinear", align_corners=False, antialias=scale < 1)
         for turns, mirrored in views(settings.flips):
             view = turn(scaled, turns, mirrored)
-            maps = turn_back(evidence(view).float(), turns, mirrored)
+            maps = turn_back(functional.relu(cam(view).float()), turns, mirrored)
             total += functional.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
     return total
 

@@ -59,10 +59,6 @@ class Method(nn.Module, ABC):
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """Named losses of one batch of views, weighted already; their sum is minimised."""
 
-    def evidence(self, maps: Tensor) -> Tensor:
-        """What `cam` gives, made not negative: this is summed over views and scaled to 0..1."""
-        return self.localizer.evidence(maps)
-
     @abstractmethod
     def cam(self, images: Tensor) -> Tensor:
         """Maps (B, 1, h, w) of tiles (B, 3, H, W) in 0..255: logits, neither cut nor scaled."""

@@ -59,10 +59,6 @@ class Localizer(nn.Module):
             values = values.topk(kept, dim=1).values
         return values.mean(dim=1)
 
-    def evidence(self, maps: Tensor) -> Tensor:
-        """Logit maps to evidence that is never negative: the positive part, or with the pixel head a probability."""
-        return functional.relu(maps) if isinstance(self.head, PlainHead) else torch.sigmoid(maps)
-
     def calibrate(self, images: Tensor) -> None:
         """Learn the scale of the features from some training tiles (B, 3, H, W), where the head needs it."""
         if isinstance(self.head, PixelHead):

@@ -134,12 +134,19 @@ class CamSettings(BaseModel):
         description="sizes of the network's input, times the tile's size; maps are summed",
     )
     flips: Literal["none", "horizontal", "dihedral"] = Field(
-        "horizontal", description="views a scale: 1, 2 or 8 (flips and quarter turns)"
+        "dihedral", description="views a scale: 1, 2 or 8 (flips and quarter turns)"
     )
     normalise: Literal["max", "as_released"] = Field(
         "max",
         description="max: divide by the tile's maximum; as_released: stretch minimum to maximum over "
         "0..255, as the paper's code does when it writes a PNG",
+    )
+    gamma: float = Field(
+        0.5,
+        gt=0,
+        le=4,
+        description="power of the scaled map, which moves grey values but not their order: with 0.5 the paper's "
+        "threshold of 120 cuts at 22 % of the maximum; 1 leaves the map as it is (the paper)",
     )
     refine: Literal["none", "prototype"] = Field(
         "none",
