@@ -16,7 +16,7 @@ from typing import Any
 from apsam.code_hash import PACKAGE_ROOT, code_hash
 from apsam.config import Config, parse_config
 from apsam.errors import ConfigError
-from apsam.scenes import Scene, check_scenes, read_scene_sheet
+from apsam.scenes import check_scenes, read_scene_sheet
 
 # Endings that name a scene's other files; a scene called so could not be told from them.
 RESERVED_ENDINGS = ("_mask", "_probability")
