@@ -83,8 +83,8 @@ def test_norm_statistics_can_be_frozen_alone():
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_weights_by_path(tmp_path: Path, suffix: str):
-    state = rename_lite0_keys(read_state_dict(lite0_weights_path()))
-    state["conv_stem.weight"] = (state["conv_stem.weight"] + 1).contiguous()
+    state = {k: v.contiguous() for k, v in rename_lite0_keys(read_state_dict(lite0_weights_path())).items()}
+    state["conv_stem.weight"] = state["conv_stem.weight"] + 1
     path = tmp_path / f"weights{suffix}"
     save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
     backbone = build_backbone("efficientnet_lite0", path)

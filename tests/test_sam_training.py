@@ -240,7 +240,8 @@ def test_grabcut_finds_a_plain_object_and_survives_a_box_over_everything():
     wanted = np.zeros((64, 64), bool)
     wanted[20:40, 20:40] = True
     assert mask_iou(grabcut(image, np.array([15, 15, 45, 45]), np.array([30, 30])), wanted) > 0.9
-    assert grabcut(image, np.array([0, 0, 63, 63]), None).shape == (64, 64)
+    assert grabcut(image, np.array([0, 0, 63, 63]), np.array([30, 30])).all()
+    assert grabcut(image, np.array([15, 15, 45, 45]), np.array([30, 30]), core=0.5)[25:35, 25:35].all()
 
 
 def test_real_images_are_measured(real_data: Path):

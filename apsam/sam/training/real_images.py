@@ -44,18 +44,30 @@ def read_masks(folder: Path, masks: str) -> Iterator[tuple[str, np.ndarray, np.n
             yield file.stem, image, mask
 
 
-def grabcut(image: np.ndarray, box: np.ndarray, point: np.ndarray | None) -> np.ndarray:
-    """GrabCut (Rother et al. 2004) with the prompts a SAM gets: outside the box is ground, the point is object."""
-    labels = np.full(image.shape[:2], cv2.GC_BGD, np.uint8)
-    labels[box_mask(box, image.shape[:2])] = cv2.GC_PR_FGD
-    if point is not None:
-        cv2.circle(labels, (int(point[0]), int(point[1])), 3, cv2.GC_FGD, -1)
+def grabcut(image: np.ndarray, box: np.ndarray, point: np.ndarray, core: float = 0.0) -> np.ndarray:
+    """GrabCut (Rother et al. 2004) with the prompts a SAM gets.
+
+    Args:
+        image: (H, W, 3) uint8.
+        box: Outside is surely ground, inside probably object.
+        point: Surely object, with 3 px around it.
+        core: Share of the box's width and height in its middle that is surely object, too. With 0 GrabCut often
+            shrinks to nothing, which would make it a weak opponent.
+
+    Returns:
+        (H, W) bool; the box itself if it leaves no ground.
+    """
+    inside = box_mask(box, image.shape[:2])
+    if inside.all():
+        return inside
+    labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    if core > 0:
+        middle, reach = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * core / 2
+        labels[box_mask(np.concatenate([middle - reach, middle + reach]), inside.shape)] = cv2.GC_FGD
+    cv2.circle(labels, (int(point[0]), int(point[1])), 3, cv2.GC_FGD, -1)
     cv2.setRNGSeed(0)
     ground, thing = np.zeros((1, 65)), np.zeros((1, 65))
-    try:
-        cv2.grabCut(np.ascontiguousarray(image), labels, None, ground, thing, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
-    except cv2.error:  # no background pixel: the box fills the tile
-        return box_mask(box, image.shape[:2])
+    cv2.grabCut(np.ascontiguousarray(image), labels, None, ground, thing, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
     return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
 
 
@@ -74,8 +86,8 @@ def evaluate_real(sam: Sam, folder: Path, masks: str = "masks", seed: int = 0, l
         limit: Only the first so many images.
 
     Returns:
-        Mean IoU of the SAM for "both", "box", "point", of "grabcut" (box and point), "grabcut_box", of the
-        "jittered_box" itself, and the number of "images".
+        Mean IoU of the SAM for "both", "box", "point", of "grabcut" (box and point), of "grabcut_core" (the
+        middle half of the box surely object, too), of the "jittered_box" itself, and the number of "images".
     """
     predictor = SamPredictor(sam)
     results: dict[str, list[float]] = {}
@@ -92,7 +104,7 @@ def evaluate_real(sam: Sam, folder: Path, masks: str = "masks", seed: int = 0, l
             "point": predict_one(predictor, point, None),
             "jittered_box": box_mask(box, mask.shape),
             "grabcut": grabcut(image, box, point),
-            "grabcut_box": grabcut(image, box, None),
+            "grabcut_core": grabcut(image, box, point, core=0.5),
         }
         for name, prediction in found.items():
             results.setdefault(name, []).append(mask_iou(prediction, mask))
