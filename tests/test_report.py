@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,10 +16,10 @@ from fake_run import make_fake_folder_run, make_fake_run
 
 from apsam.errors import InputError
 from apsam.report.colours import AGREE, AGREE_NOT, FALSE_ALARM, MISSED, NO_DATA, compare
-from apsam.report.inputs import stage_times
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.page import make_report
 from apsam.report.settings import ReportSettings
+from apsam.report.times import elapsed, stage_times
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
 
@@ -227,6 +228,21 @@ def test_times_are_summed_by_stage(tmp_path):
     (tmp_path / "localizer.tsv").write_text("s\th:m:s\tmax_rss\n9.0\t0\t800\n")
     times = [(t.stage, t.jobs, t.seconds, t.peak_mb) for t in stage_times(tmp_path)]
     assert times == [("localizer", 1, 9.0, 800.0), ("cams", 2, 3.5, None)]
+
+
+def test_time_from_the_first_job_to_the_last(tmp_path):
+    def job(name, end, seconds):
+        (tmp_path / name).write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0\t1\n")
+        os.utime(tmp_path / name, (end, end))
+
+    assert elapsed(tmp_path, 2) is None
+    job("a.tsv", 1_000_100, 100)
+    job("b.tsv", 1_000_110, 50)
+    job("c.tsv", 1_000_200, 80)
+    assert elapsed(tmp_path, 2) == 200
+    assert elapsed(tmp_path, 1) is None
+    job("d.tsv", 1_009_000, 10)
+    assert elapsed(tmp_path, 2) is None
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

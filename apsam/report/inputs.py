@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -130,43 +129,4 @@ def load_json(path: Path, what: str, notes: Notes) -> dict[str, Any] | None:
         return value
     except InputError as error:
         notes.add(what, str(error))
-        return None
-
-
-@dataclass(frozen=True)
-class StageTime:
-    """What the jobs of one stage took, from Snakemake's benchmark files."""
-
-    stage: str
-    jobs: int
-    seconds: float
-    peak_mb: float | None
-
-
-def stage_times(base: Path) -> list[StageTime]:
-    """Times by stage, the longest first; empty where nothing was measured.
-
-    Args:
-        base: Folder of benchmark files, `<stage>.tsv` or `<stage>/<job>.tsv`.
-    """
-    by_stage: dict[str, list[tuple[float, float | None]]] = {}
-    for file in sorted(base.rglob("*.tsv")):
-        parts = file.relative_to(base).parts
-        stage = parts[0] if len(parts) > 1 else file.stem
-        with file.open(newline="") as lines:
-            for row in csv.DictReader(lines, delimiter="\t"):
-                seconds = _number(row.get("s"))
-                if seconds is not None:
-                    by_stage.setdefault(stage, []).append((seconds, _number(row.get("max_rss"))))
-    times = []
-    for stage, jobs in by_stage.items():
-        peaks = [peak for _, peak in jobs if peak is not None]
-        times.append(StageTime(stage, len(jobs), sum(s for s, _ in jobs), max(peaks, default=None)))
-    return sorted(times, key=lambda time: (-time.seconds, time.stage))
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -17,12 +18,13 @@ from apsam.report.colours import LAYER_COLOURS, PALETTE
 from apsam.report.facts import describe_dataset, describe_methods, headline
 from apsam.report.figures import write_figures
 from apsam.report.gallery import COLUMNS, make_gallery
-from apsam.report.inputs import Notes, load_json, scene_files, stage_times
+from apsam.report.inputs import Notes, load_json, scene_files
 from apsam.report.layers import LAYERS
 from apsam.report.mosaic import OUTLINE_TRANSFORM
 from apsam.report.scene_maps import scene_maps
 from apsam.report.settings import ReportSettings
 from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table, scene_table
+from apsam.report.times import elapsed, stage_times
 from apsam.report.training import read_training
 from apsam.report.views import tile_views
 from apsam.scenes import Scene
@@ -85,7 +87,7 @@ def make_report(
             methods=describe_methods(checked),
             protocols=_protocols(metrics),
             maps=maps,
-            layers=LAYERS,
+            layers=[layer for layer in LAYERS if any(layer.key in one.content for one in maps)],
             outline_transform=OUTLINE_TRANSFORM,
             views=views,
             gallery=gallery,
@@ -96,6 +98,7 @@ def make_report(
             figures=figures,
             times=times,
             total_seconds=sum(time.seconds for time in times),
+            elapsed=elapsed(benchmarks, os.cpu_count() or 1) if times else None,
             config_yaml=provenance.as_yaml(plain),
             versions=provenance.versions(),
             hashes=provenance.hashes(run, files),
