@@ -15,6 +15,7 @@ from rich.table import Table
 from apsam import __version__
 from apsam.commands.cams import cams
 from apsam.commands.encode import encode
+from apsam.commands.everything import everything
 from apsam.commands.grid import grid
 from apsam.commands.localizer import localizer
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
@@ -57,6 +58,7 @@ app.add_typer(config_app, name="config")
 
 app.command()(predict)
 app.command()(grid)
+app.command()(everything)
 for stage in STAGES:
     app.command(rich_help_panel=STAGES_PANEL)(stage)
 

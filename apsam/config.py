@@ -19,6 +19,7 @@ from apsam.localizer.settings import CamSettings, LocalizerSettings
 from apsam.maps.settings import MapSettings
 from apsam.masks.settings import CamMaskSettings, GrabCutSettings
 from apsam.prompt_settings import PromptSettings
+from apsam.report.settings import ReportSettings
 from apsam.resunet.settings import ResUNetSettings
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.synthetic.settings import SyntheticSettings
@@ -30,15 +31,9 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    run: str = Field(
-        "demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the folder in results/"
-    )
-    scenes: Path = Field(
-        Path("scenes.tsv"), description="scene sheet: scene, image, labels, mask, split (tabs)"
-    )
-    data_dir: Path | None = Field(
-        None, description="folder that the sheet's paths start from; none: the sheet's own"
-    )
+    run: str = Field("demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the folder in results/")
+    scenes: Path = Field(Path("scenes.tsv"), description="scene sheet: scene, image, labels, mask, split (tabs)")
+    data_dir: Path | None = Field(None, description="folder that the sheet's paths start from; none: the sheet's own")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of both trainings")
     device: str = Field("auto", description="auto (a GPU where there is one), cpu, cuda, cuda:1")
     synthetic: SyntheticSettings = Field(default_factory=SyntheticSettings)
@@ -54,6 +49,7 @@ class Config(BaseModel):
     grabcut: GrabCutSettings = Field(default_factory=GrabCutSettings)
     resunet: ResUNetSettings = Field(default_factory=ResUNetSettings)
     maps: MapSettings = Field(default_factory=MapSettings)
+    report: ReportSettings = Field(default_factory=ReportSettings)
 
 
 def parse_config(values: Mapping[str, Any], origin: str = "configuration") -> Config:

@@ -8,7 +8,7 @@ sys.path.insert(0, workflow.basedir)
 
 from apsam.errors import ApsamError
 from workflow_support.environment import use_project
-from workflow_support.run import Run, command_hash
+from workflow_support.run import Run, command_hash, page_hash
 
 use_project(workflow.basedir)
 

@@ -34,6 +34,7 @@ rule report:
         benchmarks=run.benchmarks,
         settings=run.whole_configuration(),
         code=command_hash("report"),
+        page=page_hash(),
     message:
         "Make the report"
     shell:

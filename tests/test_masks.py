@@ -45,9 +45,9 @@ def test_otsu_separates_two_levels():
     cam = np.zeros((10, 10), np.uint8)
     cam[:5] = 90
     cam[:2] = 240
-    mask = threshold_cam(cam, CamMaskSettings())
+    mask = threshold_cam(cam, CamMaskSettings(threshold="otsu"))
     assert mask[:2].all() and not mask[5:].any()
-    assert not threshold_cam(np.zeros((4, 4), np.uint8), CamMaskSettings()).any()
+    assert not threshold_cam(np.zeros((4, 4), np.uint8), CamMaskSettings(threshold="otsu")).any()
 
 
 def test_fixed_threshold_must_be_exceeded():

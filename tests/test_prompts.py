@@ -43,9 +43,7 @@ def test_every_region_gives_one_box_and_one_point():
 
 
 def test_centroid_of_a_u_shape_falls_outside_and_is_replaced():
-    cam = heatmap(
-        (slice(10, 50), slice(10, 16)), (slice(10, 50), slice(44, 50)), (slice(44, 50), slice(10, 50))
-    )
+    cam = heatmap((slice(10, 50), slice(10, 16)), (slice(10, 50), slice(44, 50)), (slice(44, 50), slice(10, 50)))
     (prompt,) = generate_prompts(cam, 120)
     x, y = (int(v) for v in prompt.point)
     assert prompt.point_source == "interior"

@@ -51,9 +51,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(max(1, int(len(body) * server.lie))))
         if start:
-            self.send_header(
-                "Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}"
-            )
+            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
         self.end_headers()
         if server.breaks:
             server.breaks -= 1
@@ -262,11 +260,7 @@ def test_the_table(monkeypatch):
     """torchvision's names carry the first digits of the SHA-256."""
     assert set(PUBLISHED) == {"sam_vit_b", "sam_vit_l", "sam_vit_h", "resnet50_imagenet"}
     for name, file in PUBLISHED.items():
-        assert (
-            file.name == name
-            and re.fullmatch("[0-9a-f]{64}", file.sha256)
-            and file.url.startswith("https://")
-        )
+        assert file.name == name and re.fullmatch("[0-9a-f]{64}", file.sha256) and file.url.startswith("https://")
     resnet = PUBLISHED["resnet50_imagenet"]
     assert resnet.sha256.startswith(re.search(r"-([0-9a-f]+)\.pth", resnet.filename).group(1))
     monkeypatch.setenv("APSAM_OFFLINE", "1")

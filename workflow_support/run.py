@@ -187,5 +187,13 @@ def command_hash(module: str, command: str | None = None) -> str:
     return code_hash(PACKAGE_ROOT / "commands" / f"{module}.py", definition=command or module)
 
 
+def page_hash() -> str:
+    """Hash of the report's templates, styles and scripts, which the code hash does not see."""
+    folders = (PACKAGE_ROOT / "report" / name for name in ("templates", "static"))
+    files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
+    listing = " ".join(f"{file.name}:{_sha256(file)}" for file in files)
+    return hashlib.sha256(listing.encode()).hexdigest()[:HASH_DIGITS]
+
+
 def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:HASH_DIGITS]

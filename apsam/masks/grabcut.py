@@ -40,9 +40,7 @@ def grabcut(image: np.ndarray, prompt: dict[str, Any], settings: GrabCutSettings
     states[inside == 0] = cv2.GC_BGD
     cv2.setRNGSeed(0)
     pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
-    cv2.grabCut(
-        pixels, states, None, np.zeros((1, 65)), np.zeros((1, 65)), settings.iterations, cv2.GC_INIT_WITH_MASK
-    )
+    cv2.grabCut(pixels, states, None, np.zeros((1, 65)), np.zeros((1, 65)), settings.iterations, cv2.GC_INIT_WITH_MASK)
     return ((states == cv2.GC_FGD) | (states == cv2.GC_PR_FGD)).astype(np.uint8)
 
 

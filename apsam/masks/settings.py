@@ -13,9 +13,9 @@ class CamMaskSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     threshold: int | Literal["otsu"] = Field(
-        "otsu",
-        description="grey value of 0..255 that a pixel must exceed, or otsu: Otsu's threshold of each tile's CAM, "
-        "which needs no label",
+        120,
+        description="grey value of 0..255 that a pixel must exceed (120: the regions that prompts are made of), or "
+        "otsu: Otsu's threshold of each tile's CAM",
     )
 
     @model_validator(mode="after")
@@ -31,6 +31,4 @@ class GrabCutSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     iterations: int = Field(5, ge=1, le=50, description="rounds of colour models and graph cut")
-    point_radius: int = Field(
-        4, ge=0, description="pixels around the prompt's point that are surely landslide"
-    )
+    point_radius: int = Field(4, ge=0, description="pixels around the prompt's point that are surely landslide")

@@ -57,7 +57,7 @@ def make_report(
         InputError: The run holds nothing that could be shown.
     """
     checked = parse_config(config)
-    settings = settings or getattr(checked, "report", None) or ReportSettings()
+    settings = settings or checked.report
     notes = Notes()
     files = scene_files(run, scenes)
     dataset = describe_dataset(files, notes)

@@ -141,9 +141,7 @@ def fetch_weights(weights: Weights, pause: Callable[[float], None] = time.sleep)
             f"{error.lock_file}: held by another process for 6 hours; remove it if there is none"
         ) from error
     except OSError as error:
-        raise ApsamError(
-            f"{path}: cannot be written ({error}); point APSAM_CACHE at a folder with room"
-        ) from error
+        raise ApsamError(f"{path}: cannot be written ({error}); point APSAM_CACHE at a folder with room") from error
     return path
 
 
@@ -208,9 +206,7 @@ class _Download:
             stop=self._hopeless,
             wait=wait_exponential(multiplier=1, max=60),
             sleep=self.pause,
-            before_sleep=lambda state: log.warning(
-                "%s; going on at %d bytes", state.outcome.exception(), self._have()
-            ),
+            before_sleep=lambda state: log.warning("%s; going on at %d bytes", state.outcome.exception(), self._have()),
             reraise=True,
         )
         try:

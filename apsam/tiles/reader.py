@@ -83,9 +83,7 @@ class SceneReader:
         valid[inside] = mask
         return image, valid
 
-    def _read(
-        self, window: Window | None, shape: tuple[int, int] | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, window: Window | None, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
         bands = list(self.settings.bands)
         out = {} if shape is None else {"out_shape": (3, *shape), "resampling": Resampling.nearest}
         out_mask = {} if shape is None else {"out_shape": (3, *shape)}

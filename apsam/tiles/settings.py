@@ -13,25 +13,15 @@ class TileSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     size: int = Field(256, ge=64, le=1024, multiple_of=32, description="side of a tile, pixels (paper: 256)")
-    overlap: float = Field(
-        0.4, ge=0, lt=0.9, description="share of a tile that its neighbour repeats (paper: 0.4)"
-    )
-    bands: tuple[int, int, int] = Field(
-        (1, 2, 3), description="raster bands taken as red, green, blue, from 1"
-    )
+    overlap: float = Field(0.4, ge=0, lt=0.9, description="share of a tile that its neighbour repeats (paper: 0.4)")
+    bands: tuple[int, int, int] = Field((1, 2, 3), description="raster bands taken as red, green, blue, from 1")
     stretch: Literal["auto", "none", "percentile"] = Field(
         "auto",
         description="to 8 bit: none, percentile, or auto (none for 8-bit rasters, percentile for others)",
     )
-    percentiles: tuple[float, float] = Field(
-        (2.0, 98.0), description="low and high percentile of the stretch"
-    )
-    nodata: float | None = Field(
-        None, description="value that means no data where the raster does not say so itself"
-    )
-    min_valid: float = Field(
-        0.25, ge=0, le=1, description="a tile with a smaller share of valid pixels is left out"
-    )
+    percentiles: tuple[float, float] = Field((2.0, 98.0), description="low and high percentile of the stretch")
+    nodata: float | None = Field(None, description="value that means no data where the raster does not say so itself")
+    min_valid: float = Field(0.25, ge=0, le=1, description="a tile with a smaller share of valid pixels is left out")
 
     @field_validator("bands")
     @classmethod

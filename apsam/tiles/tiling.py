@@ -23,9 +23,7 @@ from apsam.vectors import VECTOR_SUFFIXES
 BATCH = 64
 
 
-def tile_scene(
-    scene: Scene, tiles: TileSettings, labels: LabelSettings, split: SplitSettings, output: Path
-) -> None:
+def tile_scene(scene: Scene, tiles: TileSettings, labels: LabelSettings, split: SplitSettings, output: Path) -> None:
     """Write the tile stack of one scene.
 
     Arrays: image (3, size, size) uint8 RGB; valid (size, size) uint8 {0, 1}; label uint8 {0, 1}; part uint8
@@ -58,9 +56,7 @@ def _specs(size: int) -> dict[str, tuple[tuple[int, ...], str]]:
     }
 
 
-def _tile_raster(
-    scene: Scene, tiles: TileSettings, labels: LabelSettings, split: SplitSettings, output: Path
-) -> None:
+def _tile_raster(scene: Scene, tiles: TileSettings, labels: LabelSettings, split: SplitSettings, output: Path) -> None:
     with SceneReader(scene.image, tiles) as reader:
         windows = tile_windows(reader.height, reader.width, tiles.size, tiles.stride)
         attributes = {
@@ -72,9 +68,7 @@ def _tile_raster(
             "height": reader.height,
             "width": reader.width,
             "names": None,
-            "resolution_m": reader.resolution * reader.crs.linear_units_factor[1]
-            if reader.crs.is_projected
-            else None,
+            "resolution_m": reader.resolution * reader.crs.linear_units_factor[1] if reader.crs.is_projected else None,
             "image_sha256": sha256_file(scene.image),
             "made_by": {"tiles": tiles.model_dump(mode="json"), "labels": labels.model_dump(mode="json")},
         }
@@ -108,9 +102,7 @@ def _tile_raster(
                 )
 
 
-def _raster_labels(
-    scene: Scene, reader: SceneReader, windows: np.ndarray, settings: LabelSettings
-) -> np.ndarray:
+def _raster_labels(scene: Scene, reader: SceneReader, windows: np.ndarray, settings: LabelSettings) -> np.ndarray:
     if scene.labels is None:
         return labels_from_mask(scene.mask, reader, windows, settings.min_pixels)
     if scene.labels.suffix.lower() in VECTOR_SUFFIXES:
@@ -151,9 +143,7 @@ def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, outpu
             )
 
 
-def _read_folder(
-    files: list[Path], size: int, description: str
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+def _read_folder(files: list[Path], size: int, description: str) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     for start in track(range(0, len(files), BATCH), description):
         images, windows = [], []
         for file in files[start : start + BATCH]:

@@ -20,10 +20,6 @@ def positions(length: int, size: int, stride: int) -> list[int]:
 def tile_windows(height: int, width: int, size: int, stride: int) -> np.ndarray:
     """All tile windows of a scene, row by row: (n, 4) int32 of row, col, height, width in scene pixels."""
     return np.array(
-        [
-            (row, col, size, size)
-            for row in positions(height, size, stride)
-            for col in positions(width, size, stride)
-        ],
+        [(row, col, size, size) for row in positions(height, size, stride) for col in positions(width, size, stride)],
         dtype=np.int32,
     )
