@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 GRID = 64
-STAGES = (1, 2, 3)
+STAGES = (1, 2)
 FOREGROUND = 0.6
 BACKGROUND = 0.2
-SHARPNESS = 5.0
+SHARPNESS = 10.0
 
 
 def refine_by_prototypes(maps: Tensor, stages: Sequence[Tensor]) -> Tensor:
