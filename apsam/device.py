@@ -28,9 +28,7 @@ def pick_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"device: '{name}' cannot be used here ({str(error).splitlines()[0]}); use 'auto'"
-        ) from error
+        raise ConfigError(f"device: '{name}' cannot be used here ({str(error).splitlines()[0]}); use 'auto'") from error
     return device
 
 

@@ -20,9 +20,7 @@ class PromptSettings(BaseModel):
     candidates: tuple[int, ...] = Field(
         (60, 80, 100, 120, 140, 160, 180, 200), description="thresholds tried where `threshold` is auto"
     )
-    min_area: float = Field(
-        0, ge=0, description="contours of a smaller area, px2, give no prompt (paper: none given)"
-    )
+    min_area: float = Field(0, ge=0, description="contours of a smaller area, px2, give no prompt (paper: none given)")
 
     def thresholds(self) -> tuple[int, ...]:
         """The thresholds to make prompts at, rising.

@@ -186,9 +186,7 @@ def write_prompts_geojson(prompts: dict[str, Any], tiles: Path, output: Path) ->
         partial.write_text(json.dumps(collection, sort_keys=True) + "\n")
 
 
-def _to_map(
-    x: float, y: float, a: float, b: float, c: float, d: float, e: float, f: float
-) -> tuple[float, float]:
+def _to_map(x: float, y: float, a: float, b: float, c: float, d: float, e: float, f: float) -> tuple[float, float]:
     return a * x + b * y + c, d * x + e * y + f
 
 

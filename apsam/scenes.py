@@ -148,9 +148,7 @@ def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
         if scene.labels is None or scene.labels.suffix.lower() in VECTOR_SUFFIXES:
             only_tables = False
             if scene.labels is not None and not scene.labels.exists():
-                raise InputError(
-                    f"{scene.labels}: no such vector layer; check the scene sheet and 'data_dir'"
-                )
+                raise InputError(f"{scene.labels}: no such vector layer; check the scene sheet and 'data_dir'")
             continue
         table = read_label_table(scene.labels)
         if scene.kind == "folder":

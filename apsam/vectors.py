@@ -29,8 +29,6 @@ def read_features(path: Path, crs: CRS) -> gpd.GeoDataFrame:
     except Exception as error:  # GDAL's drivers raise many kinds
         raise InputError(f"{path}: not a vector layer that GDAL can read ({error})") from error
     if features.crs is None:
-        raise InputError(
-            f"{path}: the layer has no coordinate reference system; assign the right one in QGIS"
-        )
+        raise InputError(f"{path}: the layer has no coordinate reference system; assign the right one in QGIS")
     features = features[~(features.geometry.is_empty | features.geometry.isna())]
     return features.to_crs(crs)
