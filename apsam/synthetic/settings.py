@@ -15,7 +15,7 @@ class SyntheticSettings(BaseModel):
 
     size_px: int = Field(1280, ge=256, le=8192, description="Height and width of a scene in pixels")
     resolution_m: float = Field(0.5, ge=0.2, le=4.0, description="Ground size of a pixel")
-    seed: int = Field(7, ge=0, description="Joined with the scene's name to seed its random numbers")
+    seed: int = Field(11, ge=0, description="Joined with the scene's name to seed its random numbers")
     landslide_cover: Range = Field((0.04, 0.07), description="Share of a scene covered by landslides")
     landslide_area_m2: Range = Field((200.0, 8000.0), description="Area of one landslide, log-uniform")
     positive_tiles: Range = Field((0.42, 0.54), description="Share of tiles that show a landslide, aimed at")
