@@ -90,13 +90,16 @@ def test_landslides_are_as_many_and_as_large_as_asked(scenes: list[SyntheticScen
 
 def test_hollow_landslides_keep_islands() -> None:
     def holes(share: float) -> int:
-        scene = make_scene("minshan", SyntheticSettings(hollow_share=share, size_px=640))
-        contours, hierarchy = cv2.findContours(scene.mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-        return sum(
-            cv2.contourArea(contour) > 150
-            for contour, links in zip(contours, hierarchy[0], strict=True)
-            if links[3] >= 0
-        )
+        found = 0
+        for name in ("minshan", "wolong", "heishui"):
+            scene = make_scene(name, SyntheticSettings(hollow_share=share, size_px=640))
+            contours, hierarchy = cv2.findContours(scene.mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+            found += sum(
+                cv2.contourArea(contour) > 150
+                for contour, links in zip(contours, hierarchy[0], strict=True)
+                if links[3] >= 0
+            )
+        return found
 
     assert holes(1.0) > holes(0.0)
 
