@@ -46,7 +46,7 @@ lock: $(READY)  ## refresh constraints.txt from pyproject.toml
 	$(BIN)/python -m workflow_support.conda_env
 
 bench: $(READY)  ## run the benchmarks (minutes to hours; not part of the tests)
-	for file in benchmarks/bench_*.py; do $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
+	$(BIN)/python -m benchmarks
 
 light-sam: $(READY)  ## train the light SAM that comes with the package (hours)
 	$(BIN)/python scripts/train_light_sam.py

@@ -103,12 +103,12 @@ def describe_methods(config: Config) -> list[tuple[str, str]]:
     threshold = config.prompts.threshold
     chosen = "chosen tile by tile without labels" if threshold == "auto" else f"{threshold} of 255"
     baseline = config.cam_masks.threshold
-    otsu = "Otsu’s threshold of each tile" if baseline == "otsu" else f"{baseline} of 255"
+    cut = "Otsu’s threshold of each tile" if baseline == "otsu" else f"{baseline} of 255"
     return [
         ("Localizer", f"{config.localizer.backbone}, {config.localizer.epochs} epochs"),
         ("Prompts", f"{asked}, CAM threshold {chosen}"),
         ("SAM", config.sam.name),
-        ("CAM baseline", otsu),
+        ("CAM baseline", cut),
         ("ResUNet", f"{config.resunet.encoder} encoder, {config.resunet.epochs} epochs"),
     ]
 
