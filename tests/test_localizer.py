@@ -240,9 +240,9 @@ def test_tiles_outside_part_0_are_in_no_batch(tmp_path: Path, monkeypatch: pytes
 
     original = PlainCam.views
 
-    def spy(self, batch, batch_labels, generator):  # noqa: ANN001, ANN202
-        seen.extend(batch[:, 0, 0, 0].tolist())
-        return original(self, batch, batch_labels, generator)
+    def spy(self, tiles, generator):  # noqa: ANN001, ANN202
+        seen.extend(tiles.image[:, 0, 0, 0].tolist())
+        return original(self, tiles, generator)
 
     monkeypatch.setattr(PlainCam, "views", spy)
     settings = LocalizerSettings(weights="none", epochs=2, batch_size=4)

@@ -20,10 +20,11 @@ def localizer(
     seed: Seed = 1,
     device: Device = "auto",
     threads: Threads = None,
+    offline: Annotated[Path | None, typer.Option(help="what localizer-offline made, for methods that need it")] = None,
 ) -> None:
     """Train the localizer on image-level labels."""
     from apsam.device import set_threads
     from apsam.localizer.train import train_localizer
 
     set_threads(threads)
-    train_localizer(tiles, settings, output, history, seed, device)
+    train_localizer(tiles, settings, output, history, seed, device, offline)

@@ -29,19 +29,45 @@ def augment(images: Tensor, settings: AugmentationSettings, generator: torch.Gen
     Returns:
         (B, 3, h, w) float32 in 0..255; h and w are the multiples of 32 nearest to `view` times H and W.
     """
-    views = _resample(images.float(), settings, generator)
+    return augment_with_maps(images, None, settings, generator)[0]
+
+
+def augment_with_maps(
+    images: Tensor, maps: Tensor | None, settings: AugmentationSettings, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Like `augment`, and what is known of every pixel goes where the pixel goes.
+
+    Args:
+        images: As for `augment`.
+        maps: (B, H, W) of whole numbers below 2^24, such as superpixels; None: none.
+        settings: What changes, and how much.
+        generator: Source of randomness, on the CPU.
+
+    Returns:
+        The views of `augment`, and the maps (B, h, w) of the dtype they had, each pixel's value the nearest one.
+    """
+    grid = _sampling_grid(images, settings, generator)
+    views = functional.grid_sample(
+        images.float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False
+    )
+    if maps is not None:
+        drawn = functional.grid_sample(
+            maps[:, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
+        )
+        maps = drawn[:, 0].to(maps.dtype)
     if settings.colour:
         views = _recolour(views, settings.colour, generator)
     if settings.occlusion:
         views = _occlude(views, settings.occlusion, generator)
-    return views
+    return views, maps
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
     return torch.rand(shape, generator=generator) * (high - low) + low
 
 
-def _resample(images: Tensor, settings: AugmentationSettings, generator: torch.Generator) -> Tensor:
+def _sampling_grid(images: Tensor, settings: AugmentationSettings, generator: torch.Generator) -> Tensor:
+    """Where the pixels of every view lie in its tile, (B, h, w, 2) as `grid_sample` wants it."""
     count = len(images)
     low, high = settings.zoom
     zoom = torch.exp(_uniform((count,), math.log(low), math.log(high), generator))
@@ -57,8 +83,7 @@ def _resample(images: Tensor, settings: AugmentationSettings, generator: torch.G
     ]
     reach = torch.tensor([sides[1] / images.shape[3], sides[0] / images.shape[2]])  # of x and y of the view
     matrices = torch.cat([turn * reach / zoom.view(-1, 1, 1), shift], dim=2).to(images.device)
-    grid = functional.affine_grid(matrices, [count, images.shape[1], *sides], align_corners=False)
-    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return functional.affine_grid(matrices, [count, images.shape[1], *sides], align_corners=False)
 
 
 def _recolour(images: Tensor, amount: float, generator: torch.Generator) -> Tensor:

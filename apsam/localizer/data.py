@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,20 @@ from apsam.errors import InputError
 from apsam.stack import TileStack
 
 TRAIN, TEST = 0, 1  # values of a stack's `part`
+
+
+class Tiles(NamedTuple):
+    """Some training tiles; of one tile, without the first axis.
+
+    Attributes:
+        image: (B, 3, H, W) uint8 RGB.
+        label: (B,) float32 {0, 1}, image-level.
+        index: (B,) int64, their numbers in the tile set.
+    """
+
+    image: torch.Tensor
+    label: torch.Tensor
+    index: torch.Tensor
 
 
 class TileSet(Dataset):
@@ -53,10 +68,10 @@ class TileSet(Dataset):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tile (3, H, W) uint8 and its label, float32."""
+    def __getitem__(self, index: int) -> Tiles:
+        """One tile, its label and number."""
         image = self._read(np.array([index]))[0] if self._images is None else self._images[index]
-        return torch.from_numpy(image), torch.tensor(float(self.labels[index]))
+        return Tiles(torch.from_numpy(image), torch.tensor(float(self.labels[index])), torch.tensor(int(index)))
 
     def _read(self, indices: np.ndarray) -> np.ndarray:
         parts = [

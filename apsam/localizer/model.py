@@ -79,7 +79,11 @@ class PlainHead(nn.Module):
 
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
         """Backbone maps to logit maps (B, 1, h, w)."""
-        return self.linear(self.last(stages[-1]))
+        return self.linear(self.embed(stages))
+
+    def embed(self, stages: Sequence[Tensor]) -> Tensor:
+        """What the last, linear layer reads: (B, D, h, w)."""
+        return self.last(stages[-1])
 
     def train(self, mode: bool = True) -> PlainHead:
         """Like `nn.Module.train`, but batch norms keep their statistics: alike tiles would spoil them."""
@@ -109,9 +113,18 @@ class PixelHead(nn.Module):
             nn.Conv2d(total, hidden, kernel_size=1), nn.ReLU(), nn.Conv2d(hidden, 1, kernel_size=1)
         )
 
+    @property
+    def linear(self) -> nn.Module:
+        """The last layer."""
+        return self.layers[-1]
+
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
         """Backbone maps to logit maps (B, 1, h, w) on the grid of the last one."""
-        return self.layers((self._gather(stages) - self.mean) / self.std)
+        return self.linear(self.embed(stages))
+
+    def embed(self, stages: Sequence[Tensor]) -> Tensor:
+        """What the last, linear layer reads: (B, D, h, w)."""
+        return self.layers[:-1]((self._gather(stages) - self.mean) / self.std)
 
     @torch.no_grad()
     def calibrate(self, stages: Sequence[Tensor]) -> None:

@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader
 
 from apsam import torchvision_ops  # noqa: F401  (before lightning, which imports torchvision)
 from apsam.device import bf16_pays, pick_device, seed_everything
-from apsam.errors import ApsamError
+from apsam.errors import ApsamError, InputError
 from apsam.files import write_json
 from apsam.localizer.checkpoint import save_localizer
-from apsam.localizer.data import TEST, TRAIN, EpochOrder, TileSet
+from apsam.localizer.data import TEST, TRAIN, EpochOrder, Tiles, TileSet
 from apsam.localizer.methods import Batch, Method, build_method
 from apsam.localizer.settings import LocalizerSettings
 
@@ -41,6 +41,7 @@ def train_localizer(
     history: Path,
     seed: int = 0,
     device: str = "auto",
+    offline: Path | None = None,
 ) -> None:
     """Train on the part-0 tiles of all stacks and write weights and history.
 
@@ -54,9 +55,10 @@ def train_localizer(
         history: JSON to write: losses by epoch, tiles by label, accuracy and AUC of the part-1 tiles.
         seed: Of weights, order and augmentation.
         device: `auto`, `cpu`, `cuda`, ...
+        offline: What the offline stage made, for a method that has one.
 
     Raises:
-        InputError: There is no positive or no negative training tile.
+        InputError: There is no positive or no negative training tile, or the method's offline file is missing.
         ApsamError: The loss is no number any more.
     """
     tiles = TileSet(tile_stacks, TRAIN, settings.memory_mb)
@@ -64,15 +66,14 @@ def train_localizer(
     where = pick_device(device)
     seed_everything(seed)
     method = build_method(settings)
-    sample = [tiles[index][0] for index in list(EpochOrder(tiles.labels, True, seed))[:CALIBRATION_TILES]]
-    method.eval().prepare(torch.stack(sample))
-    task = LocalizerTask(method.train(), seed)
-    trainer = _trainer(where, settings)
-    order = EpochOrder(tiles.labels, settings.balanced, seed)
-    with warnings.catch_warnings():
-        for message in IGNORED_WARNINGS:
-            warnings.filterwarnings("ignore", message=message)
-        trainer.fit(task, DataLoader(tiles, _batch_size(settings, len(order)), sampler=order, drop_last=True))
+    if method.offline is not None:
+        if offline is None:
+            raise InputError(
+                f"localizer.method {settings.method} needs {method.offline}: run `apsam localizer-offline`, and give "
+                "its output as --offline"
+            )
+        method.use_offline(offline)
+    epochs = fit(method, tiles, seed, where)
     method = method.to(where).eval()
     test = TileSet(tile_stacks, TEST, settings.memory_mb)
     save_localizer(method, output)
@@ -84,10 +85,35 @@ def train_localizer(
             "optimizer": settings.optimizer()._asdict(),
             "seed": seed,
             "tiles": {"train": _count(tiles), "test": _count(test)},
-            "epochs": task.epochs,
+            "epochs": epochs,
             "test": classification(method, test, where),
         },
     )
+
+
+def fit(method: Method, tiles: TileSet, seed: int, device: torch.device) -> list[dict[str, float]]:
+    """Train a method, as its settings say, on all tiles of a set.
+
+    Args:
+        method: With its starting weights; trained in place.
+        tiles: Training tiles.
+        seed: Of order and augmentation.
+        device: Where to train.
+
+    Returns:
+        Mean losses and last learning rate of every epoch.
+    """
+    settings = method.settings
+    sample = [tiles[index].image for index in list(EpochOrder(tiles.labels, True, seed))[:CALIBRATION_TILES]]
+    method.eval().prepare(torch.stack(sample))
+    task = LocalizerTask(method.train(), seed)
+    order = EpochOrder(tiles.labels, settings.balanced, seed)
+    with warnings.catch_warnings():
+        for message in IGNORED_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        loader = DataLoader(tiles, _batch_size(settings, len(order)), sampler=order, drop_last=True)
+        _trainer(device, settings).fit(task, loader)
+    return task.epochs
 
 
 class LocalizerTask(lightning.LightningModule):
@@ -102,8 +128,8 @@ class LocalizerTask(lightning.LightningModule):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
         """Draw the views of a batch where the network is."""
-        images, labels = batch
-        return self.method.views(images, labels, self.generator)
+        self.method.advance(self.trainer.global_step / self.trainer.estimated_stepping_batches, self.current_epoch)
+        return self.method.views(Tiles(*batch), self.generator)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Sum of the method's losses."""
@@ -159,7 +185,7 @@ def classification(method: Method, tiles: TileSet, device: torch.device) -> dict
     if not len(tiles):
         return {"accuracy": None, "auc": None}
     logits = []
-    for images, _ in DataLoader(tiles, 32):
+    for images, _, _ in DataLoader(tiles, 32):
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
             logits.append(method.logits(images.to(device)).float().cpu())
     return classification_figures(torch.cat(logits).numpy(), tiles.labels)

@@ -1,20 +1,26 @@
 """What is learned beside the image-level label: the seam at which localization methods plug in.
 
 A method owns its network and says three things: which views of a batch it trains on, which losses they
-have, and what its class activation map is. The trainer (`apsam.localizer.train`), the map maker
-(`apsam.localizer.cam`) and the weights file (`apsam.localizer.checkpoint`) are the same for all.
+have, and what its class activation map is. Where it needs something made once before the training
+(superpixels, cut-outs, a helper's weights), it names the file, and `apsam.localizer.offline` makes it.
+The trainer (`apsam.localizer.train`), the map maker (`apsam.localizer.cam`) and the weights file
+(`apsam.localizer.checkpoint`) are the same for all.
+
+What a method remembers between steps is in its `state_dict`, follows from how far the training is
+(`advance`), or is read again from the offline file: so that an interrupted training can go on.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from apsam.localizer.augment import augment
+from apsam.localizer.data import Tiles
 from apsam.localizer.model import Localizer
 from apsam.localizer.settings import LocalizerSettings, Optimizer
 
@@ -25,27 +31,52 @@ class Method(nn.Module, ABC):
     """A way to learn a localizer from image-level labels.
 
     Attributes:
+        offline: Name of the file that the offline stage makes for it; None: it needs none.
         settings: How it is trained.
         localizer: The network whose head and backbone every method has.
+        share: How much of the training is done, 0..1.
+        epoch: Epochs done.
     """
+
+    offline: ClassVar[str | None] = None
 
     def __init__(self, settings: LocalizerSettings, weights: str | None = None) -> None:
         super().__init__()
         self.settings = settings
         self.localizer = Localizer(settings, weights)
+        self.share, self.epoch = 0.0, 0
 
-    def views(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Batch:
+    def use_offline(self, path: Path) -> None:
+        """Read what the offline stage made; called once, before the training, where `offline` names a file.
+
+        Args:
+            path: The file.
+
+        Raises:
+            InputError: It is not the file this method needs.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no offline stage")
+
+    def advance(self, share: float, epoch: int) -> None:
+        """Take note of how far the training is; called before every step.
+
+        Args:
+            share: Steps done of all steps, 0..1.
+            epoch: Epochs done.
+        """
+        self.share, self.epoch = share, epoch
+
+    def views(self, tiles: Tiles, generator: torch.Generator) -> Batch:
         """What one step trains on.
 
         Args:
-            images: Tiles (B, 3, H, W) uint8 RGB.
-            labels: Image-level labels (B,) float32 {0, 1}.
+            tiles: Training tiles where the network is.
             generator: Source of randomness, on the CPU.
 
         Returns:
             At least image (B, 3, H, W) float32 in 0..255 and label (B,).
         """
-        return {"image": augment(images, self.settings.augmentation, generator), "label": labels}
+        return {"image": augment(tiles.image, self.settings.augmentation, generator), "label": tiles.label}
 
     def prepare(self, images: Tensor) -> None:
         """Get ready before the first step.
@@ -80,29 +111,3 @@ class Method(nn.Module, ABC):
     def is_new(self, name: str) -> bool:
         """Whether the parameter called `name` starts without ImageNet weights."""
         return not name.startswith(("localizer.backbone.", "localizer.head.last."))
-
-
-class PlainCam(Method):
-    """Binary cross-entropy of the pooled map, nothing else: with a plain head and mean pooling, Zhou et al.'s CAM."""
-
-    def training_step(self, batch: Batch) -> dict[str, Tensor]:
-        """One loss, `classification`."""
-        logits = self.localizer.pool(self.localizer(batch["image"]))
-        return {"classification": functional.binary_cross_entropy_with_logits(logits, batch["label"])}
-
-    def cam(self, images: Tensor) -> Tensor:
-        """The logit map."""
-        return self.localizer(images)
-
-
-METHODS: dict[str, type[Method]] = {"cam": PlainCam}
-
-
-def build_method(settings: LocalizerSettings, weights: str | None = None) -> Method:
-    """The method that the settings name, with new weights.
-
-    Args:
-        settings: The section `localizer`.
-        weights: The backbone's starting weights; None: those the settings name.
-    """
-    return METHODS[settings.method](settings, weights)

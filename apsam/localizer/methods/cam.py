@@ -1,0 +1,24 @@
+"""Plain class activation mapping: nothing is learned beside the image-level label.
+
+B. Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from apsam.localizer.methods.base import Batch, Method
+
+
+class PlainCam(Method):
+    """Binary cross-entropy of the pooled map, nothing else: with a plain head and mean pooling, Zhou et al.'s CAM."""
+
+    def training_step(self, batch: Batch) -> dict[str, Tensor]:
+        """One loss, `classification`."""
+        logits = self.localizer.pool(self.localizer(batch["image"]))
+        return {"classification": functional.binary_cross_entropy_with_logits(logits, batch["label"])}
+
+    def cam(self, images: Tensor) -> Tensor:
+        """The logit map."""
+        return self.localizer(images)
