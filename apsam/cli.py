@@ -16,6 +16,7 @@ from apsam import __version__
 from apsam.commands.cams import cams
 from apsam.commands.encode import encode
 from apsam.commands.everything import everything
+from apsam.commands.experiments import everything_vs_apsam, prompt_ablation, sam_size, seeds, threshold_sweep, trials
 from apsam.commands.grid import grid
 from apsam.commands.localizer import localizer
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
@@ -45,7 +46,9 @@ STAGES = (
     metrics_maps,
     report,
 )
+EXPERIMENTS = (trials, threshold_sweep, prompt_ablation, everything_vs_apsam, sam_size, seeds)
 STAGES_PANEL = "Stages, in the order of the data (the workflow runs them: snakemake --cores all)"
+EXPERIMENTS_PANEL = "Experiments of the paper (targets of the workflow: snakemake --cores all threshold_sweep)"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,6 +64,8 @@ app.command()(grid)
 app.command()(everything)
 for stage in STAGES:
     app.command(rich_help_panel=STAGES_PANEL)(stage)
+for experiment in EXPERIMENTS:
+    app.command(rich_help_panel=EXPERIMENTS_PANEL)(experiment)
 
 ConfigFiles = Annotated[
     list[Path] | None,

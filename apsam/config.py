@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from apsam.errors import ConfigError
+from apsam.experiments.settings import ExperimentSettings
 from apsam.localizer.settings import CamSettings, LocalizerSettings
 from apsam.maps.settings import MapSettings
 from apsam.masks.settings import CamMaskSettings, GrabCutSettings
@@ -49,6 +50,7 @@ class Config(BaseModel):
     grabcut: GrabCutSettings = Field(default_factory=GrabCutSettings)
     resunet: ResUNetSettings = Field(default_factory=ResUNetSettings)
     maps: MapSettings = Field(default_factory=MapSettings)
+    experiments: ExperimentSettings = Field(default_factory=ExperimentSettings)
     report: ReportSettings = Field(default_factory=ReportSettings)
 
 

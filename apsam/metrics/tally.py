@@ -28,7 +28,10 @@ class Tally:
 
     def add_tile(self, guess: np.ndarray, truth: np.ndarray) -> None:
         """Add the masks of one tile, {0, 1, 255}."""
-        counts = Counts.of(guess, truth)
+        self.add_counts(Counts.of(guess, truth))
+
+    def add_counts(self, counts: Counts) -> None:
+        """Add the pixels of one tile, counted already."""
         self.counts += counts
         self.tiles += 1
         if counts.tp + counts.fn:

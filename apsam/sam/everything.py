@@ -49,8 +49,20 @@ def segment_everything(
         settings: Grid and filters.
         precision: Of the image encoder, as `encode_tiles` takes it.
     """
-    size = image.shape[1:]
     embedding = encode_tiles(sam, image[None], precision=precision, dtype=np.float32)
+    return segment_embedding(sam, embedding, image.shape[1:], settings)
+
+
+def segment_embedding(
+    sam: LoadedSam, embedding: np.ndarray, size: tuple[int, int], settings: EverythingSettings
+) -> LabelMap:
+    """Find all objects of a tile that is encoded already.
+
+    Args:
+        embedding: (1, D, E, E) of `encode_tiles`.
+        size: Height and width of the tile, pixels.
+        settings: Grid and filters.
+    """
     grid = point_grid(settings.points_per_side, size)
     found = [
         _ask(sam, embedding, grid[start : start + POINTS_HELD], size, settings)

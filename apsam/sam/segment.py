@@ -25,6 +25,30 @@ PROMPTS_HELD = 128
 
 
 @dataclass(frozen=True)
+class SetAnswer:
+    """SAM's answer to one prompt set of a tile.
+
+    Attributes:
+        tile: Index in the tile stack.
+        threshold: The CAM threshold that the set was made at.
+        claims: (h, w) uint8, how many of the set's prompts have the pixel in their mask; above 0 is the union.
+        agreement: Soft IoU of SAM's probability and the CAM, 0..1.
+        iou: SAM's predicted IoU, mean over the set's prompts; 0 without prompts.
+    """
+
+    tile: int
+    threshold: float
+    claims: np.ndarray
+    agreement: float
+    iou: float
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(h, w) uint8 {0, 1}, the union over the prompts."""
+        return (self.claims > 0).astype(np.uint8)
+
+
+@dataclass(frozen=True)
 class TileMask:
     """SAM's answer for one tile.
 
@@ -34,6 +58,7 @@ class TileMask:
         threshold: The CAM threshold of the chosen set; None where the tile has no set.
         score: Agreement with the CAM times predicted IoU of the chosen set, 0..1; 0 without prompts.
         iou: SAM's predicted IoU, mean over the chosen set's prompts; 0 without prompts.
+        claims: (h, w) uint8, how many prompts of the chosen set have the pixel in their mask.
     """
 
     tile: int
@@ -41,6 +66,54 @@ class TileMask:
     threshold: float | None
     score: float
     iou: float
+    claims: np.ndarray
+
+
+def answer_sets(
+    sam: LoadedSam,
+    embeddings: np.ndarray,
+    tiles: Sequence[Mapping[str, Any]],
+    cams: np.ndarray,
+    settings: MasksSettings,
+    batch: BatchSize | None = None,
+) -> list[list[SetAnswer]]:
+    """Decode every prompt of every set of some tiles and join the masks of each set.
+
+    Args:
+        embeddings: (n, D, E, E), one for each of `tiles`.
+        tiles: n entries of the prompts file: `{"tile": 3, "sets": [{"threshold": 120, "prompts": [...]}]}`.
+        cams: (n, h, w) uint8, the CAM of each of `tiles`.
+        settings: The section `masks` of the configuration.
+        batch: Shared by the calls of one job; else that of the settings.
+
+    Returns:
+        For each of `tiles` the answers to its sets, in their order.
+    """
+    size = cams.shape[1:]
+    sets = [(row, entry) for row, tile in enumerate(tiles) for entry in tile["sets"]]
+    prompts = [(place, row, prompt) for place, (row, entry) in enumerate(sets) for prompt in entry["prompts"]]
+    joined = np.full((len(sets), *size), -np.inf, np.float32)
+    claims = np.zeros((len(sets), *size), np.uint8)
+    iou = np.zeros(len(sets))
+    if prompts:
+        asked = _prompt_batch(sam, [row for _, row, _ in prompts], [prompt for *_, prompt in prompts], cams, settings)
+        decoded = decode_prompts(
+            sam, embeddings, asked, size, settings.mask_choice, settings.mask_index, batch or settings.batch
+        )  # fmt: skip
+        for (place, _, _), logits, quality in zip(prompts, decoded.logits[:, 0], decoded.iou[:, 0], strict=True):
+            np.maximum(joined[place], logits, out=joined[place])
+            claims[place] += logits > sam.model.mask_threshold
+            iou[place] += quality / len(sets[place][1]["prompts"])
+    probability = torch.from_numpy(joined).sigmoid().numpy()
+    agreements = agreement(probability, cams[[row for row, _ in sets]])
+    answers: list[list[SetAnswer]] = [[] for _ in tiles]
+    for place, (row, entry) in enumerate(sets):
+        answers[row].append(
+            SetAnswer(
+                tiles[row]["tile"], entry["threshold"], claims[place], float(agreements[place]), float(iou[place])
+            )
+        )
+    return answers
 
 
 def segment_tile_prompts(
@@ -51,51 +124,21 @@ def segment_tile_prompts(
     settings: MasksSettings,
     batch: BatchSize | None = None,
 ) -> list[TileMask]:
-    """Masks of some tiles: each prompt decoded, the masks of a set joined by OR, one set a tile chosen
-    without labels.
-
-    Args:
-        embeddings: (n, D, E, E), one for each of `tiles`.
-        tiles: n entries of the prompts file: `{"tile": 3, "sets": [{"threshold": 120, "prompts": [...]}]}`.
-        cams: (n, h, w) uint8, the CAM of each of `tiles`.
-        settings: The section `masks` of the configuration.
-        batch: Shared by the calls of one job; else that of the settings.
+    """Masks of some tiles: every set answered (`answer_sets`), one set a tile chosen without labels.
 
     Returns:
         One mask for each of `tiles`, in their order.
     """
-    size = cams.shape[1:]
-    sets = [(row, entry) for row, tile in enumerate(tiles) for entry in tile["sets"]]
-    prompts = [(place, row, prompt) for place, (row, entry) in enumerate(sets) for prompt in entry["prompts"]]
-    joined = np.full((len(sets), *size), -np.inf, np.float32)
-    iou = np.zeros(len(sets))
-    if prompts:
-        asked = _prompt_batch(sam, [row for _, row, _ in prompts], [prompt for *_, prompt in prompts], cams, settings)
-        decoded = decode_prompts(
-            sam, embeddings, asked, size, settings.mask_choice, settings.mask_index, batch or settings.batch
-        )  # fmt: skip
-        for (place, _, _), logits, quality in zip(prompts, decoded.logits[:, 0], decoded.iou[:, 0], strict=True):
-            np.maximum(joined[place], logits, out=joined[place])
-            iou[place] += quality / len(sets[place][1]["prompts"])
-    probability = torch.from_numpy(joined).sigmoid().numpy()
-    agreements = agreement(probability, cams[[row for row, _ in sets]])
-
     masks = []
-    for row, tile in enumerate(tiles):
-        places = np.array([place for place, (owner, _) in enumerate(sets) if owner == row], int)
-        if not len(places):
-            masks.append(TileMask(tile["tile"], np.zeros(size, np.uint8), None, 0.0, 0.0))
+    for tile, answers in zip(tiles, answer_sets(sam, embeddings, tiles, cams, settings, batch), strict=True):
+        if not answers:
+            empty = np.zeros(cams.shape[1:], np.uint8)
+            masks.append(TileMask(tile["tile"], empty, None, 0.0, 0.0, empty))
             continue
-        place = places[pick_set(agreements[places], iou[places])]
-        masks.append(
-            TileMask(
-                tile=tile["tile"],
-                mask=(joined[place] > sam.model.mask_threshold).astype(np.uint8),
-                threshold=sets[place][1]["threshold"],
-                score=float(agreements[place] * np.clip(iou[place], 0, 1)),
-                iou=float(iou[place]),
-            )
-        )
+        place = pick_set(np.array([a.agreement for a in answers]), np.array([a.iou for a in answers]))
+        chosen = answers[place]
+        score = float(chosen.agreement * np.clip(chosen.iou, 0, 1))
+        masks.append(TileMask(tile["tile"], chosen.mask, chosen.threshold, score, chosen.iou, chosen.claims))
     return masks
 
 
@@ -113,6 +156,19 @@ def segment_scene(
     Raises:
         InputError: The embeddings are of another SAM, or lack a tile that has prompts.
     """
+    batch = decode_batch(settings.batch, sam.device, sam.embedding_shape)
+    for part, images, maps in read_scene(sam, embeddings, cams, prompts["tiles"]):
+        yield from segment_tile_prompts(sam, images, part, maps, settings, batch)
+
+
+def read_scene(
+    sam: LoadedSam, embeddings: Path, cams: Path, tiles: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[list[Mapping[str, Any]], np.ndarray, np.ndarray]]:
+    """Yield some of `tiles` at a time, as many as `answer_sets` can hold, with their embeddings and CAMs.
+
+    Raises:
+        InputError: The embeddings are of another SAM, or lack a tile that has prompts.
+    """
     with TileStack(embeddings) as store, TileStack(cams) as cam_stack:
         made_with = store.attributes["checkpoint_hash"]
         if made_with != sam.checkpoint_hash:
@@ -121,7 +177,7 @@ def segment_scene(
                 f"asked of '{sam.name}' {sam.checkpoint_hash[:8]}; encode again with this SAM"
             )
         row_of = {int(tile): row for row, tile in enumerate(store.read("tile"))}
-        missing = [tile["tile"] for tile in prompts["tiles"] if tile["tile"] not in row_of]
+        missing = [tile["tile"] for tile in tiles if tile["tile"] not in row_of]
         if missing:
             raise InputError(f"{embeddings}: no embedding of tile {missing[0]} ({len(missing)} in all); encode again")
 
@@ -130,9 +186,7 @@ def segment_scene(
             rows = [row_of[number] for number in numbers]
             return part, store.read_at("embedding", rows), cam_stack.read_at("cam", numbers)
 
-        batch = decode_batch(settings.batch, sam.device, sam.embedding_shape)
-        for part, images, maps in read_ahead(read(part) for part in _parts(prompts["tiles"])):
-            yield from segment_tile_prompts(sam, images, part, maps, settings, batch)
+        yield from read_ahead(read(part) for part in _parts(tiles))
 
 
 def _parts(tiles: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:

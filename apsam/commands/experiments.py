@@ -1,0 +1,177 @@
+"""Commands of the experiments: one that decodes a scene's trials, and one for each table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from apsam.commands.options import Device, Threads
+from apsam.commands.options import settings as section
+from apsam.experiments.settings import ExperimentSettings
+from apsam.prompt_settings import PromptSettings
+from apsam.sam.settings import MasksSettings, SamSettings
+
+if TYPE_CHECKING:
+    from apsam.experiments.everything import SceneFiles
+    from apsam.scenes import Scene
+
+Trials = Annotated[list[Path], typer.Argument(help="trials of every measured scene")]
+Output = Annotated[Path, typer.Option(help="JSON to make; CSV, PNG and SVG are written beside it")]
+Settings = Annotated[ExperimentSettings, section(ExperimentSettings, "experiments")]
+Sam = Annotated[SamSettings, section(SamSettings, "sam")]
+Results = Annotated[Path, typer.Option(help="folder of the run, results/<run>")]
+Sheet = Annotated[Path, typer.Option(help="scene sheet")]
+DataDir = Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from", show_default=False)]
+Protocol = Annotated[str, typer.Option(help="held_out or as_released: named in the table")]
+
+
+def trials(
+    scene: Annotated[str, typer.Option(help="name of the scene in the sheet")],
+    tiles: Annotated[Path, typer.Option(help="its tile stack")],
+    cams: Annotated[Path, typer.Option(help="its CAM stack")],
+    embeddings: Annotated[Path, typer.Option(help="its embedding stack")],
+    results: Results,
+    scenes: Sheet,
+    output: Annotated[Path, typer.Option(help="stack of trials to make")],
+    settings: Settings = ExperimentSettings(),
+    prompts: Annotated[PromptSettings, section(PromptSettings, "prompts")] = PromptSettings(),
+    sam: Sam = SamSettings(),
+    masks: Annotated[MasksSettings, section(MasksSettings, "masks")] = MasksSettings(),
+    protocol: Protocol = "held_out",
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Decode and count what threshold sweep and prompt ablation ask of one scene."""
+    from apsam.device import set_threads
+    from apsam.experiments.trials import make_trials
+    from apsam.metrics.scene import MeasuredScene
+
+    set_threads(threads)
+    measured = MeasuredScene(_scene(scene, results, scenes, data_dir), tiles)
+    make_trials(measured, cams, embeddings, prompts, sam, masks, settings, output, protocol, device)
+
+
+def threshold_sweep(trials: Trials, output: Output, settings: Settings = ExperimentSettings()) -> None:
+    """Make table and figure of the CAM thresholds (paper, Fig. 5)."""
+    from apsam.experiments.figures import draw_threshold_sweep
+    from apsam.experiments.results import read_trials
+    from apsam.experiments.table import write_experiment
+    from apsam.experiments.threshold_sweep import threshold_sweep as tabulate
+
+    experiment = tabulate(read_trials(trials), settings.thresholds)
+    draw_threshold_sweep(experiment, output)
+    write_experiment(experiment, output)
+
+
+def prompt_ablation(trials: Trials, output: Output) -> None:
+    """Make the table of points, boxes, and both (paper, Table 2)."""
+    from apsam.experiments.figures import draw_bars
+    from apsam.experiments.prompt_ablation import prompt_ablation as tabulate
+    from apsam.experiments.results import read_trials
+    from apsam.experiments.table import write_experiment
+
+    experiment = tabulate(read_trials(trials))
+    draw_bars(experiment, "iou", ("prompts",), output)
+    write_experiment(experiment, output)
+
+
+def everything_vs_apsam(
+    scene: Annotated[list[str], typer.Option(help="name of a scene in the sheet; several times for several")],
+    results: Results,
+    scenes: Sheet,
+    output: Output,
+    settings: Settings = ExperimentSettings(),
+    sam: Sam = SamSettings(),
+    protocol: Protocol = "held_out",
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Hold full-image SAM beside APSAM (paper, Fig. 4)."""
+    from apsam.device import set_threads
+    from apsam.experiments.everything import compare_everything, draw_everything
+    from apsam.experiments.table import write_experiment
+
+    set_threads(threads)
+    files = [_scene_files(name, results, scenes, data_dir) for name in scene]
+    experiment, compared = compare_everything(
+        files, sam, settings.everything, settings.everything_tiles, protocol, device
+    )
+    draw_everything(compared, output)
+    write_experiment(experiment, output)
+
+
+def sam_size(
+    output: Output,
+    measured: Annotated[list[str] | None, typer.Option(help="NAME=metrics/pseudo_masks.json of that SAM")] = None,
+    skipped: Annotated[list[str] | None, typer.Option(help="NAME=why that SAM is not run")] = None,
+) -> None:
+    """Make the table of SAMs."""
+    from apsam.experiments.figures import draw_bars
+    from apsam.experiments.table import write_experiment
+    from apsam.experiments.variants import sam_size as tabulate
+
+    files = {name: Path(path) for name, path in map(_named, measured or [])}
+    experiment = tabulate(files, dict(map(_named, skipped or [])))
+    draw_bars(experiment, "iou", ("sam",), output)
+    write_experiment(experiment, output)
+
+
+def seeds(
+    output: Output,
+    measured: Annotated[list[str], typer.Option(help="KIND:SEED=JSON of that seed; several times")],
+) -> None:
+    """Make the table of means and spreads over seeds."""
+    from apsam.experiments.figures import draw_bars
+    from apsam.experiments.table import write_experiment
+    from apsam.experiments.variants import seeds as tabulate
+
+    files: dict[str, dict[int, Path]] = {}
+    for name, path in map(_named, measured):
+        kind, _, seed = name.partition(":")
+        files.setdefault(kind, {})[int(seed)] = Path(path)
+    experiment = tabulate(files)
+    draw_bars(experiment, "iou", ("measured", "source", "prompts", "threshold"), output)
+    write_experiment(experiment, output)
+
+
+def _named(argument: str) -> tuple[str, str]:
+    from apsam.errors import ConfigError
+
+    name, equals, value = argument.partition("=")
+    if not (name and equals and value):
+        raise ConfigError(f"'{argument}': expected NAME=VALUE")
+    return name, value
+
+
+def _scene(name: str, results: Path, sheet: Path, data_dir: Path | None) -> Scene:
+    from dataclasses import replace
+
+    from apsam.errors import InputError
+    from apsam.scenes import read_scene_sheet
+
+    scene = next((s for s in read_scene_sheet(sheet, data_dir) if s.name == name), None)
+    if scene is None:
+        raise InputError(f"{sheet}: lists no scene '{name}'")
+    if scene.kind == "synthetic":
+        base = results / "scenes"
+        scene = replace(scene, image=base / f"{name}.tif", mask=base / f"{name}_mask.tif")
+    if scene.mask is None:
+        raise InputError(f"{sheet}: '{name}' has no true mask, so nothing can be measured on it")
+    return scene
+
+
+def _scene_files(name: str, results: Path, sheet: Path, data_dir: Path | None) -> SceneFiles:
+    from apsam.experiments.everything import SceneFiles
+    from apsam.metrics.scene import MeasuredScene
+
+    return SceneFiles(
+        MeasuredScene(_scene(name, results, sheet, data_dir), results / f"tiles/{name}.zarr.zip"),
+        results / f"cams/{name}.zarr.zip",
+        results / f"prompts/{name}.json",
+        results / f"embeddings/{name}.zarr.zip",
+        results / f"masks/apsam/{name}.zarr.zip",
+    )

@@ -1,0 +1,192 @@
+"""Full-image SAM against APSAM (paper, Fig. 4): what a grid of points finds, and what prompts from the CAM find."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apsam.experiments.figures import DPI, STYLE, save_figure
+from apsam.experiments.table import PART, Column, Experiment
+from apsam.metrics.counts import Counts
+from apsam.metrics.scene import MeasuredScene, TileTruth
+from apsam.prompts import read_prompts
+from apsam.sam.everything import LabelMap, segment_embedding
+from apsam.sam.registry import LoadedSam, build_sam
+from apsam.sam.settings import EverythingSettings, SamSettings
+from apsam.stack import TileStack
+
+NAME = "everything_vs_apsam"
+COLUMNS = (
+    Column("scene", "Scene"),
+    Column("tile", "Tile"),
+    PART,
+    Column("objects", "Objects of full-image SAM", "integer"),
+    Column("covered", "Share of the tile they cover", "share"),
+    Column("apsam_iou", "APSAM: IoU with the truth", "share"),
+    Column("best_object_iou", "Best object: IoU with the truth", "share"),
+    Column("all_objects_iou", "All objects: IoU with the truth", "share"),
+    Column("best_object_apsam_iou", "Best object: IoU with APSAM's mask", "share"),
+)
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """A scene and what a run has made of it."""
+
+    measured: MeasuredScene
+    cams: Path
+    prompts: Path
+    embeddings: Path
+    masks: Path
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One tile: pixels to show, and its row of the table."""
+
+    image: np.ndarray
+    cam: np.ndarray
+    prompts: Sequence[dict[str, Any]]
+    found: LabelMap
+    mask: np.ndarray
+    truth: np.ndarray
+    row: dict[str, Any]
+
+
+def compare_everything(
+    scenes: Sequence[SceneFiles],
+    sam: SamSettings,
+    settings: EverythingSettings,
+    tiles: int,
+    protocol: str = "held_out",
+    device: str = "auto",
+) -> tuple[Experiment, list[Compared]]:
+    """Ask SAM for every object of some tiles, on their stored embeddings, and hold them beside APSAM's masks.
+
+    Tiles are sampled evenly over those that are labelled positive, show a landslide in the truth and were encoded;
+    held-out ones where there are any. Sampling looks at nothing else, so the picture shows no chosen cases.
+
+    Args:
+        scenes: Scenes with a true mask.
+        sam: The section `sam`.
+        settings: Grid and filters of the full-image mode.
+        tiles: How many tiles.
+        protocol: Named in the table.
+        device: `auto`, `cpu`, `cuda`.
+    """
+    model = build_sam(sam, device=device)
+    places = [place for index, files in enumerate(scenes) for place in _candidates(index, files)]
+    held_out = [place for place in places if place[2] == "test"] or places
+    chosen = [held_out[i] for i in np.linspace(0, len(held_out) - 1, min(tiles, len(held_out))).round().astype(int)]
+    compared = [_compare(model, scenes[index], tile, part, settings) for index, tile, part in chosen]
+    compared = [each for each in compared if each is not None]
+    rows = [each.row for each in compared]
+    if rows:
+        rows.append(_mean(rows))
+    side = settings.points_per_side
+    notes = [
+        f"Full-image SAM ({sam.name}) with {side} x {side} points, kept above a predicted IoU of {settings.min_iou:g} "
+        f"and a stability of {settings.min_stability:g}; the same embeddings as APSAM's.",
+        f"{len(compared)} tiles, sampled evenly over {len(held_out)} labelled positive"
+        f"{' and held out' if held_out is not places else ''}; tiles that show no landslide in the truth are left out.",
+        "'Best object' is chosen with the truth (or with APSAM's mask): full-image SAM itself does not say which of "
+        "its objects is a landslide.",
+    ]
+    return Experiment(NAME, "Full-image SAM against APSAM (paper, Fig. 4)", protocol, COLUMNS, rows, notes), compared
+
+
+def _candidates(index: int, files: SceneFiles) -> list[tuple[int, int, str]]:
+    """(scene, tile, part) of the encoded tiles of one scene that are labelled positive."""
+    with TileTruth(files.measured) as truth, TileStack(files.embeddings) as store:
+        return [
+            (index, tile, part)
+            for tile in map(int, store.read("tile"))
+            if truth.label[tile] == 1 and (part := truth.part_name(tile)) is not None
+        ]
+
+
+def _compare(sam: LoadedSam, files: SceneFiles, tile: int, part: str, settings: EverythingSettings) -> Compared | None:
+    with TileTruth(files.measured) as truth:
+        there = truth.tile(tile)
+    if not (there == 1).any():
+        return None
+    with TileStack(files.measured.tiles) as stack, TileStack(files.cams) as cams, TileStack(files.masks) as masks:
+        image, valid = stack.read("image", tile, tile + 1)[0], stack.read("valid", tile, tile + 1)[0]
+        cam, mask = cams.read("cam", tile, tile + 1)[0], masks.read("mask", tile, tile + 1)[0]
+        scene = stack.attributes["scene"]
+    with TileStack(files.embeddings) as store:
+        row = int(np.flatnonzero(store.read("tile") == tile)[0])
+        embedding = store.read("embedding", row, row + 1)
+    entries = {entry["tile"]: entry["sets"] for entry in read_prompts(files.prompts)["tiles"]}
+    prompts = [prompt for each in entries.get(tile, ()) for prompt in each["prompts"]]
+    found = segment_embedding(sam, embedding, image.shape[1:], settings)
+    known = np.where(valid > 0, there, 255)
+    objects = [found.labels == number for number in range(1, len(found.iou) + 1)]
+    figures = {
+        "scene": scene,
+        "tile": tile,
+        "part": part,
+        "objects": len(objects),
+        "covered": float((found.labels > 0).mean()),
+        "apsam_iou": _iou(mask, known),
+        "best_object_iou": max((_iou(each, known) for each in objects), default=0.0),
+        "all_objects_iou": _iou(found.labels > 0, known),
+        "best_object_apsam_iou": max((_iou(each, mask) for each in objects), default=0.0),
+    }
+    return Compared(image.transpose(1, 2, 0), cam, prompts, found, mask, there, figures)
+
+
+def _iou(guess: np.ndarray, truth: np.ndarray) -> float:
+    """IoU where both are known; 0 where both are empty."""
+    return Counts.of(guess.astype(np.uint8), truth).iou or 0.0
+
+
+def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    shares = [column.key for column in COLUMNS if column.kind == "share"]
+    objects = round(float(np.mean([row["objects"] for row in rows])))
+    return {
+        "scene": "mean", "objects": objects, **{key: float(np.mean([row[key] for row in rows])) for key in shares}
+    }  # fmt: skip
+
+
+def draw_everything(compared: Sequence[Compared], output: Path) -> None:
+    """The layout of the paper's Fig. 4: a row a tile; image, CAM with prompts, full-image SAM, APSAM, truth."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    columns = ("Image", "CAM and prompts", "Full-image SAM", "APSAM", "Truth")
+    inch = 1.2
+    with rc_context(STYLE):
+        figure = Figure(figsize=(inch * len(columns), inch * max(1, len(compared)) + 0.25), dpi=DPI)
+        axes = figure.subplots(max(1, len(compared)), len(columns), squeeze=False)
+        for axis, name in zip(axes[0], columns, strict=True):
+            axis.set_title(name, fontsize=8)
+        for axis in axes.ravel():
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        for row, tile in zip(axes, compared, strict=bool(compared)):
+            _draw_tile(row, tile)
+        figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 0.25 / figure.get_figheight(), 0.03, 0.03)
+        save_figure(figure, output)
+
+
+def _draw_tile(axes: np.ndarray, tile: Compared) -> None:
+    from matplotlib.patches import Rectangle
+
+    axes[0].imshow(tile.image)
+    axes[1].imshow(tile.cam, cmap="inferno", vmin=0, vmax=255)
+    for prompt in tile.prompts:
+        x0, y0, x1, y1 = prompt["box"]
+        axes[1].add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, color="white", lw=0.9))
+        axes[1].plot(*prompt["point"], "o", color="#f0e442", ms=2.5, mec="black", mew=0.4)
+    # Neighbouring numbers must differ in colour; the seed keeps the picture the same from run to run.
+    colours = np.random.default_rng(0).integers(60, 256, (len(tile.found.iou) + 1, 3)).astype(np.uint8)
+    colours[0] = (22, 24, 27)
+    axes[2].imshow(colours[tile.found.labels], interpolation="nearest")
+    for axis, mask in ((axes[3], tile.mask), (axes[4], tile.truth)):
+        grey = np.select([mask == 1, mask == 255], [244, 112], 22).astype(np.uint8)
+        axis.imshow(grey, cmap="gray", vmin=0, vmax=255, interpolation="nearest")

@@ -1,0 +1,103 @@
+"""Figures of the experiments, PNG and SVG beside the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apsam.experiments.table import Experiment
+from apsam.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 150
+# Text stays text in the SVG, and its ids do not change from run to run.
+STYLE = {"svg.fonttype": "none", "svg.hashsalt": "apsam", "font.size": 8}
+INK = ("#0b5cad", "#b3400a", "#3d7a3a", "#7a4f9a")
+PART_NAMES = {"train": "training tiles", "test": "held-out tiles"}
+LINE_STYLES = {"test": "-", "train": "--"}
+
+
+def save_figure(figure: Figure, output: Path) -> None:
+    """Write `figure` as PNG and SVG beside `output`."""
+    for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
+        with atomic_path(output.with_suffix(suffix)) as partial:
+            figure.savefig(partial, metadata=metadata)
+
+
+def draw_threshold_sweep(experiment: Experiment, output: Path) -> None:
+    """IoU over thresholds, one line a source and part, in the layout of the paper's Fig. 5; the pick is marked."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.0, 2.6), dpi=DPI, layout="constrained")
+        for axis, (key, title) in zip(
+            figure.subplots(1, 2, sharex=True), (("iou", "IoU"), ("mean_iou", "mean IoU of a tile")), strict=True
+        ):
+            _draw_sweep(axis, experiment.rows, key)
+            axis.set(xlabel="CAM threshold", ylabel=f"{title} (%)", ylim=(0, None))
+        figure.axes[0].legend(frameon=False, fontsize=6.5)
+        save_figure(figure, output)
+
+
+def _draw_sweep(axis: Axes, rows: Sequence[dict[str, Any]], key: str) -> None:
+    for source, ink, name in (("apsam", INK[0], "APSAM"), ("cam", INK[1], "CAM alone")):
+        for part, style in LINE_STYLES.items():
+            line = [r for r in rows if r["source"] == source and r["part"] == part and r.get(key) is not None]
+            fixed = [(r["threshold"], 100 * r[key]) for r in line if isinstance(r["threshold"], int)]
+            if not fixed:
+                continue
+            label = f"{name}, {PART_NAMES[part]}"
+            axis.plot(*zip(*fixed, strict=True), style, color=ink, lw=1.2, marker="o", ms=2.5, label=label)
+            for row in line:
+                if row.get("picked"):
+                    label = "picked without labels" if part == "test" else None
+                    axis.plot(row["threshold"], 100 * row[key], "*", color=INK[2], ms=9, zorder=3, label=label)
+                elif not isinstance(row["threshold"], int):
+                    label = "picked tile by tile" if part == "test" else None
+                    axis.axhline(100 * row[key], color=INK[2], lw=0.8, ls=":" if part == "test" else "-.", label=label)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def draw_bars(experiment: Experiment, key: str, names: Sequence[str], output: Path) -> None:
+    """Bars of one figure, a group for each row's `names`, a bar for each part.
+
+    Args:
+        experiment: Its rows have `part`; those without a value are left out.
+        key: The figure, a share.
+        names: Keys of the rows that name a group.
+        output: The JSON file of the experiment.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    title = next(column.title for column in experiment.columns if column.key == key)
+    values: dict[str, dict[str, tuple[float, float]]] = {}
+    for row in experiment.rows:
+        if row.get(key) is not None:
+            group = ", ".join(str(row[name]) for name in names if row.get(name) is not None)
+            values.setdefault(group, {})[row["part"]] = (row[key], row.get(f"{key}_std") or 0.0)
+    parts = [part for part in LINE_STYLES if any(part in group for group in values.values())]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.0, 0.6 + 0.32 * max(1, len(values))), dpi=DPI, layout="constrained")
+        axis = figure.subplots()
+        height = 0.8 / max(1, len(parts))
+        for number, part in enumerate(parts):
+            places = [i + (number - (len(parts) - 1) / 2) * height for i, group in enumerate(values.values())]
+            pairs = [group.get(part, (0.0, 0.0)) for group in values.values()]
+            errors = [100 * spread for _, spread in pairs]
+            axis.barh(
+                places, [100 * value for value, _ in pairs], height, color=INK[number], label=PART_NAMES[part],
+                xerr=errors if any(errors) else None, error_kw={"lw": 0.8},
+            )  # fmt: skip
+        axis.set_yticks(range(len(values)), list(values))
+        axis.invert_yaxis()
+        axis.set(xlabel=f"{title} (%)", xlim=(0, None))
+        axis.spines[["top", "right"]].set_visible(False)
+        if len(parts) > 1:
+            axis.legend(frameon=False, fontsize=7)
+        save_figure(figure, output)

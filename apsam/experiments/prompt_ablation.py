@@ -1,0 +1,30 @@
+"""Which prompts carry SAM: points, boxes, or both (paper, Table 2)."""
+
+from __future__ import annotations
+
+from apsam.experiments.results import TrialResults
+from apsam.experiments.table import COUNTS, FIGURES, PART, TILES, Column, Experiment
+from apsam.metrics.scene import PARTS
+
+NAME = "prompt_ablation"
+COLUMNS = (PART, Column("prompts", "Prompts"), TILES, *FIGURES, *COUNTS)
+# In the order of the paper's table.
+ORDER = ("both", "boxes", "points")
+
+
+def prompt_ablation(results: TrialResults) -> Experiment:
+    """A row for every part and kind of prompts, at the run's own threshold."""
+    thresholds = results.own_thresholds
+    rows = []
+    for part in PARTS:
+        for kind in ORDER:
+            figures = results.figures(results.picked(kind, thresholds), part)
+            if figures is not None:
+                rows.append({"part": part, "prompts": kind, **figures})
+    at = (
+        f"CAM threshold {thresholds[0]} for all kinds."
+        if len(thresholds) == 1
+        else "CAM threshold picked tile by tile without labels, for every kind of prompts by itself, of "
+        f"{', '.join(map(str, thresholds))}."
+    )
+    return Experiment(NAME, "Prompts given to SAM (paper, Table 2)", results.protocol, COLUMNS, rows, [at])

@@ -1,0 +1,56 @@
+"""Settings of the experiments, section `experiments` of the configuration. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from apsam.sam.settings import EverythingSettings, SamName
+
+GreyValue = Annotated[int, Field(ge=0, le=254)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class ExperimentSettings(BaseModel):
+    """What the experiments try; each is a target of its own (docs/reproducing.md)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    thresholds: tuple[GreyValue, ...] = Field(
+        tuple(range(50, 171, 10)),
+        min_length=1,
+        description="threshold_sweep: CAM thresholds tried (paper, Fig. 5: 50 to 170)",
+    )
+    retrain: bool = Field(
+        False, description="threshold_sweep: train and measure a ResUNet at every threshold too (hours)"
+    )
+    everything_tiles: int = Field(
+        6, ge=1, le=64, description="everything_vs_apsam: tiles sampled of those labelled positive, held-out ones first"
+    )
+    everything: EverythingSettings = Field(
+        default_factory=EverythingSettings, description="everything_vs_apsam: full-image mode of SAM (paper, Fig. 4)"
+    )
+    sams: tuple[SamName, ...] = Field(
+        ("light", "vit_b", "vit_l", "vit_h"),
+        min_length=1,
+        description="sam_size: SAMs compared; one whose weights are not on this machine is named as skipped",
+    )
+    seeds: tuple[Seed, ...] = Field((1, 2, 3), min_length=2, description="seeds: seeds of the trainings")
+    seeds_of: tuple[Literal["pseudo_masks", "threshold_sweep", "prompt_ablation", "resunet"], ...] = Field(
+        ("pseudo_masks", "threshold_sweep", "prompt_ablation"),
+        min_length=1,
+        description="seeds: what is measured with every seed; resunet trains the networks again too",
+    )
+
+    @field_validator("thresholds", "sams", "seeds", "seeds_of")
+    @classmethod
+    def _no_doubles(cls, values: tuple) -> tuple:
+        if len(set(values)) != len(values):
+            raise ValueError("names the same twice")
+        return values
+
+    @field_validator("thresholds")
+    @classmethod
+    def _rising(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(values))

@@ -1,0 +1,181 @@
+"""Trials: all prompts that the experiments ask SAM for, decoded once against a scene's stored embeddings and counted.
+
+A threshold sweep and a prompt ablation differ in nothing but the prompts. So one job a scene loads SAM once, goes
+through the stored embeddings once, and leaves the counts of every trial and tile; tables, picks and curves are then
+sums of these, and no image is encoded and no prompt decoded for them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apsam.experiments.settings import ExperimentSettings
+from apsam.masks.stack import NO_DATA, same_tiles
+from apsam.metrics.counts import Counts
+from apsam.metrics.scene import MeasuredScene, TileTruth
+from apsam.prompt_settings import PromptSettings
+from apsam.prompts import binarize, generate_prompts
+from apsam.sam.batches import decode_batch
+from apsam.sam.registry import build_sam
+from apsam.sam.segment import SetAnswer, answer_sets, read_scene
+from apsam.sam.settings import MasksSettings, SamSettings
+from apsam.stack import TileStack, TileStackWriter
+
+PROMPT_KINDS = ("points", "boxes", "both")
+CAM = "cam"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to a pseudo-mask: the prompts given (`points`, `boxes`, `both`; `cam`: none, the CAM is cut) and the
+    CAM threshold."""
+
+    kind: str
+    threshold: int
+
+
+def plan_trials(prompts: PromptSettings, masks: MasksSettings, settings: ExperimentSettings) -> list[Trial]:
+    """Every trial that an experiment reads, each once.
+
+    The sweep asks with the run's kind of prompts at every threshold, the ablation with every kind at the run's own
+    threshold (or its candidates).
+    """
+    own = prompts.thresholds()
+    swept = sorted({*own, *settings.thresholds})
+    kinds = [*PROMPT_KINDS, CAM]
+    return [Trial(kind, t) for kind in kinds for t in (swept if kind in (masks.prompts, CAM) else own)]
+
+
+def make_trials(
+    measured: MeasuredScene,
+    cams: Path,
+    embeddings: Path,
+    prompts: PromptSettings,
+    sam: SamSettings,
+    masks: MasksSettings,
+    settings: ExperimentSettings,
+    output: Path,
+    protocol: str = "held_out",
+    device: str = "auto",
+) -> None:
+    """Write the trials of one scene.
+
+    Arrays over the scene's tiles, S trials: counts (S, 4) int32 of TP, FP, FN, TN; agreement (S,) float32, soft IoU
+    of SAM's probability and the CAM; predicted_iou (S,) float32, by SAM; prompts (S,) int16, how many; cam () uint8,
+    whether the tile has a CAM; part () uint8. The attribute `trials` names the S trials.
+
+    Args:
+        measured: The scene, with its true mask, which is read for counting and nothing else.
+        cams: Its CAM stack.
+        embeddings: Its embedding stack, made with the same SAM.
+        prompts, sam, masks, settings: Sections of the configuration.
+        output: The stack to make.
+        protocol: Stored with the counts.
+        device: `auto`, `cpu`, `cuda`.
+
+    Raises:
+        InputError: Embeddings of another SAM, stacks of different runs, or a truth that cannot be read.
+    """
+    trials = plan_trials(prompts, masks, settings)
+    place = {trial: index for index, trial in enumerate(trials)}
+    model = build_sam(sam, device=device)
+    batch = decode_batch(masks.batch, model.device, model.embedding_shape)
+    with TileTruth(measured) as truth, TileStack(measured.tiles) as stack, same_tiles(measured.tiles, cams) as maps:
+        found = _empty(len(stack), len(trials), truth.part)
+        counter = _Counter(stack, truth, found["counts"])
+        entries = _prompt_entries(maps, trials, prompts, found["cam"])
+        for tile in np.flatnonzero(found["cam"] == 0):
+            counter.count(int(tile), None, slice(None))
+        for part, images, cam in read_scene(model, embeddings, cams, entries):
+            answers: dict[int, list[tuple[int, SetAnswer]]] = {entry["tile"]: [] for entry in part}
+            for kind in PROMPT_KINDS:
+                asked = masks.model_copy(update={"prompts": kind})
+                for of_tile in answer_sets(model, images, _of_kind(part, kind, place), cam, asked, batch):
+                    for answer in of_tile:
+                        answers[answer.tile].append((place[Trial(kind, int(answer.threshold))], answer))
+            for entry, tile_cam in zip(part, cam, strict=True):
+                tile = entry["tile"]
+                for index, answer in answers[tile]:
+                    counter.count(tile, answer.claims, index)
+                    found["agreement"][tile, index] = answer.agreement
+                    found["predicted_iou"][tile, index] = answer.iou
+                number = {each["threshold"]: len(each["prompts"]) for each in entry["sets"]}
+                for index, trial in enumerate(trials):
+                    if trial.kind == CAM:
+                        counter.count(tile, binarize(tile_cam, trial.threshold), index)
+                    else:
+                        found["prompts"][tile, index] = number[trial.threshold]
+        attributes = {
+            "scene": stack.attributes["scene"],
+            "protocol": protocol,
+            "trials": [asdict(trial) for trial in trials],
+            "own": {"kind": masks.prompts, "thresholds": list(prompts.thresholds())},
+            "checkpoint": model.checkpoint_hash,
+        }
+        specs = {name: (values.shape[1:], str(values.dtype)) for name, values in found.items()}
+        with TileStackWriter(output, attributes, specs) as writer:
+            writer.append(**found)
+
+
+def _empty(tiles: int, trials: int, part: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "counts": np.zeros((tiles, trials, 4), np.int32),
+        "agreement": np.zeros((tiles, trials), np.float32),
+        "predicted_iou": np.zeros((tiles, trials), np.float32),
+        "prompts": np.zeros((tiles, trials), np.int16),
+        "cam": np.zeros(tiles, np.uint8),
+        "part": part.astype(np.uint8),
+    }
+
+
+def _prompt_entries(
+    maps: TileStack, trials: Sequence[Trial], settings: PromptSettings, has_cam: np.ndarray
+) -> list[dict[str, Any]]:
+    """Prompts of every tile that has a CAM, at every threshold of any trial, as the prompt stage makes them."""
+    thresholds = sorted({trial.threshold for trial in trials})
+    entries = []
+    for start, batch in maps.batches(("cam",), 256):
+        for offset in np.flatnonzero(batch["cam"].any(axis=(1, 2))):
+            cam = batch["cam"][offset]
+            sets = [
+                {
+                    "threshold": threshold,
+                    "prompts": [asdict(p) for p in generate_prompts(cam, threshold, settings.min_area)],
+                }
+                for threshold in thresholds
+            ]
+            has_cam[start + offset] = 1
+            entries.append({"tile": int(start + offset), "sets": sets})
+    return entries
+
+
+def _of_kind(part: Sequence[Mapping[str, Any]], kind: str, place: Mapping[Trial, int]) -> list[dict[str, Any]]:
+    """The entries with those sets alone that a trial of this kind asks for."""
+    return [
+        {"tile": entry["tile"], "sets": [s for s in entry["sets"] if Trial(kind, s["threshold"]) in place]}
+        for entry in part
+    ]
+
+
+class _Counter:
+    """Counts guesses of tiles against the truth, which is read once a tile."""
+
+    def __init__(self, stack: TileStack, truth: TileTruth, counts: np.ndarray) -> None:
+        self.stack, self.truth, self.counts = stack, truth, counts
+        self._tile = -1
+
+    def count(self, tile: int, claims: np.ndarray | None, trial: int | slice) -> None:
+        """Count one guess: (h, w), landslide where above 0; None for an empty one."""
+        if self.truth.part_name(tile) is None:
+            return
+        if tile != self._tile:
+            self._tile, self._there = tile, self.truth.tile(tile)
+            self._valid = self.stack.read("valid", tile, tile + 1)[0] > 0
+        guess = np.zeros(self._there.shape, np.uint8) if claims is None else (claims > 0).astype(np.uint8)
+        counts = Counts.of(np.where(self._valid, guess, NO_DATA), self._there)
+        self.counts[tile, trial] = (counts.tp, counts.fp, counts.fn, counts.tn)

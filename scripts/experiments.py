@@ -1,0 +1,14 @@
+"""The paper's experiments: `trials` decodes what they ask of one scene, the others each make a table and its figure."""
+
+from apsam.commands.experiments import (
+    everything_vs_apsam,
+    prompt_ablation,
+    sam_size,
+    seeds,
+    threshold_sweep,
+    trials,
+)
+from apsam.commands.run import run
+
+if __name__ == "__main__":
+    run(trials, threshold_sweep, prompt_ablation, everything_vs_apsam, sam_size, seeds)
