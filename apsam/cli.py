@@ -22,6 +22,7 @@ from apsam.commands.localizer import localizer
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
 from apsam.commands.metrics import metrics_maps, metrics_masks
 from apsam.commands.predict import predict, predict_scene, predict_tiles
+from apsam.commands.products import products
 from apsam.commands.prompts import prompts
 from apsam.commands.report import report
 from apsam.commands.resunet import resunet
@@ -42,6 +43,7 @@ STAGES = (
     resunet,
     predict_scene,
     predict_tiles,
+    products,
     metrics_masks,
     metrics_maps,
     report,

@@ -19,6 +19,7 @@ from apsam.experiments.settings import ExperimentSettings
 from apsam.localizer.settings import CamSettings, LocalizerSettings
 from apsam.maps.settings import MapSettings
 from apsam.masks.settings import CamMaskSettings, GrabCutSettings
+from apsam.products.settings import ProductSettings
 from apsam.prompt_settings import PromptSettings
 from apsam.report.settings import ReportSettings
 from apsam.resunet.settings import ResUNetSettings
@@ -51,6 +52,7 @@ class Config(BaseModel):
     resunet: ResUNetSettings = Field(default_factory=ResUNetSettings)
     maps: MapSettings = Field(default_factory=MapSettings)
     experiments: ExperimentSettings = Field(default_factory=ExperimentSettings)
+    products: ProductSettings = Field(default_factory=ProductSettings)
     report: ReportSettings = Field(default_factory=ReportSettings)
 
 

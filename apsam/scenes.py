@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from apsam.errors import InputError
 from apsam.vectors import VECTOR_SUFFIXES
 
 COLUMNS = ("scene", "image", "labels", "mask", "split")
+OPTIONAL_COLUMNS = ("date",)
 SPLITS = ("train", "test", "blocks")
 SYNTHETIC = "synthetic"
 LABELS_FROM_MASK = "mask"
@@ -31,6 +33,7 @@ class Scene:
         labels: A table or vector layer of image-level labels; None: derived from the mask.
         mask: True mask, raster, vector layer or folder of masks; None where there is none.
         split: `train`, `test` or `blocks`.
+        taken: Date of the image, where the sheet has the column `date`.
     """
 
     name: str
@@ -39,10 +42,11 @@ class Scene:
     labels: Path | None
     mask: Path | None
     split: Literal["train", "test", "blocks"]
+    taken: date | None = None
 
 
 def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
-    """Read and check the scene sheet, a table with tabs: scene, image, labels, mask, split.
+    """Read and check the scene sheet, a table with tabs: scene, image, labels, mask, split, and if wanted date.
 
     Relative paths are taken from `data_dir`, or from the sheet's folder where none is given.
 
@@ -54,10 +58,10 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
     with sheet.open(newline="") as file:
         lines = [line for line in file if line.strip() and not line.startswith("#")]
     reader = csv.DictReader(lines, delimiter="\t")
-    if tuple(reader.fieldnames or ()) != COLUMNS:
+    if tuple(reader.fieldnames or ()) not in (COLUMNS, COLUMNS + OPTIONAL_COLUMNS):
         raise InputError(
-            f"{sheet}: the first line must be the columns {', '.join(COLUMNS)}, separated by tabs; "
-            f"it is {reader.fieldnames}"
+            f"{sheet}: the first line must be the columns {', '.join(COLUMNS)} (and {OPTIONAL_COLUMNS[0]} if wanted), "
+            f"separated by tabs; it is {reader.fieldnames}"
         )
     base = data_dir or sheet.parent
     scenes: list[Scene] = []
@@ -79,10 +83,11 @@ def _parse(row: dict[str, str | None], base: Path, where: str) -> Scene:
         raise InputError(f"{where}: a scene's name is made of letters, digits, '_' and '-'")
     if split not in SPLITS:
         raise InputError(f"{where}: split '{split}' is none of {', '.join(SPLITS)}")
+    taken = _date(row.get("date"), where)
     if image == SYNTHETIC:
         if split == "blocks" or labels != LABELS_FROM_MASK:
             raise InputError(f"{where}: a synthetic scene has labels 'mask' and split train or test")
-        return Scene(name, "synthetic", None, None, None, split)  # type: ignore[arg-type]
+        return Scene(name, "synthetic", None, None, None, split, taken)  # type: ignore[arg-type]
     if not image or not labels:
         raise InputError(f"{where}: 'image' and 'labels' must be given")
     image_path = base / image
@@ -93,7 +98,16 @@ def _parse(row: dict[str, str | None], base: Path, where: str) -> Scene:
     if kind == "folder" and split == "blocks":
         raise InputError(f"{where}: a folder of tiles cannot be split into blocks; use one folder a part")
     label_path = None if labels == LABELS_FROM_MASK else base / labels
-    return Scene(name, kind, image_path, label_path, mask_path, split)  # type: ignore[arg-type]
+    return Scene(name, kind, image_path, label_path, mask_path, split, taken)  # type: ignore[arg-type]
+
+
+def _date(text: str | None, where: str) -> date | None:
+    if not (text or "").strip():
+        return None
+    try:
+        return date.fromisoformat(text.strip())  # type: ignore[union-attr]
+    except ValueError as error:
+        raise InputError(f"{where}: date '{text}' is not written like 2026-07-31") from error
 
 
 def _check_parts(scenes: Sequence[Scene], sheet: Path) -> None:

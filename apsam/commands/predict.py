@@ -23,7 +23,7 @@ def predict_scene(
     weights: Weights,
     probability: Annotated[Path, typer.Option(help="GeoTIFF of the probability to make")],
     mask: Annotated[Path, typer.Option(help="GeoTIFF of the mask to make")],
-    polygons: Annotated[Path, typer.Option(help="GeoPackage of the polygons to make")],
+    polygons: Annotated[Path | None, typer.Option(help="GeoPackage of the products to make too")] = None,
     settings: Settings = MapSettings(),
     tile_settings: Tiles = TileSettings(),
     device: Device = "auto",
@@ -34,7 +34,12 @@ def predict_scene(
     from apsam.resunet.predict import predict_raster
 
     set_threads(threads)
-    predict_raster(image, weights, tile_settings, settings, probability, mask, polygons, device, name)
+    predict_raster(image, weights, tile_settings, settings, probability, mask, device, name)
+    if polygons is not None:
+        from apsam.products.make import ProductFiles, make_products
+        from apsam.products.settings import ProductSettings
+
+        make_products(ProductFiles(probability, mask, polygons), ProductSettings(), name, image)
 
 
 def predict_tiles(
@@ -62,9 +67,10 @@ def predict(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Map any scene with a trained run: probability, mask, polygons."""
+    """Map any scene with a trained run: probability, mask, polygons, and a QGIS project that shows them."""
     from apsam.config import read_config
     from apsam.errors import InputError
+    from apsam.products.make import ProductFiles, make_products
 
     weights, record = run / "resunet" / model / "weights.safetensors", run / "report" / "config.yaml"
     for file in (weights, record):
@@ -79,5 +85,8 @@ def predict(
             print(masks)
             continue
         maps = [base.with_name(base.name + ending) for ending in ("_probability.tif", "_mask.tif", ".gpkg")]
-        predict_scene(scene.stem, scene, weights, *maps, config.maps, config.tiles, device, threads)
+        files = ProductFiles(*maps)
+        predict_scene(scene.stem, scene, weights, *maps[:2], None, config.maps, config.tiles, device, threads)
+        found = make_products(files, config.products, scene.stem, scene)
+        print(f"{files.project}: {found} landslides; open it in QGIS")
         print(*maps, sep="\n")

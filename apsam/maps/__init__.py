@@ -1,1 +1,1 @@
-"""Maps of whole scenes: blending of overlapping windows, Cloud Optimised GeoTIFFs, polygons."""
+"""Maps of whole scenes: blending of overlapping windows, Cloud Optimised GeoTIFFs."""

@@ -17,7 +17,6 @@ from apsam.files import atomic_path, sha256_file
 from apsam.maps.archive import add_mask
 from apsam.maps.blend import RowBlender
 from apsam.maps.cog import MapWriter, cut, to_steps
-from apsam.maps.polygons import write_polygons
 from apsam.maps.settings import MapSettings
 from apsam.progress import track
 from apsam.resunet.checkpoint import load_resunet
@@ -81,7 +80,6 @@ def predict_raster(
     settings: MapSettings,
     probability: Path,
     mask: Path,
-    polygons: Path | None = None,
     device: str = "auto",
     name: str | None = None,
 ) -> None:
@@ -93,10 +91,9 @@ def predict_raster(
         image: Scene, a raster with a CRS.
         weights: Trained ResUNet.
         tiles: Tile size, bands and stretch, as in training.
-        settings: Overlap, threshold, polygons.
+        settings: Overlap, threshold.
         probability: COG to write: landslide probability, uint8 with the scale 1/250, 255 no data.
         mask: COG to write: {0, 1}, 255 no data.
-        polygons: GeoPackage to write, layer "landslides".
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
         name: The scene's name; the image's by default.
 
@@ -121,8 +118,6 @@ def predict_raster(
                 steps = to_steps(values)
                 probability_map.write(row, steps)
                 mask_map.write(row, cut(steps, settings.threshold))
-    if polygons is not None:
-        write_polygons(mask, probability, polygons, settings, name, tags["APSAM_MODEL"])
 
 
 def _blended_rows(

@@ -12,19 +12,22 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from apsam.maps.polygons import LAYER, write_polygons
-from apsam.maps.settings import MapSettings
+from apsam.products.geopackage import write_geopackage
+from apsam.products.landslides import vectorise as make_polygons
+from apsam.products.settings import ProductSettings
 
-ALL = MapSettings(min_area_m2=0)
+LAYER = "landslides"
+ALL = ProductSettings(min_area_m2=0, fill_holes_m2=0, smooth_m=0)
 UTM = ("EPSG:32648", from_origin(500000, 3000000, 0.5, 0.5))
 
 
 def vectorise(
     folder: Path,
     mask: np.ndarray,
-    settings: MapSettings = ALL,
+    settings: ProductSettings = ALL,
     place: tuple = UTM,
     probability: np.ndarray | None = None,
+    dem: Path | None = None,
 ) -> gpd.GeoDataFrame:
     steps = np.where(mask == 1, 200, 50).astype(np.uint8) if probability is None else probability
     steps[mask == 255] = 255
@@ -35,7 +38,8 @@ def vectorise(
         ) as raster:  # fmt: skip
             raster.write(values, 1)
             raster.scales = (1 / 250,)
-    write_polygons(folder / "m.tif", folder / "p.tif", folder / "out.gpkg", settings, "valley", "ResUNet 0123")
+    found = make_polygons(folder / "m.tif", folder / "p.tif", settings, "valley", "ResUNet 0123", dem)
+    write_geopackage(folder / "out.gpkg", {LAYER: found})
     return gpd.read_file(folder / "out.gpkg", layer=LAYER)
 
 
@@ -82,7 +86,7 @@ def test_small_ones_go_and_small_holes_are_filled(tmp_path: Path) -> None:
     mask[10:12, 10:12] = 0
     mask[20:30, 20:30] = 0
     mask[50:53, 50:53] = 1
-    found = vectorise(tmp_path, mask, MapSettings(min_area_m2=10, fill_holes_m2=2))
+    found = vectorise(tmp_path, mask, ProductSettings(min_area_m2=10, fill_holes_m2=2, smooth_m=0))
     assert len(found) == 1 and found["n_holes"][0] == 1
     assert found["area_m2"][0] == (1600 - 100) / 4
 
@@ -117,21 +121,6 @@ def test_areas_are_true_where_the_map_distorts_them(tmp_path: Path, crs: str) ->
     assert found["area_m2"][0] == pytest.approx(area, rel=0.01)
     sides = (60 + 10) * 2 * 5e-6 * (96486 + 110852)
     assert found["perimeter_m"][0] == pytest.approx(sides, rel=0.01)
-
-
-def test_smooth_outlines_keep_area_and_do_not_cross(tmp_path: Path) -> None:
-    y, x = np.mgrid[:160, :160]
-    mask = ((y - 50) ** 2 + (x - 50) ** 2 < 40**2) | ((y - 110) ** 2 + (x - 112) ** 2 < 44**2)
-    mask &= ~((y - 50) ** 2 + (x - 50) ** 2 < 12**2)
-    mask[np.abs(y - x * 0 - 78) < 2] = False
-    plain = vectorise(tmp_path, mask)
-    smooth = vectorise(tmp_path, mask, MapSettings(min_area_m2=0, simplify_m=1.0))
-    assert len(plain) == len(smooth) and smooth.geometry.is_valid.all()
-    assert smooth.get_coordinates().shape[0] < 0.6 * plain.get_coordinates().shape[0]
-    assert np.abs(smooth["area_m2"] / plain["area_m2"] - 1).max() <= 0.02
-    assert smooth["n_holes"].tolist() == plain["n_holes"].tolist()
-    shapes = list(smooth.geometry)
-    assert all(not a.overlaps(b) for i, a in enumerate(shapes) for b in shapes[:i])
 
 
 def test_no_landslide_gives_an_empty_layer(tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+"""Command of the stage that makes what people take away from a map."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apsam.commands.options import settings as section
+from apsam.products.settings import ProductSettings
+
+
+def products(
+    name: Annotated[str, typer.Option(help="name of the scene")],
+    probability: Annotated[Path, typer.Option(help="probability map of the scene")],
+    mask: Annotated[Path, typer.Option(help="mask map of the scene")],
+    geopackage: Annotated[Path, typer.Option(help="GeoPackage to make; .qgs, .stac.json and styles come beside it")],
+    image: Annotated[Path | None, typer.Option(help="the scene, for the QGIS project")] = None,
+    tiles: Annotated[list[Path] | None, typer.Option(help="tile stacks of the scene")] = None,
+    prompts: Annotated[list[Path] | None, typer.Option(help="prompts, a file a tile stack")] = None,
+    masks: Annotated[list[Path] | None, typer.Option(help="APSAM's mask stacks, which chose a threshold")] = None,
+    date: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="when the image was taken")] = None,
+    settings: Annotated[ProductSettings, section(ProductSettings, "products")] = ProductSettings(),
+) -> None:
+    """Make polygons, styles, a QGIS project and a STAC item of a scene's maps."""
+    from apsam.products.make import ProductFiles, make_products
+
+    files = ProductFiles(probability, mask, geopackage)
+    taken = date.date() if date else None
+    found = make_products(files, settings, name, image, tiles or [], prompts or [], masks or [], taken)
+    print(f"{geopackage}: {found} landslides")

@@ -1,0 +1,129 @@
+"""Landslides as polygons, from a mask and its probabilities."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import rasterio
+import shapely
+from pyproj import CRS
+from rasterio.features import geometry_mask, shapes
+from rasterio.windows import Window, from_bounds
+from rasterio.windows import transform as window_transform
+from shapely import MultiPolygon, Polygon
+from shapely.geometry import shape
+
+from apsam.maps.cog import NO_DATA
+from apsam.products import slope
+from apsam.products.ruler import Ruler
+from apsam.products.settings import ProductSettings
+from apsam.products.smoothing import smooth
+
+# Steps of pixels are gone where outlines are smoothed at this many pixels.
+SMOOTH_PIXELS = 2
+
+# Probabilities under a polygon are read in bands of this many pixels, whatever its size.
+PIXELS_AT_ONCE = 16_000_000
+
+
+def vectorise(
+    mask: Path, probability: Path, settings: ProductSettings, scene: str, model: str, dem: Path | None = None
+) -> gpd.GeoDataFrame:
+    """Make the landslide polygons of a mask.
+
+    Pixels that touch by an edge or a corner are one landslide; holes are kept, but for small ones. Neither raster is
+    ever in memory as a whole. Columns: id (1 = largest), area_m2 and perimeter_m (on the ellipsoid where the CRS is
+    geographic or distorts areas), mean_probability and max_probability of its pixels, n_holes, those of
+    `apsam.products.slope` where elevations are given, scene, model.
+
+    Args:
+        mask: Mask map {0, 1, 255}.
+        probability: Probability map on the same grid.
+        settings: Smallest area, filled holes, smoothing.
+        scene: Value of the column `scene`.
+        model: Value of the column `model`.
+        dem: Raster of elevations, or None.
+
+    Returns:
+        Largest first; without any landslide an empty frame with all columns.
+
+    Raises:
+        InputError: The elevations cannot be used.
+    """
+    with rasterio.open(mask) as raster:
+        crs = CRS.from_user_input(raster.crs.to_wkt())
+        ruler = Ruler(crs, raster.bounds)
+        pixel = abs(raster.transform.determinant) ** 0.5
+        band = rasterio.band(raster, 1)
+        found = [_valid(shape(outline)) for outline, value in shapes(band, connectivity=8) if value == 1]
+    landslides = _fill_holes(found, settings.fill_holes_m2, ruler)
+    landslides = [one for one in landslides if ruler.area(one) >= settings.min_area_m2]
+    landslides.sort(key=lambda one: (-ruler.area(one), one.bounds))
+    with rasterio.open(probability) as raster:
+        statistics = [_probabilities(one, raster) for one in landslides]
+    length = SMOOTH_PIXELS * pixel if settings.smooth_m == "auto" else settings.smooth_m / ruler.metres_per_unit
+    drawn = smooth(landslides, length)
+    columns = {
+        "id": np.arange(1, len(drawn) + 1, dtype=np.int64),
+        "area_m2": np.array([round(ruler.area(one), 2) for one in drawn], np.float64),
+        "perimeter_m": np.array([round(ruler.perimeter(one), 2) for one in drawn], np.float64),
+        "mean_probability": np.array([mean for mean, _ in statistics], np.float64),
+        "max_probability": np.array([highest for _, highest in statistics], np.float64),
+        "n_holes": np.array([sum(len(part.interiors) for part in one.geoms) for one in drawn], np.int64),
+    }
+    with ExitStack() as stack:
+        if dem is not None:
+            slopes = stack.enter_context(slope.Slopes(dem, crs, ruler))
+            measured = [slopes.measure(one) for one in drawn]
+            columns |= {name: np.array([m[name] for m in measured], np.float64) for name in slope.COLUMNS}
+    columns |= {name: np.array([value] * len(drawn), object) for name, value in (("scene", scene), ("model", model))}
+    return gpd.GeoDataFrame(columns, geometry=drawn, crs=crs)
+
+
+def _valid(geometry: Polygon) -> MultiPolygon:
+    """Outlines that touch themselves in a corner become several parts of one landslide."""
+    if not geometry.is_valid:
+        geometry = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
+    return MultiPolygon(shapely.get_parts(geometry).tolist())
+
+
+def _fill_holes(landslides: list[MultiPolygon], largest_m2: float, ruler: Ruler) -> list[MultiPolygon]:
+    """Fill small holes; landslides that lay in one are covered by it now, and go."""
+    if largest_m2 <= 0 or not landslides:
+        return landslides
+    filled, touched = [], []
+    for index, landslide in enumerate(landslides):
+        kept = [[hole for hole in part.interiors if ruler.area(Polygon(hole)) > largest_m2] for part in landslide.geoms]
+        if all(len(holes) == len(part.interiors) for holes, part in zip(kept, landslide.geoms, strict=True)):
+            filled.append(landslide)
+            continue
+        parts = [Polygon(part.exterior, holes) for part, holes in zip(landslide.geoms, kept, strict=True)]
+        whole = shapely.union_all(parts)
+        filled.append(MultiPolygon([part for part in shapely.get_parts(whole) if isinstance(part, Polygon)]))
+        touched.append(index)
+    tree = shapely.STRtree(filled)
+    covered = set()
+    for index in touched:
+        covered |= set(tree.query(filled[index], predicate="covers").tolist()) - {index}
+    return [landslide for index, landslide in enumerate(filled) if index not in covered]
+
+
+def _probabilities(landslide: MultiPolygon, raster: rasterio.DatasetReader) -> tuple[float, float]:
+    """Mean and highest probability of the pixels whose centre lies in a landslide."""
+    inside = from_bounds(*landslide.bounds, transform=raster.transform)
+    left, width, first, height = (round(v) for v in (inside.col_off, inside.width, inside.row_off, inside.height))
+    rows = max(1, PIXELS_AT_ONCE // width)
+    count, total, highest = 0, 0, 0
+    for top in range(0, height, rows):
+        window = Window(left, first + top, width, min(rows, height - top))
+        values = raster.read(1, window=window)
+        place = window_transform(window, raster.transform)
+        chosen = values[geometry_mask([landslide], values.shape, place, invert=True) & (values != NO_DATA)]
+        count += chosen.size
+        total += int(chosen.sum(dtype=np.int64))
+        highest = max(highest, int(chosen.max(initial=0)))
+    scale = raster.scales[0]
+    return round(total / max(count, 1) * scale, 4), round(highest * scale, 4)

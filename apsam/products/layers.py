@@ -1,0 +1,109 @@
+"""Layers that say how a map came about: the tile grid with its labels, the prompts that SAM was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+from affine import Affine
+from pyproj import CRS
+from shapely import Point, Polygon
+
+from apsam.prompts import read_prompts
+from apsam.stack import TileStack
+from apsam.tiles.labels import tile_name
+from apsam.tiles.parts import TEST, TRAIN
+
+PARTS = {TRAIN: "train", TEST: "test"}
+
+
+def tile_layer(stacks: Sequence[Path]) -> gpd.GeoDataFrame:
+    """The tiles of a scene: name, label {0, 1}, part (train, test, neither), share of pixels with data.
+
+    Args:
+        stacks: Tile stacks of the scene or of its blocks.
+    """
+    rows: list[dict[str, Any]] = []
+    outlines: list[Polygon] = []
+    for path in stacks:
+        with TileStack(path) as stack:
+            transform, crs = _place(stack)
+            windows, label, part = (stack.read(name) for name in ("window", "label", "part"))
+            for start, batch in stack.batches(("valid",), 256):
+                for offset, valid in enumerate(batch["valid"]):
+                    row, col, height, width = windows[start + offset].tolist()
+                    rows.append(
+                        {
+                            "tile": tile_name(row, col),
+                            "label": int(label[start + offset]),
+                            "part": PARTS.get(int(part[start + offset]), "neither"),
+                            "valid_share": round(float(valid.mean()), 3),
+                        }
+                    )
+                    outlines.append(_box(transform, col, row, col + width, row + height))
+    return gpd.GeoDataFrame(rows, geometry=outlines, crs=crs)
+
+
+def prompt_layers(
+    stacks: Sequence[Path], prompts: Sequence[Path], masks: Sequence[Path] = ()
+) -> dict[str, gpd.GeoDataFrame]:
+    """The prompts as layers `prompt_boxes` and `prompt_points`, both with tile, threshold, area_px and mean_cam.
+
+    Args:
+        stacks, prompts: Tile stacks and prompt files of the scene or of its blocks, in the same order.
+        masks: APSAM's mask stacks: where they chose a tile's threshold, only the prompts of that one are shown. Without
+            them all are.
+    """
+    rows: list[dict[str, Any]] = []
+    boxes: list[Polygon] = []
+    points: list[Point] = []
+    for index, (path, file) in enumerate(zip(stacks, prompts, strict=True)):
+        with TileStack(path) as stack:
+            transform, crs = _place(stack)
+            windows = stack.read("window")
+        chosen = _chosen(masks[index]) if masks else None
+        for entry in read_prompts(file)["tiles"]:
+            row, col = windows[entry["tile"]][:2].tolist()
+            for prompts_of_one in _used(entry, chosen):
+                for prompt in prompts_of_one["prompts"]:
+                    x0, y0, x1, y1 = prompt["box"]
+                    boxes.append(_box(transform, col + x0, row + y0, col + x1, row + y1))
+                    x, y = prompt["point"]
+                    points.append(Point(transform @ (col + x + 0.5, row + y + 0.5)))
+                    rows.append(
+                        {
+                            "tile": tile_name(row, col),
+                            "threshold": prompts_of_one["threshold"],
+                            "area_px": prompt["area"],
+                            "mean_cam": prompt["mean_cam"],
+                        }
+                    )
+    kinds = {"tile": object, "threshold": np.int64, "area_px": np.int64, "mean_cam": np.float64}
+    columns = {name: np.array([row[name] for row in rows], kind) for name, kind in kinds.items()}
+    return {
+        "prompt_boxes": gpd.GeoDataFrame(columns, geometry=boxes, crs=crs),
+        "prompt_points": gpd.GeoDataFrame(columns, geometry=points, crs=crs),
+    }
+
+
+def _place(stack: TileStack) -> tuple[Affine, CRS]:
+    return Affine(*stack.attributes["transform"]), CRS.from_wkt(stack.attributes["crs"])
+
+
+def _box(transform: Affine, x0: float, y0: float, x1: float, y1: float) -> Polygon:
+    return Polygon([transform @ corner for corner in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))])
+
+
+def _chosen(masks: Path) -> np.ndarray | None:
+    with TileStack(masks) as stack:
+        return stack.read("threshold") if "threshold" in stack.arrays else None
+
+
+def _used(entry: dict[str, Any], chosen: np.ndarray | None) -> list[dict[str, Any]]:
+    if chosen is None:
+        return entry["sets"]
+    wanted = int(chosen[entry["tile"]])
+    return [one for one in entry["sets"] if one["threshold"] == wanted] or entry["sets"][:1]

@@ -1,0 +1,109 @@
+"""All products of one scene's maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import rasterio
+from pyproj import CRS
+
+from apsam.products.geopackage import GEOMETRY_TYPES, write_geopackage
+from apsam.products.landslides import vectorise
+from apsam.products.layers import prompt_layers, tile_layer
+from apsam.products.qgis import ProjectLayer, write_project
+from apsam.products.settings import ProductSettings
+from apsam.products.stac import write_item
+from apsam.products.styles import VECTOR_STYLES, mask_style, probability_style, write_qml
+
+# Layers that show when a project opens; the others are there to be switched on.
+SHOWN = ("landslides", "image")
+
+
+@dataclass(frozen=True)
+class ProductFiles:
+    """Where the products of a scene lie: all beside its maps, so that a folder can be passed on as it is."""
+
+    probability: Path
+    mask: Path
+    geopackage: Path
+
+    @property
+    def project(self) -> Path:
+        """QGIS project."""
+        return self.geopackage.with_suffix(".qgs")
+
+    @property
+    def item(self) -> Path:
+        """STAC item."""
+        return self.geopackage.with_suffix(".stac.json")
+
+    @property
+    def styles(self) -> tuple[Path, Path]:
+        """Styles of probability and mask, named as QGIS looks for them."""
+        return self.probability.with_suffix(".qml"), self.mask.with_suffix(".qml")
+
+
+def make_products(
+    files: ProductFiles,
+    settings: ProductSettings,
+    name: str,
+    image: Path | None = None,
+    tiles: Sequence[Path] = (),
+    prompts: Sequence[Path] = (),
+    masks: Sequence[Path] = (),
+    taken: date | None = None,
+) -> int:
+    """Write GeoPackage, styles, QGIS project and STAC item of a scene whose maps are there.
+
+    Args:
+        files: The maps, and where the products go.
+        settings: What becomes a polygon; `dem` as a path that can be opened.
+        name: Of the scene.
+        image: The scene, which the project shows below the maps.
+        tiles, prompts, masks: Stacks and prompt files of the scene or of its blocks, for the layers that say how the
+            map came about; none for a scene that was only mapped.
+        taken: Date of the image.
+
+    Returns:
+        Number of landslides.
+
+    Raises:
+        InputError: The elevations cannot be used.
+    """
+    with rasterio.open(files.mask) as raster:
+        crs, bounds = CRS.from_user_input(raster.crs.to_wkt()), tuple(raster.bounds)
+        model = raster.tags().get("APSAM_MODEL", "")
+    landslides = vectorise(files.mask, files.probability, settings, name, model, settings.dem)
+    layers = {"landslides": landslides}
+    if tiles and prompts:
+        layers |= prompt_layers(tiles, prompts, masks)
+    if tiles:
+        layers["tiles"] = tile_layer(tiles)
+    write_geopackage(files.geopackage, layers)
+    for path, style in zip(files.styles, (probability_style(), mask_style()), strict=True):
+        write_qml(path, style)
+    write_project(files.project, f"Landslides of {name}", _project_layers(files, list(layers), image), crs, bounds)
+    write_item(files.item, name, files.probability, files.mask, files.geopackage, files.project, taken)
+    return len(landslides)
+
+
+def _project_layers(files: ProductFiles, vectors: Sequence[str], image: Path | None) -> list[ProjectLayer]:
+    """From the top down: points, boxes, landslides, tiles, mask, probability, image."""
+    order = [name for name in ("prompt_points", "prompt_boxes", "landslides", "tiles") if name in vectors]
+    layers = [
+        ProjectLayer(
+            name, VECTOR_STYLES[name][0], files.geopackage, name, VECTOR_STYLES[name][1],
+            GEOMETRY_TYPES[name].removeprefix("Multi"), name in SHOWN,
+        )
+        for name in order
+    ]  # fmt: skip
+    layers.append(ProjectLayer("mask", "Landslide mask", files.mask, style=mask_style(), on=False))
+    layers.append(
+        ProjectLayer("probability", "Landslide probability", files.probability, style=probability_style(), on=False)
+    )
+    if image is not None:
+        layers.append(ProjectLayer("image", "Image", image))
+    return layers

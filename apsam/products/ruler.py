@@ -1,0 +1,54 @@
+"""Areas and lengths in metres, in any coordinate reference system."""
+
+from __future__ import annotations
+
+import shapely
+from pyproj import CRS, Geod, Proj, Transformer
+
+# A projected CRS measures areas itself unless it distorts them by more than this (UTM: 0.002; Web Mercator: much more).
+AREA_DISTORTION = 0.005
+
+
+class Ruler:
+    """Areas in m2 and lengths in m, in any CRS.
+
+    Args:
+        crs: Coordinate reference system of the geometries.
+        bounds: Left, bottom, right, top of the scene: where it lies decides how much the CRS distorts.
+
+    Attributes:
+        planar: Whether the CRS measures by itself, in `metres_per_unit`; else the ellipsoid does.
+        metres_per_unit: Length of a unit of the CRS in the middle of the scene.
+        middle: Longitude and latitude there.
+    """
+
+    def __init__(self, crs: CRS, bounds: tuple[float, float, float, float]) -> None:
+        self._geod = crs.get_geod() or Geod(ellps="WGS84")
+        self._to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+        longitude, latitude = self._to_degrees.transform((bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2)
+        self.middle = longitude, latitude
+        if crs.is_projected:
+            self._unit = crs.axis_info[0].unit_conversion_factor
+            scale = Proj(crs).get_factors(longitude, latitude).areal_scale
+            self.planar = abs(scale - 1) <= AREA_DISTORTION
+            self.metres_per_unit = self._unit / scale**0.5
+        else:
+            self.planar = False
+            # Along a meridian, which is close enough for a tolerance.
+            self.metres_per_unit = self._geod.line_length([longitude] * 2, [latitude - 0.5, latitude + 0.5])
+
+    def area(self, geometry: shapely.Geometry) -> float:
+        """Area in m2."""
+        if self.planar:
+            return geometry.area * self._unit**2
+        return abs(self._geod.geometry_area_perimeter(self._degrees(geometry))[0])
+
+    def perimeter(self, geometry: shapely.Geometry) -> float:
+        """Length of all outlines, those of holes too, in m."""
+        if self.planar:
+            return geometry.length * self._unit
+        return self._geod.geometry_length(self._degrees(geometry).boundary)
+
+    def _degrees(self, geometry: shapely.Geometry) -> shapely.Geometry:
+        points = shapely.transform(geometry, self._to_degrees.transform, interleaved=False)
+        return shapely.orient_polygons(points)

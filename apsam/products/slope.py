@@ -1,0 +1,124 @@
+"""Landslides on their slope: length down it, width across it, steepness, and drop, from a raster of elevations.
+
+The slope's direction is that of the mean gradient over the landslide: steep ground counts more, and a hollow's two
+sides, which lean against each other, do not. Length is the extent of the outline along that direction on the map
+(horizontal, not along the ground), width the extent across it.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import rasterio
+import shapely
+from pyproj import CRS, Transformer
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.features import geometry_mask
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window, from_bounds
+from rasterio.windows import transform as window_transform
+
+from apsam.errors import InputError
+from apsam.products.ruler import Ruler
+
+COLUMNS = ("length_m", "width_m", "slope_deg", "downslope_deg", "drop_m")
+
+# A mean gradient below this, rise over run, has no direction to speak of.
+FLAT = 1e-3
+
+# Elevations around a landslide that its gradients need.
+MARGIN = 2
+
+
+class Slopes:
+    """Measures landslides against a raster of elevations.
+
+    Args:
+        dem: Raster of elevations in metres, in any CRS.
+        crs: Of the landslides.
+        ruler: Of the scene: where its CRS does not measure in metres, a local one takes its place.
+
+    Raises:
+        InputError: The raster cannot be used.
+    """
+
+    def __init__(self, dem: Path, crs: CRS, ruler: Ruler) -> None:
+        self._path = dem
+        metric = ruler.planar and math.isclose(ruler.metres_per_unit, 1, rel_tol=0.01)
+        longitude, latitude = ruler.middle
+        local = crs if metric else CRS.from_proj4(f"+proj=aeqd +lat_0={latitude} +lon_0={longitude} +units=m")
+        self._to_local = None if metric else Transformer.from_crs(crs, local, always_xy=True)
+        try:
+            self._raster = rasterio.open(dem)
+            if self._raster.crs is None:
+                raise InputError(f"{dem}: the elevations have no coordinate reference system; assign the right one")
+            self._local = WarpedVRT(self._raster, crs=local.to_wkt(), resampling=Resampling.bilinear)
+        except RasterioError as error:
+            raise InputError(f"{dem}: no raster of elevations that GDAL reads ({error}): 'products.dem'") from error
+
+    def __enter__(self) -> Slopes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._local.close()
+        self._raster.close()
+
+    def measure(self, landslide: shapely.Geometry) -> dict[str, float | None]:
+        """`COLUMNS` of one landslide; None where the elevations do not cover most of it, or the ground is flat.
+
+        length_m, width_m: see the module. slope_deg: mean steepness. downslope_deg: where down is, clockwise from the
+        map's north. drop_m: highest less lowest elevation.
+        """
+        if self._to_local is not None:
+            landslide = shapely.transform(landslide, self._to_local.transform, interleaved=False)
+        values: dict[str, float | None] = dict.fromkeys(COLUMNS)
+        found = self._elevations(landslide)
+        if found is None:
+            return values
+        height, east, north = found
+        values["drop_m"] = round(float(height.max() - height.min()), 1)
+        values["slope_deg"] = round(float(np.degrees(np.arctan(np.hypot(east, north))).mean()), 1)
+        down = -np.array([east.mean(), north.mean()])
+        steepness = float(np.hypot(*down))
+        if steepness >= FLAT:
+            along = shapely.get_coordinates(landslide) @ np.stack([down, [-down[1], down[0]]], axis=1) / steepness
+            values["length_m"], values["width_m"] = (round(float(v), 1) for v in np.ptp(along, axis=0))
+            values["downslope_deg"] = round(math.degrees(math.atan2(down[0], down[1])) % 360, 1)
+        return values
+
+    def _elevations(self, landslide: shapely.Geometry) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Elevations of a landslide's pixels, and their gradients to the east and to the north."""
+        raster = self._local
+        place = from_bounds(*landslide.bounds, transform=raster.transform)
+        left, top = math.floor(place.col_off) - MARGIN, math.floor(place.row_off) - MARGIN
+        right, bottom = (
+            math.ceil(place.col_off + place.width) + MARGIN,
+            math.ceil(place.row_off + place.height) + MARGIN,
+        )
+        left, top = max(left, 0), max(top, 0)
+        right, bottom = min(right, raster.width), min(bottom, raster.height)
+        if right - left < 2 or bottom - top < 2:
+            return None
+        window = Window(left, top, right - left, bottom - top)
+        try:
+            read = raster.read(1, window=window, masked=True)
+        except RasterioError as error:
+            raise InputError(f"{self._path}: elevations cannot be read ({error}); is the file whole?") from error
+        height = np.ma.filled(read.astype(np.float64), np.nan)
+        transform = window_transform(window, raster.transform)
+        north, east = np.gradient(height, transform.e, transform.a)
+        inside = geometry_mask([landslide], height.shape, transform, invert=True)
+        if not inside.any():
+            # Smaller than the elevations' pixels: those that it touches.
+            inside = geometry_mask([landslide], height.shape, transform, invert=True, all_touched=True)
+        known = inside & np.isfinite(height) & np.isfinite(east) & np.isfinite(north)
+        # Beside the raster no pixel is inside, so that areas tell how much of the landslide is known.
+        if not known.any() or np.count_nonzero(known) * abs(transform.a * transform.e) < landslide.area / 2:
+            return None
+        return height[known], east[known], north[known]

@@ -1,0 +1,7 @@
+"""Make what people take away from a map: polygons, styles, a QGIS project, a STAC item."""
+
+from apsam.commands.products import products
+from apsam.commands.run import run
+
+if __name__ == "__main__":
+    run(products)
