@@ -45,9 +45,7 @@ rule all:
     default_target: True
     input:
         rules.report.output,
-        maps=[
-            run.map_files(source, name) for source in TRAINED for name in run.held_out
-        ],
+        maps=run.maps(TRAINED, run.held_out),
 
 
 rule all_scenes:
@@ -96,5 +94,4 @@ rule all_maps:
 
 rule all_metrics:
     input:
-        rules.metrics_masks.output,
-        rules.metrics_maps.output,
+        METRICS,

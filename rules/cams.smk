@@ -1,13 +1,13 @@
 rule cams:
     input:
-        tiles="<results>/tiles/{scene}.zarr.zip",
-        weights="<results>/localizer/weights.safetensors",
+        tiles=at("tiles/{scene}.zarr.zip"),
+        weights=at("localizer/weights.safetensors"),
     output:
-        cams="<results>/cams/{scene}.zarr.zip",
+        cams="<results>/{variant}cams/{scene}.zarr.zip",
     log:
-        "<logs>/cams/{scene}.log",
+        "<logs>/{variant}cams/{scene}.log",
     benchmark:
-        "<benchmarks>/cams/{scene}.tsv"
+        "<benchmarks>/{variant}cams/{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -16,7 +16,7 @@ rule cams:
         runtime=60,
         gpu=1,
     params:
-        settings=run.settings("cams"),
+        settings=settings("cams"),
         code=command_hash("cams"),
         device=DEVICE,
     message:

@@ -9,6 +9,7 @@ sys.path.insert(0, workflow.basedir)
 from apsam.errors import ApsamError
 from workflow_support.environment import use_project
 from workflow_support.run import Run, command_hash, page_hash
+from workflow_support.variants import FOLDER, NAME
 
 use_project(workflow.basedir)
 
@@ -30,11 +31,37 @@ pathvars:
 wildcard_constraints:
     scene=r"[A-Za-z0-9][A-Za-z0-9_-]*(?<!_mask)(?<!_probability)",
     source="apsam|cam|grabcut",
+    # Empty for the run's own files (workflow_support/variants.py).
+    variant=f"(?:{FOLDER}/{NAME}/)?",
 
 
 # What SAM's masks, and the CAM baseline, become when a ResUNet is trained on them.
 TRAINED = ["apsam", "cam"]
 SOURCES = [*TRAINED, "grabcut"]
+METRICS = ["<results>/metrics/pseudo_masks.json", "<results>/metrics/resunet.json"]
+
+
+def at(path, **values):
+    """Input function: a file of the job's variant, where that finds it; one for each of `values` where they are given."""
+
+    def places(wildcards):
+        known = dict(wildcards.items())
+        paths = expand(path, **values, **known) if values else path.format(**known)
+        place = lambda one: run.place(one, wildcards.variant)
+        return [place(one) for one in paths] if values else place(paths)
+
+    return places
+
+
+def of_variant(method, *arguments):
+    """Function of the wildcards: a method of `run`, asked for the job's variant."""
+    return lambda wildcards: method(*arguments, wildcards.variant)
+
+
+def settings(section):
+    """Parameter: a section of the configuration of the job's variant."""
+    return of_variant(run.settings, section)
+
 
 # Where to compute changes no result, so it must not be compared: Snakemake skips functions of `threads`.
 DEVICE = lambda wildcards, threads: run.config.device

@@ -1,14 +1,14 @@
 # The costly part, which depends on tiles and SAM alone: no threshold asks for it again.
 rule encode:
     input:
-        tiles="<results>/tiles/{scene}.zarr.zip",
-        checkpoint=run.checkpoint(),
+        tiles=at("tiles/{scene}.zarr.zip"),
+        checkpoint=of_variant(run.checkpoint),
     output:
-        embeddings="<results>/embeddings/{scene}.zarr.zip",
+        embeddings="<results>/{variant}embeddings/{scene}.zarr.zip",
     log:
-        "<logs>/encode/{scene}.log",
+        "<logs>/{variant}encode/{scene}.log",
     benchmark:
-        "<benchmarks>/encode/{scene}.tsv"
+        "<benchmarks>/{variant}encode/{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -17,8 +17,8 @@ rule encode:
         runtime=240,
         gpu=1,
     params:
-        settings=run.settings("sam"),
-        weights=run.sam_weights(),
+        settings=settings("sam"),
+        weights=of_variant(run.sam_weights),
         code=command_hash("encode"),
         device=DEVICE,
     message:

@@ -1,14 +1,14 @@
 rule localizer:
     input:
-        tiles=expand("<results>/tiles/{scene}.zarr.zip", scene=run.names),
-        backbone=run.backbone_weights(),
+        tiles=at("tiles/{scene}.zarr.zip", scene=run.names),
+        backbone=of_variant(run.backbone_weights),
     output:
-        weights="<results>/localizer/weights.safetensors",
-        history="<results>/localizer/history.json",
+        weights="<results>/{variant}localizer/weights.safetensors",
+        history="<results>/{variant}localizer/history.json",
     log:
-        "<logs>/localizer.log",
+        "<logs>/{variant}localizer.log",
     benchmark:
-        "<benchmarks>/localizer.tsv"
+        "<benchmarks>/{variant}localizer.tsv"
     conda:
         ENVIRONMENT
     threads: 8
@@ -17,8 +17,8 @@ rule localizer:
         runtime=240,
         gpu=1,
     params:
-        settings=run.settings("localizer"),
-        seed=run.config.seed,
+        settings=settings("localizer"),
+        seed=of_variant(run.seed),
         code=command_hash("localizer"),
         device=DEVICE,
     message:

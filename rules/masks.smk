@@ -1,17 +1,17 @@
 # Three ways to a pseudo-mask: SAM with prompts, the CAM alone, GrabCut with the same prompts.
 rule masks_apsam:
     input:
-        tiles="<results>/tiles/{scene}.zarr.zip",
-        cams="<results>/cams/{scene}.zarr.zip",
-        prompts="<results>/prompts/{scene}.json",
-        embeddings="<results>/embeddings/{scene}.zarr.zip",
-        checkpoint=run.checkpoint(),
+        tiles=at("tiles/{scene}.zarr.zip"),
+        cams=at("cams/{scene}.zarr.zip"),
+        prompts=at("prompts/{scene}.json"),
+        embeddings=at("embeddings/{scene}.zarr.zip"),
+        checkpoint=of_variant(run.checkpoint),
     output:
-        masks="<results>/masks/apsam/{scene}.zarr.zip",
+        masks="<results>/{variant}masks/apsam/{scene}.zarr.zip",
     log:
-        "<logs>/masks_apsam/{scene}.log",
+        "<logs>/{variant}masks_apsam/{scene}.log",
     benchmark:
-        "<benchmarks>/masks_apsam/{scene}.tsv"
+        "<benchmarks>/{variant}masks_apsam/{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -20,9 +20,9 @@ rule masks_apsam:
         runtime=120,
         gpu=1,
     params:
-        settings=run.settings("masks"),
-        sam=run.settings("sam"),
-        weights=run.sam_weights(),
+        settings=settings("masks"),
+        sam=settings("sam"),
+        weights=of_variant(run.sam_weights),
         code=command_hash("masks", "masks_apsam"),
         device=DEVICE,
     message:
@@ -35,14 +35,14 @@ rule masks_apsam:
 
 rule masks_cam:
     input:
-        tiles="<results>/tiles/{scene}.zarr.zip",
-        cams="<results>/cams/{scene}.zarr.zip",
+        tiles=at("tiles/{scene}.zarr.zip"),
+        cams=at("cams/{scene}.zarr.zip"),
     output:
-        masks="<results>/masks/cam/{scene}.zarr.zip",
+        masks="<results>/{variant}masks/cam/{scene}.zarr.zip",
     log:
-        "<logs>/masks_cam/{scene}.log",
+        "<logs>/{variant}masks_cam/{scene}.log",
     benchmark:
-        "<benchmarks>/masks_cam/{scene}.tsv"
+        "<benchmarks>/{variant}masks_cam/{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -50,7 +50,7 @@ rule masks_cam:
         mem_mb=1000,
         runtime=30,
     params:
-        settings=run.settings("cam_masks"),
+        settings=settings("cam_masks"),
         code=command_hash("masks", "masks_cam"),
     message:
         "Cut the class activation maps of {wildcards.scene} at a threshold"
@@ -61,14 +61,14 @@ rule masks_cam:
 
 rule masks_grabcut:
     input:
-        tiles="<results>/tiles/{scene}.zarr.zip",
-        prompts="<results>/prompts/{scene}.json",
+        tiles=at("tiles/{scene}.zarr.zip"),
+        prompts=at("prompts/{scene}.json"),
     output:
-        masks="<results>/masks/grabcut/{scene}.zarr.zip",
+        masks="<results>/{variant}masks/grabcut/{scene}.zarr.zip",
     log:
-        "<logs>/masks_grabcut/{scene}.log",
+        "<logs>/{variant}masks_grabcut/{scene}.log",
     benchmark:
-        "<benchmarks>/masks_grabcut/{scene}.tsv"
+        "<benchmarks>/{variant}masks_grabcut/{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -76,7 +76,7 @@ rule masks_grabcut:
         mem_mb=1000,
         runtime=60,
     params:
-        settings=run.settings("grabcut"),
+        settings=settings("grabcut"),
         code=command_hash("masks", "masks_grabcut"),
     message:
         "Run GrabCut with the prompts of {wildcards.scene}"

@@ -1,23 +1,19 @@
 # The only rules, beside the report, that read true masks of held-out tiles.
 rule metrics_masks:
     input:
-        truth=run.truth(run.measured),
-        tiles=expand("<results>/tiles/{scene}.zarr.zip", scene=run.measured),
-        masks=expand(
-            "<results>/masks/{source}/{scene}.zarr.zip",
-            source=SOURCES,
-            scene=run.measured,
-        ),
+        truth=of_variant(run.truth, run.measured),
+        tiles=at("tiles/{scene}.zarr.zip", scene=run.measured),
+        masks=at("masks/{source}/{scene}.zarr.zip", source=SOURCES, scene=run.measured),
     output:
         figures=report(
-            "<results>/metrics/pseudo_masks.json",
+            "<results>/{variant}metrics/pseudo_masks.json",
             caption="captions/metrics_masks.rst",
             category="Metrics",
         ),
     log:
-        "<logs>/metrics_masks.log",
+        "<logs>/{variant}metrics_masks.log",
     benchmark:
-        "<benchmarks>/metrics_masks.tsv"
+        "<benchmarks>/{variant}metrics_masks.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -25,37 +21,32 @@ rule metrics_masks:
         mem_mb=2000,
         runtime=60,
     params:
-        results=subpath(output.figures, ancestor=2),
-        sources=" ".join(f"--source {source}" for source in SOURCES),
+        folders=of_variant(run.measured_folders, "masks", SOURCES),
         scenes=run.sheet_arguments(),
         sheet=run.sheet(),
         code=command_hash("metrics", "metrics_masks"),
     message:
         "Measure the pseudo-masks"
     shell:
-        "python scripts/metrics.py metrics-masks --results {params.results} {params.scenes} {params.sources}"
+        "python scripts/metrics.py metrics-masks {params.scenes} {params.folders}"
         " --output {output.figures} > {log} 2>&1"
 
 
 rule metrics_maps:
     input:
-        truth=run.truth(run.measured_held_out),
-        tiles=expand("<results>/tiles/{scene}.zarr.zip", scene=run.measured_held_out),
-        maps=[
-            run.map_files(source, name)
-            for source in TRAINED
-            for name in run.measured_held_out
-        ],
+        truth=of_variant(run.truth, run.measured_held_out),
+        tiles=at("tiles/{scene}.zarr.zip", scene=run.measured_held_out),
+        maps=of_variant(run.maps, TRAINED, run.measured_held_out),
     output:
         figures=report(
-            "<results>/metrics/resunet.json",
+            "<results>/{variant}metrics/resunet.json",
             caption="captions/metrics_maps.rst",
             category="Metrics",
         ),
     log:
-        "<logs>/metrics_maps.log",
+        "<logs>/{variant}metrics_maps.log",
     benchmark:
-        "<benchmarks>/metrics_maps.tsv"
+        "<benchmarks>/{variant}metrics_maps.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -63,13 +54,12 @@ rule metrics_maps:
         mem_mb=2000,
         runtime=60,
     params:
-        results=subpath(output.figures, ancestor=2),
-        sources=" ".join(f"--source {source}" for source in TRAINED),
+        folders=of_variant(run.measured_folders, "maps", TRAINED),
         scenes=run.sheet_arguments(),
         sheet=run.sheet(),
         code=command_hash("metrics", "metrics_maps"),
     message:
         "Measure the maps of the ResUNets"
     shell:
-        "python scripts/metrics.py metrics-maps --results {params.results} {params.scenes} {params.sources}"
+        "python scripts/metrics.py metrics-maps {params.scenes} {params.folders}"
         " --output {output.figures} > {log} 2>&1"

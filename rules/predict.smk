@@ -1,16 +1,16 @@
 # Held-out scenes are mapped: `predict` a raster, `predict_tiles` a folder of ready-made tiles.
 rule predict:
     input:
-        image=lambda wildcards: run.image(wildcards.scene),
-        weights="<results>/resunet/{source}/weights.safetensors",
+        image=lambda wildcards: run.image(wildcards.scene, wildcards.variant),
+        weights=at("resunet/{source}/weights.safetensors"),
     output:
-        probability="<results>/maps/{source}/{scene}_probability.tif",
-        mask="<results>/maps/{source}/{scene}_mask.tif",
-        polygons="<results>/maps/{source}/{scene}.gpkg",
+        probability="<results>/{variant}maps/{source}/{scene}_probability.tif",
+        mask="<results>/{variant}maps/{source}/{scene}_mask.tif",
+        polygons="<results>/{variant}maps/{source}/{scene}.gpkg",
     log:
-        "<logs>/predict/{source}_{scene}.log",
+        "<logs>/{variant}predict/{source}_{scene}.log",
     benchmark:
-        "<benchmarks>/predict/{source}_{scene}.tsv"
+        "<benchmarks>/{variant}predict/{source}_{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -19,8 +19,8 @@ rule predict:
         runtime=120,
         gpu=1,
     params:
-        settings=run.settings("maps"),
-        tiles=run.settings("tiles"),
+        settings=settings("maps"),
+        tiles=settings("tiles"),
         code=command_hash("predict", "predict_scene"),
         device=DEVICE,
     message:
@@ -34,13 +34,13 @@ rule predict:
 
 rule predict_tiles:
     input:
-        weights="<results>/resunet/{source}/weights.safetensors",
+        weights=at("resunet/{source}/weights.safetensors"),
     output:
-        masks="<results>/maps/{source}/{scene}.zip",
+        masks="<results>/{variant}maps/{source}/{scene}.zip",
     log:
-        "<logs>/predict/{source}_{scene}.log",
+        "<logs>/{variant}predict/{source}_{scene}.log",
     benchmark:
-        "<benchmarks>/predict/{source}_{scene}.tsv"
+        "<benchmarks>/{variant}predict/{source}_{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -51,8 +51,8 @@ rule predict_tiles:
     params:
         folder=lambda wildcards: run.image(wildcards.scene),
         listing=lambda wildcards: run.listing(wildcards.scene),
-        settings=run.settings("maps"),
-        tiles=run.settings("tiles"),
+        settings=settings("maps"),
+        tiles=settings("tiles"),
         code=command_hash("predict", "predict_tiles"),
         device=DEVICE,
     message:

@@ -1,14 +1,14 @@
 rule prompts:
     input:
-        tiles="<results>/tiles/{scene}.zarr.zip",
-        cams="<results>/cams/{scene}.zarr.zip",
+        tiles=at("tiles/{scene}.zarr.zip"),
+        cams=at("cams/{scene}.zarr.zip"),
     output:
-        prompts="<results>/prompts/{scene}.json",
-        geojson="<results>/prompts/{scene}.geojson",
+        prompts="<results>/{variant}prompts/{scene}.json",
+        geojson="<results>/{variant}prompts/{scene}.geojson",
     log:
-        "<logs>/prompts/{scene}.log",
+        "<logs>/{variant}prompts/{scene}.log",
     benchmark:
-        "<benchmarks>/prompts/{scene}.tsv"
+        "<benchmarks>/{variant}prompts/{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -16,7 +16,7 @@ rule prompts:
         mem_mb=1000,
         runtime=30,
     params:
-        settings=run.settings("prompts"),
+        settings=settings("prompts"),
         code=command_hash("prompts"),
     message:
         "Make prompts of the class activation maps of {wildcards.scene}"

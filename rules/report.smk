@@ -1,6 +1,6 @@
 rule report:
     input:
-        metrics=[rules.metrics_masks.output, rules.metrics_maps.output],
+        metrics=METRICS,
         cams=expand("<results>/cams/{scene}.zarr.zip", scene=run.names),
         prompts=expand("<results>/prompts/{scene}.json", scene=run.names),
         masks=expand(
@@ -9,9 +9,7 @@ rule report:
             scene=run.names,
         ),
         histories=expand("<results>/resunet/{source}/history.json", source=TRAINED),
-        maps=[
-            run.map_files(source, name) for source in TRAINED for name in run.held_out
-        ],
+        maps=run.maps(TRAINED, run.held_out),
     output:
         page=report(
             "<results>/report/index.html",

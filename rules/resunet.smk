@@ -1,14 +1,14 @@
 rule resunet:
     input:
-        tiles=expand("<results>/tiles/{scene}.zarr.zip", scene=run.training),
-        masks=expand("<results>/masks/{{source}}/{scene}.zarr.zip", scene=run.training),
+        tiles=at("tiles/{scene}.zarr.zip", scene=run.training),
+        masks=at("masks/{source}/{scene}.zarr.zip", scene=run.training),
     output:
-        weights="<results>/resunet/{source}/weights.safetensors",
-        history="<results>/resunet/{source}/history.json",
+        weights="<results>/{variant}resunet/{source}/weights.safetensors",
+        history="<results>/{variant}resunet/{source}/history.json",
     log:
-        "<logs>/resunet/{source}.log",
+        "<logs>/{variant}resunet/{source}.log",
     benchmark:
-        "<benchmarks>/resunet/{source}.tsv"
+        "<benchmarks>/{variant}resunet/{source}.tsv"
     conda:
         ENVIRONMENT
     threads: 8
@@ -17,8 +17,8 @@ rule resunet:
         runtime=720,
         gpu=1,
     params:
-        settings=run.settings("resunet"),
-        seed=run.config.seed,
+        settings=settings("resunet"),
+        seed=of_variant(run.seed),
         code=command_hash("resunet"),
         device=DEVICE,
     message:

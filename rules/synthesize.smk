@@ -1,11 +1,11 @@
 rule synthesize:
     output:
-        image="<results>/scenes/{scene}.tif",
-        mask="<results>/scenes/{scene}_mask.tif",
+        image="<results>/{variant}scenes/{scene}.tif",
+        mask="<results>/{variant}scenes/{scene}_mask.tif",
     log:
-        "<logs>/synthesize/{scene}.log",
+        "<logs>/{variant}synthesize/{scene}.log",
     benchmark:
-        "<benchmarks>/synthesize/{scene}.tsv"
+        "<benchmarks>/{variant}synthesize/{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -13,7 +13,7 @@ rule synthesize:
         mem_mb=1500,
         runtime=15,
     params:
-        settings=run.settings("synthetic"),
+        settings=settings("synthetic"),
         code=command_hash("synthesize"),
     message:
         "Make the synthetic scene {wildcards.scene}"

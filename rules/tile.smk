@@ -1,12 +1,12 @@
 rule tile:
     input:
-        unpack(lambda wildcards: run.tile_files(wildcards.scene)),
+        unpack(lambda wildcards: run.tile_files(wildcards.scene, wildcards.variant)),
     output:
-        tiles="<results>/tiles/{scene}.zarr.zip",
+        tiles="<results>/{variant}tiles/{scene}.zarr.zip",
     log:
-        "<logs>/tile/{scene}.log",
+        "<logs>/{variant}tile/{scene}.log",
     benchmark:
-        "<benchmarks>/tile/{scene}.tsv"
+        "<benchmarks>/{variant}tile/{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -14,11 +14,11 @@ rule tile:
         mem_mb=1500,
         runtime=60,
     params:
-        scene=lambda wildcards: run.tile_arguments(wildcards.scene),
+        scene=lambda wildcards: run.tile_arguments(wildcards.scene, wildcards.variant),
         listing=lambda wildcards: run.listing(wildcards.scene),
-        settings=run.settings("tiles"),
-        labels=run.settings("labels"),
-        split=run.settings("split"),
+        settings=settings("tiles"),
+        labels=settings("labels"),
+        split=settings("split"),
         code=command_hash("tile"),
     message:
         "Cut {wildcards.scene} into tiles"

@@ -177,9 +177,12 @@ def test_ready_made_tiles_and_the_centred_box(tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / f"run/maps/apsam/{name}.zip", "w") as archive:
             for index, truth in enumerate(truths):
                 add_mask(archive, f"t{index}.png", truth)
-    arguments = (tmp_path / "run", tmp_path / "sheet.tsv", ["apsam"])
-    metrics_masks(*arguments, tmp_path / "masks.json")
-    metrics_maps(*arguments, tmp_path / "maps.json")
+    run = tmp_path / "run"
+    places = (tmp_path / "sheet.tsv", run / "tiles", run / "scenes")
+    metrics_masks(*places, [f"apsam={run}/masks/apsam"], tmp_path / "masks.json")
+    metrics_maps(*places, [f"apsam={run}/maps/apsam"], tmp_path / "maps.json")
+    with pytest.raises(InputError, match="give NAME=FOLDER"):
+        metrics_maps(*places, ["apsam"], tmp_path / "maps.json")
     masks, maps = (
         {row["source"]: row for row in json.loads((tmp_path / f).read_text())["rows"] if "scene" not in row}
         for f in ("masks.json", "maps.json")

@@ -17,6 +17,7 @@ from apsam.code_hash import PACKAGE_ROOT, code_hash
 from apsam.config import Config, parse_config
 from apsam.errors import ConfigError
 from apsam.scenes import check_scenes, read_scene_sheet
+from workflow_support.variants import Variants, stage_of
 
 # Endings that name a scene's other files; a scene called so could not be told from them.
 RESERVED_ENDINGS = ("_mask", "_probability")
@@ -26,7 +27,9 @@ HASH_DIGITS = 12
 
 
 class Run:
-    """One run: a checked configuration with its scenes.
+    """One run: a checked configuration with its scenes and variants.
+
+    Where a method takes `variant`, it is the folder of a variant's files, "" for the run's own (`variants.py`).
 
     Args:
         config: Snakemake's merged configuration.
@@ -37,6 +40,7 @@ class Run:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config: Config = parse_config(config)
+        self.variants = Variants(self.config)
         self.scenes = {s.name: s for s in read_scene_sheet(self.config.scenes, self.config.data_dir)}
         for name in self.scenes:
             if name.endswith(RESERVED_ENDINGS):
@@ -56,6 +60,13 @@ class Run:
     def folder(self) -> str:
         """Where all files of the run lie."""
         return f"results/{self.config.run}"
+
+    def place(self, path: str, variant: str = "") -> str:
+        """A file of the run, given its path within the folder of `variant`, where that variant finds it.
+
+        `cams/valley.zarr.zip` of a variant with another SAM is the run's own: the SAM is not asked for CAMs.
+        """
+        return f"{self.folder}/{self.variants.place(stage_of(path), variant)}{path}"
 
     @property
     def logs(self) -> str:
@@ -97,9 +108,9 @@ class Run:
         """Scenes with a true mask that are not all for training."""
         return [name for name in self.held_out if self.mask(name)]
 
-    def truth(self, names: Sequence[str]) -> list[str]:
+    def truth(self, names: Sequence[str], variant: str = "") -> list[str]:
         """Images and true masks of scenes, without folders."""
-        files = [file for name in names for file in (self.image(name), self.mask(name)) if file]
+        files = [file for name in names for file in (self.image(name, variant), self.mask(name, variant)) if file]
         return [file for file in files if not Path(file).is_dir()]
 
     def sheet_arguments(self) -> str:
@@ -107,46 +118,55 @@ class Run:
         data_dir = f" --data-dir {json.dumps(str(self.config.data_dir))}" if self.config.data_dir else ""
         return f"--scenes {json.dumps(str(self.config.scenes))}{data_dir}"
 
+    def measured_folders(self, kind: str, sources: Sequence[str], variant: str = "") -> str:
+        """The arguments that say where scenes, tiles and what is measured (`masks` or `maps`) lie."""
+        measured = " ".join(f"--{kind} {source}={self.place(f'{kind}/{source}', variant)}" for source in sources)
+        return f"--synthetic {self.place('scenes', variant)} --tiles {self.place('tiles', variant)} {measured}"
+
     def sheet(self) -> str:
         """What the scene sheet says, as text: a comment or a changed order of columns is no change."""
         return " ".join(f"{s.name}:{s.image}:{s.mask}:{s.split}" for s in self.scenes.values())
 
-    def image(self, name: str) -> str:
+    def image(self, name: str, variant: str = "") -> str:
         """The image of a scene: given, or made by the rule `synthesize`."""
         scene = self.scenes[name]
-        return f"{self.folder}/scenes/{name}.tif" if scene.kind == "synthetic" else str(scene.image)
+        return self.place(f"scenes/{name}.tif", variant) if scene.kind == "synthetic" else str(scene.image)
 
-    def mask(self, name: str) -> str | None:
+    def mask(self, name: str, variant: str = "") -> str | None:
         """The true mask of a scene; None where there is none."""
         scene = self.scenes[name]
         if scene.kind == "synthetic":
-            return f"{self.folder}/scenes/{name}_mask.tif"
+            return self.place(f"scenes/{name}_mask.tif", variant)
         return str(scene.mask) if scene.mask else None
 
-    def map_files(self, source: str, name: str) -> list[str]:
+    def map_files(self, source: str, name: str, variant: str = "") -> list[str]:
         """The maps of a scene: rasters and polygons, or for ready-made tiles an archive of their masks."""
-        base = f"{self.folder}/maps/{source}/{name}"
+        base = self.place(f"maps/{source}/{name}", variant)
         if self.scenes[name].kind == "folder":
             return [f"{base}.zip"]
         return [f"{base}_probability.tif", f"{base}_mask.tif", f"{base}.gpkg"]
 
-    def tile_inputs(self, name: str) -> dict[str, str]:
+    def maps(self, sources: Sequence[str], names: Sequence[str], variant: str = "") -> list[str]:
+        """The maps of several scenes."""
+        return [file for source in sources for name in names for file in self.map_files(source, name, variant)]
+
+    def tile_inputs(self, name: str, variant: str = "") -> dict[str, str]:
         """What the tile stage reads of a scene: image, and labels or the mask they are derived from."""
         scene = self.scenes[name]
-        inputs = {"image": self.image(name)}
+        inputs = {"image": self.image(name, variant)}
         if scene.labels is not None:
             inputs["labels"] = str(scene.labels)
-        elif (mask := self.mask(name)) is not None:
+        elif (mask := self.mask(name, variant)) is not None:
             inputs["mask"] = mask
         return inputs
 
-    def tile_files(self, name: str) -> dict[str, str]:
+    def tile_files(self, name: str, variant: str = "") -> dict[str, str]:
         """`tile_inputs` without folders, whose dates say nothing about what is in them."""
-        return {key: path for key, path in self.tile_inputs(name).items() if not Path(path).is_dir()}
+        return {key: path for key, path in self.tile_inputs(name, variant).items() if not Path(path).is_dir()}
 
-    def tile_arguments(self, name: str) -> str:
+    def tile_arguments(self, name: str, variant: str = "") -> str:
         """The arguments of the tile stage that name a scene's files and part."""
-        files = " ".join(f"--{key} {json.dumps(path)}" for key, path in self.tile_inputs(name).items())
+        files = " ".join(f"--{key} {json.dumps(path)}" for key, path in self.tile_inputs(name, variant).items())
         return f"--scene {name} {files} --split {self.scenes[name].split}"
 
     def listing(self, name: str) -> str:
@@ -157,27 +177,33 @@ class Run:
                 lines += sorted(f"{file.name} {file.stat().st_size}" for file in Path(path).iterdir())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:HASH_DIGITS] if lines else ""
 
-    def settings(self, section: str) -> str:
+    def settings(self, section: str, variant: str = "") -> str:
         """A section of the configuration as JSON, every key of it."""
-        return json.dumps(getattr(self.config, section).model_dump(mode="json"), sort_keys=True)
+        return json.dumps(getattr(self.variants.config(variant), section).model_dump(mode="json"), sort_keys=True)
+
+    def seed(self, variant: str = "") -> int:
+        """The seed of both trainings."""
+        return self.variants.config(variant).seed
 
     def whole_configuration(self) -> str:
         """The configuration as JSON, without what changes no result."""
         return json.dumps(self.config.model_dump(mode="json", exclude={"device"}), sort_keys=True)
 
-    def backbone_weights(self) -> list[str]:
+    def backbone_weights(self, variant: str = "") -> list[str]:
         """The localizer's initial weights where they are named by path."""
-        weights = self.config.localizer.weights
+        weights = self.variants.config(variant).localizer.weights
         return [] if weights in ("imagenet", "none") else [str(weights)]
 
-    def checkpoint(self) -> list[str]:
+    def checkpoint(self, variant: str = "") -> list[str]:
         """The SAM checkpoint that is named by path; none for those known by name."""
-        return [str(self.config.sam.checkpoint)] if self.config.sam.checkpoint else []
+        checkpoint = self.variants.config(variant).sam.checkpoint
+        return [str(checkpoint)] if checkpoint else []
 
-    def sam_weights(self) -> str:
+    def sam_weights(self, variant: str = "") -> str:
         """What tells one SAM's weights from another's where no path is given: for the packaged SAM, their hash."""
-        if self.config.sam.name != "light" or self.config.sam.checkpoint:
-            return self.config.sam.name
+        sam = self.variants.config(variant).sam
+        if sam.name != "light" or sam.checkpoint:
+            return sam.name
         files = sorted((PACKAGE_ROOT / "sam" / "weights").glob("*.safetensors"))
         return " ".join(f"{file.name}:{_sha256(file)}" for file in files)
 

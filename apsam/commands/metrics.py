@@ -7,44 +7,69 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from apsam.errors import InputError
+
 if TYPE_CHECKING:
     from apsam.metrics.scene import MeasuredScene
 
-Results = Annotated[Path, typer.Option(help="folder of the run, results/<run>")]
 Sheet = Annotated[Path, typer.Option(help="scene sheet")]
 Output = Annotated[Path, typer.Option(help="JSON file to make")]
-Sources = Annotated[list[str], typer.Option("--source", help="apsam, cam, ...; can be given several times")]
+Tiles = Annotated[Path, typer.Option(help="folder of the tile stacks")]
+Synthetic = Annotated[Path, typer.Option(help="folder of the synthetic scenes")]
 DataDir = Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from", show_default=False)]
+MASKS = typer.Option(metavar="NAME=FOLDER", help="what is measured: apsam=FOLDER, ...; can be given several times")
 
 
-def metrics_masks(results: Results, scenes: Sheet, source: Sources, output: Output, data_dir: DataDir = None) -> None:
+def metrics_masks(
+    scenes: Sheet,
+    tiles: Tiles,
+    synthetic: Synthetic,
+    masks: Annotated[list[str], MASKS],
+    output: Output,
+    data_dir: DataDir = None,
+) -> None:
     """Measure the pseudo-masks of a run, tile by tile."""
     from apsam.files import write_json
     from apsam.metrics.pseudo_masks import measure_pseudo_masks
 
-    measured = _measured(results, scenes, data_dir)
-    masks = {name: [results / f"masks/{name}/{m.scene.name}.zarr.zip" for m in measured] for name in source}
-    write_json(output, measure_pseudo_masks(measured, masks))
+    measured = _measured(scenes, data_dir, tiles, synthetic)
+    stacks = {
+        name: [folder / f"{m.scene.name}.zarr.zip" for m in measured] for name, folder in _named_folders(masks).items()
+    }
+    write_json(output, measure_pseudo_masks(measured, stacks))
 
 
-def metrics_maps(results: Results, scenes: Sheet, source: Sources, output: Output, data_dir: DataDir = None) -> None:
+def metrics_maps(
+    scenes: Sheet,
+    tiles: Tiles,
+    synthetic: Synthetic,
+    maps: Annotated[list[str], MASKS],
+    output: Output,
+    data_dir: DataDir = None,
+) -> None:
     """Measure the maps of a run, pixel by pixel: of the scenes that are not all for training."""
     from apsam.files import write_json
     from apsam.metrics.maps import measure_maps
 
-    measured = [m for m in _measured(results, scenes, data_dir) if m.scene.split != "train"]
-    maps = {
-        name: [
-            results / f"maps/{name}/{m.scene.name}{'.zip' if m.scene.kind == 'folder' else '_mask.tif'}"
-            for m in measured
-        ]
-        for name in source
+    measured = [m for m in _measured(scenes, data_dir, tiles, synthetic) if m.scene.split != "train"]
+    files = {
+        name: [folder / f"{m.scene.name}{'.zip' if m.scene.kind == 'folder' else '_mask.tif'}" for m in measured]
+        for name, folder in _named_folders(maps).items()
     }
-    write_json(output, measure_maps(measured, maps))
+    write_json(output, measure_maps(measured, files))
 
 
-def _measured(results: Path, sheet: Path, data_dir: Path | None) -> list[MeasuredScene]:
-    """The scenes of the sheet that have a true mask; synthetic ones lie in the run's folder."""
+def _named_folders(arguments: list[str]) -> dict[str, Path]:
+    """`NAME=FOLDER` arguments as name -> folder; a folder's own name may hold further `=`."""
+    named = dict(argument.partition("=")[::2] for argument in arguments)
+    for name, folder in named.items():
+        if not name or not folder:
+            raise InputError(f"'{name}={folder}': give NAME=FOLDER, for example apsam=results/demo/masks/apsam")
+    return {name: Path(folder) for name, folder in named.items()}
+
+
+def _measured(sheet: Path, data_dir: Path | None, tiles: Path, synthetic: Path) -> list[MeasuredScene]:
+    """The scenes of the sheet that have a true mask."""
     from dataclasses import replace
 
     from apsam.metrics.scene import MeasuredScene
@@ -53,8 +78,8 @@ def _measured(results: Path, sheet: Path, data_dir: Path | None) -> list[Measure
     measured = []
     for scene in read_scene_sheet(sheet, data_dir):
         if scene.kind == "synthetic":
-            base = results / "scenes"
-            scene = replace(scene, image=base / f"{scene.name}.tif", mask=base / f"{scene.name}_mask.tif")
+            files = {"image": synthetic / f"{scene.name}.tif", "mask": synthetic / f"{scene.name}_mask.tif"}
+            scene = replace(scene, **files)
         if scene.mask is not None:
-            measured.append(MeasuredScene(scene, results / f"tiles/{scene.name}.zarr.zip"))
+            measured.append(MeasuredScene(scene, tiles / f"{scene.name}.zarr.zip"))
     return measured

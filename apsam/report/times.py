@@ -8,6 +8,8 @@ from pathlib import Path
 
 # Seconds between two jobs of one go: the workflow starts the next within a few.
 LONGEST_PAUSE = 60
+# Folder of the variants' files (workflow_support/variants.py).
+VARIANTS = "variants"
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ def stage_times(base: Path) -> list[StageTime]:
         base: Folder of benchmark files, `<stage>.tsv` or `<stage>/<job>.tsv`.
     """
     by_stage: dict[str, list[tuple[float, float | None]]] = {}
-    for file in sorted(base.rglob("*.tsv")):
+    for file in _files(base):
         parts = file.relative_to(base).parts
         stage = parts[0] if len(parts) > 1 else file.stem
         by_stage.setdefault(stage, []).extend(_rows(file))
@@ -45,7 +47,7 @@ def elapsed(base: Path, cores: int) -> float | None:
     was made in several goes), or overlap more than `cores` allow (the files were copied).
     """
     jobs = []
-    for file in base.rglob("*.tsv"):
+    for file in _files(base):
         if file.stem == "report":
             continue
         end = file.stat().st_mtime
@@ -59,6 +61,11 @@ def elapsed(base: Path, cores: int) -> float | None:
         last = max(last, end)
     busy = sum(end - begin for begin, end in jobs)
     return last - start if busy <= (last - start) * cores * 1.05 else None
+
+
+def _files(base: Path) -> list[Path]:
+    """Benchmark files of the run itself; its variants belong to experiments."""
+    return [file for file in sorted(base.rglob("*.tsv")) if file.relative_to(base).parts[0] != VARIANTS]
 
 
 def _rows(file: Path) -> list[tuple[float, float | None]]:
