@@ -9,6 +9,7 @@ The zip members carry a fixed date and are sorted: the same data gives the same 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shutil
 import tempfile
@@ -135,6 +136,14 @@ class TileStack:
     def close(self) -> None:
         """Close the file."""
         self._store.close()
+
+    def content_hash(self) -> str:
+        """SHA-256 over the archive's list of contents: names, sizes and CRC-32 of all chunks, which are not read."""
+        digest = hashlib.sha256()
+        with zipfile.ZipFile(self.path) as archive:
+            for info in archive.infolist():
+                digest.update(f"{info.filename} {info.file_size} {info.CRC}\n".encode())
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return next(iter(self._arrays.values())).shape[0] if self._arrays else 0

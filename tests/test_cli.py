@@ -12,9 +12,10 @@ import yaml
 from typer.testing import CliRunner
 
 from apsam import __version__, cli, doctor
-from apsam.commands.run import EXIT_USER_ERROR, run_app
+from apsam.commands.run import run_app
 from apsam.config import Config
 from apsam.doctor import Finding
+from apsam.errors import ApsamError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -64,7 +65,7 @@ def test_what_a_user_can_mend_is_one_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     code, text = main(monkeypatch, capsys, "config", "show", str(tmp_path / "none.yaml"))
-    assert code == EXIT_USER_ERROR
+    assert code == ApsamError.exit_code
     assert text == f"error: {tmp_path}/none.yaml: no such configuration file\n"
 
 
@@ -81,10 +82,10 @@ def test_settings_are_checked_with_their_place(
 ) -> None:
     arguments = ["--tiles", "t", "--cams", "c", "--output", "o", "--geojson", "g"]
     code, text = main(monkeypatch, capsys, "prompts", *arguments, "--settings", '{"min_area": -1}')
-    assert code == EXIT_USER_ERROR
+    assert code == ApsamError.exit_code
     assert "prompts.min_area" in text
     code, text = main(monkeypatch, capsys, "prompts", *arguments, "--settings", "nowhere.yaml")
-    assert code == EXIT_USER_ERROR
+    assert code == ApsamError.exit_code
     assert "neither JSON nor a configuration file" in text
 
 
@@ -94,7 +95,7 @@ def test_settings_may_come_from_a_configuration_file(
     (tmp_path / "mine.yaml").write_text("prompts: {treshold: 90}\n")
     arguments = ["--tiles", "t", "--cams", "c", "--output", "o", "--geojson", "g"]
     code, text = main(monkeypatch, capsys, "prompts", *arguments, "--settings", str(tmp_path / "mine.yaml"))
-    assert code == EXIT_USER_ERROR
+    assert code == ApsamError.exit_code
     assert "prompts.treshold" in text
 
 
@@ -102,7 +103,7 @@ def test_predict_needs_a_finished_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     code, text = main(monkeypatch, capsys, "predict", "a.tif", "-o", str(tmp_path), "--run", str(tmp_path / "run"))
-    assert code == EXIT_USER_ERROR
+    assert code == ApsamError.exit_code
     assert "no finished run; make one: snakemake --cores all" in text
 
 

@@ -217,7 +217,10 @@ def test_occlusion_hides_a_square() -> None:
 def test_balanced_epochs_show_every_tile_of_the_rarer_label_once() -> None:
     labels = np.array([1] * 3 + [0] * 10, np.uint8)
     order = EpochOrder(labels, balanced=True, seed=0)
-    epochs = [list(order) for _ in range(10)]
+    epochs = []
+    for epoch in range(10):
+        order.set_epoch(epoch)
+        epochs.append(list(order))
     assert len(order) == 6
     for epoch in epochs:
         assert sorted(tile for tile in epoch if labels[tile]) == [0, 1, 2]

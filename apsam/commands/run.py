@@ -11,8 +11,6 @@ import typer
 
 from apsam.errors import ApsamError
 
-EXIT_USER_ERROR = 2
-
 
 def run(*commands: Callable[..., None]) -> None:
     """Run one command, or the one of several that the first argument names, with the arguments of this process."""
@@ -23,11 +21,11 @@ def run(*commands: Callable[..., None]) -> None:
 
 
 def run_app(app: Any) -> None:
-    """Run a typer application; end the process with `EXIT_USER_ERROR` and the message of an `ApsamError`."""
+    """Run a typer application; end the process with the message and the exit code of an `ApsamError`."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         app()
     except ApsamError as error:
         sys.stdout.flush()
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        sys.exit(error.exit_code)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from apsam.errors import InputError
 from apsam.stack import TileStack
@@ -95,7 +95,7 @@ class TileSet(Dataset):
                 )
 
 
-class EpochOrder(Sampler[int]):
+class EpochOrder:
     """Which tiles an epoch sees, in which order; the same for the same seed and epoch.
 
     Balanced, positive and negative tiles alternate, and an epoch is twice the rarer label's tiles: all of
@@ -114,6 +114,10 @@ class EpochOrder(Sampler[int]):
             return len(self.labels)
         return 2 * int(min((self.labels == 1).sum(), (self.labels == 0).sum()))
 
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, counted from 0."""
+        self.epoch = epoch
+
     def __iter__(self) -> Iterator[int]:
         if self.balanced:
             half = len(self) // 2
@@ -121,7 +125,6 @@ class EpochOrder(Sampler[int]):
             order = np.stack(pairs, axis=1).ravel()
         else:
             order = self._shuffled(np.arange(len(self.labels)), self.epoch)
-        self.epoch += 1
         return iter(order.tolist())
 
     def _next(self, members: np.ndarray, count: int) -> np.ndarray:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,24 +11,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from apsam import torchvision_ops  # noqa: F401  (before lightning, which imports torchvision)
+from apsam.code_hash import code_hash
 from apsam.device import bf16_pays, pick_device, seed_everything
-from apsam.errors import ApsamError, InputError
-from apsam.files import write_json
+from apsam.errors import InputError
+from apsam.files import sha256_file, write_json
 from apsam.localizer.checkpoint import save_localizer
 from apsam.localizer.data import TEST, TRAIN, EpochOrder, Tiles, TileSet
 from apsam.localizer.methods import Batch, Method, build_method
 from apsam.localizer.settings import LocalizerSettings
-
-import lightning.pytorch as lightning  # isort: skip
+from apsam.training.resume import Checkpoint, training_key
+from apsam.training.task import Task
+from apsam.training.trainer import run
 
 POLY_POWER = 0.9
 CALIBRATION_TILES = 64
-IGNORED_WARNINGS = (
-    ".*does not have many workers.*",  # the tiles are in memory
-    ".*module\\(s\\) in eval mode.*",  # frozen batch norms are
-    ".*LeafSpec.*deprecated.*",
-)
 
 
 def train_localizer(
@@ -46,7 +39,7 @@ def train_localizer(
     """Train on the part-0 tiles of all stacks and write weights and history.
 
     Only images and image-level labels are read. Part-1 tiles are classified once, after the last epoch, for
-    the history; nothing is chosen by them.
+    the history; nothing is chosen by them. A training that was stopped goes on after its last whole epoch.
 
     Args:
         tile_stacks: Tile stacks (`image`, `label`, `part`).
@@ -54,12 +47,13 @@ def train_localizer(
         output: Weights to write, `.safetensors`.
         history: JSON to write: losses by epoch, tiles by label, accuracy and AUC of the part-1 tiles.
         seed: Of weights, order and augmentation.
-        device: `auto`, `cpu`, `cuda`, ...
+        device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` takes all GPUs that the process sees.
         offline: What the offline stage made, for a method that has one.
 
     Raises:
         InputError: There is no positive or no negative training tile, or the method's offline file is missing.
         ApsamError: The loss is no number any more.
+        Stopped: A signal asked to stop.
     """
     tiles = TileSet(tile_stacks, TRAIN, settings.memory_mb)
     tiles.require_both_labels()
@@ -73,7 +67,10 @@ def train_localizer(
                 "its output as --offline"
             )
         method.use_offline(offline)
-    epochs = fit(method, tiles, seed, where)
+    checkpoint = Checkpoint(output, _key(tiles, settings, seed, offline))
+    task = fit(method, tiles, seed, where, checkpoint)
+    if task.global_rank != 0:
+        return
     method = method.to(where).eval()
     test = TileSet(tile_stacks, TEST, settings.memory_mb)
     save_localizer(method, output)
@@ -85,13 +82,16 @@ def train_localizer(
             "optimizer": settings.optimizer()._asdict(),
             "seed": seed,
             "tiles": {"train": _count(tiles), "test": _count(test)},
-            "epochs": epochs,
+            "epochs": task.epochs,
             "test": classification(method, test, where),
         },
     )
+    checkpoint.remove()
 
 
-def fit(method: Method, tiles: TileSet, seed: int, device: torch.device) -> list[dict[str, float]]:
+def fit(
+    method: Method, tiles: TileSet, seed: int, device: torch.device, checkpoint: Checkpoint | None = None
+) -> LocalizerTask:
     """Train a method, as its settings say, on all tiles of a set.
 
     Args:
@@ -99,32 +99,36 @@ def fit(method: Method, tiles: TileSet, seed: int, device: torch.device) -> list
         tiles: Training tiles.
         seed: Of order and augmentation.
         device: Where to train.
+        checkpoint: Where to keep the state of every epoch; remove it when the result is written.
 
     Returns:
-        Mean losses and last learning rate of every epoch.
+        What was trained; its `epochs` are the history, its `global_rank` is 0 in the process that writes the result.
     """
     settings = method.settings
     sample = [tiles[index].image for index in list(EpochOrder(tiles.labels, True, seed))[:CALIBRATION_TILES]]
     method.eval().prepare(torch.stack(sample))
     task = LocalizerTask(method.train(), seed)
     order = EpochOrder(tiles.labels, settings.balanced, seed)
-    with warnings.catch_warnings():
-        for message in IGNORED_WARNINGS:
-            warnings.filterwarnings("ignore", message=message)
-        loader = DataLoader(tiles, _batch_size(settings, len(order)), sampler=order, drop_last=True)
-        _trainer(device, settings).fit(task, loader)
-    return task.epochs
+    size = settings.batch_size
+    run(task, tiles, order, size, settings.epochs, device, checkpoint, size, settings.gradient_clip)
+    return task
 
 
-class LocalizerTask(lightning.LightningModule):
-    """Binds a method to Lightning: views, losses, optimizer, learning rate."""
+class LocalizerTask(Task):
+    """Binds a method to the trainer: views, losses, optimizer, learning rate."""
+
+    stage = "localizer"
+    some_unused = True  # a method need not use all of its network in every step
 
     def __init__(self, method: Method, seed: int) -> None:
-        super().__init__()
+        super().__init__(seed)
         self.method = method
-        self.generator = torch.Generator().manual_seed(seed)
-        self.epochs: list[dict[str, float]] = []
-        self._sums: dict[str, Tensor] = {}
+
+    @property
+    def remedy(self) -> str:
+        """What to change where the loss is no number any more."""
+        rate = self.method.settings.optimizer().learning_rate
+        return f"lower localizer.learning_rate (it is {rate}) or choose recipe 'stable'"
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
         """Draw the views of a batch where the network is."""
@@ -134,25 +138,8 @@ class LocalizerTask(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Sum of the method's losses."""
         losses = self.method.training_step(batch)
-        for name, loss in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + loss.detach()
+        self.note(losses, len(batch["label"]))
         return torch.stack(list(losses.values())).sum()
-
-    def on_train_epoch_end(self) -> None:
-        """Note the mean losses of the epoch, and stop where they are no numbers."""
-        steps = self.trainer.num_training_batches
-        row = {name: round(float(total) / steps, 6) for name, total in sorted(self._sums.items())}
-        self._sums = {}
-        number, last = self.current_epoch + 1, self.trainer.max_epochs
-        if not all(np.isfinite(list(row.values()))):
-            raise ApsamError(
-                f"localizer: the loss is no number in epoch {number}; lower localizer.learning_rate "
-                f"(it is {self.method.settings.optimizer().learning_rate}) or choose recipe 'stable'"
-            )
-        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        self.epochs.append({"epoch": number, "learning_rate": rate, **row})
-        text = ", ".join(f"{name} {value:.4f}" for name, value in row.items())
-        print(f"localizer: epoch {number}/{last}, {text}", file=sys.stderr, flush=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
         """SGD, with a rate that is set anew at every step."""
@@ -202,28 +189,14 @@ def classification_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, 
     return {"accuracy": round(accuracy, 6), "auc": round(float(wins.mean() / (2 * len(ordered))), 6)}
 
 
-def _trainer(device: torch.device, settings: LocalizerSettings) -> lightning.Trainer:
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    accelerator = {"cuda": "gpu", "mps": "mps"}.get(device.type, "cpu")
-    return lightning.Trainer(
-        max_epochs=settings.epochs,
-        accelerator=accelerator,
-        devices=1 if accelerator == "cpu" or device.index is None else [device.index],
-        precision="bf16-mixed" if bf16_pays(device) else "32-true",
-        gradient_clip_val=settings.gradient_clip or None,
-        deterministic="warn",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=sys.stderr.isatty(),
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-
-
-def _batch_size(settings: LocalizerSettings, epoch: int) -> int:
-    """The configured size, or the largest that still gives an epoch one step."""
-    return max(1, min(settings.batch_size, epoch))
+def _key(tiles: TileSet, settings: LocalizerSettings, seed: int, offline: Path | None) -> str:
+    code = code_hash(Path(__file__), definition="train_localizer")
+    facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "code": code}
+    others = [
+        *([settings.weights] if settings.weights not in ("imagenet", "none") else []),
+        *([offline] if offline else []),
+    ]
+    return training_key(facts, [*(stack.content_hash() for stack in tiles.stacks), *map(sha256_file, others)])
 
 
 def _count(tiles: TileSet) -> dict[str, int]:

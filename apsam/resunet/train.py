@@ -5,10 +5,7 @@ Nothing is chosen by looking at pixel labels: the network of the last epoch is t
 
 from __future__ import annotations
 
-import logging
-import math
 import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,26 +13,25 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
-from apsam import torchvision_ops  # noqa: F401  (before lightning, which imports torchvision)
-from apsam.device import bf16_pays, pick_device, seed_everything
-from apsam.errors import ApsamError
+from apsam.code_hash import code_hash
+from apsam.device import pick_device, seed_everything
 from apsam.files import write_json
 from apsam.resunet.augment import colour, dihedral
 from apsam.resunet.checkpoint import save_resunet
 from apsam.resunet.data import PseudoMaskTiles
 from apsam.resunet.model import ResUNet, build_resunet
 from apsam.resunet.settings import ResUNetSettings
-
-import lightning.pytorch as lightning  # isort: skip
+from apsam.stack import TileStack
+from apsam.training.batches import Shuffled
+from apsam.training.resume import Checkpoint, training_key
+from apsam.training.task import Task
+from apsam.training.trainer import run
 
 NO_DATA = 255
 WARM_UP = 0.2  # of the steps of a one-cycle schedule
-IGNORED_WARNINGS = (
-    ".*does not have many workers.*",  # the tiles are mapped memory, the augmentation runs on the device
-    ".*LeafSpec.*deprecated.*",
-)
+# A batch of one tile has no variance for the batch norms of the 1 x 1 pyramid bin.
+LEAST_TILES = 2
 
 
 def segmentation_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
@@ -58,14 +54,20 @@ def segmentation_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
     return loss
 
 
-class ResUNetTraining(lightning.LightningModule):
+class ResUNetTraining(Task):
     """The ResUNet with its loss, optimizer and schedule."""
 
-    def __init__(self, network: ResUNet, settings: ResUNetSettings) -> None:
-        super().__init__()
+    stage = "resunet"
+
+    def __init__(self, network: ResUNet, settings: ResUNetSettings, seed: int = 0) -> None:
+        super().__init__(seed)
         self.network = network
         self.settings = settings
-        self.epochs: list[dict[str, float]] = []
+
+    @property
+    def remedy(self) -> str:
+        """What to change where the loss is no number any more."""
+        return f"lower resunet.learning_rate ({self.settings.learning_rate:g})"
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         """Loss of a batch: images (b, 3, s, s) uint8, pseudo-masks (b, s, s) uint8 {0, 1, 255}."""
@@ -77,7 +79,7 @@ class ResUNetTraining(lightning.LightningModule):
             image = colour(image)
         image = image.contiguous(memory_format=torch.channels_last)
         loss = segmentation_loss(self.network(image), mask, self.settings.loss)
-        self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(image), sync_dist=True)
+        self.note({"loss": loss}, len(image))
         return loss
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -108,28 +110,6 @@ class ResUNetTraining(lightning.LightningModule):
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
         return {"optimizer": optimizer}
 
-    def on_train_epoch_end(self) -> None:
-        """Note the epoch's loss and learning rate.
-
-        Raises:
-            ApsamError: The loss is no number any more.
-        """
-        epoch = {
-            "epoch": self.current_epoch + 1,
-            "loss": float(self.trainer.callback_metrics["train_loss"]),
-            "learning_rate": float(self.optimizers().param_groups[0]["lr"]),
-        }
-        if not math.isfinite(epoch["loss"]):
-            raise ApsamError(
-                f"resunet: the loss is {epoch['loss']} after epoch {epoch['epoch']}; lower resunet.learning_rate "
-                f"({self.settings.learning_rate:g})"
-            )
-        self.epochs.append(epoch)
-        if self.global_rank == 0:
-            logging.getLogger(__name__).info(
-                "epoch %d of %d: loss %.4f", epoch["epoch"], self.settings.epochs, epoch["loss"]
-            )
-
 
 def train_resunet(
     tiles: Sequence[Path],
@@ -142,6 +122,8 @@ def train_resunet(
 ) -> None:
     """Train on the part-0 tiles of some scenes and keep the last epoch.
 
+    A training that was stopped goes on after its last whole epoch.
+
     Args:
         tiles: Tile stacks.
         masks: Stacks of pseudo-masks, in the same order.
@@ -149,24 +131,24 @@ def train_resunet(
         output: Weights to write, safetensors with the settings as metadata.
         history: JSON to write: loss and learning rate of every epoch.
         seed: Seeds weights, order and augmentation: the same seed gives the same bytes on the same machine.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` takes all GPUs of the machine.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` takes all GPUs that the process sees.
 
     Raises:
         InputError: Tiles and masks do not fit together, or there is too little to train on.
         ApsamError: The loss is no number any more.
+        Stopped: A signal asked to stop.
     """
     chosen = pick_device(device)
     seed_everything(seed)
     output.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint = Checkpoint(output, _key(tiles, masks, settings, seed))
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=output.parent) as folder:
         data = PseudoMaskTiles(tiles, masks, Path(folder))
-        batch = min(settings.batch_size, len(data))
-        # A batch of one tile has no variance for the batch norms of the 1 x 1 pyramid bin.
-        loader = DataLoader(data, batch, shuffle=True, drop_last=len(data) % batch == 1)
         network = build_resunet(settings).to(memory_format=torch.channels_last)
-        training = ResUNetTraining(network, settings)
-        _fit(training, loader, chosen, settings)
-        if training.global_rank != 0:
+        task = ResUNetTraining(network, settings, seed)
+        order = Shuffled(len(data), seed)
+        run(task, data, order, settings.batch_size, settings.epochs, chosen, checkpoint, LEAST_TILES)
+        if task.global_rank != 0:
             return
         counts = {"tiles": len(data), "with_landslide": data.positive}
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -177,26 +159,14 @@ def train_resunet(
             "settings": settings.model_dump(mode="json"),
             "seed": seed,
             "parameters": parameters,
-            "epochs": training.epochs,
+            "epochs": task.epochs,
             **counts,
         },
     )
+    checkpoint.remove()
 
 
-def _fit(training: ResUNetTraining, loader: DataLoader, device: torch.device, settings: ResUNetSettings) -> None:
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    one_device = 1 if device.index is None else [device.index]
-    with warnings.catch_warnings():
-        for message in IGNORED_WARNINGS:
-            warnings.filterwarnings("ignore", message)
-        trainer = lightning.Trainer(
-            accelerator="gpu" if device.type == "cuda" else device.type,
-            devices="auto" if device.type == "cuda" and device.index is None else one_device,
-            max_epochs=settings.epochs,
-            precision="bf16-mixed" if bf16_pays(device) else "32-true",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(training, loader)
+def _key(tiles: Sequence[Path], masks: Sequence[Path], settings: ResUNetSettings, seed: int) -> str:
+    code = code_hash(Path(__file__), definition="train_resunet")
+    facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "code": code}
+    return training_key(facts, [TileStack(path).content_hash() for path in [*tiles, *masks]])

@@ -1,0 +1,96 @@
+"""What a training defines: losses, optimizer, and what to do where it fails."""
+
+from __future__ import annotations
+
+import random
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from apsam import torchvision_ops  # noqa: F401  (before lightning, which imports torchvision)
+from apsam.errors import ApsamError
+
+import lightning.pytorch as lightning  # isort: skip
+
+DIGITS = 6
+
+
+class Task(lightning.LightningModule, ABC):
+    """A network with its losses and optimizer, and what all trainings share: seeds, history, progress.
+
+    Everything random in an epoch follows from the seed, the epoch and the number of the process, so that a training
+    goes on after any epoch as if it had not stopped. What a network keeps from one epoch to the next must stand in
+    its `state_dict`.
+
+    Attributes:
+        stage: What messages call the training.
+        generator: Source of randomness on the CPU, seeded anew at the start of every epoch, as are those of torch,
+            NumPy and Python.
+        epochs: Of each epoch done: `epoch` (from 1), `learning_rate`, and every loss, averaged over the tiles.
+        some_unused: Whether a step may leave parameters out that are trained (costs a search where there are several
+            processes).
+    """
+
+    stage = "training"
+    some_unused = False
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+        self.generator = torch.Generator().manual_seed(seed)
+        self.epochs: list[dict[str, float]] = []
+        self._sums: dict[str, Tensor] = {}
+        self._tiles = 0
+
+    @property
+    @abstractmethod
+    def remedy(self) -> str:
+        """What to change where the loss is no number any more."""
+
+    def note(self, losses: Mapping[str, Tensor], tiles: int) -> None:
+        """Count a step's losses, means over `tiles` tiles, towards those of the epoch."""
+        for name, loss in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + loss.detach().float() * tiles
+        self._tiles += tiles
+
+    def on_train_epoch_start(self) -> None:
+        """Seed all that is random."""
+        words = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank]).generate_state(4)
+        random.seed(int(words[0]))
+        np.random.seed(int(words[1]))
+        torch.manual_seed(int(words[2]))
+        self.generator.manual_seed(int(words[3]))
+
+    def on_train_epoch_end(self) -> None:
+        """Enter the losses of the epoch in the history, and tell them.
+
+        Raises:
+            ApsamError: One is no number any more.
+        """
+        names = sorted(self._sums)
+        row = dict(zip(names, self._means(names), strict=True))
+        self._sums, self._tiles = {}, 0
+        number, last = self.current_epoch + 1, self.trainer.max_epochs
+        if not all(np.isfinite(list(row.values()))):
+            raise ApsamError(f"{self.stage}: the loss is no number in epoch {number}; {self.remedy}")
+        self.log("train_loss", sum(row.values()))  # for a schedule that waits for it to stand still
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.epochs.append({"epoch": number, "learning_rate": rate, **row})
+        self.tell(f"epoch {number}/{last}, " + ", ".join(f"{name} {value:.4f}" for name, value in row.items()))
+
+    def tell(self, message: str) -> None:
+        """Say something on behalf of all processes."""
+        if self.global_rank == 0:
+            print(f"{self.stage}: {message}", file=sys.stderr, flush=True)
+
+    def _means(self, names: list[str]) -> list[float]:
+        """Mean losses over the tiles of all processes."""
+        sums = torch.stack([self._sums[name] for name in names]).double()
+        totals = torch.cat([sums, sums.new_tensor([self._tiles])])
+        if self.trainer.world_size > 1:
+            totals = self.trainer.strategy.reduce(totals, reduce_op="sum")
+        return [round(float(total / totals[-1]), DIGITS) for total in totals[:-1]]

@@ -1,0 +1,144 @@
+"""Run a training: device, number format, processes, batches, signals. Lightning does the loop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from apsam import torchvision_ops  # noqa: F401  (before lightning, which imports torchvision)
+from apsam.device import bf16_pays
+from apsam.errors import Stopped
+from apsam.training.batches import Batches, Order
+from apsam.training.processes import find_processes
+from apsam.training.resume import Checkpoint, Resume
+from apsam.training.task import Task
+
+import lightning.pytorch as lightning  # isort: skip
+from lightning.fabric.plugins.environments import LightningEnvironment  # isort: skip
+from lightning.pytorch.strategies import DDPStrategy  # isort: skip
+
+STOPPING = (signal.SIGTERM, signal.SIGUSR1)  # SLURM's pre-emption and time limit, Snakemake's Ctrl-C
+IGNORED_WARNINGS = (
+    ".*does not have many workers.*",  # the tiles are in memory or mapped
+    ".*module\\(s\\) in eval mode.*",  # frozen batch norms are
+    ".*LeafSpec.*deprecated.*",
+    ".*`srun` command is available.*",  # Snakemake decides what runs in a job step
+)
+QUIET_LOGGERS = ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda")
+
+
+def run(
+    task: Task,
+    data: Dataset,
+    order: Order,
+    batch_size: int,
+    epochs: int,
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
+    least: int = 1,
+    gradient_clip: float = 0,
+) -> None:
+    """Train `task` on `data`, going on from its checkpoint where there is one.
+
+    Args:
+        task: Network, losses, optimizer.
+        data: The tiles.
+        order: Of the tiles in an epoch.
+        batch_size: Tiles a step, over all processes.
+        epochs: Passes over the tiles.
+        device: Where to compute. `cuda` without a number takes all GPUs that this process sees, and starts a process
+            for each; where `srun` or `torchrun` started several processes, each takes one.
+        checkpoint: Where to keep the state of every epoch; remove it when the result is written.
+        least: Tiles that a shorter last batch must have for each process, or it is left out.
+        gradient_clip: Longest gradient over all weights; 0: no limit.
+
+    Raises:
+        ApsamError: The loss is no number any more.
+        Stopped: A signal asked to stop.
+    """
+    trainer = _trainer(task, epochs, device, checkpoint, gradient_clip)
+    batches = Batches(order, batch_size, least * trainer.world_size, trainer.global_rank, trainer.world_size)
+    # A generator of its own: what a loader draws must not depend on how often it was asked for its batches.
+    loader = DataLoader(data, batch_sampler=batches, generator=torch.Generator())
+    with warnings.catch_warnings(), _handlers_kept():
+        for message in IGNORED_WARNINGS:
+            warnings.filterwarnings("ignore", message)
+        trainer.fit(task, loader)
+
+
+class StopOnSignal(lightning.Callback):
+    """End the training at a signal, all its processes, so that it can go on elsewhere."""
+
+    def on_train_start(self, trainer: lightning.Trainer, task: Task) -> None:
+        """Listen, instead of Lightning: it would exchange messages between processes while they are computing."""
+
+        def stop(number: int, _frame: FrameType | None) -> None:
+            for one in STOPPING:
+                signal.signal(one, signal.SIG_IGN)
+            if trainer.strategy.launcher is not None:
+                trainer.strategy.launcher.kill(signal.Signals(number))
+            raise Stopped(
+                f"{task.stage}: stopped by {signal.Signals(number).name} in epoch {trainer.current_epoch + 1} of "
+                f"{trainer.max_epochs}; run it again to go on from there"
+            )
+
+        if threading.current_thread() is threading.main_thread():
+            for one in STOPPING:
+                signal.signal(one, stop)
+
+
+def _trainer(
+    task: Task, epochs: int, device: torch.device, checkpoint: Checkpoint | None, gradient_clip: float
+) -> lightning.Trainer:
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    started = find_processes()
+    gpu = device.type == "cuda"
+    devices: int | list[int] = 1
+    if gpu and device.index is not None:
+        devices = [device.index]
+    elif gpu:
+        devices = torch.cuda.device_count() if started is None else [started.local % torch.cuda.device_count()]
+    world = started.world if started else (devices if isinstance(devices, int) else 1)
+    with warnings.catch_warnings():
+        for message in IGNORED_WARNINGS:
+            warnings.filterwarnings("ignore", message)
+        return lightning.Trainer(
+            max_epochs=epochs,
+            accelerator="gpu" if gpu else device.type,
+            devices=devices,
+            num_nodes=started.world if started else 1,
+            strategy=DDPStrategy(find_unused_parameters=task.some_unused) if world > 1 else "auto",
+            plugins=[started or LightningEnvironment()],
+            sync_batchnorm=gpu and world > 1,
+            precision="bf16-mixed" if bf16_pays(device) else "32-true",
+            gradient_clip_val=gradient_clip or None,
+            deterministic="warn",
+            use_distributed_sampler=False,
+            callbacks=[*([Resume(checkpoint)] if checkpoint else []), StopOnSignal()],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=sys.stderr.isatty() and (started is None or started.rank == 0),
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    before = {one: signal.getsignal(one) for one in STOPPING}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            if signal.getsignal(one) is not handler:
+                signal.signal(one, handler)

@@ -1,0 +1,86 @@
+"""A training in a process of its own, to be stopped from outside or started several times.
+
+    python tests/training_runs.py KIND FOLDER OUTPUT [--stop-after EPOCHS --signal NUMBER]
+
+FOLDER holds `tiles.zarr.zip` and, for the ResUNet, `masks.zarr.zip`. With `--stop-after` the process sends itself a
+signal in the middle of the epoch that follows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+
+from apsam.localizer.settings import AugmentationSettings, LocalizerSettings
+from apsam.localizer.train import LocalizerTask, train_localizer
+from apsam.resunet.settings import ResUNetSettings
+from apsam.resunet.train import ResUNetTraining, train_resunet
+from apsam.training.task import Task
+
+# Trained layers, momentum, a clipped gradient, views from the generator.
+LOCALIZER = LocalizerSettings(weights="none", head="plain", frozen_stages=2, epochs=3, batch_size=4)
+STILL = AugmentationSettings(dihedral=False, zoom=(1, 1), shift=0, colour=0)
+# Nothing random but the order, and a backbone that is not trained: rounding errors do not grow.
+LOCALIZERS = {"localizer": LOCALIZER, "localizer_still": LocalizerSettings(epochs=3, batch_size=4, augmentation=STILL)}
+# SGD and a plateau.
+RESUNET = ResUNetSettings(
+    preset="paper", widths=(4, 6, 8, 8, 8), pyramid_width=4, batch_size=4, epochs=3, augment="dihedral_colour"
+)
+RESUNETS = {
+    "resunet": RESUNET,
+    "resunet_one_cycle": RESUNET.model_copy(update={"optimizer": "adamw", "schedule": "one_cycle"}),
+}
+SEED = 3
+
+
+def train(kind: str, folder: Path, output: Path, seed: int = SEED) -> None:
+    """Run one of the tiny trainings."""
+    torch.set_num_threads(1)
+    history = output.with_suffix(".json")
+    tiles = [folder / "tiles.zarr.zip"]
+    if kind in LOCALIZERS:
+        train_localizer(tiles, LOCALIZERS[kind], output, history, seed, "cpu")
+    else:
+        train_resunet(tiles, [folder / "masks.zarr.zip"], RESUNETS[kind], output, history, seed, "cpu")
+
+
+def stop_in(task: type[Task], epoch: int, number: int) -> None:
+    """Let the second step of `epoch`, counted from 0, send a signal to this process."""
+    original = task.training_step
+
+    def step(self: Task, batch: object, index: int) -> torch.Tensor:
+        if self.current_epoch == epoch and index == 1:
+            os.kill(os.getpid(), number)
+        return original(self, batch, index)
+
+    task.training_step = step
+
+
+def main() -> None:
+    """Train, and end as the commands of the package do."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--stop-after", type=int)
+    parser.add_argument("--signal", type=int)
+    arguments = parser.parse_args()
+    if arguments.stop_after is not None:
+        task = LocalizerTask if arguments.kind in LOCALIZERS else ResUNetTraining
+        stop_in(task, arguments.stop_after, arguments.signal)
+    train(arguments.kind, arguments.folder, arguments.output)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from apsam.errors import ApsamError
+
+    try:
+        main()
+    except ApsamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
