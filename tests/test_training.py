@@ -227,6 +227,7 @@ def test_ranks_of_torchrun_and_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # The still localizer differs by rounding alone (bfloat16); a ResUNet's batch norms see half a batch each.
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "noise"), [("localizer_still", 0.005), ("resunet_one_cycle", 0.1)])
 def test_two_processes_train_as_one_does(
     kind: str, noise: float, folder: Path, undisturbed: dict, tmp_path: Path
