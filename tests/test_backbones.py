@@ -91,11 +91,6 @@ def test_weights_by_path(tmp_path: Path, suffix: str):
     assert torch.equal(backbone.network.conv_stem.weight, state["conv_stem.weight"])
 
 
-def test_resnet50_has_no_packaged_weights():
-    with pytest.raises(ApsamError, match="by path"):
-        build_backbone("resnet50", "imagenet")
-
-
 def test_what_cannot_be_loaded_is_named(tmp_path: Path):
     with pytest.raises(ApsamError, match="absent.pth"):
         build_backbone("efficientnet_lite0", tmp_path / "absent.pth")

@@ -1,13 +1,19 @@
 import hashlib
 import http.server
+import io
 import re
 import threading
+from dataclasses import replace
 
 import pytest
+import torch
 
+from apsam import weights
+from apsam.backbones import build_backbone
 from apsam.errors import ApsamError, InputError
-from apsam.sam import weights
-from apsam.sam.weights import PUBLISHED, Weights, cache_folder, fetch, fetch_weights
+from apsam.weights import PUBLISHED, Weights, cache_folder, fetch, fetch_weights
+
+import timm  # isort: skip  (after the package's guard for torchvision)
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB: several blocks
 BREAK = 2_500_000
@@ -254,6 +260,24 @@ def test_cache_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder() == tmp_path / "home" / ".cache" / "apsam"
+
+
+def test_resnet50_takes_its_imagenet_weights_by_name(server, cache, monkeypatch):
+    torch.manual_seed(0)
+    state = timm.create_model("resnet50").state_dict()
+    stored = io.BytesIO()
+    torch.save(state, stored)
+    server.content = stored.getvalue()
+    file = replace(published(server, server.content), name="resnet50_imagenet", setting="localizer.weights")
+    monkeypatch.setitem(PUBLISHED, "resnet50_imagenet", file)
+    backbone = build_backbone("resnet50", "imagenet")
+    assert torch.equal(backbone.network.layer4[2].conv3.weight, state["layer4.2.conv3.weight"])
+    monkeypatch.setenv("APSAM_OFFLINE", "1")
+    build_backbone("resnet50", "imagenet")
+    assert server.asked == [None], "the second time they come from the cache"
+    (cache / file.filename).unlink()
+    with pytest.raises(ApsamError, match="(?s)switched off.*sam.pth.*or name its place by localizer.weights"):
+        build_backbone("resnet50", "imagenet")
 
 
 def test_the_table(monkeypatch):

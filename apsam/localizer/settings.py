@@ -71,7 +71,10 @@ class LocalizerSettings(BaseModel):
 
     method: Literal["cam"] = Field("cam", description="what is learned beside the label: cam (nothing)")
     backbone: Literal["efficientnet_lite0", "resnet50"] = Field("efficientnet_lite0", description="feature extractor")
-    weights: str = Field("imagenet", description="imagenet, none, or a file with the backbone's weights")
+    weights: str = Field(
+        "imagenet",
+        description="imagenet (resnet50: downloaded once), none, or a file with the backbone's weights",
+    )
     output_stride: Literal[8, 16, 32] = Field(16, description="tile pixels per pixel of the class activation map")
     dilation: bool = Field(
         False, description="spread the kernels of stages that lost their stride (wider view, blunter maps)"

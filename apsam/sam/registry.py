@@ -13,10 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from apsam import torchvision_ops  # noqa: F401  (before segment_anything, which imports torchvision)
+from apsam import torchvision_ops, weights  # noqa: F401  (before segment_anything, which imports torchvision)
 from apsam.device import pick_device
 from apsam.errors import ConfigError, InputError
-from apsam.sam import weights
 from apsam.sam.attention import use_fast_attention
 from apsam.sam.light import LIGHT_WEIGHTS, build_light_sam
 from apsam.sam.settings import SamSettings
