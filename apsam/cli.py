@@ -19,6 +19,7 @@ from apsam.commands.everything import everything
 from apsam.commands.experiments import everything_vs_apsam, prompt_ablation, sam_size, seeds, threshold_sweep, trials
 from apsam.commands.grid import grid
 from apsam.commands.localizer import localizer
+from apsam.commands.localizer_offline import localizer_offline
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
 from apsam.commands.metrics import metrics_maps, metrics_masks
 from apsam.commands.predict import predict, predict_scene, predict_tiles
@@ -33,6 +34,7 @@ from apsam.commands.tile import tile
 STAGES = (
     synthesize,
     tile,
+    localizer_offline,
     localizer,
     cams,
     encode,

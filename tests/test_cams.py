@@ -82,7 +82,7 @@ def test_negative_tiles_are_empty_and_not_computed(tmp_path: Path, monkeypatch: 
     method = build_method(LocalizerSettings(weights="none"))
     save_localizer(method, tmp_path / "w.safetensors")
     computed = []
-    from apsam.localizer.methods import PlainCam
+    from apsam.localizer.methods.cam import PlainCam
 
     monkeypatch.setattr(PlainCam, "cam", lambda self, x: (computed.append(len(x)), coordinates(x))[1])
     settings = CamSettings(flips="none", batch_size=4)

@@ -239,7 +239,7 @@ def test_tiles_outside_part_0_are_in_no_batch(tmp_path: Path, monkeypatch: pytes
     images[part == 0, :, 0, 0] = 7
     stack = write_tiles(tmp_path / "a.zarr.zip", images, labels, part)
     seen: list[int] = []
-    from apsam.localizer.methods import PlainCam
+    from apsam.localizer.methods.cam import PlainCam
 
     original = PlainCam.views
 
@@ -296,7 +296,7 @@ def test_tile_sizes_cannot_be_mixed(tmp_path: Path) -> None:
 def test_a_diverged_training_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images, labels, _ = blob_tiles(4)
     stack = write_tiles(tmp_path / "a.zarr.zip", images, labels)
-    from apsam.localizer.methods import PlainCam
+    from apsam.localizer.methods.cam import PlainCam
 
     monkeypatch.setattr(
         PlainCam,
@@ -331,7 +331,7 @@ def test_weights_survive_the_file_and_are_the_same_bytes(tmp_path: Path, untrain
 def test_files_of_other_models_are_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
     save_file({"x": torch.zeros(2)}, other)
-    with pytest.raises(InputError, match="other.safetensors.*not a localizer"):
+    with pytest.raises(InputError, match="other.safetensors.*no localizer"):
         load_localizer(other)
     save_file({"x": torch.zeros(2)}, other, {"apsam": json.dumps({"kind": "apsam resunet"})})
     with pytest.raises(InputError, match="holds apsam resunet"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,12 +17,13 @@ from apsam.localizer.methods import Method, build_method
 from apsam.localizer.settings import LocalizerSettings
 
 KIND = "apsam localizer"
+Build = Callable[..., Method]
 
 
-def save_localizer(method: Method, path: Path) -> None:
+def save_localizer(method: Method, path: Path, kind: str = KIND) -> None:
     """Write weights and settings. The same weights give the same bytes."""
     description = {
-        "kind": KIND,
+        "kind": kind,
         "settings": method.settings.model_dump(mode="json"),
         "apsam_version": __version__,
     }
@@ -37,6 +39,11 @@ def load_localizer(path: Path) -> Method:
     Raises:
         InputError: No such file, not a safetensors file, or the weights of something else.
     """
+    return load_method(path, KIND, build_method)
+
+
+def load_method(path: Path, kind: str, build: Build) -> Method:
+    """Read what `save_localizer` wrote with `kind`; `build` makes the network from its settings."""
     path = Path(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -46,12 +53,13 @@ def load_localizer(path: Path) -> Method:
         raise InputError(f"{path}: no such file; train a localizer first") from error
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not a safetensors file ({error})") from error
-    if metadata.get("kind") != KIND:
+    if metadata.get("kind") != kind:
         found = metadata.get("kind", "weights without apsam's description")
-        raise InputError(f"{path}: holds {found}, not a localizer; give the weights that the localizer stage wrote")
+        wanted = kind.removeprefix("apsam ")
+        raise InputError(f"{path}: holds {found}, no {wanted}; give the weights that its stage wrote")
     try:
         settings = LocalizerSettings.model_validate(metadata["settings"])
-        method = build_method(settings, weights="none")
+        method = build(settings, weights="none")
         method.load_state_dict(state)
     except (KeyError, ValidationError, RuntimeError) as error:
         raise InputError(

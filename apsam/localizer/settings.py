@@ -6,7 +6,17 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+from apsam.localizer.method_settings import (
+    CdaSettings,
+    CpnSettings,
+    FlipCamSettings,
+    LgagSettings,
+    MethodName,
+    OcCseSettings,
+    S2cSettings,
+    Share,
+    SipeSettings,
+)
 
 
 class Optimizer(NamedTuple):
@@ -69,7 +79,11 @@ class LocalizerSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["cam"] = Field("cam", description="what is learned beside the label: cam (nothing)")
+    method: MethodName = Field(
+        "cam",
+        description="what is learned beside the label: cam (nothing), sipe, cda, cpn, oc_cse, flipcam, s2c, "
+        "lgag_proxy (docs/methods.md)",
+    )
     backbone: Literal["efficientnet_lite0", "resnet50"] = Field("efficientnet_lite0", description="feature extractor")
     weights: str = Field(
         "imagenet",
@@ -115,6 +129,13 @@ class LocalizerSettings(BaseModel):
         default_factory=AugmentationSettings, description="random changes of the training tiles"
     )
     memory_mb: int = Field(2000, ge=0, description="training tiles are held in memory up to this size")
+    sipe: SipeSettings = Field(default_factory=SipeSettings, description="of methods sipe and lgag_proxy")
+    cda: CdaSettings = Field(default_factory=CdaSettings, description="of method cda")
+    cpn: CpnSettings = Field(default_factory=CpnSettings, description="of method cpn")
+    oc_cse: OcCseSettings = Field(default_factory=OcCseSettings, description="of method oc_cse")
+    flipcam: FlipCamSettings = Field(default_factory=FlipCamSettings, description="of method flipcam")
+    s2c: S2cSettings = Field(default_factory=S2cSettings, description="of method s2c")
+    lgag: LgagSettings = Field(default_factory=LgagSettings, description="of method lgag_proxy")
 
     def optimizer(self) -> Optimizer:
         """The recipe's values, replaced by those that are given."""

@@ -17,6 +17,7 @@ from apsam.errors import InputError
 from apsam.files import sha256_file, write_json
 from apsam.localizer.checkpoint import save_localizer
 from apsam.localizer.data import TEST, TRAIN, EpochOrder, Tiles, TileSet
+from apsam.localizer.method_settings import OFFLINE_FILES
 from apsam.localizer.methods import Batch, Method, build_method
 from apsam.localizer.settings import LocalizerSettings
 from apsam.training.resume import Checkpoint, training_key
@@ -60,13 +61,13 @@ def train_localizer(
     where = pick_device(device)
     seed_everything(seed)
     method = build_method(settings)
-    if method.offline is not None:
+    if settings.method in OFFLINE_FILES:
         if offline is None:
             raise InputError(
-                f"localizer.method {settings.method} needs {method.offline}: run `apsam localizer-offline`, and give "
-                "its output as --offline"
+                f"localizer.method {settings.method} needs {OFFLINE_FILES[settings.method]}: run "
+                "`apsam localizer-offline`, and give its output as --offline"
             )
-        method.use_offline(offline)
+        method.use_offline(offline, len(tiles))
     checkpoint = Checkpoint(output, _key(tiles, settings, seed, offline))
     task = fit(method, tiles, seed, where, checkpoint)
     if task.global_rank != 0:

@@ -23,8 +23,8 @@ class PromptBatch:
     Attributes:
         tile: (P,) int, index into the embeddings.
         boxes: (P, 4) x0, y0, x1, y1 in the tile's pixels, or None.
-        points: (P, 2) x, y in the tile's pixels, or None.
-        point_labels: (P,) 1 inside the object, 0 outside; None means all 1.
+        points: (P, 2) x, y in the tile's pixels, or (P, K, 2) for K points a prompt, or None.
+        point_labels: (P,) or (P, K): 1 inside the object, 0 outside, -1 no point; None means all 1.
         mask_logits: (P, 1, 4E, 4E) float32 mask prompts in SAM's scale, or None.
     """
 
@@ -118,9 +118,10 @@ def _low_resolution(
     scale = _scale(tile_size, sam.image_size)
     points = boxes = masks = None
     if prompts.points is not None:
-        labels = np.ones(len(prompts)) if prompts.point_labels is None else prompts.point_labels
+        labels = np.ones(prompts.points.shape[:-1]) if prompts.point_labels is None else prompts.point_labels
         coordinates = torch.from_numpy((prompts.points * scale).astype(np.float32)).to(device)
-        points = coordinates[:, None], torch.as_tensor(labels, dtype=torch.int, device=device)[:, None]
+        many = len(prompts), -1
+        points = coordinates.view(*many, 2), torch.as_tensor(labels, dtype=torch.int, device=device).view(many)
     if prompts.boxes is not None:
         corners = prompts.boxes.reshape(-1, 2, 2) * scale
         boxes = torch.from_numpy(corners.astype(np.float32)).reshape(-1, 4).to(device)

@@ -2,7 +2,7 @@
 
 A method owns its network and says three things: which views of a batch it trains on, which losses they
 have, and what its class activation map is. Where it needs something made once before the training
-(superpixels, cut-outs, a helper's weights), it names the file, and `apsam.localizer.offline` makes it.
+(superpixels, cut-outs, a helper's weights), `apsam.localizer.offline` makes a file for it.
 The trainer (`apsam.localizer.train`), the map maker (`apsam.localizer.cam`) and the weights file
 (`apsam.localizer.checkpoint`) are the same for all.
 
@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from apsam.localizer.augment import augment
 from apsam.localizer.data import Tiles
@@ -31,14 +32,11 @@ class Method(nn.Module, ABC):
     """A way to learn a localizer from image-level labels.
 
     Attributes:
-        offline: Name of the file that the offline stage makes for it; None: it needs none.
         settings: How it is trained.
         localizer: The network whose head and backbone every method has.
         share: How much of the training is done, 0..1.
         epoch: Epochs done.
     """
-
-    offline: ClassVar[str | None] = None
 
     def __init__(self, settings: LocalizerSettings, weights: str | None = None) -> None:
         super().__init__()
@@ -46,11 +44,12 @@ class Method(nn.Module, ABC):
         self.localizer = Localizer(settings, weights)
         self.share, self.epoch = 0.0, 0
 
-    def use_offline(self, path: Path) -> None:
-        """Read what the offline stage made; called once, before the training, where `offline` names a file.
+    def use_offline(self, path: Path, tiles: int) -> None:
+        """Read what the offline stage made; called once, before the training, of methods in `OFFLINE_FILES`.
 
         Args:
             path: The file.
+            tiles: How many training tiles there are; the file may have an entry for each, in their order.
 
         Raises:
             InputError: It is not the file this method needs.
@@ -93,6 +92,10 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def cam(self, images: Tensor) -> Tensor:
         """Maps (B, 1, h, w) of tiles (B, 3, H, W) in 0..255: logits, neither cut nor scaled."""
+
+    def classification(self, maps: Tensor, labels: Tensor) -> Tensor:
+        """Binary cross-entropy of pooled logit maps (B, 1, h, w) and image-level labels (B,)."""
+        return functional.binary_cross_entropy_with_logits(self.localizer.pool(maps), labels)
 
     def logits(self, images: Tensor) -> Tensor:
         """Image-level logits (B,) of tiles (B, 3, H, W) in 0..255; above 0 a landslide is seen."""

@@ -6,7 +6,6 @@ B. Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 201
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional
 
 from apsam.localizer.methods.base import Batch, Method
 
@@ -16,8 +15,7 @@ class PlainCam(Method):
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """One loss, `classification`."""
-        logits = self.localizer.pool(self.localizer(batch["image"]))
-        return {"classification": functional.binary_cross_entropy_with_logits(logits, batch["label"])}
+        return {"classification": self.classification(self.localizer(batch["image"]), batch["label"])}
 
     def cam(self, images: Tensor) -> Tensor:
         """The logit map."""

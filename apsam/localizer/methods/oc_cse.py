@@ -1,0 +1,79 @@
+"""OC-CSE ("CSE"): an ordinary classifier must lose the landslide, and nothing else, when the CAM is erased.
+
+H. Kweon et al., Unlocking the Potential of Ordinary Classifier: Class-Specific Adversarial Erasing
+Framework for Weakly Supervised Semantic Segmentation, ICCV 2021.
+
+One step: the CAM of the network in training, over the maximum of the batch, is taken out of the tile (where
+it is 1 the mean colour remains); a frozen classifier looks at what is left and must miss the erased class
+but still find the remaining ones. The gradient reaches the CAM through the classifier's input. The loss's
+weight rises linearly from 0.3 to 1.
+
+Binary version. With one class nothing remains, and the best CAM would erase the whole tile. The ordinary
+classifier therefore has a second output, "ground to be seen", and the remaining label of a positive tile is:
+no landslide, but ground. All tiles show ground, so it learns what that means from negative tiles out of
+which random parts were erased (`ordinary_classifier.py`); as a by-product it gets used to the
+look of erased places. Only positive tiles are erased, and the maximum is that of the positive tiles. The
+classifier starts from ImageNet like the network itself, and sees the training tiles' image-level labels only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from apsam.localizer.checkpoint import load_method
+from apsam.localizer.methods.base import Batch, Method
+from apsam.localizer.methods.evidence import EPSILON, no_loss, resize
+from apsam.localizer.methods.ordinary_classifier import CLASSIFIER_KIND, OrdinaryClassifier, erase
+
+REMAIN = (0.0, 1.0)  # no landslide, but ground
+
+
+class OcCse(Method):
+    """Class-specific erasing.
+
+    Attributes:
+        classifier: The frozen ordinary classifier, once `use_offline` was called; not part of the weights.
+    """
+
+    def use_offline(self, path: Path, tiles: int) -> None:
+        """Read the ordinary classifier."""
+        self.set_classifier(load_method(path, CLASSIFIER_KIND, OrdinaryClassifier))
+
+    def set_classifier(self, classifier: OrdinaryClassifier) -> None:
+        """Freeze a classifier and erase against it. It is kept out of the modules, so that it is not saved."""
+        classifier.eval().requires_grad_(False)
+        object.__setattr__(self, "classifier", classifier)
+
+    def training_step(self, batch: Batch) -> dict[str, Tensor]:
+        """Losses `classification` and `erasing`."""
+        maps = self.localizer(batch["image"])
+        positive = batch["label"] > 0
+        erasing = self.erasing(batch["image"][positive], maps[positive]) if positive.any() else no_loss(maps)
+        return {"classification": self.classification(maps, batch["label"]), "erasing": self.weight() * erasing}
+
+    def erasing(self, images: Tensor, maps: Tensor) -> Tensor:
+        """What the classifier still sees wrongly once the maps are erased from positive tiles.
+
+        Args:
+            images: (B, 3, H, W) in 0..255.
+            maps: Logit maps (B, 1, h, w) of the same tiles.
+        """
+        mask = resize(functional.relu(maps), images.shape[-2:])
+        mask = mask / (mask.max().detach() + EPSILON)
+        self.classifier.to(images.device)
+        logits = self.classifier.scores(erase(images, mask, self.classifier.localizer.backbone))
+        remain = torch.tensor(REMAIN, device=images.device).expand(len(images), -1)
+        return functional.binary_cross_entropy_with_logits(logits, remain)
+
+    def weight(self) -> float:
+        """Of the erasing loss, now."""
+        first, last = self.settings.oc_cse.weight
+        return first + (last - first) * self.share
+
+    def cam(self, images: Tensor) -> Tensor:
+        """The logit map."""
+        return self.localizer(images)

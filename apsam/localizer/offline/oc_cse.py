@@ -1,0 +1,23 @@
+"""OC-CSE's ordinary classifier: trained like a localizer, then frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from apsam.localizer.checkpoint import save_localizer
+from apsam.localizer.methods.ordinary_classifier import CLASSIFIER_KIND, OrdinaryClassifier
+from apsam.localizer.offline.given import Given
+from apsam.localizer.train import fit
+
+
+def make(given: Given, output: Path) -> None:
+    """Train on image-level labels and write the weights, `.safetensors`.
+
+    Args:
+        given: Training tiles and settings; `oc_cse.epochs` replaces the epochs where it is given.
+        output: Weights to make.
+    """
+    settings = given.settings
+    classifier = OrdinaryClassifier(settings.model_copy(update={"epochs": settings.oc_cse.epochs or settings.epochs}))
+    fit(classifier, given.tiles, given.seed, given.device)
+    save_localizer(classifier.eval(), output, CLASSIFIER_KIND)
