@@ -180,7 +180,8 @@ def test_sipe_consistency_falls_when_the_cam_covers_what_looks_alike() -> None:
     whole = torch.full((1, 1, 8, 8), -1.0)
     whole[..., :4] = 1
     present = torch.ones(1, 2)
-    assert float(method.consistency(whole, stages, present)) < float(method.consistency(maps, stages, present))
+    with torch.no_grad():
+        assert method.consistency(whole, stages, present) < method.consistency(maps, stages, present)
 
 
 @pytest.mark.parametrize("code", ["as_written", "as_released"])
@@ -311,7 +312,7 @@ def test_oc_cse_weight_and_file(offline: dict[str, Path], tmp_path: Path) -> Non
         weights.append(method.weight())
     assert weights == pytest.approx([0.3, 0.65, 1.0])
     save_localizer(build_method(UNTRAINED), tmp_path / "w.safetensors")
-    with pytest.raises(InputError, match="holds apsam localizer, not an? ordinary classifier"):
+    with pytest.raises(InputError, match="holds apsam localizer, no ordinary classifier"):
         load_method(tmp_path / "w.safetensors", CLASSIFIER_KIND, OrdinaryClassifier)
 
 
