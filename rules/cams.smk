@@ -18,6 +18,7 @@ rule cams:
     params:
         settings=settings("cams"),
         code=command_hash("cams"),
+        method_code=of_variant(run.method_code),
         device=DEVICE,
     message:
         "Make the class activation maps of {wildcards.scene}"

@@ -7,6 +7,7 @@ from snakemake_interface_executor_plugins.settings import ExecMode
 sys.path.insert(0, workflow.basedir)
 
 from apsam.errors import ApsamError
+from apsam.localizer.method_settings import OFFLINE_FILES
 from workflow_support.environment import use_project
 from workflow_support.run import Run, command_hash, page_hash
 from workflow_support.variants import FOLDER, NAME
@@ -31,6 +32,7 @@ pathvars:
 wildcard_constraints:
     scene=r"[A-Za-z0-9][A-Za-z0-9_-]*(?<!_mask)(?<!_probability)",
     source="apsam|cam|grabcut",
+    offline="|".join(OFFLINE_FILES.values()).replace(".", r"\."),
     # Empty for the run's own files (workflow_support/variants.py).
     variant=f"(?:{FOLDER}/{NAME}/)?",
 

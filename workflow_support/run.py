@@ -16,6 +16,8 @@ from typing import Any
 from apsam.code_hash import PACKAGE_ROOT, code_hash
 from apsam.config import Config, parse_config
 from apsam.errors import ConfigError
+from apsam.localizer.method_code import method_code, offline_code
+from apsam.localizer.method_settings import OFFLINE_FILES
 from apsam.scenes import check_scenes, read_scene_sheet
 from workflow_support.variants import Variants, stage_of
 
@@ -193,6 +195,33 @@ class Run:
         """The localizer's initial weights where they are named by path."""
         weights = self.variants.config(variant).localizer.weights
         return [] if weights in ("imagenet", "none") else [str(weights)]
+
+    def method_code(self, variant: str = "") -> str:
+        """Hash of the code of the localizer's method."""
+        return method_code(self.variants.config(variant).localizer.method)
+
+    def offline_code(self, variant: str = "") -> str:
+        """Hash of the code of the method's offline stage."""
+        return offline_code(self.variants.config(variant).localizer.method)
+
+    def offline_files(self, variant: str = "") -> list[str]:
+        """What the localizer's method needs before its training: one file, or none."""
+        name = OFFLINE_FILES.get(self.variants.config(variant).localizer.method)
+        return [self.place(f"localizer_offline/{name}", variant)] if name else []
+
+    def offline_argument(self, variant: str = "") -> str:
+        """The argument of the training that names `offline_files`."""
+        return "".join(f"--offline {json.dumps(file)}" for file in self.offline_files(variant))
+
+    def teacher(self, variant: str = "") -> str:
+        """The SAM that teaches the localizer: settings as JSON and its weights; none but for s2c."""
+        if self.variants.config(variant).localizer.method != "s2c":
+            return "{}"
+        return self.settings("sam", variant)
+
+    def teacher_weights(self, variant: str = "") -> str:
+        """What tells the teacher's weights from others'."""
+        return self.sam_weights(variant) if self.teacher(variant) != "{}" else ""
 
     def checkpoint(self, variant: str = "") -> list[str]:
         """The SAM checkpoint that is named by path; none for those known by name."""

@@ -45,7 +45,9 @@ class Stage(NamedTuple):
 STAGES = {
     "scenes": Stage(("synthetic",)),
     "tiles": Stage(("tiles", "labels", "split"), ("scenes",)),
-    "localizer": Stage(("localizer", "seed"), ("tiles",)),
+    # The SAM that teaches S2C is the run's, also in variants with another: no other localizer depends on one.
+    "localizer_offline": Stage(("localizer", "seed"), ("tiles",)),
+    "localizer": Stage(("localizer", "seed"), ("tiles", "localizer_offline")),
     "cams": Stage(("cams",), ("tiles", "localizer")),
     "prompts": Stage(("prompts",), ("tiles", "cams")),
     "embeddings": Stage(("sam",), ("tiles",)),

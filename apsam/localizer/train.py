@@ -17,6 +17,7 @@ from apsam.errors import InputError
 from apsam.files import sha256_file, write_json
 from apsam.localizer.checkpoint import save_localizer
 from apsam.localizer.data import TEST, TRAIN, EpochOrder, Tiles, TileSet
+from apsam.localizer.method_code import method_code
 from apsam.localizer.method_settings import OFFLINE_FILES
 from apsam.localizer.methods import Batch, Method, build_method
 from apsam.localizer.settings import LocalizerSettings
@@ -192,7 +193,7 @@ def classification_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, 
 
 def _key(tiles: TileSet, settings: LocalizerSettings, seed: int, offline: Path | None) -> str:
     code = code_hash(Path(__file__), definition="train_localizer")
-    facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "code": code}
+    facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "code": [code, method_code(settings.method)]}
     others = [
         *([settings.weights] if settings.weights not in ("imagenet", "none") else []),
         *([offline] if offline else []),

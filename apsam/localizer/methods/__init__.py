@@ -1,7 +1,7 @@
 """The localization methods, by the name that `localizer.method` has in the configuration.
 
 Each is a module of its name, imported when it is asked for: what one method needs (SAM, say) does not concern
-the others, neither in memory nor in what a workflow must run again after a change (`Run.method_hash`).
+the others, neither in memory nor in what a workflow must run again after a change (`apsam.localizer.method_code`).
 """
 
 from __future__ import annotations

@@ -19,5 +19,5 @@ def make(given: Given, output: Path) -> None:
     """
     settings = given.settings
     classifier = OrdinaryClassifier(settings.model_copy(update={"epochs": settings.oc_cse.epochs or settings.epochs}))
-    fit(classifier, given.tiles, given.seed, given.device)
-    save_localizer(classifier.eval(), output, CLASSIFIER_KIND)
+    if fit(classifier, given.tiles, given.seed, given.device).global_rank == 0:
+        save_localizer(classifier.eval(), output, CLASSIFIER_KIND)
