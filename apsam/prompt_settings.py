@@ -20,7 +20,25 @@ class PromptSettings(BaseModel):
     candidates: tuple[int, ...] = Field(
         (60, 80, 100, 120, 140, 160, 180, 200), description="thresholds tried where `threshold` is auto"
     )
-    min_area: float = Field(0, ge=0, description="contours of a smaller area, px2, give no prompt (paper: none given)")
+    min_area: float = Field(
+        0, ge=0, description="contours of a smaller area, px2, give no prompt (paper: none given; its code: 200)"
+    )
+    min_side: int = Field(
+        0, ge=0, description="contours with a box of a shorter side, pixels, give no prompt (the paper's code: 5)"
+    )
+    area: Literal["region", "polygon"] = Field(
+        "region",
+        description="area that min_area speaks of: pixels of the region, or (the paper's code) that of the polygon "
+        "through the contour's pixel centres, which ignores holes and takes 15 x 15 px for 196",
+    )
+    contours: Literal["all", "external"] = Field(
+        "all", description="all: an island in a hole is a region too; external (the paper's code): outermost ones only"
+    )
+    point: Literal["inside", "centroid"] = Field(
+        "inside",
+        description="inside: the centroid, or the deepest pixel where it lies outside the region; centroid (the "
+        "paper's code): that of the simplified outer contour, wherever it lies",
+    )
 
     def thresholds(self) -> tuple[int, ...]:
         """The thresholds to make prompts at, rising.

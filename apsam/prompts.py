@@ -17,6 +17,8 @@ from apsam.prompt_settings import PromptSettings
 from apsam.stack import TileStack
 
 SCHEMA = 1
+# Of a contour's length: how far the paper's code simplifies contours before it takes their centroid.
+RELEASED_SIMPLIFICATION = 0.001
 
 
 @dataclass(frozen=True)
@@ -47,25 +49,28 @@ def binarize(cam: np.ndarray, threshold: int) -> np.ndarray:
     return (cam > threshold).astype(np.uint8)
 
 
-def generate_prompts(cam: np.ndarray, threshold: int, min_area: float = 0) -> list[Prompt]:
+def generate_prompts(cam: np.ndarray, threshold: int, settings: PromptSettings | None = None) -> list[Prompt]:
     """Equations 2 to 8: the prompts of one tile.
 
     Regions are 8-connected; a hole belongs to the region around it and takes part in neither point nor area, and an
     island within a hole is a region of its own. The centroid of equation 6 is computed over the region's pixels, that
     is with the moments of the filled contour less those of its holes: equal to the paper's for a region without holes
     up to the half pixel between polygon and pixels, and defined for regions of one pixel too. A centroid outside the
-    region (U-shapes, rings) would be a false positive point; the deepest interior pixel takes its place.
+    region (U-shapes, rings) would be a false positive point; the deepest interior pixel takes its place. The choices of
+    the paper's released code are `area`, `contours` and `point` of the settings.
 
     Args:
         cam: (h, w) uint8.
         threshold: 0..254.
-        min_area: Smallest region, px2.
+        settings: Which contours count, and where the point lies; its thresholds are not read. None: the defaults.
 
     Returns:
         One prompt a region, from top to bottom.
     """
+    settings = settings or PromptSettings()
     binary = binarize(cam, threshold)
-    contours, hierarchy = cv2.findContours(binary, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    mode = cv2.RETR_CCOMP if settings.contours == "all" else cv2.RETR_EXTERNAL
+    contours, hierarchy = cv2.findContours(binary, mode, cv2.CHAIN_APPROX_SIMPLE)
     _, regions = cv2.connectedComponents(binary, connectivity=8)
     prompts = []
     for index, contour in enumerate(contours):
@@ -75,9 +80,12 @@ def generate_prompts(cam: np.ndarray, threshold: int, min_area: float = 0) -> li
         first_x, first_y = contour[0, 0]
         region = (regions[y : y + height, x : x + width] == regions[first_y, first_x]).astype(np.uint8)
         area = int(region.sum())
-        if area < max(min_area, 1):
+        measured = area if settings.area == "region" else cv2.contourArea(contour)
+        if measured < settings.min_area or min(width, height) < settings.min_side:
             continue
         point, source = _point_inside(region)
+        if settings.point == "centroid" and (centroid := _polygon_centroid(contour - (x, y))) is not None:
+            point, source = centroid, "centroid"
         prompts.append(
             Prompt(
                 box=(x, y, x + width, y + height),
@@ -90,6 +98,15 @@ def generate_prompts(cam: np.ndarray, threshold: int, min_area: float = 0) -> li
             )
         )
     return sorted(prompts, key=lambda prompt: (prompt.box[1], prompt.box[0], prompt.area))
+
+
+def _polygon_centroid(contour: np.ndarray) -> tuple[float, float] | None:
+    """Centroid (x, y) of the contour simplified by a thousandth of its length; None for a polygon without area."""
+    simple = cv2.approxPolyDP(contour, RELEASED_SIMPLIFICATION * cv2.arcLength(contour, True), True)
+    moments = cv2.moments(simple)
+    if not moments["m00"]:
+        return None
+    return moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
 
 
 def _point_inside(region: np.ndarray) -> tuple[tuple[float, float], Literal["centroid", "interior"]]:
@@ -121,7 +138,7 @@ def make_prompts(cams: Path, settings: PromptSettings, output: Path) -> None:
                 sets = [
                     {
                         "threshold": t,
-                        "prompts": [asdict(p) for p in generate_prompts(cam, t, settings.min_area)],
+                        "prompts": [asdict(p) for p in generate_prompts(cam, t, settings)],
                     }
                     for t in settings.thresholds()
                 ]

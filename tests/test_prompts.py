@@ -78,8 +78,8 @@ def test_empty_heatmap_gives_nothing():
 
 def test_smallest_area():
     cam = heatmap((slice(0, 3), slice(0, 3)), (slice(20, 30), slice(20, 30)))
-    assert len(generate_prompts(cam, 120, min_area=9)) == 2
-    assert len(generate_prompts(cam, 120, min_area=10)) == 1
+    assert len(generate_prompts(cam, 120, PromptSettings(min_area=9))) == 2
+    assert len(generate_prompts(cam, 120, PromptSettings(min_area=10))) == 1
 
 
 @pytest.mark.parametrize("threshold", [-1, 255])
@@ -98,3 +98,38 @@ def test_file_lists_sets_and_leaves_out_negative_tiles(tmp_path):
     assert [entry["tile"] for entry in prompts["tiles"]] == [1]
     sets = prompts["tiles"][0]["sets"]
     assert [(s["threshold"], len(s["prompts"])) for s in sets] == [(60, 1), (140, 1), (160, 0)]
+
+
+def test_the_released_code_measures_polygons():
+    cam = heatmap((slice(10, 25), slice(10, 25)))
+    assert len(generate_prompts(cam, 120, PromptSettings(min_area=200))) == 1, "225 pixels"
+    assert generate_prompts(cam, 120, PromptSettings(min_area=200, area="polygon")) == [], "14 x 14 = 196"
+    assert len(generate_prompts(cam, 120, PromptSettings(min_area=196, area="polygon"))) == 1
+
+
+def test_narrow_regions_can_be_left_out():
+    cam = heatmap((slice(10, 40), slice(10, 14)), (slice(10, 40), slice(30, 35)))
+    (prompt,) = generate_prompts(cam, 120, PromptSettings(min_side=5))
+    assert prompt.box == (30, 10, 35, 40)
+
+
+def test_the_released_code_puts_the_point_where_the_centroid_is():
+    cam = heatmap((slice(10, 50), slice(10, 16)), (slice(10, 50), slice(44, 50)), (slice(44, 50), slice(10, 50)))
+    (prompt,) = generate_prompts(cam, 120, PromptSettings(point="centroid"))
+    x, y = (round(v) for v in prompt.point)
+    assert prompt.point_source == "centroid" and cam[y, x] == 0
+    (inside,) = generate_prompts(cam, 120)
+    assert inside.box == prompt.box and cam[int(inside.point[1]), int(inside.point[0])] == 200
+
+
+def test_a_region_whose_polygon_has_no_area_keeps_a_point():
+    (prompt,) = generate_prompts(heatmap((slice(5, 6), slice(7, 12))), 120, PromptSettings(point="centroid"))
+    assert prompt.point == (9, 5)
+
+
+def test_the_released_code_sees_no_island_in_a_hole():
+    cam = heatmap((slice(10, 50), slice(10, 50)))
+    cam[20:40, 20:40] = 0
+    cam[28:32, 28:32] = 180
+    (ring,) = generate_prompts(cam, 120, PromptSettings(contours="external"))
+    assert ring.box == (10, 10, 50, 50)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.options import Device, Threads, Tiles
+from apsam.commands.options import Device, LabelGate, Threads, Tiles
 from apsam.commands.options import settings as section
 from apsam.localizer.settings import CamSettings
 
@@ -17,6 +17,7 @@ def cams(
     weights: Annotated[Path, typer.Option(help="weights of the localizer")],
     output: Annotated[Path, typer.Option(help="CAM stack to make")],
     settings: Annotated[CamSettings, section(CamSettings, "cams")] = CamSettings(),
+    label_gate: LabelGate = True,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -25,4 +26,4 @@ def cams(
     from apsam.localizer.cam import make_cams
 
     set_threads(threads)
-    make_cams(tiles, weights, output, settings, device)
+    make_cams(tiles, weights, output, settings, device, label_gate)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.options import Device, Threads, Tiles
+from apsam.commands.options import Device, LabelGate, Threads, Tiles
 from apsam.commands.options import settings as section
 from apsam.sam.settings import SamSettings
 
@@ -16,6 +16,7 @@ def encode(
     tiles: Tiles,
     output: Annotated[Path, typer.Option(help="embedding stack to make")],
     settings: Annotated[SamSettings, section(SamSettings, "sam")] = SamSettings(),
+    label_gate: LabelGate = True,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -24,4 +25,4 @@ def encode(
     from apsam.sam.encode import encode_scene
 
     set_threads(threads)
-    encode_scene(tiles, output, settings, device)
+    encode_scene(tiles, output, settings, device, label_gate=label_gate)

@@ -19,6 +19,7 @@ Cams = Annotated[Path, typer.Option(help="CAM stack of the scene")]
 Prompts = Annotated[Path, typer.Option(help="prompts of the scene, JSON")]
 Seed = Annotated[int, typer.Option(help="seed of all that is random")]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1")]
+LabelGate = Annotated[bool, typer.Option(help="leave out tiles labelled negative (the paper's released code does not)")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; all by default", show_default=False)]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from apsam.experiments.settings import ExperimentSettings
 from apsam.masks.stack import NO_DATA, same_tiles
 from apsam.metrics.counts import Counts
+from apsam.metrics.pseudo_masks import as_released
 from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.prompt_settings import PromptSettings
 from apsam.prompts import binarize, generate_prompts
@@ -87,7 +88,7 @@ def make_trials(
     batch = decode_batch(masks.batch, model.device, model.embedding_shape)
     with TileTruth(measured) as truth, TileStack(measured.tiles) as stack, same_tiles(measured.tiles, cams) as maps:
         found = _empty(len(stack), len(trials), truth.part)
-        counter = _Counter(stack, truth, found["counts"])
+        counter = _Counter(stack, truth, found["counts"], masks.join == "add")
         entries = _prompt_entries(maps, trials, prompts, found["cam"])
         for tile in np.flatnonzero(found["cam"] == 0):
             counter.count(int(tile), None, slice(None))
@@ -145,7 +146,7 @@ def _prompt_entries(
             sets = [
                 {
                     "threshold": threshold,
-                    "prompts": [asdict(p) for p in generate_prompts(cam, threshold, settings.min_area)],
+                    "prompts": [asdict(p) for p in generate_prompts(cam, threshold, settings)],
                 }
                 for threshold in thresholds
             ]
@@ -165,17 +166,18 @@ def _of_kind(part: Sequence[Mapping[str, Any]], kind: str, place: Mapping[Trial,
 class _Counter:
     """Counts guesses of tiles against the truth, which is read once a tile."""
 
-    def __init__(self, stack: TileStack, truth: TileTruth, counts: np.ndarray) -> None:
-        self.stack, self.truth, self.counts = stack, truth, counts
+    def __init__(self, stack: TileStack, truth: TileTruth, counts: np.ndarray, added: bool) -> None:
+        self.stack, self.truth, self.counts, self.added = stack, truth, counts, added
         self._tile = -1
 
     def count(self, tile: int, claims: np.ndarray | None, trial: int | slice) -> None:
-        """Count one guess: (h, w), landslide where above 0; None for an empty one."""
+        """Count one guess: (h, w), how many prompts claim the pixel, landslide where above 0; None: an empty one."""
         if self.truth.part_name(tile) is None:
             return
         if tile != self._tile:
             self._tile, self._there = tile, self.truth.tile(tile)
             self._valid = self.stack.read("valid", tile, tile + 1)[0] > 0
-        guess = np.zeros(self._there.shape, np.uint8) if claims is None else (claims > 0).astype(np.uint8)
-        counts = Counts.of(np.where(self._valid, guess, NO_DATA), self._there)
+        claims = np.zeros(self._there.shape, np.uint8) if claims is None else claims
+        guess = np.where(self._valid, claims > 0, NO_DATA).astype(np.uint8)
+        counts = Counts.of(as_released(guess, claims) if self.added else guess, self._there)
         self.counts[tile, trial] = (counts.tp, counts.fp, counts.fn, counts.tn)

@@ -22,7 +22,14 @@ EPSILON = 1e-5
 INPUT_MULTIPLE = 32
 
 
-def make_cams(tiles: Path, weights: Path, output: Path, settings: CamSettings, device: str = "auto") -> None:
+def make_cams(
+    tiles: Path,
+    weights: Path,
+    output: Path,
+    settings: CamSettings,
+    device: str = "auto",
+    label_gate: bool = True,
+) -> None:
     """Write the CAM stack of one tile stack: `cam` (n, H, W) uint8, 255 where evidence is strongest.
 
     Tiles labelled negative are not computed and stay zero: every map reaches its maximum somewhere, so that a
@@ -34,6 +41,7 @@ def make_cams(tiles: Path, weights: Path, output: Path, settings: CamSettings, d
         output: CAM stack to write.
         settings: Views, normalisation, refinement.
         device: `auto`, `cpu`, `cuda`, ...
+        label_gate: False makes maps of all tiles, as the paper's released code does.
 
     Raises:
         InputError: The tile stack or the weights cannot be used.
@@ -47,7 +55,7 @@ def make_cams(tiles: Path, weights: Path, output: Path, settings: CamSettings, d
         with TileStackWriter(output, attributes, {"cam": ((height, width), "uint8")}) as writer:
             size = settings.batch_size
             for start in track(range(0, len(stack), size), f"cams of {stack.attributes['scene']}"):
-                gate = np.flatnonzero(labels[start : start + size] == 1)
+                gate = np.flatnonzero((labels[start : start + size] == 1) | (not label_gate))
                 cams = np.zeros((len(labels[start : start + size]), height, width), np.uint8)
                 if len(gate):
                     images = torch.from_numpy(stack.read("image", start, start + size)[gate]).to(where)
@@ -82,10 +90,13 @@ def tile_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettin
 def sum_of_views(cam: Callable[[Tensor], Tensor], images: Tensor, settings: CamSettings) -> Tensor:
     """Sum ReLU(map) over scales and flips, each brought back to the tile.
 
+    With `views_sum: as_released` the views of a scale are added before the ReLU, and every scale is divided by its
+    maximum before the scales are added, as the paper's released code does.
+
     Args:
         cam: Function of images (B, 3, h, w) in 0..255 to maps (B, 1, h', w').
         images: Tiles.
-        settings: `scales` and `flips`.
+        settings: `scales`, `flips` and `views_sum`.
 
     Returns:
         (B, 1, H, W) float32, not negative.
@@ -97,10 +108,16 @@ def sum_of_views(cam: Callable[[Tensor], Tensor], images: Tensor, settings: CamS
         scaled = images.float()
         if sides != [height, width]:
             scaled = functional.interpolate(scaled, sides, mode="bilinear", align_corners=False, antialias=scale < 1)
+        of_scale = torch.zeros_like(total)
         for turns, mirrored in views(settings.flips):
-            view = turn(scaled, turns, mirrored)
-            maps = turn_back(functional.relu(cam(view).float()), turns, mirrored)
-            total += functional.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
+            maps = turn_back(cam(turn(scaled, turns, mirrored)).float(), turns, mirrored)
+            if settings.views_sum == "evidence":
+                maps = functional.relu(maps)
+            of_scale += functional.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
+        if settings.views_sum == "as_released":
+            of_scale = functional.relu(of_scale)
+            of_scale /= of_scale.amax(dim=(2, 3), keepdim=True) + EPSILON
+        total += of_scale
     return total
 
 

@@ -109,12 +109,15 @@ class LocalizerSettings(BaseModel):
         5, ge=0, le=5, description="first stages of the backbone that are not trained; 5: all of them"
     )
     recipe: Literal["stable", "as_written", "as_released"] = Field(
-        "stable", description="values of the optimizer; the four keys below replace single ones"
+        "stable", description="values of the optimizer; the five keys below replace single ones"
     )
     learning_rate: float | None = Field(None, gt=0, le=10, description="of the backbone; null: the recipe's")
     head_factor: float | None = Field(None, gt=0, le=100, description="the head learns this much faster")
     momentum: float | None = Field(None, ge=0, lt=1, description="of SGD; null: the recipe's")
     weight_decay: float | None = Field(None, ge=0, lt=1, description="of SGD; null: the recipe's")
+    decay: Literal["steps", "poly"] | None = Field(
+        None, description="of the learning rate: steps at the milestones, poly to nothing; null: the recipe's"
+    )
     milestones: tuple[Share, ...] = Field((0.6, 0.9), description="shares of the training where the rate drops")
     decay_factor: float = Field(0.1, gt=0, le=1, description="what the rate is multiplied with at a milestone")
     warmup_steps: int = Field(20, ge=0, description="steps over which the rate rises to its value")
@@ -141,7 +144,7 @@ class LocalizerSettings(BaseModel):
         """The recipe's values, replaced by those that are given."""
         given = {
             name: value
-            for name in ("learning_rate", "head_factor", "momentum", "weight_decay")
+            for name in ("learning_rate", "head_factor", "momentum", "weight_decay", "decay")
             if (value := getattr(self, name)) is not None
         }
         return RECIPES[self.recipe]._replace(**given)
@@ -159,6 +162,11 @@ class CamSettings(BaseModel):
     )
     flips: Literal["none", "horizontal", "dihedral"] = Field(
         "dihedral", description="views a scale: 1, 2 or 8 (flips and quarter turns)"
+    )
+    views_sum: Literal["evidence", "as_released"] = Field(
+        "evidence",
+        description="evidence: negative values of every view are cut before views are summed; as_released: the views "
+        "of a scale are summed first, and every scale is divided by its maximum, as the paper's code does",
     )
     normalise: Literal["max", "as_released"] = Field(
         "max",

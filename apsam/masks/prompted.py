@@ -29,6 +29,8 @@ def make_prompted_masks(
 
     Arrays: mask (size, size) uint8 {0, 1}, 255 where the tile is not valid; threshold int16, the CAM threshold of the
     chosen prompt set, -1 for tiles without prompts; score float32 0..1, agreement with the CAM times predicted IoU.
+    With `join: add` also claims (size, size) uint8: how many prompts' masks hold the pixel, from which the metrics see
+    what the paper's released code does not count.
 
     Args:
         tiles: Tile stack of the scene.
@@ -51,17 +53,23 @@ def make_prompted_masks(
         made_by = {"sam": sam.model_dump(mode="json"), "masks": settings.model_dump(mode="json")}
         attributes = {"scene": scene, "source": "apsam", "made_by": made_by, "checkpoint": model.checkpoint_hash}
         specs = {"mask": ((size, size), "uint8"), "threshold": ((), "int16"), "score": ((), "float32")}
+        added = settings.join == "add"
+        if added:
+            specs["claims"] = ((size, size), "uint8")
         with TileStackWriter(output, attributes, specs) as writer:
             for start in track(range(0, len(stack), BATCH), f"apsam masks of {scene}"):
                 valid = stack.read("valid", start, start + BATCH)
-                mask = np.zeros_like(valid)
+                mask, claims = np.zeros_like(valid), np.zeros_like(valid)
                 threshold = np.full(len(valid), -1, np.int16)
                 score = np.zeros(len(valid), np.float32)
                 while waiting is not None and waiting.tile < start + len(valid):
                     row = waiting.tile - start
-                    mask[row], score[row] = waiting.mask, waiting.score
+                    mask[row], claims[row], score[row] = waiting.mask, waiting.claims, waiting.score
                     threshold[row] = -1 if waiting.threshold is None else waiting.threshold
                     waiting = next(answers, None)
                 writer.append(
-                    mask=np.where(valid > 0, mask, NO_DATA).astype(np.uint8), threshold=threshold, score=score
+                    mask=np.where(valid > 0, mask, NO_DATA).astype(np.uint8),
+                    threshold=threshold,
+                    score=score,
+                    **({"claims": claims} if added else {}),
                 )

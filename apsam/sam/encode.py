@@ -121,6 +121,7 @@ def encode_scene(
     settings: SamSettings,
     device: torch.device | str = "auto",
     sam: LoadedSam | None = None,
+    label_gate: bool = True,
 ) -> None:
     """Write the embeddings of a scene's positive tiles; negative ones never get prompts.
 
@@ -133,6 +134,7 @@ def encode_scene(
         settings: The section `sam` of the configuration.
         device: As `apsam.device.pick_device` takes it.
         sam: An already loaded SAM, to encode several scenes with.
+        label_gate: False encodes all tiles, as the paper's released code does.
 
     Raises:
         ApsamError: The disk has no room for the embeddings.
@@ -140,10 +142,10 @@ def encode_scene(
     sam = sam or build_sam(settings, device=device)
     with TileStack(tiles) as stack:
         scene = stack.attributes["scene"]
-        positive = np.flatnonzero(stack.read("label") == 1).astype(np.int32)
+        positive = np.flatnonzero((stack.read("label") == 1) | (not label_gate)).astype(np.int32)
         size = 2 * int(np.prod(sam.embedding_shape)) * len(positive)
         log.info(
-            "%s: %d of %d tiles show a landslide; their embeddings %s take %.1f MB",
+            "%s: %d of %d tiles are encoded; their embeddings %s take %.1f MB",
             scene, len(positive), len(stack), "x".join(map(str, sam.embedding_shape)), size / 1e6,
         )  # fmt: skip
         _check_room(output, size)
@@ -162,6 +164,8 @@ def encode_scene(
         with TileStackWriter(output, attributes, arrays) as writer:
             images = read_ahead(stack.read_at("image", part) for part in parts)
             for part, pixels in zip(track(parts, f"embeddings of {scene}"), images, strict=True):
+                if settings.channels == "bgr":
+                    pixels = np.ascontiguousarray(pixels[:, ::-1])
                 writer.append(embedding=encode_tiles(sam, pixels, batch, settings.precision), tile=part)
 
 

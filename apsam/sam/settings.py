@@ -33,6 +33,9 @@ class SamSettings(BaseModel):
         "auto",
         description="arithmetic of the image encoder; auto: bf16 where the processor computes it natively",
     )
+    channels: Literal["rgb", "bgr"] = Field(
+        "rgb", description="order of the colours that SAM is given; it was trained on rgb, the paper's code gives bgr"
+    )
     batch: Batch = Field(
         "auto", description="tiles encoded at a time; halved by itself where memory runs out; auto: by the device"
     )
@@ -50,6 +53,11 @@ class MasksSettings(BaseModel):
         "index: always the same of the three (the paper's code: index, 0)",
     )
     mask_index: int = Field(0, ge=0, le=2, description="which of the three masks with mask_choice: index")
+    join: Literal["or", "add"] = Field(
+        "or",
+        description="or: a tile's mask is the union of its prompts' masks; add (the paper's code): they are added as "
+        "bytes, and the figures leave out every pixel that several claim. Figures are then as_released, not held_out",
+    )
     cam_mask: bool = Field(False, description="give SAM the tile's CAM as a mask prompt too (beyond the paper)")
     select: Literal["agreement"] = Field(
         "agreement",
