@@ -24,6 +24,7 @@ include: "rules/masks.smk"
 include: "rules/resunet.smk"
 include: "rules/predict.smk"
 include: "rules/metrics.smk"
+include: "rules/experiments.smk"
 include: "rules/report.smk"
 
 

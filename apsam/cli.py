@@ -16,7 +16,16 @@ from apsam import __version__
 from apsam.commands.cams import cams
 from apsam.commands.encode import encode
 from apsam.commands.everything import everything
-from apsam.commands.experiments import everything_vs_apsam, prompt_ablation, sam_size, seeds, threshold_sweep, trials
+from apsam.commands.experiments import (
+    everything_vs_apsam,
+    prompt_ablation,
+    released_effects,
+    sam_size,
+    seeds,
+    threshold_sweep,
+    threshold_sweep_resunet,
+    trials,
+)
 from apsam.commands.grid import grid
 from apsam.commands.localizer import localizer
 from apsam.commands.localizer_offline import localizer_offline
@@ -50,7 +59,16 @@ STAGES = (
     metrics_maps,
     report,
 )
-EXPERIMENTS = (trials, threshold_sweep, prompt_ablation, everything_vs_apsam, sam_size, seeds)
+EXPERIMENTS = (
+    trials,
+    threshold_sweep,
+    threshold_sweep_resunet,
+    prompt_ablation,
+    everything_vs_apsam,
+    sam_size,
+    seeds,
+    released_effects,
+)
 STAGES_PANEL = "Stages, in the order of the data (the workflow runs them: snakemake --cores all)"
 EXPERIMENTS_PANEL = "Experiments of the paper (targets of the workflow: snakemake --cores all threshold_sweep)"
 

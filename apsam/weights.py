@@ -111,6 +111,12 @@ def offline() -> bool:
     )
 
 
+def is_cached(name: str) -> bool:
+    """Whether the cache holds the published weights of this name, by their size; nothing is read or downloaded."""
+    path = cache_folder() / PUBLISHED[name].filename
+    return path.is_file() and path.stat().st_size == PUBLISHED[name].size
+
+
 def fetch(name: str) -> Path:
     """The file of published weights by name, downloaded if the cache does not hold it yet.
 

@@ -17,11 +17,12 @@ rule cams:
         gpu=1,
     params:
         settings=settings("cams"),
+        gate=of_variant(run.label_gate),
         code=command_hash("cams"),
         method_code=of_variant(run.method_code),
         device=DEVICE,
     message:
         "Make the class activation maps of {wildcards.scene}"
     shell:
-        "python scripts/cams.py --tiles {input.tiles} --weights {input.weights} --settings {params.settings:q}"
+        "python scripts/cams.py --tiles {input.tiles} --weights {input.weights} --settings {params.settings:q} {params.gate}"
         " --device {params.device} --threads {threads} --output {output.cams} > {log} 2>&1"

@@ -19,10 +19,11 @@ rule encode:
     params:
         settings=settings("sam"),
         weights=of_variant(run.sam_weights),
+        gate=of_variant(run.label_gate),
         code=command_hash("encode"),
         device=DEVICE,
     message:
         "Encode the positive tiles of {wildcards.scene} with SAM"
     shell:
-        "python scripts/encode.py --tiles {input.tiles} --settings {params.settings:q}"
+        "python scripts/encode.py --tiles {input.tiles} --settings {params.settings:q} {params.gate}"
         " --device {params.device} --threads {threads} --output {output.embeddings} > {log} 2>&1"

@@ -22,6 +22,7 @@ rule metrics_masks:
         runtime=60,
     params:
         folders=of_variant(run.measured_folders, "masks", SOURCES),
+        protocol=of_variant(run.protocol),
         scenes=run.sheet_arguments(),
         sheet=run.sheet(),
         code=command_hash("metrics", "metrics_masks"),
@@ -29,7 +30,7 @@ rule metrics_masks:
         "Measure the pseudo-masks"
     shell:
         "python scripts/metrics.py metrics-masks {params.scenes} {params.folders}"
-        " --output {output.figures} > {log} 2>&1"
+        " --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
 
 
 rule metrics_maps:
@@ -55,6 +56,7 @@ rule metrics_maps:
         runtime=60,
     params:
         folders=of_variant(run.measured_folders, "maps", TRAINED),
+        protocol=of_variant(run.protocol),
         scenes=run.sheet_arguments(),
         sheet=run.sheet(),
         code=command_hash("metrics", "metrics_maps"),
@@ -62,4 +64,4 @@ rule metrics_maps:
         "Measure the maps of the ResUNets"
     shell:
         "python scripts/metrics.py metrics-maps {params.scenes} {params.folders}"
-        " --output {output.figures} > {log} 2>&1"
+        " --protocol {params.protocol} --output {output.figures} > {log} 2>&1"

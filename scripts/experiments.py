@@ -3,12 +3,23 @@
 from apsam.commands.experiments import (
     everything_vs_apsam,
     prompt_ablation,
+    released_effects,
     sam_size,
     seeds,
     threshold_sweep,
+    threshold_sweep_resunet,
     trials,
 )
 from apsam.commands.run import run
 
 if __name__ == "__main__":
-    run(trials, threshold_sweep, prompt_ablation, everything_vs_apsam, sam_size, seeds)
+    run(
+        trials,
+        threshold_sweep,
+        threshold_sweep_resunet,
+        prompt_ablation,
+        everything_vs_apsam,
+        sam_size,
+        seeds,
+        released_effects,
+    )

@@ -18,6 +18,7 @@ from apsam.config import Config, parse_config
 from apsam.errors import ConfigError
 from apsam.localizer.method_code import method_code, offline_code
 from apsam.localizer.method_settings import OFFLINE_FILES
+from apsam.protocol import protocol_of
 from apsam.scenes import check_scenes, read_scene_sheet
 from workflow_support.variants import Variants, stage_of
 
@@ -182,6 +183,14 @@ class Run:
     def settings(self, section: str, variant: str = "") -> str:
         """A section of the configuration as JSON, every key of it."""
         return json.dumps(getattr(self.variants.config(variant), section).model_dump(mode="json"), sort_keys=True)
+
+    def label_gate(self, variant: str = "") -> str:
+        """The argument that says whether tiles labelled negative are left out."""
+        return "--label-gate" if self.variants.config(variant).label_gate else "--no-label-gate"
+
+    def protocol(self, variant: str = "") -> str:
+        """The protocol of a variant's figures, which follows from its settings."""
+        return protocol_of(self.variants.config(variant))
 
     def seed(self, variant: str = "") -> int:
         """The seed of both trainings."""

@@ -48,9 +48,9 @@ STAGES = {
     # The SAM that teaches S2C is the run's, also in variants with another: no other localizer depends on one.
     "localizer_offline": Stage(("localizer", "seed"), ("tiles",)),
     "localizer": Stage(("localizer", "seed"), ("tiles", "localizer_offline")),
-    "cams": Stage(("cams",), ("tiles", "localizer")),
+    "cams": Stage(("cams", "label_gate"), ("tiles", "localizer")),
     "prompts": Stage(("prompts",), ("tiles", "cams")),
-    "embeddings": Stage(("sam",), ("tiles",)),
+    "embeddings": Stage(("sam", "label_gate"), ("tiles",)),
     "masks/apsam": Stage(("masks", "sam"), ("cams", "prompts", "embeddings")),
     "masks/cam": Stage(("cam_masks",), ("cams",)),
     "masks/grabcut": Stage(("grabcut",), ("prompts",)),
@@ -60,6 +60,10 @@ STAGES = {
     "maps/cam": Stage(("maps", "tiles"), ("scenes", "resunet/cam")),
     "metrics/pseudo_masks.json": Stage((), ("masks/apsam", "masks/cam", "masks/grabcut")),
     "metrics/resunet.json": Stage((), ("maps/apsam", "maps/cam")),
+    "experiments/pseudo_masks.json": Stage((), ("masks/apsam",)),
+    "experiments/trials": Stage(("prompts", "sam", "masks"), ("scenes", "cams", "embeddings")),
+    "experiments/threshold_sweep.json": Stage((), ("experiments/trials",)),
+    "experiments/prompt_ablation.json": Stage((), ("experiments/trials",)),
     "report": Stage((), ("metrics/pseudo_masks.json", "metrics/resunet.json")),
 }
 

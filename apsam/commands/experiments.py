@@ -21,7 +21,7 @@ Trials = Annotated[list[Path], typer.Argument(help="trials of every measured sce
 Output = Annotated[Path, typer.Option(help="JSON to make; CSV, PNG and SVG are written beside it")]
 Settings = Annotated[ExperimentSettings, section(ExperimentSettings, "experiments")]
 Sam = Annotated[SamSettings, section(SamSettings, "sam")]
-Results = Annotated[Path, typer.Option(help="folder of the run, results/<run>")]
+Synthetic = Annotated[Path, typer.Option(help="folder of the synthetic scenes")]
 Sheet = Annotated[Path, typer.Option(help="scene sheet")]
 DataDir = Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from", show_default=False)]
 Protocol = Annotated[str, typer.Option(help="held_out or as_released: named in the table")]
@@ -32,8 +32,8 @@ def trials(
     tiles: Annotated[Path, typer.Option(help="its tile stack")],
     cams: Annotated[Path, typer.Option(help="its CAM stack")],
     embeddings: Annotated[Path, typer.Option(help="its embedding stack")],
-    results: Results,
     scenes: Sheet,
+    synthetic: Synthetic,
     output: Annotated[Path, typer.Option(help="stack of trials to make")],
     settings: Settings = ExperimentSettings(),
     prompts: Annotated[PromptSettings, section(PromptSettings, "prompts")] = PromptSettings(),
@@ -50,7 +50,7 @@ def trials(
     from apsam.metrics.scene import MeasuredScene
 
     set_threads(threads)
-    measured = MeasuredScene(_scene(scene, results, scenes, data_dir), tiles)
+    measured = MeasuredScene(_scene(scene, synthetic, scenes, data_dir), tiles)
     make_trials(measured, cams, embeddings, prompts, sam, masks, settings, output, protocol, device)
 
 
@@ -80,7 +80,7 @@ def prompt_ablation(trials: Trials, output: Output) -> None:
 
 def everything_vs_apsam(
     scene: Annotated[list[str], typer.Option(help="name of a scene in the sheet; several times for several")],
-    results: Results,
+    results: Annotated[Path, typer.Option(help="folder of the run, results/<run>")],
     scenes: Sheet,
     output: Output,
     settings: Settings = ExperimentSettings(),
@@ -138,6 +138,34 @@ def seeds(
     write_experiment(experiment, output)
 
 
+def released_effects(
+    output: Output,
+    measured: Annotated[list[str], typer.Option(help="CHOICE=figures of APSAM's pseudo-masks; several times")],
+) -> None:
+    """Make the table of what the released code's choices do, one by one."""
+    from apsam.experiments.figures import draw_bars
+    from apsam.experiments.released import released_effects as tabulate
+    from apsam.experiments.table import write_experiment
+
+    experiment = tabulate({name: Path(path) for name, path in map(_named, measured)})
+    draw_bars(experiment, "mean_iou", ("choice",), output)
+    write_experiment(experiment, output)
+
+
+def threshold_sweep_resunet(
+    output: Output,
+    measured: Annotated[list[str], typer.Option(help="THRESHOLD=metrics/resunet.json; several times")],
+) -> None:
+    """Make the table of ResUNets trained at every CAM threshold."""
+    from apsam.experiments.figures import draw_bars
+    from apsam.experiments.table import write_experiment
+    from apsam.experiments.variants import retrained
+
+    experiment = retrained({int(name): Path(path) for name, path in map(_named, measured)})
+    draw_bars(experiment, "iou", ("source", "threshold"), output)
+    write_experiment(experiment, output)
+
+
 def _named(argument: str) -> tuple[str, str]:
     from apsam.errors import ConfigError
 
@@ -147,7 +175,7 @@ def _named(argument: str) -> tuple[str, str]:
     return name, value
 
 
-def _scene(name: str, results: Path, sheet: Path, data_dir: Path | None) -> Scene:
+def _scene(name: str, synthetic: Path, sheet: Path, data_dir: Path | None) -> Scene:
     from dataclasses import replace
 
     from apsam.errors import InputError
@@ -157,8 +185,7 @@ def _scene(name: str, results: Path, sheet: Path, data_dir: Path | None) -> Scen
     if scene is None:
         raise InputError(f"{sheet}: lists no scene '{name}'")
     if scene.kind == "synthetic":
-        base = results / "scenes"
-        scene = replace(scene, image=base / f"{name}.tif", mask=base / f"{name}_mask.tif")
+        scene = replace(scene, image=synthetic / f"{name}.tif", mask=synthetic / f"{name}_mask.tif")
     if scene.mask is None:
         raise InputError(f"{sheet}: '{name}' has no true mask, so nothing can be measured on it")
     return scene
@@ -169,7 +196,7 @@ def _scene_files(name: str, results: Path, sheet: Path, data_dir: Path | None) -
     from apsam.metrics.scene import MeasuredScene
 
     return SceneFiles(
-        MeasuredScene(_scene(name, results, sheet, data_dir), results / f"tiles/{name}.zarr.zip"),
+        MeasuredScene(_scene(name, results / "scenes", sheet, data_dir), results / f"tiles/{name}.zarr.zip"),
         results / f"cams/{name}.zarr.zip",
         results / f"prompts/{name}.json",
         results / f"embeddings/{name}.zarr.zip",

@@ -16,6 +16,7 @@ Sheet = Annotated[Path, typer.Option(help="scene sheet")]
 Output = Annotated[Path, typer.Option(help="JSON file to make")]
 Tiles = Annotated[Path, typer.Option(help="folder of the tile stacks")]
 Synthetic = Annotated[Path, typer.Option(help="folder of the synthetic scenes")]
+Protocol = Annotated[str, typer.Option(help="held_out or as_released: named in the file")]
 DataDir = Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from", show_default=False)]
 MASKS = typer.Option(metavar="NAME=FOLDER", help="what is measured: apsam=FOLDER, ...; can be given several times")
 
@@ -26,6 +27,7 @@ def metrics_masks(
     synthetic: Synthetic,
     masks: Annotated[list[str], MASKS],
     output: Output,
+    protocol: Protocol = "held_out",
     data_dir: DataDir = None,
 ) -> None:
     """Measure the pseudo-masks of a run, tile by tile."""
@@ -36,7 +38,7 @@ def metrics_masks(
     stacks = {
         name: [folder / f"{m.scene.name}.zarr.zip" for m in measured] for name, folder in _named_folders(masks).items()
     }
-    write_json(output, measure_pseudo_masks(measured, stacks))
+    write_json(output, measure_pseudo_masks(measured, stacks, protocol))
 
 
 def metrics_maps(
@@ -45,6 +47,7 @@ def metrics_maps(
     synthetic: Synthetic,
     maps: Annotated[list[str], MASKS],
     output: Output,
+    protocol: Protocol = "held_out",
     data_dir: DataDir = None,
 ) -> None:
     """Measure the maps of a run, pixel by pixel: of the scenes that are not all for training."""
@@ -56,7 +59,7 @@ def metrics_maps(
         name: [folder / f"{m.scene.name}{'.zip' if m.scene.kind == 'folder' else '_mask.tif'}" for m in measured]
         for name, folder in _named_folders(maps).items()
     }
-    write_json(output, measure_maps(measured, files))
+    write_json(output, measure_maps(measured, files, protocol))
 
 
 def _named_folders(arguments: list[str]) -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,32 @@ def read_figures(path: Path) -> Figures:
 def pseudo_mask_rows(path: Path, source: str = APSAM) -> dict[str, dict[str, Any]]:
     """Part -> figures of one source of `metrics/pseudo_masks.json`."""
     return {row["part"]: row for row in read_figures(path).rows if row["source"] == source}
+
+
+def protocol_of_file(path: Path) -> str:
+    """The protocol that a file of figures names."""
+    return read_figures(path).protocol
+
+
+def retrained(measured: Mapping[int, Path]) -> Experiment:
+    """A row for every part, source and CAM threshold: ResUNets trained on the pseudo-masks made there.
+
+    Args:
+        measured: Threshold -> its `metrics/resunet.json`.
+    """
+    columns = (Column("source", "Trained on"), PART, Column("threshold", "Threshold"), *FIGURES, *COUNTS)
+    rows = [
+        {**row, "threshold": threshold} for threshold, path in measured.items() for row in read_figures(path).rows
+    ]  # fmt: skip
+    rows.sort(key=lambda row: (row["source"], row["part"], row["threshold"]))
+    return Experiment(
+        "threshold_sweep_resunet",
+        "ResUNets trained at every CAM threshold",
+        _one_protocol(measured.values()),
+        columns,
+        rows,
+        ["Measured on maps of held-out scenes; one seed."],
+    )
 
 
 def sam_size(measured: Mapping[str, Path], skipped: Mapping[str, str]) -> Experiment:
@@ -134,7 +160,7 @@ def _picked(rows: Sequence[Mapping[str, Any]]) -> Any:
     return next((row["threshold"] for row in rows if row.get("picked")), "none")
 
 
-def _one_protocol(paths: Any) -> str:
+def _one_protocol(paths: Iterable[Path]) -> str:
     found = {path: read_figures(path).protocol for path in paths}
     if len(set(found.values())) > 1:
         listed = ", ".join(f"{path} ({protocol})" for path, protocol in found.items())

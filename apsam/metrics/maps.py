@@ -24,7 +24,9 @@ from apsam.truth import NO_DATA
 ROWS_AT_ONCE = 1024
 
 
-def measure_maps(scenes: Sequence[MeasuredScene], maps: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
+def measure_maps(
+    scenes: Sequence[MeasuredScene], maps: Mapping[str, Sequence[Path]], protocol: str = PROTOCOL
+) -> dict[str, Any]:
     """Measure the ResUNet's masks.
 
     Pixels of a raster scene: those that a test tile covers and no training tile are test, those that a training tile
@@ -35,6 +37,7 @@ def measure_maps(scenes: Sequence[MeasuredScene], maps: Mapping[str, Sequence[Pa
         scenes: Scenes with a true mask.
         maps: Source (apsam, cam) -> mask of every scene, in the order of `scenes`: a GeoTIFF {0, 1, 255} on the
             scene's grid, or for folders the zip of `predict_folder`.
+        protocol: `held_out`, or `as_released` where a setting says so (`apsam.protocol`).
 
     Returns:
         {"protocol", "rows"} as from `measure_pseudo_masks`.
@@ -56,7 +59,7 @@ def measure_maps(scenes: Sequence[MeasuredScene], maps: Mapping[str, Sequence[Pa
                     part = truth.part_name(tile)
                     if part is not None:
                         tallies.setdefault((source, part, name), Tally()).add_tile(guess, truth.own(tile))
-    return {"protocol": PROTOCOL, "rows": rows(tallies)}
+    return {"protocol": protocol, "rows": rows(tallies)}
 
 
 def part_rows(window: np.ndarray, part: np.ndarray, top: int, height: int, width: int) -> np.ndarray:
