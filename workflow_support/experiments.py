@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from apsam.experiments.released import ALL, CHOICES, DEFAULT, all_overrides
 from apsam import weights
+from apsam.experiments.released import ALL, CHOICES, DEFAULT, all_overrides
 from workflow_support.run import Run
 
 FIGURES = "experiments/pseudo_masks.json"
