@@ -3,6 +3,7 @@ rule encode:
     input:
         tiles=at("tiles/{scene}.zarr.zip"),
         checkpoint=of_variant(run.checkpoint),
+        image=lambda wildcards: run.window_image(wildcards.scene, wildcards.variant),
     output:
         embeddings="<results>/{variant}embeddings/{scene}.zarr.zip",
     log:
@@ -20,10 +21,11 @@ rule encode:
         settings=settings("sam"),
         weights=of_variant(run.sam_weights),
         gate=of_variant(run.label_gate),
+        image=lambda wildcards: run.window_argument(wildcards.scene, wildcards.variant),
         code=command_hash("encode"),
         device=DEVICE,
     message:
         "Encode the positive tiles of {wildcards.scene} with SAM"
     shell:
-        "python scripts/encode.py --tiles {input.tiles} --settings {params.settings:q} {params.gate}"
+        "python scripts/encode.py --tiles {input.tiles} --settings {params.settings:q} {params.gate} {params.image}"
         " --device {params.device} --threads {threads} --output {output.embeddings} > {log} 2>&1"

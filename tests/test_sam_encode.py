@@ -13,7 +13,8 @@ from tiny_sam import tiny_sam, tiny_sam_model
 
 from apsam.errors import ApsamError
 from apsam.sam import encode
-from apsam.sam.encode import encode_scene, encode_tiles, read_ahead, resize_tiles
+from apsam.sam.encode import encode_tiles, read_ahead, resize_tiles
+from apsam.sam.encode_scene import encode_scene
 from apsam.sam.settings import SamSettings
 from apsam.stack import TileStack, TileStackWriter
 

@@ -55,9 +55,15 @@ class Run:
         """Open the header of every raster and every label table.
 
         Raises:
-            InputError: The first thing that is wrong, and what to do.
+            ApsamError: The first thing that is wrong, and what to do.
         """
         check_scenes(list(self.scenes.values()), self.config.tiles.bands)
+        folders = [scene.name for scene in self.scenes.values() if scene.kind == "folder"]
+        if self.config.sam.window and folders:
+            raise ConfigError(
+                f"sam.window: '{folders[0]}' is a folder of ready-made tiles, which have no surroundings; "
+                f"set sam.window: null"
+            )
 
     @property
     def folder(self) -> str:
@@ -236,6 +242,16 @@ class Run:
         """The SAM checkpoint that is named by path; none for those known by name."""
         checkpoint = self.variants.config(variant).sam.checkpoint
         return [str(checkpoint)] if checkpoint else []
+
+    def window_image(self, name: str, variant: str = "") -> list[str]:
+        """The image that SAM's windows are read of, for a scene or a block of it (`sam.window`); none for tiles."""
+        if self.variants.config(variant).sam.window is None:
+            return []
+        return [self.image(name.partition(".")[0], variant)]
+
+    def window_argument(self, name: str, variant: str = "") -> str:
+        """The argument of the encode stage that names that image."""
+        return " ".join(f"--image {json.dumps(path)}" for path in self.window_image(name, variant))
 
     def sam_weights(self, variant: str = "") -> str:
         """What tells one SAM's weights from another's where no path is given: for the packaged SAM, their hash."""

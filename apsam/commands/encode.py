@@ -17,12 +17,13 @@ def encode(
     output: Annotated[Path, typer.Option(help="embedding stack to make")],
     settings: Annotated[SamSettings, section(SamSettings, "sam")] = SamSettings(),
     label_gate: LabelGate = True,
+    image: Annotated[Path | None, typer.Option(help="the scene's raster, for sam.window")] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Encode the positive tiles of a scene with SAM's image encoder."""
     from apsam.device import set_threads
-    from apsam.sam.encode import encode_scene
+    from apsam.sam.encode_scene import encode_scene
 
     set_threads(threads)
-    encode_scene(tiles, output, settings, device, label_gate=label_gate)
+    encode_scene(tiles, output, settings, device, label_gate=label_gate, image=image)

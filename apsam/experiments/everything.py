@@ -14,6 +14,7 @@ from apsam.experiments.table import PART, Column, Experiment
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.prompts import read_prompts
+from apsam.sam.embeddings import EmbeddingStore
 from apsam.sam.everything import LabelMap, segment_embedding
 from apsam.sam.registry import LoadedSam, build_sam
 from apsam.sam.settings import EverythingSettings, SamSettings
@@ -101,10 +102,10 @@ def compare_everything(
 
 def _candidates(index: int, files: SceneFiles) -> list[tuple[int, int, str]]:
     """(scene, tile, part) of the encoded tiles of one scene that are labelled positive."""
-    with TileTruth(files.measured) as truth, TileStack(files.embeddings) as store:
+    with TileTruth(files.measured) as truth, EmbeddingStore(files.embeddings) as store:
         return [
             (index, tile, part)
-            for tile in map(int, store.read("tile"))
+            for tile in store.tiles
             if truth.label[tile] == 1 and (part := truth.part_name(tile)) is not None
         ]
 
@@ -118,9 +119,8 @@ def _compare(sam: LoadedSam, files: SceneFiles, tile: int, part: str, settings: 
         image, valid = stack.read("image", tile, tile + 1)[0], stack.read("valid", tile, tile + 1)[0]
         cam, mask = cams.read("cam", tile, tile + 1)[0], masks.read("mask", tile, tile + 1)[0]
         scene = stack.attributes["scene"]
-    with TileStack(files.embeddings) as store:
-        row = int(np.flatnonzero(store.read("tile") == tile)[0])
-        embedding = store.read("embedding", row, row + 1)
+    with EmbeddingStore(files.embeddings) as store:
+        embedding = store.read([tile])
     entries = {entry["tile"]: entry["sets"] for entry in read_prompts(files.prompts)["tiles"]}
     prompts = [prompt for each in entries.get(tile, ()) for prompt in each["prompts"]]
     found = segment_embedding(sam, embedding, image.shape[1:], settings)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from apsam.sam.batches import BatchSize, decode_batch, in_batches
+from apsam.sam.embeddings import Embeddings, of_tiles
 from apsam.sam.encode import input_size
 from apsam.sam.registry import LoadedSam
 from apsam.sam.select import choose_masks, wants_three
@@ -70,7 +71,7 @@ class Decoded:
 
 def decode_prompts(
     sam: LoadedSam,
-    embeddings: np.ndarray,
+    embeddings: np.ndarray | Embeddings,
     prompts: PromptBatch,
     tile_size: tuple[int, int],
     mask_choice: str = "single",
@@ -80,9 +81,10 @@ def decode_prompts(
     """Let SAM answer prompts of many tiles, mixed counts a tile, in batches over the prompts.
 
     Args:
-        embeddings: (n, D, E, E) of `encode_tiles`.
-        prompts: P prompts; `prompts.tile` indexes `embeddings`.
-        tile_size: Height and width of the tiles that were encoded, pixels.
+        embeddings: (n, D, E, E) of `encode_tiles`, or n tiles' of a store.
+        prompts: P prompts; `prompts.tile` indexes `embeddings`. Boxes and points are in the tile's pixels; mask
+            prompts are of what was encoded, the tile or the window that it lies in.
+        tile_size: Height and width of the tiles, pixels.
         mask_choice: `single`, `best_iou`, `index` (one mask a prompt, M = 1) or `all` (SAM's three, M = 3).
         mask_index: Which of the three, for `index`.
         batch: Prompts at a time, or `auto`; halved each time memory runs out.
@@ -92,16 +94,19 @@ def decode_prompts(
     """
     if not isinstance(batch, BatchSize):
         batch = decode_batch(batch, sam.device, sam.embedding_shape)
+    embeddings = of_tiles(embeddings)
     masks = 3 if mask_choice == "all" else 1
     logits = np.empty((len(prompts), masks, *tile_size), np.float32)
     iou = np.empty((len(prompts), masks), np.float32)
-    # Neighbours in a batch then share a tile, whose embedding is converted once.
-    order = np.argsort(prompts.tile, kind="stable")
+    # Neighbours in a batch then share an embedding, which is converted once.
+    order = np.argsort(embeddings.row[prompts.tile], kind="stable")
 
     def answer(part: slice) -> tuple[np.ndarray, np.ndarray]:
-        low, quality = _low_resolution(sam, embeddings, prompts[order[part]], tile_size, wants_three(mask_choice))
+        some = prompts[order[part]]
+        low, quality = _low_resolution(sam, embeddings, some, tile_size, wants_three(mask_choice))
         low, quality = choose_masks(low, quality, mask_choice, mask_index)
-        return upscale(low, sam.image_size, tile_size).cpu().numpy(), quality.cpu().numpy()
+        corners = None if embeddings.corners is None else embeddings.corners[some.tile]
+        return upscale(low, sam.image_size, tile_size, embeddings.frame, corners).cpu().numpy(), quality.cpu().numpy()
 
     what = f"decode one prompt with SAM '{sam.name}' on {sam.device}"
     for part, (found, quality) in in_batches(len(prompts), batch, answer, what):
@@ -111,26 +116,28 @@ def decode_prompts(
 
 @torch.no_grad()
 def _low_resolution(
-    sam: LoadedSam, embeddings: np.ndarray, prompts: PromptBatch, tile_size: tuple[int, int], three: bool
+    sam: LoadedSam, embeddings: Embeddings, prompts: PromptBatch, tile_size: tuple[int, int], three: bool
 ) -> tuple[Tensor, Tensor]:
     """Masks (P, M, 4E, 4E) and IoU estimates (P, M) as the decoder gives them."""
     model, device = sam.model, sam.device
-    scale = _scale(tile_size, sam.image_size)
+    scale = _scale(embeddings.frame or tile_size, sam.image_size)
+    shift = np.zeros((len(prompts), 2)) if embeddings.corners is None else embeddings.corners[prompts.tile]
     points = boxes = masks = None
     if prompts.points is not None:
         labels = np.ones(prompts.points.shape[:-1]) if prompts.point_labels is None else prompts.point_labels
-        coordinates = torch.from_numpy((prompts.points * scale).astype(np.float32)).to(device)
         many = len(prompts), -1
-        points = coordinates.view(*many, 2), torch.as_tensor(labels, dtype=torch.int, device=device).view(many)
+        moved = (prompts.points.reshape(*many, 2) + shift[:, None]) * scale
+        coordinates = torch.from_numpy(moved.astype(np.float32)).to(device)
+        points = coordinates, torch.as_tensor(labels, dtype=torch.int, device=device).view(many)
     if prompts.boxes is not None:
-        corners = prompts.boxes.reshape(-1, 2, 2) * scale
+        corners = (prompts.boxes.reshape(-1, 2, 2) + shift[:, None]) * scale
         boxes = torch.from_numpy(corners.astype(np.float32)).reshape(-1, 4).to(device)
     if prompts.mask_logits is not None:
         masks = torch.as_tensor(prompts.mask_logits, dtype=torch.float32, device=device)
     sparse, dense = model.prompt_encoder(points=points, boxes=boxes, masks=masks)
 
-    tiles, index = np.unique(prompts.tile, return_inverse=True)
-    images = torch.from_numpy(np.ascontiguousarray(embeddings[tiles])).to(device).float()
+    rows, index = np.unique(embeddings.row[prompts.tile], return_inverse=True)
+    images = torch.from_numpy(np.ascontiguousarray(embeddings.values[rows])).to(device).float()
     dense = dense + images[torch.from_numpy(index).to(device)]
     # The decoder repeats one image's embedding for all prompts and then adds the dense prompts. With zeros
     # for the image and each prompt's own image in the dense prompts the sum is the same, and the released
@@ -150,26 +157,41 @@ def _scale(tile_size: tuple[int, int], image_size: int) -> np.ndarray:
     return np.array([width / tile_size[1], height / tile_size[0]])
 
 
-def upscale(masks: Tensor, image_size: int, tile_size: tuple[int, int]) -> Tensor:
+def upscale(
+    masks: Tensor,
+    image_size: int,
+    tile_size: tuple[int, int],
+    frame: tuple[int, int] | None = None,
+    corners: np.ndarray | None = None,
+) -> Tensor:
     """Bring the decoder's masks to the tile's pixels: what `Sam.postprocess_masks` does, in one step.
 
     SAM interpolates to the encoder's square, cuts the padding off and interpolates to the image. Both steps
     are linear and separable, so they are one small matrix an axis, and the large square in between is never
-    made.
+    made. Of a tile in a larger window, the same matrices' rows and columns of the tile are taken.
 
     Args:
         masks: (P, M, 4E, 4E).
         image_size: Side of the encoder's square.
         tile_size: Height and width of the result.
+        frame: Height and width of what was encoded; that of the tile where it was.
+        corners: (P, 2) x and y of each tile in what was encoded.
 
     Returns:
         (P, M, h, w).
     """
-    height, width = input_size(*tile_size, image_size)
+    frame = frame or tile_size
+    height, width = input_size(*frame, image_size)
     low = masks.shape[-1]
-    rows = _interpolation(low, image_size, height, tile_size[0]).to(masks.device)
-    columns = _interpolation(low, image_size, width, tile_size[1]).to(masks.device)
-    return rows @ masks @ columns.T
+    rows = _interpolation(low, image_size, height, frame[0]).to(masks.device)
+    columns = _interpolation(low, image_size, width, frame[1]).to(masks.device)
+    if corners is not None:
+        first = torch.as_tensor(corners, device=masks.device)[:, None, :, None]
+        columns, rows = (
+            matrix[first[:, :, axis] + torch.arange(side, device=masks.device)]
+            for axis, matrix, side in ((0, columns, tile_size[1]), (1, rows, tile_size[0]))
+        )
+    return rows @ masks @ columns.mT
 
 
 @lru_cache(maxsize=16)

@@ -1,13 +1,10 @@
-"""Image encoding: tiles in, embeddings out, once per scene and SAM."""
+"""Image encoding: tiles, or windows of a scene, in; embeddings out."""
 
 from __future__ import annotations
 
-import logging
-import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -17,17 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from apsam.device import bf16_pays
-from apsam.errors import ApsamError
-from apsam.progress import track
 from apsam.sam.batches import BatchSize, encode_batch, in_batches
-from apsam.sam.registry import LoadedSam, build_sam
-from apsam.sam.settings import SamSettings
-from apsam.stack import TileStack, TileStackWriter
-
-log = logging.getLogger(__name__)
-
-# Stored with the embeddings: what was done to a tile before the encoder saw it.
-PREPROCESSING = "longest side, bilinear as Pillow, mean and deviation of SAM, padded right and below"
+from apsam.sam.registry import LoadedSam
 
 T = TypeVar("T")
 
@@ -115,60 +103,6 @@ def arithmetic(device: torch.device, precision: str) -> torch.autocast | nullcon
     return nullcontext()
 
 
-def encode_scene(
-    tiles: Path,
-    output: Path,
-    settings: SamSettings,
-    device: torch.device | str = "auto",
-    sam: LoadedSam | None = None,
-    label_gate: bool = True,
-) -> None:
-    """Write the embeddings of a scene's positive tiles; negative ones never get prompts.
-
-    The stack has the arrays `embedding` (m, D, E, E) float16 and `tile` (m,) int32, the index in the tile
-    stack.
-
-    Args:
-        tiles: The scene's tile stack.
-        output: The embedding stack to make.
-        settings: The section `sam` of the configuration.
-        device: As `apsam.device.pick_device` takes it.
-        sam: An already loaded SAM, to encode several scenes with.
-        label_gate: False encodes all tiles, as the paper's released code does.
-
-    Raises:
-        ApsamError: The disk has no room for the embeddings.
-    """
-    sam = sam or build_sam(settings, device=device)
-    with TileStack(tiles) as stack:
-        scene = stack.attributes["scene"]
-        positive = np.flatnonzero((stack.read("label") == 1) | (not label_gate)).astype(np.int32)
-        size = 2 * int(np.prod(sam.embedding_shape)) * len(positive)
-        log.info(
-            "%s: %d of %d tiles are encoded; their embeddings %s take %.1f MB",
-            scene, len(positive), len(stack), "x".join(map(str, sam.embedding_shape)), size / 1e6,
-        )  # fmt: skip
-        _check_room(output, size)
-        attributes = {
-            "scene": scene,
-            "sam": sam.name,
-            "checkpoint_hash": sam.checkpoint_hash,
-            "preprocessing": PREPROCESSING,
-            "image_size": sam.image_size,
-            "tile_size": stack.attributes["tile_size"],
-            "made_by": settings.model_dump(mode="json", exclude={"checkpoint"}),
-        }
-        arrays = {"embedding": (sam.embedding_shape, "float16"), "tile": ((), "int32")}
-        batch = encode_batch(settings.batch, sam.device)
-        parts = [positive[start : start + batch.size] for start in range(0, len(positive), batch.size)]
-        with TileStackWriter(output, attributes, arrays) as writer:
-            images = read_ahead(stack.read_at("image", part) for part in parts)
-            for part, pixels in zip(track(parts, f"embeddings of {scene}"), images, strict=True):
-                if settings.channels == "bgr":
-                    pixels = np.ascontiguousarray(pixels[:, ::-1])
-                writer.append(embedding=encode_tiles(sam, pixels, batch, settings.precision), tile=part)
-
-
 def read_ahead(items: Iterable[T]) -> Iterator[T]:
     """Yield `items`, fetching the next one in a thread while the caller works on the current one."""
     iterator = iter(items)
@@ -178,14 +112,3 @@ def read_ahead(items: Iterable[T]) -> Iterator[T]:
         while (item := pending.result()) is not end:
             pending = pool.submit(next, iterator, end)
             yield item
-
-
-def _check_room(output: Path, size: int) -> None:
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # The store is packed into one file at the end: both are there for a moment.
-    free = shutil.disk_usage(output.parent).free
-    if 2 * size > free:
-        raise ApsamError(
-            f"{output}: the embeddings need {2 * size / 1e9:.1f} GB while they are written, "
-            f"{free / 1e9:.1f} GB are free; make room, or take a smaller SAM (sam.name: light)"
-        )

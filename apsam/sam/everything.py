@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from apsam.sam.decode import PromptBatch, decode_prompts
+from apsam.sam.embeddings import Embeddings
 from apsam.sam.encode import encode_tiles
 from apsam.sam.registry import LoadedSam
 from apsam.sam.settings import EverythingSettings
@@ -54,12 +55,12 @@ def segment_everything(
 
 
 def segment_embedding(
-    sam: LoadedSam, embedding: np.ndarray, size: tuple[int, int], settings: EverythingSettings
+    sam: LoadedSam, embedding: np.ndarray | Embeddings, size: tuple[int, int], settings: EverythingSettings
 ) -> LabelMap:
     """Find all objects of a tile that is encoded already.
 
     Args:
-        embedding: (1, D, E, E) of `encode_tiles`.
+        embedding: (1, D, E, E) of `encode_tiles`, or the tile's of a store.
         size: Height and width of the tile, pixels.
         settings: Grid and filters.
     """
@@ -85,7 +86,11 @@ def point_grid(side: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def _ask(
-    sam: LoadedSam, embedding: np.ndarray, points: np.ndarray, size: tuple[int, int], settings: EverythingSettings
+    sam: LoadedSam,
+    embedding: np.ndarray | Embeddings,
+    points: np.ndarray,
+    size: tuple[int, int],
+    settings: EverythingSettings,
 ) -> tuple[np.ndarray, ...]:
     """Masks (k, h, w) bool, IoU, stability, boxes and points of what passes the filters, k of 3 a point."""
     prompts = PromptBatch(tile=np.zeros(len(points), int), points=points)

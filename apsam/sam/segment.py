@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from apsam.errors import InputError
 from apsam.sam.batches import BatchSize, decode_batch
 from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts
+from apsam.sam.embeddings import Embeddings, EmbeddingStore, of_tiles
 from apsam.sam.encode import read_ahead
 from apsam.sam.registry import LoadedSam
 from apsam.sam.select import agreement, pick_set
@@ -71,7 +71,7 @@ class TileMask:
 
 def answer_sets(
     sam: LoadedSam,
-    embeddings: np.ndarray,
+    embeddings: np.ndarray | Embeddings,
     tiles: Sequence[Mapping[str, Any]],
     cams: np.ndarray,
     settings: MasksSettings,
@@ -80,7 +80,7 @@ def answer_sets(
     """Decode every prompt of every set of some tiles and join the masks of each set.
 
     Args:
-        embeddings: (n, D, E, E), one for each of `tiles`.
+        embeddings: (n, D, E, E), one for each of `tiles`, or those of a store.
         tiles: n entries of the prompts file: `{"tile": 3, "sets": [{"threshold": 120, "prompts": [...]}]}`.
         cams: (n, h, w) uint8, the CAM of each of `tiles`.
         settings: The section `masks` of the configuration.
@@ -96,7 +96,9 @@ def answer_sets(
     claims = np.zeros((len(sets), *size), np.uint8)
     iou = np.zeros(len(sets))
     if prompts:
-        asked = _prompt_batch(sam, [row for _, row, _ in prompts], [prompt for *_, prompt in prompts], cams, settings)
+        embeddings = of_tiles(embeddings)
+        rows, entries = [row for _, row, _ in prompts], [prompt for *_, prompt in prompts]
+        asked = _prompt_batch(sam, embeddings, rows, entries, cams, settings)
         decoded = decode_prompts(
             sam, embeddings, asked, size, settings.mask_choice, settings.mask_index, batch or settings.batch
         )  # fmt: skip
@@ -118,7 +120,7 @@ def answer_sets(
 
 def segment_tile_prompts(
     sam: LoadedSam,
-    embeddings: np.ndarray,
+    embeddings: np.ndarray | Embeddings,
     tiles: Sequence[Mapping[str, Any]],
     cams: np.ndarray,
     settings: MasksSettings,
@@ -163,28 +165,18 @@ def segment_scene(
 
 def read_scene(
     sam: LoadedSam, embeddings: Path, cams: Path, tiles: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[list[Mapping[str, Any]], np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[list[Mapping[str, Any]], Embeddings, np.ndarray]]:
     """Yield some of `tiles` at a time, as many as `answer_sets` can hold, with their embeddings and CAMs.
 
     Raises:
         InputError: The embeddings are of another SAM, or lack a tile that has prompts.
     """
-    with TileStack(embeddings) as store, TileStack(cams) as cam_stack:
-        made_with = store.attributes["checkpoint_hash"]
-        if made_with != sam.checkpoint_hash:
-            raise InputError(
-                f"{embeddings}: made with SAM '{store.attributes['sam']}' {made_with[:8]}, the masks are "
-                f"asked of '{sam.name}' {sam.checkpoint_hash[:8]}; encode again with this SAM"
-            )
-        row_of = {int(tile): row for row, tile in enumerate(store.read("tile"))}
-        missing = [tile["tile"] for tile in tiles if tile["tile"] not in row_of]
-        if missing:
-            raise InputError(f"{embeddings}: no embedding of tile {missing[0]} ({len(missing)} in all); encode again")
+    with EmbeddingStore(embeddings, sam) as store, TileStack(cams) as cam_stack:
+        store.check([tile["tile"] for tile in tiles])
 
-        def read(part: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], np.ndarray, np.ndarray]:
+        def read(part: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], Embeddings, np.ndarray]:
             numbers = [tile["tile"] for tile in part]
-            rows = [row_of[number] for number in numbers]
-            return part, store.read_at("embedding", rows), cam_stack.read_at("cam", numbers)
+            return part, store.read(numbers), cam_stack.read_at("cam", numbers)
 
         yield from read_ahead(read(part) for part in _parts(tiles))
 
@@ -206,6 +198,7 @@ def _parts(tiles: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any
 
 def _prompt_batch(
     sam: LoadedSam,
+    embeddings: Embeddings,
     rows: list[int],
     prompts: list[Mapping[str, Any]],
     cams: np.ndarray,
@@ -214,7 +207,7 @@ def _prompt_batch(
     with_points, with_boxes = settings.prompts != "boxes", settings.prompts != "points"
     masks = None
     if settings.cam_mask:
-        masks = cam_to_mask_prompt(cams, 4 * sam.embedding_shape[-1]).numpy()[rows]
+        masks = cam_to_mask_prompt(_framed(cams, embeddings), 4 * sam.embedding_shape[-1]).numpy()[rows]
     return PromptBatch(
         tile=np.array(rows),
         boxes=np.array([prompt["box"] for prompt in prompts], float) if with_boxes else None,
@@ -222,3 +215,13 @@ def _prompt_batch(
         point_labels=np.array([prompt["point_label"] for prompt in prompts]) if with_points else None,
         mask_logits=masks,
     )
+
+
+def _framed(cams: np.ndarray, embeddings: Embeddings) -> np.ndarray:
+    """CAMs where their tiles lie in what was encoded; around them, where nothing is asked for, 0."""
+    if embeddings.corners is None:
+        return cams
+    framed = np.zeros((len(cams), *embeddings.frame), cams.dtype)
+    for target, cam, (x, y) in zip(framed, cams, embeddings.corners, strict=True):
+        target[y : y + cam.shape[0], x : x + cam.shape[1]] = cam
+    return framed

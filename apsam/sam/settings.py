@@ -25,6 +25,12 @@ class SamSettings(BaseModel):
     checkpoint: Path | None = Field(
         None, description="weights (.pth, .safetensors); none: the packaged ones, or downloaded by name"
     )
+    window: int | None = Field(
+        None,
+        ge=256,
+        description="encode windows of the scene of this side, pixels, at its own resolution (1024: what SAM sees), "
+        "each for all tiles in it; none: every tile, brought to the size that SAM sees, as in the paper",
+    )
     attention: Literal["fast", "original"] = Field(
         "fast",
         description="fast: positions folded into queries and keys, the same numbers; original: as released",

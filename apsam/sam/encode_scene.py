@@ -1,0 +1,170 @@
+"""A scene to its embedding stack: once for its tiles and a SAM."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from apsam.errors import ApsamError
+from apsam.progress import track
+from apsam.sam.batches import encode_batch
+from apsam.sam.encode import encode_tiles, read_ahead
+from apsam.sam.registry import LoadedSam, build_sam
+from apsam.sam.settings import SamSettings
+from apsam.sam.windows import most_tiles, open_scene_of, plan_windows, window_size
+from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import TileSettings
+
+log = logging.getLogger(__name__)
+
+# Stored with the embeddings: what was done to pixels before the encoder saw them.
+PREPROCESSING = "longest side, bilinear as Pillow, mean and deviation of SAM, padded right and below"
+
+# What one append to the stack holds beside the embeddings: name -> (shape of an entry, dtype).
+Specs = dict[str, tuple[tuple[int, ...], str]]
+
+
+@dataclass(frozen=True)
+class ToEncode:
+    """What is encoded of a scene, one after the other.
+
+    Attributes:
+        count: How many images.
+        words: What they are, for the message.
+        table: Entries of the stack beside the embedding: name -> (count, ...).
+        specs: Shape and type of these entries.
+        read: Pixels (b, 3, h, w) uint8 of the images of a slice.
+        attributes: Of the stack.
+    """
+
+    count: int
+    words: str
+    table: dict[str, np.ndarray]
+    specs: Specs
+    read: Callable[[slice], np.ndarray]
+    attributes: dict[str, Any]
+
+
+def encode_scene(
+    tiles: Path,
+    output: Path,
+    settings: SamSettings,
+    device: torch.device | str = "auto",
+    sam: LoadedSam | None = None,
+    label_gate: bool = True,
+    image: Path | None = None,
+) -> None:
+    """Write the embeddings of a scene's positive tiles (negative ones never get prompts), or of windows around them.
+
+    `apsam.sam.embeddings.EmbeddingStore` says what the stack holds.
+
+    Args:
+        tiles: The scene's tile stack.
+        output: The embedding stack to make.
+        settings: The section `sam` of the configuration.
+        device: As `apsam.device.pick_device` takes it.
+        sam: An already loaded SAM, to encode several scenes with.
+        label_gate: False encodes all tiles, as the paper's released code does.
+        image: The scene's raster, for `sam.window`.
+
+    Raises:
+        ConfigError: `sam.window` does not fit the tiles.
+        InputError: `image` is not what the tiles were cut of.
+        ApsamError: The disk has no room for the embeddings.
+    """
+    sam = sam or build_sam(settings, device=device)
+    with ExitStack() as opened:
+        stack = opened.enter_context(TileStack(tiles))
+        wanted = np.flatnonzero((stack.read("label") == 1) | (not label_gate)).astype(np.int32)
+        if settings.window is None:
+            source = _tiles(stack, wanted)
+        else:
+            source = _windows(stack, wanted, settings.window, opened.enter_context(open_scene_of(stack, image)))
+        scene, shape = stack.attributes["scene"], sam.embedding_shape
+        size = embedding_bytes(shape) * source.count
+        log.info(
+            "%s: %d of %d tiles may be asked about; %d %s are encoded, their embeddings %s take %.1f MB",
+            scene, len(wanted), len(stack), source.count, source.words, "x".join(map(str, shape)), size / 1e6,
+        )  # fmt: skip
+        _check_room(output, size)
+        attributes = {
+            "scene": scene,
+            "sam": sam.name,
+            "checkpoint_hash": sam.checkpoint_hash,
+            "preprocessing": PREPROCESSING,
+            "image_size": sam.image_size,
+            "tile_size": stack.attributes["tile_size"],
+            "tiles": len(stack),
+            "made_by": settings.model_dump(mode="json", exclude={"checkpoint"}),
+            **source.attributes,
+        }
+        batch = encode_batch(settings.batch, sam.device)
+        parts = [slice(start, min(start + batch.size, source.count)) for start in range(0, source.count, batch.size)]
+        with TileStackWriter(output, attributes, {"embedding": (shape, "float16"), **source.specs}) as writer:
+            images = read_ahead(source.read(part) for part in parts)
+            for part, pixels in zip(track(parts, f"embeddings of {scene}"), images, strict=True):
+                if settings.channels == "bgr":
+                    pixels = np.ascontiguousarray(pixels[:, ::-1])
+                table = {name: values[part] for name, values in source.table.items()}
+                writer.append(embedding=encode_tiles(sam, pixels, batch, settings.precision), **table)
+
+
+def embedding_bytes(shape: tuple[int, int, int]) -> int:
+    """What one stored embedding takes before compression: 2 MB for an official SAM."""
+    return 2 * int(np.prod(shape))
+
+
+def _tiles(stack: TileStack, wanted: np.ndarray) -> ToEncode:
+    return ToEncode(
+        count=len(wanted),
+        words="tiles",
+        table={"tile": wanted},
+        specs={"tile": ((), "int32")},
+        read=lambda part: stack.read_at("image", wanted[part]),
+        attributes={},
+    )
+
+
+def _windows(stack: TileStack, wanted: np.ndarray, side: int, reader: SceneReader) -> ToEncode:
+    tile_size, scene = stack.attributes["tile_size"], (reader.height, reader.width)
+    size = window_size(side, tile_size, *scene)
+    plan = plan_windows(stack.read("window"), wanted, size, scene)
+    # The same for every block of a scene, whatever it holds.
+    most = most_tiles(size, tile_size, TileSettings(**stack.attributes["made_by"]["tiles"]).stride)
+    tile, corner = np.full((len(plan), most), -1, np.int32), np.zeros((len(plan), most, 2), np.int32)
+    for row, (members, corners) in enumerate(zip(plan.tiles, plan.corners, strict=True)):
+        tile[row, : len(members)], corner[row, : len(members)] = members, corners
+    served = np.array([len(members) for members in plan.tiles], np.int32)
+    return ToEncode(
+        count=len(plan),
+        words=f"windows of {size[1]} x {size[0]} px",
+        table={"window": plan.windows, "served": served, "tile": tile, "corner": corner},
+        specs={
+            "window": ((4,), "int32"),
+            "served": ((), "int32"),
+            "tile": ((most,), "int32"),
+            "corner": ((most, 2), "int32"),
+        },
+        read=lambda part: np.stack([reader.read(*window)[0] for window in plan.windows[part].tolist()]),
+        attributes={"window_size": list(size)},
+    )
+
+
+def _check_room(output: Path, size: int) -> None:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # The store is packed into one file at the end: both are there for a moment.
+    free = shutil.disk_usage(output.parent).free
+    if 2 * size > free:
+        raise ApsamError(
+            f"{output}: the embeddings need {2 * size / 1e9:.1f} GB while they are written, "
+            f"{free / 1e9:.1f} GB are free; make room, or take a smaller SAM (sam.name: light)"
+        )
