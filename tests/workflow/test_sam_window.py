@@ -1,0 +1,31 @@
+"""`sam.window` through the rules: what runs again, that the image reaches the encoder, ready-made tiles refused."""
+
+from __future__ import annotations
+
+import pytest
+from small_project import Project, copy_project
+
+from apsam.stack import TileStack
+
+
+@pytest.mark.slow
+def test_windows_in_the_place_of_tiles(project: Project) -> None:
+    project.configure("sam", window=512)
+    target = "results/small/masks/apsam/west.zarr.zip"
+    assert project.plan("--", target) == {"encode": 1, "masks_apsam": 1}
+    project.snakemake("--", target)
+    with TileStack(project.folder / "results/small/embeddings/west.zarr.zip") as stack:
+        assert len(stack) == 1 and stack.attributes["window_size"] == [512, 512]
+    assert project.plan("--", target) == {}
+
+
+def test_ready_made_tiles_are_refused_before_anything_runs(tmp_path) -> None:
+    project = copy_project(tmp_path / "project")
+    (project.folder / "tiles").mkdir()
+    (project.folder / "labels.csv").write_text("tile,label\na.png,1\n")
+    (project.folder / "tiles" / "a.png").write_bytes(b"")
+    sheet = project.folder / "config" / "small_scenes.tsv"
+    sheet.write_text(sheet.read_text() + "crops\t../tiles\t../labels.csv\t\ttest\n")
+    project.configure("sam", window=512)
+    printed = project.snakemake("--dry-run", check=False)
+    assert "sam.window: 'crops' is a folder of ready-made tiles" in printed
