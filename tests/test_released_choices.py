@@ -20,7 +20,7 @@ from apsam.masks import prompted
 from apsam.masks.prompted import make_prompted_masks
 from apsam.metrics.pseudo_masks import as_released
 from apsam.protocol import protocol_of
-from apsam.sam.encode import encode_scene
+from apsam.sam.encode_scene import encode_scene
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
 from workflow_support.variants import Variants
