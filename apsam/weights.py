@@ -82,6 +82,15 @@ PUBLISHED = {
             "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
             "sam.checkpoint",
         ),
+        # MobileSAM's repository, at a commit that others name together with this hash.
+        Weights(
+            "sam_mobile",
+            "https://raw.githubusercontent.com/ChaoningZhang/MobileSAM/"
+            "f706ad9c4eb7f219c00d9050e46328518ffb65d2/weights/mobile_sam.pt",
+            40728226,
+            "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+            "sam.checkpoint",
+        ),
         # ImageNet weights V1 of torchvision, those of the paper's time.
         Weights(
             "resnet50_imagenet",

@@ -87,11 +87,11 @@ def test_a_damaged_checkpoint_says_what_differs(tiny, tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "said"),
-    [("image_encoder.layers.0.blocks.0.weight", "MobileSAM"), ("image_encoder.trunk.pos_embed", "SAM 2")],
+    [("image_encoder.layers.0.blocks.0.weight", "mobile"), ("image_encoder.trunk.pos_embed", "SAM 2")],
 )
 def test_other_families_are_told_apart(tiny, tmp_path, key, said):
     torch.save({key: torch.zeros(1)}, tmp_path / "sam.pth")
-    with pytest.raises(InputError, match=f"'{said}', not of 'vit_b'; known are light, vit_b, vit_l, vit_h"):
+    with pytest.raises(InputError, match=f"'{said}', not of 'vit_b'; (known are light, vit_b|set sam.name: mobile)"):
         build_sam("vit_b", tmp_path / "sam.pth", "cpu")
 
 
@@ -120,7 +120,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
 
 
 def test_an_unknown_name():
-    with pytest.raises(ConfigError, match="known are light, vit_b, vit_l, vit_h"):
+    with pytest.raises(ConfigError, match="known are light, vit_b, vit_l, vit_h, mobile"):
         build_sam("vit_g")
 
 

@@ -282,7 +282,7 @@ def test_resnet50_takes_its_imagenet_weights_by_name(server, cache, monkeypatch)
 
 def test_the_table(monkeypatch):
     """torchvision's names carry the first digits of the SHA-256."""
-    assert set(PUBLISHED) == {"sam_vit_b", "sam_vit_l", "sam_vit_h", "resnet50_imagenet"}
+    assert set(PUBLISHED) == {"sam_vit_b", "sam_vit_l", "sam_vit_h", "sam_mobile", "resnet50_imagenet"}
     for name, file in PUBLISHED.items():
         assert file.name == name and re.fullmatch("[0-9a-f]{64}", file.sha256) and file.url.startswith("https://")
     resnet = PUBLISHED["resnet50_imagenet"]

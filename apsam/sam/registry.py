@@ -18,6 +18,7 @@ from apsam.device import pick_device
 from apsam.errors import ConfigError, InputError
 from apsam.sam.attention import use_fast_attention
 from apsam.sam.light import LIGHT_WEIGHTS, build_light_sam
+from apsam.sam.mobile import build_mobile_sam
 from apsam.sam.settings import SamSettings
 
 from segment_anything import build_sam_vit_b, build_sam_vit_h, build_sam_vit_l  # isort: skip
@@ -27,10 +28,11 @@ OFFICIAL: dict[str, Callable[[], Sam]] = {
     "vit_b": build_sam_vit_b,
     "vit_l": build_sam_vit_l,
     "vit_h": build_sam_vit_h,
+    "mobile": build_mobile_sam,
 }
 NAMES = ("light", *OFFICIAL)
 
-# segment_anything keeps these out of the state dict.
+# segment_anything keeps these out of the state dict. MobileSAM has the same.
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
@@ -74,8 +76,7 @@ def build_sam(
     Args:
         settings: The section `sam` of the configuration, or a name alone.
         checkpoint: Weights file; overrides that of the settings. Without one, `light` takes the packaged
-            weights and the
-            official SAMs those of the cache, downloaded where they are not there yet.
+            weights and the others those of the cache, downloaded where they are not there yet.
         device: As `apsam.device.pick_device` takes it.
 
     Raises:
@@ -148,7 +149,8 @@ def _load_official(name: str, path: Path) -> Sam:
     with torch.device("meta"):
         model = OFFICIAL[name]()
     _check_fit(state, model, name, path)
-    model.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
+    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    model.load_state_dict(state, strict=True, assign=True)
     model.pixel_mean = torch.tensor(PIXEL_MEAN).view(-1, 1, 1)
     model.pixel_std = torch.tensor(PIXEL_STD).view(-1, 1, 1)
     return model
@@ -176,12 +178,12 @@ def _check_fit(state: Mapping[str, Tensor], model: Sam, name: str, path: Path) -
 
 
 def identify(state: Mapping[str, Tensor]) -> str | None:
-    """The SAM whose image encoder a state dict holds: one of `NAMES`, `MobileSAM`, `SAM 2`, or None."""
+    """The SAM whose image encoder a state dict holds: one of `NAMES`, `SAM 2`, or None."""
     patches = state.get("image_encoder.patch_embed.proj.weight")
     if patches is not None:
         return {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}.get(patches.shape[0])
     if any(key.startswith("image_encoder.layers.") for key in state):
-        return "MobileSAM"
+        return "mobile"
     if any(key.startswith("image_encoder.trunk.") for key in state):
         return "SAM 2"
     if any(key.startswith("image_encoder.") for key in state):

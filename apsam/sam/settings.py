@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SamName = Literal["light", "vit_b", "vit_l", "vit_h"]
+SamName = Literal["light", "vit_b", "vit_l", "vit_h", "mobile"]
 MaskChoice = Literal["single", "best_iou", "index"]
 Batch = Annotated[int, Field(ge=1)] | Literal["auto"]
 
@@ -21,7 +21,7 @@ class SamSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: SamName = Field("light", description="light (comes with the package) or an official SAM by name")
+    name: SamName = Field("light", description="light (in the package), an official SAM or mobile, by name")
     checkpoint: Path | None = Field(
         None, description="weights (.pth, .safetensors); none: the packaged ones, or downloaded by name"
     )
