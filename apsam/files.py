@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from apsam.errors import InputError
+from apsam.leftovers import partial_path, remove
 
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; it is renamed to `path` on success and removed on failure.
 
-    The temporary name keeps the suffixes, because GDAL and others choose a format by them.
+    What a killed process left of it is removed first (`apsam.leftovers`).
 
     Args:
         path: The file (or folder) to make. Missing parent folders are created.
@@ -27,8 +28,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         The path to write to.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    partial = partial_path(path)
     try:
         yield partial
         if partial.is_file():
@@ -38,10 +38,24 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             shutil.rmtree(path)
         os.replace(partial, path)
     finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            partial.unlink(missing_ok=True)
+        remove(partial)
+
+
+@contextmanager
+def scratch_folder(path: Path | str, use: str) -> Iterator[Path]:
+    """Yield a folder beside `path` for what is needed only while `path` is made; it is removed at the end.
+
+    Args:
+        path: The file to make. Missing parent folders are created.
+        use: A word for the folder's name, other than those of other folders for the same file.
+    """
+    path = Path(path)
+    folder = partial_path(path.with_name(f"{path.name}.{use}"))
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        remove(folder)
 
 
 def _umask() -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import math
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from zarr.storage import LocalStore, ZipStore
 
 from apsam import __version__
 from apsam.errors import InputError
-from apsam.files import atomic_path
+from apsam.files import atomic_path, scratch_folder
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -52,8 +51,8 @@ class TileStackWriter:
         self._specs = {name: (tuple(tail), np.dtype(dtype)) for name, (tail, dtype) in arrays.items()}
 
     def __enter__(self) -> TileStackWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=f".partial-{self.path.name}-", dir=self.path.parent))
+        self._scratch = scratch_folder(self.path, "chunks")
+        self._folder = self._scratch.__enter__()
         self._group = zarr.create_group(LocalStore(self._folder), attributes=self._attributes)
         self._arrays = {
             name: self._group.create_array(
@@ -101,7 +100,7 @@ class TileStackWriter:
                 with atomic_path(self.path) as partial:
                     _pack(self._folder, partial)
         finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._scratch.__exit__(None, None, None)
 
 
 class TileStack:

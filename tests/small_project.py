@@ -28,11 +28,10 @@ class Project:
 
     def run(self, program: str, *arguments: str, check: bool = True, **environment: str) -> str:
         """Run a program of this environment here; returns all it printed."""
-        paths = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
         done = subprocess.run(
             [program, *arguments],
             cwd=self.folder,
-            env={**os.environ, **paths, "PYTHONPATH": str(self.folder), **environment},
+            env={**self.environment(), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -40,6 +39,11 @@ class Project:
         if check and done.returncode:
             raise AssertionError(f"{program} {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}")
         return done.stdout
+
+    def environment(self) -> dict[str, str]:
+        """The variables with which programs find this environment and this copy of the code."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "PYTHONPATH": str(self.folder)}
 
     def plan(self, *arguments: str) -> dict[str, int]:
         """What Snakemake would run: rule -> number of jobs, without targets."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from apsam.errors import InputError
-from apsam.files import atomic_path, read_json, sha256_file, write_json
+from apsam.files import atomic_path, read_json, scratch_folder, sha256_file, write_json
+from apsam.leftovers import process_state, this_process
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -26,6 +30,47 @@ def test_the_temporary_name_keeps_the_suffixes(tmp_path: Path) -> None:
         assert partial.name.endswith("a.zarr.zip")
         partial.write_text("x")
     assert (tmp_path / "new" / "a.zarr.zip").read_text() == "x"
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    file = tmp_path / "a.zarr.zip"
+    half = f"""
+import os, signal, sys
+from pathlib import Path
+from apsam.files import atomic_path, scratch_folder
+with scratch_folder({str(file)!r}, "chunks") as folder, atomic_path({str(file)!r}) as partial:
+    (folder / "c0").write_text("x")
+    partial.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", half]).returncode == -signal.SIGKILL
+    left = sorted(path.name.rpartition("-")[2] for path in tmp_path.iterdir())
+    assert left == ["a.zarr.zip", "a.zarr.zip.chunks"] and not file.exists()
+    with atomic_path(tmp_path / "other.json") as partial, scratch_folder(file, "chunks") as folder:
+        partial.write_text("{}")
+        at_work = {partial, folder}
+        assert set(tmp_path.iterdir()) == at_work, "what a running process makes stays"
+        with atomic_path(tmp_path / "third.json") as third:
+            third.write_text("{}")
+        assert set(tmp_path.iterdir()) == {*at_work, tmp_path / "third.json"}
+
+
+def test_halves_of_another_machine_go_when_the_same_file_is_made(tmp_path: Path) -> None:
+    for name in ("a.json", "b.json"):
+        (tmp_path / f".partial-another-node.example+17+4711-{name}").write_text("half")
+    with atomic_path(tmp_path / "a.json") as partial:
+        partial.write_text("{}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".partial-another-node.example+17+4711-b.json",
+        "a.json",
+    ]
+
+
+def test_processes_have_names_that_are_not_given_twice() -> None:
+    assert process_state(this_process()) == "running"
+    host, number, start = this_process().rsplit("+", 2)
+    assert process_state(f"{host}+{number}+{int(start) + 1}") == "gone", "the number of a process is used again"
+    assert process_state(f"{host}2+{number}+{start}") == "elsewhere"
 
 
 def test_a_writers_private_file_becomes_one_by_the_umask(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ to most GIS). QGIS and `rasterio` with `scales` show 0 to 1.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +21,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from apsam import __version__
-from apsam.files import atomic_path
+from apsam.files import atomic_path, scratch_folder
 
 NO_DATA = 255
 STEPS = 250
@@ -80,9 +79,8 @@ class MapWriter:
         self._tags = {**tags, "TIFFTAG_SOFTWARE": f"apsam {__version__}"}
 
     def __enter__(self) -> MapWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._folder = tempfile.TemporaryDirectory(prefix=f".partial-{self.path.name}-", dir=self.path.parent)
-        self._raw = Path(self._folder.name) / "rows.tif"
+        self._scratch = scratch_folder(self.path, "rows")
+        self._raw = self._scratch.__enter__() / "rows.tif"
         self._raster = rasterio.open(self._raw, "w", **self._profile)
         self._raster.update_tags(**self._tags)
         if self.kind == "probability":
@@ -105,7 +103,7 @@ class MapWriter:
             if kind is None:
                 self._optimise()
         finally:
-            self._folder.cleanup()
+            self._scratch.__exit__(None, None, None)
 
     def _optimise(self) -> None:
         with atomic_path(self.path) as partial:

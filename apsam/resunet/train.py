@@ -5,7 +5,6 @@ Nothing is chosen by looking at pixel labels: the network of the last epoch is t
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from torch.nn import functional as F
 
 from apsam.code_hash import code_hash
 from apsam.device import pick_device, seed_everything
-from apsam.files import write_json
+from apsam.files import scratch_folder, write_json
 from apsam.resunet.augment import colour, dihedral
 from apsam.resunet.checkpoint import save_resunet
 from apsam.resunet.data import PseudoMaskTiles
@@ -24,6 +23,7 @@ from apsam.resunet.model import ResUNet, build_resunet
 from apsam.resunet.settings import ResUNetSettings
 from apsam.stack import TileStack
 from apsam.training.batches import Shuffled
+from apsam.training.processes import find_processes
 from apsam.training.resume import Checkpoint, training_key
 from apsam.training.task import Task
 from apsam.training.trainer import run
@@ -140,10 +140,10 @@ def train_resunet(
     """
     chosen = pick_device(device)
     seed_everything(seed)
-    output.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(output, _key(tiles, masks, settings, seed))
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=output.parent) as folder:
-        data = PseudoMaskTiles(tiles, masks, Path(folder))
+    processes = find_processes()
+    with scratch_folder(output, f"tiles{processes.rank if processes else ''}") as folder:
+        data = PseudoMaskTiles(tiles, masks, folder)
         network = build_resunet(settings).to(memory_format=torch.channels_last)
         task = ResUNetTraining(network, settings, seed)
         order = Shuffled(len(data), seed)

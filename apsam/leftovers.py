@@ -1,0 +1,80 @@
+"""Half-made files carry the name of the process that makes them: those of a killed one are found and removed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+PREFIX = ".partial-"
+_NAME = re.compile(re.escape(PREFIX) + r"(?P<process>[^+]*\+\d+\+\d+)-(?P<target>.+)", re.DOTALL)
+
+
+def this_process() -> str:
+    """Name of this process among all machines and times: host, number and start."""
+    return f"{_host()}+{os.getpid()}+{_start(os.getpid()) or 0}"
+
+
+def process_state(name: str) -> Literal["running", "gone", "elsewhere"]:
+    """Whether the process called `name` still runs; `elsewhere`: it was started on another machine."""
+    host, number, start = name.rsplit("+", 2)
+    if host != _host():
+        return "elsewhere"
+    return "running" if _start(int(number)) == int(start) else "gone"
+
+
+def partial_path(path: Path) -> Path:
+    """Where this process makes `path` before it is whole; removes what killed processes left in that folder.
+
+    The name keeps the suffixes of `path`, because GDAL and others choose a format by them. Leftovers of another
+    machine, where nobody here can look, are removed only if they are halves of the very same file: one job makes a
+    file at a time.
+    """
+    folder = path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder, path.name)
+    return folder / f"{PREFIX}{this_process()}-{path.name}"
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path, target: str) -> None:
+    for entry in folder.glob(f"{PREFIX}*"):
+        if found := _NAME.fullmatch(entry.name):
+            state = process_state(found["process"])
+            if state == "gone" or (state == "elsewhere" and found["target"] == target):
+                remove(entry)
+
+
+@cache
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9.-]", "_", socket.gethostname())
+
+
+def _start(number: int) -> int | None:
+    """When a process was started, in ticks since the machine was; 0 where that is unknown, None where there is none."""
+    try:
+        status = Path(f"/proc/{number}/stat").read_text()
+        # The name, in brackets, may hold anything; the start is the 20th field after it.
+        state, *fields = status.rpartition(")")[2].split()
+        return None if state == "Z" else int(fields[18])
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return None
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return 0

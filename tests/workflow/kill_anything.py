@@ -1,0 +1,222 @@
+"""Kill anything, run again: the result is that of a run nobody disturbed. `make test-kills`
+
+The small run is started again and again; each time a job of a stage drawn at random is waited for, and it, Snakemake,
+or everything is killed at a random moment or in the middle of writing. The draws follow from `APSAM_KILL_SEED`, and
+what was killed when is printed. (Moments are drawn as shares of a job's time: what they hit differs with the machine.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from small_project import Project, copy_project
+
+SEED = int(os.environ.get("APSAM_KILL_SEED", "20261124"))
+KILLS = 10
+STAGES = (  # in the order of the data: what a job's command line holds
+    "scripts/synthesize.py",
+    "scripts/tile.py",
+    "scripts/localizer.py",
+    "scripts/localizer.py",
+    "scripts/cams.py",
+    "scripts/encode.py",
+    "scripts/prompts.py",
+    "masks-apsam",
+    "masks-cam",
+    "masks-grabcut",
+    "scripts/resunet.py",
+    "scripts/resunet.py",
+    "scripts/predict.py",
+    "scripts/metrics.py",
+    "scripts/report.py",
+)
+# Jobs are killed by a signal that cannot be caught, or stopped as SLURM does it; or Snakemake dies and its jobs go on
+# without it; or all die at once.
+KINDS = ("kill job", "kill job", "kill job", "stop job", "kill snakemake", "kill all")
+POLL, LONGEST = 0.005, 300
+NOT_COMPARED = ("report/", ".provenance/")  # they tell times
+
+
+@dataclass
+class Attempt:
+    """One start of Snakemake: what was killed, and which jobs began and ended."""
+
+    killed: str | None
+    started: list[str]
+    finished: list[str]
+
+
+class Disturber:
+    """Runs the project again and again, and disturbs it."""
+
+    def __init__(self, project: Project, seconds: dict[str, float]) -> None:
+        self.project = project
+        self.seconds = seconds
+        self.random = random.Random(SEED)
+        self.orphans: list[psutil.Process] = []
+
+    def attempt(self, stage: str) -> Attempt:
+        """Start Snakemake, and disturb it when a job of `stage` runs; if none does, let it end."""
+        kind, share = self.random.choice(KINDS), self.random.random()
+        writing = self.random.random() < 0.4
+        log = self.project.folder / "attempt.log"
+        with log.open("w") as file:
+            main = subprocess.Popen(
+                ["snakemake", "--cores", "2"],
+                cwd=self.project.folder,
+                env=self.project.environment(),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        killed = None
+        while not killed and (job := self._wait_for(stage, main)):
+            start = time.monotonic()
+            self._wait_for_moment(job, writing, share * self.seconds[stage])
+            after = time.monotonic() - start
+            if self._kill(kind, job, main):
+                killed = f"{kind}: {stage} after {after:.1f} s{' while it wrote' if writing else ''}"
+        main.wait(LONGEST)
+        printed = log.read_text()
+        numbers = dict(re.findall(r"^Job (\d+): (.+)$", printed, re.MULTILINE))
+        done = re.findall(r"^Finished jobid: (\d+)", printed, re.MULTILINE)
+        if not killed:
+            assert main.returncode == 0, printed
+        return Attempt(killed, list(numbers.values()), [numbers[n] for n in done if n in numbers])
+
+    def _wait_for(self, stage: str, main: subprocess.Popen) -> psutil.Process | None:
+        while main.poll() is None:
+            for job in _below(main.pid):
+                if stage in _command(job) and "python" in job.name():
+                    return job
+            time.sleep(POLL)
+        return None
+
+    def _wait_for_moment(self, job: psutil.Process, writing: bool, seconds: float) -> None:
+        end = time.monotonic() + (LONGEST if writing else seconds)
+        results = self.project.folder / "results"
+        while time.monotonic() < end and job.is_running() and job.status() != psutil.STATUS_ZOMBIE:
+            # Entries of this very job, which is named in them.
+            if writing and any(f"+{job.pid}+" in name for name in _partials(results)):
+                return
+            time.sleep(POLL)
+
+    def _kill(self, kind: str, job: psutil.Process, main: subprocess.Popen) -> bool:
+        jobs = _below(main.pid)
+        if main.poll() is not None:
+            return False
+        if kind == "kill snakemake":
+            self.orphans += jobs
+            main.kill()
+        elif kind == "kill all":
+            for process in [main, *jobs]:
+                _signal(process, signal.SIGKILL)
+        else:
+            number = signal.SIGTERM if kind == "stop job" else signal.SIGKILL
+            if job.pid not in _pids(jobs):
+                return False
+            shells = [process for process in jobs if job.pid in _pids(_below(process.pid))]
+            for process in [*shells, job]:
+                _signal(process, number)
+        return True
+
+
+def _below(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _pids(processes: list[psutil.Process]) -> set[int]:
+    return {process.pid for process in processes}
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+
+
+def _signal(process: psutil.Process | subprocess.Popen, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        pass
+
+
+def _partials(results: Path) -> list[str]:
+    found = []
+    for _, folders, files in os.walk(results):
+        hidden = [name for name in folders if name.startswith(".partial-")]
+        found += hidden + [name for name in files if name.startswith(".partial-")]
+        folders[:] = [name for name in folders if name not in hidden]
+    return found
+
+
+def _hashes(project: Project) -> dict[str, str]:
+    results = project.folder / "results/small"
+    files = {str(file.relative_to(results)): file for file in sorted(results.rglob("*")) if file.is_file()}
+    return {
+        name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for name, file in files.items()
+        if not name.startswith(NOT_COMPARED)
+    }
+
+
+def _stage_seconds(project: Project) -> dict[str, float]:
+    """How long a job of each stage takes, from the benchmarks of the undisturbed run."""
+    folder = project.folder / "logs/small/benchmarks"
+    seconds = {}
+    for stage in STAGES:
+        rule = stage.removeprefix("scripts/").removesuffix(".py").replace("-", "_")
+        rows = [file.read_text().splitlines()[1].split("\t")[0] for file in folder.rglob("*.tsv") if rule in str(file)]
+        seconds[stage] = max(map(float, rows))
+    return seconds
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_files(tmp_path: Path) -> None:
+    undisturbed, disturbed = copy_project(tmp_path / "undisturbed"), copy_project(tmp_path / "disturbed")
+    for project in (undisturbed, disturbed):  # epochs to go on after
+        project.configure("localizer", epochs=3)
+        project.configure("resunet", epochs=3)
+    start = time.monotonic()
+    undisturbed.snakemake()
+    once = time.monotonic() - start
+    disturber = Disturber(disturbed, _stage_seconds(undisturbed))
+    stages = sorted(disturber.random.choices(range(len(STAGES)), k=KILLS + 4))
+    attempts = []
+    for stage in stages:
+        attempts.append(disturber.attempt(STAGES[stage]))
+        if attempts[-1].killed:
+            print(attempts[-1].killed, file=sys.stderr, flush=True)
+    psutil.wait_procs(disturber.orphans, LONGEST)
+    attempts.append(disturber.attempt("nothing"))
+    kills = sum(attempt.killed is not None for attempt in attempts)
+    print(
+        f"seed {SEED}: {kills} kills; undisturbed {once:.0f} s, all {time.monotonic() - start:.0f} s", file=sys.stderr
+    )
+    assert kills >= KILLS
+    expected, found = _hashes(undisturbed), _hashes(disturbed)
+    assert {n: found.get(n) for n in expected} == expected
+    assert set(found) == set(expected), "nothing is left behind"
+    assert disturbed.plan() == {}
+    done: list[str] = []
+    for attempt in attempts:
+        assert not set(done) & set(attempt.started), "what was done is not done again"
+        done += attempt.finished
+    assert len(done) == len(set(done))
