@@ -25,6 +25,7 @@ include: "rules/resunet.smk"
 include: "rules/predict.smk"
 include: "rules/metrics.smk"
 include: "rules/experiments.smk"
+include: "rules/table1.smk"
 include: "rules/report.smk"
 
 

@@ -31,7 +31,7 @@ pathvars:
 
 wildcard_constraints:
     scene=r"[A-Za-z0-9][A-Za-z0-9_-]*(?<!_mask)(?<!_probability)",
-    source="apsam|cam|grabcut",
+    source="apsam|cam|grabcut|cam_agreed|box|truth",
     offline="|".join(OFFLINE_FILES.values()).replace(".", r"\."),
     # Empty for the run's own files (workflow_support/variants.py).
     variant=f"(?:{FOLDER}/{NAME}/)?",

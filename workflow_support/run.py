@@ -117,6 +117,11 @@ class Run:
         """Scenes with a true mask that are not all for training."""
         return [name for name in self.held_out if self.mask(name)]
 
+    @cached_property
+    def measured_training(self) -> list[str]:
+        """Scenes with a true mask that are not all held out."""
+        return [name for name in self.training if self.mask(name)]
+
     def truth(self, names: Sequence[str], variant: str = "") -> list[str]:
         """Images and true masks of scenes, without folders."""
         files = [file for name in names for file in (self.image(name, variant), self.mask(name, variant)) if file]

@@ -54,13 +54,29 @@ STAGES = {
     "masks/apsam": Stage(("masks", "sam"), ("cams", "prompts", "embeddings")),
     "masks/cam": Stage(("cam_masks",), ("cams",)),
     "masks/grabcut": Stage(("grabcut",), ("prompts",)),
+    "masks/cam_agreed": Stage((), ("cams", "masks/apsam")),
+    "masks/box": Stage((), ("tiles",)),
+    "masks/truth": Stage((), ("scenes", "tiles")),
     "resunet/apsam": Stage(("resunet", "seed"), ("masks/apsam",)),
     "resunet/cam": Stage(("resunet", "seed"), ("masks/cam",)),
+    "resunet/cam_agreed": Stage(("resunet", "seed"), ("masks/cam_agreed",)),
+    "resunet/box": Stage(("resunet", "seed"), ("masks/box",)),
+    "resunet/truth": Stage(("resunet", "seed"), ("masks/truth",)),
     "maps/apsam": Stage(("maps", "tiles"), ("scenes", "resunet/apsam")),
     "maps/cam": Stage(("maps", "tiles"), ("scenes", "resunet/cam")),
+    "maps/cam_agreed": Stage(("maps", "tiles"), ("scenes", "resunet/cam_agreed")),
+    "maps/box": Stage(("maps", "tiles"), ("scenes", "resunet/box")),
+    "maps/truth": Stage(("maps", "tiles"), ("scenes", "resunet/truth")),
     "metrics/pseudo_masks.json": Stage((), ("masks/apsam", "masks/cam", "masks/grabcut")),
     "metrics/resunet.json": Stage((), ("maps/apsam", "maps/cam")),
     "experiments/pseudo_masks.json": Stage((), ("masks/apsam",)),
+    # Of Table 1, what is measured on each of its masks and maps.
+    **{
+        f"table1/{kind}_{source}.json": Stage((), (f"{kind}/{source}",))
+        for kind in ("masks", "maps")
+        for source in ("apsam", "cam_agreed", "box", "truth")
+    },
+    "table1/cam_oracle.json": Stage((), ("cams",)),
     "experiments/trials": Stage(("prompts", "sam", "masks"), ("scenes", "cams", "embeddings")),
     "experiments/threshold_sweep.json": Stage((), ("experiments/trials",)),
     "experiments/prompt_ablation.json": Stage((), ("experiments/trials",)),

@@ -6,10 +6,39 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from apsam.localizer.method_settings import MethodName
 from apsam.sam.settings import EverythingSettings, SamName
 
 GreyValue = Annotated[int, Field(ge=0, le=254)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class Table1Settings(BaseModel):
+    """Localization methods side by side (paper, Table 1)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    methods: tuple[MethodName, ...] = Field(
+        ("cam", "sipe", "cda", "cpn", "oc_cse", "flipcam", "s2c", "lgag_proxy"),
+        min_length=1,
+        description="compared; cam is what costs are relative to",
+    )
+    seeds: tuple[Seed, ...] = Field((1, 2, 3), min_length=1, description="seeds of the trainings")
+    network: Literal["run", "zhou"] = Field(
+        "run",
+        description="localizer of all rows: the run's, or zhou: linear head, mean pooling, backbone trained from its "
+        "second stage on, maps neither spread nor peaked (the setting the methods were made for; slower)",
+    )
+    epochs: int | None = Field(None, ge=1, le=1000, description="of every localizer; null: the run's")
+    resunet_epochs: int | None = Field(None, ge=1, le=1000, description="of every ResUNet; null: the run's")
+    bounds: bool = Field(True, description="train ResUNets on true masks and on a fixed box too, the two bounds")
+
+    @field_validator("methods", "seeds")
+    @classmethod
+    def _no_doubles(cls, values: tuple) -> tuple:
+        if len(set(values)) != len(values):
+            raise ValueError("names the same twice")
+        return values
 
 
 class ExperimentSettings(BaseModel):
@@ -41,6 +70,10 @@ class ExperimentSettings(BaseModel):
         ("pseudo_masks", "threshold_sweep", "prompt_ablation"),
         min_length=1,
         description="seeds: what is measured with every seed; resunet trains the networks again too",
+    )
+
+    table1: Table1Settings = Field(
+        default_factory=Table1Settings, description="table1: localization methods side by side (paper, Table 1)"
     )
 
     @field_validator("thresholds", "sams", "seeds", "seeds_of")

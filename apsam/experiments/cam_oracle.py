@@ -1,0 +1,47 @@
+"""The best fixed cut of CAMs, chosen by the truth: what a threshold rule could reach, and no method may use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from apsam.metrics.counts import Counts
+from apsam.metrics.scene import PROTOCOL, MeasuredScene, TileTruth
+from apsam.metrics.tally import Tally
+from apsam.prompts import binarize
+from apsam.stack import TileStack
+
+SOURCE = "cam_oracle"
+
+
+def measure_cam_oracle(
+    scenes: Sequence[MeasuredScene], cams: Sequence[Path], thresholds: Sequence[int], protocol: str = PROTOCOL
+) -> dict[str, Any]:
+    """Figures of the CAMs at the threshold with the highest IoU over all pixels of a part.
+
+    Args:
+        scenes: Scenes with a true mask.
+        cams: CAM stack of every scene.
+        thresholds: Those tried, grey values.
+        protocol: Named in the file.
+
+    Returns:
+        {"protocol", "rows"}: a row a part, with "threshold", the best, and "source".
+    """
+    tallies: dict[tuple[str, int], Tally] = {}
+    for measured, path in zip(scenes, cams, strict=True):
+        with TileTruth(measured) as truth, TileStack(path) as stack:
+            for start, batch in stack.batches(("cam",), 64):
+                for offset, cam in enumerate(batch["cam"]):
+                    part = truth.part_name(start + offset)
+                    if part is not None:
+                        there = truth.tile(start + offset)
+                        for threshold in thresholds:
+                            tally = tallies.setdefault((part, threshold), Tally())
+                            tally.add_counts(Counts.of(binarize(cam, threshold), there))
+    rows = []
+    for part in sorted({part for part, _ in tallies}):
+        best = max(thresholds, key=lambda level: tallies[part, level].counts.iou or 0.0)
+        rows.append({"source": SOURCE, "part": part, "threshold": best, **tallies[part, best].figures()})
+    return {"protocol": protocol, "rows": rows}

@@ -1,0 +1,232 @@
+"""The paper's Table 1 on the run's own data: every localization method, alone and as what feeds APSAM's prompts.
+
+One protocol for all rows: same tiles, parts, backbone, head, augmentation, epochs and CAM views; the label gate;
+each tile's CAM cut at the threshold where SAM's masks agree best with it, which reads no label; the same ResUNet.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apsam.errors import InputError
+from apsam.experiments.published import PUBLISHED
+from apsam.experiments.published import SHARES as PUBLISHED_SHARES
+from apsam.experiments.table import FIGURES, PART, Column, Experiment
+from apsam.experiments.variants import read_figures
+
+NAME = "table1"
+METHOD_NAMES = {
+    "cam": "CAM",
+    "sipe": "SIPE",
+    "cda": "CDA",
+    "cpn": "CPN",
+    "oc_cse": "OC-CSE",
+    "flipcam": "FlipCAM",
+    "s2c": "S2C",
+    "lgag_proxy": "LGAG (proxy)",
+    "lgagnet": "LGAGNet",
+    "apsam": "APSAM",
+}
+MASK_NAMES = {"cam_agreed": "own map", "apsam": "APSAM fed by it", "truth": "true masks", "box": "centred box"}
+KINDS = {"maps": "ResUNet", "masks": "pseudo-mask"}
+# Rows that hold whatever the method: bounds.
+NO_METHOD = "none"
+BOUNDS = {"truth": "upper bound: reads true masks", "box": "lower bound"}
+COLUMNS = (
+    Column("measured", "Measured"),
+    PART,
+    Column("method", "Localizer"),
+    Column("masks", "Masks"),
+    Column("remark", "Remark"),
+    Column("seeds", "Seeds", "integer"),
+    *(c for f in FIGURES for c in (f, Column(f"{f.key}_std", f"{f.title} ±", "share"))),
+    Column("oracle_iou", "IoU of the map at the cut that the truth would choose (no result)", "share"),
+    Column("oracle_threshold", "That cut, mean", "number"),
+    Column("seconds", "Seconds for CAMs", "number"),
+    Column("cost", "Cost, times CAM", "number"),
+    *(
+        Column(f"published_{name.lower().replace(' ', '_')}_iou", f"IoU published, {name} (other data)", "share")
+        for name in PUBLISHED
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metrics file of the table.
+
+    Attributes:
+        kind: `masks`, `maps`, or `oracle`.
+        source: apsam, cam_agreed, truth, box, cam_oracle.
+        method: Localization method; `none` for bounds.
+        seed: Of the trainings.
+        path: The file.
+    """
+
+    kind: str
+    source: str
+    method: str
+    seed: int
+    path: Path
+
+    @staticmethod
+    def parse(name: str, path: str) -> Measured:
+        """From `kind:source:method:seed` and a path.
+
+        Raises:
+            InputError: The name is something else.
+        """
+        parts = name.split(":")
+        if len(parts) != 4 or not parts[3].isdigit():
+            raise InputError(f"'{name}': expected kind:source:method:seed")
+        return Measured(parts[0], parts[1], parts[2], int(parts[3]), Path(path))
+
+
+def table1(files: Sequence[Measured], seconds: Mapping[tuple[str, int], float | None], dataset: str) -> Experiment:
+    """Gather the table.
+
+    Args:
+        files: Everything measured.
+        seconds: (method, seed) -> what its CAMs cost, from the tiles on; None where that was not noted.
+        dataset: Name of the run.
+
+    Raises:
+        InputError: No file, files of different protocols, or a file that has not what it should.
+    """
+    if not files:
+        raise InputError("no scene has a true mask: table1 has nothing to measure with; name one in the scene sheet")
+    protocols = {read_figures(one.path).protocol for one in files}
+    if len(protocols) != 1:
+        raise InputError(f"table1: figures of different protocols ({', '.join(sorted(protocols))}) share no table")
+    costs = {
+        method: _mean(seconds.get((method, seed)) for seed in _seeds(files, method))
+        for method in {one.method for one in files}
+    }
+    rows = [
+        row
+        for kind in KINDS
+        for source, method in _groups(files, kind)
+        for row in _rows(kind, source, method, files, costs)
+    ]
+    rows.sort(key=lambda row: (list(KINDS.values()).index(row["measured"]), row["part"] == "train"))
+    return Experiment(
+        NAME,
+        f"Localization methods side by side (paper, Table 1) on {dataset}",
+        next(iter(protocols)),
+        COLUMNS,
+        [*rows, *published_rows()],
+        notes(files),
+    )
+
+
+def _groups(files: Sequence[Measured], kind: str) -> list[tuple[str, str]]:
+    """(source, method) of the rows of a kind, in the order of the paper's table; bounds last."""
+    found = {(one.source, one.method) for one in files if one.kind == kind}
+    return [
+        (source, method) for source in MASK_NAMES for method in [*METHOD_NAMES, NO_METHOD] if (source, method) in found
+    ]
+
+
+def _rows(
+    kind: str, source: str, method: str, files: Sequence[Measured], costs: Mapping[str, float | None]
+) -> list[dict[str, Any]]:
+    """A row for each part."""
+    own = [one for one in files if (one.kind, one.source, one.method) == (kind, source, method)]
+    found = [_by_part(one.path, source) for one in own]
+    oracle = [_by_part(one.path, "cam_oracle") for one in files if (one.kind, one.method) == ("oracle", method)]
+    rows = []
+    for part in found[0]:
+        row: dict[str, Any] = {
+            "measured": KINDS[kind],
+            "part": part,
+            "method": METHOD_NAMES.get(method),
+            "masks": MASK_NAMES[source],
+            "remark": BOUNDS.get(source),
+            "seeds": len(own),
+        }
+        for figure in FIGURES:
+            values = [of_seed[part].get(figure.key) for of_seed in found]
+            if None not in values:
+                row[figure.key] = float(np.mean(values))
+                row[f"{figure.key}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        if kind == "masks" and source == "cam_agreed" and oracle:
+            row["oracle_iou"] = _mean(of_seed[part]["iou"] for of_seed in oracle)
+            row["oracle_threshold"] = _mean(of_seed[part]["threshold"] for of_seed in oracle)
+        if method != NO_METHOD and costs.get(method) is not None:
+            row["seconds"] = round(costs[method], 1)
+            row["cost"] = round(costs[method] / costs["cam"], 2) if costs.get("cam") else None
+        if kind == "maps":
+            name = "apsam" if (source, method) == ("apsam", "cam") else method if source == "cam_agreed" else None
+            for dataset, published in PUBLISHED.items():
+                if name in published:
+                    row[f"published_{dataset.lower().replace(' ', '_')}_iou"] = published[name][-1] / 100
+        rows.append(row)
+    return rows
+
+
+def published_rows() -> list[dict[str, Any]]:
+    """The paper's own rows, marked."""
+    return [
+        {
+            "measured": "published, other data",
+            "part": None,
+            "method": METHOD_NAMES[name],
+            "masks": dataset,
+            "remark": "as printed in the paper; not comparable",
+            **{key: round(value / 100, 4) for key, value in zip(PUBLISHED_SHARES, values, strict=True)},
+        }
+        for dataset, methods in PUBLISHED.items()
+        for name, values in methods.items()
+    ]
+
+
+def notes(files: Sequence[Measured]) -> list[str]:
+    """What a reader must know."""
+    seeds = sorted({one.seed for one in files})
+    texts = [
+        "One protocol for all rows: same tiles, parts, backbone, head, augmentation, epochs and views; tiles labelled "
+        "negative have empty masks; same ResUNet; seeds " + ", ".join(map(str, seeds)) + ", mean and sample standard "
+        "deviation.",
+        "Each tile's map is cut where the SAM masks that its regions ask for agree best with it (soft IoU times SAM's "
+        "predicted IoU): one rule for all, for a method's own masks as for APSAM's prompts; it reads no pixel label.",
+        "The cut that the truth would choose stands in columns of its own: no method may use it.",
+        "Only the upper bound learns from true masks. Published figures are of other data, backbones and SAM.",
+        "Seconds are those noted when the files were made: offline stage, training and maps, on whatever ran beside.",
+    ]
+    if any(one.method == "lgag_proxy" for one in files):
+        texts.append("LGAG (proxy) is a guess at LGAGNet, which has no public code: its row says nothing of LGAGNet.")
+    return texts
+
+
+def read_seconds(files: Iterable[Path]) -> float | None:
+    """Seconds of Snakemake's benchmark files together; None where one is missing."""
+    total = 0.0
+    for path in files:
+        try:
+            with path.open(newline="") as file:
+                total += float(next(csv.DictReader(file, delimiter="\t"))["s"])
+        except (OSError, StopIteration, KeyError, ValueError):
+            return None
+    return total
+
+
+def _by_part(path: Path, source: str) -> dict[str, dict[str, Any]]:
+    found = {row["part"]: row for row in read_figures(path).rows if row["source"] == source}
+    if not found:
+        raise InputError(f"{path}: has no figures of '{source}'; remove it and run again")
+    return found
+
+
+def _seeds(files: Sequence[Measured], method: str) -> list[int]:
+    return sorted({one.seed for one in files if one.method == method})
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = list(values)
+    return None if not known or None in known else float(np.mean(known))

@@ -1,0 +1,95 @@
+"""The whole way on Bijie's validation crops, centred and off-centre: localizer, CAM, prompts, SAM, mask.
+
+    python -m benchmarks.bijie_whole_way --weights results/bijie/localizer/weights.safetensors
+
+Mean IoU a tile of the fixed centred box, of the CAM cut where SAM agrees best with it, and of APSAM's masks, with the
+fixed threshold and with the one picked tile by tile. Masks are read to measure alone; nothing is chosen by them.
+Off-centre views are those of `benchmarks.bijie_cams`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apsam.files import write_json
+from apsam.localizer.checkpoint import load_localizer
+from apsam.localizer.settings import CamSettings
+from apsam.prompt_settings import PromptSettings
+from apsam.prompts import generate_prompts
+from apsam.sam.encode import encode_tiles
+from apsam.sam.registry import LoadedSam, build_sam
+from apsam.sam.segment import TileMask, segment_tile_prompts
+from apsam.sam.settings import MasksSettings, SamSettings
+from benchmarks.bijie_cams import centred_box, make_cams, mean_iou, off_centre, read_positives
+
+TILES_AT_ONCE = 16
+
+
+def prompt_entry(tile: int, cam: np.ndarray, thresholds: tuple[int, ...]) -> dict[str, Any]:
+    """A tile's entry of a prompts file, without what SAM does not read."""
+    sets = []
+    for threshold in thresholds:
+        prompts = [
+            {"box": p.box, "point": p.point, "point_label": p.point_label} for p in generate_prompts(cam, threshold)
+        ]
+        if prompts:
+            sets.append({"threshold": threshold, "prompts": prompts})
+    return {"tile": tile, "sets": sets}
+
+
+def segment(
+    sam: LoadedSam, images: np.ndarray, cams: np.ndarray, thresholds: tuple[int, ...], masks: MasksSettings
+) -> list[TileMask]:
+    """APSAM's mask of every tile."""
+    found: list[TileMask] = []
+    for start in range(0, len(images), TILES_AT_ONCE):
+        part = slice(start, start + TILES_AT_ONCE)
+        entries = [prompt_entry(start + i, cam, thresholds) for i, cam in enumerate(cams[part])]
+        found += segment_tile_prompts(sam, encode_tiles(sam, images[part]), entries, cams[part], masks)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path, required=True, help="weights of a localizer trained on bijie/train")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("APSAM_DATA", "../shared/data")))
+    parser.add_argument("--cams", type=CamSettings.model_validate_json, default=CamSettings())
+    parser.add_argument("--prompts", type=PromptSettings.model_validate_json, default=PromptSettings())
+    parser.add_argument("--sam", type=SamSettings.model_validate_json, default=SamSettings())
+    parser.add_argument("--masks", type=MasksSettings.model_validate_json, default=MasksSettings())
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    arguments = parser.parse_args()
+    method, sam = load_localizer(arguments.weights), build_sam(arguments.sam)
+    fixed = PromptSettings().threshold
+    images, truth = read_positives(arguments.data / "bijie" / "val")
+    sets = {"crops": (images, truth), "off-centre views": off_centre(images, truth)}
+    figures: dict[str, dict[str, float]] = {}
+    for name, (views, masks) in sets.items():
+        cams = make_cams(method, views, arguments.cams)
+        picked = segment(sam, views, cams, arguments.prompts.model_copy(update={"threshold": "auto"}).thresholds(),
+                         arguments.masks)  # fmt: skip
+        levels = np.array([255 if one.threshold is None else one.threshold for one in picked])
+        at_fixed = segment(sam, views, cams, (fixed,), arguments.masks)
+        figures[name] = {
+            "tiles": len(views),
+            "centred box": mean_iou(centred_box(len(views)), masks),
+            f"CAM > {fixed}": mean_iou(cams > fixed, masks),
+            "CAM, cut picked": mean_iou(cams > levels[:, None, None], masks),
+            f"APSAM, {fixed}": mean_iou(np.stack([one.mask == 1 for one in at_fixed]), masks),
+            "APSAM, picked": mean_iou(np.stack([one.mask == 1 for one in picked]), masks),
+        }
+    names = list(next(iter(figures.values())))
+    print(method.settings.method.ljust(18), *(name.rjust(16) for name in names))
+    for name, row in figures.items():
+        print(name.ljust(18), *(f"{row[key]:16.3f}" if key != "tiles" else str(row[key]).rjust(16) for key in names))
+    if arguments.json:
+        write_json(arguments.json, {"method": method.settings.method, "figures": figures})
+
+
+if __name__ == "__main__":
+    main()

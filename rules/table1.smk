@@ -1,0 +1,198 @@
+# Table 1 of the paper: every localization method is a variant of the run, with every seed; one protocol for all.
+from workflow_support.table1 import Table1
+
+table = Table1(run)
+
+
+localrules:
+    masks_box,
+
+
+# Each tile's CAM, cut where SAM's masks agree best with it: the rule that sets APSAM's prompts sets this mask too.
+rule masks_cam_agreed:
+    input:
+        tiles=at("tiles/{scene}.zarr.zip"),
+        cams=at("cams/{scene}.zarr.zip"),
+        masks=at("masks/apsam/{scene}.zarr.zip"),
+    output:
+        masks="<results>/{variant}masks/cam_agreed/{scene}.zarr.zip",
+    log:
+        "<logs>/{variant}masks_cam_agreed/{scene}.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=command_hash("table1", "masks_agreed"),
+    message:
+        "Cut the class activation maps of {wildcards.scene} where SAM agrees"
+    shell:
+        "python scripts/table1.py masks-agreed --tiles {input.tiles} --cams {input.cams} --masks {input.masks}"
+        " --output {output.masks} > {log} 2>&1"
+
+
+rule masks_box:
+    input:
+        tiles=at("tiles/{scene}.zarr.zip"),
+    output:
+        masks="<results>/{variant}masks/box/{scene}.zarr.zip",
+    log:
+        "<logs>/{variant}masks_box/{scene}.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=command_hash("table1", "masks_box"),
+    message:
+        "Put a fixed box into the positive tiles of {wildcards.scene}"
+    shell:
+        "python scripts/table1.py masks-box --tiles {input.tiles} --output {output.masks} > {log} 2>&1"
+
+
+# The upper bound: the one rule that gives true masks to a training.
+rule masks_truth:
+    input:
+        truth=lambda wildcards: run.truth([wildcards.scene], wildcards.variant),
+        tiles=at("tiles/{scene}.zarr.zip"),
+    output:
+        masks="<results>/{variant}masks/truth/{scene}.zarr.zip",
+    log:
+        "<logs>/{variant}masks_truth/{scene}.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        folders=of_variant(run.measured_folders, "masks", []),
+        scenes=run.sheet_arguments(),
+        sheet=run.sheet(),
+        code=command_hash("table1", "masks_truth"),
+    message:
+        "Take the true masks of {wildcards.scene} for the upper bound"
+    shell:
+        "python scripts/table1.py masks-truth --scene {wildcards.scene} {params.scenes} {params.folders}"
+        " --output {output.masks} > {log} 2>&1"
+
+
+rule table1_masks:
+    input:
+        truth=of_variant(run.truth, run.measured_training),
+        tiles=at("tiles/{scene}.zarr.zip", scene=run.measured_training),
+        masks=at("masks/{source}/{scene}.zarr.zip", scene=run.measured_training),
+    output:
+        figures="<results>/{variant}table1/masks_{source}.json",
+    log:
+        "<logs>/{variant}table1/masks_{source}.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        folders=lambda wildcards: run.measured_folders(
+            "masks", [wildcards.source], wildcards.variant
+        ),
+        protocol=of_variant(run.protocol),
+        scenes=run.sheet_arguments(),
+        sheet=run.sheet(),
+        code=command_hash("metrics", "metrics_masks"),
+    message:
+        "Measure the {wildcards.source} masks"
+    shell:
+        "python scripts/metrics.py metrics-masks {params.scenes} {params.folders}"
+        " --training --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
+
+
+rule table1_maps:
+    input:
+        truth=of_variant(run.truth, run.measured_held_out),
+        tiles=at("tiles/{scene}.zarr.zip", scene=run.measured_held_out),
+        maps=lambda wildcards: run.maps(
+            [wildcards.source], run.measured_held_out, wildcards.variant
+        ),
+    output:
+        figures="<results>/{variant}table1/maps_{source}.json",
+    log:
+        "<logs>/{variant}table1/maps_{source}.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        folders=lambda wildcards: run.measured_folders(
+            "maps", [wildcards.source], wildcards.variant
+        ),
+        protocol=of_variant(run.protocol),
+        scenes=run.sheet_arguments(),
+        sheet=run.sheet(),
+        code=command_hash("metrics", "metrics_maps"),
+    message:
+        "Measure the maps of the ResUNet of the {wildcards.source} masks"
+    shell:
+        "python scripts/metrics.py metrics-maps {params.scenes} {params.folders}"
+        " --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
+
+
+rule cam_oracle:
+    input:
+        truth=of_variant(run.truth, run.measured_training),
+        tiles=at("tiles/{scene}.zarr.zip", scene=run.measured_training),
+        cams=at("cams/{scene}.zarr.zip", scene=run.measured_training),
+    output:
+        figures="<results>/{variant}table1/cam_oracle.json",
+    log:
+        "<logs>/{variant}table1/cam_oracle.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        folders=of_variant(run.measured_folders, "masks", []),
+        cams=of_variant(run.place, "cams"),
+        thresholds=table.oracle_arguments(),
+        protocol=of_variant(run.protocol),
+        scenes=run.sheet_arguments(),
+        sheet=run.sheet(),
+        code=command_hash("table1", "cam_oracle"),
+    message:
+        "Measure the class activation maps at the cut that the truth would choose"
+    shell:
+        "python scripts/table1.py cam-oracle {params.scenes} {params.folders} --cams {params.cams}"
+        " {params.thresholds} --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
+
+
+rule table1:
+    input:
+        list(table.files.values()),
+    output:
+        experiment_files("table1", variant=""),
+    log:
+        "<logs>/table1.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    params:
+        measured=table.measured_arguments(),
+        seconds=table.seconds_arguments(),
+        dataset=run.config.run,
+        code=command_hash("table1", "table1"),
+    message:
+        "Gather the table of localization methods"
+    shell:
+        "python scripts/table1.py table1 {params.measured} {params.seconds} --dataset {params.dataset}"
+        " --output {output[0]} > {log} 2>&1"

@@ -1,0 +1,216 @@
+"""Table 1: masks to compare with, the oracle's cut, the table, and what of a run its variants share."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from apsam.config import Config
+from apsam.errors import InputError
+from apsam.experiments.cam_oracle import measure_cam_oracle
+from apsam.experiments.published import PUBLISHED
+from apsam.experiments.table import write_experiment
+from apsam.experiments.table1 import Measured, read_seconds, table1
+from apsam.masks.references import make_agreed_masks, make_box_masks, make_truth_masks
+from apsam.metrics.counts import Counts
+from apsam.metrics.scene import MeasuredScene
+from apsam.scenes import Scene
+from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
+from apsam.tiles.tiling import tile_scene
+from workflow_support.run import Run
+from workflow_support.table1 import Table1
+
+SIDE = 64
+
+
+@pytest.fixture
+def crops(tmp_path: Path) -> MeasuredScene:
+    """Four ready-made tiles, two with a landslide each."""
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    images.mkdir()
+    masks.mkdir()
+    rng = np.random.default_rng(0)
+    rows = ["tile,label"]
+    for number in range(4):
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        if number % 2:
+            mask[8:24, 4 + number : 20] = 255
+        cv2.imwrite(str(images / f"{number}.png"), rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8))
+        cv2.imwrite(str(masks / f"{number}.png"), mask)
+        rows.append(f"{number}.png,{number % 2}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    scene = Scene("crops", "folder", images, tmp_path / "labels.csv", masks, "train")
+    tiles = tmp_path / "tiles" / "crops.zarr.zip"
+    tile_scene(scene, TileSettings(size=SIDE), LabelSettings(), SplitSettings(), tiles)
+    return MeasuredScene(scene, tiles)
+
+
+def write_cams(crops: MeasuredScene, path: Path) -> Path:
+    """A bright core of 200 in a wide ring of 100, on positive tiles."""
+    cams = np.zeros((4, SIDE, SIDE), np.uint8)
+    cams[1::2, 2:30, 2:30] = 100
+    cams[1::2, 8:24, 6:20] = 200
+    with TileStackWriter(path, {"scene": "crops"}, {"cam": ((SIDE, SIDE), "uint8")}) as writer:
+        writer.append(cam=cams)
+    return path
+
+
+def test_the_cam_is_cut_where_the_tile_s_own_prompts_were(crops: MeasuredScene, tmp_path: Path) -> None:
+    cams = write_cams(crops, tmp_path / "c.zarr.zip")
+    specs = {"mask": ((SIDE, SIDE), "uint8"), "threshold": ((), "int16")}
+    with TileStackWriter(tmp_path / "m.zarr.zip", {"scene": "crops"}, specs) as writer:
+        writer.append(mask=np.zeros((4, SIDE, SIDE), np.uint8), threshold=np.array([-1, 60, -1, 150], np.int16))
+    make_agreed_masks(crops.tiles, cams, tmp_path / "m.zarr.zip", tmp_path / "o.zarr.zip")
+    with TileStack(tmp_path / "o.zarr.zip") as stack:
+        assert stack.read("mask").sum(axis=(1, 2)).tolist() == [0, 28 * 28, 0, 16 * 14]
+
+
+def test_bounds_are_the_box_of_positive_tiles_and_the_truth(crops: MeasuredScene, tmp_path: Path) -> None:
+    make_box_masks(crops.tiles, tmp_path / "b.zarr.zip")
+    make_truth_masks(crops, tmp_path / "t.zarr.zip")
+    with TileStack(tmp_path / "b.zarr.zip") as stack:
+        boxes = stack.read("mask")
+    assert not boxes[::2].any() and boxes[1, 32, 32] == 1 and boxes[1].sum() == boxes[3].sum() < 0.15 * SIDE**2
+    with TileStack(tmp_path / "t.zarr.zip") as stack:
+        assert stack.read("mask").sum(axis=(1, 2)).tolist() == [0, 16 * 15, 0, 16 * 13]
+
+
+def test_the_oracle_takes_the_best_cut(crops: MeasuredScene, tmp_path: Path) -> None:
+    cams = write_cams(crops, tmp_path / "c.zarr.zip")
+    found = measure_cam_oracle([crops], [cams], (60, 150))
+    (row,) = found["rows"]
+    assert row["threshold"] == 150 and row["part"] == "train" and row["source"] == "cam_oracle"
+    best = Counts(tp=16 * 14 + 16 * 13, fp=16 * 1, fn=16 * 1)
+    assert row["iou"] == pytest.approx(best.iou)
+
+
+def figures(source: str, iou: float, part: str = "train", **more: object) -> dict:
+    keys = ("oa", "precision", "recall", "f1", "kappa", "mean_iou")
+    return {"source": source, "part": part, "iou": iou, **dict.fromkeys(keys, iou), **more}
+
+
+def write_figures(path: Path, *rows: dict, protocol: str = "held_out") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"protocol": protocol, "rows": list(rows)}))
+    return path
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> list[Measured]:
+    files = []
+    for seed, gain in ((1, 0.0), (2, 0.1)):
+        for method, base in (("cam", 0.3), ("cda", 0.2), ("lgag_proxy", 0.1)):
+            where = tmp_path / f"{method}{seed}"
+            one = write_figures(where / "a.json", figures("cam_agreed", base + gain))
+            two = write_figures(where / "b.json", figures("apsam", base + gain + 0.2, "test"))
+            oracle = write_figures(where / "o.json", figures("cam_oracle", base + 0.25, threshold=100))
+            own = write_figures(where / "d.json", figures("cam_agreed", base + gain, "test"))
+            files += [
+                Measured("masks", "cam_agreed", method, seed, one),
+                Measured("maps", "apsam", method, seed, two),
+                Measured("maps", "cam_agreed", method, seed, own),
+                Measured("oracle", "cam_oracle", method, seed, oracle),
+            ]
+        truth = write_figures(tmp_path / f"t{seed}.json", figures("truth", 0.9, "test"))
+        files.append(Measured("maps", "truth", "none", seed, truth))
+    return files
+
+
+def test_rows_have_mean_spread_cost_and_published_figures_where_they_belong(measured: list[Measured]) -> None:
+    seconds = {("cam", 1): 10.0, ("cam", 2): 20.0, ("cda", 1): 45.0, ("cda", 2): 45.0, ("lgag_proxy", 1): 9.0}
+    table = table1(measured, seconds, "demo")
+    rows = {(r["measured"], r["method"], r["masks"]): r for r in table.rows}
+    mask = rows["pseudo-mask", "CDA", "own map"]
+    assert mask["iou"] == pytest.approx(0.25) and mask["iou_std"] == pytest.approx(0.1 / np.sqrt(2))
+    assert mask["oracle_iou"] == pytest.approx(0.45) and mask["oracle_threshold"] == 100 and mask["seeds"] == 2
+    assert (mask["seconds"], mask["cost"]) == (45.0, 3.0)
+    assert "cost" not in rows["pseudo-mask", "LGAG (proxy)", "own map"], "one seed's seconds are missing"
+    fed = rows["ResUNet", "CAM", "APSAM fed by it"]
+    assert fed["published_hong_kong_iou"] == pytest.approx(0.6548), "the paper's own method"
+    assert rows["ResUNet", "CDA", "own map"]["published_turkey_iou"] == pytest.approx(0.4196)
+    for name in ("own map", "APSAM fed by it"):
+        assert "published_turkey_iou" not in rows["ResUNet", "LGAG (proxy)", name], "the proxy is not LGAGNet"
+    assert rows["ResUNet", None, "true masks"]["remark"].startswith("upper bound")
+    assert "oracle_iou" not in fed
+    printed = [r for r in table.rows if r["measured"] == "published, other data"]
+    assert len(printed) == sum(map(len, PUBLISHED.values())) and all("not comparable" in r["remark"] for r in printed)
+    assert any("proxy" in note for note in table.notes)
+
+
+def test_a_method_that_loses_stays_in_the_table(measured: list[Measured]) -> None:
+    rows = [r for r in table1(measured, {}, "demo").rows if r["measured"] == "ResUNet" and r["masks"] == "own map"]
+    assert [(r["method"], round(r["iou"], 2)) for r in rows] == [("CAM", 0.35), ("CDA", 0.25), ("LGAG (proxy)", 0.15)]
+
+
+def test_published_figures_are_what_follows_from_themselves() -> None:
+    for methods in PUBLISHED.values():
+        for name, (_, precision, recall, f1, iou) in methods.items():
+            assert f1 == pytest.approx(2 * precision * recall / (precision + recall), abs=0.06), name
+            assert iou == pytest.approx(100 * f1 / (200 - f1), abs=0.06), name
+
+
+def test_files_of_the_table(measured: list[Measured], tmp_path: Path) -> None:
+    write_experiment(table1(measured, {}, "demo"), tmp_path / "table1.json")
+    value = json.loads((tmp_path / "table1.json").read_text())
+    assert value["schema"] == 1 and value["protocol"] == "held_out" and value["notes"]
+    with (tmp_path / "table1.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == len(value["rows"]) and {line["protocol"] for line in lines} == {"held_out"}
+
+
+def test_what_cannot_share_a_table_is_refused(measured: list[Measured], tmp_path: Path) -> None:
+    other = write_figures(tmp_path / "x.json", figures("apsam", 0.5), protocol="as_released")
+    with pytest.raises(InputError, match="different protocols"):
+        table1([*measured, Measured("masks", "apsam", "cam", 1, other)], {}, "demo")
+    empty = write_figures(tmp_path / "y.json")
+    with pytest.raises(InputError, match="y.json: has no figures of 'apsam'"):
+        table1([Measured("masks", "apsam", "cam", 1, empty)], {}, "demo")
+    with pytest.raises(InputError, match="no scene has a true mask"):
+        table1([], {}, "demo")
+    with pytest.raises(InputError, match="kind:source:method:seed"):
+        Measured.parse("masks:apsam", "x.json")
+
+
+def test_seconds_are_the_sum_of_the_benchmarks_or_unknown(tmp_path: Path) -> None:
+    for name, seconds in (("a", 1.5), ("b", 2.0)):
+        (tmp_path / f"{name}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:00:01\n")
+    assert read_seconds([tmp_path / "a.tsv", tmp_path / "b.tsv"]) == 3.5
+    assert read_seconds([tmp_path / "a.tsv", tmp_path / "c.tsv"]) is None
+
+
+def test_variants_of_the_table_share_what_the_method_leaves_alone() -> None:
+    values = Config().model_dump(mode="json")
+    values["experiments"]["table1"] = {"methods": ["cam", "sipe"], "seeds": [1, 2], "resunet_epochs": 2}
+    run = Run(values)
+    table = Table1(run)
+    folder = table.variant("sipe", 2)
+    places = {stage: run.variants.place(stage, folder) for stage in ("tiles", "embeddings", "cams", "masks/truth")}
+    assert places == {
+        "tiles": "", "embeddings": "", "masks/truth": "", "cams": "variants/localizer.method=sipe+seed=2/",
+    }  # fmt: skip
+    assert run.variants.place("cams", table.variant("cam", 1)) == "", "the run's own localizer"
+    config = run.variants.config(folder)
+    assert (config.localizer.method, config.seed, config.prompts.threshold) == ("sipe", 2, "auto")
+    assert config.resunet.epochs == 2
+    names = set(table.files)
+    assert {f"maps:apsam:sipe:{seed}" for seed in (1, 2)} <= names and "maps:truth:none:2" in names
+    assert "masks:box:none:1" in names and not [n for n in names if n.startswith("masks:truth")]
+    assert len(set(table.files.values())) == len(table.files)
+    for file in table.files.values():
+        assert file.startswith("results/demo/")
+
+
+def test_zhou_s_network_is_one_setting_for_all() -> None:
+    values = Config().model_dump(mode="json")
+    values["experiments"]["table1"] = {"methods": ["cda"], "seeds": [1], "network": "zhou", "bounds": False}
+    run = Run(values)
+    config = run.variants.config(Table1(run).variant("cda", 1))
+    assert (config.localizer.head, config.localizer.pooling, config.localizer.frozen_stages) == ("plain", "mean", 1)
+    assert config.cams.gamma == 1.0
+    assert run.offline_files(Table1(run).variant("cda", 1))[0].endswith("localizer_offline/objects.zarr.zip")

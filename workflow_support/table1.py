@@ -1,0 +1,103 @@
+"""Which variants and files Table 1 needs of a run."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import Any
+
+from apsam.localizer.method_settings import OFFLINE_FILES
+from workflow_support.run import Run
+
+# Prompts at several thresholds, of which SAM's agreement picks: the one rule for all methods.
+RULE = {"prompts.threshold": "auto"}
+ZHOU = {
+    "localizer.head": "plain",
+    "localizer.pooling": "mean",
+    "localizer.frozen_stages": 1,
+    "cams.gamma": 1.0,
+}
+METHOD_SOURCES = ("cam_agreed", "apsam")
+BOUND_SOURCES = ("truth", "box")
+
+
+class Table1:
+    """The variants of one run's Table 1, registered at once.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.settings = run.config.experiments.table1
+        self.common: dict[str, Any] = dict(RULE)
+        if self.settings.network == "zhou":
+            self.common |= ZHOU
+        if self.settings.epochs:
+            self.common["localizer.epochs"] = self.settings.epochs
+        if self.settings.resunet_epochs:
+            self.common["resunet.epochs"] = self.settings.resunet_epochs
+        self.files = {**self._of_methods, **(self._of_bounds if self.settings.bounds else {})}
+
+    def variant(self, method: str, seed: int) -> str:
+        """Where the files of a method and seed lie."""
+        return self.run.variants.add({**self.common, "localizer.method": method, "seed": seed})
+
+    @cached_property
+    def _of_methods(self) -> dict[str, str]:
+        """`kind:source:method:seed` -> metrics file; only what a true mask is there to measure with."""
+        files = {}
+        for method in self.settings.methods:
+            for seed in self.settings.seeds:
+                folder = self.variant(method, seed)
+                if self.run.measured_training:
+                    files[f"oracle:cam_oracle:{method}:{seed}"] = self.run.place("table1/cam_oracle.json", folder)
+                for source in METHOD_SOURCES:
+                    files |= self._measured(source, method, seed, folder)
+        return files
+
+    @cached_property
+    def _of_bounds(self) -> dict[str, str]:
+        files: dict[str, str] = {}
+        every_truth = set(self.run.training) == set(self.run.measured_training)
+        for source in BOUND_SOURCES if every_truth else BOUND_SOURCES[1:]:
+            for seed in self.settings.seeds:
+                found = self._measured(source, "none", seed, self.variant(self.settings.methods[0], seed))
+                if source == "truth" or seed != self.settings.seeds[0]:
+                    # Masks of bounds are the same whatever the seed; that true masks equal themselves is no figure.
+                    found = {name: file for name, file in found.items() if not name.startswith("masks:")}
+                files |= found
+        return files
+
+    def _measured(self, source: str, method: str, seed: int, folder: str) -> dict[str, str]:
+        scenes = {"masks": self.run.measured_training, "maps": self.run.measured_held_out}
+        kinds = [kind for kind, names in scenes.items() if names]
+        return {
+            f"{kind}:{source}:{method}:{seed}": self.run.place(f"table1/{kind}_{source}.json", folder) for kind in kinds
+        }
+
+    def measured_arguments(self) -> str:
+        """The arguments that name the files."""
+        return " ".join(f"--measured {json.dumps(f'{name}={file}')}" for name, file in self.files.items())
+
+    def seconds_arguments(self) -> str:
+        """The arguments that name the benchmark files of offline stage, training and CAMs of each method and seed."""
+        named = []
+        for method in self.settings.methods:
+            for seed in self.settings.seeds:
+                folder = self.variant(method, seed)
+                stages = [("localizer", "localizer"), *(("cams", f"cams/{name}") for name in self.run.names)]
+                if method in OFFLINE_FILES:
+                    stages.append(("localizer_offline", f"localizer_offline/{OFFLINE_FILES[method]}"))
+                places = [
+                    f"{self.run.benchmarks}/{self.run.variants.place(stage, folder)}{path}.tsv"
+                    for stage, path in stages
+                ]
+                argument = f"{method}:{seed}=" + ",".join(places)
+                named.append(f"--seconds {json.dumps(argument)}")
+        return " ".join(named)
+
+    def oracle_arguments(self) -> str:
+        """The thresholds that the oracle may choose from: those that the rule may."""
+        return " ".join(f"--threshold {level}" for level in self.run.config.prompts.candidates)
