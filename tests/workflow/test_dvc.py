@@ -105,7 +105,7 @@ def test_every_rule_belongs_to_a_stage() -> None:
     rules = {
         line.split()[1].rstrip(":")
         for file in (ROOT / "rules").glob("*.smk")
-        if file.stem != "experiments"  # tables over a run, asked for by name; no stage waits for them
+        if file.stem not in ("experiments", "table1")  # tables over a run, asked for by name; no stage waits for them
         for line in file.read_text().splitlines()
         if line.startswith("rule ")
     }
