@@ -96,11 +96,13 @@ def made(run, tmp_path_factory, sam):
 
 def test_every_trial_is_asked_once():
     planned = plan_trials(PROMPTS, MasksSettings(), SETTINGS)
-    assert len(planned) == len(set(planned)) == 3 + 3 + 2
+    assert len(planned) == len(set(planned)) == 3 + 3 + 3
     assert Trial("both", 60) in planned and Trial("points", 60) not in planned and Trial("points", 120) in planned
+    assert Trial("both_cam", 120) in planned
+    assert not [t for t in plan_trials(PROMPTS, MasksSettings(cam_mask=True), SETTINGS) if t.kind == "both_cam"]
 
 
-@pytest.mark.parametrize("kind", ["both", "boxes"])
+@pytest.mark.parametrize("kind", ["both", "boxes", "both_cam"])
 def test_trials_count_what_masks_and_metrics_stages_count(run, made, tmp_path, kind):
     results = read_trials(made)
     masks = []
@@ -110,9 +112,8 @@ def test_trials_count_what_masks_and_metrics_stages_count(run, made, tmp_path, k
         tiles, cams, prompts, embeddings = (
             file.with_name(f"{name}{'.json' if file.parent.name == 'prompts' else '.zarr.zip'}") for file in files
         )
-        make_prompted_masks(
-            tiles, cams, prompts, embeddings, SamSettings(), MasksSettings(prompts=kind), masks[-1]
-        )  # fmt: skip
+        settings = MasksSettings(prompts=kind.removesuffix("_cam"), cam_mask=kind.endswith("_cam"))
+        make_prompted_masks(tiles, cams, prompts, embeddings, SamSettings(), settings, masks[-1])
     expected = measure_pseudo_masks([scene_of(run, name) for name in NAMES], {"apsam": masks})
     for row in expected["rows"]:
         if "scene" not in row:
@@ -151,7 +152,7 @@ def test_no_image_is_encoded_and_each_part_is_decoded_once_a_kind(run, tmp_path,
     for name in NAMES:
         with TileStack(run / f"tiles/{name}.zarr.zip") as stack:
             positive[name] = int(stack.read("label").sum())
-    assert len(asked) == 3 * sum(positive.values())
+    assert len(asked) == 4 * sum(positive.values())
 
 
 def test_the_picks_do_not_see_the_truth(run, made, tmp_path):
@@ -202,10 +203,10 @@ def test_a_per_tile_pick_is_the_masks_stages(run, tmp_path, made):
             assert results.trials[picked[offset + tile]] == Trial("both", int(chosen[tile]))
 
 
-def test_the_ablation_has_the_papers_three_kinds(made):
+def test_the_ablation_has_the_papers_three_kinds_and_the_cam_beside(made):
     experiment = prompt_ablation(read_trials(made))
     assert [(row["part"], row["prompts"]) for row in experiment.rows] == [
-        (part, kind) for part in ("train", "test") for kind in ("both", "boxes", "points")
+        (part, kind) for part in ("train", "test") for kind in ("both", "boxes", "points", "both_cam")
     ]
     assert experiment.protocol == "held_out"
 

@@ -49,6 +49,10 @@ class TrialResults:
         """Index of a trial."""
         return self.trials.index(Trial(kind, threshold))
 
+    def has(self, kind: str) -> bool:
+        """Whether any trial is of this kind."""
+        return any(trial.kind == kind for trial in self.trials)
+
     def fixed(self, kind: str, threshold: int) -> np.ndarray:
         """(n,) the same trial for every tile."""
         return np.full(len(self.part), self.place(kind, threshold))

@@ -28,13 +28,15 @@ from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
 
 PROMPT_KINDS = ("points", "boxes", "both")
+# Both, and the CAM as SAM's mask prompt (`masks.cam_mask`): beyond the paper.
+WITH_CAM = "both_cam"
 CAM = "cam"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One way to a pseudo-mask: the prompts given (`points`, `boxes`, `both`; `cam`: none, the CAM is cut) and the
-    CAM threshold."""
+    """One way to a pseudo-mask: the prompts given (`points`, `boxes`, `both`, `both_cam`; `cam`: none, the CAM is cut)
+    and the CAM threshold."""
 
     kind: str
     threshold: int
@@ -48,8 +50,18 @@ def plan_trials(prompts: PromptSettings, masks: MasksSettings, settings: Experim
     """
     own = prompts.thresholds()
     swept = sorted({*own, *settings.thresholds})
-    kinds = [*PROMPT_KINDS, CAM]
+    kinds = [*asked_kinds(masks), CAM]
     return [Trial(kind, t) for kind in kinds for t in (swept if kind in (masks.prompts, CAM) else own)]
+
+
+def asked_kinds(masks: MasksSettings) -> tuple[str, ...]:
+    """Kinds of prompts that SAM is asked with; all of them have the CAM too where the run itself has it."""
+    return PROMPT_KINDS if masks.cam_mask else (*PROMPT_KINDS, WITH_CAM)
+
+
+def _settings_of(kind: str, masks: MasksSettings) -> MasksSettings:
+    changed = {"prompts": "both", "cam_mask": True} if kind == WITH_CAM else {"prompts": kind}
+    return masks.model_copy(update=changed)
 
 
 def make_trials(
@@ -94,8 +106,8 @@ def make_trials(
             counter.count(int(tile), None, slice(None))
         for part, images, cam in read_scene(model, embeddings, cams, entries):
             answers: dict[int, list[tuple[int, SetAnswer]]] = {entry["tile"]: [] for entry in part}
-            for kind in PROMPT_KINDS:
-                asked = masks.model_copy(update={"prompts": kind})
+            for kind in asked_kinds(masks):
+                asked = _settings_of(kind, masks)
                 for of_tile in answer_sets(model, images, _of_kind(part, kind, place), cam, asked, batch):
                     for answer in of_tile:
                         answers[answer.tile].append((place[Trial(kind, int(answer.threshold))], answer))
