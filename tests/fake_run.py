@@ -14,6 +14,8 @@ import numpy as np
 import rasterio
 
 from apsam.config import Config
+from apsam.experiments.figures import draw_bars
+from apsam.experiments.table import FIGURES, PART, Column, Experiment, write_experiment
 from apsam.files import write_json
 from apsam.maps.archive import add_mask
 from apsam.masks.grabcut import make_grabcut_masks
@@ -49,6 +51,7 @@ def make_fake_run(
         sheet.append(Scene(name, "synthetic", None, None, None, split))
         _fake_scene(folder, name, split, config, counts)
     _fake_json(folder, counts)
+    _fake_experiments(folder / "experiments")
     return sheet, config
 
 
@@ -139,6 +142,30 @@ def _fake_json(folder: Path, counts: dict) -> None:
         path = folder / f"benchmarks/{stage}/all.tsv"
         path.parent.mkdir(parents=True)
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:02\t312.5\n")
+
+
+def _fake_experiments(folder: Path) -> None:
+    """Two of the paper's experiments with made-up counts: the threshold sweep, and the prompts with a figure."""
+    sweep = [
+        {"source": source, "part": "test", "threshold": threshold, "picked": "yes" if threshold == picked else None}
+        | _row(source, "test", 900 - abs(threshold - 110) * 4 - loss, 300, 200 + loss, 9000)
+        for source, loss, picked in (("apsam", 0, 130), ("cam", 160, None))
+        for threshold in range(50, 171, 10)
+    ]
+    sweep.append({"source": "apsam", "part": "test", "threshold": "per tile"} | _row("apsam", "test", 920, 250, 180, 1))
+    columns = (Column("source", "Pseudo-mask"), PART, Column("threshold", "Threshold"),
+               Column("picked", "Picked without labels"), *FIGURES)  # fmt: skip
+    notes = ["Made up for a test."]
+    write_experiment(
+        Experiment("threshold_sweep", "CAM threshold (paper, Fig. 5)", "held_out", columns, sweep, notes),
+        folder / "threshold_sweep.json",
+    )
+    rows = [{"prompts": name} | _row("apsam", "test", tp, 300, 1000 - tp, 9000)
+            for name, tp in (("Points and boxes", 800), ("Boxes", 760), ("Points", 610))]  # fmt: skip
+    ablation = Experiment("prompt_ablation", "Prompts (paper, Table 2)", "held_out",
+                          (Column("prompts", "Prompts"), PART, *FIGURES), rows, notes)  # fmt: skip
+    write_experiment(ablation, folder / "prompt_ablation.json")
+    draw_bars(ablation, "iou", ["prompts"], folder / "prompt_ablation.json")
 
 
 def _row(source: str, part: str, tp: int, fp: int, fn: int, tn: int) -> dict:

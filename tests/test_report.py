@@ -16,6 +16,7 @@ from fake_run import make_fake_folder_run, make_fake_run
 
 from apsam.errors import InputError
 from apsam.report.colours import AGREE, AGREE_NOT, FALSE_ALARM, MISSED, NO_DATA, compare
+from apsam.report.facts import describe_labels
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.page import make_report
 from apsam.report.settings import ReportSettings
@@ -68,7 +69,7 @@ def page(page_file):
 
 def test_all_parts_are_there(page):
     headings = {attributes["id"] for tag, attributes in page.tags if tag in ("h1", "h2") and "id" in attributes}
-    parts = ("summary", "maps", "tiles", "tables", "training", "data", "left-out", "provenance")
+    parts = ("summary", "maps", "tiles", "tables", "experiments", "training", "data", "left-out", "provenance")
     assert headings == {f"{part}-title" for part in parts}
     assert {"main", "header", "nav", "footer"} <= {tag for tag, _ in page.tags}
     targets = [link["href"] for link in page.all("a")]
@@ -109,6 +110,42 @@ def test_figures_are_those_of_the_metrics(run, page):
     row = next(r for r in rows if r["source"] == "apsam" and r["part"] == "test")
     assert f"{row['f1']:.3f}" in page.text and f"{row['tp']:,}" in page.text
     assert "held_out" in page.text and "1 min 4 s" in page.text
+
+
+def test_experiments_are_shown_as_they_are(run, page, page_file):
+    sweep, prompts = (
+        json.loads((run[0] / f"experiments/{name}.json").read_text()) for name in ("threshold_sweep", "prompt_ablation")
+    )
+    best = max(row["iou"] for row in prompts["rows"])
+    assert f"<strong>{100 * best:.1f}</strong>" in page_file.read_text()
+    # The curve has a point a threshold, the pick and the level picked tile by tile; a screen reader is told.
+    chart = next(svg["aria-label"] for svg in page.all("svg") if "IoU over CAM" in svg.get("aria-label", ""))
+    picked = next(row for row in sweep["rows"] if row["picked"])
+    assert f"picked without labels: 130, {100 * picked['iou']:.1f} %" in chart and "picked tile by tile" in chart
+    assert sum(circle["class"] == "dot dot-0" for circle in page.all("circle") if circle.get("class")) >= 13
+    figure = next(image for image in page.all("img") if image.get("class") == "picture")
+    assert figure["src"].startswith("data:image/") and "Prompts (paper, Table 2)" in figure["alt"]
+    assert "report/config.yaml threshold_sweep" in page.text and "Made up for a test." in page.text
+
+
+def test_a_broken_experiment_is_named(run, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(run[0], folder)
+    (folder / "experiments/sam_size.json").write_text('{"schema": 7, "rows": []}')
+    (folder / "experiments/seeds.json").write_text("not JSON")
+    make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
+    page = Page((folder / "report/index.html").read_text())
+    assert "experiment sam_size" in page.text and "not of schema 1" in page.text and "experiment seeds" in page.text
+
+
+def test_labels_are_compared_with_the_truth(run, page):
+    covers = [(1, 0.0), (1, 0.004), (1, 0.3), (0, 0.0), (0, 0.2)]
+    facts = describe_labels(covers)
+    assert (facts.compared, facts.bare, facts.missed) == (5, 1, 1)
+    assert "under 1 % of the tile: 1" in facts.chart and "25 to 50 % of the tile: 1" in facts.chart
+    assert describe_labels([]) is None
+    # Labels of the fake run are derived from the truth: none differ.
+    assert "none in the truth0" in page.text and "landslide in the truth0" in page.text
 
 
 def test_same_run_same_bytes(run, page_file, tmp_path, monkeypatch):

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from apsam.config import Config
 from apsam.errors import InputError
+from apsam.report.charts import bar_chart
 from apsam.report.inputs import Notes, SceneFiles, open_stack
 from apsam.report.tables import find_row
+
+COVER_BINS = ((0.01, "under 1 %"), (0.05, "1 to 5 %"), (0.1, "5 to 10 %"), (0.25, "10 to 25 %"), (0.5, "25 to 50 %"))
+COVER_ABOVE = "over 50 %"
 
 SPLIT_NAMES = {"train": "training", "test": "held out", "blocks": "blocks of both"}
 
@@ -111,6 +116,42 @@ def describe_methods(config: Config) -> list[tuple[str, str]]:
         ("CAM baseline", cut),
         ("ResUNet", f"{config.resunet.encoder} encoder, {config.resunet.epochs} epochs"),
     ]
+
+
+@dataclass(frozen=True)
+class LabelFacts:
+    """Image-level labels beside the truth, where that is known.
+
+    Attributes:
+        compared: Tiles compared, evenly spaced over all scenes.
+        bare, missed: Tiles labelled positive without landslide in their truth, and labelled negative with one.
+        chart: How much of a positive tile is landslide, as SVG.
+    """
+
+    compared: int
+    bare: int
+    missed: int
+    chart: Markup
+
+
+def describe_labels(covers: Sequence[tuple[int, float]]) -> LabelFacts | None:
+    """Compare labels with the truth; None where no truth is known.
+
+    Args:
+        covers: Label and landslide share of each tile.
+    """
+    if not covers:
+        return None
+    shares = np.array([share for label, share in covers if label and share > 0])
+    counts, _ = np.histogram(shares, [0, *(edge for edge, _ in COVER_BINS), 1.0001])
+    bars = list(zip([*(name for _, name in COVER_BINS), COVER_ABOVE], counts.tolist(), strict=True))
+    said = "; ".join(f"{name} of the tile: {count}" for name, count in bars)
+    return LabelFacts(
+        compared=len(covers),
+        bare=sum(1 for label, share in covers if label and share == 0),
+        missed=sum(1 for label, share in covers if not label and share > 0),
+        chart=bar_chart(bars, "positive tiles, by landslide share", f"Landslide share of positive tiles: {said}"),
+    )
 
 
 @dataclass(frozen=True)

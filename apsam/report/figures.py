@@ -24,27 +24,27 @@ STYLE = {"svg.fonttype": "none", "svg.hashsalt": "apsam", "font.size": 8}
 INK = ("#0b5cad", "#b3400a", "#3d7a3a", "#7a4f9a")
 
 
-def write_figures(gallery: Gallery, training: Training, folder: Path) -> list[str]:
-    """Write what there is; returns the names of the figures, each with .png, .svg and .csv."""
+def write_figures(gallery: Gallery, training: Training, folder: Path) -> list[tuple[str, str]]:
+    """Write what there is; returns the figures' names and what they show; each has .png, .svg and .csv."""
     from matplotlib import rc_context
 
     with rc_context(STYLE):
         return _write(gallery, training, folder)
 
 
-def _write(gallery: Gallery, training: Training, folder: Path) -> list[str]:
+def _write(gallery: Gallery, training: Training, folder: Path) -> list[tuple[str, str]]:
     made = []
     tiles = _spread(gallery)
     if tiles:
         _save(_tiles_figure(tiles), folder, "tiles")
         rows = [(t.scene, t.index, t.part, t.judged, f"{t.score:.6f}", t.threshold) for t in tiles]
         _save_rows(folder / "tiles.csv", ("scene", "tile", "part", "judged", "score", "cam_threshold"), rows)
-        made.append("tiles")
+        made.append(("tiles", "tiles from the worst to the best, in the layout of the paper’s Figs. 2 and 3"))
     for curve in training.curves:
         _save(_curve_figure(curve), folder, curve.file)
         points = [(line.name, x, y) for line in curve.lines for x, y in zip(line.x, line.y, strict=True)]
         _save_rows(folder / f"{curve.file}.csv", ("line", "epoch", "loss"), points)
-        made.append(curve.file)
+        made.append((curve.file, f"training loss of the {curve.name}"))
     return made
 
 

@@ -18,6 +18,8 @@ PARTS = {0: "train", 1: "test", 255: "neither"}
 # Others are false alarms, if more than this share is wrong.
 LEAST_COVER = 0.01
 
+NO_DATA = 255
+
 COLUMNS = (
     ("image", "Image"),
     ("cam", "CAM"),
@@ -68,12 +70,14 @@ class Gallery:
         tiles: With their pixels, the worst first, then false alarms.
         measure: `iou` (with the truth) or `score` (APSAM's own, where no truth is known).
         candidates, total: Tiles that were compared, tiles of the run.
+        covers: Of the compared tiles whose truth is known, image-level label and landslide share.
     """
 
     tiles: list[GalleryTile]
     measure: str
     candidates: int
     total: int
+    covers: list[tuple[int, float]]
 
 
 def make_gallery(scenes: Sequence[SceneFiles], settings: ReportSettings, notes: Notes) -> Gallery:
@@ -89,10 +93,11 @@ def make_gallery(scenes: Sequence[SceneFiles], settings: ReportSettings, notes: 
                 measure = "iou"
     step = max(1, -(-total // settings.gallery_candidates))
     found: list[GalleryTile] = []
+    covers: list[tuple[int, float]] = []
     # Scenes are opened one at a time, so that neither memory nor open files grow with their number.
     for files in there:
         with SceneTiles(files, notes) as scene:
-            found += _candidates(scene, step, measure)
+            found += _candidates(scene, step, measure, covers)
     chosen = _choose(found, settings.gallery_tiles)
     for files in there:
         mine = [tile for tile in chosen if tile.scene == files.name]
@@ -103,10 +108,10 @@ def make_gallery(scenes: Sequence[SceneFiles], settings: ReportSettings, notes: 
     if not chosen and settings.gallery_tiles:
         bare = measure == "iou"
         notes.add("gallery of tiles", "no tile shows enough of a landslide" if bare else "no pseudo-mask has a score")
-    return Gallery(chosen, measure, len(range(0, total, step)), total)
+    return Gallery(chosen, measure, len(range(0, total, step)), total, covers)
 
 
-def _candidates(scene: SceneTiles, step: int, measure: str) -> list[GalleryTile]:
+def _candidates(scene: SceneTiles, step: int, measure: str, covers: list[tuple[int, float]]) -> list[GalleryTile]:
     tiles = []
     judged = "own score" if measure == "score" else "prediction" if scene.prediction else "pseudo-mask"
     scores = scene.own_scores() if measure == "score" else None
@@ -114,7 +119,10 @@ def _candidates(scene: SceneTiles, step: int, measure: str) -> list[GalleryTile]
         group, wrong = "middle", 0.0
         if measure == "iou":
             mask = scene.predicted(index) if scene.prediction else scene.mask("apsam", index)
-            score, wrong = _agreement(mask, scene.truth(index))
+            truth = scene.truth(index)
+            score, wrong = _agreement(mask, truth)
+            if truth is not None and (truth != NO_DATA).any():
+                covers.append((int(scene.label[index]), float((truth == 1).sum() / (truth != NO_DATA).sum())))
             group = "middle" if score is not None else "false alarm"
             shown = score is not None or wrong >= LEAST_COVER
         else:
@@ -132,7 +140,7 @@ def _agreement(mask: np.ndarray | None, truth: np.ndarray | None) -> tuple[float
     """IoU over the pixels known in both, None where the truth shows too little; share of the tile that is wrong."""
     if mask is None or truth is None:
         return None, 0.0
-    known = (mask != 255) & (truth != 255)
+    known = (mask != NO_DATA) & (truth != NO_DATA)
     found, real = (mask == 1) & known, (truth == 1) & known
     common, union = np.count_nonzero(found & real), np.count_nonzero(found | real)
     wrong = (union - common) / mask.size

@@ -15,7 +15,8 @@ from apsam.config import parse_config
 from apsam.files import atomic_path
 from apsam.report import provenance
 from apsam.report.colours import LAYER_COLOURS, PALETTE
-from apsam.report.facts import describe_dataset, describe_methods, headline
+from apsam.report.experiments import read_experiments
+from apsam.report.facts import describe_dataset, describe_labels, describe_methods, headline
 from apsam.report.figures import write_figures
 from apsam.report.gallery import COLUMNS, make_gallery
 from apsam.report.inputs import Notes, load_json, scene_files
@@ -29,7 +30,8 @@ from apsam.report.training import read_training
 from apsam.report.views import tile_views
 from apsam.scenes import Scene
 
-GALLERY_SHARE = 0.25
+# Of the page's size; maps take theirs (`apsam.report.scene_maps`).
+GALLERY_SHARE, EXPERIMENTS_SHARE = 0.22, 0.1
 
 
 def make_report(
@@ -65,6 +67,7 @@ def make_report(
     gallery = make_gallery(files, settings, notes)
     views = tile_views(gallery, int(settings.max_mb * 1e6 * GALLERY_SHARE))
     training = read_training(run, notes)
+    experiments = read_experiments(run, int(settings.max_mb * 1e6 * EXPERIMENTS_SHARE), notes)
     metrics = {
         name: load_json(run / f"metrics/{name}.json", title, notes)
         for name, title in (("pseudo_masks", "figures of the pseudo-masks"), ("resunet", "figures of the ResUNet"))
@@ -83,6 +86,10 @@ def make_report(
             run=run.name,
             notes=notes.all(),
             dataset=dataset,
+            labels=describe_labels(gallery.covers),
+            experiments=experiments,
+            experiment_protocols=sorted({(one.protocol, one.meaning) for one in experiments}),
+            again=provenance.again(run),
             headline=headline(metrics),
             methods=describe_methods(checked),
             protocols=_protocols(metrics),

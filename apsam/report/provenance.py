@@ -66,13 +66,18 @@ def as_yaml(config: dict[str, Any]) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
 
 
+def again(run: Path) -> str:
+    """The command that makes the run again."""
+    return f"snakemake --cores all --configfile {run}/report/config.yaml"
+
+
 def commands(run: Path) -> list[tuple[str, str]]:
     """What to type, and what it does."""
-    again = f"snakemake --cores all --configfile {run}/report/config.yaml"
+    everything = again(run)
     return [
-        (again, "the run with this very configuration; only what changed since is made again"),
-        (f"{again} --forcerun report", "this page and its figures"),
-        (f"{again} --report {run.name}.zip", "Snakemake's own report: every job, its time and its settings"),
+        (everything, "the run with this very configuration; only what changed since is made again"),
+        (f"{everything} --forcerun report", "this page and its figures"),
+        (f"{everything} --report {run.name}.zip", "Snakemake's own report: every job, its time and its settings"),
     ]
 
 

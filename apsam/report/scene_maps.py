@@ -24,7 +24,7 @@ from apsam.stack import TileStack
 from apsam.tiles.parts import TEST
 
 # What all maps together may take of the page; of a map's share, what its outlines may take, and its heat maps.
-MAPS_SHARE, OUTLINES_SHARE, HEAT_SHARE = 0.65, 0.4, 0.15
+MAPS_SHARE, OUTLINES_SHARE, HEAT_SHARE = 0.6, 0.4, 0.15
 
 # About what WebP needs, base64, for a pixel of a scene.
 CHARACTERS_A_PIXEL = 0.2
