@@ -83,9 +83,9 @@ rule masks_truth:
 
 rule table1_masks:
     input:
-        truth=of_variant(run.truth, run.measured_training),
-        tiles=at("tiles/{scene}.zarr.zip", scene=run.measured_training),
-        masks=at("masks/{source}/{scene}.zarr.zip", scene=run.measured_training),
+        truth=of_variant(run.truth, table.mask_scenes),
+        tiles=at("tiles/{scene}.zarr.zip", scene=table.mask_scenes),
+        masks=at("masks/{source}/{scene}.zarr.zip", scene=table.mask_scenes),
     output:
         figures="<results>/{variant}table1/masks_{source}.json",
     log:
@@ -100,6 +100,7 @@ rule table1_masks:
         folders=lambda wildcards: run.measured_folders(
             "masks", [wildcards.source], wildcards.variant
         ),
+        only=table.only_argument(),
         protocol=of_variant(run.protocol),
         scenes=run.sheet_arguments(),
         sheet=run.sheet(),
@@ -108,7 +109,7 @@ rule table1_masks:
         "Measure the {wildcards.source} masks"
     shell:
         "python scripts/metrics.py metrics-masks {params.scenes} {params.folders}"
-        " --training --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
+        " {params.only} --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
 
 
 rule table1_maps:
@@ -145,9 +146,9 @@ rule table1_maps:
 
 rule cam_oracle:
     input:
-        truth=of_variant(run.truth, run.measured_training),
-        tiles=at("tiles/{scene}.zarr.zip", scene=run.measured_training),
-        cams=at("cams/{scene}.zarr.zip", scene=run.measured_training),
+        truth=of_variant(run.truth, table.mask_scenes),
+        tiles=at("tiles/{scene}.zarr.zip", scene=table.mask_scenes),
+        cams=at("cams/{scene}.zarr.zip", scene=table.mask_scenes),
     output:
         figures="<results>/{variant}table1/cam_oracle.json",
     log:
@@ -162,6 +163,7 @@ rule cam_oracle:
         folders=of_variant(run.measured_folders, "masks", []),
         cams=of_variant(run.place, "cams"),
         thresholds=table.oracle_arguments(),
+        only=table.only_argument(),
         protocol=of_variant(run.protocol),
         scenes=run.sheet_arguments(),
         sheet=run.sheet(),
@@ -170,7 +172,7 @@ rule cam_oracle:
         "Measure the class activation maps at the cut that the truth would choose"
     shell:
         "python scripts/table1.py cam-oracle {params.scenes} {params.folders} --cams {params.cams}"
-        " {params.thresholds} --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
+        " {params.thresholds} {params.only} --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
 
 
 rule table1:

@@ -45,13 +45,22 @@ class Table1:
         return self.run.variants.add({**self.common, "localizer.method": method, "seed": seed})
 
     @cached_property
+    def mask_scenes(self) -> list[str]:
+        """Scenes whose pseudo-masks are measured: those for training, or, where none has a true mask, the others."""
+        return self.run.measured_training or self.run.measured
+
+    def only_argument(self) -> str:
+        """The argument that names them."""
+        return " ".join(f"--only {name}" for name in self.mask_scenes)
+
+    @cached_property
     def _of_methods(self) -> dict[str, str]:
         """`kind:source:method:seed` -> metrics file; only what a true mask is there to measure with."""
         files = {}
         for method in self.settings.methods:
             for seed in self.settings.seeds:
                 folder = self.variant(method, seed)
-                if self.run.measured_training:
+                if self.mask_scenes:
                     files[f"oracle:cam_oracle:{method}:{seed}"] = self.run.place("table1/cam_oracle.json", folder)
                 for source in METHOD_SOURCES:
                     files |= self._measured(source, method, seed, folder)
@@ -71,7 +80,7 @@ class Table1:
         return files
 
     def _measured(self, source: str, method: str, seed: int, folder: str) -> dict[str, str]:
-        scenes = {"masks": self.run.measured_training, "maps": self.run.measured_held_out}
+        scenes = {"masks": self.mask_scenes, "maps": self.run.measured_held_out}
         kinds = [kind for kind, names in scenes.items() if names]
         return {
             f"{kind}:{source}:{method}:{seed}": self.run.place(f"table1/{kind}_{source}.json", folder) for kind in kinds
@@ -89,7 +98,7 @@ class Table1:
                 folder = self.variant(method, seed)
                 stages = [("localizer", "localizer"), *(("cams", f"cams/{name}") for name in self.run.names)]
                 if method in OFFLINE_FILES:
-                    stages.append(("localizer_offline", f"localizer_offline/{OFFLINE_FILES[method]}"))
+                    stages.append((f"localizer_offline/{OFFLINE_FILES[method]}",) * 2)
                 places = [
                     f"{self.run.benchmarks}/{self.run.variants.place(stage, folder)}{path}.tsv"
                     for stage, path in stages

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from apsam.config import Config, parse_config
 from apsam.errors import ConfigError
+from apsam.localizer.method_settings import OFFLINE_FILES
 
 Overrides = Mapping[str, Any]
 
@@ -46,8 +47,14 @@ STAGES = {
     "scenes": Stage(("synthetic",)),
     "tiles": Stage(("tiles", "labels", "split"), ("scenes",)),
     # The SAM that teaches S2C is the run's, also in variants with another: no other localizer depends on one.
-    "localizer_offline": Stage(("localizer", "seed"), ("tiles",)),
-    "localizer": Stage(("localizer", "seed"), ("tiles", "localizer_offline")),
+    **{f"localizer_offline/{OFFLINE_FILES[method]}": Stage(("localizer",), ("tiles",)) for method in ("cpn", "s2c")},
+    **{
+        f"localizer_offline/{OFFLINE_FILES[method]}": Stage(("localizer", "seed"), ("tiles",))
+        for method in ("cda", "oc_cse")  # trained
+    },
+    "localizer": Stage(
+        ("localizer", "seed"), ("tiles", *(f"localizer_offline/{file}" for file in OFFLINE_FILES.values()))
+    ),
     "cams": Stage(("cams", "label_gate"), ("tiles", "localizer")),
     "prompts": Stage(("prompts",), ("tiles", "cams")),
     "embeddings": Stage(("sam", "label_gate"), ("tiles",)),

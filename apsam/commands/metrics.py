@@ -18,7 +18,7 @@ Tiles = Annotated[Path, typer.Option(help="folder of the tile stacks")]
 Synthetic = Annotated[Path, typer.Option(help="folder of the synthetic scenes")]
 Protocol = Annotated[str, typer.Option(help="held_out or as_released: named in the file")]
 DataDir = Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from", show_default=False)]
-Training = Annotated[bool, typer.Option("--training", help="only scenes that are not all held out")]
+Only = Annotated[list[str] | None, typer.Option(help="name of a scene; all measured ones where none is given")]
 MASKS = typer.Option(metavar="NAME=FOLDER", help="what is measured: apsam=FOLDER, ...; can be given several times")
 
 
@@ -30,13 +30,13 @@ def metrics_masks(
     output: Output,
     protocol: Protocol = "held_out",
     data_dir: DataDir = None,
-    training: Training = False,
+    only: Only = None,
 ) -> None:
     """Measure the pseudo-masks of a run, tile by tile."""
     from apsam.files import write_json
     from apsam.metrics.pseudo_masks import measure_pseudo_masks
 
-    measured = [m for m in _measured(scenes, data_dir, tiles, synthetic) if not training or m.scene.split != "test"]
+    measured = [m for m in _measured(scenes, data_dir, tiles, synthetic) if not only or m.scene.name in only]
     stacks = {
         name: [folder / f"{m.scene.name}.zarr.zip" for m in measured] for name, folder in _named_folders(masks).items()
     }

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.metrics import DataDir, Output, Protocol, Sheet, Synthetic, Tiles, _measured
+from apsam.commands.metrics import DataDir, Only, Output, Protocol, Sheet, Synthetic, Tiles, _measured
 from apsam.commands.options import Cams
 from apsam.commands.options import Tiles as TileStackOption
 from apsam.errors import InputError
@@ -60,12 +60,13 @@ def cam_oracle(
     output: Output,
     protocol: Protocol = "held_out",
     data_dir: DataDir = None,
+    only: Only = None,
 ) -> None:
-    """Measure the CAMs of training scenes at the cut that the truth would choose: what a rule could reach."""
+    """Measure CAMs at the cut that the truth would choose: what a rule could reach."""
     from apsam.experiments.cam_oracle import measure_cam_oracle
     from apsam.files import write_json
 
-    measured = [m for m in _measured(scenes, data_dir, tiles, synthetic) if m.scene.split != "test"]
+    measured = [m for m in _measured(scenes, data_dir, tiles, synthetic) if not only or m.scene.name in only]
     stacks = [cams / f"{m.scene.name}.zarr.zip" for m in measured]
     write_json(output, measure_cam_oracle(measured, stacks, threshold, protocol))
 

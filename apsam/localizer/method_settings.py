@@ -103,7 +103,11 @@ class S2cSettings(BaseModel):
     mask_choice: Literal["index", "best_iou"] = Field(
         "index", description="which of SAM's three masks: index (the third, as released) or best_iou"
     )
-    points_per_side: int = Field(8, ge=1, le=64, description="grid that asks SAM for segments (released: 32)")
+    points_per_side: int = Field(6, ge=1, le=64, description="grid that asks SAM for segments (released: 32)")
+    min_iou: Share = Field(
+        0.0, description="predicted IoU of a segment (released: 0.88, which the light SAM never gives itself)"
+    )
+    min_stability: Share = Field(0.5, description="least stability of a segment (released: 0.95, likewise)")
     segments: Weight = Field(1.0, description="weight of the loss that draws pixels to their segment's prototype")
     peaks: Weight = Field(1.0, description="weight of the loss between CAM and SAM's masks at its peaks")
 

@@ -26,7 +26,10 @@ def make(given: Given, output: Path) -> None:
     """
     tiles = given.tiles
     sam = build_sam(given.sam, device=given.device)
-    asked = EverythingSettings(points_per_side=given.settings.s2c.points_per_side)
+    settings = given.settings.s2c
+    asked = EverythingSettings(
+        points_per_side=settings.points_per_side, min_iou=settings.min_iou, min_stability=settings.min_stability
+    )
     side = tuple(tiles[0].image.shape[1:])
     attributes = {
         "made_for": "s2c",
