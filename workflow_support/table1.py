@@ -34,10 +34,13 @@ class Table1:
         self.common: dict[str, Any] = dict(RULE)
         if self.settings.network == "zhou":
             self.common |= ZHOU
-        if self.settings.epochs:
-            self.common["localizer.epochs"] = self.settings.epochs
-        if self.settings.resunet_epochs:
-            self.common["resunet.epochs"] = self.settings.resunet_epochs
+        given = {
+            "localizer.epochs": self.settings.epochs,
+            "resunet.epochs": self.settings.resunet_epochs,
+            "cams.flips": self.settings.flips,
+            "prompts.candidates": self.settings.candidates and list(self.settings.candidates),
+        }
+        self.common |= {key: value for key, value in given.items() if value is not None}
         self.files = {**self._of_methods, **(self._of_bounds if self.settings.bounds else {})}
 
     def variant(self, method: str, seed: int) -> str:
@@ -107,6 +110,11 @@ class Table1:
                 named.append(f"--seconds {json.dumps(argument)}")
         return " ".join(named)
 
+    @property
+    def candidates(self) -> tuple[int, ...]:
+        """The cuts that the rule chooses from."""
+        return self.settings.candidates or self.run.config.prompts.candidates
+
     def oracle_arguments(self) -> str:
         """The thresholds that the oracle may choose from: those that the rule may."""
-        return " ".join(f"--threshold {level}" for level in self.run.config.prompts.candidates)
+        return " ".join(f"--threshold {level}" for level in self.candidates)

@@ -31,6 +31,10 @@ class Table1Settings(BaseModel):
     )
     epochs: int | None = Field(None, ge=1, le=1000, description="of every localizer; null: the run's")
     resunet_epochs: int | None = Field(None, ge=1, le=1000, description="of every ResUNet; null: the run's")
+    flips: Literal["none", "horizontal", "dihedral"] | None = Field(
+        None, description="views that every map is summed over; null: the run's"
+    )
+    candidates: tuple[GreyValue, ...] | None = Field(None, description="cuts tried; null: the run's")
     bounds: bool = Field(True, description="train ResUNets on true masks and on a fixed box too, the two bounds")
 
     @field_validator("methods", "seeds")

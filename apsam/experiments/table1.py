@@ -38,6 +38,9 @@ KINDS = {"maps": "ResUNet", "masks": "pseudo-mask"}
 # Rows that hold whatever the method: bounds.
 NO_METHOD = "none"
 BOUNDS = {"truth": "upper bound: reads true masks", "box": "lower bound"}
+# The paper's figures, and the mean over tiles; spread over seeds of those that sum a row up.
+SHOWN = tuple(figure for figure in FIGURES if figure.key != "kappa")
+SPREAD = ("f1", "iou", "mean_iou")
 COLUMNS = (
     Column("measured", "Measured"),
     PART,
@@ -45,7 +48,12 @@ COLUMNS = (
     Column("masks", "Masks"),
     Column("remark", "Remark"),
     Column("seeds", "Seeds", "integer"),
-    *(c for f in FIGURES for c in (f, Column(f"{f.key}_std", f"{f.title} ±", "share"))),
+    *(
+        column
+        for figure in SHOWN
+        for column in (figure, Column(f"{figure.key}_std", f"{figure.title} ±", "share"))
+        if column is figure or figure.key in SPREAD
+    ),
     Column("oracle_iou", "IoU of the map at the cut that the truth would choose (no result)", "share"),
     Column("oracle_threshold", "That cut, mean", "number"),
     Column("seconds", "Seconds for CAMs", "number"),
@@ -150,11 +158,12 @@ def _rows(
             "remark": BOUNDS.get(source),
             "seeds": len(own),
         }
-        for figure in FIGURES:
+        for figure in SHOWN:
             values = [of_seed[part].get(figure.key) for of_seed in found]
             if None not in values:
                 row[figure.key] = float(np.mean(values))
-                row[f"{figure.key}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+                if figure.key in SPREAD and len(values) > 1:
+                    row[f"{figure.key}_std"] = float(np.std(values, ddof=1))
         if kind == "masks" and source == "cam_agreed" and oracle:
             row["oracle_iou"] = _mean(of_seed[part]["iou"] for of_seed in oracle)
             row["oracle_threshold"] = _mean(of_seed[part]["threshold"] for of_seed in oracle)
