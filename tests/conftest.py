@@ -17,3 +17,25 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}; set APSAM_DATA to a folder with bijie/ and jinsha/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def report_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, dict]:
+    """A faked run for the report: its folder, its scenes, its configuration."""
+    from fake_run import make_fake_run
+
+    folder = tmp_path_factory.mktemp("results") / "tiny"
+    scenes, config = make_fake_run(folder)
+    return folder, scenes, config.model_dump(mode="json")
+
+
+@pytest.fixture(scope="session")
+def report_page(report_run: tuple[Path, list, dict]) -> Path:
+    """The report of the faked run."""
+    from apsam.report.page import make_report
+    from apsam.report.settings import ReportSettings
+
+    folder, scenes, config = report_run
+    output = folder / "report/index.html"
+    make_report(folder, scenes, config, output, ReportSettings(map_side=200, gallery_tiles=9), folder / "benchmarks")
+    return output

@@ -7,12 +7,11 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from fake_run import make_fake_folder_run, make_fake_run
+from fake_run import make_fake_folder_run
 
 from apsam.errors import InputError
 from apsam.report.colours import AGREE, AGREE_NOT, FALSE_ALARM, MISSED, NO_DATA, compare
@@ -48,18 +47,13 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("results") / "tiny"
-    scenes, config = make_fake_run(folder)
-    return folder, scenes, config.model_dump(mode="json")
+def run(report_run):
+    return report_run
 
 
 @pytest.fixture(scope="module")
-def page_file(run):
-    folder, scenes, config = run
-    output = folder / "report/index.html"
-    make_report(folder, scenes, config, output, SETTINGS, folder / "benchmarks")
-    return output
+def page_file(report_page):
+    return report_page
 
 
 @pytest.fixture(scope="module")
@@ -280,101 +274,3 @@ def test_time_from_the_first_job_to_the_last(tmp_path):
     assert elapsed(tmp_path, 1) is None
     job("d.tsv", 1_009_000, 10)
     assert elapsed(tmp_path, 2) is None
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-CHECKS = r"""
-<script>
-window.addEventListener("load", () => {
-  const found = {};
-  const map = () => document.querySelector(".map:not([hidden])");
-  const box = () => map().querySelector("svg").getAttribute("viewBox");
-  const layer = (name) => map().querySelector(`[data-layer="${name}"]`).getAttribute("display");
-  const press = (key) => map().dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
-  const set = (id, value) => {
-    document.getElementById(id).value = value;
-    document.getElementById(id).dispatchEvent(new Event("change"));
-  };
-  found.maps = document.querySelectorAll(".map:not([hidden])").length;
-  found.truth = layer("truth");
-  document.querySelector('[data-toggle="truth"]').click();
-  found.truthOff = layer("truth");
-  press("t");
-  found.truthByKey = layer("truth");
-  const slider = document.querySelector('[data-opacity="truth"]');
-  slider.value = 40;
-  slider.dispatchEvent(new Event("input"));
-  found.opacity = map().querySelector('[data-layer="truth"]').getAttribute("opacity");
-  const whole = box();
-  for (let times = 0; times < 3; times += 1) press("+");
-  found.zoomed = box() !== whole;
-  const before = box();
-  press("ArrowRight");
-  found.moved = box() !== before;
-  press("0");
-  found.back = box() === whole;
-  set("scene", "alder");
-  found.scene = map().dataset.scene;
-  const show = document.querySelector("[data-show]");
-  show.click();
-  found.shown = map().dataset.scene === show.dataset.show;
-  set("filter-group", "worst");
-  found.worst = [...document.querySelectorAll(".tile:not([hidden])")].every((tile) => tile.dataset.group === "worst");
-  // Contrast of text, WCAG 2: 4.5 to 1 at least.
-  const colour = (text) => (text.match(/[\d.]+/g) || [0, 0, 0, 0]).map(Number);
-  const ground = (one) => {
-    for (let at = one; at; at = at.parentElement) {
-      const found = colour(getComputedStyle(at).backgroundColor);
-      if (found.length === 3 || found[3] === 1) return found;
-    }
-    return [255, 255, 255];
-  };
-  const light = ([r, g, b]) => {
-    const [x, y, z] = [r, g, b].map((v) => (v / 255 <= 0.04045 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
-  };
-  const contrast = () => {
-    const texts = "p, dt, dd, th, td, h1, h2, h3, a, label, summary, code, button, li, kbd, small, span, pre";
-    const skipped = ".absent, .wheel-hint, .stage";
-    let worst = 21;
-    for (const one of document.querySelectorAll(texts)) {
-      if (!one.textContent.trim() || one.closest(skipped) || !one.getClientRects().length) continue;
-      const pair = [light(colour(getComputedStyle(one).color)), light(ground(one))].sort((a, b) => b - a);
-      worst = Math.min(worst, (pair[0] + 0.05) / (pair[1] + 0.05));
-    }
-    return worst >= 4.5;
-  };
-  found.contrast = contrast();
-  const dark = getComputedStyle(document.body).backgroundColor;
-  document.getElementById("theme").click();
-  found.theme = getComputedStyle(document.body).backgroundColor !== dark;
-  found.contrastOfTheOther = contrast();
-  found.images = [...document.images].every((image) => image.complete && image.naturalWidth > 0);
-  found.fits = document.documentElement.scrollWidth <= innerWidth;
-  document.title = JSON.stringify(found);
-});
-</script>
-"""
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the report in")
-@pytest.mark.parametrize("width", [1280, 500])
-def test_in_a_browser(page_file, tmp_path, width):
-    copy = tmp_path / "page.html"
-    copy.write_text(page_file.read_text().replace("</body>", CHECKS + "</body>"))
-    command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900", "--enable-logging=stderr",
-        "--virtual-time-budget=3000", "--dump-dom", copy.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert "CONSOLE" not in done.stderr
-    title = re.search(r"<title>(.*?)</title>", done.stdout).group(1)
-    found = json.loads(html.unescape(title))
-    assert found == {
-        "maps": 1, "truth": None, "truthOff": "none", "truthByKey": None, "opacity": "0.4", "zoomed": True,
-        "moved": True, "back": True, "scene": "alder", "shown": True, "worst": True, "theme": True, "images": True,
-        "fits": True, "contrast": True, "contrastOfTheOther": True,
-    }  # fmt: skip
