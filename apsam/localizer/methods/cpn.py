@@ -58,7 +58,7 @@ class Cpn(Method):
     """Complementary patches with the pixel-region correlation module.
 
     Attributes:
-        segments: Superpixels (n, H, W) of all training tiles, once read.
+        superpixels: Stack of `segment` (n, H, W), a tile's superpixels, once opened.
     """
 
     def __init__(self, settings: LocalizerSettings, weights: str | None = None) -> None:
@@ -71,15 +71,16 @@ class Cpn(Method):
         self.query = nn.Conv2d(total, PROJECTION, kernel_size=1)
 
     def use_offline(self, path: Path, tiles: int) -> None:
-        """Read the superpixels."""
-        with TileStack(path) as stack:
-            if len(stack) != tiles:
-                raise InputError(f"{path}: superpixels of {len(stack)} tiles, there are {tiles}; make them again")
-            self.segments = torch.from_numpy(stack.read("segment").astype("int32"))
+        """Open the superpixels."""
+        self.superpixels = TileStack(path)
+        if len(self.superpixels) != tiles:
+            held = len(self.superpixels)
+            raise InputError(f"{path}: superpixels of {held} tiles, there are {tiles}; make them again")
 
     def views(self, tiles: Tiles, generator: torch.Generator) -> Batch:
         """The tiles, and which of their pixels x1 hides."""
-        segments = self.segments[tiles.index.cpu()].to(tiles.image.device)
+        segments = self.superpixels.read_at("segment", tiles.index.cpu().numpy()).astype("int32")
+        segments = torch.from_numpy(segments).to(tiles.image.device)
         images, segments = augment_with_maps(tiles.image, segments, self.settings.augmentation, generator)
         return {"image": images, "label": tiles.label, "hidden": draw_hidden(segments, generator)}
 

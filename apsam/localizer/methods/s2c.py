@@ -50,7 +50,7 @@ class S2c(Method):
     """Segments and peaks."""
 
     def use_offline(self, path: Path, tiles: int) -> None:
-        """Read the segments, keep the embeddings at hand, load the SAM that made them."""
+        """Open segments and embeddings, load the SAM that made them."""
         stack = TileStack(path)
         if len(stack) != tiles:
             raise InputError(f"{path}: segments of {len(stack)} tiles, there are {tiles}; make them again")
@@ -62,7 +62,6 @@ class S2c(Method):
     def set_teacher(self, stack: TileStack, sam: LoadedSam) -> None:
         """Take segments and embeddings from `stack`; `sam` answers. Neither is part of the weights."""
         self._stack, self._sam = stack, sam
-        self.segments = torch.from_numpy(stack.read("segment").astype(np.int32))
 
     def views(self, tiles: Tiles, generator: torch.Generator) -> Batch:
         """The tiles with their segments and, once SAM is asked, its masks."""
@@ -70,7 +69,8 @@ class S2c(Method):
         asked = self.epoch >= self.settings.s2c.start_epoch
         if asked:
             masks = self.ask(tiles)
-        known = self.segments[tiles.index.cpu()] + MASK_FACTOR * masks
+        segments = self._stack.read_at("segment", tiles.index.cpu().numpy()).astype(np.int32)
+        known = torch.from_numpy(segments) + MASK_FACTOR * masks
         images, known = augment_with_maps(
             tiles.image, known.to(tiles.image.device), self.settings.augmentation, generator
         )

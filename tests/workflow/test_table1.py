@@ -1,0 +1,37 @@
+"""Table 1 with real Snakemake, for one method with an offline stage: what runs, what it shares, what it says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from small_project import Project
+
+pytestmark = pytest.mark.slow
+
+TARGET = ("--", "table1")
+
+
+def test_table1_runs_a_method_and_again_nothing(project: Project) -> None:
+    file = project.folder / "config.yaml"
+    config = yaml.safe_load(file.read_text())
+    config["experiments"]["table1"] |= {"methods": ["cpn"], "seeds": [1], "bounds": False, "candidates": [120]}
+    file.write_text(yaml.safe_dump(config))
+    plan = project.plan(*TARGET)
+    assert plan["localizer_offline"] == plan["localizer"] == 1 and plan["resunet"] == 2
+    assert not {"synthesize", "tile", "encode"} & set(plan), "shared with the run"
+    project.snakemake(*TARGET)
+    table = json.loads((project.folder / "results/small/experiments/table1.json").read_text())
+    assert table["schema"] == 1 and table["protocol"] == "held_out"
+    rows = {(row["measured"], row["masks"]): row for row in table["rows"] if row["method"] == "CPN" and row["part"]}
+    assert set(rows) == {
+        (kind, masks) for kind in ("ResUNet", "pseudo-mask") for masks in ("own map", "APSAM fed by it")
+    }
+    assert rows["ResUNet", "own map"]["part"] == "test" and rows["pseudo-mask", "own map"]["part"] == "train"
+    assert rows["pseudo-mask", "own map"]["seconds"] > 0
+    assert project.plan(*TARGET) == {} and project.plan() == {}
+    project.replace("apsam/localizer/methods/flipcam.py", "/ 2 - merged", "/ 2.5 - merged")
+    assert project.plan(*TARGET) == {}, "another method's code is no concern"
+    project.replace("apsam/localizer/methods/cpn.py", "LOWEST = 0.25", "LOWEST = 0.2")
+    assert {"localizer", "cams"} <= set(project.plan(*TARGET)) and "localizer_offline" not in project.plan(*TARGET)
