@@ -1,0 +1,72 @@
+"""A run of the workflow through SLURM, and what tells its tests about it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from small_project import Project
+
+# What differs here from a site that profiles/slurm is made for: no accounts, no slurmdbd, and files that are seen at once.
+# The first look for finished jobs comes after a few seconds; the pause grows whenever none has finished.
+SITE = (
+    "--slurm-no-account --slurm-status-command squeue --slurm-init-seconds-before-status-checks 4"
+    " --seconds-between-status-checks 1 --latency-wait 10 --slurm-keep-successful-logs"
+).split()
+
+
+@dataclass
+class Job:
+    """One job as SLURM's controller remembers it.
+
+    Attributes:
+        rule: The rule that it ran.
+        state: `COMPLETED` and others.
+        partition: Where it ran.
+        gpus: How many GPUs were asked for.
+        gpu: Index of the GPU that it was given; empty without.
+        start, end: When it ran.
+    """
+
+    rule: str
+    id: str
+    state: str
+    partition: str
+    gpus: int
+    gpu: str
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, fields: dict[str, str]) -> Job:
+        """Read what `scontrol show job` says."""
+        return cls(
+            rule=fields["Comment"].split("_wildcards_")[0].removeprefix("rule_"),
+            id=fields["JobId"],
+            state=fields["JobState"],
+            partition=fields["Partition"],
+            gpus=int((re.findall(r"gpu:(\d+)", fields.get("TresPerJob", "")) or [0])[0]),
+            gpu=(re.findall(r"IDX:([\d,-]*)", fields.get("GRES", "")) or [""])[0],
+            start=datetime.fromisoformat(fields["StartTime"]),
+            end=datetime.fromisoformat(fields["EndTime"]),
+        )
+
+    def overlaps(self, other: Job) -> bool:
+        """Whether both ran at the same time, for a second at least."""
+        return max(self.start, other.start) < min(self.end, other.end)
+
+
+@dataclass
+class ClusterRun:
+    """The run.
+
+    Attributes:
+        project: Its folder.
+        jobs: Its jobs.
+        seen: SLURM job id -> `CUDA_VISIBLE_DEVICES` in the job's shell, "none" where it was not set.
+    """
+
+    project: Project
+    jobs: list[Job]
+    seen: dict[str, str]
