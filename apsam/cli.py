@@ -27,11 +27,12 @@ from apsam.commands.experiments import (
     trials,
 )
 from apsam.commands.grid import grid
+from apsam.commands.join import join_prompts, join_stacks
 from apsam.commands.localizer import localizer
 from apsam.commands.localizer_offline import localizer_offline
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
 from apsam.commands.metrics import metrics_maps, metrics_masks
-from apsam.commands.predict import predict, predict_scene, predict_tiles
+from apsam.commands.predict import predict, predict_block, predict_join, predict_scene, predict_tiles
 from apsam.commands.products import products
 from apsam.commands.prompts import prompts
 from apsam.commands.report import report
@@ -51,8 +52,12 @@ STAGES = (
     masks_apsam,
     masks_cam,
     masks_grabcut,
+    join_stacks,
+    join_prompts,
     resunet,
     predict_scene,
+    predict_block,
+    predict_join,
     predict_tiles,
     products,
     metrics_masks,

@@ -163,6 +163,23 @@ def read_prompts(path: Path) -> dict[str, Any]:
     return prompts
 
 
+def join_prompts(blocks: Sequence[Path], lengths: Sequence[int], output: Path) -> None:
+    """Write the prompts of a scene, given those of its blocks.
+
+    Args:
+        blocks: Prompt files of the blocks, in order.
+        lengths: Number of tiles of every block.
+        output: The JSON file: as `make_prompts` would write it of the whole scene.
+    """
+    joined, first = None, 0
+    for path, length in zip(blocks, lengths, strict=True):
+        prompts = read_prompts(path)
+        tiles = [{**entry, "tile": entry["tile"] + first} for entry in prompts["tiles"]]
+        joined = {**prompts, "tiles": [*joined["tiles"], *tiles]} if joined else {**prompts, "tiles": tiles}
+        first += length
+    write_json(output, joined)
+
+
 def write_prompts_geojson(prompts: dict[str, Any], tiles: Path, output: Path) -> None:
     """Write the prompts in the scene's CRS, so that they lie over the scene in a GIS.
 

@@ -1,16 +1,18 @@
 """TileStack: the one container of the pipeline.
 
 A stack is one file: a Zarr v3 group in an uncompressed zip archive. Every array has the tile as its first axis and
-images have one chunk a tile, so that a reader takes any tile or slice without touching the rest. One file a scene,
-because Snakemake and DVC checksum files, not folders, and because a file a tile would kill a cluster's file system
-(docs/architecture.md).
+images have one chunk a tile, so that a reader takes any tile or slice without touching the rest. One file a scene
+(of a large scene one a block, and a small one that joins the blocks), because Snakemake and DVC checksum files, not
+folders, and because a file a tile would kill a cluster's file system (docs/architecture.md).
 The zip members carry a fixed date and are sorted: the same data gives the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,12 +27,18 @@ from zarr.storage import LocalStore, ZipStore
 
 from apsam import __version__
 from apsam.errors import InputError
-from apsam.files import atomic_path, scratch_folder
+from apsam.files import atomic_path, scratch_folder, sha256_file
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 # One 256 px mask: larger entries get a chunk a tile, labels and windows share one.
 CHUNK_BYTES = 65536
+
+# The one member of a file that stands for the stacks of several blocks, and the size of a zip's header before its name.
+JOINED, ZIP_HEADER = "blocks.json", 30
+
+# Attributes of blocks that add up; of the others, those of the first block speak for the scene.
+JOINED_ATTRIBUTES = {"names", "tiles"}
 
 ArraySpecs = Mapping[str, tuple[tuple[int, ...], str]]
 
@@ -104,10 +112,13 @@ class TileStackWriter:
 
 
 class TileStack:
-    """Read a stack.
+    """Read a stack, or the stacks of a scene's blocks as one.
 
     Args:
-        path: A file written by `TileStackWriter`.
+        path: A file written by `TileStackWriter` or `join_stacks`.
+
+    Attributes:
+        lengths: Number of tiles of every block; one number for a scene in one piece.
 
     Raises:
         InputError: The file is missing or is not a stack.
@@ -115,16 +126,15 @@ class TileStack:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        try:
-            self._store = ZipStore(self.path, mode="r")
-            self._group = zarr.open_group(self._store, mode="r")
-        except FileNotFoundError as error:
-            raise InputError(f"{self.path}: no such tile stack; run the stage that makes it") from error
-        except (zipfile.BadZipFile, ValueError, KeyError) as error:
-            raise InputError(f"{self.path}: not a tile stack ({error}); remove it and run again") from error
-        self._arrays = dict(self._group.arrays())
-        self.attributes: dict[str, Any] = dict(self._group.attrs)
-        self.arrays = {name: (array.shape[1:], str(array.dtype)) for name, array in self._arrays.items()}
+        self._parts = [_Part(file) for file in _files(self.path)]
+        first = self._parts[0]
+        self.attributes: dict[str, Any] = dict(first.attributes)
+        for key in JOINED_ATTRIBUTES & set(self.attributes):
+            if self.attributes[key] is not None:
+                self.attributes[key] = sum((part.attributes[key] for part in self._parts[1:]), first.attributes[key])
+        self.arrays = {name: (array.shape[1:], str(array.dtype)) for name, array in first.arrays.items()}
+        self.lengths = [len(part) for part in self._parts]
+        self._starts = np.cumsum([0, *self.lengths])
 
     def __enter__(self) -> TileStack:
         return self
@@ -134,7 +144,8 @@ class TileStack:
 
     def close(self) -> None:
         """Close the file."""
-        self._store.close()
+        for part in self._parts:
+            part.store.close()
 
     def content_hash(self) -> str:
         """SHA-256 over the archive's list of contents: names, sizes and CRC-32 of all chunks, which are not read."""
@@ -145,7 +156,7 @@ class TileStack:
         return digest.hexdigest()
 
     def __len__(self) -> int:
-        return next(iter(self._arrays.values())).shape[0] if self._arrays else 0
+        return int(self._starts[-1])
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Tiles `start` to `stop` (excluded) of one array; the whole array by default.
@@ -153,14 +164,25 @@ class TileStack:
         Raises:
             InputError: The stack has no such array.
         """
-        return np.asarray(self._array(name)[start:stop])
+        self._check(name)
+        start, stop, _ = slice(start, stop).indices(len(self))
+        pieces = []
+        for place, part in enumerate(self._parts):
+            first, last = max(start - self._starts[place], 0), min(stop - self._starts[place], len(part))
+            if first < last or len(self._parts) == 1:
+                pieces.append(self._numbered(name, place, part.arrays[name][first:last]))
+        tail, dtype = self.arrays[name]
+        return pieces[0] if len(pieces) == 1 else np.concatenate([np.empty((0, *tail), dtype), *pieces])
 
     def read_at(self, name: str, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """The tiles at `indices`, in that order. Shape (len(indices), ...)."""
-        array = self._array(name)
-        values = np.empty((len(indices), *array.shape[1:]), array.dtype)
+        self._check(name)
+        tail, dtype = self.arrays[name]
+        values = np.empty((len(indices), *tail), dtype)
         for row, index in enumerate(indices):
-            values[row] = array[int(index)]
+            place = int(np.searchsorted(self._starts, int(index), side="right")) - 1
+            array = self._parts[place].arrays[name]
+            values[row] = self._numbered(name, place, array[int(index) - int(self._starts[place])])
         return values
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
@@ -168,10 +190,74 @@ class TileStack:
         for start in range(0, len(self), size):
             yield start, {name: self.read(name, start, start + size) for name in names}
 
-    def _array(self, name: str) -> zarr.Array:
-        if name not in self._arrays:
-            raise InputError(f"{self.path}: has no array '{name}', only {sorted(self._arrays)}")
-        return self._arrays[name]
+    def _check(self, name: str) -> None:
+        if name not in self.arrays:
+            raise InputError(f"{self.path}: has no array '{name}', only {sorted(self.arrays)}")
+
+    def _numbered(self, name: str, place: int, values: Any) -> np.ndarray:
+        """Values of a block; the array `tile` holds numbers of tiles, which count from the block's first tile there."""
+        values = np.asarray(values)
+        if name != "tile" or place == 0:
+            return values
+        return values + np.asarray(sum(part.attributes["tiles"] for part in self._parts[:place]), values.dtype)
+
+
+class _Part:
+    """One file of a stack, open."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.store = ZipStore(path, mode="r")
+            group = zarr.open_group(self.store, mode="r")
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: no such tile stack; run the stage that makes it") from error
+        except (zipfile.BadZipFile, ValueError, KeyError) as error:
+            raise InputError(f"{path}: not a tile stack ({error}); remove it and run again") from error
+        self.arrays = dict(group.arrays())
+        self.attributes: dict[str, Any] = dict(group.attrs)
+
+    def __len__(self) -> int:
+        return next(iter(self.arrays.values())).shape[0] if self.arrays else 0
+
+
+def join_stacks(blocks: Sequence[Path], output: Path) -> None:
+    """Write a small file that stands for the stacks of a scene's blocks, which stay where they are, in its folder.
+
+    It holds their names and checksums, so that it changes whenever one of them does.
+
+    Args:
+        blocks: Stacks of the blocks, in order.
+        output: The file to make; `TileStack` reads it as one stack.
+
+    Raises:
+        InputError: A block is no stack, or has other arrays than the first.
+    """
+    first: dict[str, Any] = {}
+    for path in blocks:
+        with TileStack(path) as stack:
+            first = first or stack.arrays
+            if stack.arrays != first:
+                raise InputError(f"{path}: has the arrays {stack.arrays}, {blocks[0]} has {first}; make both again")
+    entries = [{"file": os.path.relpath(path, output.parent), "sha256": sha256_file(path)} for path in blocks]
+    with atomic_path(output) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(JOINED, ZIP_DATE), json.dumps({"blocks": entries}, sort_keys=True, indent=1))
+
+
+def _files(path: Path) -> list[Path]:
+    """The files that make up a stack: itself, or those of the blocks it names."""
+    try:
+        with path.open("rb") as file:
+            # The first member's name stands at the end of a zip's first header, which has this size.
+            head = file.read(ZIP_HEADER + len(JOINED))
+    except OSError:
+        return [path]
+    if head[ZIP_HEADER:] != JOINED.encode():
+        return [path]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [path.parent / block["file"] for block in json.loads(archive.read(JOINED))["blocks"]]
+    except (zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise InputError(f"{path}: not a tile stack ({error}); remove it and run again") from error
 
 
 def _pack(folder: Path, path: Path) -> None:

@@ -1,13 +1,13 @@
 rule cams:
     input:
-        tiles=at("tiles/{scene}.zarr.zip"),
+        tiles=at("tiles/{unit}.zarr.zip"),
         weights=at("localizer/weights.safetensors"),
     output:
-        cams="<results>/{variant}cams/{scene}.zarr.zip",
+        cams="<results>/{variant}cams/{unit}.zarr.zip",
     log:
-        "<logs>/{variant}cams/{scene}.log",
+        "<logs>/{variant}cams/{unit}.log",
     benchmark:
-        "<benchmarks>/{variant}cams/{scene}.tsv"
+        "<benchmarks>/{variant}cams/{unit}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -22,7 +22,7 @@ rule cams:
         method_code=of_variant(run.method_code),
         device=DEVICE,
     message:
-        "Make the class activation maps of {wildcards.scene}"
+        "Make the class activation maps of {wildcards.unit}"
     shell:
         "python scripts/cams.py --tiles {input.tiles} --weights {input.weights} --settings {params.settings:q} {params.gate}"
         " --device {params.device} --threads {threads} --output {output.cams} > {log} 2>&1"

@@ -33,6 +33,8 @@ wildcard_constraints:
     scene=r"[A-Za-z0-9][A-Za-z0-9_-]*(?<!_mask)(?<!_probability)",
     source="apsam|cam|grabcut|cam_agreed|box|truth",
     offline="|".join(OFFLINE_FILES.values()).replace(".", r"\."),
+    # A scene, or a block of a large one (apsam/tiles/blocks.py).
+    unit=r"[A-Za-z0-9][A-Za-z0-9_-]*(?:\.b[0-9]+)?",
     # Empty for the run's own files (workflow_support/variants.py).
     variant=f"(?:{FOLDER}/{NAME}/)?",
 
@@ -55,6 +57,15 @@ def at(path, **values):
     return places
 
 
+def blocks_at(path, wildcards):
+    """The files of a scene's blocks, of the job's variant."""
+    known = dict(wildcards.items())
+    return [
+        run.place(path.format(unit=unit, **known), wildcards.variant)
+        for unit in run.units(wildcards.scene)
+    ]
+
+
 def of_variant(method, *arguments):
     """Function of the wildcards: a method of `run`, asked for the job's variant."""
     return lambda wildcards: method(*arguments, wildcards.variant)
@@ -64,6 +75,10 @@ def settings(section):
     """Parameter: a section of the configuration of the job's variant."""
     return of_variant(run.settings, section)
 
+
+# The scenes that are worked on in blocks, for rules that only they have ("-" is nobody's name).
+IN_BLOCKS = "|".join(run.in_blocks) or "-"
+IN_BANDS = "|".join(run.in_bands) or "-"
 
 # Where to compute changes no result, so it must not be compared: Snakemake skips functions of `threads`.
 DEVICE = lambda wildcards, threads: run.config.device

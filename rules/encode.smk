@@ -1,15 +1,15 @@
 # The costly part, which depends on tiles and SAM alone: no threshold asks for it again.
 rule encode:
     input:
-        tiles=at("tiles/{scene}.zarr.zip"),
+        tiles=at("tiles/{unit}.zarr.zip"),
         checkpoint=of_variant(run.checkpoint),
         image=lambda wildcards: run.window_image(wildcards.scene, wildcards.variant),
     output:
-        embeddings="<results>/{variant}embeddings/{scene}.zarr.zip",
+        embeddings="<results>/{variant}embeddings/{unit}.zarr.zip",
     log:
-        "<logs>/{variant}encode/{scene}.log",
+        "<logs>/{variant}encode/{unit}.log",
     benchmark:
-        "<benchmarks>/{variant}encode/{scene}.tsv"
+        "<benchmarks>/{variant}encode/{unit}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -25,7 +25,7 @@ rule encode:
         code=command_hash("encode"),
         device=DEVICE,
     message:
-        "Encode the positive tiles of {wildcards.scene} with SAM"
+        "Encode the positive tiles of {wildcards.unit} with SAM"
     shell:
         "python scripts/encode.py --tiles {input.tiles} --settings {params.settings:q} {params.gate} {params.image}"
         " --device {params.device} --threads {threads} --output {output.embeddings} > {log} 2>&1"

@@ -1,14 +1,14 @@
 rule prompts:
     input:
-        tiles=at("tiles/{scene}.zarr.zip"),
-        cams=at("cams/{scene}.zarr.zip"),
+        tiles=at("tiles/{unit}.zarr.zip"),
+        cams=at("cams/{unit}.zarr.zip"),
     output:
-        prompts="<results>/{variant}prompts/{scene}.json",
-        geojson="<results>/{variant}prompts/{scene}.geojson",
+        prompts="<results>/{variant}prompts/{unit}.json",
+        geojson="<results>/{variant}prompts/{unit}.geojson",
     log:
-        "<logs>/{variant}prompts/{scene}.log",
+        "<logs>/{variant}prompts/{unit}.log",
     benchmark:
-        "<benchmarks>/{variant}prompts/{scene}.tsv"
+        "<benchmarks>/{variant}prompts/{unit}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -19,7 +19,7 @@ rule prompts:
         settings=settings("prompts"),
         code=command_hash("prompts"),
     message:
-        "Make prompts of the class activation maps of {wildcards.scene}"
+        "Make prompts of the class activation maps of {wildcards.unit}"
     shell:
         "python scripts/prompts.py --tiles {input.tiles} --cams {input.cams} --settings {params.settings:q}"
         " --output {output.prompts} --geojson {output.geojson} > {log} 2>&1"

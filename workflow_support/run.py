@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ from apsam.localizer.method_code import method_code, offline_code
 from apsam.localizer.method_settings import OFFLINE_FILES
 from apsam.protocol import protocol_of
 from apsam.scenes import check_scenes, read_scene_sheet
+from apsam.tiles.blocks import block_count, block_names, block_of, window_count
+from workflow_support.raster_sizes import RasterSizes
 from workflow_support.variants import Variants, stage_of
 
 # Endings that name a scene's other files; a scene called so could not be told from them.
@@ -44,6 +47,7 @@ class Run:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config: Config = parse_config(config)
         self.variants = Variants(self.config)
+        self._sizes = RasterSizes()
         self.scenes = {s.name: s for s in read_scene_sheet(self.config.scenes, self.config.data_dir)}
         for name in self.scenes:
             if name.endswith(RESERVED_ENDINGS):
@@ -64,6 +68,11 @@ class Run:
                 f"sam.window: '{folders[0]}' is a folder of ready-made tiles, which have no surroundings; "
                 f"set sam.window: null"
             )
+        # Jobs read them again, and then need open no header.
+        for scene in self.scenes.values():
+            if scene.kind == "raster":
+                self._sizes.of(scene.image)
+        self._sizes.save()
 
     @property
     def folder(self) -> str:
@@ -122,6 +131,45 @@ class Run:
         """Scenes with a true mask that are not all held out."""
         return [name for name in self.training if self.mask(name)]
 
+    def units(self, name: str) -> list[str]:
+        """The parts of a scene that are worked on one by one: its own name, or those of its blocks."""
+        return block_names(name, self._blocks[name])
+
+    @cached_property
+    def in_blocks(self) -> list[str]:
+        """Scenes that are worked on in several blocks."""
+        return [name for name, count in self._blocks.items() if count > 1]
+
+    @cached_property
+    def _blocks(self) -> dict[str, int]:
+        # The run's own settings decide also for its variants: how many blocks there are changes no result.
+        tiles = self.config.tiles
+        return {name: block_count(self._windows(name, tiles.stride), tiles.block_tiles) for name in self.names}
+
+    def bands(self, name: str) -> int:
+        """In how many bands of rows a raster scene is mapped."""
+        return self._bands[name]
+
+    @cached_property
+    def in_bands(self) -> list[str]:
+        """Raster scenes that are mapped in several bands of rows."""
+        return [name for name, count in self._bands.items() if count > 1]
+
+    @cached_property
+    def _bands(self) -> dict[str, int]:
+        tiles, stride = self.config.tiles, self.config.maps.stride(self.config.tiles.size)
+        rasters = [name for name, scene in self.scenes.items() if scene.kind != "folder"]
+        return {name: block_count(self._windows(name, stride), tiles.block_tiles) for name in rasters}
+
+    def _windows(self, name: str, stride: int) -> int:
+        """How many windows a scene has at a step of `stride` pixels, or tiles, if it is a folder of them."""
+        scene = self.scenes[name]
+        if scene.kind == "folder":
+            return len(os.listdir(scene.image)) if scene.image.is_dir() else 1
+        side = self.config.synthetic.size_px
+        height, width = (side, side) if scene.kind == "synthetic" else self._sizes.of(scene.image)
+        return window_count(height, width, self.config.tiles.size, stride)
+
     def truth(self, names: Sequence[str], variant: str = "") -> list[str]:
         """Images and true masks of scenes, without folders."""
         files = [file for name in names for file in (self.image(name, variant), self.mask(name, variant)) if file]
@@ -160,6 +208,11 @@ class Run:
             return [f"{base}.zip"]
         return [f"{base}_probability.tif", f"{base}_mask.tif", f"{base}.gpkg"]
 
+    def band_files(self, source: str, name: str, variant: str = "") -> list[str]:
+        """The bands of rows that a scene's map is put together of."""
+        units = block_names(name, self.bands(name))
+        return [self.place(f"maps/{source}/bands/{unit}.tif", variant) for unit in units]
+
     def maps(self, sources: Sequence[str], names: Sequence[str], variant: str = "") -> list[str]:
         """The maps of several scenes."""
         return [file for source in sources for name in names for file in self.map_files(source, name, variant)]
@@ -174,26 +227,32 @@ class Run:
             inputs["mask"] = mask
         return inputs
 
-    def tile_files(self, name: str, variant: str = "") -> dict[str, str]:
+    def tile_files(self, unit: str, variant: str = "") -> dict[str, str]:
         """`tile_inputs` without folders, whose dates say nothing about what is in them."""
-        return {key: path for key, path in self.tile_inputs(name, variant).items() if not Path(path).is_dir()}
+        inputs = self.tile_inputs(block_of(unit)[0], variant)
+        return {key: path for key, path in inputs.items() if not Path(path).is_dir()}
 
-    def tile_arguments(self, name: str, variant: str = "") -> str:
-        """The arguments of the tile stage that name a scene's files and part."""
+    def tile_arguments(self, unit: str, variant: str = "") -> str:
+        """The arguments of the tile stage that name a scene's files and part, and which block of it is meant."""
+        name, number = block_of(unit)
+        count = self._blocks[name]
+        block = f" --block {number}/{count}" if count > 1 else ""
         files = " ".join(f"--{key} {json.dumps(path)}" for key, path in self.tile_inputs(name, variant).items())
-        return f"--scene {name} {files} --split {self.scenes[name].split}"
+        return f"--scene {name} {files} --split {self.scenes[name].split}{block}"
 
-    def listing(self, name: str) -> str:
+    def listing(self, unit: str) -> str:
         """Hash of the names and sizes in a scene's folders; empty for a raster scene."""
         lines: list[str] = []
-        for path in self.tile_inputs(name).values():
+        for path in self.tile_inputs(block_of(unit)[0]).values():
             if Path(path).is_dir():
                 lines += sorted(f"{file.name} {file.stat().st_size}" for file in Path(path).iterdir())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:HASH_DIGITS] if lines else ""
 
     def settings(self, section: str, variant: str = "") -> str:
         """A section of the configuration as JSON, every key of it."""
-        return json.dumps(getattr(self.variants.config(variant), section).model_dump(mode="json"), sort_keys=True)
+        chosen = getattr(self.variants.config(variant), section)
+        values = chosen.decisive() if section == "tiles" else chosen.model_dump(mode="json")
+        return json.dumps(values, sort_keys=True)
 
     def label_gate(self, variant: str = "") -> str:
         """The argument that says whether tiles labelled negative are left out."""

@@ -11,6 +11,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from apsam.errors import ConfigError
+from apsam.gpu_slots import use_one_gpu
+from apsam.tiles.blocks import Block
 
 Section = TypeVar("Section", bound=BaseModel)
 
@@ -18,9 +20,28 @@ Tiles = Annotated[Path, typer.Option(help="tile stack of the scene")]
 Cams = Annotated[Path, typer.Option(help="CAM stack of the scene")]
 Prompts = Annotated[Path, typer.Option(help="prompts of the scene, JSON")]
 Seed = Annotated[int, typer.Option(help="seed of all that is random")]
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1")]
 LabelGate = Annotated[bool, typer.Option(help="leave out tiles labelled negative (the paper's released code does not)")]
+BlockOption = Annotated[str, typer.Option("--block", metavar="N/COUNT", help="which of how many blocks of the scene")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; all by default", show_default=False)]
+
+
+def read_block(text: str) -> Block:
+    """The block that `2/5` means."""
+    number, _, count = text.partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise ConfigError(f"--block {text}: give number and count, for example 2/5")
+    return Block(int(number), int(count))
+
+
+def _claim(device: str) -> str:
+    if device == "auto":
+        use_one_gpu()
+    return device
+
+
+Device = Annotated[
+    str, typer.Option(callback=_claim, help="auto (a GPU where there is one, of several the freest), cpu, cuda, cuda:1")
+]
 
 
 def settings(model: type[Section], section: str) -> Any:

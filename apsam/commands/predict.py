@@ -1,4 +1,4 @@
-"""Commands that map scenes with a trained ResUNet: two of the predict stage, and one for any scene."""
+"""Commands that map scenes with a trained ResUNet: four of the predict stage, and one for any scene."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from apsam.commands.options import Device, Threads
+from apsam.commands.options import BlockOption, Device, Threads, read_block
 from apsam.commands.options import settings as section
 from apsam.maps.settings import MapSettings
 from apsam.tiles.settings import TileSettings
@@ -36,10 +36,49 @@ def predict_scene(
     set_threads(threads)
     predict_raster(image, weights, tile_settings, settings, probability, mask, device, name)
     if polygons is not None:
-        from apsam.products.make import ProductFiles, make_products
-        from apsam.products.settings import ProductSettings
+        _write_products(image, name, probability, mask, polygons)
 
-        make_products(ProductFiles(probability, mask, polygons), ProductSettings(), name, image)
+
+def predict_block(
+    name: Annotated[str, typer.Option(help="name of the scene")],
+    image: Annotated[Path, typer.Option(help="raster scene")],
+    weights: Weights,
+    output: Annotated[Path, typer.Option(help="GeoTIFF of the band to make")],
+    block: BlockOption,
+    settings: Settings = MapSettings(),
+    tile_settings: Tiles = TileSettings(),
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Predict one of several bands of rows of a raster scene."""
+    from apsam.device import set_threads
+    from apsam.resunet.predict import predict_band
+
+    set_threads(threads)
+    predict_band(image, weights, tile_settings, settings, read_block(block), output, device, name)
+
+
+def predict_join(
+    bands: Annotated[list[Path], typer.Argument(help="bands of the scene, from the top down")],
+    name: Annotated[str, typer.Option(help="name of the scene")],
+    image: Annotated[Path, typer.Option(help="raster scene")],
+    probability: Annotated[Path, typer.Option(help="GeoTIFF of the probability to make")],
+    mask: Annotated[Path, typer.Option(help="GeoTIFF of the mask to make")],
+    polygons: Annotated[Path, typer.Option(help="GeoPackage of the products to make")],
+    settings: Settings = MapSettings(),
+) -> None:
+    """Put the bands of a raster scene together to its maps."""
+    from apsam.maps.bands import join_bands
+
+    join_bands(image, bands, settings, probability, mask, name)
+    _write_products(image, name, probability, mask, polygons)
+
+
+def _write_products(image: Path, name: str, probability: Path, mask: Path, polygons: Path) -> None:
+    from apsam.products.make import ProductFiles, make_products
+    from apsam.products.settings import ProductSettings
+
+    make_products(ProductFiles(probability, mask, polygons), ProductSettings(), name, image)
 
 
 def predict_tiles(

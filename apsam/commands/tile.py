@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from apsam.commands.options import BlockOption, read_block
 from apsam.commands.options import settings as section
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 
@@ -21,8 +22,9 @@ def tile(
     settings: Annotated[TileSettings, section(TileSettings, "tiles")] = TileSettings(),
     label_settings: Annotated[LabelSettings, section(LabelSettings, "labels")] = LabelSettings(),
     split_settings: Annotated[SplitSettings, section(SplitSettings, "split")] = SplitSettings(),
+    block: BlockOption = "1/1",
 ) -> None:
-    """Cut a scene into tiles with image-level labels."""
+    """Cut a scene, or a block of it, into tiles with image-level labels."""
     from apsam.errors import InputError
     from apsam.scenes import Scene
     from apsam.tiles.tiling import tile_scene
@@ -30,4 +32,5 @@ def tile(
     if labels is None and mask is None:
         raise InputError(f"{scene}: labels come from a file or from a mask; give --labels or --mask")
     kind: Literal["folder", "raster"] = "folder" if image.is_dir() else "raster"
-    tile_scene(Scene(scene, kind, image, labels, mask, split), settings, label_settings, split_settings, output)
+    row = Scene(scene, kind, image, labels, mask, split)
+    tile_scene(row, settings, label_settings, split_settings, output, read_block(block))

@@ -22,6 +22,7 @@ from rasterio.windows import Window
 
 from apsam import __version__
 from apsam.files import atomic_path, scratch_folder
+from apsam.maps.settings import MapSettings
 
 NO_DATA = 255
 STEPS = 250
@@ -40,6 +41,16 @@ def to_steps(probability: np.ndarray) -> np.ndarray:
 def cut(steps: np.ndarray, threshold: float) -> np.ndarray:
     """Mask {0, 1, 255} of stored probabilities: 1 from `threshold` on, so that a map can be cut again from its file."""
     return np.where(steps == NO_DATA, NO_DATA, steps >= threshold * STEPS - 1e-9).astype(np.uint8)
+
+
+def map_tags(name: str, image: Path, model: str, settings: MapSettings) -> dict[str, str]:
+    """What a map says about itself: its scene, image, network and threshold."""
+    return {
+        "APSAM_SCENE": name,
+        "APSAM_IMAGE": image.name,
+        "APSAM_MODEL": model,
+        "APSAM_THRESHOLD": f"{settings.threshold:g}",
+    }
 
 
 class MapWriter:

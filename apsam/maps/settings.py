@@ -14,3 +14,7 @@ class MapSettings(BaseModel):
     flips: bool = Field(True, description="mean of the answers for flipped tiles too: 4 times the work, F1 up by 0.01")
     threshold: float = Field(0.5, gt=0, lt=1, description="probability above which a pixel is landslide")
     batch_size: int = Field(16, ge=1, le=1024, description="tiles at a time")
+
+    def stride(self, size: int) -> int:
+        """Pixels from one predicted window of side `size` to the next."""
+        return max(1, round(size * (1 - self.overlap)))

@@ -10,17 +10,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from rasterio.transform import Affine
 from torch import Tensor
 
 from apsam.device import bf16_pays, pick_device
 from apsam.files import atomic_path, sha256_file
 from apsam.maps.archive import add_mask
+from apsam.maps.bands import BandWriter, band_rows
 from apsam.maps.blend import RowBlender
-from apsam.maps.cog import MapWriter, cut, to_steps
+from apsam.maps.cog import MapWriter, cut, map_tags, to_steps
 from apsam.maps.settings import MapSettings
 from apsam.progress import track
 from apsam.resunet.checkpoint import load_resunet
 from apsam.scenes import tile_files
+from apsam.tiles.blocks import WHOLE, Block
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
 from apsam.tiles.tiling import read_tile_image, resize_tile
@@ -102,32 +105,63 @@ def predict_raster(
     """
     predictor = Predictor(weights, settings, device)
     name = name or image.stem
-    tags = {
-        "APSAM_SCENE": name,
-        "APSAM_IMAGE": image.name,
-        "APSAM_MODEL": predictor.name,
-        "APSAM_THRESHOLD": f"{settings.threshold:g}",
-    }
+    tags = map_tags(name, image, predictor.name, settings)
     with SceneReader(image, tiles) as scene:
         place = (scene.height, scene.width, scene.crs, scene.transform)
         with (
             MapWriter(probability, "probability", *place, tags) as probability_map,
             MapWriter(mask, "mask", *place, tags) as mask_map,
         ):
-            for row, values in _blended_rows(scene, predictor, tiles.size, settings.overlap, name):
+            for row, values in _blended_rows(scene, predictor, tiles.size, settings, name):
                 steps = to_steps(values)
                 probability_map.write(row, steps)
                 mask_map.write(row, cut(steps, settings.threshold))
 
 
+def predict_band(
+    image: Path,
+    weights: Path,
+    tiles: TileSettings,
+    settings: MapSettings,
+    band: Block,
+    output: Path,
+    device: str = "auto",
+    name: str | None = None,
+) -> None:
+    """Predict one of several bands of rows of a raster scene, bit by bit as `predict_raster` predicts these rows.
+
+    Args:
+        image, weights, tiles, settings, device, name: As for `predict_raster`.
+        band: Which band of how many.
+        output: GeoTIFF to write, the probabilities of the band's rows, for `apsam.maps.bands.join_bands`.
+
+    Raises:
+        InputError: Image or weights cannot be used.
+    """
+    predictor = Predictor(weights, settings, device)
+    name = name or image.stem
+    with SceneReader(image, tiles) as scene:
+        first, last = band_rows(scene.height, tiles.size, settings.stride(tiles.size), band)
+        place = (scene.crs, scene.transform @ Affine.translation(0, first))
+        with BandWriter(output, last - first, scene.width, *place, predictor.name) as writer:
+            for row, values in _blended_rows(scene, predictor, tiles.size, settings, name, band):
+                writer.write(row - first, to_steps(values))
+
+
 def _blended_rows(
-    scene: SceneReader, predictor: Predictor, size: int, overlap: float, name: str
+    scene: SceneReader, predictor: Predictor, size: int, settings: MapSettings, name: str, band: Block = WHOLE
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first row, (rows, width) float32 probabilities, NaN where the scene has no data) from the top down."""
-    stride = max(1, round(size * (1 - overlap)))
+    """Yield (first row, (rows, width) float32 probabilities, NaN where the scene has no data) from the top down.
+
+    Of a band, windows above it that reach into it are predicted too, and what they alone would finish is dropped.
+    """
+    stride = settings.stride(size)
     rows, cols = positions(scene.height, size, stride), positions(scene.width, size, stride)
+    own = band.range(len(rows))
+    lead = next(index for index, row in enumerate(rows) if row + size > rows[own.start] or index == own.start)
     blender = RowBlender(max(scene.width, size), size)
-    for index, row in enumerate(track(rows, f"predict {name}")):
+    for index in track(range(lead, own.stop), f"predict {name}"):
+        row = rows[index]
         image, valid = scene.read(row, 0, size, max(scene.width, size))
         # A window without data needs no answer: its pixels are no data whatever the network would say.
         wanted = [col for col in cols if valid[:, col : col + size].any()]
@@ -137,8 +171,9 @@ def _blended_rows(
             blender.add(col, answer)
         next_row = rows[index + 1] if index + 1 < len(rows) else scene.height
         values = blender.take(min(next_row - row, size))[: next_row - row, : scene.width]
-        values[valid[: len(values), : scene.width] == 0] = np.nan
-        yield row, values
+        if index >= own.start:
+            values[valid[: len(values), : scene.width] == 0] = np.nan
+            yield row, values
 
 
 def predict_folder(

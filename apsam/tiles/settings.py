@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -22,6 +22,7 @@ class TileSettings(BaseModel):
     percentiles: tuple[float, float] = Field((2.0, 98.0), description="low and high percentile of the stretch")
     nodata: float | None = Field(None, description="value that means no data where the raster does not say so itself")
     min_valid: float = Field(0.25, ge=0, le=1, description="a tile with a smaller share of valid pixels is left out")
+    block_tiles: int = Field(4096, ge=1, description="tiles a job at most; a larger scene is divided into blocks")
 
     @field_validator("bands")
     @classmethod
@@ -36,6 +37,10 @@ class TileSettings(BaseModel):
         if not 0 <= percentiles[0] < percentiles[1] <= 100:
             raise ValueError("percentiles must be two rising numbers between 0 and 100")
         return percentiles
+
+    def decisive(self) -> dict[str, Any]:
+        """The settings as JSON values, without what changes no tile."""
+        return self.model_dump(mode="json", exclude={"block_tiles"})
 
     @property
     def stride(self) -> int:

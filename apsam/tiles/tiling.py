@@ -13,6 +13,7 @@ from apsam.files import sha256_file
 from apsam.progress import track
 from apsam.scenes import Scene, tile_files
 from apsam.stack import TileStackWriter
+from apsam.tiles.blocks import WHOLE, Block
 from apsam.tiles.labels import labels_from_mask, labels_from_table, labels_from_vector, tile_name
 from apsam.tiles.parts import TEST, TRAIN, parts_by_blocks
 from apsam.tiles.reader import SceneReader
@@ -23,8 +24,10 @@ from apsam.vectors import VECTOR_SUFFIXES
 BATCH = 64
 
 
-def tile_scene(scene: Scene, tiles: TileSettings, labels: LabelSettings, split: SplitSettings, output: Path) -> None:
-    """Write the tile stack of one scene.
+def tile_scene(
+    scene: Scene, tiles: TileSettings, labels: LabelSettings, split: SplitSettings, output: Path, block: Block = WHOLE
+) -> None:
+    """Write the tile stack of one scene, or of one block of it.
 
     Arrays: image (3, size, size) uint8 RGB; valid (size, size) uint8 {0, 1}; label uint8 {0, 1}; part uint8
     (0 train, 1 test, 255 neither); window (4,) int32 of row, col, height, width in pixels of the scene, or of the tile
@@ -36,14 +39,15 @@ def tile_scene(scene: Scene, tiles: TileSettings, labels: LabelSettings, split: 
         labels: When a tile is positive.
         split: Blocks, for a scene split into blocks.
         output: The stack to write.
+        block: Which share of the scene's tiles to write; stretch, labels and parts do not depend on it.
 
     Raises:
         InputError: The scene, its labels or its mask cannot be used.
     """
     if scene.kind == "folder":
-        _tile_folder(scene, tiles, labels, output)
+        _tile_folder(scene, tiles, labels, output, block)
     else:
-        _tile_raster(scene, tiles, labels, split, output)
+        _tile_raster(scene, tiles, labels, split, output, block)
 
 
 def _specs(size: int) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -56,9 +60,12 @@ def _specs(size: int) -> dict[str, tuple[tuple[int, ...], str]]:
     }
 
 
-def _tile_raster(scene: Scene, tiles: TileSettings, labels: LabelSettings, split: SplitSettings, output: Path) -> None:
+def _tile_raster(
+    scene: Scene, tiles: TileSettings, labels: LabelSettings, split: SplitSettings, output: Path, block: Block
+) -> None:
     with SceneReader(scene.image, tiles) as reader:
-        windows = tile_windows(reader.height, reader.width, tiles.size, tiles.stride)
+        everywhere = tile_windows(reader.height, reader.width, tiles.size, tiles.stride)
+        windows = everywhere[block.range(len(everywhere))]
         attributes = {
             "scene": scene.name,
             "kind": "raster",
@@ -69,10 +76,11 @@ def _tile_raster(scene: Scene, tiles: TileSettings, labels: LabelSettings, split
             "width": reader.width,
             "names": None,
             "resolution_m": reader.resolution * reader.crs.linear_units_factor[1] if reader.crs.is_projected else None,
-            "image_sha256": sha256_file(scene.image),
-            "made_by": {"tiles": tiles.model_dump(mode="json"), "labels": labels.model_dump(mode="json")},
+            # Of a scene in blocks, the first has it: a hundred jobs need not read thirty gigabytes each for it.
+            "image_sha256": sha256_file(scene.image) if block.number == 1 else None,
+            "made_by": {"tiles": tiles.decisive(), "labels": labels.model_dump(mode="json")},
         }
-        label = _raster_labels(scene, reader, windows, labels)
+        label = _raster_labels(scene, reader, everywhere, block, labels)
         part = (
             parts_by_blocks(windows, reader.height, reader.width, split)
             if scene.split == "blocks"
@@ -95,28 +103,35 @@ def _tile_raster(scene: Scene, tiles: TileSettings, labels: LabelSettings, split
                         part=part[chosen],
                         window=windows[chosen],
                     )
-            if not kept:
+            if not kept and block.count == 1:
                 raise InputError(
                     f"{scene.image}: no tile has {tiles.min_valid:.0%} valid pixels; check its no-data value, "
                     f"'tiles.nodata' and 'tiles.min_valid'"
                 )
 
 
-def _raster_labels(scene: Scene, reader: SceneReader, windows: np.ndarray, settings: LabelSettings) -> np.ndarray:
+def _raster_labels(
+    scene: Scene, reader: SceneReader, windows: np.ndarray, block: Block, settings: LabelSettings
+) -> np.ndarray:
+    """Labels of the block's share of all `windows` of a scene."""
+    own = block.range(len(windows))
     if scene.labels is None:
-        return labels_from_mask(scene.mask, reader, windows, settings.min_pixels)
+        return labels_from_mask(scene.mask, reader, windows[own], settings.min_pixels)
     if scene.labels.suffix.lower() in VECTOR_SUFFIXES:
-        return labels_from_vector(scene.labels, reader, windows)
-    return labels_from_table(scene.labels, [tile_name(row, col) for row, col, _, _ in windows.tolist()])
+        return labels_from_vector(scene.labels, reader, windows[own])
+    # A table speaks of the whole scene, and is checked as a whole.
+    return labels_from_table(scene.labels, [tile_name(row, col) for row, col, _, _ in windows.tolist()])[own]
 
 
-def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, output: Path) -> None:
-    files = tile_files(scene.image)
+def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, output: Path, block: Block) -> None:
+    everything = tile_files(scene.image)
+    own = block.range(len(everything))
+    files = everything[own]
     names = [file.name for file in files]
     if scene.labels is None:
         label = _folder_labels_from_masks(scene.mask, files, labels.min_pixels)
     else:
-        label = labels_from_table(scene.labels, names)
+        label = labels_from_table(scene.labels, [file.name for file in everything])[own]
     part = np.full(len(files), TEST if scene.split == "test" else TRAIN, np.uint8)
     attributes = {
         "scene": scene.name,
@@ -129,7 +144,7 @@ def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, outpu
         "names": names,
         "resolution_m": None,
         "image_sha256": None,
-        "made_by": {"tiles": tiles.model_dump(mode="json"), "labels": labels.model_dump(mode="json")},
+        "made_by": {"tiles": tiles.decisive(), "labels": labels.model_dump(mode="json")},
     }
     with TileStackWriter(output, attributes, _specs(tiles.size)) as writer:
         for start, images, windows in _read_folder(files, tiles.size, f"tile {scene.name}"):

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from small_project import Project
 
-# What differs here from a site that profiles/slurm is made for: no accounts, no slurmdbd, and files that are seen at once.
+# What differs here from a site that profiles/slurm is made for: no accounts, no slurmdbd, files that are seen at once.
 # The first look for finished jobs comes after a few seconds; the pause grows whenever none has finished.
 SITE = (
     "--slurm-no-account --slurm-status-command squeue --slurm-init-seconds-before-status-checks 4"

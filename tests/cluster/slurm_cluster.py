@@ -95,10 +95,10 @@ class SlurmCluster:
         self.folder = folder.resolve()
         self._daemons: list[subprocess.Popen] = []
         self._configuration = self.folder / "slurm.conf"
-        # slurmctld listens where its own host name points; where that is not loopback, the daemons get a name that does.
+        # slurmctld listens where its own host name points; if that is not loopback, the daemons get a name that does.
         self._renamed = not _resolves_to_loopback(socket.gethostname())
         if self._renamed and os.geteuid():
-            raise RuntimeError(f"the host name {socket.gethostname()} does not point to 127.*; only root can work around")
+            raise RuntimeError(f"{socket.gethostname()} does not resolve to 127.*, which only root can work around")
         self.environment = {
             **os.environ,
             "SLURM_CONF": str(self._configuration),
@@ -158,7 +158,7 @@ class SlurmCluster:
         return [process for process in others if self._owns(process)]
 
     def _owns(self, process: int) -> bool:
-        # Daemons and jobs carry the cluster's SLURM_CONF; a step's daemon overwrites its environment, but keeps a log open.
+        # Daemons and jobs carry the cluster's SLURM_CONF; a step's daemon overwrites it, but keeps a log open.
         folder = Path("/proc", str(process))
         try:
             if f"SLURM_CONF={self._configuration}".encode() in (folder / "environ").read_bytes().split(b"\0"):

@@ -1,0 +1,34 @@
+"""Commands that make one file of those of a scene's blocks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def join_stacks(
+    blocks: Annotated[list[Path], typer.Argument(help="stacks of the blocks, in order")],
+    output: Annotated[Path, typer.Option(help="file to make; it stands for them, and they stay where they are")],
+) -> None:
+    """Make the stacks of a scene's blocks readable as one."""
+    from apsam import stack
+
+    stack.join_stacks(blocks, output)
+
+
+def join_prompts(
+    blocks: Annotated[list[Path], typer.Argument(help="prompt files of the blocks, in order")],
+    tiles: Annotated[Path, typer.Option(help="tile stack of the scene")],
+    output: Annotated[Path, typer.Option(help="prompt file to make, .json")],
+    geojson: Annotated[Path, typer.Option(help="the same in the CRS of the scene, .geojson")],
+) -> None:
+    """Join the prompts of a scene's blocks."""
+    from apsam import prompts
+    from apsam.stack import TileStack
+
+    with TileStack(tiles) as stack:
+        lengths = stack.lengths
+    prompts.join_prompts(blocks, lengths, output)
+    prompts.write_prompts_geojson(prompts.read_prompts(output), tiles, geojson)

@@ -1,0 +1,120 @@
+"""Maps of large scenes: predicted band of rows by band, in jobs of their own, then put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import rasterio
+from rasterio.crs import CRS
+from rasterio.errors import RasterioError
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from apsam.errors import InputError
+from apsam.files import atomic_path
+from apsam.maps.cog import NO_DATA, MapWriter, cut, map_tags
+from apsam.maps.settings import MapSettings
+from apsam.tiles.blocks import Block
+from apsam.tiles.windows import positions
+
+ROWS_AT_ONCE = 256
+
+
+def band_rows(height: int, size: int, stride: int, band: Block) -> tuple[int, int]:
+    """First row, and the row after the last, of a band: an even share of the rows of windows."""
+    rows = positions(height, size, stride)
+    own = band.range(len(rows))
+    return rows[own.start], rows[own.stop] if own.stop < len(rows) else height
+
+
+class BandWriter:
+    """Write the probabilities of a band, row by row; the file appears when the `with` block ends without an error.
+
+    Args:
+        path: GeoTIFF to make.
+        height, width: Size of the band, pixels.
+        crs: Coordinate reference system.
+        transform: Pixel of the band to map.
+        model: Name of the network, kept for the map.
+    """
+
+    def __init__(self, path: Path, height: int, width: int, crs: CRS, transform: Affine, model: str) -> None:
+        self._atomic = atomic_path(path)
+        self._model = model
+        self._profile = {
+            "driver": "GTiff",
+            "count": 1,
+            "dtype": "uint8",
+            "nodata": NO_DATA,
+            "height": height,
+            "width": width,
+            "crs": crs,
+            "transform": transform,
+            "compress": "DEFLATE",
+            "BIGTIFF": "IF_SAFER",
+        }
+
+    def __enter__(self) -> BandWriter:
+        self._raster = rasterio.open(self._atomic.__enter__(), "w", **self._profile)
+        self._raster.update_tags(APSAM_MODEL=self._model)
+        return self
+
+    def write(self, row: int, values: object) -> None:
+        """Write (rows, width) uint8 from row `row` of the band on."""
+        self._raster.write(values, 1, window=Window(0, row, values.shape[1], values.shape[0]))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._raster.close()
+        self._atomic.__exit__(kind, error, trace)
+
+
+def join_bands(
+    image: Path, bands: Sequence[Path], settings: MapSettings, probability: Path, mask: Path, name: str | None = None
+) -> None:
+    """Put the bands of a scene together: the maps that `predict_raster` makes. In memory are some rows at a time.
+
+    Args:
+        image: The scene; only its header is read.
+        bands: What `predict_band` wrote, from the top down.
+        settings: Threshold.
+        probability, mask: COGs to write.
+        name: The scene's name; the image's by default.
+
+    Raises:
+        InputError: The bands are not those of the scene, or of different networks.
+    """
+    with rasterio.open(image) as scene:
+        place = (scene.height, scene.width, scene.crs, scene.transform)
+    tags = map_tags(name or image.stem, image, _model(bands), settings)
+    first = 0
+    with (
+        MapWriter(probability, "probability", *place, tags) as probability_map,
+        MapWriter(mask, "mask", *place, tags) as mask_map,
+    ):
+        for path in bands:
+            with rasterio.open(path) as band:
+                for row in range(0, band.height, ROWS_AT_ONCE):
+                    steps = band.read(1, window=Window(0, row, band.width, min(ROWS_AT_ONCE, band.height - row)))
+                    probability_map.write(first + row, steps)
+                    mask_map.write(first + row, cut(steps, settings.threshold))
+                first += band.height
+        if first != place[0]:
+            raise InputError(f"{image}: has {place[0]} rows, its {len(bands)} bands {first}; predict them again")
+
+
+def _model(bands: Sequence[Path]) -> str:
+    """The network that predicted all bands."""
+    models = set()
+    for path in bands:
+        try:
+            with rasterio.open(path) as band:
+                models.add(band.tags().get("APSAM_MODEL"))
+        except RasterioError as error:
+            raise InputError(f"{path}: not a band of a map ({error}); predict it again") from error
+    if len(models) != 1:
+        raise InputError(f"{bands[0].parent}: bands of different networks {sorted(map(str, models))}; predict again")
+    return models.pop()
