@@ -9,6 +9,7 @@ kernel. To try a command on it by hand:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +108,9 @@ class SlurmCluster:
         }
 
     def __enter__(self) -> SlurmCluster:
+        if threading.current_thread() is threading.main_thread():
+            # Asked to end, this process shall first take the cluster down.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             self._start()
         except BaseException:
@@ -149,8 +154,12 @@ class SlurmCluster:
                 daemon.kill()
                 daemon.wait()
         self._daemons.clear()
-        for process in self.processes():
-            os.kill(process, signal.SIGKILL)
+        # Steps fork: what is found at first may have left children by the time it is gone.
+        while processes := self.processes():
+            for process in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            time.sleep(0.1)
 
     def processes(self) -> list[int]:
         """Ids of the processes of this cluster: the daemons, the jobs' steps and what these run."""
