@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kills lint lock bench light-sam clean
+.PHONY: help setup demo test test-kills test-cluster lint lock bench light-sam clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -36,6 +36,10 @@ test: $(READY)  ## run all tests
 
 test-kills: $(READY)  ## kill jobs and Snakemake at random moments, run on, compare with an undisturbed run (minutes)
 	$(BIN)/python -m pytest tests/workflow/kill_anything.py --quiet --capture=no
+
+test-cluster: $(READY)  ## run the workflow through a real SLURM on this machine (installs Debian's packages; needs root)
+	tests/cluster/install_slurm.sh
+	$(BIN)/python -m pytest tests/cluster $(PYTEST_FLAGS)
 
 lint: $(READY)  ## ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .

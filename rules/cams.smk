@@ -12,8 +12,8 @@ rule cams:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=more(3000),
+        runtime=more(60),
         gpu=1,
     params:
         settings=settings("cams"),

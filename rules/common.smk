@@ -76,6 +76,11 @@ def settings(section):
     return of_variant(run.settings, section)
 
 
+def more(amount):
+    """Resource: `amount`, and as much again with every further attempt, for jobs that ran out of memory or time."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 # The scenes that are worked on in blocks, for rules that only they have ("-" is nobody's name).
 IN_BLOCKS = "|".join(run.in_blocks) or "-"
 IN_BANDS = "|".join(run.in_bands) or "-"

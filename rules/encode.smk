@@ -3,7 +3,7 @@ rule encode:
     input:
         tiles=at("tiles/{unit}.zarr.zip"),
         checkpoint=of_variant(run.checkpoint),
-        image=lambda wildcards: run.window_image(wildcards.scene, wildcards.variant),
+        image=lambda wildcards: run.window_image(wildcards.unit, wildcards.variant),
     output:
         embeddings="<results>/{variant}embeddings/{unit}.zarr.zip",
     log:
@@ -14,14 +14,14 @@ rule encode:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=more(8000),
+        runtime=more(240),
         gpu=1,
     params:
         settings=settings("sam"),
         weights=of_variant(run.sam_weights),
         gate=of_variant(run.label_gate),
-        image=lambda wildcards: run.window_argument(wildcards.scene, wildcards.variant),
+        image=lambda wildcards: run.window_argument(wildcards.unit, wildcards.variant),
         code=command_hash("encode"),
         device=DEVICE,
     message:

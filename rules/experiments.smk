@@ -51,8 +51,8 @@ rule trials:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=more(4000),
+        runtime=more(120),
         gpu=1,
     params:
         settings=experiments.trial_settings(),
@@ -89,8 +89,8 @@ rule tabulate_thresholds:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=more(2000),
+        runtime=more(30),
     params:
         settings=experiments.trial_settings(),
         code=command_hash("experiments", "threshold_sweep"),
@@ -114,8 +114,8 @@ rule tabulate_prompts:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=more(2000),
+        runtime=more(30),
     params:
         code=command_hash("experiments", "prompt_ablation"),
     message:
@@ -143,8 +143,8 @@ rule everything_vs_apsam:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=more(4000),
+        runtime=more(120),
         gpu=1,
     params:
         results=run.folder,
@@ -181,8 +181,8 @@ rule measure_apsam:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=more(2000),
+        runtime=more(60),
     params:
         folders=of_variant(run.measured_folders, "masks", ["apsam"]),
         protocol=of_variant(run.protocol),
@@ -207,8 +207,8 @@ rule sam_size:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=more(1000),
+        runtime=more(15),
     params:
         measured=experiments.arguments("sam_size"),
         skipped=experiments.skipped_arguments(),
@@ -230,8 +230,8 @@ rule seeds:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=more(1000),
+        runtime=more(15),
     params:
         measured=experiments.arguments("seeds"),
         code=command_hash("experiments", "seeds"),
@@ -252,8 +252,8 @@ rule released_effects:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=more(1000),
+        runtime=more(15),
     params:
         measured=experiments.arguments("released_effects"),
         code=command_hash("experiments", "released_effects"),
@@ -274,8 +274,8 @@ rule threshold_sweep_resunet:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=more(1000),
+        runtime=more(15),
     params:
         measured=experiments.arguments("threshold_sweep_resunet"),
         code=command_hash("experiments", "threshold_sweep_resunet"),

@@ -13,8 +13,8 @@ rule localizer_offline:
         ENVIRONMENT
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=more(4000),
+        runtime=more(240),
         gpu=1,
     params:
         settings=settings("localizer"),
@@ -47,8 +47,8 @@ rule localizer:
         ENVIRONMENT
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=more(4000),
+        runtime=more(240),
         gpu=1,
     params:
         settings=settings("localizer"),

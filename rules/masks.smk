@@ -16,8 +16,8 @@ rule masks_apsam:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=more(4000),
+        runtime=more(120),
         gpu=1,
     params:
         settings=settings("masks"),
@@ -47,8 +47,8 @@ rule masks_cam:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=more(1000),
+        runtime=more(30),
     params:
         settings=settings("cam_masks"),
         code=command_hash("masks", "masks_cam"),
@@ -73,8 +73,8 @@ rule masks_grabcut:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=more(1000),
+        runtime=more(60),
     params:
         settings=settings("grabcut"),
         code=command_hash("masks", "masks_grabcut"),

@@ -18,8 +18,8 @@ rule metrics_masks:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=more(2000),
+        runtime=more(60),
     params:
         folders=of_variant(run.measured_folders, "masks", SOURCES),
         protocol=of_variant(run.protocol),
@@ -52,8 +52,8 @@ rule metrics_maps:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=more(2000),
+        runtime=more(60),
     params:
         folders=of_variant(run.measured_folders, "maps", TRAINED),
         protocol=of_variant(run.protocol),

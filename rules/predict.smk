@@ -19,8 +19,8 @@ rule predict:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=more(4000),
+        runtime=more(120),
         gpu=1,
     params:
         settings=settings("maps"),
@@ -53,8 +53,8 @@ rule predict_block:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=more(4000),
+        runtime=more(120),
         gpu=1,
     params:
         block=lambda wildcards: f"{int(wildcards.number)}/{run.bands(wildcards.scene)}",
@@ -90,8 +90,8 @@ rule predict_join:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=more(4000),
+        runtime=more(120),
     params:
         settings=settings("maps"),
         code=command_hash("predict", "predict_join"),
@@ -116,8 +116,8 @@ rule predict_tiles:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=more(4000),
+        runtime=more(120),
         gpu=1,
     params:
         folder=lambda wildcards: run.image(wildcards.scene),

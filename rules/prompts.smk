@@ -13,8 +13,8 @@ rule prompts:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=more(1000),
+        runtime=more(30),
     params:
         settings=settings("prompts"),
         code=command_hash("prompts"),

@@ -25,8 +25,8 @@ rule report:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=more(3000),
+        runtime=more(60),
     params:
         run=subpath(output.page, ancestor=2),
         benchmarks=run.benchmarks,

@@ -13,8 +13,8 @@ rule resunet:
         ENVIRONMENT
     threads: 8
     resources:
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=more(8000),
+        runtime=more(720),
         gpu=1,
     params:
         settings=settings("resunet"),

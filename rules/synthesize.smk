@@ -10,8 +10,8 @@ rule synthesize:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=15,
+        mem_mb=more(1500),
+        runtime=more(15),
     params:
         settings=settings("synthetic"),
         code=command_hash("synthesize"),

@@ -22,8 +22,8 @@ rule masks_cam_agreed:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=more(1000),
+        runtime=more(30),
     params:
         code=command_hash("table1", "masks_agreed"),
     message:
@@ -44,8 +44,8 @@ rule masks_box:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=more(1000),
+        runtime=more(30),
     params:
         code=command_hash("table1", "masks_box"),
     message:
@@ -67,8 +67,8 @@ rule masks_truth:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=more(1000),
+        runtime=more(30),
     params:
         folders=of_variant(run.measured_folders, "masks", []),
         scenes=run.sheet_arguments(),
@@ -94,8 +94,8 @@ rule table1_masks:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=more(2000),
+        runtime=more(60),
     params:
         folders=lambda wildcards: run.measured_folders(
             "masks", [wildcards.source], wildcards.variant
@@ -127,8 +127,8 @@ rule table1_maps:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=more(2000),
+        runtime=more(60),
     params:
         folders=lambda wildcards: run.measured_folders(
             "maps", [wildcards.source], wildcards.variant
@@ -157,8 +157,8 @@ rule cam_oracle:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=more(1000),
+        runtime=more(60),
     params:
         folders=of_variant(run.measured_folders, "masks", []),
         cams=of_variant(run.place, "cams"),
@@ -186,8 +186,8 @@ rule table1:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=more(1000),
+        runtime=more(15),
     params:
         measured=table.measured_arguments(),
         seconds=table.seconds_arguments(),

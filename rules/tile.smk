@@ -11,8 +11,8 @@ rule tile:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=60,
+        mem_mb=more(1500),
+        runtime=more(60),
     params:
         scene=lambda wildcards: run.tile_arguments(wildcards.unit, wildcards.variant),
         listing=lambda wildcards: run.listing(wildcards.unit),

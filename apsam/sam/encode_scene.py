@@ -104,7 +104,6 @@ def encode_scene(
             "image_size": sam.image_size,
             "tile_size": stack.attributes["tile_size"],
             "tiles": len(stack),
-            "tiles": len(stack),
             "made_by": settings.model_dump(mode="json", exclude={"checkpoint"}),
             **source.attributes,
         }

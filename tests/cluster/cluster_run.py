@@ -24,6 +24,7 @@ class Job:
         rule: The rule that it ran.
         state: `COMPLETED` and others.
         partition: Where it ran.
+        cpus: How many CPUs it was given.
         gpus: How many GPUs were asked for.
         gpu: Index of the GPU that it was given; empty without.
         start, end: When it ran.
@@ -33,6 +34,7 @@ class Job:
     id: str
     state: str
     partition: str
+    cpus: int
     gpus: int
     gpu: str
     start: datetime
@@ -46,6 +48,7 @@ class Job:
             id=fields["JobId"],
             state=fields["JobState"],
             partition=fields["Partition"],
+            cpus=int(fields["NumCPUs"]),
             gpus=int((re.findall(r"gpu:(\d+)", fields.get("TresPerJob", "")) or [0])[0]),
             gpu=(re.findall(r"IDX:([\d,-]*)", fields.get("GRES", "")) or [""])[0],
             start=datetime.fromisoformat(fields["StartTime"]),
@@ -70,3 +73,7 @@ class ClusterRun:
     project: Project
     jobs: list[Job]
     seen: dict[str, str]
+
+    def rules(self) -> set[str]:
+        """The rules that ran."""
+        return {job.rule for job in self.jobs}

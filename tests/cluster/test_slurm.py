@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -12,7 +13,13 @@ from slurm_cluster import SlurmCluster
 from small_project import ROOT
 
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-GPU_RULES = {rule for rule, given in PROFILE["set-resources"].items() if given.get("slurm_partition") == "gpu"}
+
+
+def rules_with_gpu() -> set[str]:
+    """Names of the rules that ask for a GPU."""
+    texts = "".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
+    rules = re.split(r"^rule (\w+):", texts, flags=re.MULTILINE)
+    return {name for name, body in zip(rules[1::2], rules[2::2], strict=True) if re.search(r"\bgpu=1\b", body)}
 
 
 def test_an_impossible_request_is_refused(cluster: SlurmCluster) -> None:
@@ -29,13 +36,15 @@ def test_every_job_went_through_slurm(finished: ClusterRun) -> None:
 
 
 def test_gpu_requests_reach_the_scheduler(finished: ClusterRun) -> None:
+    with_gpu = rules_with_gpu()
     for job in finished.jobs:
-        on_gpu = job.rule in GPU_RULES
+        on_gpu = job.rule in with_gpu
         assert job.partition == ("gpu" if on_gpu else "cpu"), job
         assert job.gpus == int(on_gpu), job
+        assert not on_gpu or job.cpus == PROFILE["default-resources"]["cpus_per_gpu"], job
         seen = finished.seen[job.id]
         assert seen == (job.gpu if on_gpu else "none"), f"{job}: CUDA_VISIBLE_DEVICES is {seen}"
-    assert {"localizer", "cams", "encode", "masks_apsam", "resunet", "predict"} <= {job.rule for job in finished.jobs}
+    assert {"localizer", "cams", "encode", "masks_apsam", "resunet", "predict"} <= with_gpu & finished.rules()
 
 
 def test_jobs_run_in_parallel_and_on_different_gpus(finished: ClusterRun) -> None:

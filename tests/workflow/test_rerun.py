@@ -67,7 +67,7 @@ def test_comments_docstrings_and_layout_run_nothing(project: Project) -> None:
 
 
 def test_resources_threads_and_device_run_nothing(project: Project) -> None:
-    project.replace("rules/encode.smk", "mem_mb=8000", "mem_mb=9000")
+    project.replace("rules/encode.smk", "mem_mb=more(8000)", "mem_mb=9000")
     project.replace("config.yaml", "device: auto", "device: cpu")
     assert project.plan("--set-threads", "localizer=1", "--set-resources", "resunet:runtime=5") == {}
 
