@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Run:
         self.config: Config = parse_config(config)
         self.variants = Variants(self.config)
         self._sizes = RasterSizes()
+        self._settings: dict[tuple[str, str], str] = {}
         self.scenes = {s.name: s for s in read_scene_sheet(self.config.scenes, self.config.data_dir)}
         for name in self.scenes:
             if name.endswith(RESERVED_ENDINGS):
@@ -250,9 +251,11 @@ class Run:
 
     def settings(self, section: str, variant: str = "") -> str:
         """A section of the configuration as JSON, every key of it."""
-        chosen = getattr(self.variants.config(variant), section)
-        values = chosen.decisive() if section == "tiles" else chosen.model_dump(mode="json")
-        return json.dumps(values, sort_keys=True)
+        if (section, variant) not in self._settings:
+            chosen = getattr(self.variants.config(variant), section)
+            values = chosen.decisive() if section == "tiles" else chosen.model_dump(mode="json")
+            self._settings[section, variant] = json.dumps(values, sort_keys=True)
+        return self._settings[section, variant]
 
     def label_gate(self, variant: str = "") -> str:
         """The argument that says whether tiles labelled negative are left out."""
@@ -322,8 +325,14 @@ class Run:
         sam = self.variants.config(variant).sam
         if sam.name != "light" or sam.checkpoint:
             return sam.name
-        files = sorted((PACKAGE_ROOT / "sam" / "weights").glob("*.safetensors"))
-        return " ".join(f"{file.name}:{_sha256(file)}" for file in files)
+        return packaged_weights()
+
+
+@cache
+def packaged_weights() -> str:
+    """Names and hashes of the SAM weights that come with the package."""
+    files = sorted((PACKAGE_ROOT / "sam" / "weights").glob("*.safetensors"))
+    return " ".join(f"{file.name}:{_sha256(file)}" for file in files)
 
 
 def command_hash(module: str, command: str | None = None) -> str:
