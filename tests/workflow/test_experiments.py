@@ -1,0 +1,77 @@
+"""Experiments asked of real Snakemake: what they share is made once, and nothing is made that they do not need."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+from small_project import Project
+
+pytestmark = pytest.mark.slow
+
+SCENES = 3
+COSTLY = {"tile", "localizer", "cams", "encode"}
+SWEEP = {"trials": SCENES, "tabulate_thresholds": 1, "threshold_sweep": 1}
+ABLATION = {"trials": SCENES, "tabulate_prompts": 1, "prompt_ablation": 1}
+
+
+def test_sweep_and_ablation_share_one_job_a_scene(project: Project) -> None:
+    """13 thresholds and 3 kinds of prompts: no tile, CAM or embedding is made again, and each scene is decoded once."""
+    assert project.plan("--", "threshold_sweep") == SWEEP
+    assert project.plan("--", "threshold_sweep", "prompt_ablation") == {**SWEEP, **ABLATION}
+    project.snakemake("--", "threshold_sweep", "prompt_ablation")
+    folder = project.folder / "results/small/experiments"
+    sweep, ablation = (
+        json.loads((folder / f"{name}.json").read_text()) for name in ("threshold_sweep", "prompt_ablation")
+    )
+    measured = json.loads((project.folder / "results/small/metrics/pseudo_masks.json").read_text())["rows"]
+    for part in ("train", "test"):
+        (run,) = (r for r in measured if (r["source"], r["part"]) == ("apsam", part) and "scene" not in r)
+        at_120 = next(
+            r for r in sweep["rows"] if (r["source"], r["part"], r["threshold"]) == ("apsam", part, 120)
+        )  # fmt: skip
+        both = next(r for r in ablation["rows"] if (r["part"], r["prompts"]) == (part, "both"))
+        for count in ("tp", "fp", "fn", "tn"):
+            assert run[count] == at_120[count] == both[count], "the experiment counts what the run counts"
+    assert project.plan("--", "threshold_sweep", "prompt_ablation") == {}
+    assert project.plan() == {}, "the run itself is not touched"
+    assert all((folder / f"threshold_sweep.{kind}").stat().st_size for kind in ("csv", "png", "svg"))
+
+
+def test_full_image_mode_reads_what_is_there(project: Project) -> None:
+    assert project.plan("--", "everything_vs_apsam") == {"everything_vs_apsam": 1}
+
+
+def test_seeds_train_again_and_share_tiles_and_embeddings(project: Project) -> None:
+    plan = project.plan("--", "seeds", "threshold_sweep", "prompt_ablation")
+    others = 2  # seed 1 is the run's own
+    assert {name: plan.get(name, 0) for name in COSTLY} == {
+        "tile": 0, "encode": 0, "localizer": others, "cams": others * SCENES
+    }  # fmt: skip
+    assert plan["trials"] == (1 + others) * SCENES and plan["measure_apsam"] == 1 + others
+
+
+def test_a_sam_whose_weights_are_missing_is_named_and_asks_for_no_job(project: Project, monkeypatch) -> None:
+    monkeypatch.setenv("APSAM_CACHE", str(project.folder / "empty"))
+    assert project.plan("--", "sam_size") == {"measure_apsam": 1, "sam_size": 1}
+    project.snakemake("--", "sam_size")
+    table = json.loads((project.folder / "results/small/experiments/sam_size.json").read_text())
+    skipped = {row["sam"]: row["skipped"] for row in table["rows"] if row["skipped"]}
+    assert set(skipped) == {"vit_b", "vit_l", "vit_h"}
+    assert all("weights are not on this machine" in reason for reason in skipped.values())
+
+
+def test_choices_of_the_released_code_share_what_they_leave_alone(project: Project) -> None:
+    """Each file that the plan makes is made by one job, and a choice of prompts trains and encodes nothing."""
+    printed = project.snakemake("--dry-run", "--", "released_effects")
+    outputs = Counter(line.strip() for line in printed.splitlines() if line.strip().startswith("output: results"))
+    assert outputs and max(outputs.values()) == 1
+    folders = {
+        line.split("results/small/")[1].split("/")[1]
+        for line in outputs
+        if "embeddings/" in line and "variants/" in line
+    }
+    assert folders == {"label_gate=false", "sam.channels=bgr", "label_gate=false+sam.channels=bgr"}
+    assert "variants/prompts.point=centroid/cams/" not in printed
+    assert "variants/prompts.point=centroid/prompts/" in printed
