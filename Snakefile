@@ -48,7 +48,7 @@ rule all:
     default_target: True
     input:
         rules.report.output,
-        maps=run.maps(TRAINED, run.held_out),
+        maps=run.maps(TRAINED, run.mapped),
 
 
 rule all_scenes:

@@ -19,6 +19,8 @@ def released_settings(config: Config) -> list[str]:
     found = []
     if config.masks.join == "add":
         found.append("masks.join: add")
+    if config.resunet.keep != "last":
+        found.append(f"resunet.keep: {config.resunet.keep}")
     return found
 
 

@@ -35,9 +35,9 @@ rule metrics_masks:
 
 rule metrics_maps:
     input:
-        truth=of_variant(run.truth, run.measured_held_out),
-        tiles=at("tiles/{scene}.zarr.zip", scene=run.measured_held_out),
-        maps=of_variant(run.maps, TRAINED, run.measured_held_out),
+        truth=of_variant(run.truth, run.measured_maps),
+        tiles=at("tiles/{scene}.zarr.zip", scene=run.measured_maps),
+        maps=of_variant(run.maps, TRAINED, run.measured_maps),
     output:
         figures=report(
             "<results>/{variant}metrics/resunet.json",
@@ -56,6 +56,7 @@ rule metrics_maps:
         runtime=more(60),
     params:
         folders=of_variant(run.measured_folders, "maps", TRAINED),
+        training="--training-scenes" if run.mapped == run.names else "",
         protocol=of_variant(run.protocol),
         scenes=run.sheet_arguments(),
         sheet=run.sheet(),
@@ -64,4 +65,4 @@ rule metrics_maps:
         "Measure the maps of the ResUNets"
     shell:
         "python scripts/metrics.py metrics-maps {params.scenes} {params.folders}"
-        " --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
+        " {params.training} --protocol {params.protocol} --output {output.figures} > {log} 2>&1"

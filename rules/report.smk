@@ -9,7 +9,7 @@ rule report:
             scene=run.names,
         ),
         histories=expand("<results>/resunet/{source}/history.json", source=TRAINED),
-        maps=run.maps(TRAINED, run.held_out),
+        maps=run.maps(TRAINED, run.mapped),
     output:
         page=report(
             "<results>/report/index.html",

@@ -2,6 +2,7 @@ rule resunet:
     input:
         tiles=at("tiles/{scene}.zarr.zip", scene=run.training),
         masks=at("masks/{source}/{scene}.zarr.zip", scene=run.training),
+        truth=of_variant(run.training_truth),
     output:
         weights="<results>/{variant}resunet/{source}/weights.safetensors",
         history="<results>/{variant}resunet/{source}/history.json",
@@ -19,11 +20,12 @@ rule resunet:
     params:
         settings=settings("resunet"),
         seed=of_variant(run.seed),
+        truth=of_variant(run.truth_arguments),
         code=command_hash("resunet"),
         device=DEVICE,
     message:
         "Train the ResUNet on the {wildcards.source} pseudo-masks"
     shell:
         "python scripts/resunet.py {input.tiles} {input.masks} --settings {params.settings:q}"
-        " --seed {params.seed} --device {params.device} --threads {threads}"
+        " --seed {params.seed} {params.truth} --device {params.device} --threads {threads}"
         " --output {output.weights} --history {output.history} > {log} 2>&1"

@@ -11,7 +11,7 @@ from test_experiments import metrics_file
 from tiny_sam import tiny_sam
 
 from apsam.config import Config, read_config
-from apsam.experiments.released import ALL, CHOICES, DEFAULT, all_overrides, released_effects
+from apsam.experiments.released import ALL, CHOICES, DEFAULT, LATER_CHOICES, all_overrides, released_effects
 from apsam.localizer.cam import make_cams, sum_of_views
 from apsam.localizer.checkpoint import save_localizer
 from apsam.localizer.methods import build_method
@@ -54,11 +54,11 @@ def test_the_overlay_is_all_choices_together():
 def test_every_choice_changes_something_and_the_figures_say_what_they_are():
     variants = Variants(Config())
     protocols = {}
-    for choice in CHOICES:
+    for choice in (*CHOICES, *LATER_CHOICES):
         folder = variants.add(choice.overrides)
         assert folder, f"{choice.name} is the default"
         protocols[choice.name] = protocol_of(variants.config(folder))
-    assert {name for name, protocol in protocols.items() if protocol == "as_released"} == {"added_masks"}
+    assert {name for name, protocol in protocols.items() if protocol == "as_released"} == {"added_masks", "best_epoch"}
     assert protocol_of(Config()) == "held_out"
     assert protocol_of(read_config(ROOT / "config.yaml", ROOT / "config/as_released.yaml")) == "as_released"
 

@@ -222,3 +222,35 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_resunet(network, TINY.model_copy(update={"widths": (4, 6, 8, 8, 16)}), path, {})
     with pytest.raises(InputError, match="do not fit its settings"):
         load_resunet(path, CPU)
+
+
+def test_the_released_code_keeps_the_epoch_that_true_masks_like_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The judge is asked at epochs 2, 4 and 5; the network it liked best is written, not the last one."""
+    from apsam.resunet import train
+
+    tiles, masks = write_scene(tmp_path, "a", 4)
+    settings = TINY.model_copy(update={"epochs": 5, "keep": "best_on_labels"})
+    seen: list[dict[str, torch.Tensor]] = []
+    scores = iter((0.2, 0.9, 0.5))
+
+    def judge(network: torch.nn.Module) -> float:
+        seen.append({name: value.clone() for name, value in network.state_dict().items()})
+        return next(scores)
+
+    monkeypatch.setattr(train, "_judge", lambda *_: judge)
+    train_resunet([tiles], [masks], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")
+    kept = load_resunet(tmp_path / "w.safetensors", CPU)[0].state_dict()
+    assert len(seen) == 3
+    assert all(torch.equal(kept[name], value) for name, value in seen[1].items())
+    assert any(not torch.equal(kept[name], value) for name, value in seen[2].items())
+    epochs = json.loads((tmp_path / "h.json").read_text())["epochs"]
+    assert [epoch.get("f1_on_labels") for epoch in epochs] == [None, 0.2, None, 0.9, 0.5]
+
+
+def test_an_epoch_cannot_be_chosen_without_true_masks(tmp_path: Path) -> None:
+    tiles, masks = write_scene(tmp_path, "a", 4)
+    settings = TINY.model_copy(update={"keep": "best_on_labels"})
+    with pytest.raises(InputError, match="needs true masks of training tiles"):
+        train_resunet([tiles], [masks], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")

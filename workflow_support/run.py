@@ -118,14 +118,19 @@ class Run:
         return [name for name, scene in self.scenes.items() if scene.split != "train"]
 
     @cached_property
+    def mapped(self) -> list[str]:
+        """Scenes that are mapped: those to measure on, or all."""
+        return self.names if self.config.maps.scenes == "all" else self.held_out
+
+    @cached_property
     def measured(self) -> list[str]:
         """Scenes with a true mask."""
         return [name for name in self.names if self.mask(name)]
 
     @cached_property
-    def measured_held_out(self) -> list[str]:
-        """Scenes with a true mask that are not all for training."""
-        return [name for name in self.held_out if self.mask(name)]
+    def measured_maps(self) -> list[str]:
+        """Mapped scenes with a true mask."""
+        return [name for name in self.mapped if self.mask(name)]
 
     @cached_property
     def measured_training(self) -> list[str]:
@@ -264,6 +269,18 @@ class Run:
     def protocol(self, variant: str = "") -> str:
         """The protocol of a variant's figures, which follows from its settings."""
         return protocol_of(self.variants.config(variant))
+
+    def truth_arguments(self, variant: str = "") -> str:
+        """The arguments that show the ResUNet's training true masks; none unless its settings ask for them."""
+        if self.variants.config(variant).resunet.keep == "last":
+            return ""
+        return f"{self.sheet_arguments()} --synthetic {self.place('scenes', variant)}"
+
+    def training_truth(self, variant: str = "") -> list[str]:
+        """The true masks that the ResUNet's training reads: none unless its settings ask for them."""
+        if self.variants.config(variant).resunet.keep == "last":
+            return []
+        return self.truth([name for name in self.training if self.mask(name)], variant)
 
     def seed(self, variant: str = "") -> int:
         """The seed of both trainings."""

@@ -36,7 +36,7 @@ def metrics_masks(
     from apsam.files import write_json
     from apsam.metrics.pseudo_masks import measure_pseudo_masks
 
-    measured = [m for m in _measured(scenes, data_dir, tiles, synthetic) if not only or m.scene.name in only]
+    measured = [m for m in measured_scenes(scenes, data_dir, tiles, synthetic) if not only or m.scene.name in only]
     stacks = {
         name: [folder / f"{m.scene.name}.zarr.zip" for m in measured] for name, folder in _named_folders(masks).items()
     }
@@ -50,13 +50,16 @@ def metrics_maps(
     maps: Annotated[list[str], MASKS],
     output: Output,
     protocol: Protocol = "held_out",
+    training_scenes: Annotated[bool, typer.Option(help="measure training scenes too, in rows of their own")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Measure the maps of a run, pixel by pixel: of the scenes that are not all for training."""
+    """Measure the maps of a run, pixel by pixel."""
     from apsam.files import write_json
     from apsam.metrics.maps import measure_maps
 
-    measured = [m for m in _measured(scenes, data_dir, tiles, synthetic) if m.scene.split != "train"]
+    measured = [
+        m for m in measured_scenes(scenes, data_dir, tiles, synthetic) if training_scenes or m.scene.split != "train"
+    ]
     files = {
         name: [folder / f"{m.scene.name}{'.zip' if m.scene.kind == 'folder' else '_mask.tif'}" for m in measured]
         for name, folder in _named_folders(maps).items()
@@ -73,7 +76,7 @@ def _named_folders(arguments: list[str]) -> dict[str, Path]:
     return {name: Path(folder) for name, folder in named.items()}
 
 
-def _measured(sheet: Path, data_dir: Path | None, tiles: Path, synthetic: Path) -> list[MeasuredScene]:
+def measured_scenes(sheet: Path, data_dir: Path | None, tiles: Path, synthetic: Path) -> list[MeasuredScene]:
     """The scenes of the sheet that have a true mask."""
     from dataclasses import replace
 

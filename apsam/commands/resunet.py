@@ -18,13 +18,19 @@ def resunet(
     history: Annotated[Path, typer.Option(help="history of the training to make, .json")],
     settings: Annotated[ResUNetSettings, section(ResUNetSettings, "resunet")] = ResUNetSettings(),
     seed: Seed = 1,
+    scenes: Annotated[Path | None, typer.Option(help="scene sheet, for resunet.keep: best_on_labels")] = None,
+    synthetic: Annotated[Path, typer.Option(help="folder of the synthetic scenes, likewise")] = Path("scenes"),
+    data_dir: Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from, likewise")] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Train the ResUNet on pseudo-masks."""
+    from apsam.commands.metrics import measured_scenes
     from apsam.device import set_threads
     from apsam.resunet.train import train_resunet
 
     set_threads(threads)
     half = len(pairs) // 2
-    train_resunet(pairs[:half], pairs[half:], settings, output, history, seed, device)
+    truth = measured_scenes(scenes, data_dir, pairs[0].parent, synthetic) if scenes else []
+    truth = [measured for measured in truth if measured.tiles in pairs[:half]]
+    train_resunet(pairs[:half], pairs[half:], settings, output, history, seed, device, truth)

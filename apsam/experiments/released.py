@@ -77,6 +77,11 @@ CHOICES = (
         "every CAM is stretched from its minimum to its maximum, and not spread by a root",
         {"cams.normalise": "as_released", "cams.gamma": 1.0},
     ),
+    Choice(
+        "sipe",
+        "trained with SIPE's consistency loss too, features not detached, its map thrown away",
+        {"localizer.method": "sipe", "localizer.sipe.code": "as_released"},
+    ),
     Choice("no_label_gate", "tiles labelled negative get CAMs, prompts and masks too", {"label_gate": False}),
     Choice("at_least_threshold", "a grey value equal to the threshold counts", {"prompts.threshold": 119}),
     Choice(
@@ -98,10 +103,20 @@ CHOICES = (
     ),
 )  # fmt: skip
 
+# These change no pseudo-mask, so the table of effects has no row of them.
+LATER_CHOICES = (
+    Choice(
+        "best_epoch",
+        "the epoch with the best F1 on true masks of training tiles is kept",
+        {"resunet.keep": "best_on_labels"},
+    ),
+    Choice("training_tiles", "figures of the ResUNet are of training tiles", {"maps.scenes": "all"}),
+)  # fmt: skip
+
 
 def all_overrides() -> dict[str, Any]:
     """The overrides of all choices together."""
-    return {key: value for choice in CHOICES for key, value in choice.overrides.items()}
+    return {key: value for choice in (*CHOICES, *LATER_CHOICES) for key, value in choice.overrides.items()}
 
 
 def released_effects(files: Mapping[str, Path]) -> Experiment:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -10,6 +12,11 @@ class MapSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    scenes: Literal["held_out", "all"] = Field(
+        "held_out",
+        description="which scenes are mapped and measured; all: training scenes too, in rows of their own (the paper's "
+        "code measures on nothing else)",
+    )
     overlap: float = Field(0.4, ge=0, lt=0.9, description="share of a tile that its neighbour predicts too")
     flips: bool = Field(True, description="mean of the answers for flipped tiles too: 4 times the work, F1 up by 0.01")
     threshold: float = Field(0.5, gt=0, lt=1, description="probability above which a pixel is landslide")

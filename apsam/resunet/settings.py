@@ -62,7 +62,12 @@ class ResUNetSettings(BaseModel):
         ge=0.25, le=1, description="tiles are shrunk to this inside the network: 0.5 is 4x faster"
     )
     batch_size: int = Field(ge=2, le=4096, description="tiles a step")
-    epochs: int = Field(ge=1, description="passes over the training tiles; the last one is kept")
+    epochs: int = Field(ge=1, description="passes over the training tiles")
+    keep: Literal["last", "best_on_labels"] = Field(
+        "last",
+        description="which epoch's network is kept; best_on_labels (the paper's code): that with the best F1 on "
+        "true masks of training tiles, looked at every second epoch. Figures are then as_released, not held_out",
+    )
     optimizer: Literal["sgd", "adamw"] = Field(description="sgd (paper) or adamw")
     learning_rate: float = Field(gt=0, description="highest learning rate")
     encoder_rate: float = Field(gt=0, le=1, description="the encoder's share of the learning rate")

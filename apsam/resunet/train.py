@@ -1,13 +1,15 @@
 """Train the ResUNet on pseudo-masks.
 
-Nothing is chosen by looking at pixel labels: the network of the last epoch is the result.
+Nothing is chosen by looking at pixel labels: the network of the last epoch is the result (unless `keep` says
+`best_on_labels`, as the paper's released code does).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -27,6 +29,10 @@ from apsam.training.processes import find_processes
 from apsam.training.resume import Checkpoint, training_key
 from apsam.training.task import Task
 from apsam.training.trainer import run
+
+if TYPE_CHECKING:
+    from apsam.metrics.scene import MeasuredScene
+    from apsam.resunet.judge import Judge
 
 NO_DATA = 255
 WARM_UP = 0.2  # of the steps of a one-cycle schedule
@@ -59,10 +65,31 @@ class ResUNetTraining(Task):
 
     stage = "resunet"
 
-    def __init__(self, network: ResUNet, settings: ResUNetSettings, seed: int = 0) -> None:
+    def __init__(self, network: ResUNet, settings: ResUNetSettings, seed: int = 0, judge: Judge | None = None) -> None:
         super().__init__(seed)
         self.network = network
         self.settings = settings
+        self.judge = judge
+        if judge is not None:  # in the state dict, so that a training that goes on still knows them
+            self.best = deepcopy(network).requires_grad_(False)
+            self.register_buffer("best_f1", torch.tensor(-1.0))
+
+    @property
+    def kept(self) -> ResUNet:
+        """The network that is the result: of the last epoch, or of the one that the judge liked best."""
+        return self.network if self.judge is None else self.best
+
+    def on_train_epoch_end(self) -> None:
+        """Note the losses; let the judge look at every second epoch and at the last."""
+        super().on_train_epoch_end()
+        number = self.current_epoch + 1
+        if self.judge is None or (number % 2 and number != self.trainer.max_epochs):
+            return
+        f1 = self.judge(self.network)
+        self.epochs[-1]["f1_on_labels"] = round(f1, 6)
+        if f1 > float(self.best_f1):
+            self.best.load_state_dict(self.network.state_dict())
+            self.best_f1.fill_(f1)
 
     @property
     def remedy(self) -> str:
@@ -119,6 +146,7 @@ def train_resunet(
     history: Path,
     seed: int = 1,
     device: str = "auto",
+    truth: Sequence[MeasuredScene] = (),
 ) -> None:
     """Train on the part-0 tiles of some scenes and keep the last epoch.
 
@@ -132,6 +160,7 @@ def train_resunet(
         history: JSON to write: loss and learning rate of every epoch.
         seed: Seeds weights, order and augmentation: the same seed gives the same bytes on the same machine.
         device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` takes all GPUs that the process sees.
+        truth: Scenes with true masks, read with `keep: best_on_labels` alone.
 
     Raises:
         InputError: Tiles and masks do not fit together, or there is too little to train on.
@@ -145,14 +174,14 @@ def train_resunet(
     with scratch_folder(output, f"tiles{processes.rank if processes else ''}") as folder:
         data = PseudoMaskTiles(tiles, masks, folder)
         network = build_resunet(settings).to(memory_format=torch.channels_last)
-        task = ResUNetTraining(network, settings, seed)
+        task = ResUNetTraining(network, settings, seed, _judge(settings, truth))
         order = Shuffled(len(data), seed)
         run(task, data, order, settings.batch_size, settings.epochs, chosen, checkpoint, LEAST_TILES)
         if task.global_rank != 0:
             return
         counts = {"tiles": len(data), "with_landslide": data.positive}
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    save_resunet(network, settings, output, {"seed": seed, **counts})
+    save_resunet(task.kept, settings, output, {"seed": seed, **counts})
     write_json(
         history,
         {
@@ -164,6 +193,15 @@ def train_resunet(
         },
     )
     checkpoint.remove()
+
+
+def _judge(settings: ResUNetSettings, truth: Sequence[MeasuredScene]) -> Judge | None:
+    """Who chooses the epoch; none: the last one is kept."""
+    if settings.keep == "last":
+        return None
+    from apsam.resunet.judge import Judge
+
+    return Judge(truth)
 
 
 def _key(tiles: Sequence[Path], masks: Sequence[Path], settings: ResUNetSettings, seed: int) -> str:
