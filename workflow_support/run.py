@@ -128,6 +128,11 @@ class Run:
         return [name for name in self.names if self.mask(name)]
 
     @cached_property
+    def measured_held_out(self) -> list[str]:
+        """Scenes with a true mask that are not all for training."""
+        return [name for name in self.held_out if self.mask(name)]
+
+    @cached_property
     def measured_maps(self) -> list[str]:
         """Mapped scenes with a true mask."""
         return [name for name in self.mapped if self.mask(name)]

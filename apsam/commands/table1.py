@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.metrics import DataDir, Only, Output, Protocol, Sheet, Synthetic, Tiles, _measured
+from apsam.commands.metrics import DataDir, Only, Output, Protocol, Sheet, Synthetic, Tiles, measured_scenes
 from apsam.commands.options import Cams
 from apsam.commands.options import Tiles as TileStackOption
 from apsam.errors import InputError
@@ -45,7 +45,7 @@ def masks_truth(
     """Take the true masks for pseudo-masks: the upper bound, with full supervision."""
     from apsam.masks.references import make_truth_masks
 
-    measured = next((m for m in _measured(scenes, data_dir, tiles, synthetic) if m.scene.name == scene), None)
+    measured = next((m for m in measured_scenes(scenes, data_dir, tiles, synthetic) if m.scene.name == scene), None)
     if measured is None:
         raise InputError(f"{scenes}: '{scene}' has no true mask; table1 needs one of every training scene")
     make_truth_masks(measured, output)
@@ -66,7 +66,7 @@ def cam_oracle(
     from apsam.experiments.cam_oracle import measure_cam_oracle
     from apsam.files import write_json
 
-    measured = [m for m in _measured(scenes, data_dir, tiles, synthetic) if not only or m.scene.name in only]
+    measured = [m for m in measured_scenes(scenes, data_dir, tiles, synthetic) if not only or m.scene.name in only]
     stacks = [cams / f"{m.scene.name}.zarr.zip" for m in measured]
     write_json(output, measure_cam_oracle(measured, stacks, threshold, protocol))
 
