@@ -198,7 +198,11 @@ def test_variants_of_the_table_share_what_the_method_leaves_alone() -> None:
     config = run.variants.config(folder)
     assert (config.localizer.method, config.seed, config.prompts.threshold) == ("sipe", 2, "auto")
     assert config.resunet.epochs == 2
+    sharpened = run.variants.config(table.variant("cam_refined", 2))
+    assert (sharpened.localizer.method, sharpened.cams.refine) == ("cam", "prototype")
+    assert run.variants.place("localizer", table.variant("cam_refined", 1)) == "", "no training of its own"
     names = set(table.files)
+    assert "maps:apsam:cam_refined:2" in names
     assert {f"maps:apsam:sipe:{seed}" for seed in (1, 2)} <= names and "maps:truth:none:2" in names
     assert "masks:box:none:1" in names and not [n for n in names if n.startswith("masks:truth")]
     assert len(set(table.files.values())) == len(table.files)

@@ -17,6 +17,7 @@ ZHOU = {
     "localizer.frozen_stages": 1,
     "cams.gamma": 1.0,
 }
+REFINED = "cam_refined"
 METHOD_SOURCES = ("cam_agreed", "apsam")
 BOUND_SOURCES = ("truth", "box")
 
@@ -45,7 +46,15 @@ class Table1:
 
     def variant(self, method: str, seed: int) -> str:
         """Where the files of a method and seed lie."""
-        return self.run.variants.add({**self.common, "localizer.method": method, "seed": seed})
+        changes = {"localizer.method": method}
+        if method == REFINED:
+            changes = {"localizer.method": "cam", "cams.refine": "prototype"}
+        return self.run.variants.add({**self.common, **changes, "seed": seed})
+
+    @property
+    def methods(self) -> list[str]:
+        """Those of the table, in its order."""
+        return [*self.settings.methods, *([REFINED] if self.settings.refined else [])]
 
     @cached_property
     def mask_scenes(self) -> list[str]:
@@ -60,7 +69,7 @@ class Table1:
     def _of_methods(self) -> dict[str, str]:
         """`kind:source:method:seed` -> metrics file; only what a true mask is there to measure with."""
         files = {}
-        for method in self.settings.methods:
+        for method in self.methods:
             for seed in self.settings.seeds:
                 folder = self.variant(method, seed)
                 if self.mask_scenes:
@@ -83,7 +92,7 @@ class Table1:
         return files
 
     def _measured(self, source: str, method: str, seed: int, folder: str) -> dict[str, str]:
-        scenes = {"masks": self.mask_scenes, "maps": self.run.measured_held_out}
+        scenes = {"masks": self.mask_scenes, "maps": self.run.measured_held_out if self.settings.resunet else []}
         kinds = [kind for kind, names in scenes.items() if names]
         return {
             f"{kind}:{source}:{method}:{seed}": self.run.place(f"table1/{kind}_{source}.json", folder) for kind in kinds
@@ -96,7 +105,7 @@ class Table1:
     def seconds_arguments(self) -> str:
         """The arguments that name the benchmark files of offline stage, training and CAMs of each method and seed."""
         named = []
-        for method in self.settings.methods:
+        for method in self.methods:
             for seed in self.settings.seeds:
                 folder = self.variant(method, seed)
                 stages = [("localizer", "localizer"), *(("cams", f"cams/{name}") for name in self.run.names)]

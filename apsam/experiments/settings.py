@@ -23,6 +23,9 @@ class Table1Settings(BaseModel):
         min_length=1,
         description="compared; cam is what costs are relative to",
     )
+    refined: bool = Field(
+        True, description="a further row: the plain CAM sharpened by each tile's own prototypes (cams.refine)"
+    )
     seeds: tuple[Seed, ...] = Field((1, 2, 3), min_length=1, description="seeds of the trainings")
     network: Literal["run", "zhou"] = Field(
         "run",
@@ -35,7 +38,8 @@ class Table1Settings(BaseModel):
         None, description="views that every map is summed over; null: the run's"
     )
     candidates: tuple[GreyValue, ...] | None = Field(None, description="cuts tried; null: the run's")
-    bounds: bool = Field(True, description="train ResUNets on true masks and on a fixed box too, the two bounds")
+    resunet: bool = Field(True, description="train a ResUNet on every method's masks; false: measure masks alone")
+    bounds: bool = Field(True, description="also a fixed box, and ResUNets on it and on true masks: the two bounds")
 
     @field_validator("methods", "seeds")
     @classmethod

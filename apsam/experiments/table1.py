@@ -23,6 +23,7 @@ from apsam.experiments.variants import read_figures
 NAME = "table1"
 METHOD_NAMES = {
     "cam": "CAM",
+    "cam_refined": "CAM, own prototypes",
     "sipe": "SIPE",
     "cda": "CDA",
     "cpn": "CPN",

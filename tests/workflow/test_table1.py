@@ -16,7 +16,13 @@ TARGET = ("--", "table1")
 def test_table1_runs_a_method_and_again_nothing(project: Project) -> None:
     file = project.folder / "config.yaml"
     config = yaml.safe_load(file.read_text())
-    config["experiments"]["table1"] |= {"methods": ["cpn"], "seeds": [1], "bounds": False, "candidates": [120]}
+    config["experiments"]["table1"] |= {
+        "methods": ["cpn"],
+        "seeds": [1],
+        "bounds": False,
+        "refined": False,
+        "candidates": [120],
+    }
     file.write_text(yaml.safe_dump(config))
     plan = project.plan(*TARGET)
     assert plan["localizer_offline"] == plan["localizer"] == 1 and plan["resunet"] == 2
