@@ -1,8 +1,10 @@
 """Run every benchmark (or those named) and write their tables into docs/performance.md.
 
-python -m benchmarks                 all, with their default sizes: an hour on two cores
-python -m benchmarks decode sweep    these two
-python -m benchmarks --tables        only the tables, from what was measured before
+python -m benchmarks                       all, with their default sizes: some 20 minutes on two cores
+python -m benchmarks --short               all in small: some minutes
+python -m benchmarks decode sweep          these two
+python -m benchmarks encode floor --device cuda --sam vit_h      on a GPU
+python -m benchmarks --tables              only the tables, from what was measured before
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=", ".join(NAMES))
     parser.add_argument("--tables", action="store_true", help="measure nothing")
-    arguments = parser.parse_args()
+    # What else is given is passed on to the benchmarks.
+    arguments, options = parser.parse_known_args()
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(NAMES)}")
     if not arguments.tables:
         for name in arguments.names or NAMES:
-            subprocess.run([sys.executable, "-m", f"benchmarks.bench_{name}"], check=True)
+            subprocess.run([sys.executable, "-m", f"benchmarks.bench_{name}", *options], check=True)
     write_tables()
 
 

@@ -5,21 +5,19 @@ The predictor is measured twice: as the paper's code uses it, encoding each tile
 
 from __future__ import annotations
 
-import argparse
 import copy
 
 import numpy as np
 import torch
 
-from apsam.device import pick_device, set_threads
 from apsam.sam.decode import PromptBatch, decode_prompts
 from apsam.sam.encode import encode_tiles
-from apsam.sam.registry import NAMES, build_untrained, wrap_sam
-from benchmarks.measuring import measure, ratio, write
+from apsam.sam.registry import build_untrained, wrap_sam
+from benchmarks.measuring import TILE, measure, ratio, set_up, write
 
 from segment_anything import SamPredictor  # isort: skip
 
-SIZE = (256, 256)
+SIZE = (TILE, TILE)
 
 
 def make_prompts(count: int, tiles: int, seed: int = 0) -> PromptBatch:
@@ -32,21 +30,12 @@ def make_prompts(count: int, tiles: int, seed: int = 0) -> PromptBatch:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sam", choices=NAMES, default="light")
-    parser.add_argument("--tiles", type=int, default=300)
-    parser.add_argument("--prompts", type=int, default=1000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int)
-    arguments = parser.parse_args()
-    set_threads(arguments.threads)
-    torch.manual_seed(0)
-    device = pick_device(arguments.device)
-    images = np.random.default_rng(0).integers(0, 256, (arguments.tiles, 3, *SIZE), np.uint8)
-    prompts = make_prompts(arguments.prompts, arguments.tiles)
-    released = build_untrained(arguments.sam).eval().to(device)
-    sam = wrap_sam(copy.deepcopy(released), arguments.sam)
+    sizes = {"tiles": (300, 60, "tiles"), "prompts": (1000, 200, "prompts on them")}
+    setup = set_up(__doc__, sam="light", sizes=sizes)
+    options, device = setup.options, setup.device
+    images, prompts = setup.images(options.tiles), make_prompts(options.prompts, options.tiles)
+    released = build_untrained(options.sam).eval().to(device)
+    sam = wrap_sam(copy.deepcopy(released), options.sam)
     predictor = SamPredictor(released)
     embeddings = encode_tiles(sam, images)
 
@@ -65,34 +54,26 @@ def main() -> None:
             masks, *_ = predictor.predict_torch(points[:, None], labels, boxes, multimask_output=False)
             masks.cpu()
 
-    def decode() -> None:
-        decode_prompts(sam, embeddings, prompts, SIZE)
-
-    def encode_and_decode() -> None:
-        decode_prompts(sam, encode_tiles(sam, images), prompts, SIZE)
-
     candidates = {
         "SamPredictor, encoding": lambda: predict(encode=True),
         "SamPredictor, stored embeddings": lambda: predict(encode=False),
-        "apsam, stored embeddings": decode,
-        "apsam, encoding": encode_and_decode,
+        "apsam, stored embeddings": lambda: decode_prompts(sam, embeddings, prompts, SIZE),
+        "apsam, encoding": lambda: decode_prompts(sam, encode_tiles(sam, images), prompts, SIZE),
     }
-    measured = measure(candidates, arguments.repeats, warm=False)
+    measured = measure(candidates, setup.repeats, warm=device.type == "cuda")
+    pairs = (
+        ("SamPredictor, encoding", "apsam, stored embeddings"),
+        ("SamPredictor, encoding", "apsam, encoding"),
+        ("SamPredictor, stored embeddings", "apsam, stored embeddings"),
+    )
     write(
         "decode",
         device,
-        sam=arguments.sam,
-        tiles=arguments.tiles,
-        prompts=arguments.prompts,
+        sam=options.sam,
+        tiles=options.tiles,
+        prompts=options.prompts,
         measured=measured,
-        times_faster={
-            f"{slow} / {fast}": ratio(measured, slow, fast)
-            for slow, fast in (
-                ("SamPredictor, encoding", "apsam, stored embeddings"),
-                ("SamPredictor, encoding", "apsam, encoding"),
-                ("SamPredictor, stored embeddings", "apsam, stored embeddings"),
-            )
-        },
+        times_faster={f"{slow} / {fast}": ratio(measured, slow, fast) for slow, fast in pairs},
     )
 
 

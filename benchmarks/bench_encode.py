@@ -1,75 +1,115 @@
-"""Image encoding: SAM's predictor as the paper's code calls it, tile by tile, against ours.
+"""Image encoding, side by side: SAM's predictor as the paper's code calls it, tile by tile; segment-anything's encoder
+on a batch; transformers' SamModel (pip install -e '.[bench]'); ours.
 
-Speed does not depend on the weights, so they are random; nothing is downloaded.
+Speed does not depend on the weights, so they are random; nothing is downloaded. On a GPU:
+python -m benchmarks.bench_encode --device cuda --sam vit_h --tiles 64
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 
-from apsam.device import bf16_pays, pick_device, set_threads
-from apsam.sam.encode import encode_tiles
-from apsam.sam.registry import NAMES, build_untrained, wrap_sam
-from benchmarks.measuring import measure, ratio, write
+from apsam.device import bf16_pays
+from apsam.sam.encode import encode_tiles, resize_tiles
+from apsam.sam.registry import OFFICIAL, LoadedSam, build_untrained, wrap_sam
+from benchmarks.measuring import TILE, measure, ratio, set_up, write
 
 from segment_anything import SamPredictor  # isort: skip
 
-TILE = 256
+# ViT-B is the default of transformers' own configuration.
+WIDTHS = {
+    "vit_b": {},
+    "vit_l": dict(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, global_attn_indexes=[5, 11, 17, 23]),
+    "vit_h": dict(hidden_size=1280, num_hidden_layers=32, num_attention_heads=16, global_attn_indexes=[7, 15, 23, 31]),
+}
 
 
+def transformers_encoder(name: str, device: torch.device) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Encoding by transformers, preprocessing included, tile by tile; None where it is not installed."""
+    try:
+        from transformers import SamConfig, SamImageProcessor, SamModel, SamVisionConfig
+    except ImportError:
+        return None
+    widths = WIDTHS[name]
+    vision = SamVisionConfig(**widths, **({"mlp_dim": 4 * widths["hidden_size"]} if widths else {}))
+    model = SamModel(SamConfig(vision_config=vision)).eval().to(device)
+    processor = SamImageProcessor()
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        found = []
+        for image in images:
+            pixels = processor(images=[image.transpose(1, 2, 0)], return_tensors="pt")["pixel_values"].to(device)
+            found.append(model.get_image_embeddings(pixels)[0].float().cpu().numpy())
+        return np.stack(found)
+
+    return encode
+
+
+def released_batch(sam: LoadedSam, images: np.ndarray) -> np.ndarray:
+    """segment-anything's encoder, attention as released, on all tiles at once."""
+    pixels = sam.model.preprocess(resize_tiles(images, sam.image_size).to(sam.device).float())
+    return sam.model.image_encoder(pixels).float().cpu().numpy()
+
+
+@torch.no_grad()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sam", choices=NAMES, default="vit_b")
-    parser.add_argument("--tiles", type=int, default=2, help="tiles a round")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int)
-    arguments = parser.parse_args()
-    set_threads(arguments.threads)
-    torch.manual_seed(0)
-    device = pick_device(arguments.device)
-    images = np.random.default_rng(0).integers(0, 256, (arguments.tiles, 3, TILE, TILE), np.uint8)
-    released = build_untrained(arguments.sam).eval().to(device)
-    ours = wrap_sam(copy.deepcopy(released), arguments.sam)
-    predictor = SamPredictor(released)
+    setup = set_up(__doc__, sams=tuple(OFFICIAL), sizes={"tiles": (2, 1, "tiles a round")})
+    name, device, images = setup.options.sam, setup.device, setup.images(setup.options.tiles)
+    released = build_untrained(name).eval().to(device)
+    ours = wrap_sam(copy.deepcopy(released), name)
+    theirs = wrap_sam(released, name, fast_attention=False)
+    predictor, hugging_face = SamPredictor(released), transformers_encoder(name, device)
     answers: dict[str, np.ndarray] = {}
 
-    def loop(name: str, bf16: bool) -> None:
+    def predict() -> np.ndarray:
         embeddings = []
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            for image in images:
-                predictor.set_image(image.transpose(1, 2, 0))
-                embeddings.append(predictor.get_image_embedding()[0].float().cpu().numpy())
-        answers[name] = np.stack(embeddings)
+        for image in images:
+            predictor.set_image(image.transpose(1, 2, 0))
+            embeddings.append(predictor.get_image_embedding()[0].float().cpu().numpy())
+        return np.stack(embeddings)
 
-    def encode(name: str, precision: str) -> None:
-        answers[name] = encode_tiles(ours, images, precision=precision, dtype=np.float32)
+    def candidate(label: str, encode: Callable[[], np.ndarray], bf16: bool = False) -> Callable[[], Any]:
+        def run() -> None:
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                answers[label] = encode()
 
-    candidates = {
-        "SamPredictor fp32": lambda: loop("SamPredictor fp32", bf16=False),
-        "SamPredictor bf16": lambda: loop("SamPredictor bf16", bf16=True),
-        "apsam fp32": lambda: encode("apsam fp32", "fp32"),
-        "apsam bf16": lambda: encode("apsam bf16", "bf16"),
+        return run
+
+    ways: dict[str, tuple[Callable[[], np.ndarray], bool]] = {
+        "SamPredictor, tile by tile, fp32": (predict, False),
+        "SamPredictor, tile by tile, bf16": (predict, True),
+        "segment-anything, a batch, bf16": (lambda: released_batch(theirs, images), True),
     }
-    measured = measure(candidates, arguments.repeats)
-    exact = answers["SamPredictor fp32"]
-    for name, answer in answers.items():
-        measured[name]["relative_error"] = float(np.linalg.norm(answer - exact) / np.linalg.norm(exact))
-        measured[name]["tiles_a_second"] = round(arguments.tiles / measured[name]["wall_s"]["median"], 4)
-    default = "apsam bf16" if bf16_pays(device) else "apsam fp32"
+    if hugging_face is not None:
+        ways["transformers, tile by tile, fp32"] = (lambda: hugging_face(images), False)
+        ways["transformers, tile by tile, bf16"] = (lambda: hugging_face(images), True)
+    ways["apsam, fp32"] = (lambda: encode_tiles(ours, images, precision="fp32", dtype=np.float32), False)
+    ways["apsam, bf16"] = (lambda: encode_tiles(ours, images, precision="bf16", dtype=np.float32), False)
+    if setup.short:
+        ways.pop("SamPredictor, tile by tile, bf16")
+    candidates = {label: candidate(label, encode, bf16) for label, (encode, bf16) in ways.items()}
+    # On a CPU a first round is no slower than the others, and takes minutes.
+    measured = measure(candidates, setup.repeats, warm=device.type == "cuda")
+    exact = answers["SamPredictor, tile by tile, fp32"]
+    for label, row in measured.items():
+        row["tiles_a_second"] = round(len(images) / row["wall_s"]["median"], 4)
+        if not label.startswith("transformers"):  # whose weights are other random ones
+            row["relative_error"] = float(np.linalg.norm(answers[label] - exact) / np.linalg.norm(exact))
+    default = "apsam, bf16" if bf16_pays(device) else "apsam, fp32"
     write(
         "encode",
         device,
-        sam=arguments.sam,
-        tiles=arguments.tiles,
+        sam=name,
+        tiles=len(images),
         tile_px=TILE,
         measured=measured,
         default=default,
-        times_faster={name: ratio(measured, name, default) for name in measured if name != default},
+        times_faster={f"{label} / {default}": ratio(measured, label, default) for label in ways if label != default},
     )
 
 

@@ -1,23 +1,22 @@
 """Where the encoder's time goes, and the time below which it cannot go on this machine.
 
 The floor is its products (linear layers, convolutions, attention) at the rate of one large matrix product,
-measured in the same run.
+measured in the same run. On a GPU: python -m benchmarks.bench_floor --device cuda --sam vit_h --batch 8
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from apsam.device import bf16_pays, pick_device, set_threads
+from apsam.device import bf16_pays
 from apsam.sam.attention import FastAttention
 from apsam.sam.encode import arithmetic
 from apsam.sam.registry import OFFICIAL, build_untrained, wrap_sam
-from benchmarks.measuring import synchronise, write
+from benchmarks.measuring import set_up, synchronise, write
 
 TOP = 8
 
@@ -45,7 +44,9 @@ def count_products(encoder: nn.Module, pixels: torch.Tensor) -> int:
 
 def product_rate(device: torch.device, dtype: torch.dtype) -> float:
     """Operations a second of one large matrix product, the best of five."""
-    left, right = (torch.randn(shape, device=device).to(dtype) for shape in ((4096, 1024), (1024, 4096)))
+    shape = (8192, 8192, 8192) if device.type == "cuda" else (4096, 1024, 4096)
+    left = torch.randn(shape[:2], device=device).to(dtype)
+    right = torch.randn(shape[1:], device=device).to(dtype)
     seconds = []
     for _ in range(5):
         synchronise()
@@ -53,45 +54,55 @@ def product_rate(device: torch.device, dtype: torch.dtype) -> float:
         left @ right
         synchronise()
         seconds.append(time.perf_counter() - started)
-    return 2 * 4096 * 1024 * 4096 / min(seconds)
+    return 2 * shape[0] * shape[1] * shape[2] / min(seconds)
+
+
+def profile_shares(encoder: nn.Module, pixels: torch.Tensor) -> dict[str, float]:
+    """The operations that take most of one pass, with their share of its time."""
+    on_gpu = pixels.device.type == "cuda"
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * on_gpu
+    with profile(activities=activities) as profiled:
+        encoder(pixels)
+        synchronise()
+    spent = {
+        event.key: event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        for event in profiled.key_averages()
+    }
+    whole = sum(spent.values())
+    return {key: round(spent[key] / whole, 3) for key in sorted(spent, key=spent.get, reverse=True)[:TOP]}
 
 
 @torch.no_grad()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sam", choices=OFFICIAL, default="vit_b")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int)
-    arguments = parser.parse_args()
-    set_threads(arguments.threads)
-    torch.manual_seed(0)
-    device = pick_device(arguments.device)
-    encoder = wrap_sam(build_untrained(arguments.sam).to(device), arguments.sam).model.image_encoder
-    pixels = torch.randn(1, 3, encoder.img_size, encoder.img_size, device=device)
+    setup = set_up(__doc__, sams=tuple(OFFICIAL), sizes={"batch": (1, 1, "tiles at a time")})
+    options, device = setup.options, setup.device
+    encoder = wrap_sam(build_untrained(options.sam).to(device), options.sam).model.image_encoder
+    pixels = torch.randn(options.batch, 3, encoder.img_size, encoder.img_size, device=device)
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
     seconds = []
     with arithmetic(device, "auto"):
         operations = count_products(encoder, pixels)
-        for _ in range(arguments.repeats):
+        for _ in range(setup.repeats):
             started = time.perf_counter()
             encoder(pixels)
             synchronise()
             seconds.append(time.perf_counter() - started)
-        with profile(activities=[ProfilerActivity.CPU]) as profiled:
-            encoder(pixels)
-    events = profiled.key_averages()
-    whole = sum(event.self_cpu_time_total for event in events)
-    share = {event.key: event.self_cpu_time_total / whole for event in events}
-    rate = product_rate(device, torch.bfloat16 if bf16_pays(device) else torch.float32)
+        shares = profile_shares(encoder, pixels)
+    rates = {
+        str(dtype).removeprefix("torch."): product_rate(device, dtype) for dtype in (torch.bfloat16, torch.float32)
+    }
+    rate = rates["bfloat16" if bf16_pays(device) else "float32"]
     write(
         "floor",
         device,
-        sam=arguments.sam,
-        encode_s=round(min(seconds), 3),
-        products_gflop=round(operations / 1e9, 1),
-        product_rate_gflop_s=round(rate / 1e9, 1),
-        floor_s=round(operations / rate, 3),
-        share_of_operations={key: round(share[key], 3) for key in sorted(share, key=share.get, reverse=True)[:TOP]},
+        sam=options.sam,
+        batch=options.batch,
+        encode_s=round(min(seconds) / options.batch, 4),
+        products_gflop=round(operations / options.batch / 1e9, 1),
+        product_rate_gflop_s={name: round(value / 1e9, 1) for name, value in rates.items()},
+        floor_s=round(operations / options.batch / rate, 4),
+        share_of_product_rate=round(operations / rate / min(seconds), 3),
+        share_of_operations=shares,
     )
 
 

@@ -1,22 +1,85 @@
-"""Measure alternatives in turns and write what was measured, on what."""
+"""What all benchmarks share: their options, measuring alternatives in turns, writing what was measured, on what."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from apsam.device import pick_device, set_threads
 from apsam.files import write_json
+from apsam.sam.registry import NAMES
 
 MEASURED = Path(__file__).parent / "measured"
+TILE = 256
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a benchmark was asked to do.
+
+    Attributes:
+        options: The benchmark's own sizes, and `sam`, by name.
+        device: Where to compute.
+        repeats: Rounds that count.
+        short: Whether the sizes are those that take some minutes at most.
+    """
+
+    options: argparse.Namespace
+    device: torch.device
+    repeats: int
+    short: bool
+
+    def images(self, count: int) -> np.ndarray:
+        """Tiles of random pixels, (count, 3, 256, 256) uint8: speed does not depend on what they show."""
+        return np.random.default_rng(0).integers(0, 256, (count, 3, TILE, TILE), np.uint8)
+
+
+def set_up(
+    doc: str,
+    sam: str = "vit_b",
+    sams: Sequence[str] = NAMES,
+    sizes: dict[str, tuple[int, int, str]] | None = None,
+    files: dict[str, tuple[Path, str]] | None = None,
+) -> Setup:
+    """Read a benchmark's command line; set threads and seed.
+
+    Args:
+        doc: The module's docstring.
+        sam: Default of `--sam`.
+        sams: What it may be.
+        sizes: Name -> (default, default with `--short`, meaning); `repeats` among them where 3 and 1 are not it.
+        files: Name -> (default, meaning).
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="sizes that take some minutes at most on two cores")
+    parser.add_argument("--sam", choices=sams, default=sam)
+    parser.add_argument("--device", default="auto", help="cpu, cuda")
+    parser.add_argument("--threads", type=int)
+    every = {"repeats": (3, 1, "rounds that count"), **(sizes or {})}
+    for name, (full, short, meaning) in every.items():
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=int, help=f"{meaning} (default: {full}, with --short {short})")
+    for name, (default, meaning) in (files or {}).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, default=default, help=meaning)
+    options = parser.parse_args()
+    for name, (full, short, _) in every.items():
+        if getattr(options, name) is None:
+            setattr(options, name, short if options.short else full)
+    set_threads(options.threads)
+    torch.manual_seed(0)
+    return Setup(options, pick_device(options.device), options.repeats, options.short)
 
 
 def measure(candidates: dict[str, Callable[[], Any]], repeats: int, warm: bool = True) -> dict[str, dict[str, Any]]:
@@ -28,21 +91,34 @@ def measure(candidates: dict[str, Callable[[], Any]], repeats: int, warm: bool =
         warm: Whether a round that does not count goes first.
 
     Returns:
-        Name -> seconds of wall clock and of processor time over all threads: median, lowest, highest.
+        Name -> seconds of wall clock and of processor time over all threads: median, lowest, highest; on a GPU also the
+        most memory its tensors took, GB.
     """
     wall: dict[str, list[float]] = {name: [] for name in candidates}
     processor: dict[str, list[float]] = {name: [] for name in candidates}
+    memory: dict[str, float] = {}
     for turn in range(-int(warm), repeats):
         for name, run in candidates.items():
             synchronise()
+            if torch.cuda.is_available():
+                torch.cuda.reset_peak_memory_stats()
             started, used = time.perf_counter(), time.process_time()
             run()
             synchronise()
+            if torch.cuda.is_available():
+                memory[name] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
             if turn >= 0:
                 wall[name].append(time.perf_counter() - started)
                 processor[name].append(time.process_time() - used)
                 print(f"{name}: {wall[name][-1]:.2f} s", file=sys.stderr, flush=True)
-    return {name: {"wall_s": spread(wall[name]), "processor_s": spread(processor[name])} for name in candidates}
+    return {
+        name: {
+            "wall_s": spread(wall[name]),
+            "processor_s": spread(processor[name]),
+            **({"gpu_memory_gb": memory[name]} if memory else {}),
+        }
+        for name in candidates
+    }
 
 
 def synchronise() -> None:
@@ -88,9 +164,13 @@ def machine(device: torch.device) -> dict[str, Any]:
     return facts
 
 
-def write(name: str, device: torch.device, **content: Any) -> Path:
-    """Write one measurement to `benchmarks/measured/<name>.json`, with the machine and the command."""
-    path = MEASURED / f"{name}.json"
+def write(name: str, device: torch.device, of: str = "", **content: Any) -> Path:
+    """Write one measurement to `benchmarks/measured/<name>.json`, with the machine and the command.
+
+    That `of` one of several runs is `<name>_<of>.json`; that of a GPU stands beside that of a CPU, `<name>_cuda.json`.
+    """
+    parts = [name, *([of] if of else []), *([] if device.type == "cpu" else [device.type])]
+    path = MEASURED / f"{'_'.join(parts)}.json"
     command = " ".join(["python", "-m", f"benchmarks.bench_{name}", *sys.argv[1:]])
     write_json(path, {"command": command, "machine": machine(device), **content})
     print(path)

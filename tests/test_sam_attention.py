@@ -70,6 +70,23 @@ def test_the_way_is_chosen_by_the_machine(monkeypatch):
         assert attention.products_are_cheap(gpu, torch.float32)
 
 
+def test_kept_positions_follow_the_weights():
+    encoder = tiny_encoder()
+    image = torch.randn(1, 3, 128, 128)
+    use_fast_attention(encoder)
+    with torch.no_grad():
+        first = encoder(image)
+        assert torch.equal(encoder(image), first)
+        state = {name: value * 1.5 if "rel_pos" in name else value for name, value in encoder.state_dict().items()}
+        encoder.load_state_dict(state)
+        changed = encoder(image)
+        use_original_attention(encoder)
+        assert relative_error(changed, encoder(image)) < 1e-5 < relative_error(changed, first)
+        doubled = copy.deepcopy(encoder)
+        use_fast_attention(doubled)
+        assert relative_error(doubled.double()(image.double()), encoder.double()(image.double())) < 1e-12
+
+
 def test_gradients_are_the_same():
     original = tiny_encoder().double()
     folded = copy.deepcopy(original)

@@ -68,9 +68,17 @@ class FastAttention(Attention):
         return self.proj(attended.reshape(x.shape))
 
     def _tables(self, height: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Relative positions of rows (H, H, C) and of columns (W, W, C), query first."""
-        rows = get_rel_pos(height, height, self.rel_pos_h)
-        return rows.to(dtype), get_rel_pos(width, width, self.rel_pos_w).to(dtype)
+        """Relative positions of rows (H, H, C) and of columns (W, W, C), query first; kept until weights change."""
+        weights = (self.rel_pos_h, self.rel_pos_w)
+        key = (height, width, dtype, *((weight.data_ptr(), weight._version) for weight in weights))
+        known, tables = self.__dict__.get("_kept_tables", (None, None))
+        if known == key and not torch.is_grad_enabled():
+            return tables
+        rows, columns = (get_rel_pos(side, side, weight) for side, weight in zip((height, width), weights, strict=True))
+        tables = rows.to(dtype), columns.to(dtype)
+        if not torch.is_grad_enabled():
+            self.__dict__["_kept_tables"] = key, tables
+        return tables
 
 
 class FastDecoderAttention(DecoderAttention):
