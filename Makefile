@@ -52,8 +52,10 @@ lock: $(READY)  ## refresh constraints.txt from pyproject.toml
 		pyproject.toml --output-file constraints.txt
 	$(BIN)/python -m workflow_support.conda_env
 
-bench: $(READY)  ## run the benchmarks (minutes to hours; not part of the tests)
-	$(BIN)/python -m benchmarks
+# BENCH_FLAGS=--short for some minutes, BENCH_FLAGS="encode floor --device cuda --sam vit_h" on a GPU.
+bench: $(READY)  ## measure speed and memory beside what one would use instead (20 minutes on two cores)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[$(EXTRAS),bench]'
+	$(BIN)/python -m benchmarks $(BENCH_FLAGS)
 
 light-sam: $(READY)  ## train the light SAM that comes with the package (hours)
 	$(BIN)/python scripts/train_light_sam.py

@@ -6,7 +6,6 @@ building it takes a minute or two; the report reads it as any other.
 
 from __future__ import annotations
 
-import argparse
 import resource
 import sys
 import tempfile
@@ -28,7 +27,7 @@ from apsam.stack import TileStackWriter
 from apsam.synthetic.scene import make_scene
 from apsam.synthetic.settings import SyntheticSettings
 from apsam.tiles.windows import tile_windows
-from benchmarks.measuring import write
+from benchmarks.measuring import set_up, write
 
 TILE, STRIDE, BASE = 256, 154, 768
 ROWS, COLS = 25, 50
@@ -128,10 +127,9 @@ def build(run: Path, count: int) -> list[Scene]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=8, help=f"scenes of {ROWS * COLS} tiles, every fourth held out")
-    parser.add_argument("--folder", type=Path, help="keep the faked run there, and take it from there")
-    arguments = parser.parse_args()
+    sizes = {"scenes": (8, 2, f"scenes of {ROWS * COLS} tiles, every fourth held out")}
+    files = {"folder": (None, "keep the faked run there, and take it from there")}
+    arguments = set_up(__doc__, sam="light", sizes=sizes, files=files).options
     with tempfile.TemporaryDirectory(prefix="apsam-report-") as folder:
         run = (arguments.folder or Path(folder)) / "large"
         started = time.perf_counter()

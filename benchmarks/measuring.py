@@ -51,7 +51,7 @@ def set_up(
     sam: str = "vit_b",
     sams: Sequence[str] = NAMES,
     sizes: dict[str, tuple[int, int, str]] | None = None,
-    files: dict[str, tuple[Path, str]] | None = None,
+    files: dict[str, tuple[Path | None, str]] | None = None,
 ) -> Setup:
     """Read a benchmark's command line; set threads and seed.
 

@@ -132,6 +132,14 @@ def _store(content: dict[str, Any]) -> list[str]:
     ]
 
 
+def _report(content: dict[str, Any]) -> list[str]:
+    facts = content["report"]
+    return [
+        f"The report of {facts['tiles']} tiles: {facts['wall_s']} s ({facts['processor_s']} s of the processor), "
+        f"{facts['page_mb']} MB, at most {facts['peak_mb']} MB of memory."
+    ]
+
+
 # What a measurement may hold, and how that is shown.
 PARTS = {
     "measured": _times,
@@ -142,4 +150,5 @@ PARTS = {
     "memory": _memory,
     "windows": _windows,
     "compressors": _store,
+    "report": _report,
 }
