@@ -71,7 +71,7 @@ class ExperimentSettings(BaseModel):
         "leave nothing of what the light SAM finds: it rates no mask so high",
     )
     sams: tuple[SamName, ...] = Field(
-        ("light", "vit_b", "vit_l", "vit_h"),
+        ("light", "mobile", "vit_b", "vit_l", "vit_h"),
         min_length=1,
         description="sam_size: SAMs compared; one whose weights are not on this machine is named as skipped",
     )

@@ -39,6 +39,16 @@ def test_sweep_and_ablation_share_one_job_a_scene(project: Project) -> None:
     assert all((folder / f"threshold_sweep.{kind}").stat().st_size for kind in ("csv", "png", "svg"))
 
 
+def test_a_resunet_a_threshold_is_trained_on_demand(project: Project) -> None:
+    project.configure("experiments", thresholds=[100, 120], retrain=True)
+    plan = project.plan("--", "threshold_sweep")
+    once = {"resunet", "masks_apsam", "prompts", "metrics_maps"}
+    assert {name: plan[name] for name in once} == {
+        "resunet": 1, "masks_apsam": SCENES, "prompts": SCENES, "metrics_maps": 1
+    }  # fmt: skip
+    assert not COSTLY & set(plan) and plan["threshold_sweep_resunet"] == 1
+
+
 def test_full_image_mode_reads_what_is_there(project: Project) -> None:
     assert project.plan("--", "everything_vs_apsam") == {"everything_vs_apsam": 1}
 
@@ -58,7 +68,7 @@ def test_a_sam_whose_weights_are_missing_is_named_and_asks_for_no_job(project: P
     project.snakemake("--", "sam_size")
     table = json.loads((project.folder / "results/small/experiments/sam_size.json").read_text())
     skipped = {row["sam"]: row["skipped"] for row in table["rows"] if row["skipped"]}
-    assert set(skipped) == {"vit_b", "vit_l", "vit_h"}
+    assert set(skipped) == {"mobile", "vit_b", "vit_l", "vit_h"}
     assert all("weights are not on this machine" in reason for reason in skipped.values())
 
 
