@@ -28,6 +28,7 @@ FOLDER = "variants"
 NAME = r"[A-Za-z0-9_.=+-]+"
 SAFE_VALUE = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 VALUE_DIGITS = 8
+LONGEST_NAME = 200
 
 
 class Stage(NamedTuple):
@@ -197,7 +198,9 @@ def _folder(overrides: Overrides) -> str:
 
 
 def _name(overrides: Overrides) -> str:
-    return "+".join(f"{key}={_text(value)}" for key, value in sorted(overrides.items()))
+    """The changed keys and values; of many of them, which no file system would take for a name, number and hash."""
+    name = "+".join(f"{key}={_text(value)}" for key, value in sorted(overrides.items()))
+    return name if len(name) <= LONGEST_NAME else f"{len(overrides)}_keys={_hash(name)}"
 
 
 def _text(value: Any) -> str:
@@ -205,4 +208,8 @@ def _text(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     if SAFE_VALUE.fullmatch(text):
         return text
+    return _hash(text)
+
+
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:VALUE_DIGITS]

@@ -10,6 +10,7 @@ from small_project import Project
 
 from apsam.config import Config
 from apsam.errors import ConfigError
+from apsam.experiments.released import all_overrides
 from workflow_support.variants import STAGES, Variants, reads, stage_of
 
 SIPE_SEED = {"seed": 2, "cams.gamma": 1.0}
@@ -30,6 +31,14 @@ def test_values_that_are_no_name_become_a_hash(variants: Variants) -> None:
     one, other = (variants.add({"sam.checkpoint": path}) for path in ("/a/b.pth", "/a/c.pth"))
     assert one != other and "/a/" not in one
     assert variants.config(one).sam.checkpoint == Path("/a/b.pth")
+
+
+def test_a_name_fits_into_a_folder(variants: Variants) -> None:
+    """All choices of the released code at once change thirty keys."""
+    folder = variants.add(all_overrides())
+    assert max(len(part) for name in variants for part in name.split("/")) <= 255
+    assert variants.place("prompts", folder) != variants.place("masks/apsam", folder)
+    assert variants.config(variants.place("cams", folder)).cams.views_sum == "as_released"
 
 
 def test_a_stage_shares_what_its_variant_leaves_alone(variants: Variants) -> None:
