@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kills test-cluster lint lock bench light-sam clean
+.PHONY: help setup demo test test-kills test-dvc test-cluster lint lock bench light-sam clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -33,6 +33,9 @@ demo: $(READY)  ## run the default workflow: scenes, pseudo-masks, maps, report
 
 test: $(READY)  ## run all tests
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+test-dvc: $(READY)  ## DVC with every kind of cache, its experiments, metrics and plots, scenes of one's own (minutes)
+	$(BIN)/python -m pytest tests/workflow/dvc_matrix.py $(PYTEST_FLAGS)
 
 test-kills: $(READY)  ## kill jobs and Snakemake at random moments, run on, compare with an undisturbed run (minutes)
 	$(BIN)/python -m pytest tests/workflow/kill_anything.py --quiet --capture=no

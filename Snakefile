@@ -15,6 +15,7 @@ include: "rules/common.smk"
 include: "rules/provenance.smk"
 # In the order of the data.
 include: "rules/synthesize.smk"
+include: "rules/inventory.smk"
 include: "rules/tile.smk"
 include: "rules/localizer.smk"
 include: "rules/cams.smk"
@@ -48,12 +49,15 @@ rule all:
     default_target: True
     input:
         rules.report.output,
+        "<results>/metrics/summary.json",
+        run.inventory,
         maps=run.maps(TRAINED, run.mapped),
 
 
 rule all_scenes:
     input:
         [file for name in run.synthetic for file in (run.image(name), run.mask(name))],
+        run.inventory,
 
 
 rule all_tiles:
@@ -98,3 +102,4 @@ rule all_maps:
 rule all_metrics:
     input:
         METRICS,
+        "<results>/metrics/summary.json",

@@ -37,16 +37,27 @@ def code_hash(script: Path | str, package_root: Path = PACKAGE_ROOT, definition:
         `DIGITS` hex digits, which do not depend on where the project lies.
     """
     root = Path(package_root).resolve()
-    todo: list[Node] = [(Path(script).resolve(), definition or WHOLE)]
+    seen = _reach(Path(script).resolve(), root, definition)
+    lines = sorted(f"{_label(path, root)}:{name}:{text}" for (path, name), text in seen.items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:DIGITS]
+
+
+def code_files(script: Path | str, package_root: Path = PACKAGE_ROOT, definition: str | None = None) -> list[Path]:
+    """The files that `code_hash` reads something of: the script, or one definition in it, and all it uses."""
+    root = Path(package_root).resolve()
+    return sorted({path for path, _ in _reach(Path(script).resolve(), root, definition)})
+
+
+def _reach(script: Path, root: Path, definition: str | None) -> dict[Node, str]:
+    """Everything of the package that a script uses, each with its canonical text."""
+    todo: list[Node] = [(script, definition or WHOLE)]
     seen: dict[Node, str] = {}
     while todo:
         node = todo.pop()
-        if node in seen:
-            continue
-        seen[node], uses = _read(node[0], root).look_up(node[1])
-        todo += uses
-    lines = sorted(f"{_label(path, root)}:{name}:{text}" for (path, name), text in seen.items())
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:DIGITS]
+        if node not in seen:
+            seen[node], uses = _read(node[0], root).look_up(node[1])
+            todo += uses
+    return seen
 
 
 class _Bindings:

@@ -66,3 +66,28 @@ rule metrics_maps:
     shell:
         "python scripts/metrics.py metrics-maps {params.scenes} {params.folders}"
         " {params.training} --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
+
+
+rule metrics_summary:
+    input:
+        masks=at("metrics/pseudo_masks.json"),
+        maps=at("metrics/resunet.json"),
+    output:
+        summary="<results>/{variant}metrics/summary.json",
+    log:
+        "<logs>/{variant}metrics_summary.log",
+    benchmark:
+        "<benchmarks>/{variant}metrics_summary.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=command_hash("metrics", "metrics_summary"),
+    message:
+        "Put the figures that versions are compared by into one table"
+    shell:
+        "python scripts/metrics.py metrics-summary --masks {input.masks} --maps {input.maps}"
+        " --output {output.summary} > {log} 2>&1"

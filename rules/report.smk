@@ -17,6 +17,9 @@ rule report:
             category="Report",
         ),
         config="<results>/report/config.yaml",
+        figures=(
+            directory("<results>/report/figures") if run.config.report.figures else []
+        ),
     log:
         "<logs>/report.log",
     benchmark:

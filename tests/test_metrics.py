@@ -20,6 +20,7 @@ from apsam.metrics.counts import Counts
 from apsam.metrics.maps import measure_maps, part_rows
 from apsam.metrics.pseudo_masks import measure_pseudo_masks
 from apsam.metrics.scene import MeasuredScene
+from apsam.metrics.summary import summarise
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
@@ -191,3 +192,11 @@ def test_ready_made_tiles_and_the_centred_box(tmp_path: Path) -> None:
     assert masks["centred_box"]["mean_iou"] > 0.9 and masks["centred_box"]["tiles"] == 6
     assert maps["apsam"]["f1"] == 1 and maps["apsam"]["mean_iou"] == 1
     assert maps["centred_box"]["mean_iou"] == 1 and maps["centred_box"]["precision"] < 1
+
+
+def test_the_summary_is_a_flat_table_of_rates() -> None:
+    row = {"part": "test", "source": "apsam", "iou": 0.5, "f1": 2 / 3, "tp": 1}
+    rows = [row, {**row, "source": "cam", "iou": None}, {**row, "scene": "west", "iou": 0.1}, {**row, "part": "train"}]
+    table = summarise({"masks": {"protocol": "held_out", "rows": rows}})
+    assert table["masks"]["held_out"] == {"apsam": {"iou": 0.5, "f1": 2 / 3}, "cam": {"iou": None, "f1": 2 / 3}}
+    assert set(table["masks"]) == {"held_out", "training"}

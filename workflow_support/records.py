@@ -1,10 +1,11 @@
-"""Keep Snakemake's record of each output beside the outputs, so that both travel together.
+"""Keep Snakemake's record of each output, and what made it, beside the outputs, so that all travel together.
 
 Snakemake remembers in `.snakemake/metadata` with which parameters, code and input checksums a file was made. A DVC
 checkout, a copied `results/` or a clone brings files without that memory, or files that the memory does not describe;
 Snakemake then trusts dates, and a result of other settings passes as current. So, when a run ends, the records of a
 stage's files go to `results/<run>/.provenance/<stage>.json`, each with the SHA-256 of its file, and when Snakemake
-starts, a record is put back where the file on disk is the one it describes.
+starts, a record is put back where the file on disk is the one it describes. The same files say, for people
+(`apsam provenance FILE`), which settings, code and packages made each file.
 
 Knows the format of Snakemake's file persistence (records of version 6), which is pinned and tested.
 """
@@ -14,14 +15,17 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from apsam.files import sha256_file, write_json
+from apsam.provenance import Provenance, environment
+from workflow_support.checksums import Checksums
 
 METADATA = Path(".snakemake/metadata")
-CHECKSUMS = Path(".snakemake/apsam_checksums.json")
-FOLDER = ".provenance"
+
+# Snakemake keeps the date of a folder in this file inside it.
+FOLDER_DATE = ".snakemake_timestamp"
 
 # The file persistence splits a record's encoded name into pieces of this length, for file systems' sake.
 NAME_PIECE = 254
@@ -30,21 +34,33 @@ NAME_PIECE = 254
 NOT_KEPT = {"starttime", "endtime", "external_jobid", "job_hash"}
 FILLED_IN = {"starttime": 0, "endtime": 0, "external_jobid": None, "job_hash": 0}
 
+Parameters = Mapping[str, Mapping[str, Any]]
 
-def store_records(results: str) -> None:
-    """Write the records of all files of the run in the folder `results`."""
-    checksums = _Checksums()
-    stages: dict[str, dict[str, Any]] = {}
+
+def store_records(results: str, parameters: Parameters | None = None) -> None:
+    """Write what made the files of the run in the folder `results`.
+
+    A file that was changed after it was made keeps the entry of what was made: it does not become the job's by being
+    there.
+
+    Args:
+        results: The run's folder.
+        parameters: By output, the parameters of its job by name, where they are known.
+    """
+    checksums = Checksums()
+    provenance = Provenance(results)
+    provenance.forget_missing()
     for file in METADATA.rglob("*") if METADATA.is_dir() else []:
-        output = Path(_output_of(file)) if file.is_file() else None
-        if output and output.is_file() and output.is_relative_to(results):
-            stage = output.relative_to(results).parts[0]
-            kept = _kept(_read(file))
-            stages.setdefault(stage, {})[str(output)] = {"sha256": checksums.of(output), "record": kept}
-    for stage, records in stages.items():
-        target = Path(results, FOLDER, f"{stage}.json")
-        if _read(target) != records:
-            write_json(target, records)
+        output = output_of(file) if file.is_file() else None
+        if output and Path(output).exists() and Path(output).is_relative_to(results):
+            record = read_record(output)
+            if is_of_last_job(output, record):
+                entry = {"sha256": checksums.of(output), "record": kept(record)}
+                known = provenance.of(output)
+                if known is None or {key: known.get(key) for key in entry} != entry:
+                    made_with = {"parameters": (parameters or {}).get(output), "environment": environment()}
+                    provenance.put(output, {**entry, **made_with})
+    provenance.save()
     checksums.save()
 
 
@@ -54,63 +70,57 @@ def restore_records(results: str) -> int:
     Returns:
         How many records were missing or described another state of their file.
     """
-    checksums = _Checksums()
+    checksums = Checksums()
     restored = 0
-    for stage in sorted(Path(results, FOLDER).glob("*.json")):
-        for output, stored in _read(stage).items():
-            target = METADATA / _record_name(output)
-            if _kept(_read(target)) == stored["record"] or not Path(output).is_file():
-                continue
-            if checksums.of(Path(output)) == stored["sha256"]:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                # Not through an existing file: it might be a link into DVC's cache.
-                partial = target.with_name(f"{target.name}.partial")
-                partial.write_text(json.dumps({**stored["record"], **FILLED_IN}))
-                os.replace(partial, target)
-                restored += 1
+    for output, stored in Provenance(results).items():
+        if kept(read_record(output)) == stored["record"] or not Path(output).exists():
+            continue
+        if checksums.of(output) == stored["sha256"]:
+            write_record(output, stored["record"])
+            restored += 1
     checksums.save()
     return restored
 
 
-class _Checksums:
-    """SHA-256 of files, remembered as long as size, date and inode stay."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Any] = _read(CHECKSUMS)
-        self._changed = False
-
-    def of(self, path: Path) -> str:
-        status = path.stat()
-        stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
-        known = self._known.get(str(path))
-        if known is None or known[0] != stamp:
-            known = self._known[str(path)] = [stamp, sha256_file(path)]
-            self._changed = True
-        return known[1]
-
-    def save(self) -> None:
-        if self._changed:
-            write_json(CHECKSUMS, self._known)
+def is_of_last_job(output: str, record: Mapping[str, Any]) -> bool:
+    """Whether a file is as the job that its record describes left it, by the date that Snakemake notes."""
+    dated = Path(output, FOLDER_DATE) if os.path.isdir(output) else Path(output)
+    return dated.exists() and dated.lstat().st_mtime == record.get("endtime")
 
 
-def _kept(record: dict[str, Any]) -> dict[str, Any]:
+def read_record(output: str) -> dict[str, Any]:
+    """Snakemake's record of an output; empty where there is none, or half of one."""
+    try:
+        record = json.loads((METADATA / _record_name(output)).read_text())
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def write_record(output: str, record: Mapping[str, Any]) -> None:
+    """Make `record` Snakemake's record of an output. Never through a file that is there: it might be a link."""
+    target = METADATA / _record_name(output)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.partial")
+    partial.write_text(json.dumps({**record, **FILLED_IN}))
+    os.replace(partial, target)
+
+
+def kept(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without what says when and where its job ran."""
     return {key: value for key, value in record.items() if key not in NOT_KEPT}
+
+
+def output_of(file: Path) -> str | None:
+    """The output that a file in Snakemake's memory describes; None where it describes none."""
+    encoded = "".join(part.removeprefix("@") for part in file.relative_to(METADATA).parts)
+    try:
+        return base64.urlsafe_b64decode(encoded).decode()
+    except ValueError:
+        return None
 
 
 def _record_name(output: str) -> Path:
     encoded = base64.urlsafe_b64encode(output.encode()).decode()
     pieces = [encoded[start : start + NAME_PIECE] for start in range(0, len(encoded), NAME_PIECE)]
     return Path(*(f"@{piece}" for piece in pieces[:-1]), pieces[-1])
-
-
-def _output_of(file: Path) -> str:
-    encoded = "".join(part.removeprefix("@") for part in file.relative_to(METADATA).parts)
-    return base64.urlsafe_b64decode(encoded).decode()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where the file is missing or half written."""
-    try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from apsam.localizer.method_settings import OFFLINE_FILES
 from apsam.protocol import protocol_of
 from apsam.scenes import check_scenes, read_scene_sheet
 from apsam.tiles.blocks import block_count, block_names, block_of, window_count
+from apsam.weights import PUBLISHED
 from workflow_support.raster_sizes import RasterSizes
 from workflow_support.variants import Variants, stage_of
 
@@ -253,11 +254,26 @@ class Run:
 
     def listing(self, unit: str) -> str:
         """Hash of the names and sizes in a scene's folders; empty for a raster scene."""
-        lines: list[str] = []
-        for path in self.tile_inputs(block_of(unit)[0]).values():
-            if Path(path).is_dir():
-                lines += sorted(f"{file.name} {file.stat().st_size}" for file in Path(path).iterdir())
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:HASH_DIGITS] if lines else ""
+        return _listing(self.tile_inputs(block_of(unit)[0]).values())
+
+    @cached_property
+    def given(self) -> list[str]:
+        """Files and folders of all scenes that the workflow does not make itself."""
+        scenes = [scene for scene in self.scenes.values() if scene.kind != "synthetic"]
+        return [str(path) for s in scenes for path in (s.image, s.labels, s.mask) if path is not None]
+
+    def given_files(self) -> list[str]:
+        """`given` without folders."""
+        return list(dict.fromkeys(path for path in self.given if not Path(path).is_dir()))
+
+    def given_listing(self) -> str:
+        """Hash of the names and sizes in all given folders."""
+        return _listing(self.given)
+
+    @property
+    def inventory(self) -> list[str]:
+        """The inventory of what is given; none where all scenes are synthetic."""
+        return [self.place("scenes/inventory.json")] if self.given else []
 
     def settings(self, section: str, variant: str = "") -> str:
         """A section of the configuration as JSON, every key of it."""
@@ -293,7 +309,7 @@ class Run:
 
     def whole_configuration(self) -> str:
         """The configuration as JSON, without what changes no result."""
-        return json.dumps(self.config.model_dump(mode="json", exclude={"device"}), sort_keys=True)
+        return json.dumps(self.config.model_dump(mode="json", exclude={"device", "shelf_gb"}), sort_keys=True)
 
     def backbone_weights(self, variant: str = "") -> list[str]:
         """The localizer's initial weights where they are named by path."""
@@ -343,10 +359,12 @@ class Run:
         return " ".join(f"--image {json.dumps(path)}" for path in self.window_image(name, variant))
 
     def sam_weights(self, variant: str = "") -> str:
-        """What tells one SAM's weights from another's where no path is given: for the packaged SAM, their hash."""
+        """What tells one SAM's weights from another's, by name and hash; a file given by path is an input."""
         sam = self.variants.config(variant).sam
-        if sam.name != "light" or sam.checkpoint:
+        if sam.checkpoint:
             return sam.name
+        if sam.name != "light":
+            return f"{sam.name}:{PUBLISHED[f'sam_{sam.name}'].sha256[:HASH_DIGITS]}"
         return packaged_weights()
 
 
@@ -368,6 +386,14 @@ def page_hash() -> str:
     files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
     listing = " ".join(f"{file.name}:{_sha256(file)}" for file in files)
     return hashlib.sha256(listing.encode()).hexdigest()[:HASH_DIGITS]
+
+
+def _listing(paths: Iterable[str]) -> str:
+    lines: list[str] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            lines += sorted(f"{file.name} {file.stat().st_size}" for file in path.iterdir())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:HASH_DIGITS] if lines else ""
 
 
 def _sha256(file: Path) -> str:

@@ -77,6 +77,7 @@ STAGES = {
     "maps/truth": Stage(("maps", "tiles"), ("scenes", "resunet/truth")),
     "metrics/pseudo_masks.json": Stage((), ("masks/apsam", "masks/cam", "masks/grabcut")),
     "metrics/resunet.json": Stage((), ("maps/apsam", "maps/cam")),
+    "metrics/summary.json": Stage((), ("metrics/pseudo_masks.json", "metrics/resunet.json")),
     "experiments/pseudo_masks.json": Stage((), ("masks/apsam",)),
     # Of Table 1, what is measured on each of its masks and maps.
     **{

@@ -67,6 +67,18 @@ def metrics_maps(
     write_json(output, measure_maps(measured, files, protocol))
 
 
+def metrics_summary(
+    masks: Annotated[Path, typer.Option(help="figures of the pseudo-masks")],
+    maps: Annotated[Path, typer.Option(help="figures of the ResUNets' maps")],
+    output: Output,
+) -> None:
+    """Put IoU and F1 of a run into one flat table, to compare versions of it."""
+    from apsam.files import read_json, write_json
+    from apsam.metrics.summary import summarise
+
+    write_json(output, summarise({"masks": read_json(masks), "resunet": read_json(maps)}))
+
+
 def _named_folders(arguments: list[str]) -> dict[str, Path]:
     """`NAME=FOLDER` arguments as name -> folder; a folder's own name may hold further `=`."""
     named = dict(argument.partition("=")[::2] for argument in arguments)

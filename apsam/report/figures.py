@@ -34,6 +34,7 @@ def write_figures(gallery: Gallery, training: Training, folder: Path) -> list[tu
 
 def _write(gallery: Gallery, training: Training, folder: Path) -> list[tuple[str, str]]:
     made = []
+    folder.mkdir(parents=True, exist_ok=True)
     tiles = _spread(gallery)
     if tiles:
         _save(_tiles_figure(tiles), folder, "tiles")

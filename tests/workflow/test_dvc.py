@@ -1,67 +1,36 @@
 """Snakemake and DVC on the same files: neither passes results of other settings off as current.
 
 The three ways in which the obvious combination does (`outs` persisted, Snakemake's memory left behind) are tests here:
-after a changed setting with a linking cache, after a checkout with a hand edit, and in a clone.
+after a changed setting with a linking cache, after a checkout with a hand edit, and in a clone. `dvc_matrix.py` has the
+same with every kind of cache, and DVC's experiments, metrics and plots (`make test-dvc`).
 """
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from small_project import ROOT, Project
+from versioned_project import RESULTS, VersionedProject
 
-pytestmark = pytest.mark.slow
+from workflow_support import dvc_stages
 
-IDENTITY = {f"GIT_{who}_{what}": "apsam@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-PROMPTS = "results/small/prompts"
-
-
-class VersionedProject(Project):
-    """A finished run in git and DVC."""
-
-    def git(self, *arguments: str) -> str:
-        """Run git here."""
-        return self.run("git", *arguments, **IDENTITY)
-
-    def dvc(self, *arguments: str) -> str:
-        """Run DVC here."""
-        return self.run("dvc", *arguments, **IDENTITY)
-
-    def record(self, message: str) -> None:
-        """Commit everything that git keeps."""
-        self.git("add", "-A")
-        self.git("commit", "--quiet", "--allow-empty", "-m", message)
-
-    def thresholds(self) -> set[int]:
-        """The thresholds that the prompts on disk were made with."""
-        files = sorted((self.folder / PROMPTS).glob("*.json"))
-        assert len(files) == 3
-        return {json.loads(file.read_text())["settings"]["threshold"] for file in files}
+slow = pytest.mark.slow
 
 
-@pytest.fixture
-def versioned(copy_of_finished: Callable[[str], Project]) -> Callable[[str], VersionedProject]:
-    """Makes finished runs whose DVC cache is of a kind: copy, hardlink, symlink."""
-
-    def make(cache: str) -> VersionedProject:
-        project = VersionedProject(copy_of_finished(f"versioned-{cache}").folder)
-        project.git("init", "--quiet")
-        project.dvc("config", "cache.type", cache)
-        project.dvc("commit", "--force", "--quiet")
-        project.dvc("checkout", "--relink", "--quiet")
-        project.record("threshold 120")
-        return project
-
-    return make
+@slow
+def test_settings_there_and_back_through_dvc_and_snakemake(copy_of_finished: Callable[[str], Project]) -> None:
+    project = VersionedProject(copy_of_finished("versioned").folder)
+    project.start("hardlink")
+    check_there_and_back(project)
+    assert project.cache_is_sound()
 
 
-@pytest.mark.parametrize("cache", ["hardlink", "symlink"])
-def test_a_changed_setting_and_back_again(versioned: Callable[[str], VersionedProject], cache: str) -> None:
-    project = versioned(cache)
+def check_there_and_back(project: VersionedProject) -> None:
+    """W1 and W2: what is on disk was made with the settings, whoever made it and whoever brought it."""
     assert "up to date" in project.dvc("status")
     assert project.plan() == {}, "linking changes dates, not content"
 
@@ -76,40 +45,65 @@ def test_a_changed_setting_and_back_again(versioned: Callable[[str], VersionedPr
     assert project.plan() == {}, "what is checked out belongs together"
 
     project.configure("prompts", threshold=90)
-    assert project.plan()["prompts"] == 3, "Snakemake's own memory still says 90, the files do not"
+    assert project.plan("all_prompts") == {}, "Snakemake's own memory says 90, the files do not, the shelf has them"
     project.snakemake("all_prompts")
     assert project.thresholds() == {90}
+    project.configure("prompts", threshold=60)
+    assert project.plan("all_prompts") == {"prompts": 3}
+    before = project.log_dates()
     project.git("checkout", "--quiet", "config.yaml")
-    assert "restor" in (printed := project.dvc("repro", "prompts")) or "cached" in printed, "nothing is computed twice"
-    assert project.thresholds() == {120}
+    project.dvc("repro", "prompts")
+    assert project.thresholds() == {120} and project.jobs_since(before) == [], "nothing is computed twice"
 
 
+@slow
 def test_a_clone_pulls_everything_and_knows_what_made_it(
-    versioned: Callable[[str], VersionedProject], tmp_path: Path
+    copy_of_finished: Callable[[str], Project], tmp_path: Path
 ) -> None:
-    project = versioned("copy")
-    project.dvc("remote", "add", "--default", "store", str(tmp_path / "store"))
-    project.record("a remote")
-    project.dvc("push", "--quiet")
-    project.git("clone", "--quiet", str(project.folder), str(tmp_path / "clone"))
-    clone = VersionedProject(tmp_path / "clone")
-    clone.dvc("pull", "--quiet")
+    project = VersionedProject(copy_of_finished("versioned").folder)
+    project.start("copy")
+    clone = push_and_clone(project, tmp_path)
     assert clone.plan() == {}
     clone.configure("tiles", overlap=0.3)
     assert clone.plan()["tile"] == 3, "a changed setting of the first stage is seen without any history"
 
 
+def push_and_clone(project: VersionedProject, folder: Path) -> VersionedProject:
+    """Push to a local remote; a clone that pulled from it."""
+    project.dvc("remote", "add", "--default", "store", str(folder / "store"))
+    project.record("a remote")
+    project.dvc("push", "--quiet")
+    project.git("clone", "--quiet", str(project.folder), str(folder / "clone"))
+    clone = VersionedProject(folder / "clone")
+    clone.dvc("pull", "--quiet")
+    return clone
+
+
+@slow
+def test_code_that_changes_no_result_costs_dvc_no_job(copy_of_finished: Callable[[str], Project]) -> None:
+    project = VersionedProject(copy_of_finished("versioned").folder)
+    project.start("copy")
+    project.replace("apsam/prompts.py", '"""Equation 2: ', '"""The second equation: ')
+    assert "apsam/prompts.py" in project.dvc("status", "prompts")
+    before = project.log_dates()
+    prompts = {file: file.read_bytes() for file in (project.folder / RESULTS / "prompts").iterdir()}
+    project.dvc("repro", "prompts")
+    assert project.jobs_since(before) == [], "DVC removed the files, they came back from the shelf"
+    assert {file: file.read_bytes() for file in prompts} == prompts
+    shutil.rmtree(project.folder / RESULTS / ".shelf")
+    assert "up to date" in project.dvc("status", "prompts") and project.plan() == {}
+
+
+def test_dvc_yaml_is_that_of_the_code() -> None:
+    assert (ROOT / "dvc.yaml").read_text() == dvc_stages.render(), (
+        "run: python -m workflow_support.dvc_stages > dvc.yaml"
+    )
+
+
 def test_every_rule_belongs_to_a_stage() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     allowed = {word for stage in stages.values() for word in stage["cmd"].split(" -- ")[0].split()}
-    rules = {
-        line.split()[1].rstrip(":")
-        for file in (ROOT / "rules").glob("*.smk")
-        if file.stem not in ("experiments", "table1")  # tables over a run, asked for by name; no stage waits for them
-        for line in file.read_text().splitlines()
-        if line.startswith("rule ")
-    }
-    assert rules <= allowed
+    assert dvc_stages.rules_of() <= allowed
     for stage in stages.values():
         for dependency in stage["deps"]:
             assert dependency.startswith(("results/", "$")) or (ROOT / dependency).exists(), dependency

@@ -29,6 +29,7 @@ def test_every_stage_leaves_what_it_promises(finished: Project) -> None:
         *(f"maps/{source}/west{end}" for source in ("apsam", "cam") for end in MAPS),
         "metrics/pseudo_masks.json",
         "metrics/resunet.json",
+        "metrics/summary.json",
         "report/index.html",
     ]
     missing = [name for name in expected if not (results / name).is_file()]

@@ -1,0 +1,124 @@
+"""Real DVC at length: every kind of cache, experiments, metrics, plots, scenes of one's own (`make test-dvc`)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from small_project import Project, copy_project
+from test_dvc import check_there_and_back, push_and_clone
+from versioned_project import RESULTS, VersionedProject
+
+
+@pytest.mark.parametrize("cache", ["copy", "hardlink", "symlink"])
+def test_there_and_back_with_every_kind_of_cache(
+    copy_of_finished: Callable[[str], Project], tmp_path: Path, cache: str
+) -> None:
+    project = VersionedProject(copy_of_finished(f"versioned-{cache}").folder)
+    project.start(cache)
+    data = sum(file.stat().st_size for file in (project.folder / RESULTS).rglob("*") if ".shelf" not in file.parts)
+    if cache != "copy":
+        assert project.disk_bytes() < 1.1 * data, "results, shelf and cache are names of the same files"
+    check_there_and_back(project)
+    clone = push_and_clone(project, tmp_path)
+    assert clone.plan() == {}
+    clone.dvc("config", "cache.type", cache)
+    clone.dvc("checkout", "--relink", "--quiet")
+    assert clone.plan() == {} and clone.thresholds() == {120}
+    assert project.cache_is_sound() and clone.cache_is_sound()
+
+
+def test_experiments(copy_of_finished: Callable[[str], Project]) -> None:
+    project = VersionedProject(copy_of_finished("experiments").folder)
+    project.start("hardlink")
+    before = project.log_dates()
+    project.dvc("exp", "run", "-S", "prompts.threshold=90", "--name", "ninety")
+    ran = {Path(file).relative_to(project.folder / "logs/small").parts[0] for file in project.jobs_since(before)}
+    assert "prompts" in ran and "resunet" in ran and not ran & {"tile", "cams", "encode", "localizer.log"}
+    assert project.thresholds() == {90} and project.plan() == {}
+    assert "up to date" in project.dvc("status")
+
+    difference = json.loads(project.dvc("metrics", "diff", "HEAD", "--json"))
+    changed = difference["diff"][f"{RESULTS}/metrics/summary.json"]
+    assert changed["masks.held_out.apsam.iou"]["diff"] != 0
+    assert not any(key.startswith("masks.held_out.cam.") for key in changed)
+
+    # Elsewhere, from the commit of the workspace: nothing here changes.
+    project.dvc("exp", "run", "--temp", "-S", "maps.threshold=0.6", "--name", "sixty", "metrics")
+    project.dvc("exp", "run", "--queue", "-S", "maps.threshold=0.7", "--name", "seventy", "metrics")
+    project.dvc("exp", "run", "--run-all")
+    assert project.thresholds() == {90}
+    table = {row["Experiment"]: row for row in csv.DictReader(io.StringIO(project.dvc("exp", "show", "--csv")))}
+    assert {name: table[name]["maps.threshold"] for name in ("ninety", "sixty", "seventy")} == {
+        "ninety": "0.5",
+        "sixty": "0.6",
+        "seventy": "0.7",
+    }
+    assert table["ninety"]["prompts.threshold"] == "90" and table["ninety"]["masks.held_out.apsam.iou"]
+
+    project.dvc("plots", "show")
+    page = (project.folder / "dvc_plots/index.html").read_text()
+    assert "Training of the localizer" in page and "Training of the ResUNets" in page
+
+    # To one of them and back: nothing runs, whoever looks.
+    project.dvc("exp", "apply", "sixty", "--force")
+    applied = yaml.safe_load((project.folder / "config.yaml").read_text())
+    assert applied["maps"]["threshold"] == 0.6 and applied["prompts"]["threshold"] == 90
+    assert project.plan("all_metrics") == {}
+    project.git("checkout", "--force", "--quiet", "HEAD")
+    project.dvc("checkout", "--force", "--quiet")
+    assert project.thresholds() == {120} and project.plan() == {}
+    assert project.cache_is_sound()
+
+
+def test_scenes_of_ones_own(tmp_path: Path) -> None:
+    project = VersionedProject(copy_project(tmp_path / "own").folder)
+    rng = np.random.default_rng(1)
+    for part, tiles in (("train", 6), ("test", 2)):
+        write_tiles(project.folder / "raw" / part, tiles, rng)
+    rows = [f"{part}\t{part}/images\t{part}/labels.csv\t{part}/masks\t{part}" for part in ("train", "test")]
+    (project.folder / "raw/scenes.tsv").write_text("\n".join(["scene\timage\tlabels\tmask\tsplit", *rows]) + "\n")
+    project.replace("config.yaml", "scenes: config/small_scenes.tsv", "scenes: config/own.tsv")
+    project.replace("config.yaml", "data_dir: null", "data_dir: raw")
+    (project.folder / "raw/scenes.tsv").rename(project.folder / "config/own.tsv")
+    project.replace("dvc.yaml", "    deps:\n      - ${scenes}\n      - apsam/commands/inventory.py", OWN_DEPENDENCY)
+    project.git("init", "--quiet")
+    project.dvc("add", "--quiet", "raw")
+    project.dvc("repro", "prompts")
+    assert "up to date" in project.dvc("status", "prompts")
+    inventory = json.loads((project.folder / RESULTS / "scenes/inventory.json").read_text())
+    assert inventory["scenes"]["train"]["image"]["files"] == 6
+    project.record("own scenes")
+
+    clone = push_and_clone(project, tmp_path)
+    assert clone.plan("all_prompts") == {}
+    write_tiles(clone.folder / "raw/train", 7, rng)
+    assert "raw" in clone.dvc("status", "prompts")
+    assert clone.plan("all_tiles") == {"inventory": 1, "tile": 1} or clone.plan("all_tiles") == {"tile": 1}
+
+
+OWN_DEPENDENCY = "    deps:\n      - ${scenes}\n      - ${data_dir}\n      - apsam/commands/inventory.py"
+
+
+def write_tiles(folder: Path, count: int, rng: np.random.Generator) -> None:
+    """Ready-made tiles with labels and masks; a bright spot is a landslide."""
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    lines = ["tile,label"]
+    for number in range(count):
+        image = rng.integers(0, 90, (256, 256, 3), np.uint8)
+        mask = np.zeros((256, 256), np.uint8)
+        if number % 2:
+            mask[80:140, 90 : 150 + number] = 255
+            image[mask > 0] += 120
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), image)
+        cv2.imwrite(str(folder / "masks" / f"{number}.png"), mask)
+        lines.append(f"{number}.png,{number % 2}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
