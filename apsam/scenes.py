@@ -174,8 +174,8 @@ def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
             if missing:
                 raise InputError(f"{scene.labels}: has no label for the tile '{missing[0]}' of {scene.image}")
         if scene.split != "test":
-            positive += sum(table.values())
-            negative += len(table) - sum(table.values())
+            positive += sum(label == 1 for label in table.values())
+            negative += sum(label == 0 for label in table.values())
     if only_tables and not positive:
         raise InputError("no tile of the training scenes is labelled positive; a localizer needs both kinds")
     if only_tables and not negative:

@@ -7,6 +7,7 @@ import csv
 import cv2
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 from rasterio.transform import from_origin
@@ -154,6 +155,39 @@ def test_labels_from_points_polygons_and_table(tmp_path):
         writer.writerows([f"r{r}_c{c}", int(e)] for (r, c, _, _), e in zip(windows.tolist(), expected, strict=True))
     with tile(raster_scene(path, labels=tmp_path / "labels.csv"), tmp_path / "t.zarr.zip") as stack:
         assert stack.read("label").tolist() == expected
+
+
+def test_points_that_stand_for_whole_landslides(tmp_path):
+    path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
+    at = Point(TRANSFORM @ (100.5, 20.5))
+    gpd.GeoDataFrame(geometry=[at], crs="EPSG:32648").to_crs(4326).to_file(tmp_path / "points.gpkg")
+    scene, labels = raster_scene(path, labels=tmp_path / "points.gpkg"), LabelSettings(buffer_m=20)
+    with tile(scene, tmp_path / "b.zarr.zip", labels=labels) as stack:
+        windows, found = stack.read("window"), stack.read("label")
+    corners = [[TRANSFORM @ (c, r), TRANSFORM @ (c + w, r + h)] for r, c, h, w in windows.tolist()]
+    near = [box(a[0], b[1], b[0], a[1]).distance(at) for a, b in corners]
+    # A circle is drawn with 64 corners, and UTM is 1 in 2500 off.
+    assert [distance for distance, label in zip(near, found, strict=True) if not label and distance < 19.9] == []
+    assert [distance for distance, label in zip(near, found, strict=True) if label and distance > 20.1] == []
+    assert found.sum() > sum(distance == 0 for distance in near)
+
+
+def test_a_grid_labelled_in_a_gis(tmp_path):
+    path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
+    write_grid(path, SMALL, tmp_path / "grid.gpkg")
+    with pytest.raises(InputError, match="without any label"):
+        tile(raster_scene(path, labels=tmp_path / "grid.gpkg"), tmp_path / "e.zarr.zip")
+    grid = gpd.read_file(tmp_path / "grid.gpkg")
+    given = [1, 0, None] * len(grid)
+    grid["label"] = pd.array(given[: len(grid)], dtype="Int8")
+    grid.to_file(tmp_path / "grid.gpkg", layer="tiles")
+    with tile(raster_scene(path, labels=tmp_path / "grid.gpkg"), tmp_path / "g.zarr.zip") as stack:
+        assert stack.read("label").tolist() == [label or 0 for label in given[: len(grid)]]
+        # Nobody looked at every third tile: it neither trains nor measures.
+        assert stack.read("part").tolist() == [0 if label is not None else 255 for label in given[: len(grid)]]
+    grid.drop(columns="geometry").to_csv(tmp_path / "grid.csv", index=False)
+    with tile(raster_scene(path, labels=tmp_path / "grid.csv"), tmp_path / "c.zarr.zip") as stack:
+        assert stack.read("part").tolist() == [0 if label is not None else 255 for label in given[: len(grid)]]
 
 
 def test_labels_for_tiles_that_do_not_exist(tmp_path):

@@ -18,9 +18,9 @@ from shapely.geometry import shape
 
 from apsam.maps.cog import NO_DATA
 from apsam.products import slope
-from apsam.products.ruler import Ruler
 from apsam.products.settings import ProductSettings
 from apsam.products.smoothing import smooth
+from apsam.ruler import Ruler
 
 # Steps of pixels are gone where outlines are smoothed at this many pixels.
 SMOOTH_PIXELS = 2

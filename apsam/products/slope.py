@@ -23,7 +23,7 @@ from rasterio.windows import Window, from_bounds
 from rasterio.windows import transform as window_transform
 
 from apsam.errors import InputError
-from apsam.products.ruler import Ruler
+from apsam.ruler import Ruler
 
 COLUMNS = ("length_m", "width_m", "slope_deg", "downslope_deg", "drop_m")
 

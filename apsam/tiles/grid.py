@@ -9,6 +9,7 @@ import pandas as pd
 from shapely import Polygon
 
 from apsam.files import atomic_path
+from apsam.products.geopackage import write_geopackage
 from apsam.tiles.labels import tile_name
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
@@ -22,7 +23,7 @@ def write_grid(image: Path, settings: TileSettings, output: Path) -> int:
         image: The raster.
         settings: Tile size and overlap.
         output: `.gpkg` (polygons with the columns `tile` and `label`, which is empty) or `.csv` (the same columns,
-            without geometry: the table that a scene sheet's `labels` may name, once filled in).
+            without geometry). Both are what a scene sheet's `labels` may name, once some labels are filled in.
 
     Returns:
         The number of tiles.
@@ -37,11 +38,11 @@ def write_grid(image: Path, settings: TileSettings, output: Path) -> int:
     names = [tile_name(row, col) for row, col, _, _ in windows]
     grid = gpd.GeoDataFrame({"tile": names}, geometry=polygons, crs=crs)
     grid["label"] = pd.array([None] * len(grid), dtype="Int8")
-    with atomic_path(output) as partial:
-        if output.suffix.lower() == ".csv":
+    if output.suffix.lower() == ".csv":
+        with atomic_path(output) as partial:
             grid.drop(columns="geometry").to_csv(partial, index=False)
-        else:
-            grid.to_file(partial, driver="GPKG", layer="tiles")
+    else:
+        write_geopackage(output, {"tiles": grid})
     return len(grid)
 
 

@@ -58,6 +58,12 @@ class LabelSettings(BaseModel):
         ge=1,
         description="landslide pixels that make a tile positive where labels are derived from a mask (paper: 1)",
     )
+    buffer_m: float = Field(
+        0,
+        ge=0,
+        description="metres by which the features of a vector layer are widened before a tile counts as touched: about "
+        "half a landslide's length where points stand for whole landslides",
+    )
 
 
 class SplitSettings(BaseModel):

@@ -14,8 +14,15 @@ from apsam.progress import track
 from apsam.scenes import Scene, tile_files
 from apsam.stack import TileStackWriter
 from apsam.tiles.blocks import WHOLE, Block
-from apsam.tiles.labels import labels_from_mask, labels_from_table, labels_from_vector, tile_name
-from apsam.tiles.parts import TEST, TRAIN, parts_by_blocks
+from apsam.tiles.labels import (
+    UNLABELLED,
+    labels_from_mask,
+    labels_from_table,
+    labels_from_vector,
+    read_label_layer,
+    tile_name,
+)
+from apsam.tiles.parts import NEITHER, TEST, TRAIN, parts_by_blocks
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.windows import tile_windows
@@ -86,6 +93,7 @@ def _tile_raster(
             if scene.split == "blocks"
             else np.full(len(windows), TEST if scene.split == "test" else TRAIN, np.uint8)
         )
+        label, part = _without_unlabelled(label, part)
         kept = 0
         with TileStackWriter(output, attributes, _specs(tiles.size)) as writer:
             for start in track(range(0, len(windows), BATCH), f"tile {scene.name}"):
@@ -110,6 +118,12 @@ def _tile_raster(
                 )
 
 
+def _without_unlabelled(label: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tiles that nobody looked at are in neither part; like negative ones they have no CAM and no prompt."""
+    unknown = label == UNLABELLED
+    return np.where(unknown, 0, label).astype(np.uint8), np.where(unknown, NEITHER, part).astype(np.uint8)
+
+
 def _raster_labels(
     scene: Scene, reader: SceneReader, windows: np.ndarray, block: Block, settings: LabelSettings
 ) -> np.ndarray:
@@ -117,10 +131,12 @@ def _raster_labels(
     own = block.range(len(windows))
     if scene.labels is None:
         return labels_from_mask(scene.mask, reader, windows[own], settings.min_pixels)
-    if scene.labels.suffix.lower() in VECTOR_SUFFIXES:
-        return labels_from_vector(scene.labels, reader, windows[own])
+    vector = scene.labels.suffix.lower() in VECTOR_SUFFIXES
+    table = read_label_layer(scene.labels) if vector else None
+    if vector and table is None:
+        return labels_from_vector(scene.labels, reader, windows[own], settings.buffer_m)
     # A table speaks of the whole scene, and is checked as a whole.
-    return labels_from_table(scene.labels, [tile_name(row, col) for row, col, _, _ in windows.tolist()])[own]
+    return labels_from_table(scene.labels, [tile_name(row, col) for row, col, _, _ in windows.tolist()], table)[own]
 
 
 def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, output: Path, block: Block) -> None:
@@ -133,6 +149,7 @@ def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, outpu
     else:
         label = labels_from_table(scene.labels, [file.name for file in everything])[own]
     part = np.full(len(files), TEST if scene.split == "test" else TRAIN, np.uint8)
+    label, part = _without_unlabelled(label, part)
     attributes = {
         "scene": scene.name,
         "kind": "folder",
