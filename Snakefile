@@ -25,6 +25,7 @@ include: "rules/masks.smk"
 include: "rules/join.smk"
 include: "rules/resunet.smk"
 include: "rules/predict.smk"
+include: "rules/products.smk"
 include: "rules/metrics.smk"
 include: "rules/experiments.smk"
 include: "rules/table1.smk"
@@ -52,6 +53,7 @@ rule all:
         "<results>/metrics/summary.json",
         run.inventory,
         maps=run.maps(TRAINED, run.mapped),
+        products=run.products(TRAINED, run.mapped),
 
 
 rule all_scenes:
@@ -97,6 +99,7 @@ rule all_networks:
 rule all_maps:
     input:
         rules.all.input.maps,
+        rules.all.input.products,
 
 
 rule all_metrics:

@@ -62,6 +62,16 @@ class Config(BaseModel):
     products: ProductSettings = Field(default_factory=ProductSettings)
     report: ReportSettings = Field(default_factory=ReportSettings)
 
+    @property
+    def dem(self) -> Path | None:
+        """The raster of elevations, found like the sheet's files."""
+        dem = self.products.dem
+        return None if dem is None else (self.data_dir or self.scenes.parent) / dem
+
+    def product_settings(self) -> ProductSettings:
+        """The section `products` with the path of the elevations as it can be opened."""
+        return self.products.model_copy(update={"dem": self.dem})
+
 
 def parse_config(values: Mapping[str, Any], origin: str = "configuration") -> Config:
     """Check a configuration.

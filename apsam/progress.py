@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a few plain lines in a log."""
+"""Progress of long work: a bar on a terminal, a few plain lines in a log; what was done stays as one line on both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LINES_IN_A_LOG = 10
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` while telling how far the work is.
+    """Yield `items` while telling how far the work is: how many, how fast, how long it will still take.
 
     Args:
         items: What is worked on, one after the other.
@@ -22,23 +22,44 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
     """
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
-    if sys.stderr.isatty():
-        from rich.progress import track as rich_track
+    follow = _bar if sys.stderr.isatty() else _lines
+    yield from follow(items, description, total)
 
-        yield from rich_track(items, description=description, total=total, transient=True)
-        return
-    start = time.monotonic()
-    every = max(1, (total or 0) // LINES_IN_A_LOG) if total else None
-    done = 0
+
+def _bar(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task):  # noqa: ANN001, ANN202
+            return Text(f"{task.speed:.1f} a second" if task.speed else "")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    start, done = time.monotonic(), 0
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(description, total=total)
+        for done, item in enumerate(items, 1):
+            yield item
+            progress.update(task, completed=done)
+    _told(_summary(description, done, time.monotonic() - start))
+
+
+def _lines(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+    start, done = time.monotonic(), 0
+    every = max(1, total // LINES_IN_A_LOG) if total else None
     for done, item in enumerate(items, 1):
         yield item
-        if every and (done % every == 0 or done == total):
+        if every and total and done % every == 0 and done < total:
             seconds = time.monotonic() - start
             left = seconds / done * (total - done)
-            print(
-                f"{description}: {done}/{total}, {done / max(seconds, 1e-9):.1f} a second, {left:.0f} s left",
-                file=sys.stderr,
-                flush=True,
-            )
-    if every is None:
-        print(f"{description}: {done} in {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+            _told(f"{description}: {done}/{total}, {done / max(seconds, 1e-9):.1f} a second, {left:.0f} s left")
+    _told(_summary(description, done, time.monotonic() - start))
+
+
+def _summary(description: str, done: int, seconds: float) -> str:
+    return f"{description}: {done} in {seconds:.1f} s, {done / max(seconds, 1e-9):.1f} a second"
+
+
+def _told(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -6,10 +6,19 @@ experiments = Experiments(run)
 
 
 def experiment_files(name, variant="{variant}"):
-    """The files of an experiment: table as JSON and CSV, figure as PNG and SVG."""
+    """The files of an experiment: table as JSON and CSV, figure as PNG and SVG; CSV and PNG are in Snakemake's report."""
+    base = f"<results>/{variant}experiments/{name}"
+    shown = lambda suffix, kind: report(
+        f"{base}.{suffix}",
+        caption="captions/experiments.rst",
+        category="Experiments",
+        labels={"experiment": name, "kind": kind},
+    )
     return [
-        f"<results>/{variant}experiments/{name}.{suffix}"
-        for suffix in ("json", "csv", "png", "svg")
+        f"{base}.json",
+        shown("csv", "table"),
+        shown("png", "figure"),
+        f"{base}.svg",
     ]
 
 

@@ -10,7 +10,6 @@ rule predict:
     output:
         probability="<results>/{variant}maps/{source}/{scene}_probability.tif",
         mask="<results>/{variant}maps/{source}/{scene}_mask.tif",
-        polygons="<results>/{variant}maps/{source}/{scene}.gpkg",
     log:
         "<logs>/{variant}predict/{source}_{scene}.log",
     benchmark:
@@ -33,7 +32,7 @@ rule predict:
         "python scripts/predict.py predict-scene --name {wildcards.scene} --image {input.image:q}"
         " --weights {input.weights} --settings {params.settings:q} --tile-settings {params.tiles:q}"
         " --device {params.device} --threads {threads} --probability {output.probability}"
-        " --mask {output.mask} --polygons {output.polygons} > {log} 2>&1"
+        " --mask {output.mask} > {log} 2>&1"
 
 
 rule predict_block:
@@ -79,7 +78,6 @@ rule predict_join:
     output:
         probability="<results>/{variant}maps/{source}/{scene}_probability.tif",
         mask="<results>/{variant}maps/{source}/{scene}_mask.tif",
-        polygons="<results>/{variant}maps/{source}/{scene}.gpkg",
     log:
         "<logs>/{variant}predict/{source}_{scene}.log",
     benchmark:
@@ -100,7 +98,7 @@ rule predict_join:
     shell:
         "python scripts/predict.py predict-join {input.bands} --name {wildcards.scene} --image {input.image:q}"
         " --settings {params.settings:q} --probability {output.probability}"
-        " --mask {output.mask} --polygons {output.polygons} > {log} 2>&1"
+        " --mask {output.mask} > {log} 2>&1"
 
 
 rule predict_tiles:

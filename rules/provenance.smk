@@ -14,6 +14,7 @@ if workflow.exec_mode == ExecMode.DEFAULT:
 onsuccess:
     store_records(run.folder, plan.parameters())
     plan.tidy()
+    print(run.where_to_look(), file=sys.stderr)
 
 
 onerror:

@@ -1,3 +1,9 @@
+# Figures that the report always has beside it; each also as SVG, with its data as CSV.
+FIGURES = (
+    ["tiles", "localizer_loss", "resunet_loss"] if run.config.report.figures else []
+)
+
+
 rule report:
     input:
         metrics=METRICS,
@@ -15,7 +21,17 @@ rule report:
             "<results>/report/index.html",
             caption="captions/report.rst",
             category="Report",
+            labels={"what": "the whole report, one file"},
         ),
+        figures=[
+            report(
+                f"<results>/report/figures/{name}.png",
+                caption="captions/figures.rst",
+                category="Report",
+                labels={"what": f"figure {name}"},
+            )
+            for name in FIGURES
+        ],
         config="<results>/report/config.yaml",
         figures=(
             directory("<results>/report/figures") if run.config.report.figures else []
@@ -36,6 +52,8 @@ rule report:
         settings=run.whole_configuration(),
         code=command_hash("report"),
         page=page_hash(),
+        # Experiments that are there are shown, but not started: some take hours, and are asked for by name.
+        experiments=run.experiments_made(),
     message:
         "Make the report"
     shell:

@@ -38,6 +38,7 @@ ALSO_READ = {
     "embeddings": ("scenes",),
     "masks": ("tiles",),
     "resunet": ("tiles",),
+    "maps": ("tiles", "prompts", "masks"),
     "metrics": ("scenes", "tiles"),
     "report": ("scenes", "tiles", "cams", "prompts", "masks", "resunet", "maps"),
 }
@@ -57,6 +58,7 @@ class Step(NamedTuple):
         files: Its outputs in the folder of the run; by default the folder of its name.
         metrics: Those that `dvc metrics` shows.
         whole_config: Whether every key of the configuration counts.
+        keys: Sections that it reads beside those of its stages.
     """
 
     target: str
@@ -66,6 +68,7 @@ class Step(NamedTuple):
     files: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     whole_config: bool = False
+    keys: tuple[str, ...] = ()
 
 
 # Large scenes are worked on in blocks.
@@ -92,9 +95,16 @@ STEPS = {
     "resunet": Step("all_networks", ("resunet",), ("resunet",), ("resunet/apsam", "resunet/cam")),
     "maps": Step(
         "all_maps",
-        ("predict", "predict_block", "predict_join", "predict_tiles"),
-        ("predict:predict_scene", "predict:predict_block", "predict:predict_join", "predict:predict_tiles"),
+        ("predict", "predict_block", "predict_join", "predict_tiles", "products"),
+        (
+            "predict:predict_scene",
+            "predict:predict_block",
+            "predict:predict_join",
+            "predict:predict_tiles",
+            "products",
+        ),
         ("maps/apsam", "maps/cam"),
+        keys=("products",),
     ),
     "metrics": Step(
         "all_metrics",
@@ -140,7 +150,7 @@ def _stage(name: str, step: Step) -> Iterator[str]:
     if step.whole_config:
         yield "    params:\n      - config.yaml:"
     else:
-        keys = sorted({key for stage in _stages_of(step) for key in STAGES[stage].reads})
+        keys = sorted({key for stage in _stages_of(step) for key in STAGES[stage].reads} | set(step.keys))
         if keys:
             yield f"    params:\n      - config.yaml: [{', '.join(keys)}]"
     if step.metrics:

@@ -16,7 +16,7 @@ from typing import Any
 
 from apsam.code_hash import PACKAGE_ROOT, code_hash
 from apsam.config import Config, parse_config
-from apsam.errors import ConfigError
+from apsam.errors import ConfigError, InputError
 from apsam.localizer.method_code import method_code, offline_code
 from apsam.localizer.method_settings import OFFLINE_FILES
 from apsam.protocol import protocol_of
@@ -64,6 +64,8 @@ class Run:
             ApsamError: The first thing that is wrong, and what to do.
         """
         check_scenes(list(self.scenes.values()), self.config.tiles.bands)
+        if self.config.dem and not self.config.dem.is_file():
+            raise InputError(f"{self.config.dem}: no such raster of elevations; check 'products.dem' and 'data_dir'")
         folders = [scene.name for scene in self.scenes.values() if scene.kind == "folder"]
         if self.config.sam.window and folders:
             raise ConfigError(
@@ -214,11 +216,11 @@ class Run:
         return str(scene.mask) if scene.mask else None
 
     def map_files(self, source: str, name: str, variant: str = "") -> list[str]:
-        """The maps of a scene: rasters and polygons, or for ready-made tiles an archive of their masks."""
+        """The maps of a scene: probability and mask, or for ready-made tiles an archive of their masks."""
         base = self.place(f"maps/{source}/{name}", variant)
         if self.scenes[name].kind == "folder":
             return [f"{base}.zip"]
-        return [f"{base}_probability.tif", f"{base}_mask.tif", f"{base}.gpkg"]
+        return [f"{base}_probability.tif", f"{base}_mask.tif"]
 
     def band_files(self, source: str, name: str, variant: str = "") -> list[str]:
         """The bands of rows that a scene's map is put together of."""
@@ -228,6 +230,40 @@ class Run:
     def maps(self, sources: Sequence[str], names: Sequence[str], variant: str = "") -> list[str]:
         """The maps of several scenes."""
         return [file for source in sources for name in names for file in self.map_files(source, name, variant)]
+
+    def products(self, sources: Sequence[str], names: Sequence[str]) -> list[str]:
+        """The GeoPackages of several scenes; what else is made of a map lies beside them."""
+        rasters = [name for name in names if self.scenes[name].kind != "folder"]
+        return [self.place(f"maps/{source}/{name}.gpkg") for source in sources for name in rasters]
+
+    def where_to_look(self) -> str:
+        """What to open when all is done: of the report, maps and experiments those that are there."""
+        report = Path(self.folder, "report/index.html")
+        projects = sorted(Path(self.folder, "maps/apsam").glob("*.qgs"))
+        tables = sorted(Path(self.folder, "experiments").glob("*.csv"))
+        lines = [f"Report:       {report}"] if report.is_file() else []
+        more = ", ..." if projects[3:] else ""
+        lines += [f"Maps in QGIS: {', '.join(map(str, projects[:3]))}{more}"] if projects else []
+        lines += [f"Experiments:  {', '.join(map(str, tables))}"] if tables else []
+        return "\n".join(["", *lines]) if lines else f"Everything is in {self.folder}/"
+
+    def experiments_made(self) -> str:
+        """Hash of the experiments' files that are there, so that the report is made again when there are others."""
+        files = sorted(Path(self.folder, "experiments").glob("*.json"))
+        return " ".join(f"{file.stem}:{_sha256(file)}" for file in files)
+
+    def dem(self) -> list[str]:
+        """The raster of elevations, where there is one."""
+        return [str(self.config.dem)] if self.config.dem else []
+
+    def product_settings(self) -> str:
+        """The section `products` as JSON, with the path of the elevations as it can be opened."""
+        return json.dumps(self.config.product_settings().model_dump(mode="json"), sort_keys=True)
+
+    def date_argument(self, name: str) -> str:
+        """The argument that says when a scene's image was taken, where the sheet says so."""
+        taken = self.scenes[name].taken
+        return f"--date {taken.isoformat()}" if taken else ""
 
     def tile_inputs(self, name: str, variant: str = "") -> dict[str, str]:
         """What the tile stage reads of a scene: image, and labels or the mask they are derived from."""

@@ -23,7 +23,6 @@ def predict_scene(
     weights: Weights,
     probability: Annotated[Path, typer.Option(help="GeoTIFF of the probability to make")],
     mask: Annotated[Path, typer.Option(help="GeoTIFF of the mask to make")],
-    polygons: Annotated[Path | None, typer.Option(help="GeoPackage of the products to make too")] = None,
     settings: Settings = MapSettings(),
     tile_settings: Tiles = TileSettings(),
     device: Device = "auto",
@@ -35,8 +34,6 @@ def predict_scene(
 
     set_threads(threads)
     predict_raster(image, weights, tile_settings, settings, probability, mask, device, name)
-    if polygons is not None:
-        _write_products(image, name, probability, mask, polygons)
 
 
 def predict_block(
@@ -64,21 +61,12 @@ def predict_join(
     image: Annotated[Path, typer.Option(help="raster scene")],
     probability: Annotated[Path, typer.Option(help="GeoTIFF of the probability to make")],
     mask: Annotated[Path, typer.Option(help="GeoTIFF of the mask to make")],
-    polygons: Annotated[Path, typer.Option(help="GeoPackage of the products to make")],
     settings: Settings = MapSettings(),
 ) -> None:
     """Put the bands of a raster scene together to its maps."""
     from apsam.maps.bands import join_bands
 
     join_bands(image, bands, settings, probability, mask, name)
-    _write_products(image, name, probability, mask, polygons)
-
-
-def _write_products(image: Path, name: str, probability: Path, mask: Path, polygons: Path) -> None:
-    from apsam.products.make import ProductFiles, make_products
-    from apsam.products.settings import ProductSettings
-
-    make_products(ProductFiles(probability, mask, polygons), ProductSettings(), name, image)
 
 
 def predict_tiles(
@@ -125,7 +113,7 @@ def predict(
             continue
         maps = [base.with_name(base.name + ending) for ending in ("_probability.tif", "_mask.tif", ".gpkg")]
         files = ProductFiles(*maps)
-        predict_scene(scene.stem, scene, weights, *maps[:2], None, config.maps, config.tiles, device, threads)
-        found = make_products(files, config.products, scene.stem, scene)
+        predict_scene(scene.stem, scene, weights, *maps[:2], config.maps, config.tiles, device, threads)
+        found = make_products(files, config.product_settings(), scene.stem, scene)
         print(f"{files.project}: {found} landslides; open it in QGIS")
         print(*maps, sep="\n")

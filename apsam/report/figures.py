@@ -12,7 +12,7 @@ import numpy as np
 from apsam.files import atomic_path
 from apsam.report.colours import PALETTE, compare, rgb
 from apsam.report.gallery import COLUMNS, Gallery, GalleryTile
-from apsam.report.training import Curve, Training
+from apsam.report.training import CURVES, Curve, Training
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ INK = ("#0b5cad", "#b3400a", "#3d7a3a", "#7a4f9a")
 
 
 def write_figures(gallery: Gallery, training: Training, folder: Path) -> list[tuple[str, str]]:
-    """Write what there is; returns the figures' names and what they show; each has .png, .svg and .csv."""
+    """Write the figures, those of nothing too; returns names and contents of the others. Each has .png, .svg, .csv."""
     from matplotlib import rc_context
 
     with rc_context(STYLE):
@@ -36,17 +36,29 @@ def _write(gallery: Gallery, training: Training, folder: Path) -> list[tuple[str
     made = []
     folder.mkdir(parents=True, exist_ok=True)
     tiles = _spread(gallery)
+    _save(_tiles_figure(tiles) if tiles else _nothing("no tile has a score"), folder, "tiles")
+    rows = [(t.scene, t.index, t.part, t.judged, f"{t.score:.6f}", t.threshold) for t in tiles]
+    _save_rows(folder / "tiles.csv", ("scene", "tile", "part", "judged", "score", "cam_threshold"), rows)
     if tiles:
-        _save(_tiles_figure(tiles), folder, "tiles")
-        rows = [(t.scene, t.index, t.part, t.judged, f"{t.score:.6f}", t.threshold) for t in tiles]
-        _save_rows(folder / "tiles.csv", ("scene", "tile", "part", "judged", "score", "cam_threshold"), rows)
         made.append(("tiles", "tiles from the worst to the best, in the layout of the paper’s Figs. 2 and 3"))
-    for curve in training.curves:
-        _save(_curve_figure(curve), folder, curve.file)
-        points = [(line.name, x, y) for line in curve.lines for x, y in zip(line.x, line.y, strict=True)]
-        _save_rows(folder / f"{curve.file}.csv", ("line", "epoch", "loss"), points)
-        made.append((curve.file, f"training loss of the {curve.name}"))
+    for file in CURVES:
+        curve = next((one for one in training.curves if one.file == file), None)
+        _save(_curve_figure(curve) if curve else _nothing("no training recorded"), folder, file)
+        lines = curve.lines if curve else []
+        points = [(line.name, x, y) for line in lines for x, y in zip(line.x, line.y, strict=True)]
+        _save_rows(folder / f"{file}.csv", ("line", "epoch", "loss"), points)
+        if curve:
+            made.append((file, f"training loss of the {curve.name}"))
     return made
+
+
+def _nothing(why: str) -> Figure:
+    """What stands for a figure that has nothing to show: the workflow expects its file."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.5, 1.0), dpi=DPI)
+    figure.text(0.5, 0.5, why, ha="center", va="center")
+    return figure
 
 
 def _spread(gallery: Gallery) -> list[GalleryTile]:

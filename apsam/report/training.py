@@ -11,6 +11,9 @@ from markupsafe import Markup
 from apsam.report.charts import Line, line_chart
 from apsam.report.inputs import MAP_SOURCES, SOURCE_NAMES, Notes, load_json
 
+# Names of the curves' files.
+CURVES = ("localizer_loss", "resunet_loss")
+
 NO_LOSS = ("epoch", "learning_rate")
 
 
@@ -47,7 +50,7 @@ def read_training(run: Path, notes: Notes) -> Training:
     names = sorted({key for epoch in epochs for key in epoch if key not in NO_LOSS})
     lines = [line for line in (_line(name, epochs, name) for name in names) if line.x]
     if lines:
-        curves.append(_curve("Localizer", "localizer_loss", lines))
+        curves.append(_curve("Localizer", CURVES[0], lines))
     lines = []
     for source in MAP_SOURCES:
         what = f"training of the ResUNet from {SOURCE_NAMES[source]} masks"
@@ -56,7 +59,7 @@ def read_training(run: Path, notes: Notes) -> Training:
             lines.append(_line(f"{SOURCE_NAMES[source]} masks", history.get("epochs", []), "loss"))
     lines = [line for line in lines if line.x]
     if lines:
-        curves.append(_curve("ResUNet", "resunet_loss", lines))
+        curves.append(_curve("ResUNet", CURVES[1], lines))
     test = localizer.get("test") or {}
     return Training(curves, test.get("accuracy"), test.get("auc"))
 

@@ -22,9 +22,12 @@ AFTER_PROMPTS = {
     "masks_grabcut": SCENES,
     "resunet": 1,
     "predict": HELD_OUT,
+    # Those of the CAM masks' maps show the prompts too.
+    "products": 2 * HELD_OUT,
     **END,
 }
-AFTER_RESUNET = {"resunet": 2, "predict": 2 * HELD_OUT, "metrics_maps": 1, "metrics_summary": 1, "report": 1}
+AFTER_RESUNET = {"resunet": 2, "predict": 2 * HELD_OUT, "products": 2 * HELD_OUT, **END}
+del AFTER_RESUNET["metrics_masks"]
 
 
 def test_nothing_changed(project: Project) -> None:
@@ -39,6 +42,11 @@ def test_a_threshold_runs_prompts_and_later_only(project: Project) -> None:
 def test_settings_of_a_network_leave_what_comes_before(project: Project) -> None:
     project.configure("resunet", epochs=2)
     assert project.plan() == AFTER_RESUNET
+
+
+def test_a_smallest_area_makes_polygons_again_and_predicts_nothing(project: Project) -> None:
+    project.configure("products", min_area_m2=50)
+    assert project.plan() == {"products": 2 * HELD_OUT, "report": 1}
 
 
 def test_a_library_function_runs_the_stages_that_use_it(project: Project) -> None:

@@ -13,7 +13,7 @@ from small_project import ROOT, Project, copy_project
 pytestmark = pytest.mark.slow
 
 SCENES = ("north", "south", "west")
-MAPS = ("_probability.tif", "_mask.tif", ".gpkg")
+MAPS = ("_probability.tif", "_mask.tif", ".gpkg", ".qgs", ".stac.json", "_probability.qml", "_mask.qml")
 
 
 def test_every_stage_leaves_what_it_promises(finished: Project) -> None:
@@ -31,6 +31,7 @@ def test_every_stage_leaves_what_it_promises(finished: Project) -> None:
         "metrics/resunet.json",
         "metrics/summary.json",
         "report/index.html",
+        *(f"report/figures/{name}.png" for name in ("tiles", "localizer_loss", "resunet_loss")),
     ]
     missing = [name for name in expected if not (results / name).is_file()]
     assert not missing
@@ -59,7 +60,7 @@ def test_apsam_predict_maps_a_scene_with_the_run(finished: Project, tmp_path: Pa
     scene = finished.folder / "results/small/scenes/west.tif"
     finished.run("apsam", "predict", str(scene), "-o", str(tmp_path), "--run", "results/small")
     made = {file.name for file in tmp_path.iterdir()}
-    assert made == {"west_probability.tif", "west_mask.tif", "west.gpkg"}
+    assert made == {f"west{end}" for end in MAPS}
     by_workflow = finished.folder / "results/small/maps/apsam/west_mask.tif"
     assert (tmp_path / "west_mask.tif").read_bytes() == by_workflow.read_bytes()
 
