@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ def write_geopackage(output: Path, layers: Mapping[str, gpd.GeoDataFrame]) -> No
         output: The GeoPackage.
         layers: Name -> features; names are those of `VECTOR_STYLES`. Empty layers are written too.
     """
+    # Otherwise every layer is announced in the job's log.
+    logging.getLogger("pyogrio").setLevel(logging.WARNING)
     with atomic_path(output) as partial, _fixed_date():
         for index, (name, frame) in enumerate(layers.items()):
             frame.to_file(

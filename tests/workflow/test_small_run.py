@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,23 @@ def test_apsam_predict_maps_a_scene_with_the_run(finished: Project, tmp_path: Pa
     assert made == {f"west{end}" for end in MAPS}
     by_workflow = finished.folder / "results/small/maps/apsam/west_mask.tif"
     assert (tmp_path / "west_mask.tif").read_bytes() == by_workflow.read_bytes()
+
+
+def test_snakemakes_own_report_has_the_results_and_needs_no_network(finished: Project, tmp_path: Path) -> None:
+    nowhere = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+    finished.run("snakemake", "--cores", "1", "--report", str(tmp_path / "report.zip"), **nowhere)
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        names = {Path(name).name for name in archive.namelist()}
+        page = archive.read("report/report.html").decode()
+    assert names >= {"index.html", "tiles.png", "pseudo_masks.json", "resunet.json", "west.gpkg"}
+    assert "Metrics" in page and "Maps" in page and "in the layout of the paper" in page
+
+
+def test_when_all_is_done_it_says_where_to_look(finished: Project) -> None:
+    if not finished.printed:
+        pytest.skip("an earlier run: nobody kept what it printed")
+    told = finished.printed.split("100%) done")[-1]
+    assert "results/small/report/index.html" in told and "results/small/maps/apsam/west.qgs" in told
 
 
 def test_lint_is_clean(finished: Project) -> None:
