@@ -102,13 +102,19 @@ class Table1:
         """The arguments that name the files."""
         return " ".join(f"--measured {json.dumps(f'{name}={file}')}" for name, file in self.files.items())
 
+    @cached_property
+    def _units(self) -> list[str]:
+        """Scenes and blocks whose CAMs the table needs."""
+        needed = {*self.mask_scenes, *(self.run.training if self.settings.resunet else [])}
+        return [unit for name in self.run.names if name in needed for unit in self.run.units(name)]
+
     def seconds_arguments(self) -> str:
         """The arguments that name the benchmark files of offline stage, training and CAMs of each method and seed."""
         named = []
         for method in self.methods:
             for seed in self.settings.seeds:
                 folder = self.variant(method, seed)
-                stages = [("localizer", "localizer"), *(("cams", f"cams/{name}") for name in self.run.names)]
+                stages = [("localizer", "localizer"), *(("cams", f"cams/{unit}") for unit in self._units)]
                 if method in OFFLINE_FILES:
                     stages.append((f"localizer_offline/{OFFLINE_FILES[method]}",) * 2)
                 places = [
