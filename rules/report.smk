@@ -1,9 +1,3 @@
-# Figures that the report always has beside it; each also as SVG, with its data as CSV.
-FIGURES = (
-    ["tiles", "localizer_loss", "resunet_loss"] if run.config.report.figures else []
-)
-
-
 rule report:
     input:
         metrics=METRICS,
@@ -23,18 +17,17 @@ rule report:
             category="Report",
             labels={"what": "the whole report, one file"},
         ),
-        figures=[
-            report(
-                f"<results>/report/figures/{name}.png",
-                caption="captions/figures.rst",
-                category="Report",
-                labels={"what": f"figure {name}"},
-            )
-            for name in FIGURES
-        ],
         config="<results>/report/config.yaml",
         figures=(
-            directory("<results>/report/figures") if run.config.report.figures else []
+            report(
+                directory("<results>/report/figures"),
+                patterns=["{figure}.png"],
+                caption="captions/figures.rst",
+                category="Report",
+                labels={"what": "figure {figure}"},
+            )
+            if run.config.report.figures
+            else []
         ),
     log:
         "<logs>/report.log",
