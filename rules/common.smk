@@ -1,4 +1,5 @@
 # What all rules share: the run, places of its files, the environment of its jobs.
+import inspect
 import sys
 
 from snakemake_interface_executor_plugins.settings import ExecMode
@@ -8,6 +9,7 @@ sys.path.insert(0, workflow.basedir)
 
 from apsam.errors import ApsamError
 from apsam.localizer.method_settings import OFFLINE_FILES
+from workflow_support.code_hashes import code_hashes
 from workflow_support.environment import use_project
 from workflow_support.run import Run, command_hash, page_hash
 from workflow_support.variants import FOLDER, NAME
@@ -21,6 +23,11 @@ try:
 except ApsamError as error:
     # Not a WorkflowError, which would add this line's place to a message about a configuration or a scene.
     sys.exit(f"error: {error}")
+
+
+onstart:
+    # Jobs parse all this again, and need not read all source again.
+    code_hashes().save()
 
 
 pathvars:
@@ -45,9 +52,16 @@ SOURCES = [*TRAINED, "grabcut"]
 METRICS = ["<results>/metrics/pseudo_masks.json", "<results>/metrics/resunet.json"]
 
 
+def signed(function):
+    """Note a function's signature: Snakemake asks for it with every job, and finding it out takes longer than the call."""
+    function.__signature__ = inspect.signature(function)
+    return function
+
+
 def at(path, **values):
     """Input function: a file of the job's variant, where that finds it; one for each of `values` where they are given."""
 
+    @signed
     def places(wildcards):
         known = dict(wildcards.items())
         paths = expand(path, **values, **known) if values else path.format(**known)
@@ -68,7 +82,7 @@ def blocks_at(path, wildcards):
 
 def of_variant(method, *arguments):
     """Function of the wildcards: a method of `run`, asked for the job's variant."""
-    return lambda wildcards: method(*arguments, wildcards.variant)
+    return signed(lambda wildcards: method(*arguments, wildcards.variant))
 
 
 def settings(section):
@@ -78,7 +92,7 @@ def settings(section):
 
 def more(amount):
     """Resource: `amount`, and as much again with every further attempt, for jobs that ran out of memory or time."""
-    return lambda wildcards, attempt: amount * attempt
+    return signed(lambda wildcards, attempt: amount * attempt)
 
 
 # The scenes that are worked on in blocks, for rules that only they have ("-" is nobody's name).
@@ -86,5 +100,5 @@ IN_BLOCKS = "|".join(run.in_blocks) or "-"
 IN_BANDS = "|".join(run.in_bands) or "-"
 
 # Where to compute changes no result, so it must not be compared: Snakemake skips functions of `threads`.
-DEVICE = lambda wildcards, threads: run.config.device
+DEVICE = signed(lambda wildcards, threads: run.config.device)
 ENVIRONMENT = "../envs/apsam.yaml"

@@ -23,6 +23,7 @@ from apsam.protocol import protocol_of
 from apsam.scenes import check_scenes, read_scene_sheet
 from apsam.tiles.blocks import block_count, block_names, block_of, window_count
 from apsam.weights import PUBLISHED
+from workflow_support.code_hashes import code_hashes
 from workflow_support.raster_sizes import RasterSizes
 from workflow_support.variants import Variants, stage_of
 
@@ -354,11 +355,13 @@ class Run:
 
     def method_code(self, variant: str = "") -> str:
         """Hash of the code of the localizer's method."""
-        return method_code(self.variants.config(variant).localizer.method)
+        method = self.variants.config(variant).localizer.method
+        return code_hashes().get(f"method {method}", lambda: method_code(method))
 
     def offline_code(self, variant: str = "") -> str:
         """Hash of the code of the method's offline stage."""
-        return offline_code(self.variants.config(variant).localizer.method)
+        method = self.variants.config(variant).localizer.method
+        return code_hashes().get(f"offline {method}", lambda: offline_code(method))
 
     def offline_files(self, variant: str = "") -> list[str]:
         """What the localizer's method needs before its training: one file, or none."""
@@ -413,7 +416,9 @@ def packaged_weights() -> str:
 
 def command_hash(module: str, command: str | None = None) -> str:
     """Hash of the code that one command of `apsam.commands` uses."""
-    return code_hash(PACKAGE_ROOT / "commands" / f"{module}.py", definition=command or module)
+    name = command or module
+    file = PACKAGE_ROOT / "commands" / f"{module}.py"
+    return code_hashes().get(f"{module} {name}", lambda: code_hash(file, definition=name))
 
 
 def page_hash() -> str:

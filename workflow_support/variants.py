@@ -15,6 +15,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from apsam.config import Config, parse_config
@@ -106,6 +107,7 @@ def stage_of(path: str) -> str:
     raise KeyError(path)
 
 
+@cache
 def reads(stage: str) -> frozenset[str]:
     """Sections and keys that decide a stage's files: its own and those of all stages before it."""
     own, after = STAGES[stage]
