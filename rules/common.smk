@@ -101,4 +101,7 @@ IN_BANDS = "|".join(run.in_bands) or "-"
 
 # Where to compute changes no result, so it must not be compared: Snakemake skips functions of `threads`.
 DEVICE = signed(lambda wildcards, threads: run.config.device)
-ENVIRONMENT = "../envs/apsam.yaml"
+# Under --software-deployment-method conda (workflow_support/conda_env.py).
+ENVIRONMENT = (
+    "../envs/apsam-cpu.yaml" if run.config.device == "cpu" else "../envs/apsam.yaml"
+)

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from small_project import ROOT
 
 from workflow_support import conda_env
 from workflow_support.environment import use_project
 
 
-def test_the_conda_environment_is_that_of_the_lock() -> None:
+def test_the_conda_environments_are_those_of_the_lock() -> None:
     pyproject, lock = ((ROOT / name).read_text() for name in ("pyproject.toml", "constraints.txt"))
-    assert (ROOT / "envs/apsam.yaml").read_text() == conda_env.render(pyproject, lock), "run: make lock"
+    for file, text in conda_env.render(pyproject, lock).items():
+        assert (ROOT / file).read_text() == text, "run: make lock"
+
+
+def test_both_environments_hold_the_same_but_for_cuda() -> None:
+    pins = {}
+    for file in (conda_env.CUDA, conda_env.CPU):
+        listed = yaml.safe_load((ROOT / file).read_text())["dependencies"][-1]["pip"]
+        pins[file] = dict(line.split("==") for line in listed if not line.startswith("--"))
+    assert set(pins[conda_env.CPU]) <= set(pins[conda_env.CUDA])
+    for name, version in pins[conda_env.CPU].items():
+        assert version.removesuffix("+cpu") == pins[conda_env.CUDA][name]
+    assert {name for name, pin in pins[conda_env.CPU].items() if pin.endswith("+cpu")} == {"torch", "torchvision"}
+    names = {name.replace("_", "-") for name in re.findall(r'^    "([\w-]+)[=>]', _dependencies(), re.MULTILINE)}
+    assert names and names <= set(pins[conda_env.CPU]), "all that the library imports"
+
+
+def _dependencies() -> str:
+    return (ROOT / "pyproject.toml").read_text().split("\ndependencies = [", 1)[1].split("]", 1)[0]
 
 
 def test_jobs_use_this_python_and_this_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""What the workflow itself costs: parsing, the plan of 2,000 scenes, and the time a job takes beside its own work.
+
+In a copy of the project whose scripts only touch their outputs, so that what is left is Snakemake and the rules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from apsam.files import write_json
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from small_project import Project, copy_project  # noqa: E402
+
+MEASURED = Path(__file__).parent / "measured" / "workflow.json"
+
+# Stands for every script: makes what the arguments call outputs.
+TOUCH = """
+import sys
+from pathlib import Path
+for option, path in zip(sys.argv, sys.argv[1:]):
+    if option in ("--output", "--image", "--mask", "--geojson", "--history", "--probability", "--polygons", "--masks"):
+        Path(path).touch()
+"""
+
+
+def make_project(folder: Path, scenes: int) -> Project:
+    """A project with a sheet of synthetic scenes, every fifth of them held out."""
+    project = copy_project(folder)
+    lines = ["scene\timage\tlabels\tmask\tsplit"]
+    lines += [f"s{i:05d}\tsynthetic\tmask\t\t{'train' if i % 5 else 'test'}" for i in range(scenes)]
+    (folder / "config/small_scenes.tsv").write_text("\n".join(lines) + "\n")
+    for script in (folder / "scripts").glob("*.py"):
+        script.write_text(TOUCH)
+    return project
+
+
+def timed(project: Project, *arguments: str) -> dict[str, float]:
+    """Run Snakemake: wall clock and processor time, seconds, with all its jobs."""
+    before, started = os.times(), time.perf_counter()
+    project.snakemake("--quiet", "all", *arguments)
+    wall, after = time.perf_counter() - started, os.times()
+    spent = (after.children_user - before.children_user) + (after.children_system - before.children_system)
+    return {"wall_s": round(wall, 2), "processor_s": round(spent, 2)}
+
+
+def parse_time(project: Project) -> dict[str, float]:
+    """Time from the first line of the Snakefile to the last, and whether torch was imported on the way."""
+    file = project.folder / "Snakefile"
+    before = "import time\n_started = time.perf_counter(), time.process_time()\n"
+    after = (
+        "\nprint('PARSED', time.perf_counter() - _started[0], time.process_time() - _started[1],"
+        " 'torch' in sys.modules, file=sys.stderr)\n"
+    )
+    text = file.read_text()
+    file.write_text(before + text + after)
+    printed = project.snakemake("--dry-run", "--quiet", "all", "--", "all_scenes")
+    file.write_text(text)
+    words = next(line.split() for line in printed.splitlines() if line.startswith("PARSED"))
+    return {"wall_s": round(float(words[1]), 3), "processor_s": round(float(words[2]), 3), "torch": words[3] == "True"}
+
+
+def job_seconds(project: Project) -> tuple[int, float]:
+    """Number of jobs that ran, and the time that they themselves took, as Snakemake measured it."""
+    files = list((project.folder / "logs/small/benchmarks").rglob("*.tsv"))
+    return len(files), sum(float(next(csv.DictReader(file.open(), delimiter="\t"))["s"]) for file in files)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--plan", type=int, default=2000, help="scenes of the plan")
+    parser.add_argument("--run", type=int, default=1000, help="scenes of the run, tiled: two jobs each")
+    arguments = parser.parse_args()
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        large = make_project(Path(folder) / "plan", arguments.plan)
+        plan = timed(large, "--dry-run") | {"jobs": sum(large.plan().values())}
+        tiny = make_project(Path(folder) / "run", arguments.run)
+        first_parse = parse_time(tiny)
+        run = timed(tiny, "--", "all_tiles")
+        jobs, own = job_seconds(tiny)
+        later_parse = parse_time(tiny)
+    overhead = (run["wall_s"] * 2 - own) / jobs
+    result = {
+        "command": "python -m benchmarks.bench_workflow",
+        "machine": {"processor": platform.processor() or platform.machine(), "cores": 2, "load_1min": round(load, 1)},
+        "plan": {"scenes": arguments.plan, **plan},
+        "parse": {"first": first_parse, "later": later_parse},
+        "run": {"scenes": arguments.run, "jobs": jobs, **run, "own_s": round(own, 1)},
+        "overhead_s_a_job": round(max(0.0, overhead), 3),
+        "processor_s_a_job": round(run["processor_s"] / jobs, 3),
+    }
+    write_json(MEASURED, result)
+    print(MEASURED.read_text())
+
+
+if __name__ == "__main__":
+    main()
