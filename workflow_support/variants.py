@@ -126,6 +126,7 @@ class Variants:
         self._values = config.model_dump(mode="json")
         self._overrides: dict[str, dict[str, Any]] = {"": {}}
         self._configs: dict[str, Config] = {"": config}
+        self._places: dict[tuple[str, str], str] = {}
 
     def add(self, overrides: Overrides) -> str:
         """Register a variant.
@@ -165,8 +166,10 @@ class Variants:
 
     def place(self, stage: str, folder: str) -> str:
         """The folder of a stage's files of the variant at `folder`: maybe another variant's, or ("") the run's own."""
-        self.config(folder)
-        return _folder(_readable(self._overrides[folder], stage))
+        if (stage, folder) not in self._places:
+            self.config(folder)
+            self._places[stage, folder] = _folder(_readable(self._overrides[folder], stage))
+        return self._places[stage, folder]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._overrides)
