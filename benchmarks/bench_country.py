@@ -106,7 +106,7 @@ def render(result: dict[str, Any]) -> str:
     lines = [
         f"`{result['command']}`  ",
         f"{gpu or result['machine']['processor'] + ', one core'}; SAM `{result['sam']}`; "
-        f"load {result['machine']['load_1min']}; rates from a scene of {rates['tiles']} tiles, {rates['positive']} of them positive",
+        f"load {result['machine']['load_1min']}; rates from {rates['tiles']} tiles, {rates['positive']} positive",
         "",
         f"| stage | tiles | jobs | s a tile | hours of a {unit} | storage, GB | on a GPU |",
         "|---|---|---|---|---|---|---|",

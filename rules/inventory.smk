@@ -12,8 +12,8 @@ rule inventory:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=60,
+        mem_mb=more(500),
+        runtime=more(60),
     params:
         scenes=run.sheet_arguments(),
         sheet=run.sheet(),

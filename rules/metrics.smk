@@ -82,8 +82,8 @@ rule metrics_summary:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=more(500),
+        runtime=more(10),
     params:
         code=command_hash("metrics", "metrics_summary"),
     message:
