@@ -95,6 +95,23 @@ def more(amount):
     return signed(lambda wildcards, attempt: amount * attempt)
 
 
+def experiment_table(name, variant="{variant}"):
+    """The table of an experiment, as JSON."""
+    return f"<results>/{variant}experiments/{name}.json"
+
+
+def experiment_files(name, variant="{variant}"):
+    """What lies beside it: the table as CSV, the figure as PNG and SVG. CSV and PNG are in Snakemake's report."""
+    base = f"<results>/{variant}experiments/{name}"
+    shown = lambda suffix, kind: report(
+        f"{base}.{suffix}",
+        caption="captions/experiments.rst",
+        category="Experiments",
+        labels={"experiment": name, "kind": kind},
+    )
+    return [shown("csv", "table"), shown("png", "figure"), f"{base}.svg"]
+
+
 # The scenes that are worked on in blocks, for rules that only they have ("-" is nobody's name).
 IN_BLOCKS = "|".join(run.in_blocks) or "-"
 IN_BANDS = "|".join(run.in_bands) or "-"

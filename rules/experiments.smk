@@ -5,23 +5,6 @@ from workflow_support.experiments import Experiments
 experiments = Experiments(run)
 
 
-def experiment_files(name, variant="{variant}"):
-    """The files of an experiment: table as JSON and CSV, figure as PNG and SVG; CSV and PNG are in Snakemake's report."""
-    base = f"<results>/{variant}experiments/{name}"
-    shown = lambda suffix, kind: report(
-        f"{base}.{suffix}",
-        caption="captions/experiments.rst",
-        category="Experiments",
-        labels={"experiment": name, "kind": kind},
-    )
-    return [
-        f"{base}.json",
-        shown("csv", "table"),
-        shown("png", "figure"),
-        f"{base}.svg",
-    ]
-
-
 localrules:
     threshold_sweep,
     prompt_ablation,
@@ -89,7 +72,8 @@ rule tabulate_thresholds:
     input:
         trials=at("experiments/trials/{scene}.zarr.zip", scene=run.measured),
     output:
-        experiment_files("threshold_sweep"),
+        table=experiment_table("threshold_sweep"),
+        more=experiment_files("threshold_sweep"),
     log:
         "<logs>/{variant}threshold_sweep.log",
     benchmark:
@@ -107,14 +91,15 @@ rule tabulate_thresholds:
         "Tabulate and draw the sweep of CAM thresholds"
     shell:
         "python scripts/experiments.py threshold-sweep {input.trials} --settings {params.settings:q}"
-        " --output {output[0]} > {log} 2>&1"
+        " --output {output.table} > {log} 2>&1"
 
 
 rule tabulate_prompts:
     input:
         trials=at("experiments/trials/{scene}.zarr.zip", scene=run.measured),
     output:
-        experiment_files("prompt_ablation"),
+        table=experiment_table("prompt_ablation"),
+        more=experiment_files("prompt_ablation"),
     log:
         "<logs>/{variant}prompt_ablation.log",
     benchmark:
@@ -130,7 +115,7 @@ rule tabulate_prompts:
     message:
         "Tabulate what points, boxes and both do"
     shell:
-        "python scripts/experiments.py prompt-ablation {input.trials} --output {output[0]} > {log} 2>&1"
+        "python scripts/experiments.py prompt-ablation {input.trials} --output {output.table} > {log} 2>&1"
 
 
 rule everything_vs_apsam:
@@ -143,7 +128,8 @@ rule everything_vs_apsam:
         masks=expand("<results>/masks/apsam/{scene}.zarr.zip", scene=run.measured),
         checkpoint=run.checkpoint(),
     output:
-        experiment_files("everything_vs_apsam", variant=""),
+        table=experiment_table("everything_vs_apsam", variant=""),
+        more=experiment_files("everything_vs_apsam", variant=""),
     log:
         "<logs>/everything_vs_apsam.log",
     benchmark:
@@ -156,7 +142,7 @@ rule everything_vs_apsam:
         runtime=more(120),
         gpu=1,
     params:
-        results=run.folder,
+        results=subpath(output.table, ancestor=2),
         names=" ".join(f"--scene {name}" for name in run.measured),
         settings=experiments.everything_settings(),
         sam=run.settings("sam"),
@@ -171,7 +157,7 @@ rule everything_vs_apsam:
     shell:
         "python scripts/experiments.py everything-vs-apsam {params.names} --results {params.results} {params.scenes}"
         " --settings {params.settings:q} --sam {params.sam:q} --protocol {params.protocol}"
-        " --device {params.device} --threads {threads} --output {output[0]} > {log} 2>&1"
+        " --device {params.device} --threads {threads} --output {output.table} > {log} 2>&1"
 
 
 # APSAM's pseudo-masks alone: an experiment over many variants need not wait for the baselines.
@@ -209,7 +195,8 @@ rule sam_size:
     input:
         experiments.files("sam_size"),
     output:
-        experiment_files("sam_size", variant=""),
+        table=experiment_table("sam_size", variant=""),
+        more=experiment_files("sam_size", variant=""),
     log:
         "<logs>/sam_size.log",
     conda:
@@ -225,14 +212,15 @@ rule sam_size:
     message:
         "Compare SAMs of several sizes"
     shell:
-        "python scripts/experiments.py sam-size {params.measured} {params.skipped} --output {output[0]} > {log} 2>&1"
+        "python scripts/experiments.py sam-size {params.measured} {params.skipped} --output {output.table} > {log} 2>&1"
 
 
 rule seeds:
     input:
         experiments.files("seeds"),
     output:
-        experiment_files("seeds", variant=""),
+        table=experiment_table("seeds", variant=""),
+        more=experiment_files("seeds", variant=""),
     log:
         "<logs>/seeds.log",
     conda:
@@ -247,14 +235,15 @@ rule seeds:
     message:
         "Gather mean and spread over seeds"
     shell:
-        "python scripts/experiments.py seeds {params.measured} --output {output[0]} > {log} 2>&1"
+        "python scripts/experiments.py seeds {params.measured} --output {output.table} > {log} 2>&1"
 
 
 rule released_effects:
     input:
         experiments.files("released_effects"),
     output:
-        experiment_files("released_effects", variant=""),
+        table=experiment_table("released_effects", variant=""),
+        more=experiment_files("released_effects", variant=""),
     log:
         "<logs>/released_effects.log",
     conda:
@@ -269,14 +258,15 @@ rule released_effects:
     message:
         "Gather what the released code's choices do"
     shell:
-        "python scripts/experiments.py released-effects {params.measured} --output {output[0]} > {log} 2>&1"
+        "python scripts/experiments.py released-effects {params.measured} --output {output.table} > {log} 2>&1"
 
 
 rule threshold_sweep_resunet:
     input:
         experiments.files("threshold_sweep_resunet"),
     output:
-        experiment_files("threshold_sweep_resunet", variant=""),
+        table=experiment_table("threshold_sweep_resunet", variant=""),
+        more=experiment_files("threshold_sweep_resunet", variant=""),
     log:
         "<logs>/threshold_sweep_resunet.log",
     conda:
@@ -291,4 +281,4 @@ rule threshold_sweep_resunet:
     message:
         "Gather the ResUNets of every CAM threshold"
     shell:
-        "python scripts/experiments.py threshold-sweep-resunet {params.measured} --output {output[0]} > {log} 2>&1"
+        "python scripts/experiments.py threshold-sweep-resunet {params.measured} --output {output.table} > {log} 2>&1"

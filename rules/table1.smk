@@ -179,7 +179,8 @@ rule table1:
     input:
         list(table.files.values()),
     output:
-        experiment_files("table1", variant=""),
+        table=experiment_table("table1", variant=""),
+        more=experiment_files("table1", variant=""),
     log:
         "<logs>/table1.log",
     conda:
@@ -197,4 +198,4 @@ rule table1:
         "Gather the table of localization methods"
     shell:
         "python scripts/table1.py table1 {params.measured} {params.seconds} --dataset {params.dataset}"
-        " --output {output[0]} > {log} 2>&1"
+        " --output {output.table} > {log} 2>&1"
