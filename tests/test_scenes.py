@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pytest
 import rasterio
@@ -47,6 +49,15 @@ def test_kinds_and_paths(tmp_path):
     assert scenes[0].image == tmp_path / "a.tif" and scenes[0].mask is None
     elsewhere = read_scene_sheet(sheet(tmp_path, ("a", "a.tif", "l.csv", "", "train")), data_dir=tmp_path / "x")
     assert elsewhere[0].image == tmp_path / "x" / "a.tif"
+
+
+def test_the_date_of_an_image(tmp_path):
+    head = HEAD.replace("split", "split\tdate")
+    row = ("a", "a.tif", "points.gpkg", "", "train")
+    scenes = read_scene_sheet(sheet(tmp_path, (*row, "2021-08-01"), ("b", *row[1:]), head=head))
+    assert [scene.taken for scene in scenes] == [date(2021, 8, 1), None]
+    with pytest.raises(InputError, match="date '1.8.21' is not written like 2026-07-31"):
+        read_scene_sheet(sheet(tmp_path, (*row, "1.8.21"), head=head))
 
 
 @pytest.mark.parametrize(
