@@ -9,9 +9,9 @@ from datetime import datetime
 from small_project import Project
 
 # What differs here from a site that profiles/slurm is made for: no accounts, no slurmdbd, files that are seen at once.
-# The first look for finished jobs comes after a few seconds; the pause grows whenever none has finished.
+# The first look for finished jobs comes when a short one may be done; the pause grows by 10 s whenever none is.
 SITE = (
-    "--slurm-no-account --slurm-status-command squeue --slurm-init-seconds-before-status-checks 4"
+    "--slurm-no-account --slurm-status-command squeue --slurm-init-seconds-before-status-checks 8"
     " --seconds-between-status-checks 1 --latency-wait 10 --slurm-keep-successful-logs"
 ).split()
 
@@ -26,7 +26,6 @@ class Job:
         partition: Where it ran.
         cpus: How many CPUs it was given.
         gpus: How many GPUs were asked for.
-        gpu: Index of the GPU that it was given; empty without.
         start, end: When it ran.
     """
 
@@ -36,7 +35,6 @@ class Job:
     partition: str
     cpus: int
     gpus: int
-    gpu: str
     start: datetime
     end: datetime
 
@@ -50,7 +48,6 @@ class Job:
             partition=fields["Partition"],
             cpus=int(fields["NumCPUs"]),
             gpus=int((re.findall(r"gpu:(\d+)", fields.get("TresPerJob", "")) or [0])[0]),
-            gpu=(re.findall(r"IDX:([\d,-]*)", fields.get("GRES", "")) or [""])[0],
             start=datetime.fromisoformat(fields["StartTime"]),
             end=datetime.fromisoformat(fields["EndTime"]),
         )

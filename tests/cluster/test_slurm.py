@@ -43,16 +43,16 @@ def test_gpu_requests_reach_the_scheduler(finished: ClusterRun) -> None:
         assert job.gpus == int(on_gpu), job
         assert not on_gpu or job.cpus == PROFILE["default-resources"]["cpus_per_gpu"], job
         seen = finished.seen[job.id]
-        assert seen == (job.gpu if on_gpu else "none"), f"{job}: CUDA_VISIBLE_DEVICES is {seen}"
+        assert seen in ({"0", "1"} if on_gpu else {"none"}), f"{job}: CUDA_VISIBLE_DEVICES is {seen}"
     assert {"localizer", "cams", "encode", "masks_apsam", "resunet", "predict"} <= with_gpu & finished.rules()
 
 
 def test_jobs_run_in_parallel_and_on_different_gpus(finished: ClusterRun) -> None:
     together = [(one, other) for one, other in combinations(finished.jobs, 2) if one.overlaps(other)]
     assert together
-    sharing = [(one, other) for one, other in together if one.gpu and other.gpu]
+    sharing = [(one, other) for one, other in together if one.gpus and other.gpus]
     assert sharing, "two GPU jobs ran at the same time"
-    assert all(one.gpu != other.gpu for one, other in sharing)
+    assert all(finished.seen[one.id] != finished.seen[other.id] for one, other in sharing)
 
 
 def test_logs_are_found(finished: ClusterRun) -> None:
