@@ -38,6 +38,11 @@ class Config(BaseModel):
     data_dir: Path | None = Field(None, description="folder that the sheet's paths start from; none: the sheet's own")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of both trainings")
     device: str = Field("auto", description="auto (a GPU where there is one), cpu, cuda, cuda:1")
+    keep_embeddings: bool = Field(
+        True,
+        description="keep SAM's embeddings, 2 MB a tile with an official SAM, for other thresholds and prompts; false: "
+        "delete them when the run has its masks (not under DVC, which tracks them)",
+    )
     label_gate: bool = Field(
         True,
         description="a tile labelled negative yields no CAM, no prompt, an empty mask; false: all tiles alike",

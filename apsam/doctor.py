@@ -34,6 +34,9 @@ REINSTALL = "pip install -c constraints.txt -e '.[workflow,dvc]'"
 # The default run takes about 1 GB; below this a disk is worth a word.
 LITTLE_SPACE_GB = 5
 
+# 256 x 64 x 64 half floats; the light SAM's are smaller.
+EMBEDDING_MB = 2.1
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -142,7 +145,10 @@ def _official_weights() -> Finding:
 def _space() -> Finding:
     free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
     state: State = "ok" if free_gb > LITTLE_SPACE_GB else "note"
-    return Finding("disk", state, f"{free_gb:.0f} GB free in {Path.cwd()}", "" if state == "ok" else "make room")
+    # Twice while they are written (`apsam.sam.encode_scene`).
+    room = f"room for {free_gb * 1000 / (2 * EMBEDDING_MB):,.0f} tiles' embeddings of an official SAM"
+    detail = f"{free_gb:.0f} GB free in {Path.cwd()}, {room} ({EMBEDDING_MB:.0f} MB each)"
+    return Finding("disk", state, detail, "" if state == "ok" else "make room")
 
 
 def _guarded(look: Callable[[], Finding]) -> Finding:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import ZstdCodec
+from zarr.codecs import BloscCodec, ZstdCodec
 from zarr.storage import LocalStore, ZipStore
 
 from apsam import __version__
@@ -68,7 +68,7 @@ class TileStackWriter:
                 shape=(0, *tail),
                 chunks=(max(1, CHUNK_BYTES // (math.prod(tail) * dtype.itemsize)), *tail),
                 dtype=dtype,
-                compressors=ZstdCodec(level=1),
+                compressors=_compressor(dtype),
             )
             for name, (tail, dtype) in self._specs.items()
         }
@@ -258,6 +258,13 @@ def _files(path: Path) -> list[Path]:
             return [path.parent / block["file"] for block in json.loads(archive.read(JOINED))["blocks"]]
     except (zipfile.BadZipFile, ValueError, KeyError) as error:
         raise InputError(f"{path}: not a tile stack ({error}); remove it and run again") from error
+
+
+def _compressor(dtype: np.dtype) -> BloscCodec | ZstdCodec:
+    """Lossless and cheap (`benchmarks/bench_store.py`): half floats shrink further with equal bits side by side."""
+    if dtype == np.float16:
+        return BloscCodec(typesize=2, cname="zstd", clevel=1, shuffle="bitshuffle")
+    return ZstdCodec(level=1)
 
 
 def _pack(folder: Path, path: Path) -> None:

@@ -80,6 +80,11 @@ def blocks_at(path, wildcards):
     ]
 
 
+def unless_kept(path):
+    """Output that is deleted once nothing in the run reads it, if the configuration says so."""
+    return path if run.config.keep_embeddings else temp(path)
+
+
 def of_variant(method, *arguments):
     """Function of the wildcards: a method of `run`, asked for the job's variant."""
     return signed(lambda wildcards: method(*arguments, wildcards.variant))

@@ -5,7 +5,7 @@ rule encode:
         checkpoint=of_variant(run.checkpoint),
         image=lambda wildcards: run.window_image(wildcards.unit, wildcards.variant),
     output:
-        embeddings="<results>/{variant}embeddings/{unit}.zarr.zip",
+        embeddings=unless_kept("<results>/{variant}embeddings/{unit}.zarr.zip"),
     log:
         "<logs>/{variant}encode/{unit}.log",
     benchmark:
@@ -25,7 +25,7 @@ rule encode:
         code=command_hash("encode"),
         device=DEVICE,
     message:
-        "Encode the positive tiles of {wildcards.unit} with SAM"
+        "Encode the positive tiles of {wildcards.unit} with SAM (2 MB each with an official SAM, less with the light one)"
     shell:
         "python scripts/encode.py --tiles {input.tiles} --settings {params.settings:q} {params.gate} {params.image}"
         " --device {params.device} --threads {threads} --output {output.embeddings} > {log} 2>&1"

@@ -32,6 +32,8 @@ rule trials:
         tiles=at("tiles/{scene}.zarr.zip"),
         cams=at("cams/{scene}.zarr.zip"),
         embeddings=at("embeddings/{scene}.zarr.zip"),
+        # Behind the joined file of a scene in blocks stand these, which must not be deleted before they are read.
+        blocks=lambda wildcards: blocks_at("embeddings/{unit}.zarr.zip", wildcards),
         checkpoint=of_variant(run.checkpoint),
     output:
         trials="<results>/{variant}experiments/trials/{scene}.zarr.zip",
@@ -125,6 +127,11 @@ rule everything_vs_apsam:
         cams=expand("<results>/cams/{scene}.zarr.zip", scene=run.measured),
         prompts=expand("<results>/prompts/{scene}.json", scene=run.measured),
         embeddings=expand("<results>/embeddings/{scene}.zarr.zip", scene=run.measured),
+        blocks=[
+            run.place(f"embeddings/{unit}.zarr.zip")
+            for name in run.measured
+            for unit in run.units(name)
+        ],
         masks=expand("<results>/masks/apsam/{scene}.zarr.zip", scene=run.measured),
         checkpoint=run.checkpoint(),
     output:

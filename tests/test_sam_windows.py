@@ -16,7 +16,8 @@ from apsam.sam.segment import segment_scene
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.sam.windows import most_tiles, plan_windows, window_size
 from apsam.scenes import Scene
-from apsam.stack import TileStack, TileStackWriter
+from apsam.stack import TileStack, TileStackWriter, join_stacks
+from apsam.tiles.blocks import Block
 from apsam.tiles.labels import tile_name
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
@@ -216,3 +217,26 @@ def test_the_image_must_be_that_of_the_tiles(run, sam, tmp_path):
     other.write_bytes((run / "a.tif").read_bytes() + b"more")
     with pytest.raises(InputError, match="not the image that .* was cut of"):
         encode_scene(run / "tiles.zarr.zip", tmp_path / "e.zarr.zip", settings, sam=sam, image=other)
+
+
+def test_windows_of_blocks_are_read_as_one_scene(run, sam, tmp_path):
+    labels = LabelSettings()
+    scene = Scene("a", "raster", run / "a.tif", run / "labels.csv", None, "train")
+    settings = SamSettings.model_construct(**{**SamSettings().model_dump(), "window": 128, "precision": "fp32"})
+    paths = []
+    for number in (1, 2):
+        tiles = tmp_path / f"tiles{number}.zarr.zip"
+        tile_scene(scene, TILES, labels, SplitSettings(), tiles, Block(number, 2))
+        paths.append(tmp_path / f"e{number}.zarr.zip")
+        encode_scene(tiles, paths[-1], settings, sam=sam, image=run / "a.tif")
+    join_stacks(paths, tmp_path / "e.zarr.zip")
+    with (
+        EmbeddingStore(run / "e.zarr.zip", sam) as whole,
+        EmbeddingStore(tmp_path / "e.zarr.zip", sam) as joined,
+        TileStack(tmp_path / "e.zarr.zip") as stack,
+        TileStack(run / "tiles.zarr.zip") as tiles,
+    ):
+        assert joined.tiles == whole.tiles
+        found = joined.read(joined.tiles)
+        place = stack.read("window")[found.row, :2] + found.corners[:, ::-1]
+        np.testing.assert_array_equal(place, tiles.read_at("window", joined.tiles)[:, :2])

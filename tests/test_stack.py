@@ -83,3 +83,17 @@ def test_missing_and_foreign_files(tmp_path):
     (tmp_path / "text.zarr.zip").write_text("not a zip")
     with pytest.raises(InputError, match="not a tile stack"):
         TileStack(tmp_path / "text.zarr.zip")
+
+
+def test_large_half_floats_come_back_and_give_the_same_bytes(tmp_path):
+    """Embeddings of an official SAM, whose compressor works in blocks."""
+    shape = (256, 64, 64)
+    values = np.random.default_rng(0).normal(size=(5, *shape)).astype(np.float16)
+    for name, size in (("a", 5), ("b", 2)):
+        with TileStackWriter(tmp_path / name, {}, {"embedding": (shape, "float16")}) as writer:
+            for start in range(0, 5, size):
+                writer.append(embedding=values[start : start + size])
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a").stat().st_size < values.nbytes
+    with TileStack(tmp_path / "a") as stack:
+        np.testing.assert_array_equal(stack.read("embedding"), values)

@@ -346,7 +346,8 @@ class Run:
 
     def whole_configuration(self) -> str:
         """The configuration as JSON, without what changes no result."""
-        return json.dumps(self.config.model_dump(mode="json", exclude={"device", "shelf_gb"}), sort_keys=True)
+        unimportant = {"device", "shelf_gb", "keep_embeddings"}
+        return json.dumps(self.config.model_dump(mode="json", exclude=unimportant), sort_keys=True)
 
     def backbone_weights(self, variant: str = "") -> list[str]:
         """The localizer's initial weights where they are named by path."""

@@ -29,3 +29,17 @@ def test_ready_made_tiles_are_refused_before_anything_runs(tmp_path) -> None:
     project.configure("sam", window=512)
     printed = project.snakemake("--dry-run", check=False)
     assert "sam.window: 'crops' is a folder of ready-made tiles" in printed
+
+
+@pytest.mark.slow
+def test_embeddings_are_deleted_on_request_and_made_again_where_needed(project: Project) -> None:
+    file = project.folder / "results/small/embeddings/west.zarr.zip"
+    project.replace("config.yaml", "keep_embeddings: true", "keep_embeddings: false")
+    assert project.plan() == {} and file.is_file(), "keeping them or not changes no result"
+    target = "results/small/masks/apsam/west.zarr.zip"
+    project.configure("masks", prompts="boxes")
+    assert project.plan("--", target) == {"masks_apsam": 1}
+    project.snakemake("--", target)
+    assert not file.exists()
+    project.configure("masks", prompts="points")
+    assert project.plan("--", target) == {"encode": 1, "masks_apsam": 1}
