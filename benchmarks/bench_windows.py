@@ -35,13 +35,13 @@ WAYS = {"tiles": None, "windows of 512 px": 512, "windows of 1024 px": 1024}
 
 
 def scenes_of(config: Config, results: Path, data_dir: Path | None) -> list[Scene]:
-    """The scenes of a run that have a true mask, with the files of synthetic ones."""
+    """The scenes of a run that have prompts and a true mask, with the files of synthetic ones."""
     found = []
     for scene in read_scene_sheet(config.scenes, data_dir or config.data_dir):
         image, mask = scene.image, scene.mask
         if scene.kind == "synthetic":
             image, mask = (results / "scenes" / f"{scene.name}{ending}.tif" for ending in ("", "_mask"))
-        if mask is not None and scene.kind != "folder":
+        if mask is not None and scene.kind != "folder" and (results / "prompts" / f"{scene.name}.json").is_file():
             found.append(Scene(scene.name, "raster", image, None, mask, scene.split))
     return found
 

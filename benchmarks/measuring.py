@@ -171,7 +171,9 @@ def write(name: str, device: torch.device, of: str = "", **content: Any) -> Path
     """
     parts = [name, *([of] if of else []), *([] if device.type == "cpu" else [device.type])]
     path = MEASURED / f"{'_'.join(parts)}.json"
-    command = " ".join(["python", "-m", f"benchmarks.bench_{name}", *sys.argv[1:]])
+    # Paths of this machine say nothing elsewhere.
+    arguments = [f".../{Path(each).name}" if Path(each).is_absolute() else each for each in sys.argv[1:]]
+    command = " ".join(["python", "-m", f"benchmarks.bench_{name}", *arguments])
     write_json(path, {"command": command, "machine": machine(device), **content})
     print(path)
     return path

@@ -13,7 +13,7 @@ from tiny_sam import tiny_sam, tiny_sam_model
 
 from apsam.errors import ApsamError
 from apsam.sam import encode
-from apsam.sam.encode import encode_tiles, read_ahead, resize_tiles
+from apsam.sam.encode import encode_tiles, read_ahead, resize_tiles, write_behind
 from apsam.sam.encode_scene import encode_scene
 from apsam.sam.settings import SamSettings
 from apsam.stack import TileStack, TileStackWriter
@@ -164,6 +164,30 @@ def test_read_ahead_passes_errors_on():
 
     with pytest.raises(ApsamError, match="no such tile"):
         list(read_ahead(broken()))
+
+
+def test_write_behind_keeps_the_order_and_works_at_the_same_time():
+    written, here = [], threading.current_thread()
+
+    def slow(number):
+        time.sleep(0.02)
+        written.append((number, threading.current_thread() is here))
+
+    with write_behind(slow) as write:
+        for number in range(3):
+            write(number=number)
+        assert len(written) < 3
+    assert written == [(0, False), (1, False), (2, False)]
+
+
+def test_write_behind_passes_errors_on():
+    def full(**_):
+        raise OSError("disk full")
+
+    for calls in (1, 2):
+        with pytest.raises(OSError, match="disk full"), write_behind(full) as write:
+            for _ in range(calls):
+                write(number=1)
 
 
 def test_the_script_names_what_is_wrong(tmp_path):

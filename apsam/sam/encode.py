@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -52,7 +52,6 @@ def resize_tiles(images: np.ndarray, image_size: int) -> Tensor:
     return torch.from_numpy(resized)
 
 
-@torch.no_grad()
 def encode_tiles(
     sam: LoadedSam,
     images: np.ndarray,
@@ -74,26 +73,40 @@ def encode_tiles(
     Raises:
         ApsamError: Not even one tile fits into memory.
     """
-    resized = resize_tiles(images, sam.image_size)
+    return encode_resized(sam, resize_tiles(images, sam.image_size), batch, precision, dtype)
+
+
+@torch.no_grad()
+def encode_resized(
+    sam: LoadedSam,
+    resized: Tensor,
+    batch: int | str | BatchSize = "auto",
+    precision: str = "auto",
+    dtype: type[np.floating] = np.float16,
+) -> np.ndarray:
+    """Embed what `resize_tiles` made, (n, 3, h', w') uint8; the other arguments and the result as `encode_tiles`."""
     batch = batch if isinstance(batch, BatchSize) else encode_batch(batch, sam.device)
-    embeddings = np.empty((len(images), *sam.embedding_shape), dtype)
+    embeddings = np.empty((len(resized), *sam.embedding_shape), dtype)
     what = f"encode one tile with SAM '{sam.name}' on {sam.device}"
-    for part, done in in_batches(len(images), batch, lambda part: _encode(sam, resized[part], precision), what):
+    for part, done in in_batches(len(resized), batch, lambda part: _encode(sam, resized[part], precision), what):
         embeddings[part] = done
     return embeddings
 
 
 def _encode(sam: LoadedSam, resized: Tensor, precision: str) -> np.ndarray:
     """(b, 3, h', w') uint8 -> (b, D, E, E) float32."""
-    if sam.device.type == "cuda":
-        resized = resized.pin_memory()
     model = sam.model
-    pixels = model.preprocess(resized.to(sam.device, non_blocking=True).float())
+    pixels = model.preprocess(pinned(resized, sam.device).to(sam.device, non_blocking=True).float())
     # Convolutions are up to twice as fast with the channels last; a ViT, with one at its entrance, does not mind.
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     with arithmetic(sam.device, precision):
         embeddings = model.image_encoder(pixels)
     return embeddings.float().cpu().numpy()
+
+
+def pinned(values: Tensor, device: torch.device) -> Tensor:
+    """`values` where a GPU copies them from while it computes; as they are for other devices."""
+    return values.pin_memory() if device.type == "cuda" else values
 
 
 def arithmetic(device: torch.device, precision: str) -> torch.autocast | nullcontext[None]:
@@ -112,3 +125,19 @@ def read_ahead(items: Iterable[T]) -> Iterator[T]:
         while (item := pending.result()) is not end:
             pending = pool.submit(next, iterator, end)
             yield item
+
+
+@contextmanager
+def write_behind(write: Callable[..., None]) -> Iterator[Callable[..., None]]:
+    """Give a `write` that returns at once: a thread does it, one call at a time; errors come up at the next or the end."""
+    with ThreadPoolExecutor(1) as pool:
+        pending: list[Future[None]] = []
+
+        def later(**values: Any) -> None:
+            if pending:
+                pending.pop().result()
+            pending.append(pool.submit(write, **values))
+
+        yield later
+        if pending:
+            pending.pop().result()

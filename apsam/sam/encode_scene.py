@@ -16,7 +16,7 @@ import torch
 from apsam.errors import ApsamError
 from apsam.progress import track
 from apsam.sam.batches import encode_batch
-from apsam.sam.encode import encode_tiles, read_ahead
+from apsam.sam.encode import encode_resized, pinned, read_ahead, resize_tiles, write_behind
 from apsam.sam.registry import LoadedSam, build_sam
 from apsam.sam.settings import SamSettings
 from apsam.sam.windows import most_tiles, open_scene_of, plan_windows, window_size
@@ -109,13 +109,22 @@ def encode_scene(
         }
         batch = encode_batch(settings.batch, sam.device)
         parts = [slice(start, min(start + batch.size, source.count)) for start in range(0, source.count, batch.size)]
-        with TileStackWriter(output, attributes, {"embedding": (shape, "float16"), **source.specs}) as writer:
-            images = read_ahead(source.read(part) for part in parts)
-            for part, pixels in zip(track(parts, f"embeddings of {scene}"), images, strict=True):
-                if settings.channels == "bgr":
-                    pixels = np.ascontiguousarray(pixels[:, ::-1])
+
+        def prepare(part: slice) -> torch.Tensor:
+            pixels = source.read(part)
+            if settings.channels == "bgr":
+                pixels = np.ascontiguousarray(pixels[:, ::-1])
+            return pinned(resize_tiles(pixels, sam.image_size), sam.device)
+
+        # While some are encoded, the next ones are read and brought to size, and the last ones compressed and written.
+        with (
+            TileStackWriter(output, attributes, {"embedding": (shape, "float16"), **source.specs}) as writer,
+            write_behind(writer.append) as append,
+        ):
+            ready = read_ahead(prepare(part) for part in parts)
+            for part, resized in zip(track(parts, f"embeddings of {scene}"), ready, strict=True):
                 table = {name: values[part] for name, values in source.table.items()}
-                writer.append(embedding=encode_tiles(sam, pixels, batch, settings.precision), **table)
+                append(embedding=encode_resized(sam, resized, batch, settings.precision), **table)
 
 
 def embedding_bytes(shape: tuple[int, int, int]) -> int:
