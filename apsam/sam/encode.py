@@ -129,7 +129,7 @@ def read_ahead(items: Iterable[T]) -> Iterator[T]:
 
 @contextmanager
 def write_behind(write: Callable[..., None]) -> Iterator[Callable[..., None]]:
-    """Give a `write` that returns at once: a thread does it, one call at a time; errors come up at the next or the end."""
+    """Give a `write` that returns at once: a thread does it, one call at a time; errors come at the next or the end."""
     with ThreadPoolExecutor(1) as pool:
         pending: list[Future[None]] = []
 
