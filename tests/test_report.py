@@ -9,6 +9,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 
+import cv2
 import numpy as np
 import pytest
 from fake_run import make_fake_folder_run
@@ -274,3 +275,16 @@ def test_time_from_the_first_job_to_the_last(tmp_path):
     assert elapsed(tmp_path, 1) is None
     job("d.tsv", 1_009_000, 10)
     assert elapsed(tmp_path, 2) is None
+
+
+def test_a_large_scene_is_shrunk_from_some_of_its_pixels(tmp_path):
+    y, x = np.mgrid[:512, :512]
+    mask = ((y - 200) ** 2 + (x - 260) ** 2 < 150**2).astype(np.uint8)
+    windows = np.array([[0, 0, 512, 512]], np.int32)
+    with TileStackWriter(tmp_path / "m.zarr.zip", {}, {"mask": ((512, 512), "uint8")}) as writer:
+        writer.append(mask=mask[None])
+    mosaic = Mosaic(512, 512, 50)
+    with TileStack(tmp_path / "m.zarr.zip") as stack:
+        found = mosaic.mean(stack, "mask", windows, np.array([True]))
+    whole = cv2.resize(mask.astype(np.float32), (50, 50), interpolation=cv2.INTER_AREA)
+    assert found.shape == (50, 50) and np.abs(found - whole).max() < 0.3 and abs(found.mean() - whole.mean()) < 0.002
