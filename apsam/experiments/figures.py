@@ -34,13 +34,14 @@ def draw_threshold_sweep(experiment: Experiment, output: Path) -> None:
     from matplotlib.figure import Figure
 
     with rc_context(STYLE):
-        figure = Figure(figsize=(7.0, 2.6), dpi=DPI, layout="constrained")
+        figure = Figure(figsize=(7.0, 3.0), dpi=DPI, layout="constrained")
         for axis, (key, title) in zip(
             figure.subplots(1, 2, sharex=True), (("iou", "IoU"), ("mean_iou", "mean IoU of a tile")), strict=True
         ):
             _draw_sweep(axis, experiment.rows, key)
             axis.set(xlabel="CAM threshold", ylabel=f"{title} (%)", ylim=(0, None))
-        figure.axes[0].legend(frameon=False, fontsize=6.5)
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=7)
         save_figure(figure, output)
 
 
