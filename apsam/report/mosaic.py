@@ -31,17 +31,18 @@ class Mosaic:
         self.scale = min(1.0, side / max(height, width))
         self.shape = (max(1, round(height * self.scale)), max(1, round(width * self.scale)))
         self._scene = (height, width)
-        # Every so-manyth pixel is enough where at least four of them become one: most of the time goes into shrinking.
-        self._step = max(1, int(1 / (2 * self.scale)))
+        # Nine pixels for one are enough, where more would become one: most of the time goes into shrinking.
+        step = max(1, int(1 / (3 * self.scale)))
+        self._some = slice(step // 2, None, step)
 
     def image(self, tiles: TileStack, windows: np.ndarray) -> np.ndarray:
         """The scene: (h, w, 4) uint8, alpha 0 where no tile has data."""
         canvas = np.zeros((*self.shape, 4), np.uint8)
         for start, batch in tiles.batches(("image", "valid"), BATCH):
             for offset, (image, valid) in enumerate(zip(batch["image"], batch["valid"], strict=True)):
-                step = self._step
-                rgba = np.dstack([*image[:, ::step, ::step], valid[::step, ::step] * 255])
-                place, part = self._shrunk(rgba, windows[start + offset], step)
+                some = self._some
+                rgba = np.dstack([*image[:, some, some], valid[some, some] * 255])
+                place, part = self._shrunk(rgba, windows[start + offset], some)
                 there = part[..., 3] > 127
                 canvas[place][there] = part[there]
         canvas[..., 3] = np.where(canvas[..., 3] > 127, 255, 0)
@@ -63,9 +64,9 @@ class Mosaic:
         for window in windows:
             cover[self._place(window)] += 1
         for index, values in _wanted_tiles(stack, name, wanted):
-            some = values[:: self._step, :: self._step]
+            some = values[self._some, self._some]
             part = (some == 1).astype(np.float32) if name == "mask" else some.astype(np.float32) / 255
-            place, part = self._shrunk(part, windows[index], self._step)
+            place, part = self._shrunk(part, windows[index], self._some)
             total[place] += part
         return total / np.maximum(cover, 1)
 
@@ -85,13 +86,16 @@ class Mosaic:
 
     def fit(self, values: np.ndarray, window: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray]:
         """Where a window lies in the map, and its values (height, width[, c]) at the size they have there."""
-        return self._shrunk(values, window, 1)
+        return self._shrunk(values, window, slice(0, None, 1))
 
-    def _shrunk(self, values: np.ndarray, window: np.ndarray, step: int) -> tuple[tuple[slice, slice], np.ndarray]:
-        """The same for values of which every `step`th is given."""
+    def _shrunk(self, values: np.ndarray, window: np.ndarray, some: slice) -> tuple[tuple[slice, slice], np.ndarray]:
+        """The same for values of which only `some` rows and columns are given."""
         row, col, height, width = (int(v) for v in window)
-        rows, cols = min(height, self._scene[0] - row), min(width, self._scene[1] - col)
-        inside = values[: -(-rows // step), : -(-cols // step)]
+        rows, cols = (
+            len(range(some.start, max(some.start + 1, known), some.step))
+            for known in (min(height, self._scene[0] - row), min(width, self._scene[1] - col))
+        )
+        inside = values[:rows, :cols]
         place = self._place(window)
         size = (place[1].stop - place[1].start, place[0].stop - place[0].start)
         return place, inside if size == inside.shape[1::-1] else cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
