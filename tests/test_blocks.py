@@ -13,14 +13,21 @@ from rasterio.transform import from_origin
 from torch import nn
 
 from apsam.errors import InputError
+from apsam.localizer.cam import make_cams
+from apsam.localizer.checkpoint import save_localizer
+from apsam.localizer.methods import build_method
+from apsam.localizer.settings import CamSettings, LocalizerSettings
 from apsam.maps.bands import join_bands
 from apsam.maps.settings import MapSettings
+from apsam.masks.prompted import make_prompted_masks
 from apsam.prompt_settings import PromptSettings
 from apsam.prompts import join_prompts, make_prompts, read_prompts, write_prompts_geojson
 from apsam.resunet import predict
+from apsam.sam.encode_scene import encode_scene
+from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter, join_stacks
-from apsam.tiles.blocks import Block, block_count, block_names, block_of, window_count
+from apsam.tiles.blocks import WHOLE, Block, block_count, block_names, block_of, window_count
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 from apsam.tiles.windows import tile_windows
@@ -162,6 +169,38 @@ def test_prompts_are_those_of_the_whole_scene(tiled: tuple[Path, Path], tmp_path
     for tiles, name in zip(tiled, ("whole", "joined"), strict=True):
         write_prompts_geojson(read_prompts(tmp_path / "joined.json"), tiles, tmp_path / f"{name}.geojson")
     assert (tmp_path / "whole.geojson").read_bytes() == (tmp_path / "joined.geojson").read_bytes()
+
+
+def test_every_stage_up_to_the_masks(scene: Scene, tmp_path: Path) -> None:
+    """Cut into four blocks, of which one holds no tile at all: what the whole scene has, array by array."""
+    weights = tmp_path / "localizer.safetensors"
+    torch.manual_seed(0)
+    save_localizer(build_method(LocalizerSettings(weights="none")).eval(), weights)
+    tiles = TileSettings(size=128, overlap=0.4)
+
+    def make(folder: Path, name: str, block: Block) -> None:
+        def file(stage: str, ending: str = "zarr.zip") -> Path:
+            return folder / f"{stage}/{name}.{ending}"
+
+        tile_scene(scene, tiles, LabelSettings(), SplitSettings(), file("tiles"), block)
+        make_cams(file("tiles"), weights, file("cams"), CamSettings(scales=(1.0,), flips="none"), "cpu")
+        make_prompts(file("cams"), PromptSettings(), file("prompts", "json"))
+        encode_scene(file("tiles"), file("embeddings"), SamSettings(), "cpu")
+        inputs = file("tiles"), file("cams"), file("prompts", "json"), file("embeddings")
+        make_prompted_masks(*inputs, SamSettings(), MasksSettings(), file("masks"), "cpu")
+
+    make(tmp_path / "whole", "valley", WHOLE)
+    names = block_names("valley", 12)
+    for number, name in enumerate(names, 1):
+        make(tmp_path / "blocks", name, Block(number, 12))
+    for stage in ("tiles", "cams", "embeddings", "masks"):
+        joined = tmp_path / f"blocks/{stage}/valley.zarr.zip"
+        join_stacks([joined.with_name(f"{name}.zarr.zip") for name in names], joined)
+        with TileStack(joined) as blocks, TileStack(tmp_path / f"whole/{stage}/valley.zarr.zip") as whole:
+            assert len(blocks) == len(whole) > 0 in blocks.lengths
+            for array in whole.arrays:
+                assert np.allclose(blocks.read(array), whole.read(array), atol=1e-5), (stage, array)
+                assert array != "mask" or (whole.read(array) == 1).any()
 
 
 class Convolutions(nn.Module):
