@@ -21,6 +21,7 @@ from typing import Any
 
 from apsam.errors import InputError
 from apsam.files import read_json, write_json
+from apsam.leftovers import partial_path
 
 FOLDER = ".shelf"
 ENTRY = "entry.json"
@@ -104,8 +105,7 @@ class Shelf:
             source, target = version.path(name), self.results / name
             if not source.exists():
                 raise InputError(f"{source} is gone, the shelf was changed by something else; run again")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f".partial-{os.getpid()}-{target.name}")
+            partial = partial_path(target)
             if not _link(source, partial):
                 os.replace(source, partial)
                 moved = True
@@ -157,7 +157,7 @@ class Shelf:
 
     def _link_all(self, key: str, rule: str, files: Mapping[str, Mapping[str, Any]], incomplete: bool) -> list[str]:
         """Make the entry; returns the files that could not be linked. Without `incomplete`, one of them prevents it."""
-        partial = self.folder / f".partial-{os.getpid()}-{key}"
+        partial = partial_path(self.folder / key)
         try:
             unlinkable = []
             for name in files:

@@ -40,7 +40,7 @@ def main() -> int:
 
 def _run(folder: Path, overlays: list[str], cores: str) -> dict[str, str]:
     """Run the workflow in a copy of the project; the SHA-256 of every result."""
-    shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
+    shutil.copytree(ROOT, folder, ignore=LEFT_OUT, symlinks=True)
     begin = time.monotonic()
     command = ["snakemake", "--cores", cores, "--quiet", "all", "--configfile", "config.yaml", *overlays]
     subprocess.run(command, cwd=folder, check=True)

@@ -79,7 +79,7 @@ def _left_out(folder: str, names: list[str]) -> set[str]:
 
 def copy_project(target: Path) -> Project:
     """Copy the source, and put config/small.yaml into config.yaml."""
-    shutil.copytree(ROOT, target, ignore=_left_out)
+    shutil.copytree(ROOT, target, ignore=_left_out, symlinks=True)
     config = yaml.safe_load((target / "config.yaml").read_text())
     for key, value in yaml.safe_load((target / "config" / "small.yaml").read_text()).items():
         config[key] = {**config[key], **value} if isinstance(value, dict) else value

@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import yaml
 from small_project import Project, copy_project
 from test_dvc import check_there_and_back, push_and_clone
 from versioned_project import RESULTS, VersionedProject
@@ -39,39 +38,35 @@ def test_experiments(copy_of_finished: Callable[[str], Project]) -> None:
     project = VersionedProject(copy_of_finished("experiments").folder)
     project.start("hardlink")
     before = project.log_dates()
-    project.dvc("exp", "run", "-S", "prompts.threshold=90", "--name", "ninety")
+    project.dvc("exp", "run", "-S", "grabcut.iterations=1", "--name", "one", "metrics")
     ran = {Path(file).relative_to(project.folder / "logs/small").parts[0] for file in project.jobs_since(before)}
-    assert "prompts" in ran and "resunet" in ran and not ran & {"tile", "cams", "encode", "localizer.log"}
-    assert project.thresholds() == {90} and project.plan() == {}
-    assert "up to date" in project.dvc("status")
-
+    assert ran == {"masks_grabcut", "metrics_masks.log", "metrics_summary.log"}, "DVC's stages are coarse, jobs are not"
+    assert project.plan("all_metrics") == {}
     difference = json.loads(project.dvc("metrics", "diff", "HEAD", "--json"))
     changed = difference["diff"][f"{RESULTS}/metrics/summary.json"]
-    assert changed["masks.held_out.apsam.iou"]["diff"] != 0
-    assert not any(key.startswith("masks.held_out.cam.") for key in changed)
+    assert changed["masks.held_out.grabcut.iou"]["diff"] != 0
+    assert not any(key.startswith(("masks.held_out.apsam", "resunet")) for key in changed)
 
     # Elsewhere, from the commit of the workspace: nothing here changes.
-    project.dvc("exp", "run", "--temp", "-S", "maps.threshold=0.6", "--name", "sixty", "metrics")
-    project.dvc("exp", "run", "--queue", "-S", "maps.threshold=0.7", "--name", "seventy", "metrics")
+    project.dvc("exp", "run", "--temp", "-S", "prompts.threshold=60", "--name", "sixty", "prompts")
+    project.dvc("exp", "run", "--queue", "-S", "prompts.threshold=90", "--name", "ninety", "prompts")
     project.dvc("exp", "run", "--run-all")
-    assert project.thresholds() == {90}
+    assert project.thresholds() == {120}
     table = {row["Experiment"]: row for row in csv.DictReader(io.StringIO(project.dvc("exp", "show", "--csv")))}
-    assert {name: table[name]["maps.threshold"] for name in ("ninety", "sixty", "seventy")} == {
-        "ninety": "0.5",
-        "sixty": "0.6",
-        "seventy": "0.7",
+    assert {name: table[name]["prompts.threshold"] for name in ("one", "sixty", "ninety")} == {
+        "one": "120",
+        "sixty": "60",
+        "ninety": "90",
     }
-    assert table["ninety"]["prompts.threshold"] == "90" and table["ninety"]["masks.held_out.apsam.iou"]
+    assert table["one"]["masks.held_out.grabcut.iou"]
 
     project.dvc("plots", "show")
     page = (project.folder / "dvc_plots/index.html").read_text()
     assert "Training of the localizer" in page and "Training of the ResUNets" in page
 
     # To one of them and back: nothing runs, whoever looks.
-    project.dvc("exp", "apply", "sixty", "--force")
-    applied = yaml.safe_load((project.folder / "config.yaml").read_text())
-    assert applied["maps"]["threshold"] == 0.6 and applied["prompts"]["threshold"] == 90
-    assert project.plan("all_metrics") == {}
+    project.dvc("exp", "apply", "sixty")
+    assert project.thresholds() == {60} and project.plan("all_prompts") == {}
     project.git("checkout", "--force", "--quiet", "HEAD")
     project.dvc("checkout", "--force", "--quiet")
     assert project.thresholds() == {120} and project.plan() == {}
@@ -97,7 +92,7 @@ def test_scenes_of_ones_own(tmp_path: Path) -> None:
     assert inventory["scenes"]["train"]["image"]["files"] == 6
     project.record("own scenes")
 
-    clone = push_and_clone(project, tmp_path)
+    clone = push_and_clone(project, tmp_path, "--with-deps", "prompts", "raw.dvc")
     assert clone.plan("all_prompts") == {}
     write_tiles(clone.folder / "raw/train", 7, rng)
     assert "raw" in clone.dvc("status", "prompts")

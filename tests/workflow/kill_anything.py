@@ -45,7 +45,7 @@ STAGES = (  # in the order of the data: what a job's command line holds
 # without it; or all die at once.
 KINDS = ("kill job", "kill job", "kill job", "stop job", "kill snakemake", "kill all")
 POLL, LONGEST = 0.005, 300
-NOT_COMPARED = ("report/", ".provenance/")  # they tell times
+NOT_COMPARED = ("report/", ".provenance/", ".shelf/")  # they tell times; the shelf has versions of one more attempt
 
 
 @dataclass

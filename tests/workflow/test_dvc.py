@@ -68,14 +68,14 @@ def test_a_clone_pulls_everything_and_knows_what_made_it(
     assert clone.plan()["tile"] == 3, "a changed setting of the first stage is seen without any history"
 
 
-def push_and_clone(project: VersionedProject, folder: Path) -> VersionedProject:
-    """Push to a local remote; a clone that pulled from it."""
+def push_and_clone(project: VersionedProject, folder: Path, *targets: str) -> VersionedProject:
+    """Push to a local remote; a clone that pulled everything, or some stages, from it."""
     project.dvc("remote", "add", "--default", "store", str(folder / "store"))
     project.record("a remote")
     project.dvc("push", "--quiet")
     project.git("clone", "--quiet", str(project.folder), str(folder / "clone"))
     clone = VersionedProject(folder / "clone")
-    clone.dvc("pull", "--quiet")
+    clone.dvc("pull", "--quiet", *targets)
     return clone
 
 
