@@ -134,7 +134,7 @@ def test_frozen_parts_do_not_change() -> None:
 @pytest.mark.parametrize(
     ("given", "momentum", "rates"),
     [
-        ({}, 0.9, (0.01, 0.03)),
+        ({}, 0.9, (0.001, 0.03)),
         ({"recipe": "as_written"}, 0.9, (0.1, 0.1)),
         ({"recipe": "as_released"}, 1e-4, (0.1, 1.0)),
         ({"recipe": "as_released", "momentum": 0.5, "learning_rate": 0.02}, 0.5, (0.02, 0.2)),

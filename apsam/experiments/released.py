@@ -35,7 +35,11 @@ CHOICES = (
     Choice(
         "momentum", "weight decay passed in momentum's place: momentum 0.0001", {"localizer.momentum": 1e-4}
     ),
-    Choice("head_rate", "the head learns 10 times faster than the backbone", {"localizer.head_factor": 10.0}),
+    Choice(
+        "head_rate",
+        "the head learns 10 times faster than the backbone, at 0.1",
+        {"localizer.learning_rate": 0.01, "localizer.head_factor": 10.0},
+    ),
     Choice("decay", "learning rate falls as (1 - t/T)^0.9, not in steps", {"localizer.decay": "poly"}),
     Choice(
         "schedule",

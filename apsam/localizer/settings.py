@@ -30,7 +30,7 @@ class Optimizer(NamedTuple):
 
 
 RECIPES = {
-    "stable": Optimizer(0.01, 3.0, 0.9, 1e-4, "steps"),
+    "stable": Optimizer(0.001, 30.0, 0.9, 1e-4, "steps"),
     "as_written": Optimizer(0.1, 1.0, 0.9, 1e-4, "steps"),
     "as_released": Optimizer(0.1, 10.0, 1e-4, 1e-4, "poly"),
 }
@@ -71,7 +71,7 @@ class LocalizerSettings(BaseModel):
     ===========  =============  ===============  ========  ==========================================
     recipe       learning rate  times, for head  momentum  decay
     ===========  =============  ===============  ========  ==========================================
-    stable       0.01           3                0.9       by `decay_factor` at `milestones`
+    stable       0.001          30               0.9       by `decay_factor` at `milestones`
     as_written   0.1            1                0.9       by `decay_factor` at `milestones`
     as_released  0.1            10               1e-4      (1 - step / steps)^0.9
     ===========  =============  ===============  ========  ==========================================

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from apsam.code_hash import code_hash
 from apsam.device import pick_device, seed_everything
-from apsam.files import scratch_folder, write_json
+from apsam.files import scratch_folder, sha256_file, write_json
 from apsam.resunet.augment import colour, dihedral
 from apsam.resunet.checkpoint import save_resunet
 from apsam.resunet.data import PseudoMaskTiles
@@ -169,7 +169,7 @@ def train_resunet(
     """
     chosen = pick_device(device)
     seed_everything(seed)
-    checkpoint = Checkpoint(output, _key(tiles, masks, settings, seed))
+    checkpoint = Checkpoint(output, _key(tiles, masks, settings, seed, truth))
     processes = find_processes()
     with scratch_folder(output, f"tiles{processes.rank if processes else ''}") as folder:
         data = PseudoMaskTiles(tiles, masks, folder)
@@ -204,7 +204,16 @@ def _judge(settings: ResUNetSettings, truth: Sequence[MeasuredScene]) -> Judge |
     return Judge(truth)
 
 
-def _key(tiles: Sequence[Path], masks: Sequence[Path], settings: ResUNetSettings, seed: int) -> str:
+def _key(
+    tiles: Sequence[Path],
+    masks: Sequence[Path],
+    settings: ResUNetSettings,
+    seed: int,
+    truth: Sequence[MeasuredScene],
+) -> str:
     code = code_hash(Path(__file__), definition="train_resunet")
     facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "code": code}
-    return training_key(facts, [TileStack(path).content_hash() for path in [*tiles, *masks]])
+    measured = [scene.scene.mask for scene in truth] if settings.keep != "last" else []
+    # A folder of masks counts by its name: its files may be many.
+    known = [sha256_file(path) if path.is_file() else str(path) for path in measured if path]
+    return training_key(facts, [*(TileStack(path).content_hash() for path in [*tiles, *masks]), *known])

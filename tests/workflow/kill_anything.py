@@ -38,14 +38,15 @@ STAGES = (  # in the order of the data: what a job's command line holds
     "scripts/resunet.py",
     "scripts/resunet.py",
     "scripts/predict.py",
+    "scripts/products.py",
     "scripts/metrics.py",
     "scripts/report.py",
 )
 # Jobs are killed by a signal that cannot be caught, or stopped as SLURM does it; or Snakemake dies and its jobs go on
 # without it; or all die at once.
 KINDS = ("kill job", "kill job", "kill job", "stop job", "kill snakemake", "kill all")
-POLL, LONGEST = 0.005, 300
-NOT_COMPARED = ("report/", ".provenance/", ".shelf/")  # they tell times; the shelf has versions of one more attempt
+LOOK_FOR_JOB, LOOK_FOR_FILE, LONGEST = 0.05, 0.005, 600  # seconds
+NOT_COMPARED = ("report/", ".provenance/", ".shelf/")  # they tell times, or what was tried before
 
 
 @dataclass
@@ -100,7 +101,7 @@ class Disturber:
             for job in _below(main.pid):
                 if stage in _command(job) and "python" in job.name():
                     return job
-            time.sleep(POLL)
+            time.sleep(LOOK_FOR_JOB)
         return None
 
     def _wait_for_moment(self, job: psutil.Process, writing: bool, seconds: float) -> None:
@@ -110,7 +111,7 @@ class Disturber:
             # Entries of this very job, which is named in them.
             if writing and any(f"+{job.pid}+" in name for name in _partials(results)):
                 return
-            time.sleep(POLL)
+            time.sleep(LOOK_FOR_FILE)
 
     def _kill(self, kind: str, job: psutil.Process, main: subprocess.Popen) -> bool:
         jobs = _below(main.pid)
@@ -182,7 +183,11 @@ def _stage_seconds(project: Project) -> dict[str, float]:
     seconds = {}
     for stage in STAGES:
         rule = stage.removeprefix("scripts/").removesuffix(".py").replace("-", "_")
-        rows = [file.read_text().splitlines()[1].split("\t")[0] for file in folder.rglob("*.tsv") if rule in str(file)]
+        rows = [
+            file.read_text().splitlines()[1].split("\t")[0]
+            for file in folder.rglob("*.tsv")
+            if rule in str(file.relative_to(folder))
+        ]
         seconds[stage] = max(map(float, rows))
     return seconds
 
