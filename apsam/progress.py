@@ -33,7 +33,7 @@ def _bar(items: Iterable[T], description: str, total: int | None) -> Iterator[T]
 
     class Rate(ProgressColumn):
         def render(self, task):  # noqa: ANN001, ANN202
-            return Text(f"{task.speed:.1f} a second" if task.speed else "")
+            return Text(_rate(task.speed) if task.speed else "")
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     start, done = time.monotonic(), 0
@@ -53,12 +53,18 @@ def _lines(items: Iterable[T], description: str, total: int | None) -> Iterator[
         if every and total and done % every == 0 and done < total:
             seconds = time.monotonic() - start
             left = seconds / done * (total - done)
-            _told(f"{description}: {done}/{total}, {done / max(seconds, 1e-9):.1f} a second, {left:.0f} s left")
+            _told(f"{description}: {done}/{total}, {_rate(done / max(seconds, 1e-9))}, {left:.0f} s left")
     _told(_summary(description, done, time.monotonic() - start))
 
 
 def _summary(description: str, done: int, seconds: float) -> str:
-    return f"{description}: {done} in {seconds:.1f} s, {done / max(seconds, 1e-9):.1f} a second"
+    rate = f", {_rate(done / max(seconds, 1e-9))}" if done else ""
+    return f"{description}: {done} in {seconds:.1f} s{rate}"
+
+
+def _rate(a_second: float) -> str:
+    """Many a second, or seconds for each: whichever is a number one can read."""
+    return f"{a_second:.1f} a second" if a_second >= 1 else f"{1 / a_second:.1f} s each"
 
 
 def _told(line: str) -> None:

@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 
 from apsam.progress import track
 
@@ -22,6 +23,13 @@ def test_plain_lines_in_a_log(capsys):
 def test_work_without_a_length(capsys):
     assert sum(track((n for n in range(5)), "encode")) == 10
     assert re.fullmatch(r"encode: 5 in [\d.]+ s, [\d.]+ a second\n", capsys.readouterr().err)
+
+
+def test_slow_work_says_how_long_each_takes(capsys):
+    for _ in track(range(2), "encode"):
+        time.sleep(1.05)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(r"encode: 2 in \d\.\d s, 1\.\d s each", last)
 
 
 def test_nothing_to_do(capsys):
