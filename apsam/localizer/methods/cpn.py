@@ -125,8 +125,8 @@ class Cpn(Method):
         return refined[:, 1:].float()
 
     def cam(self, images: Tensor) -> Tensor:
-        """The refined map."""
-        return self.see(images).refined
+        """The refined map, stretched from its least to its most: a mean over alike pixels is nowhere 0."""
+        return min_max(self.see(images).refined)
 
     def _affinity_mean(self, channels: Tensor, features: Tensor) -> Tensor:
         unit = functional.normalize(self.project(features).flatten(2).float(), dim=1)
