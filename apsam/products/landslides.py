@@ -58,7 +58,8 @@ def vectorise(
         ruler = Ruler(crs, raster.bounds)
         pixel = abs(raster.transform.determinant) ** 0.5
         band = rasterio.band(raster, 1)
-        found = [_valid(shape(outline)) for outline, value in shapes(band, connectivity=8) if value == 1]
+        # As its own mask: what is no landslide would be one polygon with a hole for each that is.
+        found = [_valid(shape(outline)) for outline, value in shapes(band, mask=band, connectivity=8) if value == 1]
     landslides = _fill_holes(found, settings.fill_holes_m2, ruler)
     landslides = [one for one in landslides if ruler.area(one) >= settings.min_area_m2]
     landslides.sort(key=lambda one: (-ruler.area(one), one.bounds))
