@@ -10,6 +10,7 @@ sys.path.insert(0, workflow.basedir)
 from apsam.errors import ApsamError
 from apsam.localizer.method_settings import OFFLINE_FILES
 from workflow_support.code_hashes import code_hashes
+from workflow_support.changes import with_changes
 from workflow_support.environment import use_project
 from workflow_support.run import Run, command_hash, page_hash
 from workflow_support.variants import FOLDER, NAME
@@ -17,8 +18,11 @@ from workflow_support.variants import FOLDER, NAME
 use_project(workflow.basedir)
 
 try:
+    config, changes = with_changes(config)
     run = Run(config)
     if workflow.exec_mode == ExecMode.DEFAULT:
+        for key, value in changes.items():
+            print(f"params.yaml: {key} is {value}", file=sys.stderr)
         run.check_inputs()
 except ApsamError as error:
     # Not a WorkflowError, which would add this line's place to a message about a configuration or a scene.

@@ -26,7 +26,8 @@ HEADER = """\
 # intermediate: dvc repro, dvc exp run, dvc checkout, dvc push (docs/dvc.md). Each stage lets Snakemake make the step's
 # files and nothing before them (--allowed-rules), and keeps what made them beside them (rules/provenance.smk). Outputs
 # are never `persist`ed: that passes results of other settings off as current. Scenes of your own: add the folder they
-# lie in to the deps of the stage `scenes`. Parameters are those of params.yaml, DVC's name for config.yaml.
+# lie in to the deps of the stage `scenes`. params.yaml holds what experiments change over config.yaml.
+vars: ["config.yaml:run,scenes,data_dir"]
 """
 
 # Rule files of tables over runs.
@@ -147,11 +148,11 @@ def _stage(name: str, step: Step) -> Iterator[str]:
     for dependency in [*_inputs(name, step), *_code(step.commands)]:
         yield f"      - {dependency}"
     if step.whole_config:
-        yield "    params:\n      - params.yaml:"
+        yield "    params:\n      - config.yaml:\n      - params.yaml:"
     else:
         keys = sorted({key for stage in _stages_of(step) for key in STAGES[stage].reads} | set(step.keys))
         if keys:
-            yield f"    params: [{', '.join(keys)}]"
+            yield f"    params:\n      - config.yaml: [{', '.join(keys)}]\n      - params.yaml: [{', '.join(keys)}]"
     if step.metrics:
         yield "    metrics:"
         for file in step.metrics:

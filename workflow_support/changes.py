@@ -1,0 +1,87 @@
+"""Changes that DVC's experiments make to the configuration: params.yaml over config.yaml.
+
+`dvc exp run -S prompts.threshold=90` writes into params.yaml, the one file DVC looks for, and only over a key that is
+there. So params.yaml holds every key that decides a result, with null for "as config.yaml says".
+
+    python -m workflow_support.changes > params.yaml
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from apsam.config import Config
+from apsam.errors import ConfigError
+
+FILE = Path("params.yaml")
+HEADER = """\
+# What experiments of DVC change over config.yaml, null: nothing. Written by `dvc exp run -S KEY=VALUE` (docs/dvc.md);
+# the keys by `python -m workflow_support.changes`.
+"""
+
+# Name things and places, or how much is kept; no experiment changes them.
+NOT_CHANGED = {"run", "scenes", "data_dir", "device", "shelf_gb"}
+
+
+def with_changes(config: Mapping[str, Any], file: Path = FILE) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration with what params.yaml changes.
+
+    Returns:
+        The changed configuration, and the changes as dotted key -> value.
+
+    Raises:
+        ConfigError: params.yaml is no YAML of keys and values.
+    """
+    if not file.is_file():
+        return dict(config), {}
+    try:
+        values = yaml.safe_load(file.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: not YAML ({error})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: must hold keys and values, not a {type(values).__name__}")
+    return _merge(config, values), dict(_flat(values))
+
+
+def render() -> str:
+    """The text of params.yaml that changes nothing."""
+    return HEADER + yaml.safe_dump(_keys(Config, NOT_CHANGED), sort_keys=False)
+
+
+def _keys(model: type[BaseModel], left_out: set[str] | None = None) -> dict[str, Any]:
+    keys: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if name not in (left_out or ()):
+            is_section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+            keys[name] = _keys(field.annotation) if is_section else None
+    return keys
+
+
+def _merge(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(config)
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            below = merged.get(key)
+            part = _merge(below if isinstance(below, Mapping) else {}, value)
+            if part or key in merged:
+                merged[key] = part
+        elif value is not None:
+            merged[key] = value
+    return merged
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", value
+
+
+if __name__ == "__main__":
+    print(render(), end="")
