@@ -111,7 +111,8 @@ def _view(file: Path, value: dict[str, Any], limit: int) -> ExperimentView:
 
 
 def _table(name: str, value: dict[str, Any]) -> Table:
-    rows = [row for row in value["rows"] if isinstance(row, dict)]
+    # Held-out tiles first, as in the tables above.
+    rows = sorted((row for row in value["rows"] if isinstance(row, dict)), key=lambda row: row.get("part") == "train")
     columns = [c for c in value.get("columns", []) if any(row.get(c["key"]) is not None for row in rows)]
     best = _best(rows) if name not in NOT_COMPARED else {}
     lines = [
