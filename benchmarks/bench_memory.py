@@ -71,7 +71,7 @@ def main() -> None:
     settings = json.dumps({"name": options.sam})
     rows = []
     for count in counts:
-        with tempfile.TemporaryDirectory(dir=ROOT / "benchmarks") as name:
+        with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             make_scene(folder, count, options.every)
             tiles, cams, embeddings = (str(folder / f"{one}.zarr.zip") for one in ("tiles", "cams", "embeddings"))

@@ -20,7 +20,7 @@ from apsam.sam.encode import encode_tiles
 from apsam.sam.registry import build_sam
 from apsam.synthetic.scene import make_scene
 from apsam.synthetic.settings import SyntheticSettings
-from benchmarks.measuring import MEASURED, TILE, set_up, write
+from benchmarks.measuring import TILE, set_up, write
 
 COMPRESSORS: dict[str, Any] = {
     "none": None,
@@ -68,7 +68,7 @@ def main() -> None:
     started = time.process_time()
     embeddings = encode_tiles(sam, scenery(setup.options.tiles))
     encode_ms = 1000 * (time.process_time() - started) / len(embeddings)
-    with tempfile.TemporaryDirectory(dir=MEASURED.parent) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         rows = {name: store(Path(folder) / "a", embeddings, one) for name, one in COMPRESSORS.items()}
     write(
         "store",

@@ -4,11 +4,13 @@ Takes a finished run with true masks, its tiles, CAMs and prompts, and makes its
 
     make demo && python -m benchmarks.bench_windows
     python -m benchmarks.bench_windows --results results/jinsha --overlay config/jinsha.yaml --data-dir /path/to/data
+
+With `--true-prompts` it needs no run: the prompts are those of the true masks, a box and a point for each of their
+regions, which leaves the localizer out and measures SAM alone.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -21,29 +23,48 @@ import torch
 from apsam.config import Config, read_config
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import MeasuredScene, TileTruth
-from apsam.prompts import read_prompts
+from apsam.prompts import make_prompts, read_prompts
 from apsam.sam.encode_scene import encode_scene
 from apsam.sam.registry import LoadedSam, build_sam
 from apsam.sam.segment import segment_scene
 from apsam.sam.settings import SamSettings
 from apsam.scenes import Scene, read_scene_sheet
-from apsam.stack import TileStack
+from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.tiling import tile_scene
 from benchmarks.measuring import set_up, write
 
-SUMMED = ("encoded", "encode_s", "masks_s", "megabytes")
+SUMMED = ("encoded", "encode_s", "encode_processor_s", "masks_s", "masks_processor_s", "megabytes")
 WAYS = {"tiles": None, "windows of 512 px": 512, "windows of 1024 px": 1024}
 
 
 def scenes_of(config: Config, results: Path, data_dir: Path | None) -> list[Scene]:
-    """The scenes of a run that have prompts and a true mask, with the files of synthetic ones."""
+    """The scenes of a run that are there and have a true mask, with the files of synthetic ones."""
     found = []
     for scene in read_scene_sheet(config.scenes, data_dir or config.data_dir):
         image, mask = scene.image, scene.mask
         if scene.kind == "synthetic":
             image, mask = (results / "scenes" / f"{scene.name}{ending}.tif" for ending in ("", "_mask"))
-        if mask is not None and scene.kind != "folder" and (results / "prompts" / f"{scene.name}.json").is_file():
+        if mask is not None and scene.kind != "folder" and image.is_file():
             found.append(Scene(scene.name, "raster", image, None, mask, scene.split))
     return found
+
+
+def true_run(scenes: list[Scene], config: Config, folder: Path) -> list[Scene]:
+    """Tile scenes and make prompts of their true masks, as if these were the CAMs, in `folder` as in a run."""
+    for scene in scenes:
+        tiles, cams = (folder / stage / f"{scene.name}.zarr.zip" for stage in ("tiles", "cams"))
+        tile_scene(scene, config.tiles, config.labels, config.split, tiles)
+        with TileTruth(MeasuredScene(scene, tiles)) as truth:
+            square = (truth.size, truth.size)
+            with TileStackWriter(cams, {"scene": scene.name}, {"cam": (square, "uint8")}) as writer:
+                for tile in range(len(truth.label)):
+                    writer.append(cam=255 * (truth.tile(tile) == 1).astype(np.uint8)[None])
+        make_prompts(cams, config.prompts, folder / "prompts" / f"{scene.name}.json")
+    return scenes
+
+
+def _clocks() -> dict[str, float]:
+    return {"s": time.perf_counter(), "processor_s": time.process_time()}
 
 
 def measure_scene(scene: Scene, results: Path, sam: LoadedSam, settings: SamSettings, config: Config) -> dict[str, Any]:
@@ -51,12 +72,12 @@ def measure_scene(scene: Scene, results: Path, sam: LoadedSam, settings: SamSett
     tiles, cams = (results / stage / f"{scene.name}.zarr.zip" for stage in ("tiles", "cams"))
     with tempfile.TemporaryDirectory(dir=results) as folder:
         embeddings = Path(folder) / "e.zarr.zip"
-        clock = [time.perf_counter()]
+        clocks = [_clocks()]
         encode_scene(tiles, embeddings, settings, sam=sam, image=scene.image)
-        clock.append(time.perf_counter())
+        clocks.append(_clocks())
         prompts = read_prompts(results / "prompts" / f"{scene.name}.json")
         masks = {mask.tile: mask.mask for mask in segment_scene(sam, embeddings, cams, prompts, config.masks)}
-        clock.append(time.perf_counter())
+        clocks.append(_clocks())
         with TileStack(embeddings) as stack:
             encoded = len(stack)
         size = embeddings.stat().st_size
@@ -70,12 +91,31 @@ def measure_scene(scene: Scene, results: Path, sam: LoadedSam, settings: SamSett
             ious.append(count.iou or 0.0)
     return {
         "encoded": encoded,
-        "encode_s": clock[1] - clock[0],
-        "masks_s": clock[2] - clock[1],
+        **{
+            f"{stage}_{kind}": after[kind] - before[kind]
+            for stage, before, after in (("encode", *clocks[:2]), ("masks", *clocks[1:]))
+            for kind in before
+        },
         "megabytes": size / 1e6,
         "counts": counts,
         "ious": ious,
     }
+
+
+def measure_way(way: str, scenes: list[Scene], run: Path, sam: LoadedSam, config: Config) -> dict[str, Any]:
+    """Encode and ask all scenes one way; sums of times, counts and sizes."""
+    settings = SamSettings(name=sam.name, window=WAYS[way])
+    found = [measure_scene(scene, run, sam, settings, config) for scene in scenes]
+    counts = sum((one["counts"] for one in found), Counts())
+    row = {
+        **{key: round(sum(one[key] for one in found), 2) for key in SUMMED},
+        "tiles": sum(len(one["ious"]) for one in found),
+        "iou": round(counts.iou or 0, 4),
+        "f1": round(counts.f1 or 0, 4),
+        "mean_iou": round(float(np.mean(np.concatenate([one["ious"] for one in found]))), 4),
+    }
+    print(way, row, file=sys.stderr, flush=True)
+    return row
 
 
 @torch.no_grad()
@@ -85,31 +125,29 @@ def main() -> None:
         "overlay": (None, "its configuration, over config.yaml"),
         "data_dir": (None, "as `data_dir` of the configuration"),
     }
-    setup = set_up(__doc__, sam="light", sizes={"scenes": (100, 1, "scenes at most")}, files=files)
+    setup = set_up(
+        __doc__,
+        sam="light",
+        sizes={"scenes": (100, 1, "scenes at most")},
+        files=files,
+        flags={"true_prompts": "prompts of the true masks; no run is needed"},
+    )
     options = setup.options
-    if not (options.results / "prompts").is_dir():
-        print(f"{options.results}: no run to measure windows on; `make demo` makes one", file=sys.stderr)
-        return
     config = read_config(*[path for path in (Path("config.yaml"), options.overlay) if path])
     scenes = scenes_of(config, options.results, options.data_dir)[: options.scenes]
     sam = build_sam(options.sam, device=setup.device)
-    rows: dict[str, dict[str, Any]] = {}
-    for way, window in WAYS.items():
-        settings = SamSettings(name=options.sam, window=window)
-        found = [measure_scene(scene, options.results, sam, settings, config) for scene in scenes]
-        counts = sum((one["counts"] for one in found), Counts())
-        rows[way] = {
-            **{
-                key: round(sum(one[key] for one in found), 2) for key in ("encoded", "encode_s", "masks_s", "megabytes")
-            },
-            "tiles": sum(len(one["ious"]) for one in found),
-            "iou": round(counts.iou or 0, 4),
-            "f1": round(counts.f1 or 0, 4),
-            "mean_iou": round(float(np.mean(np.concatenate([one["ious"] for one in found]))), 4),
-        }
-        print(way, rows[way], file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) if options.true_prompts else options.results
+        if options.true_prompts:
+            true_run(scenes, config, run)
+        scenes = [scene for scene in scenes if (run / "prompts" / f"{scene.name}.json").is_file()]
+        if not scenes:
+            print(f"{run}: no prompts of scenes with a true mask; `make demo` makes some", file=sys.stderr)
+            return
+        rows = {way: measure_way(way, scenes, run, sam, config) for way in WAYS}
     names = [scene.name for scene in scenes]
-    write("windows", setup.device, of=os.path.basename(options.results), sam=options.sam, scenes=names, windows=rows)
+    of = f"{options.results.name}{'_true_prompts' if options.true_prompts else ''}"
+    write("windows", setup.device, of=of, sam=options.sam, scenes=names, windows=rows)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ def set_up(
     sams: Sequence[str] = NAMES,
     sizes: dict[str, tuple[int, int, str]] | None = None,
     files: dict[str, tuple[Path | None, str]] | None = None,
+    flags: dict[str, str] | None = None,
 ) -> Setup:
     """Read a benchmark's command line; set threads and seed.
 
@@ -61,6 +62,7 @@ def set_up(
         sams: What it may be.
         sizes: Name -> (default, default with `--short`, meaning); `repeats` among them where 3 and 1 are not it.
         files: Name -> (default, meaning).
+        flags: Name -> meaning; off by default.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="sizes that take some minutes at most on two cores")
@@ -73,6 +75,8 @@ def set_up(
         parser.add_argument(flag, type=int, help=f"{meaning} (default: {full}, with --short {short})")
     for name, (default, meaning) in (files or {}).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, default=default, help=meaning)
+    for name, meaning in (flags or {}).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=meaning)
     options = parser.parse_args()
     for name, (full, short, _) in every.items():
         if getattr(options, name) is None:

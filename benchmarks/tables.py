@@ -107,13 +107,15 @@ def _windows(content: dict[str, Any]) -> list[str]:
     columns = {
         "encoded": "encoded",
         "encode_s": "encode, s",
+        "encode_processor_s": "processor, s",
         "masks_s": "masks, s",
+        "masks_processor_s": "processor, s",
         "megabytes": "store, MB",
         "iou": "IoU, pooled",
         "f1": "F1, pooled",
         "mean_iou": "mean IoU",
     }
-    rows = [[way, *(row[key] for key in columns)] for way, row in content["windows"].items()]
+    rows = [[way, *(f"{row[key]:.4g}" for key in columns)] for way, row in content["windows"].items()]
     tiles = next(iter(content["windows"].values()))["tiles"]
     lead = f"{content['sam']}, {len(content['scenes'])} scene(s), {tiles} positive tiles"
     return _table([lead, *columns.values()], rows)

@@ -42,8 +42,8 @@ CONTENT = {
     "scenes": ["east"],
     "windows": {
         "tiles": {
-            "encoded": 40, "encode_s": 9.5, "masks_s": 2.5, "megabytes": 7.7, "tiles": 38, "iou": 0.71, "f1": 0.83,
-            "mean_iou": 0.66,
+            "encoded": 40, "encode_s": 9.5, "encode_processor_s": 9.25, "masks_s": 2.5, "masks_processor_s": 2.25,
+            "megabytes": 7.7, "tiles": 38, "iou": 0.71, "f1": 0.83, "mean_iou": 0.66,
         }
     },
     "compressors": {"zstd": {"share_of_size": 0.77, "write_ms_a_tile": 1.5, "read_ms_a_tile": 1.3}},
@@ -58,7 +58,7 @@ SHOWN = {
     "compile_s": "Compiling takes 61.5 s; it pays never.",
     "floor_s": "at 195.0 in bfloat16, 82.0 in float32 GFLOP/s, so the floor is **4.98 s**",
     "memory": "| 15000 | 150 | 528 | 528 | 21.7 | 21.7 |",
-    "windows": "| tiles | 40 | 9.5 | 2.5 | 7.7 | 0.71 | 0.83 | 0.66 |",
+    "windows": "| tiles | 40 | 9.5 | 9.25 | 2.5 | 2.25 | 7.7 | 0.71 | 0.83 | 0.66 |",
     "report": "The report of 10000 tiles: 35.0 s (33.5 s of the processor), 6.1 MB, at most 600 MB",
     "compressors": "| zstd | 77% | 1.5 | 1.3 |",
 }
