@@ -11,41 +11,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from training_runs import SEED, train
+from training_runs import SEED, train, write_tiles
 
 from apsam.errors import ConfigError
-from apsam.stack import TileStackWriter
 from apsam.training.batches import Batches, Shuffled
 from apsam.training.processes import find_processes
 from apsam.training.resume import Checkpoint, training_key
 
-SIDE = 64
 KINDS = ("localizer", "localizer_still", "resunet", "resunet_one_cycle")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 noisy tiles, every second one with a brown disc; the last 8 are held out."""
-    folder = tmp_path_factory.mktemp("tiles")
-    rng = np.random.default_rng(0)
-    labels = (np.arange(24) % 2).astype(np.uint8)
-    images = rng.normal(0, 20, (24, 3, SIDE, SIDE)) + np.array([60, 110, 60])[:, None, None]
-    masks = np.zeros((24, SIDE, SIDE), np.uint8)
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    for tile in np.flatnonzero(labels):
-        y, x = rng.uniform(16, SIDE - 16, 2)
-        masks[tile] = (rows - y) ** 2 + (columns - x) ** 2 < 12**2
-        images[tile] += masks[tile] * np.array([130, 40, 0])[:, None, None]
-    specs = {"image": ((3, SIDE, SIDE), "uint8"), "label": ((), "uint8"), "part": ((), "uint8")}
-    with TileStackWriter(folder / "tiles.zarr.zip", {"scene": "a", "tile_size": SIDE}, specs) as writer:
-        part = (np.arange(24) >= 16).astype(np.uint8)
-        writer.append(image=images.clip(0, 255).astype(np.uint8), label=labels, part=part)
-    with TileStackWriter(folder / "masks.zarr.zip", {"scene": "a"}, {"mask": ((SIDE, SIDE), "uint8")}) as writer:
-        writer.append(mask=masks)
-    return folder
+    return write_tiles(tmp_path_factory.mktemp("tiles"))
 
 
 def start(kind: str, folder: Path, output: Path, *arguments: object, **environment: str) -> subprocess.Popen[str]:

@@ -3,21 +3,24 @@
     python tests/training_runs.py KIND FOLDER OUTPUT [--stop-after EPOCHS --signal NUMBER]
 
 FOLDER holds `tiles.zarr.zip` and, for the ResUNet, `masks.zarr.zip`. With `--stop-after` the process sends itself a
-signal in the middle of the epoch that follows.
+signal in the middle of the epoch that follows, or waits there for one.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from apsam.localizer.settings import AugmentationSettings, LocalizerSettings
 from apsam.localizer.train import LocalizerTask, train_localizer
 from apsam.resunet.settings import ResUNetSettings
 from apsam.resunet.train import ResUNetTraining, train_resunet
+from apsam.stack import TileStackWriter
 from apsam.training.task import Task
 
 # Trained layers, momentum, a clipped gradient, views from the generator.
@@ -34,6 +37,28 @@ RESUNETS = {
     "resunet_one_cycle": RESUNET.model_copy(update={"optimizer": "adamw", "schedule": "one_cycle"}),
 }
 SEED = 3
+SIDE = 64
+LONGEST_WAIT = 120
+
+
+def write_tiles(folder: Path) -> Path:
+    """24 noisy tiles, every second one with a brown disc; the last 8 are held out."""
+    rng = np.random.default_rng(0)
+    labels = (np.arange(24) % 2).astype(np.uint8)
+    images = rng.normal(0, 20, (24, 3, SIDE, SIDE)) + np.array([60, 110, 60])[:, None, None]
+    masks = np.zeros((24, SIDE, SIDE), np.uint8)
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    for tile in np.flatnonzero(labels):
+        y, x = rng.uniform(16, SIDE - 16, 2)
+        masks[tile] = (rows - y) ** 2 + (columns - x) ** 2 < 12**2
+        images[tile] += masks[tile] * np.array([130, 40, 0])[:, None, None]
+    specs = {"image": ((3, SIDE, SIDE), "uint8"), "label": ((), "uint8"), "part": ((), "uint8")}
+    with TileStackWriter(folder / "tiles.zarr.zip", {"scene": "a", "tile_size": SIDE}, specs) as writer:
+        part = (np.arange(24) >= 16).astype(np.uint8)
+        writer.append(image=images.clip(0, 255).astype(np.uint8), label=labels, part=part)
+    with TileStackWriter(folder / "masks.zarr.zip", {"scene": "a"}, {"mask": ((SIDE, SIDE), "uint8")}) as writer:
+        writer.append(mask=masks)
+    return folder
 
 
 def train(kind: str, folder: Path, output: Path, seed: int = SEED) -> None:
@@ -47,13 +72,13 @@ def train(kind: str, folder: Path, output: Path, seed: int = SEED) -> None:
         train_resunet(tiles, [folder / "masks.zarr.zip"], RESUNETS[kind], output, history, seed, "cpu")
 
 
-def stop_in(task: type[Task], epoch: int, number: int) -> None:
-    """Let the second step of `epoch`, counted from 0, send a signal to this process."""
+def stop_in(task: type[Task], epoch: int, number: int | None) -> None:
+    """Let the second step of `epoch`, counted from 0, send a signal to this process, or wait until somebody does."""
     original = task.training_step
 
     def step(self: Task, batch: object, index: int) -> torch.Tensor:
         if self.current_epoch == epoch and index == 1:
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number) if number else time.sleep(LONGEST_WAIT)
         return original(self, batch, index)
 
     task.training_step = step
