@@ -25,7 +25,7 @@ HEADER = """\
 """
 
 # Name things and places, or how much is kept; no experiment changes them.
-NOT_CHANGED = {"run", "scenes", "data_dir", "device", "shelf_gb"}
+NOT_CHANGED = {"run", "scenes", "data_dir", "device", "shelf_gb", "keep_embeddings"}
 
 
 def with_changes(config: Mapping[str, Any], file: Path = FILE) -> tuple[dict[str, Any], dict[str, Any]]:
