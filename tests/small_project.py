@@ -31,7 +31,7 @@ class Project:
         done = subprocess.run(
             [program, *arguments],
             cwd=self.folder,
-            env={**self.environment(), **environment},
+            env=self.environment(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -40,10 +40,10 @@ class Project:
             raise AssertionError(f"{program} {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}")
         return done.stdout
 
-    def environment(self) -> dict[str, str]:
-        """The variables with which programs find this environment and this copy of the code."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "PYTHONPATH": str(self.folder)}
+    def environment(self, **given: str) -> dict[str, str]:
+        """The variables with which programs find this environment and this copy of the code, beside those given."""
+        variables = {**os.environ, "PYTHONPATH": str(self.folder), **given}
+        return {**variables, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"}
 
     def plan(self, *arguments: str) -> dict[str, int]:
         """What Snakemake would run: rule -> number of jobs, without targets."""
