@@ -26,6 +26,7 @@ def test_there_and_back_with_every_kind_of_cache(
     project.start(cache)
     data = sum(file.stat().st_size for file in (project.folder / RESULTS).rglob("*") if ".shelf" not in file.parts)
     if cache != "copy":
+        project.snakemake()  # nothing to do; the shelf, copied with the project, becomes links again
         assert project.disk_bytes() < 1.1 * data, "results, shelf and cache are names of the same files"
     check_there_and_back(project)
     clone = push_and_clone(project, tmp_path)
