@@ -1,7 +1,7 @@
 """Train the SAM that comes with the package, on synthetic scenes only, and measure it.
 
-Writes float16 weights as safetensors whenever held-out scenes say that they improved, and a state file beside
-them from which a broken-off training goes on with the same command.
+Writes float16 weights as safetensors every few minutes, and a state file beside them from which a broken-off
+training goes on with the same command.
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=LIGHT_WEIGHTS, help="weights file to write")
     parser.add_argument("--state", type=Path, help="state file (default: beside the weights file)")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, default=LightTraining.minutes, help="time budget")
-    length.add_argument("--steps", type=int, default=0, help="optimiser steps instead of a time budget: reproducible")
+    parser.add_argument("--steps", type=int, default=LightTraining.steps, help="optimiser steps")
     parser.add_argument("--seed", type=int, default=LightTraining.seed)
     parser.add_argument("--threads", type=int, default=LightTraining.threads, help="CPU threads")
     parser.add_argument("--device", default="auto")
@@ -44,7 +42,6 @@ def main() -> None:
     set_threads(arguments.threads)
     settings = LightTraining(
         steps=arguments.steps,
-        minutes=arguments.minutes,
         seed=arguments.seed,
         device=arguments.device,
         threads=arguments.threads,

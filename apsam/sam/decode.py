@@ -138,7 +138,9 @@ def _low_resolution(
 
     rows, index = np.unique(embeddings.row[prompts.tile], return_inverse=True)
     images = torch.from_numpy(np.ascontiguousarray(embeddings.values[rows])).to(device).float()
-    dense = dense + images[torch.from_numpy(index).to(device)]
+    images = images[torch.from_numpy(index).to(device)]
+    # The light SAM's embedding has channels (its detail) that prompts have not.
+    dense = images + F.pad(dense, (0, 0, 0, 0, 0, images.shape[1] - dense.shape[1]))
     # The decoder repeats one image's embedding for all prompts and then adds the dense prompts. With zeros
     # for the image and each prompt's own image in the dense prompts the sum is the same, and the released
     # decoder serves many tiles at once.

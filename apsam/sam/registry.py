@@ -58,9 +58,10 @@ class LoadedSam:
 
     @property
     def embedding_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image embedding (official SAMs: 256, 64, 64)."""
+        """Channels, height and width of an image embedding (official SAMs: 256, 64, 64; the light one: 384, 32, 32)."""
         prompt_encoder = self.model.prompt_encoder
-        return (int(prompt_encoder.embed_dim), *map(int, prompt_encoder.image_embedding_size))
+        channels = getattr(self.model.image_encoder, "out_channels", prompt_encoder.embed_dim)
+        return (int(channels), *map(int, prompt_encoder.image_embedding_size))
 
     @property
     def device(self) -> torch.device:

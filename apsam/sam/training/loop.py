@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
-import math
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -32,39 +33,46 @@ class LightTraining:
     """Settings of one training.
 
     Attributes:
-        steps: Optimiser steps; 0: as many as fit into `minutes`.
-        minutes: Time budget, over all resumptions, if `steps` is 0. The learning rate follows the clock then.
+        steps: Optimiser steps. The learning rate is constant until three quarters of them and then falls to nothing;
+            so a training that is broken off in the constant part may go on to another number of steps, and ends as
+            if that number had been given at first.
         seed: Of weights, scenes, prompts and everything else.
         images, prompts: Images a step and prompts an image a step.
         pool, uses: Images whose backbone features are kept, and how often each is used, with new prompts.
-        rate: Peak learning rate, after `warm_up` steps; it falls as a cosine to 2 % of it.
-        corrections: Share of steps with a round of correction points.
+        rate: Learning rate, after `warm_up` steps.
+        corrections: Prompts of every image in a step that are asked once more with a correction point.
         decay: Of the moving average of the weights, which is what is evaluated and saved.
-        save_minutes, evaluate_minutes: How often.
-        held_out: Held-out scenes of an evaluation in between.
+        save_minutes: How often state and weights are written.
+        held_out: Scenes of the evaluation at the end.
         device: As in `apsam.device.pick_device`.
         workers: 1: scenes are made by a second process.
         threads: On a CPU, how many parts of a step's images are computed side by side, one torch thread each: the
             step is made of many small operations, which gain little from threads of their own.
     """
 
-    steps: int = 0
-    minutes: float = 70.0
+    steps: int = 3000
     seed: int = 20250
     images: int = 4
-    prompts: int = 6
+    prompts: int = 8
     pool: int = 48
-    uses: int = 5
-    rate: float = 8e-4
-    warm_up: int = 200
-    corrections: float = 0.35
-    decay: float = 0.998
+    uses: int = 4
+    rate: float = 1e-3
+    warm_up: int = 100
+    corrections: int = 1
+    decay: float = 0.99
     save_minutes: float = 4.0
-    evaluate_minutes: float = 8.0
-    held_out: int = 30
+    held_out: int = 40
     device: str = "auto"
     workers: int = 1
     threads: int = 2
+
+
+# Numbers of glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+# Of the steps, with the learning rate constant.
+PLATEAU = 0.75
+# Scenes that are looked at while training, of other seeds than those that are measured in the end.
+WATCHED_SEED = 550_000_009
 
 
 class Trainer:
@@ -83,12 +91,13 @@ class Trainer:
         self.parameters = learning_parameters(self.sam)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.rate, weight_decay=0.02, betas=(0.9, 0.98))
         torch.set_num_threads(1)
+        keep_freed_memory()
         self.parts = min(settings.threads, settings.images) if device.type == "cpu" else 1
         dtype = torch.bfloat16 if bf16_pays(device) else torch.float32
         self.steppers = [Stepper(self.sam, dtype) for _ in range(self.parts)]
         self.executor = ThreadPoolExecutor(self.parts)
         self.average = {k: v.detach().clone() for k, v in light_state_dict(self.sam).items()}
-        self.step, self.seconds, self.next_item, self.best = 0, 0.0, 0, -1.0
+        self.step, self.seconds, self.next_item = 0, 0.0, 0
         self.pool: list[tuple[Item, int, list[Tensor]]] = []  # item, times used, backbone features
         if state.is_file():
             self.resume()
@@ -104,18 +113,11 @@ class Trainer:
         """Prompts made for every image."""
         return self.settings.prompts * self.settings.uses
 
-    @property
-    def progress(self) -> float:
-        """0 at the start, 1 at the end, by steps or by the clock."""
-        if self.settings.steps:
-            return self.step / self.settings.steps
-        return self.seconds / (60 * self.settings.minutes)
-
     def learning_rate(self) -> float:
-        """Linear warm-up, then a cosine to 2 % of the peak."""
-        warm = min(1.0, (self.step + 1) / self.settings.warm_up)
-        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress)))
-        return self.settings.rate * warm * (0.02 + 0.98 * fall)
+        """Linear warm-up, a plateau, a linear fall to nothing."""
+        warm = (self.step + 1) / self.settings.warm_up
+        left = (1 - self.step / self.settings.steps) / (1 - PLATEAU)
+        return self.settings.rate * min(1.0, warm, left)
 
     def train_step(self) -> float:
         """One optimiser step; returns the loss."""
@@ -129,14 +131,15 @@ class Trainer:
             self.pool[place] = (item, used + 1, feature)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
-        correct = bool(rng.random() < self.settings.corrections)
         seeds = rng.integers(2**62, size=self.parts)
         jobs = []
         for part, stepper in enumerate(self.steppers):
             items, features = zip(*asked[part :: self.parts], strict=True)
             stacked = [torch.cat(level) for level in zip(*features, strict=True)]
             generator = torch.Generator().manual_seed(int(seeds[part]))
-            jobs.append(self.executor.submit(stepper.gradients, stacked, list(items), generator, correct))
+            jobs.append(
+                self.executor.submit(stepper.gradients, stacked, list(items), generator, self.settings.corrections)
+            )
         results = [job.result() for job in jobs]
         for parameter, *gradients in zip(self.parameters, *(gradient for _, gradient in results), strict=True):
             parameter.grad = torch.stack(gradients).mean(0) if len(gradients) > 1 else gradients[0]
@@ -180,7 +183,6 @@ class Trainer:
                     "optimizer": self.optimizer.state_dict(),
                     "step": self.step,
                     "seconds": self.seconds,
-                    "best": self.best,
                     "next_item": self.next_item,
                     "pool": [[int(item["index"]), used] for item, used, _ in self.pool],
                 },
@@ -194,7 +196,9 @@ class Trainer:
             ApsamError: The state belongs to a training with other settings.
         """
         state = torch.load(self.state_path, map_location=self.sam.device, weights_only=True)
-        decisive = ("seed", "images", "prompts", "pool", "uses", "rate", "corrections")
+        decisive = ["seed", "images", "prompts", "pool", "uses", "rate", "warm_up", "corrections", "decay"]
+        if state["step"] > PLATEAU * min(state["settings"]["steps"], self.settings.steps):
+            decisive.append("steps")  # the rate has begun to fall
         other = [key for key in decisive if state["settings"][key] != getattr(self.settings, key)]
         if other:
             raise ApsamError(
@@ -204,7 +208,7 @@ class Trainer:
         load_light_weights(self.sam, state["network"], str(self.state_path))
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+        self.step, self.seconds = state["step"], state["seconds"]
         self.next_item = state["next_item"]
         for index, used in state["pool"]:
             self.keep([(make_item(self.settings.seed, index, self.per_image), used)])
@@ -216,6 +220,18 @@ class Trainer:
         sam = build_light_sam(None).to(self.sam.device)
         load_light_weights(sam, half(self.average), "the average")
         return sam
+
+
+def keep_freed_memory() -> None:
+    """Let glibc's malloc, where there is one, keep large blocks that were freed.
+
+    Every step asks for the same ones again; the kernel would have to clear each of their pages anew.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, 1)
+        mallopt(M_MMAP_THRESHOLD, 2**25)  # the highest that is allowed
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def prompts_of(item: Item, use: int, count: int) -> Item:
@@ -241,44 +257,36 @@ def train_light_sam(settings: LightTraining, output: Path, state: Path | None = 
 
     Args:
         settings: See `LightTraining`.
-        output: Weights file; rewritten whenever the held-out scenes say that the weights improved.
+        output: Weights file; rewritten every few minutes, in the end with the last weights. None is chosen.
         state: File of the state; by default beside `output`, `.state.pt`.
 
     Returns:
-        The last evaluation (see `evaluate_held_out`).
+        An evaluation of the last weights on scenes that nothing else uses (see `evaluate_held_out`).
     """
     trainer = Trainer(settings, state or output.with_suffix(".state.pt"))
-    saved = evaluated = started = time.monotonic()
-    base, losses = trainer.seconds, []
-    while trainer.progress < 1:
+    saved = started = time.monotonic()
+    base, losses, a_step = trainer.seconds, [], settings.images * settings.prompts
+    while trainer.step < settings.steps:
         losses.append(trainer.train_step())
         now = time.monotonic()
         trainer.seconds = base + now - started
-        if trainer.step % 100 == 0:
+        if trainer.step % 50 == 0:
             log.info(
                 "step %d  prompts %d  loss %.3f  rate %.1e  %.1f min  %.1f ms a prompt",
-                trainer.step, trainer.step * settings.images * settings.prompts, np.mean(losses[-100:]),
-                trainer.learning_rate(), trainer.seconds / 60,
-                1e3 * trainer.seconds / (trainer.step * settings.images * settings.prompts),
+                trainer.step, trainer.step * a_step, np.mean(losses[-100:]), trainer.learning_rate(),
+                trainer.seconds / 60, 1e3 * trainer.seconds / (trainer.step * a_step),
             )  # fmt: skip
-        if now - evaluated > 60 * settings.evaluate_minutes:
-            judge(trainer, output)
-            evaluated = time.monotonic()
         if now - saved > 60 * settings.save_minutes:
-            trainer.save()
+            write(trainer, output)
             saved = time.monotonic()
-    result = judge(trainer, output)
+    write(trainer, output)
+    result = evaluate_held_out(trainer.averaged(), settings.held_out, seed=WATCHED_SEED)
+    log.info("after step %d: %s", trainer.step, json.dumps({k: round(v, 4) for k, v in result.items()}))
+    return result
+
+
+def write(trainer: Trainer, output: Path) -> None:
+    """Write the state and the averaged weights."""
     trainer.save()
-    return result
-
-
-def judge(trainer: Trainer, output: Path) -> dict[str, float]:
-    """Evaluate the averaged weights on held-out scenes; write them if they are the best so far."""
-    result = evaluate_held_out(trainer.averaged(), trainer.settings.held_out)
-    log.info("held out after step %d: %s", trainer.step, json.dumps({k: round(v, 4) for k, v in result.items()}))
-    score = result["both"] + result["box"] + result["point"]
-    if score > trainer.best:
-        trainer.best = score
-        note = json.dumps({"steps": trainer.step, "settings": asdict(trainer.settings)}, sort_keys=True)
-        save_weights(trainer.average, output, note)
-    return result
+    note = json.dumps({"steps": trainer.step, "settings": asdict(trainer.settings)}, sort_keys=True)
+    save_weights(trainer.average, output, note)

@@ -48,25 +48,28 @@ def draw_prompts(rng: Generator, scene: Scene, count: int) -> list[Prompt]:
     numbers = [number for number in range(1, len(scene.group)) if areas[number] >= SMALLEST]
     if not numbers:
         return []
-    weights = np.array([areas[n] ** 0.4 * (1.0 if scene.group[n] < 1000 else 0.4) for n in numbers])
+    weights = np.array([areas[n] ** 0.25 * (1.0 if scene.group[n] < 1000 else 0.4) for n in numbers])
     chosen = rng.choice(numbers, count, p=weights / weights.sum())
-    return [_draw(rng, scene, areas, int(number)) for number in chosen]
+    depths: dict[int, np.ndarray] = {}
+    return [_draw(rng, scene, areas, int(number), depths) for number in chosen]
 
 
-def _draw(rng: Generator, scene: Scene, areas: np.ndarray, number: int) -> Prompt:
+def _draw(rng: Generator, scene: Scene, areas: np.ndarray, number: int, depths: dict[int, np.ndarray]) -> Prompt:
     kind: Kind = KINDS[rng.choice(3, p=KIND_SHARES)]
     members = [number]
     alike = [n for n in range(1, len(scene.group)) if scene.group[n] == scene.group[number] and areas[n] >= SMALLEST]
     if kind != "point" and len(alike) > 1 and rng.random() < 0.25:
         others = [n for n in alike if n != number]
         members += [int(n) for n in rng.permutation(others)[: int(rng.integers(1, 3))]]
-    box = distorted_box(rng, tight_box(np.isin(scene.objects, members)), scene.objects.shape)
+    box = distorted_box(rng, tight_box(_joined(scene.objects, members)), scene.objects.shape)
     if kind != "point":  # whoever lies mostly inside the box is asked for too
         x0, y0, x1, y1 = np.round(box).astype(int)
         inside = np.bincount(scene.objects[y0 : y1 + 1, x0 : x1 + 1].ravel(), minlength=len(scene.group))
         members = [n for n in alike if n == number or inside[n] > 0.65 * areas[n]]
-    target = np.isin(scene.objects, members)
-    point = interior_point(rng, scene.objects == number)
+    target = _joined(scene.objects, members)
+    if number not in depths:
+        depths[number] = depth_inside(scene.objects == number)
+    point = _point(rng, depths[number])
     coarse = coarse_map(rng, target, scene.objects > 0) if rng.random() < MAP_SHARE else None
     return Prompt(kind, point, box, coarse, target)
 
@@ -99,18 +102,33 @@ def distorted_box(rng: Generator, box: np.ndarray, shape: tuple[int, int]) -> np
     return jittered_box(rng, box + np.tile(shift, 2), shape, 0.1)
 
 
+def _joined(objects: np.ndarray, members: list[int]) -> np.ndarray:
+    """Mask (bool) of several objects; `np.isin`, but quick."""
+    table = np.zeros(256, bool)
+    table[members] = True
+    return table[objects]
+
+
+def depth_inside(mask: np.ndarray) -> np.ndarray:
+    """Distance of a mask's pixels to what is not mask; the tile's border counts as that. float32."""
+    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    return cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
+
+
 def interior_point(rng: Generator | None, mask: np.ndarray) -> np.ndarray:
     """A pixel of the mask, (x, y) float32: at random, more often deep inside; without `rng` the deepest."""
-    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    return _point(rng, depth_inside(mask))
+
+
+def _point(rng: Generator | None, depth: np.ndarray) -> np.ndarray:
     way = 1.0 if rng is None else rng.random()
     if rng is None or way < 0.2:
         place = int(depth.argmax())
     else:
-        places = np.flatnonzero(mask)
+        places = np.flatnonzero(depth)
         weights = depth.ravel()[places].astype(np.float64) ** (0.0 if way < 0.4 else 1.5)
         place = int(rng.choice(places, p=weights / weights.sum()))
-    return np.array([place % mask.shape[1], place // mask.shape[1]], np.float32)
+    return np.array([place % depth.shape[1], place // depth.shape[1]], np.float32)
 
 
 def coarse_map(rng: Generator, target: np.ndarray, objects: np.ndarray) -> np.ndarray:

@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.light import IMAGE_SIZE
+from apsam.sam.training.ask import Asked, encode_prompts
 from apsam.sam.training.data import Item
-from apsam.sam.training.decoder import decode_prompts
+from apsam.sam.training.decoder import add_shared, decode_prompts, fold_detail, mask_logits, unfold_pixels
 from apsam.sam.training.losses import promptable_loss
-from apsam.sam.training.prompts import KINDS, MASK_SIDE
+from apsam.sam.training.prompts import MASK_SIDE
 from apsam.sam.training.scenes import SIZE
 
 SKIP = ("index", "image")  # keys of an item that are not of its prompts
@@ -45,7 +46,7 @@ class Stepper:
         return self.neck, self.prompt_encoder, self.decoder
 
     def gradients(
-        self, features: list[Tensor], items: list[Item], generator: torch.Generator, correct: bool
+        self, features: list[Tensor], items: list[Item], generator: torch.Generator, correct: int
     ) -> tuple[float, list[Tensor]]:
         """Loss and its float32 gradients in the order of `learning_parameters`; arguments as for `loss`."""
         with torch.no_grad():
@@ -64,74 +65,66 @@ class Stepper:
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             return [feature.to(self.dtype) for feature in self.sam.image_encoder.features(pixels)]
 
-    def loss(self, features: list[Tensor], items: list[Item], generator: torch.Generator, correct: bool) -> Tensor:
+    def loss(self, features: list[Tensor], items: list[Item], generator: torch.Generator, correct: int) -> Tensor:
         """Mean loss over all prompts of the items.
 
         Args:
             features: Backbone features of the items' images.
-            items: Slices of `make_item`'s prompts.
+            items: Slices of `make_item`'s prompts, the same number of each.
             generator: For the places of correction points.
-            correct: Add one round with a correction point and the first round's logits as mask prompt.
+            correct: So many prompts of every image are asked once more, with a correction point and the first
+                answer's logits as mask prompt.
         """
-        embeddings = self.neck(features)
-        position = _tokens_last(self.prompt_encoder.get_dense_pe().to(self.dtype))
-        owner = torch.repeat_interleave(torch.arange(len(items)), torch.tensor([len(i["kind"]) for i in items]))
-        batch = {key: torch.cat([i[key] for i in items]).to(embeddings.device) for key in items[0] if key not in SKIP}
-        total = embeddings.new_zeros((), dtype=torch.float32)
-        for number, kind in enumerate(KINDS):
-            chosen = batch["kind"] == number
-            if not chosen.any():
-                continue
-            own = {key: value[chosen] for key, value in batch.items()}
-            image = embeddings[owner.to(chosen.device)[chosen]]
-            target = own["target"].unsqueeze(1).float() / 255
-            points = None if kind == "box" else own["point"].unsqueeze(1) * SCALE
-            labels = None if kind == "box" else torch.ones(len(image), 1, device=image.device)
-            boxes = None if kind == "point" else own["box"] * SCALE
-            masks, present = cam_to_mask_prompt(own["map"], MASK_SIDE), own["has_map"]
+        embeddings, detail = self.neck(features)
+        images = embeddings.flatten(1, 2), fold_detail(detail)
+        prompts = {key: torch.stack([i[key] for i in items]).to(detail.device) for key in items[0] if key not in SKIP}
+        target = prompts["target"].float() / 255
+        asked = Asked(
+            prompts["kind"].flatten(),
+            prompts["point"].flatten(0, 1).unsqueeze(1) * SCALE,
+            prompts["box"].flatten(0, 1) * SCALE,
+            cam_to_mask_prompt(prompts["map"].flatten(0, 1), MASK_SIDE),
+            prompts["has_map"].flatten(),
+        )
+        loss, (vectors, pixels) = self.ask(images, asked, target.flatten(0, 1))
+        if not correct:
+            return loss
+        count, each = prompts["kind"].shape
+        some = torch.arange(count * each, device=target.device).view(count, each)[:, :correct].flatten()
+        with torch.no_grad():
+            logits = unfold_pixels(mask_logits(vectors[some, :1], pixels[some]).float(), MASK_SIDE)
+        target = target[:, :correct].flatten(0, 1)
+        place, label = correction_points(logits, target.unsqueeze(1), generator)
+        again = Asked(
+            asked.kind[some], asked.points[some], asked.boxes[some], logits.clamp(-32, 32),
+            torch.ones_like(some, dtype=torch.bool), place * (IMAGE_SIZE / MASK_SIDE), label,
+        )  # fmt: skip
+        more, _ = self.ask(images, again, target)
+        return (loss * each + more * correct) / (each + correct)
 
-            def ask(points, labels, boxes, masks, present, image=image, target=target):  # noqa: ANN001, ANN202
-                sparse, dense = self.encode_prompts(points, labels, boxes, masks, present)
-                inputs = (_tokens_last(image), position, sparse.to(self.dtype), _tokens_last(dense.to(self.dtype)))
-                logits, iou = decode_prompts(self.decoder, *inputs)
-                logits = logits.float()
-                return promptable_loss(logits, iou.float(), target), logits
+    def ask(self, images: tuple[Tensor, Tensor], asked: Asked, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Loss, and the vectors that give the masks, for prompts of images, the same number of each, image by image.
 
-            loss, logits = ask(points, labels, boxes, masks, present)
-            if correct:
-                with torch.no_grad():
-                    place, label = correction_points(logits[:, :1], target, generator)
-                earlier = logits[:, :1].detach().clamp(-32, 32)
-                place = place * (IMAGE_SIZE / MASK_SIDE)
-                points = place if points is None else torch.cat([points, place], 1)
-                labels = label if labels is None else torch.cat([labels, label], 1)
-                again, _ = ask(points, labels, boxes, earlier, torch.ones_like(present))
-                loss = (loss + again) / 2
-            total = total + loss * (len(image) / len(batch["kind"]))
-        return total
+        Args:
+            images: Embeddings (B, P, D) and details (B, P, 4, 4, D / 8).
+            asked: N prompts.
+            target: (N, 4E, 4E) float32.
 
-    def encode_prompts(
-        self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, masks: Tensor, present: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """SAM's prompt encoder with a mask prompt for those prompts where `present` (N,) is true."""
-        encoder = self.prompt_encoder
-        pair = None if points is None else (points, labels)
-        sparse, dense = encoder(pair, boxes, None)
-        if present.any():
-            dense = dense.clone()
-            dense[present] = encoder._embed_masks(masks[present])
-        return sparse, dense
+        Returns:
+            Scalar; vectors of masks and of pixels as `decode_prompts` returns them.
+        """
+        sparse, present, dense = encode_prompts(self.prompt_encoder, asked, self.dtype)
+        position = self.prompt_encoder.get_dense_pe().to(self.dtype).flatten(2)[0].T
+        embeddings, detail = images
+        pixels = add_shared(dense, embeddings)
+        vectors, pixels, iou = decode_prompts(self.decoder, pixels, detail, position, sparse, present)
+        return promptable_loss(vectors, pixels, iou, fold_detail(target.unsqueeze(1)).flatten(1)), (vectors, pixels)
 
 
 def learning_parameters(sam: Sam) -> list[nn.Parameter]:
     """Everything but the frozen backbone, in the order of `Stepper.gradients`."""
     modules = (sam.image_encoder.neck, sam.prompt_encoder, sam.mask_decoder)
     return [parameter for module in modules for parameter in module.parameters()]
-
-
-def _tokens_last(x: Tensor) -> Tensor:
-    """The same tensor laid out so that the transformer's flattening needs no copy."""
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def correction_points(logits: Tensor, target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
