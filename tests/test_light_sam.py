@@ -24,7 +24,7 @@ def test_sam_predictor_works_unchanged(sam):
     predictor = SamPredictor(sam)
     image = np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8)
     predictor.set_image(image)
-    assert predictor.get_image_embedding().shape == (1, 128, 32, 32)
+    assert predictor.get_image_embedding().shape == (1, 384, 32, 32)
     masks, iou, low = predictor.predict(np.array([[50, 60]]), np.array([1]), np.array([20, 30, 90, 100]))
     assert masks.shape == (3, 120, 200) and masks.dtype == bool
     assert iou.shape == (3,) and low.shape == (3, 128, 128)
@@ -41,14 +41,29 @@ def test_backbone_is_frozen_and_stays_out_of_the_weights(sam):
     assert all(p.requires_grad for key, p in sam.named_parameters() if "backbone" not in key)
 
 
-def test_fine_detail_reaches_the_embedding(sam):
-    """One bright pixel moved by 4 px within one embedding cell of 16 px must change the embedding there."""
+def test_fine_detail_reaches_the_masks(sam):
+    """The detail that comes with the embedding moves a mask where it lies, by 4 x 4 pixels of an embedding pixel."""
+    sparse, dense = sam.prompt_encoder((torch.full((1, 1, 2), 100.0), torch.ones(1, 1)), None, None)
+    with torch.no_grad():
+        images = torch.zeros(2, 384, 32, 32)
+        images[1, 128:144, 7, 9] = torch.arange(16.0)  # first channel of detail, its 16 pixels
+        masks = [
+            sam.mask_decoder(image[None], sam.prompt_encoder.get_dense_pe(), sparse, dense, False)[0]
+            for image in images
+        ]
+    moved = (masks[0] - masks[1])[0, 0].abs() > 0
+    assert moved[28:32, 36:40].sum() >= 15 and moved.sum() <= 16
+
+
+def test_one_bright_pixel_shows_in_embedding_and_detail(sam):
+    """Moved by 4 px within one embedding cell of 16 px it must change both there."""
     images = torch.zeros(2, 3, 512, 512)
     images[0, :, 258:261, 258:261] = 2.0
     images[1, :, 258:261, 264:267] = 2.0
     with torch.no_grad():
         first, second = sam.image_encoder(images)
-    assert (first - second)[:, 16, 16].abs().max() > 1e-2
+    difference = (first - second)[:, 16, 16].abs()
+    assert difference[:128].max() > 1e-2 and difference[128:].max() > 1e-2
 
 
 def test_weights_go_through_the_file_unchanged_but_for_rounding(sam, tmp_path: Path):

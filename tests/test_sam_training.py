@@ -6,16 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import pixel_shuffle
 
 from apsam.errors import ApsamError
 from apsam.sam.light import build_light_sam, light_state_dict
 from apsam.sam.training import scenes
+from apsam.sam.training.ask import Asked, encode_prompts
 from apsam.sam.training.data import make_item
-from apsam.sam.training.decoder import decode_prompts
+from apsam.sam.training.decoder import add_shared, decode_prompts, fold_detail, mask_logits, unfold_pixels
 from apsam.sam.training.evaluate import HELD_OUT_SEED, box_mask, evaluate_held_out, mask_iou
 from apsam.sam.training.loop import LightTraining, Trainer, train_light_sam
 from apsam.sam.training.losses import intersection_over_union, mask_loss, promptable_loss
 from apsam.sam.training.prompts import (
+    KINDS,
     SMALLEST,
     coarse_map,
     distorted_box,
@@ -132,31 +135,62 @@ def test_items_do_not_depend_on_who_makes_them():
     assert one["target"].shape == (4, 128, 128) and one["image"].shape == (3, 256, 256)
 
 
-def test_fast_decoding_is_sams_decoding():
+@pytest.mark.parametrize("corrected", [False, True])
+def test_fast_decoding_is_sams_decoding(corrected: bool):
+    """All kinds of prompts in one padded batch give what SAM's own modules give to each of them alone."""
     torch.manual_seed(0)
     sam = build_light_sam(None)
+    kind, has_mask = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([True, False, True, False, True, False])
+    points, boxes, masks = torch.rand(6, 1, 2) * 512, torch.rand(6, 4) * 512, torch.randn(6, 1, 128, 128) * 4
+    more = (torch.rand(6, 1, 2) * 512, torch.tensor([[1.0], [0], [0], [1], [0], [1]])) if corrected else (None, None)
     with torch.no_grad():
-        embedding = torch.randn(1, 128, 32, 32)
-        points = torch.rand(3, 1, 2) * 512, torch.ones(3, 1)
-        sparse, dense = sam.prompt_encoder(points, torch.rand(3, 4) * 512, None)
+        images = torch.randn(2, sam.image_encoder.out_channels, 32, 32)  # three prompts each
+        embeddings, detail = images[:, :128], pixel_shuffle(images[:, 128:], 4)
+        asked = Asked(kind, points, boxes, masks, has_mask, *more)
+        sparse, present, dense = encode_prompts(sam.prompt_encoder, asked, torch.float32)
         position = sam.prompt_encoder.get_dense_pe()
-        expected = sam.mask_decoder.predict_masks(embedding, position, sparse, dense)
-        found = decode_prompts(sam.mask_decoder, embedding.expand(3, -1, -1, -1), position, sparse, dense)
-    for a, b in zip(expected, found, strict=True):
-        assert torch.allclose(a, b, atol=1e-5)
+        pixels = add_shared(dense, embeddings.flatten(2).transpose(1, 2))
+        place = position.flatten(2)[0].T
+        vectors, pixels, iou = decode_prompts(sam.mask_decoder, pixels, fold_detail(detail), place, sparse, present)
+        logits = unfold_pixels(mask_logits(vectors, pixels), 128)
+        for i in range(6):
+            given = [] if kind[i] == KINDS.index("box") else [(points[i : i + 1], torch.ones(1, 1))]
+            given += [(more[0][i : i + 1], more[1][i : i + 1])] if corrected else []
+            pair = tuple(torch.cat(part, 1) for part in zip(*given, strict=True)) if given else None
+            box = None if kind[i] == KINDS.index("point") else boxes[i : i + 1]
+            tokens = sam.prompt_encoder(pair, box, masks[i : i + 1] if has_mask[i] else None)
+            expected, quality = sam.mask_decoder.predict_masks(images[i // 3 : i // 3 + 1], position, *tokens)
+            assert torch.allclose(expected[0], logits[i], atol=1e-5)
+            assert torch.allclose(quality[0], iou[i], atol=1e-5)
+
+
+def test_gradients_of_shared_values_are_summed():
+    own, shared = torch.randn(6, 3, requires_grad=True), torch.randn(2, 3, requires_grad=True)
+    weight = torch.randn(6, 3)
+    (add_shared(own, shared) * weight).sum().backward()
+    assert torch.equal(own.grad, weight)
+    assert torch.allclose(shared.grad, weight.view(2, 3, 3).sum(1))
 
 
 def test_losses_know_better_from_worse():
     target = torch.zeros(1, 1, 16, 16)
     target[..., 4:12, 4:12] = 1
+    target = target.flatten(2)
     right, wrong = (target * 2 - 1) * 8, (1 - target * 2) * 8
     losses = mask_loss(torch.cat([right, wrong], 1), target)
     assert losses[0, 0] < 0.01 < 5 < losses[0, 1]
     assert intersection_over_union(right, target).item() == 1 and intersection_over_union(wrong, target).item() == 0
-    one_right = torch.cat([right, wrong, right, wrong], 1)
-    none_right = torch.cat([right, wrong, wrong, wrong], 1)
+    pixels = right.transpose(1, 2)  # one channel a pixel: a mask's vector is its sign
     iou = torch.tensor([[1.0, 0, 1, 0]])
-    assert promptable_loss(one_right, iou, target) < 0.02 < promptable_loss(none_right, iou, target)
+    one_right, none_right = torch.tensor([[[1.0], [-1], [1], [-1]]]), torch.tensor([[[1.0], [-1], [-1], [-1]]])
+    better, worse = (promptable_loss(vectors, pixels, iou, target[:, 0]) for vectors in (one_right, none_right))
+    assert better < 0.02 < worse
+
+
+def test_the_written_gradient_is_the_losses():
+    logits = torch.randn(2, 3, 64, dtype=torch.float64, requires_grad=True)
+    target = torch.rand(2, 1, 64, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: mask_loss(x, target), (logits,))
 
 
 def test_correction_points_lie_in_the_error():
@@ -177,7 +211,7 @@ def test_gradients_reach_everything_that_learns():
     items = [make_item(1, index, 24) for index in (0, 1)]
     features = stepper.features(torch.stack([item["image"] for item in items]))
     small = [{key: v if v.dim() == 0 or key == "image" else v[:10] for key, v in item.items()} for item in items]
-    loss, gradients = stepper.gradients(features, small, torch.Generator().manual_seed(0), correct=True)
+    loss, gradients = stepper.gradients(features, small, torch.Generator().manual_seed(0), correct=4)
     assert np.isfinite(loss)
     names = {id(p): name for name, p in sam.named_parameters()}
     still = [
@@ -185,8 +219,10 @@ def test_gradients_reach_everything_that_learns():
         for p, gradient in zip(learning_parameters(sam), gradients, strict=True)
         if not gradient.abs().max() > 0
     ]
+    # The bias of keys moves all logits of a query alike.
+    keys = tuple(name for name in still if name.endswith("k_proj.bias") and "token_to_image" in name)
     three = [f"mask_decoder.output_hypernetworks_mlps.{index}." for index in (1, 2, 3)]  # only the best one learns
-    assert not [name for name in still if not name.startswith((*three, "prompt_encoder.no_mask_embed"))]
+    assert not [name for name in still if not name.startswith((*three, *keys))]
     assert any(not any(name.startswith(one) for name in still) for one in three)
     assert len(gradients) == sum(p.requires_grad for p in sam.parameters())
 
@@ -220,6 +256,29 @@ def test_a_broken_off_training_goes_on_as_if_nothing_had_been(trained: Path, tmp
 def test_a_state_of_another_training_is_refused(trained: Path):
     with pytest.raises(ApsamError, match="seed"):
         Trainer(replace(SMALL, seed=1), trained.with_suffix(".state.pt"))
+    with pytest.raises(ApsamError, match="steps"):  # the rate has fallen already
+        Trainer(replace(SMALL, steps=9), trained.with_suffix(".state.pt"))
+
+
+def test_the_number_of_steps_can_be_set_late(tmp_path: Path):
+    """Until the learning rate falls, nothing depends on the number of steps."""
+    first = Trainer(replace(SMALL, steps=8), tmp_path / "state.pt")
+    first.train_step()
+    first.save()
+    second, whole = Trainer(SMALL, tmp_path / "state.pt"), Trainer(SMALL, tmp_path / "other.pt")
+    second.train_step()
+    whole.train_step()
+    whole.train_step()
+    for key, value in light_state_dict(whole.sam).items():
+        assert torch.equal(light_state_dict(second.sam)[key], value), key
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing(tmp_path: Path):
+    trainer = Trainer(replace(SMALL, steps=100, warm_up=10), tmp_path / "state.pt")
+    rates = []
+    for trainer.step in (0, 9, 75, 99):
+        rates.append(trainer.learning_rate() / SMALL.rate)
+    assert rates == pytest.approx([0.1, 1, 1, 0.04])
 
 
 def test_held_out_figures_are_complete():
