@@ -9,6 +9,8 @@ from apsam.errors import InputError
 from apsam.sam import everything, registry
 from apsam.sam.decode import Decoded
 from apsam.sam.everything import boxes_of, point_grid, segment_everything, stability_score, suppress_doubles
+from apsam.sam.mobile import build_mobile_sam
+from apsam.sam.registry import build_untrained, wrap_sam
 from apsam.sam.settings import EverythingSettings, SamSettings
 
 from segment_anything import SamAutomaticMaskGenerator  # isort: skip
@@ -104,6 +106,18 @@ def test_nothing_found():
     image = np.zeros((3, 64, 64), np.uint8)
     found = segment_everything(tiny_sam(), image, EverythingSettings(points_per_side=2, min_iou=1))
     assert not found.labels.any() and found.boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize("name", ["light", "mobile"])
+def test_full_image_mode_works_with_the_other_sams(name):
+    """With random weights, so nothing is filtered: every point gives three masks, of which equals are joined."""
+    torch.manual_seed(0)
+    sam = wrap_sam(build_untrained("light") if name == "light" else build_mobile_sam(256), name)
+    image = np.random.default_rng(0).integers(0, 256, (3, 120, 100), np.uint8)
+    settings = EverythingSettings(points_per_side=2, min_iou=0, min_stability=0, max_box_overlap=0.99)
+    found = segment_everything(sam, image, settings)
+    assert found.labels.shape == (120, 100)
+    assert 1 <= found.labels.max() <= len(found.boxes) <= 12
 
 
 def test_what_is_held_at_a_time_does_not_matter(monkeypatch):

@@ -32,15 +32,26 @@ def predict_one(
     predictor: SamPredictor, point: np.ndarray | None, box: np.ndarray | None, coarse: np.ndarray | None = None
 ) -> np.ndarray:
     """The single mask for a point, a box and/or a CAM-like map: bool, in the size of the predictor's image."""
+    return _predict(predictor, point, box, coarse, three=False)[0][0]
+
+
+def _predict(
+    predictor: SamPredictor,
+    point: np.ndarray | None,
+    box: np.ndarray | None,
+    coarse: np.ndarray | None,
+    three: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """One mask (1, h, w) or three (3, h, w), bool, and SAM's estimates of their IoU."""
     side = predictor.model.prompt_encoder.mask_input_size[0]
-    masks, _, _ = predictor.predict(
+    masks, iou, _ = predictor.predict(
         point_coords=None if point is None else point[None],
         point_labels=None if point is None else np.ones(1),
         box=box,
         mask_input=None if coarse is None else cam_to_mask_prompt(coarse[None], side)[0].numpy(),
-        multimask_output=False,
+        multimask_output=three,
     )
-    return masks[0]
+    return masks, iou
 
 
 @torch.no_grad()
@@ -58,7 +69,8 @@ def evaluate_held_out(sam: Sam, scenes: int, objects: int = 3, seed: int = HELD_
 
     Returns:
         Mean IoU for "both", "box" and "point", of the "jittered_box" itself, for "rough" (box and point) and
-        "rough_map" (and the map), and the number of "objects".
+        "rough_map" (and the map), and the number of "objects". All of them with the single mask; for "both" and
+        "rough" also what the other mask choices (`apsam.sam.select`) give: "both, best_iou", "both, index 0" and so on.
     """
     predictor = SamPredictor(sam)
     results: dict[str, list[float]] = {}
@@ -84,6 +96,10 @@ def evaluate_held_out(sam: Sam, scenes: int, objects: int = 3, seed: int = HELD_
                 "rough": predict_one(predictor, point, rough),
                 "rough_map": predict_one(predictor, point, rough, coarse),
             }
+            for name, given in (("both", box), ("rough", rough)):
+                masks, iou = _predict(predictor, point, given, None, three=True)
+                found |= {f"{name}, index {place}": mask for place, mask in enumerate(masks)}
+                found[f"{name}, best_iou"] = masks[int(iou.argmax())]
             for name, prediction in found.items():
                 results.setdefault(name, []).append(mask_iou(prediction, mask))
     means = {name: float(np.mean(values)) for name, values in results.items()}
