@@ -50,7 +50,7 @@ class LightTraining:
             step is made of many small operations, which gain little from threads of their own.
     """
 
-    steps: int = 3000
+    steps: int = 3100
     seed: int = 20250
     images: int = 4
     prompts: int = 8
