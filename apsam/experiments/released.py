@@ -46,6 +46,7 @@ CHOICES = (
         "the three above with rate 0.1, 15 epochs of all tiles in batches of 32, no warm-up, gradients cut at 1",
         {
             "localizer.recipe": "as_released",
+            "localizer.learning_rate": 0.1,
             "localizer.momentum": 1e-4,
             "localizer.head_factor": 10.0,
             "localizer.decay": "poly",
