@@ -410,6 +410,8 @@ def test_cpn_refinement_spreads_to_pixels_that_look_alike(code: str) -> None:
     assert float(refined[12:, :8].mean()) > 1.5 * float(refined[:, 8:].mean())
     answers = method._answers(torch.rand(1, 2, 16, 16), torch.rand(1, 195, 16, 16))
     torch.testing.assert_close(answers.sum(dim=(2, 3)), torch.ones(1, 2))
+    bright = method._answers(torch.rand(1, 2, 16, 16), 5 * torch.rand(1, 195, 16, 16))
+    assert float(bright.detach().max()) < 0.5, "no pixel takes it all"
 
 
 def test_cpn_losses_between_maps_ignore_negative_tiles(offline: dict[str, Path]) -> None:

@@ -16,7 +16,8 @@ Losses (norm: positive part, stretched from minimum to maximum): classification 
 the lowest quarter of R; the triple of complementary patches, |c cam1 + u cam2 - cam| and |R - (c R1 + u R2)|;
 the cross regularisation, |(cam - c cam1) - u R2| and |(cam - u cam2) - c R1| over the hardest 20 %.
 
-Binary version. Channels are background and landslide, so that the answers' scale is 1 / sqrt(2). The losses
+Binary version. Channels are background and landslide. Answers are divided by the root of their width instead
+of the root of the number of classes, with which two classes would leave all weight to one pixel. The losses
 between maps are taken on positive tiles alone and are means over these; on negative tiles every map would
 reach 1 somewhere. All maps stay on the grid of the CAM. In the released code the region keys have their axes
 mixed up (a `view` in place of a transpose): `code: as_released`. Backbone and head are those of all methods,
@@ -142,7 +143,9 @@ class Cpn(Method):
         if self.settings.cpn.code == "as_released":
             keys = keys.transpose(1, 2).reshape(len(keys), channels.shape[1], PROJECTION)
         queries = functional.relu(self.query(features)).flatten(2)
-        answers = torch.bmm(keys.float(), queries.float()) / math.sqrt(channels.shape[1])
+        # Divided by the root of their width, as attention is: by that of the number of channels, 1.4 here instead of
+        # the paper's 4.6, one pixel takes it all.
+        answers = torch.bmm(keys.float(), queries.float()) / math.sqrt(PROJECTION)
         return answers.softmax(dim=2).view_as(channels)
 
     def _hardest(self, missing: Tensor, found: Tensor) -> Tensor:
