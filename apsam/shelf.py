@@ -26,6 +26,8 @@ from apsam.leftovers import partial_path
 FOLDER = ".shelf"
 ENTRY = "entry.json"
 FILES = "files"
+# Beginning of the keys of files that no recipe leads to, because they were changed by hand.
+CHANGED = "changed-"
 
 NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 

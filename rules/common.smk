@@ -12,7 +12,8 @@ from apsam.localizer.method_settings import OFFLINE_FILES
 from workflow_support.code_hashes import code_hashes
 from workflow_support.changes import with_changes
 from workflow_support.environment import use_project
-from workflow_support.run import Run, command_hash, page_hash
+from workflow_support.hashes import command_hash, page_hash
+from workflow_support.run import Run
 from workflow_support.variants import FOLDER, NAME
 
 use_project(workflow.basedir)

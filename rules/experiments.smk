@@ -40,7 +40,7 @@ rule trials:
     log:
         "<logs>/{variant}trials/{scene}.log",
     benchmark:
-        "<benchmarks>/{variant}trials/{scene}.tsv"
+        "<benchmarks>/{variant}experiments/trials/{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -79,7 +79,7 @@ rule tabulate_thresholds:
     log:
         "<logs>/{variant}threshold_sweep.log",
     benchmark:
-        "<benchmarks>/{variant}threshold_sweep.tsv"
+        "<benchmarks>/{variant}experiments/threshold_sweep.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -105,7 +105,7 @@ rule tabulate_prompts:
     log:
         "<logs>/{variant}prompt_ablation.log",
     benchmark:
-        "<benchmarks>/{variant}prompt_ablation.tsv"
+        "<benchmarks>/{variant}experiments/prompt_ablation.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -140,7 +140,7 @@ rule everything_vs_apsam:
     log:
         "<logs>/everything_vs_apsam.log",
     benchmark:
-        "<benchmarks>/everything_vs_apsam.tsv"
+        "<benchmarks>/experiments/everything_vs_apsam.tsv"
     conda:
         ENVIRONMENT
     threads: 2
@@ -178,7 +178,7 @@ rule measure_apsam:
     log:
         "<logs>/{variant}measure_apsam.log",
     benchmark:
-        "<benchmarks>/{variant}measure_apsam.tsv"
+        "<benchmarks>/{variant}experiments/measure_apsam.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -206,6 +206,8 @@ rule sam_size:
         more=experiment_files("sam_size", variant=""),
     log:
         "<logs>/sam_size.log",
+    benchmark:
+        "<benchmarks>/experiments/sam_size.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -230,6 +232,8 @@ rule seeds:
         more=experiment_files("seeds", variant=""),
     log:
         "<logs>/seeds.log",
+    benchmark:
+        "<benchmarks>/experiments/seeds.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -253,6 +257,8 @@ rule released_effects:
         more=experiment_files("released_effects", variant=""),
     log:
         "<logs>/released_effects.log",
+    benchmark:
+        "<benchmarks>/experiments/released_effects.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -276,6 +282,8 @@ rule threshold_sweep_resunet:
         more=experiment_files("threshold_sweep_resunet", variant=""),
     log:
         "<logs>/threshold_sweep_resunet.log",
+    benchmark:
+        "<benchmarks>/experiments/threshold_sweep_resunet.tsv"
     conda:
         ENVIRONMENT
     threads: 1

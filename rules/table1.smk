@@ -18,6 +18,8 @@ rule masks_cam_agreed:
         masks="<results>/{variant}masks/cam_agreed/{scene}.zarr.zip",
     log:
         "<logs>/{variant}masks_cam_agreed/{scene}.log",
+    benchmark:
+        "<benchmarks>/{variant}table1/masks_cam_agreed/{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -40,6 +42,8 @@ rule masks_box:
         masks="<results>/{variant}masks/box/{scene}.zarr.zip",
     log:
         "<logs>/{variant}masks_box/{scene}.log",
+    benchmark:
+        "<benchmarks>/{variant}table1/masks_box/{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -63,6 +67,8 @@ rule masks_truth:
         masks="<results>/{variant}masks/truth/{scene}.zarr.zip",
     log:
         "<logs>/{variant}masks_truth/{scene}.log",
+    benchmark:
+        "<benchmarks>/{variant}table1/masks_truth/{scene}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -90,6 +96,8 @@ rule table1_masks:
         figures="<results>/{variant}table1/masks_{source}.json",
     log:
         "<logs>/{variant}table1/masks_{source}.log",
+    benchmark:
+        "<benchmarks>/{variant}table1/masks_{source}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -123,6 +131,8 @@ rule table1_maps:
         figures="<results>/{variant}table1/maps_{source}.json",
     log:
         "<logs>/{variant}table1/maps_{source}.log",
+    benchmark:
+        "<benchmarks>/{variant}table1/maps_{source}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -153,6 +163,8 @@ rule cam_oracle:
         figures="<results>/{variant}table1/cam_oracle.json",
     log:
         "<logs>/{variant}table1/cam_oracle.log",
+    benchmark:
+        "<benchmarks>/{variant}table1/cam_oracle.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -183,6 +195,8 @@ rule table1:
         more=experiment_files("table1", variant=""),
     log:
         "<logs>/table1.log",
+    benchmark:
+        "<benchmarks>/table1/table1.tsv"
     conda:
         ENVIRONMENT
     threads: 1

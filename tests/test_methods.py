@@ -32,7 +32,7 @@ from apsam.localizer.methods.s2c import S2c, find_peaks, pad_points, segment_los
 from apsam.localizer.offline.cda import main_region, to_the_middle
 from apsam.localizer.offline.stage import make_offline
 from apsam.localizer.settings import AugmentationSettings, CamSettings, LocalizerSettings
-from apsam.localizer.train import LocalizerTask, train_localizer
+from apsam.localizer.train import train_localizer
 from apsam.sam.encode import encode_tiles
 from apsam.stack import TileStack, TileStackWriter
 
@@ -526,4 +526,3 @@ def test_methods_are_told_how_far_the_training_is(
     settings = LocalizerSettings(weights="none", epochs=2, batch_size=12)
     train_localizer([blobs[0]], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")
     assert told == [(0.0, 0), (0.25, 0), (0.5, 1), (0.75, 1)]
-    assert LocalizerTask.__doc__

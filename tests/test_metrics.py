@@ -182,7 +182,7 @@ def test_ready_made_tiles_and_the_centred_box(tmp_path: Path) -> None:
     places = (tmp_path / "sheet.tsv", run / "tiles", run / "scenes")
     metrics_masks(*places, [f"apsam={run}/masks/apsam"], tmp_path / "masks.json")
     metrics_maps(*places, [f"apsam={run}/maps/apsam"], tmp_path / "maps.json")
-    with pytest.raises(InputError, match="give NAME=FOLDER"):
+    with pytest.raises(InputError, match="give NAME=VALUE"):
         metrics_maps(*places, ["apsam"], tmp_path / "maps.json")
     masks, maps = (
         {row["source"]: row for row in json.loads((tmp_path / f).read_text())["rows"] if "scene" not in row}

@@ -260,6 +260,10 @@ def test_times_are_summed_by_stage(tmp_path):
     (tmp_path / "localizer.tsv").write_text("s\th:m:s\tmax_rss\n9.0\t0\t800\n")
     times = [(t.stage, t.jobs, t.seconds, t.peak_mb) for t in stage_times(tmp_path)]
     assert times == [("localizer", 1, 9.0, 800.0), ("cams", 2, 3.5, None)]
+    for folder in ("variants/seed=2", "experiments", "table1"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "late.tsv").write_text("s\th:m:s\tmax_rss\n99\t0\t1\n")
+    assert [t.stage for t in stage_times(tmp_path)] == ["localizer", "cams"], "what is asked for by name is not the run"
 
 
 def test_time_from_the_first_job_to_the_last(tmp_path):

@@ -8,7 +8,7 @@ there. So params.yaml holds every key that decides a result, with null for "as c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from apsam.config import Config
 from apsam.errors import ConfigError
+from apsam.provenance import flatten
 
 FILE = Path("params.yaml")
 HEADER = """\
@@ -45,7 +46,11 @@ def with_changes(config: Mapping[str, Any], file: Path = FILE) -> tuple[dict[str
         raise ConfigError(f"{file}: not YAML ({error})") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: must hold keys and values, not a {type(values).__name__}")
-    return _merge(config, values), dict(_flat(values))
+    changes = {key: value for key, value in flatten(values).items() if value is not None}
+    changed = dict(config)
+    for key, value in changes.items():
+        changed = _with(changed, key.split("."), value)
+    return changed, changes
 
 
 def render() -> str:
@@ -62,25 +67,12 @@ def _keys(model: type[BaseModel], left_out: set[str] | None = None) -> dict[str,
     return keys
 
 
-def _merge(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(config)
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            below = merged.get(key)
-            part = _merge(below if isinstance(below, Mapping) else {}, value)
-            if part or key in merged:
-                merged[key] = part
-        elif value is not None:
-            merged[key] = value
-    return merged
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif value is not None:
-            yield f"{prefix}{key}", value
+def _with(config: Mapping[str, Any], place: Sequence[str], value: Any) -> dict[str, Any]:
+    """A copy of the configuration with one key changed."""
+    first, *rest = place
+    below = config.get(first)
+    changed = _with(below if isinstance(below, Mapping) else {}, rest, value) if rest else value
+    return {**config, first: changed}
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from snakemake.settings.types import RerunTrigger
 
 from apsam.errors import InputError
 from apsam.provenance import Provenance
-from apsam.shelf import Shelf, Version
+from apsam.shelf import CHANGED, Shelf, Version
 from workflow_support.checksums import Checksums
 from workflow_support.recipe import digest, recipe_key, same_recipe
 from workflow_support.records import FILLED_IN, is_of_last_job, kept, read_record, write_record
@@ -346,7 +346,7 @@ class Plan:
             return
         else:
             # Changed by hand, say. No recipe leads to it, but it is not lost.
-            key = "changed-" + digest([entry["sha256"] for entry in entries.values()])
+            key = CHANGED + digest([entry["sha256"] for entry in entries.values()])
         self._shelf.put(key, job.rule.name, {name: _without_flag(entry) for name, entry in entries.items()}, give_way)
 
     def _entry(self, file: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ class RasterSizes:
 
     def __init__(self, memory: Path = MEMORY) -> None:
         self._memory = memory
+        self._changed = False
         try:
             self._known: dict[str, list[int]] = json.loads(memory.read_text())
         except (OSError, ValueError):
@@ -40,8 +41,7 @@ class RasterSizes:
         """Write down what is new."""
         if self._changed:
             write_json(self._memory, self._known)
-
-    _changed = False
+            self._changed = False
 
 
 def _read(path: Path) -> tuple[int, int]:

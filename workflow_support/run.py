@@ -6,15 +6,13 @@ again, and does not see parameters that are functions of the input (docs/archite
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from apsam.code_hash import PACKAGE_ROOT, code_hash
 from apsam.config import Config, parse_config
 from apsam.errors import ConfigError, InputError
 from apsam.localizer.method_code import method_code, offline_code
@@ -24,14 +22,12 @@ from apsam.scenes import check_scenes, read_scene_sheet
 from apsam.tiles.blocks import block_count, block_names, block_of, window_count
 from apsam.weights import PUBLISHED
 from workflow_support.code_hashes import code_hashes
+from workflow_support.hashes import DIGITS, listing_hash, packaged_weights, short_hash
 from workflow_support.raster_sizes import RasterSizes
 from workflow_support.variants import Variants, stage_of
 
 # Endings that name a scene's other files; a scene called so could not be told from them.
 RESERVED_ENDINGS = ("_mask", "_probability")
-
-# Digits kept of the hashes that stand among the parameters for files.
-HASH_DIGITS = 12
 
 
 class Run:
@@ -251,7 +247,7 @@ class Run:
     def experiments_made(self) -> str:
         """Hash of the experiments' files that are there, so that the report is made again when there are others."""
         files = sorted(Path(self.folder, "experiments").glob("*.json"))
-        return " ".join(f"{file.stem}:{_sha256(file)}" for file in files)
+        return " ".join(f"{file.stem}:{short_hash(file)}" for file in files)
 
     def dem(self) -> list[str]:
         """The raster of elevations, where there is one."""
@@ -291,7 +287,7 @@ class Run:
 
     def listing(self, unit: str) -> str:
         """Hash of the names and sizes in a scene's folders; empty for a raster scene."""
-        return _listing(self.tile_inputs(block_of(unit)[0]).values())
+        return listing_hash(self.tile_inputs(block_of(unit)[0]).values())
 
     @cached_property
     def given(self) -> list[str]:
@@ -305,7 +301,7 @@ class Run:
 
     def given_listing(self) -> str:
         """Hash of the names and sizes in all given folders."""
-        return _listing(self.given)
+        return listing_hash(self.given)
 
     @property
     def inventory(self) -> list[str]:
@@ -392,7 +388,7 @@ class Run:
         """The image that SAM's windows are read of, for a scene or a block of it (`sam.window`); none for tiles."""
         if self.variants.config(variant).sam.window is None:
             return []
-        return [self.image(name.partition(".")[0], variant)]
+        return [self.image(block_of(name)[0], variant)]
 
     def window_argument(self, name: str, variant: str = "") -> str:
         """The argument of the encode stage that names that image."""
@@ -404,39 +400,5 @@ class Run:
         if sam.checkpoint:
             return sam.name
         if sam.name != "light":
-            return f"{sam.name}:{PUBLISHED[f'sam_{sam.name}'].sha256[:HASH_DIGITS]}"
+            return f"{sam.name}:{PUBLISHED[f'sam_{sam.name}'].sha256[:DIGITS]}"
         return packaged_weights()
-
-
-@cache
-def packaged_weights() -> str:
-    """Names and hashes of the SAM weights that come with the package."""
-    files = sorted((PACKAGE_ROOT / "sam" / "weights").glob("*.safetensors"))
-    return " ".join(f"{file.name}:{_sha256(file)}" for file in files)
-
-
-def command_hash(module: str, command: str | None = None) -> str:
-    """Hash of the code that one command of `apsam.commands` uses."""
-    name = command or module
-    file = PACKAGE_ROOT / "commands" / f"{module}.py"
-    return code_hashes().get(f"{module} {name}", lambda: code_hash(file, definition=name))
-
-
-def page_hash() -> str:
-    """Hash of the report's templates, styles and scripts, which the code hash does not see."""
-    folders = (PACKAGE_ROOT / "report" / name for name in ("templates", "static"))
-    files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
-    listing = " ".join(f"{file.name}:{_sha256(file)}" for file in files)
-    return hashlib.sha256(listing.encode()).hexdigest()[:HASH_DIGITS]
-
-
-def _listing(paths: Iterable[str]) -> str:
-    lines: list[str] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            lines += sorted(f"{file.name} {file.stat().st_size}" for file in path.iterdir())
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:HASH_DIGITS] if lines else ""
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:HASH_DIGITS]

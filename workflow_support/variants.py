@@ -44,7 +44,7 @@ class Stage(NamedTuple):
     after: tuple[str, ...] = ()
 
 
-# By the folder of the stage's files; `{source}` stands for what pseudo-masks are made of.
+# By the folder, or the file, that the stage makes.
 STAGES = {
     "scenes": Stage(("synthetic",)),
     "tiles": Stage(("tiles", "labels", "split"), ("scenes",)),

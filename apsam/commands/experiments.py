@@ -7,24 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apsam.commands.options import Device, Threads
+from apsam.commands.options import DataDir, Device, Protocol, Sheet, Synthetic, Threads, named
 from apsam.commands.options import settings as section
 from apsam.experiments.settings import ExperimentSettings
 from apsam.prompt_settings import PromptSettings
+from apsam.protocol import HELD_OUT
 from apsam.sam.settings import MasksSettings, SamSettings
 
 if TYPE_CHECKING:
     from apsam.experiments.everything import SceneFiles
-    from apsam.scenes import Scene
 
 Trials = Annotated[list[Path], typer.Argument(help="trials of every measured scene")]
 Output = Annotated[Path, typer.Option(help="JSON to make; CSV, PNG and SVG are written beside it")]
 Settings = Annotated[ExperimentSettings, section(ExperimentSettings, "experiments")]
 Sam = Annotated[SamSettings, section(SamSettings, "sam")]
-Synthetic = Annotated[Path, typer.Option(help="folder of the synthetic scenes")]
-Sheet = Annotated[Path, typer.Option(help="scene sheet")]
-DataDir = Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from", show_default=False)]
-Protocol = Annotated[str, typer.Option(help="held_out or as_released: named in the table")]
 
 
 def trials(
@@ -39,18 +35,20 @@ def trials(
     prompts: Annotated[PromptSettings, section(PromptSettings, "prompts")] = PromptSettings(),
     sam: Sam = SamSettings(),
     masks: Annotated[MasksSettings, section(MasksSettings, "masks")] = MasksSettings(),
-    protocol: Protocol = "held_out",
+    protocol: Protocol = HELD_OUT,
     data_dir: DataDir = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Decode and count what threshold sweep and prompt ablation ask of one scene."""
+    from dataclasses import replace
+
     from apsam.device import set_threads
     from apsam.experiments.trials import make_trials
-    from apsam.metrics.scene import MeasuredScene
+    from apsam.metrics.scene import measured_scene
 
     set_threads(threads)
-    measured = MeasuredScene(_scene(scene, synthetic, scenes, data_dir), tiles)
+    measured = replace(measured_scene(scene, scenes, data_dir, tiles.parent, synthetic), tiles=tiles)
     make_trials(measured, cams, embeddings, prompts, sam, masks, settings, output, protocol, device)
 
 
@@ -85,7 +83,7 @@ def everything_vs_apsam(
     output: Output,
     settings: Settings = ExperimentSettings(),
     sam: Sam = SamSettings(),
-    protocol: Protocol = "held_out",
+    protocol: Protocol = HELD_OUT,
     data_dir: DataDir = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -114,8 +112,8 @@ def sam_size(
     from apsam.experiments.table import write_experiment
     from apsam.experiments.variants import sam_size as tabulate
 
-    files = {name: Path(path) for name, path in map(_named, measured or [])}
-    experiment = tabulate(files, dict(map(_named, skipped or [])))
+    files = {name: Path(path) for name, path in map(named, measured or [])}
+    experiment = tabulate(files, dict(map(named, skipped or [])))
     draw_bars(experiment, "iou", ("sam",), output)
     write_experiment(experiment, output)
 
@@ -130,7 +128,7 @@ def seeds(
     from apsam.experiments.variants import seeds as tabulate
 
     files: dict[str, dict[int, Path]] = {}
-    for name, path in map(_named, measured):
+    for name, path in map(named, measured):
         kind, _, seed = name.partition(":")
         files.setdefault(kind, {})[int(seed)] = Path(path)
     experiment = tabulate(files)
@@ -147,7 +145,7 @@ def released_effects(
     from apsam.experiments.released import released_effects as tabulate
     from apsam.experiments.table import write_experiment
 
-    experiment = tabulate({name: Path(path) for name, path in map(_named, measured)})
+    experiment = tabulate({name: Path(path) for name, path in map(named, measured)})
     draw_bars(experiment, "mean_iou", ("choice",), output)
     write_experiment(experiment, output)
 
@@ -161,42 +159,17 @@ def threshold_sweep_resunet(
     from apsam.experiments.table import write_experiment
     from apsam.experiments.variants import retrained
 
-    experiment = retrained({int(name): Path(path) for name, path in map(_named, measured)})
+    experiment = retrained({int(name): Path(path) for name, path in map(named, measured)})
     draw_bars(experiment, "iou", ("source", "threshold"), output)
     write_experiment(experiment, output)
 
 
-def _named(argument: str) -> tuple[str, str]:
-    from apsam.errors import ConfigError
-
-    name, equals, value = argument.partition("=")
-    if not (name and equals and value):
-        raise ConfigError(f"'{argument}': expected NAME=VALUE")
-    return name, value
-
-
-def _scene(name: str, synthetic: Path, sheet: Path, data_dir: Path | None) -> Scene:
-    from dataclasses import replace
-
-    from apsam.errors import InputError
-    from apsam.scenes import read_scene_sheet
-
-    scene = next((s for s in read_scene_sheet(sheet, data_dir) if s.name == name), None)
-    if scene is None:
-        raise InputError(f"{sheet}: lists no scene '{name}'")
-    if scene.kind == "synthetic":
-        scene = replace(scene, image=synthetic / f"{name}.tif", mask=synthetic / f"{name}_mask.tif")
-    if scene.mask is None:
-        raise InputError(f"{sheet}: '{name}' has no true mask, so nothing can be measured on it")
-    return scene
-
-
 def _scene_files(name: str, results: Path, sheet: Path, data_dir: Path | None) -> SceneFiles:
     from apsam.experiments.everything import SceneFiles
-    from apsam.metrics.scene import MeasuredScene
+    from apsam.metrics.scene import measured_scene
 
     return SceneFiles(
-        MeasuredScene(_scene(name, results / "scenes", sheet, data_dir), results / f"tiles/{name}.zarr.zip"),
+        measured_scene(name, sheet, data_dir, results / "tiles", results / "scenes"),
         results / f"cams/{name}.zarr.zip",
         results / f"prompts/{name}.json",
         results / f"embeddings/{name}.zarr.zip",

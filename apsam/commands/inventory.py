@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from apsam.commands.options import DataDir, Sheet
+
 
 def inventory(
-    scenes: Annotated[Path, typer.Option(help="scene sheet")],
+    scenes: Sheet,
     output: Annotated[Path, typer.Option(help="JSON file to make")],
-    data_dir: Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from")] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Note size and SHA-256 of every scene's files, those of synthetic scenes aside."""
     from apsam.files import write_json

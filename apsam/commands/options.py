@@ -10,7 +10,7 @@ import typer
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from apsam.errors import ConfigError
+from apsam.errors import ConfigError, InputError
 from apsam.gpu_slots import use_one_gpu
 from apsam.tiles.blocks import Block
 
@@ -23,6 +23,22 @@ Seed = Annotated[int, typer.Option(help="seed of all that is random")]
 LabelGate = Annotated[bool, typer.Option(help="leave out tiles labelled negative (the paper's released code does not)")]
 BlockOption = Annotated[str, typer.Option("--block", metavar="N/COUNT", help="which of how many blocks of the scene")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; all by default", show_default=False)]
+Sheet = Annotated[Path, typer.Option(help="scene sheet")]
+DataDir = Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from", show_default=False)]
+Synthetic = Annotated[Path, typer.Option(help="folder of the synthetic scenes")]
+Protocol = Annotated[str, typer.Option(help="held_out or as_released: named in the file")]
+
+
+def named(argument: str) -> tuple[str, str]:
+    """Name and value of an argument `NAME=VALUE`; the value may hold further `=`.
+
+    Raises:
+        InputError: It is something else.
+    """
+    name, equals, value = argument.partition("=")
+    if not (name and equals and value):
+        raise InputError(f"'{argument}': give NAME=VALUE, for example apsam=results/demo/masks/apsam")
+    return name, value
 
 
 def read_block(text: str) -> Block:

@@ -25,8 +25,8 @@ def resunet(
     threads: Threads = None,
 ) -> None:
     """Train the ResUNet on pseudo-masks."""
-    from apsam.commands.metrics import measured_scenes
     from apsam.device import set_threads
+    from apsam.metrics.scene import measured_scenes
     from apsam.resunet.train import train_resunet
 
     set_threads(threads)

@@ -80,8 +80,9 @@ def _is_in_place(results: Path, version: Any) -> bool:
 def _difference(results: Path, version: Any) -> str:
     """The settings of a version that are not those of what is in place."""
     from apsam.provenance import Provenance, flatten
+    from apsam.shelf import CHANGED
 
-    if version.key.startswith("changed-"):
+    if version.key.startswith(CHANGED):
         return "changed by hand"
     name, entry = next(iter(version.files.items()))
     known = Provenance(results, f"results/{results.name}")

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.metrics import DataDir, Only, Output, Protocol, Sheet, Synthetic, Tiles, measured_scenes
-from apsam.commands.options import Cams
+from apsam.commands.metrics import Only, Output, Tiles
+from apsam.commands.options import Cams, DataDir, Protocol, Sheet, Synthetic, named
 from apsam.commands.options import Tiles as TileStackOption
-from apsam.errors import InputError
+from apsam.protocol import HELD_OUT
 
 Masks = Annotated[Path, typer.Option(help="mask stack to make")]
 
@@ -44,11 +44,9 @@ def masks_truth(
 ) -> None:
     """Take the true masks for pseudo-masks: the upper bound, with full supervision."""
     from apsam.masks.references import make_truth_masks
+    from apsam.metrics.scene import measured_scene
 
-    measured = next((m for m in measured_scenes(scenes, data_dir, tiles, synthetic) if m.scene.name == scene), None)
-    if measured is None:
-        raise InputError(f"{scenes}: '{scene}' has no true mask; table1 needs one of every training scene")
-    make_truth_masks(measured, output)
+    make_truth_masks(measured_scene(scene, scenes, data_dir, tiles, synthetic), output)
 
 
 def cam_oracle(
@@ -58,15 +56,16 @@ def cam_oracle(
     cams: Annotated[Path, typer.Option(help="folder of the CAM stacks")],
     threshold: Annotated[list[int], typer.Option(help="grey value tried; several times")],
     output: Output,
-    protocol: Protocol = "held_out",
+    protocol: Protocol = HELD_OUT,
     data_dir: DataDir = None,
     only: Only = None,
 ) -> None:
     """Measure CAMs at the cut that the truth would choose: what a rule could reach."""
     from apsam.experiments.cam_oracle import measure_cam_oracle
     from apsam.files import write_json
+    from apsam.metrics.scene import measured_scenes
 
-    measured = [m for m in measured_scenes(scenes, data_dir, tiles, synthetic) if not only or m.scene.name in only]
+    measured = measured_scenes(scenes, data_dir, tiles, synthetic, only)
     stacks = [cams / f"{m.scene.name}.zarr.zip" for m in measured]
     write_json(output, measure_cam_oracle(measured, stacks, threshold, protocol))
 
@@ -83,19 +82,11 @@ def table1(
     from apsam.experiments.table1 import Measured, read_seconds
     from apsam.experiments.table1 import table1 as tabulate
 
-    files = [Measured.parse(*_named(argument)) for argument in measured or []]
+    files = [Measured.parse(*named(argument)) for argument in measured or []]
     costs = {}
-    for name, paths in map(_named, seconds or []):
+    for name, paths in map(named, seconds or []):
         method, _, seed = name.partition(":")
         costs[method, int(seed)] = read_seconds(map(Path, paths.split(",")))
     experiment = tabulate(files, costs, dataset)
     draw_bars(experiment, "iou", ("measured", "method", "masks"), output)
     write_experiment(experiment, output)
-
-
-def _named(argument: str) -> tuple[str, str]:
-    """`NAME=VALUE`; the value may hold further `=`."""
-    name, equals, value = argument.partition("=")
-    if not (name and equals and value):
-        raise InputError(f"'{argument}': expected NAME=VALUE")
-    return name, value

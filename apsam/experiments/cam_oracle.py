@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from apsam.metrics.counts import Counts
-from apsam.metrics.scene import PROTOCOL, MeasuredScene, TileTruth
+from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.metrics.tally import Tally
 from apsam.prompts import binarize
+from apsam.protocol import HELD_OUT
 from apsam.stack import TileStack
 
 SOURCE = "cam_oracle"
 
 
 def measure_cam_oracle(
-    scenes: Sequence[MeasuredScene], cams: Sequence[Path], thresholds: Sequence[int], protocol: str = PROTOCOL
+    scenes: Sequence[MeasuredScene], cams: Sequence[Path], thresholds: Sequence[int], protocol: str = HELD_OUT
 ) -> dict[str, Any]:
     """Figures of the CAMs at the threshold with the highest IoU over all pixels of a part.
 

@@ -14,6 +14,7 @@ from apsam.experiments.table import PART, Column, Experiment
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.prompts import read_prompts
+from apsam.protocol import HELD_OUT
 from apsam.sam.embeddings import EmbeddingStore
 from apsam.sam.everything import LabelMap, segment_embedding
 from apsam.sam.registry import LoadedSam, build_sam
@@ -63,7 +64,7 @@ def compare_everything(
     sam: SamSettings,
     settings: EverythingSettings,
     tiles: int,
-    protocol: str = "held_out",
+    protocol: str = HELD_OUT,
     device: str = "auto",
 ) -> tuple[Experiment, list[Compared]]:
     """Ask SAM for every object of some tiles, on their stored embeddings, and hold them beside APSAM's masks.

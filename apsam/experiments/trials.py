@@ -21,6 +21,7 @@ from apsam.metrics.pseudo_masks import as_released
 from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.prompt_settings import PromptSettings
 from apsam.prompts import binarize, generate_prompts
+from apsam.protocol import HELD_OUT
 from apsam.sam.batches import decode_batch
 from apsam.sam.registry import build_sam
 from apsam.sam.segment import SetAnswer, answer_sets, read_scene
@@ -73,7 +74,7 @@ def make_trials(
     masks: MasksSettings,
     settings: ExperimentSettings,
     output: Path,
-    protocol: str = "held_out",
+    protocol: str = HELD_OUT,
     device: str = "auto",
 ) -> None:
     """Write the trials of one scene.

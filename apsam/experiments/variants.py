@@ -12,6 +12,7 @@ import numpy as np
 from apsam.errors import InputError
 from apsam.experiments.table import COUNTS, FIGURES, PART, SCHEMA, TILES, Column, Experiment
 from apsam.files import read_json
+from apsam.protocol import HELD_OUT
 
 APSAM = "apsam"
 SHARES = tuple(column.key for column in FIGURES)
@@ -96,7 +97,7 @@ def sam_size(measured: Mapping[str, Path], skipped: Mapping[str, str]) -> Experi
     return Experiment(
         "sam_size",
         "Size of the SAM",
-        _one_protocol(measured.values()) if measured else "held_out",
+        _one_protocol(measured.values()) if measured else HELD_OUT,
         columns,
         rows,
         notes,

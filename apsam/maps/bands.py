@@ -14,7 +14,7 @@ from rasterio.windows import Window
 
 from apsam.errors import InputError
 from apsam.files import atomic_path
-from apsam.maps.cog import NO_DATA, MapWriter, cut, map_tags
+from apsam.maps.cog import MapWriter, cut, map_profile, map_tags
 from apsam.maps.settings import MapSettings
 from apsam.tiles.blocks import Block
 from apsam.tiles.windows import positions
@@ -43,18 +43,7 @@ class BandWriter:
     def __init__(self, path: Path, height: int, width: int, crs: CRS, transform: Affine, model: str) -> None:
         self._atomic = atomic_path(path)
         self._model = model
-        self._profile = {
-            "driver": "GTiff",
-            "count": 1,
-            "dtype": "uint8",
-            "nodata": NO_DATA,
-            "height": height,
-            "width": width,
-            "crs": crs,
-            "transform": transform,
-            "compress": "DEFLATE",
-            "BIGTIFF": "IF_SAFER",
-        }
+        self._profile = {**map_profile(height, width, crs, transform), "compress": "DEFLATE"}
 
     def __enter__(self) -> BandWriter:
         self._raster = rasterio.open(self._atomic.__enter__(), "w", **self._profile)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import rasterio
@@ -53,6 +53,21 @@ def map_tags(name: str, image: Path, model: str, settings: MapSettings) -> dict[
     }
 
 
+def map_profile(height: int, width: int, crs: CRS, transform: Affine) -> dict[str, Any]:
+    """How rasterio writes the rows of a map."""
+    return {
+        "driver": "GTiff",
+        "count": 1,
+        "dtype": "uint8",
+        "nodata": NO_DATA,
+        "height": height,
+        "width": width,
+        "crs": crs,
+        "transform": transform,
+        "BIGTIFF": "IF_SAFER",
+    }
+
+
 class MapWriter:
     """Write a one-band uint8 map row by row; the finished COG appears when the `with` block ends without an error.
 
@@ -76,17 +91,7 @@ class MapWriter:
         tags: Mapping[str, str],
     ) -> None:
         self.path, self.kind = Path(path), kind
-        self._profile = {
-            "driver": "GTiff",
-            "count": 1,
-            "dtype": "uint8",
-            "nodata": NO_DATA,
-            "height": height,
-            "width": width,
-            "crs": crs,
-            "transform": transform,
-            "BIGTIFF": "IF_SAFER",
-        }
+        self._profile = map_profile(height, width, crs, transform)
         self._tags = {**tags, "TIFFTAG_SOFTWARE": f"apsam {__version__}"}
 
     def __enter__(self) -> MapWriter:

@@ -16,8 +16,9 @@ from apsam.errors import InputError
 from apsam.maps.archive import read_mask
 from apsam.metrics import centred_box
 from apsam.metrics.counts import Counts
-from apsam.metrics.scene import PARTS, PROTOCOL, MeasuredScene, TileTruth
+from apsam.metrics.scene import PARTS, MeasuredScene, TileTruth
 from apsam.metrics.tally import Key, Tally, rows
+from apsam.protocol import HELD_OUT
 from apsam.tiles.parts import TEST, TRAIN
 from apsam.truth import NO_DATA
 
@@ -25,7 +26,7 @@ ROWS_AT_ONCE = 1024
 
 
 def measure_maps(
-    scenes: Sequence[MeasuredScene], maps: Mapping[str, Sequence[Path]], protocol: str = PROTOCOL
+    scenes: Sequence[MeasuredScene], maps: Mapping[str, Sequence[Path]], protocol: str = HELD_OUT
 ) -> dict[str, Any]:
     """Measure the ResUNet's masks.
 

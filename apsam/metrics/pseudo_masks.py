@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ import numpy as np
 
 from apsam.errors import InputError
 from apsam.metrics import centred_box
-from apsam.metrics.scene import PROTOCOL, MeasuredScene, TileTruth
+from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.metrics.tally import Key, Tally, rows
+from apsam.protocol import HELD_OUT
 from apsam.stack import TileStack
 from apsam.truth import NO_DATA
 
+TILES_AT_ONCE = 64
+
 
 def measure_pseudo_masks(
-    scenes: Sequence[MeasuredScene], masks: Mapping[str, Sequence[Path]], protocol: str = PROTOCOL
+    scenes: Sequence[MeasuredScene], masks: Mapping[str, Sequence[Path]], protocol: str = HELD_OUT
 ) -> dict[str, Any]:
     """Measure pseudo-masks.
 
@@ -38,12 +42,12 @@ def measure_pseudo_masks(
     tallies: dict[Key, Tally] = {}
     for index, measured in enumerate(scenes):
         with TileTruth(measured) as truth:
-            sources = {source: paths[index] for source, paths in masks.items()}
-            for source, tile, guess in _guesses(truth, sources):
+            for tile, guesses in _guesses(truth, {source: paths[index] for source, paths in masks.items()}):
                 part = truth.part_name(tile)
                 if part is not None:
-                    tally = tallies.setdefault((source, part, measured.scene.name), Tally())
-                    tally.add_tile(guess, truth.tile(tile))
+                    there = truth.tile(tile)
+                    for source, guess in guesses.items():
+                        tallies.setdefault((source, part, measured.scene.name), Tally()).add_tile(guess, there)
     return {"protocol": protocol, "rows": rows(tallies)}
 
 
@@ -54,23 +58,33 @@ def as_released(mask: np.ndarray, claims: np.ndarray) -> np.ndarray:
     that several prompts claim, mostly in the middle of a landslide, is neither right nor wrong.
 
     Args:
-        mask: (h, w) {0, 1, 255}.
-        claims: (h, w), how many prompts' masks hold the pixel.
+        mask: (..., h, w) {0, 1, 255}.
+        claims: (..., h, w), how many prompts' masks hold the pixel.
     """
     return np.where(claims > 1, NO_DATA, mask).astype(np.uint8)
 
 
-def _guesses(truth: TileTruth, sources: Mapping[str, Path]) -> Iterator[tuple[str, int, np.ndarray]]:
-    """Yield (source, tile, mask)."""
-    for source, path in sources.items():
-        with TileStack(path) as stack:
-            if len(stack) != len(truth.label):
-                raise InputError(f"{path}: has {len(stack)} masks for {len(truth.label)} tiles; make it again")
-            added = "claims" in stack.arrays
-            for start, batch in stack.batches(("mask", "claims") if added else ("mask",), 64):
-                for offset, mask in enumerate(batch["mask"]):
-                    yield source, start + offset, as_released(mask, batch["claims"][offset]) if added else mask
-    if truth.names is not None:
-        box = centred_box.centred_box(truth.size, truth.size)
-        for tile, label in enumerate(truth.label.tolist()):
-            yield centred_box.NAME, tile, box * label
+def _guesses(truth: TileTruth, sources: Mapping[str, Path]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Yield (tile, {source: mask}) for all tiles."""
+    count = len(truth.label)
+    box = None if truth.names is None else centred_box.centred_box(truth.size, truth.size)
+    with ExitStack() as opened:
+        stacks = {source: opened.enter_context(TileStack(path)) for source, path in sources.items()}
+        for stack in stacks.values():
+            if len(stack) != count:
+                raise InputError(f"{stack.path}: has {len(stack)} masks for {count} tiles; make it again")
+        for start in range(0, count, TILES_AT_ONCE):
+            read = {source: _read(stack, start) for source, stack in stacks.items()}
+            for offset in range(min(TILES_AT_ONCE, count - start)):
+                guesses = {source: masks[offset] for source, masks in read.items()}
+                if box is not None:
+                    guesses[centred_box.NAME] = box * truth.label[start + offset]
+                yield start + offset, guesses
+
+
+def _read(stack: TileStack, start: int) -> np.ndarray:
+    """Masks of some tiles, (n, h, w), as they count."""
+    masks = stack.read("mask", start, start + TILES_AT_ONCE)
+    if "claims" not in stack.arrays:
+        return masks
+    return as_released(masks, stack.read("claims", start, start + TILES_AT_ONCE))

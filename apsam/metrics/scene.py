@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 
 from apsam.errors import InputError
-from apsam.scenes import Scene
+from apsam.scenes import Scene, read_scene_sheet
 from apsam.stack import TileStack
 from apsam.tiles.parts import TEST, TRAIN
 from apsam.tiles.reader import SceneReader
@@ -19,7 +20,6 @@ from apsam.tiles.settings import TileSettings
 from apsam.tiles.tiling import mask_file
 from apsam.truth import TruthReader
 
-PROTOCOL = "held_out"
 PARTS = {"train": TRAIN, "test": TEST}
 
 
@@ -34,6 +34,43 @@ class MeasuredScene:
 
     scene: Scene
     tiles: Path
+
+
+def measured_scenes(
+    sheet: Path, data_dir: Path | None, tiles: Path, synthetic: Path, only: Collection[str] | None = None
+) -> list[MeasuredScene]:
+    """The scenes of a sheet that have a true mask.
+
+    Args:
+        sheet: The scene sheet.
+        data_dir: Folder that its paths start from.
+        tiles: Folder of the tile stacks.
+        synthetic: Folder of the synthetic scenes.
+        only: Names of the scenes that are wanted; all by default.
+
+    Raises:
+        InputError: The sheet cannot be read.
+    """
+    measured = []
+    for scene in read_scene_sheet(sheet, data_dir):
+        if scene.kind == "synthetic":
+            files = {"image": synthetic / f"{scene.name}.tif", "mask": synthetic / f"{scene.name}_mask.tif"}
+            scene = replace(scene, **files)
+        if scene.mask is not None and (not only or scene.name in only):
+            measured.append(MeasuredScene(scene, tiles / f"{scene.name}.zarr.zip"))
+    return measured
+
+
+def measured_scene(name: str, sheet: Path, data_dir: Path | None, tiles: Path, synthetic: Path) -> MeasuredScene:
+    """One scene of a sheet; arguments as of `measured_scenes`.
+
+    Raises:
+        InputError: The sheet lists no such scene, or it has no true mask.
+    """
+    found = measured_scenes(sheet, data_dir, tiles, synthetic, [name])
+    if not found:
+        raise InputError(f"{sheet}: lists no scene '{name}' with a true mask, so nothing can be measured on it")
+    return found[0]
 
 
 class TileTruth:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 # Seconds between two jobs of one go: the workflow starts the next within a few.
 LONGEST_PAUSE = 60
-# Folder of the variants' files (workflow_support/variants.py).
-VARIANTS = "variants"
+# Folders of what is asked for by name, after the run or beside it: variants and tables over them (rules/).
+NOT_OF_THE_RUN = {"variants", "experiments", "table1"}
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def elapsed(base: Path, cores: int) -> float | None:
 
 
 def _files(base: Path) -> list[Path]:
-    """Benchmark files of the run itself; its variants belong to experiments."""
-    return [file for file in sorted(base.rglob("*.tsv")) if file.relative_to(base).parts[0] != VARIANTS]
+    """Benchmark files of the run itself, without those of experiments."""
+    return [file for file in sorted(base.rglob("*.tsv")) if file.relative_to(base).parts[0] not in NOT_OF_THE_RUN]
 
 
 def _rows(file: Path) -> list[tuple[float, float | None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import shutil
 import zipfile
@@ -55,6 +56,15 @@ def test_every_job_has_a_quiet_log_and_a_benchmark(finished: Project) -> None:
         lines = file.read_text().splitlines()
         assert len(lines) <= 60, f"{file} has {len(lines)} lines"
         assert not any("Warning" in line for line in lines), file.read_text()
+
+
+def test_every_job_rule_has_a_log_a_benchmark_and_a_place_for_its_time() -> None:
+    for file in sorted((ROOT / "rules").glob("*.smk")):
+        for name, text in re.findall(r"^rule (\w+):\n((?:(?:    .*)?\n)+)", file.read_text(), re.MULTILINE):
+            if "\n    shell:" in text:
+                assert "\n    log:" in text and "\n    benchmark:" in text, f"{file.name}: {name}"
+                if file.stem in ("experiments", "table1"):
+                    assert re.search(rf'"<benchmarks>/(\{{variant\}})?{file.stem}/', text), f"{file.name}: {name}"
 
 
 def test_apsam_predict_maps_a_scene_with_the_run(finished: Project, tmp_path: Path) -> None:

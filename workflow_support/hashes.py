@@ -1,0 +1,49 @@
+"""Hashes that stand among the parameters of rules for files and code that are no inputs: a change of one is seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from apsam.code_hash import PACKAGE_ROOT, code_hash
+from workflow_support.code_hashes import code_hashes
+
+DIGITS = 12
+
+
+@cache
+def packaged_weights() -> str:
+    """Names and hashes of the SAM weights that come with the package."""
+    files = sorted((PACKAGE_ROOT / "sam" / "weights").glob("*.safetensors"))
+    return " ".join(f"{file.name}:{short_hash(file)}" for file in files)
+
+
+def command_hash(module: str, command: str | None = None) -> str:
+    """Hash of the code that one command of `apsam.commands` uses."""
+    name = command or module
+    file = PACKAGE_ROOT / "commands" / f"{module}.py"
+    return code_hashes().get(f"{module} {name}", lambda: code_hash(file, definition=name))
+
+
+def page_hash() -> str:
+    """Hash of the report's templates, styles and scripts, which the code hash does not see."""
+    folders = (PACKAGE_ROOT / "report" / name for name in ("templates", "static"))
+    files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
+    listing = " ".join(f"{file.name}:{short_hash(file)}" for file in files)
+    return hashlib.sha256(listing.encode()).hexdigest()[:DIGITS]
+
+
+def listing_hash(paths: Iterable[str]) -> str:
+    """Hash of the names and sizes of the files in those of `paths` that are folders; empty where none is."""
+    lines: list[str] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            lines += sorted(f"{file.name} {file.stat().st_size}" for file in path.iterdir())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:DIGITS] if lines else ""
+
+
+def short_hash(file: Path) -> str:
+    """The beginning of a file's SHA-256."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:DIGITS]
