@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from benchmarks.tables import write_tables
 
@@ -27,10 +28,17 @@ def main() -> None:
     arguments, options = parser.parse_known_args()
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(NAMES)}")
+    failed: list[str] = []
     if not arguments.tables:
-        for name in arguments.names or NAMES:
-            subprocess.run([sys.executable, "-m", f"benchmarks.bench_{name}", *options], check=True)
+        # One that fails must not cost the hours of the others.
+        failed = [name for name in arguments.names or NAMES if _fails(name, options)]
     write_tables()
+    if failed:
+        sys.exit(f"failed, see above: {', '.join(failed)}")
+
+
+def _fails(name: str, options: Sequence[str]) -> bool:
+    return subprocess.run([sys.executable, "-m", f"benchmarks.bench_{name}", *options], check=False).returncode != 0
 
 
 if __name__ == "__main__":

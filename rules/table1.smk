@@ -5,7 +5,15 @@ table = Table1(run)
 
 
 localrules:
+    table1,
     masks_box,
+
+
+# Tables and figures, so that one name makes them all.
+rule table1:
+    input:
+        "<results>/experiments/table1.json",
+        [f"<results>/experiments/table1_{kind}.json" for kind in table.figures()],
 
 
 # Each tile's CAM, cut where SAM's masks agree best with it: the rule that sets APSAM's prompts sets this mask too.
@@ -187,7 +195,41 @@ rule cam_oracle:
         " {params.thresholds} {params.only} --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
 
 
-rule table1:
+# The same tiles by every method, as in the paper's Figs. 2 and 3.
+rule compare_methods:
+    input:
+        lambda wildcards: table.shown_tiles(wildcards.kind),
+        masks=lambda wildcards: table.shown_files(wildcards.kind),
+    output:
+        table=experiment_table("table1_{kind}", variant=""),
+        more=experiment_files("table1_{kind}", variant=""),
+    log:
+        "<logs>/table1_{kind}.log",
+    benchmark:
+        "<benchmarks>/table1/compare_{kind}.tsv"
+    wildcard_constraints:
+        kind="masks|maps",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=more(2000),
+        runtime=more(60),
+    params:
+        folders=run.measured_folders("masks", []),
+        compared=lambda wildcards: table.shown_arguments(wildcards.kind),
+        protocol=run.protocol(),
+        scenes=run.sheet_arguments(),
+        sheet=run.sheet(),
+        code=command_hash("table1", "compare_methods"),
+    message:
+        "Show the same tiles by every localization method ({wildcards.kind})"
+    shell:
+        "python scripts/table1.py compare-methods --kind {wildcards.kind} {params.scenes} {params.folders}"
+        " {params.compared} --protocol {params.protocol} --output {output.table} > {log} 2>&1"
+
+
+rule tabulate_table1:
     input:
         list(table.files.values()),
     output:

@@ -1,7 +1,7 @@
-"""The paper's Table 1: masks to compare with, the oracle's cut, and the table of localization methods."""
+"""The paper's Table 1: masks to compare with, the oracle's cut, tables and figures of localization methods."""
 
 from apsam.commands.run import run
-from apsam.commands.table1 import cam_oracle, masks_agreed, masks_box, masks_truth, table1
+from apsam.commands.table1 import cam_oracle, compare_methods, masks_agreed, masks_box, masks_truth, table1
 
 if __name__ == "__main__":
-    run(masks_agreed, masks_box, masks_truth, cam_oracle, table1)
+    run(masks_agreed, masks_box, masks_truth, cam_oracle, compare_methods, table1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -14,11 +16,14 @@ from apsam.config import Config
 from apsam.errors import InputError
 from apsam.experiments.cam_oracle import measure_cam_oracle
 from apsam.experiments.published import PUBLISHED
+from apsam.experiments.side_by_side import compare_methods, draw_side_by_side
 from apsam.experiments.table import write_experiment
 from apsam.experiments.table1 import Measured, read_seconds, table1
+from apsam.maps.archive import add_mask
 from apsam.masks.references import make_agreed_masks, make_box_masks, make_truth_masks
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import MeasuredScene
+from apsam.report.colours import TRUTH
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
@@ -88,6 +93,61 @@ def test_the_oracle_takes_the_best_cut(crops: MeasuredScene, tmp_path: Path) -> 
     assert row["threshold"] == 150 and row["part"] == "train" and row["source"] == "cam_oracle"
     best = Counts(tp=16 * 14 + 16 * 13, fp=16 * 1, fn=16 * 1)
     assert row["iou"] == pytest.approx(best.iou)
+
+
+def write_masks(path: Path, masks: np.ndarray) -> Path:
+    with TileStackWriter(path, {"scene": "crops"}, {"mask": ((SIDE, SIDE), "uint8")}) as writer:
+        writer.append(mask=masks)
+    return path
+
+
+def write_map(path: Path, masks: np.ndarray) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, mask in enumerate(masks):
+            add_mask(archive, f"{number}.png", mask)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["masks", "maps"])
+def test_tiles_by_all_methods_run_from_the_worst_to_the_best(crops: MeasuredScene, tmp_path: Path, kind: str) -> None:
+    make_truth_masks(crops, tmp_path / "t.zarr.zip")
+    with TileStack(tmp_path / "t.zarr.zip") as stack:
+        right = stack.read("mask")
+    half = right.copy()
+    half[1, 16:] = 0
+    write = write_masks if kind == "masks" else write_map
+    files = {"cda": [write(tmp_path / "a", half)], "apsam:cam": [write(tmp_path / "b", right)]}
+    experiment, tiles = compare_methods(kind, [crops], files)
+    rows = [(row["tile"], row["part"], row["cda"], row["apsam:cam"]) for row in experiment.rows]
+    assert rows == [(1, "train", 0.5, 1.0), (3, "train", 1.0, 1.0)], "negative tiles show nothing"
+    assert (tiles[0].masks["cda"] == half[1]).all() and (tiles[0].truth == right[1]).all()
+    draw_side_by_side(tiles, list(files), tmp_path / "f.json")
+    write_experiment(experiment, tmp_path / "f.json")
+    picture = cv2.imread(str(tmp_path / "f.png"))
+    height, width = picture.shape[:2]
+    missed = np.array([int(TRUTH[i : i + 2], 16) for i in (5, 3, 1)])
+    blue = (np.abs(picture.astype(int) - missed) < 4).all(axis=2)
+    assert blue[: height // 2, width // 2 : width * 3 // 4].any(), "what CDA missed of the first tile"
+    assert blue.sum() == blue[: height // 2 + 20, width // 2 : width * 3 // 4].sum(), "and nothing else is missed"
+    titles = [column["title"] for column in json.loads((tmp_path / "f.json").read_text())["columns"]]
+    assert titles[3:] == ["CDA: IoU", "APSAM: IoU"]
+
+
+def test_masks_of_other_tiles_are_not_shown(crops: MeasuredScene, tmp_path: Path) -> None:
+    other = write_masks(tmp_path / "a", np.zeros((3, SIDE, SIDE), np.uint8))
+    with pytest.raises(InputError, match="not of the tiles"):
+        compare_methods("masks", [crops], {"cda": [other]})
+    with pytest.raises(InputError, match="predict again"):
+        compare_methods("maps", [crops], {"cda": [tmp_path / "none.zip"]})
+
+
+def test_where_no_tile_shows_enough_the_figure_says_so(crops: MeasuredScene, tmp_path: Path) -> None:
+    for mask in crops.scene.mask.iterdir():
+        cv2.imwrite(str(mask), np.zeros((SIDE, SIDE), np.uint8))
+    files = {"cda": [write_masks(tmp_path / "a", np.zeros((4, SIDE, SIDE), np.uint8))]}
+    experiment, tiles = compare_methods("masks", [crops], files)
+    draw_side_by_side(tiles, list(files), tmp_path / "f.json")
+    assert experiment.rows == [] and "no tile shows" in (tmp_path / "f.svg").read_text()
 
 
 def figures(source: str, iou: float, part: str = "train", **more: object) -> dict:
@@ -208,6 +268,23 @@ def test_variants_of_the_table_share_what_the_method_leaves_alone() -> None:
     assert len(set(table.files.values())) == len(table.files)
     for file in table.files.values():
         assert file.startswith("results/demo/")
+
+
+def test_figures_show_the_first_seed_of_every_method_and_apsam() -> None:
+    values = Config().model_dump(mode="json")
+    values["experiments"]["table1"] = {"methods": ["cam", "sipe"], "seeds": [2, 1], "refined": False}
+    run = Run(values)
+    table = Table1(run)
+    assert table.figures() == ["masks", "maps"]
+    for kind in table.figures():
+        arguments = shlex.split(table.shown_arguments(kind))
+        folders = dict(one.split("=", 1) for one in arguments if "=" in one)
+        assert list(folders) == ["cam", "sipe", "apsam:cam"]
+        assert all("seed=2" in folder for folder in folders.values())
+        files = {file.rsplit("/", 1)[0] for file in table.shown_files(kind)}
+        assert files == set(folders.values()), "the files that Snakemake knows are those that are read"
+    values["experiments"]["table1"]["resunet"] = False
+    assert Table1(Run(values)).figures() == ["masks"]
 
 
 def test_zhou_s_network_is_one_setting_for_all() -> None:

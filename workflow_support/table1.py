@@ -19,6 +19,8 @@ ZHOU = {
 }
 REFINED = "cam_refined"
 METHOD_SOURCES = ("cam_agreed", "apsam")
+# What is shown side by side, tile by tile.
+FIGURES = ("masks", "maps")
 BOUND_SOURCES = ("truth", "box")
 
 
@@ -97,6 +99,45 @@ class Table1:
         return {
             f"{kind}:{source}:{method}:{seed}": self.run.place(f"table1/{kind}_{source}.json", folder) for kind in kinds
         }
+
+    def figures(self) -> list[str]:
+        """The figures that show the same tiles by every method: pseudo-masks, and maps where ResUNets are trained."""
+        return [kind for kind in FIGURES if self._shown_scenes(kind)]
+
+    def shown_files(self, kind: str) -> list[str]:
+        """The files of the masks, or maps, of one figure."""
+        names = self._shown_scenes(kind)
+        if kind == "maps":
+            return [file for source, folder in self._shown.values() for file in self.run.maps([source], names, folder)]
+        return [
+            self.run.place(f"masks/{source}/{name}.zarr.zip", folder)
+            for source, folder in self._shown.values()
+            for name in names
+        ]
+
+    def shown_tiles(self, kind: str) -> list[str]:
+        """The tile stacks, and true masks, of one figure."""
+        names = self._shown_scenes(kind)
+        return [*self.run.truth(names), *(self.run.place(f"tiles/{name}.zarr.zip") for name in names)]
+
+    def shown_arguments(self, kind: str) -> str:
+        """The arguments that name scenes, methods and folders of one figure."""
+        folders = {method: self.run.place(f"{kind}/{source}", place) for method, (source, place) in self._shown.items()}
+        compared = [f"--compared {json.dumps(f'{method}={folder}')}" for method, folder in folders.items()]
+        return " ".join([*(f"--only {name}" for name in self._shown_scenes(kind)), *compared])
+
+    def _shown_scenes(self, kind: str) -> list[str]:
+        if kind == "masks":
+            return self.mask_scenes
+        return self.run.measured_held_out if self.settings.resunet else []
+
+    @cached_property
+    def _shown(self) -> dict[str, tuple[str, str]]:
+        """Column of the figures -> source of its masks and folder: the first seed of every method, and APSAM last."""
+        seed = self.settings.seeds[0]
+        own = {method: ("cam_agreed", self.variant(method, seed)) for method in self.methods}
+        feeds = "cam" if "cam" in own else self.methods[0]
+        return {**own, f"apsam:{feeds}": ("apsam", self.variant(feeds, seed))}
 
     def measured_arguments(self) -> str:
         """The arguments that name the files."""

@@ -1,4 +1,4 @@
-"""Commands of Table 1: masks to compare with, the oracle's cut, and the table."""
+"""Commands of Table 1: masks to compare with, the oracle's cut, table and figures."""
 
 from __future__ import annotations
 
@@ -68,6 +68,35 @@ def cam_oracle(
     measured = measured_scenes(scenes, data_dir, tiles, synthetic, only)
     stacks = [cams / f"{m.scene.name}.zarr.zip" for m in measured]
     write_json(output, measure_cam_oracle(measured, stacks, threshold, protocol))
+
+
+def compare_methods(
+    scenes: Sheet,
+    tiles: Tiles,
+    synthetic: Synthetic,
+    kind: Annotated[str, typer.Option(help="masks (pseudo-masks) or maps (of the ResUNets)")],
+    only: Annotated[list[str], typer.Option(help="name of a scene; several times")],
+    compared: Annotated[list[str], typer.Option(help="METHOD=FOLDER of its masks or maps; several times")],
+    output: Annotated[Path, typer.Option(help="JSON to make; CSV, PNG and SVG are written beside it")],
+    protocol: Protocol = HELD_OUT,
+    data_dir: DataDir = None,
+) -> None:
+    """Show the same tiles by every localization method (paper, Figs. 2 and 3)."""
+    from apsam.experiments.side_by_side import compare_methods as compare
+    from apsam.experiments.side_by_side import draw_side_by_side
+    from apsam.experiments.table import write_experiment
+    from apsam.metrics.scene import measured_scenes
+
+    measured = measured_scenes(scenes, data_dir, tiles, synthetic, only)
+    ending = {"folder": ".zip"} if kind == "maps" else {}
+    usual = "_mask.tif" if kind == "maps" else ".zarr.zip"
+    files = {
+        method: [Path(folder, f"{m.scene.name}{ending.get(m.scene.kind, usual)}") for m in measured]
+        for method, folder in map(named, compared)
+    }
+    experiment, tiles_shown = compare(kind, measured, files, protocol)
+    draw_side_by_side(tiles_shown, list(files), output)
+    write_experiment(experiment, output)
 
 
 def table1(

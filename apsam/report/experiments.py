@@ -20,7 +20,17 @@ from apsam.report.tables import PARTS, PROTOCOLS, Cell, Table
 SCHEMA = 1
 
 # In this order, others after them by name: the paper's tables, its figures, then what goes beyond it.
-ORDER = ("table1", "prompt_ablation", "everything_vs_apsam", "threshold_sweep", "sam_size", "seeds", "released_effects")
+ORDER = (
+    "table1",
+    "table1_masks",
+    "table1_maps",
+    "prompt_ablation",
+    "everything_vs_apsam",
+    "threshold_sweep",
+    "sam_size",
+    "seeds",
+    "released_effects",
+)
 
 # Shares of which the best of a part is marked, where a table compares ways to the same thing.
 COMPARED = ("oa", "precision", "recall", "f1", "iou", "kappa", "mean_iou")

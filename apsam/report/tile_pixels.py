@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from contextlib import ExitStack
 from typing import Any
 
-import cv2
 import numpy as np
-import rasterio
-from rasterio.errors import RasterioError
-from rasterio.windows import Window
 
 from apsam.errors import ApsamError
-from apsam.maps.archive import read_mask
+from apsam.maps.tiles import MapTiles
 from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.prompts import read_prompts
 from apsam.report.inputs import MAP_SOURCES, MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
@@ -78,20 +73,13 @@ class SceneTiles:
 
     def predicted(self, index: int) -> np.ndarray | None:
         """The ResUNet's mask, (size, size) uint8 {0, 1, 255}."""
-        if isinstance(self._maps, zipfile.ZipFile):
-            try:
-                mask = read_mask(self._maps, self._names[index])
-            except ApsamError as error:
-                self._notes.add("prediction", str(error), self.files.name)
-                return None
-            return cv2.resize(mask, (self._size, self._size), interpolation=cv2.INTER_NEAREST)
         if self._maps is None:
             return None
-        row, col, height, width = (int(v) for v in self.windows[index])
-        values = np.full((height, width), 255, np.uint8)
-        inside = self._maps.read(1, window=Window(col, row, width, height).intersection(self._whole))
-        values[: inside.shape[0], : inside.shape[1]] = inside
-        return values
+        try:
+            return self._maps.tile(index)
+        except ApsamError as error:
+            self._notes.add("prediction", str(error), self.files.name)
+            return None
 
     def truth(self, index: int) -> np.ndarray | None:
         """(size, size) uint8 {0, 1, 255}."""
@@ -117,20 +105,18 @@ class SceneTiles:
         self._open.enter_context(stack)
         return stack if fits(stack, self.windows, self.files, self._notes) else None
 
-    def _open_prediction(self) -> rasterio.DatasetReader | zipfile.ZipFile | None:
+    def _open_prediction(self) -> MapTiles | None:
         for source in MAP_SOURCES:
             folder = self.files.scene.kind == "folder"
             path = self.files.predicted_tiles(source) if folder else self.files.map(source, "mask")
             if not path.is_file():
                 continue
             try:
-                opened = self._open.enter_context(zipfile.ZipFile(path) if folder else rasterio.open(path))
-            except (RasterioError, zipfile.BadZipFile) as error:
-                self._notes.add("prediction", f"{path}: cannot be read ({error})", self.files.name)
+                opened = self._open.enter_context(MapTiles(path, self.windows, self._names, self._size))
+            except ApsamError as error:
+                self._notes.add("prediction", str(error), self.files.name)
                 continue
             self.prediction = source
-            if not folder:
-                self._whole = Window(0, 0, opened.width, opened.height)
             return opened
         note_missing_map(self.files, "prediction", path, self._notes)
         return None

@@ -163,8 +163,11 @@ def blocked_attention(qkv: Tensor, rows: Tensor, columns: Tensor, scale: float) 
 
 
 def _from_highest(logits: Tensor) -> Tensor:
-    """Set each query's highest logit to 0: softmax is the same, and bf16 is finest where it counts."""
-    return logits.sub_(logits.amax(dim=-1, keepdim=True))
+    """Set each query's highest logit to 0: softmax is the same, and bf16 is finest where it counts.
+
+    In one piece, because torch.compile gives the sum of two of them the order of their axes and then cannot view it.
+    """
+    return logits.sub_(logits.amax(dim=-1, keepdim=True)).contiguous()
 
 
 # Released class -> ours, which differs in `forward` only.

@@ -36,6 +36,10 @@ def test_table1_runs_a_method_and_again_nothing(project: Project) -> None:
     }
     assert rows["ResUNet", "own map"]["part"] == "test" and rows["pseudo-mask", "own map"]["part"] == "train"
     assert rows["pseudo-mask", "own map"]["seconds"] > 0
+    for kind, part in (("masks", "train"), ("maps", "test")):
+        figure = json.loads((project.folder / f"results/small/experiments/table1_{kind}.json").read_text())
+        assert {row["part"] for row in figure["rows"]} == {part}
+        assert (project.folder / f"results/small/experiments/table1_{kind}.svg").is_file()
     assert project.plan(*TARGET) == {}
     assert project.plan() == {"report": 1}, "the report shows the table from now on"
     project.replace("apsam/localizer/methods/flipcam.py", "/ 2 - merged", "/ 2.5 - merged")

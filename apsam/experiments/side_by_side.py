@@ -1,0 +1,200 @@
+"""The same tiles by every localization method, as in the paper's Figs. 2 and 3: a row a tile, a column a method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from apsam.errors import InputError
+from apsam.experiments.figures import DPI, STYLE, save_figure
+from apsam.experiments.table import PART, Column, Experiment
+from apsam.experiments.table1 import METHOD_NAMES
+from apsam.maps.tiles import MapTiles
+from apsam.metrics.counts import Counts
+from apsam.metrics.scene import MeasuredScene, TileTruth
+from apsam.protocol import HELD_OUT
+from apsam.report.colours import PALETTE, compare, rgb
+from apsam.stack import TileStack
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Kind of mask -> title, and the part whose tiles are shown.
+KINDS = {
+    "masks": ("Pseudo-masks of the methods", "train"),
+    "maps": ("Extraction results: ResUNets trained on the methods' pseudo-masks", "test"),
+}
+# APSAM's masks, fed by the method after the colon.
+FED = "apsam:"
+ROWS, INCH = 6, 1.0
+# A tile that shows less says little.
+LEAST_COVER = 0.01
+# Of larger runs, every n-th tile is looked at.
+CANDIDATES = 2000
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """One tile.
+
+    Attributes:
+        image: (size, size, 3) uint8.
+        truth: (size, size) uint8 {0, 1, 255}.
+        masks: Method -> the same of what it found.
+    """
+
+    image: np.ndarray
+    truth: np.ndarray
+    masks: Mapping[str, np.ndarray]
+
+
+def compare_methods(
+    kind: str, scenes: Sequence[MeasuredScene], files: Mapping[str, Sequence[Path]], protocol: str = HELD_OUT
+) -> tuple[Experiment, list[SideBySide]]:
+    """Choose tiles at even steps between the worst and the best, by the mean IoU of all methods, and read them.
+
+    Args:
+        kind: `masks` (pseudo-masks; of training tiles where these have a true mask) or `maps` (of held-out tiles).
+        scenes: Scenes with a true mask.
+        files: Method, or `apsam:` and the method that feeds it -> mask stack, or map, of every scene.
+        protocol: Named in the table.
+
+    Raises:
+        InputError: A file does not belong to its scene, or the truth cannot be read.
+    """
+    title, preferred = KINDS[kind]
+    found = [row for index in range(len(scenes)) for row in _candidates(kind, index, scenes, files)]
+    wanted = [row for row in found if row["part"] == preferred] or found
+    wanted.sort(key=lambda row: (np.mean([row[method] for method in files]), row["scene"], row["tile"]))
+    rows = [wanted[i] for i in np.linspace(0, len(wanted) - 1, min(ROWS, len(wanted))).round().astype(int)]
+    tiles = []
+    for row in rows:
+        with _Scene(kind, row["index"], scenes, files) as scene:
+            tiles.append(scene.side_by_side(row["tile"]))
+    columns = (
+        Column("scene", "Scene"),
+        Column("tile", "Tile"),
+        PART,
+        *(Column(method, f"{column_name(method)}: IoU", "share") for method in files),
+    )
+    notes = [
+        f"{len(rows)} of {len(wanted)} tiles with a landslide, at even steps of their rank by the mean IoU of all "
+        "methods: neither the prettiest ones nor those that suit one of them. One seed.",
+        "White: found. Orange: not a landslide in the truth. Blue: missed. Grey: not known.",
+    ]
+    experiment = Experiment(f"table1_{kind}", f"{title} (paper, Figs. 2 and 3)", protocol, columns, rows, notes)
+    return experiment, tiles
+
+
+def column_name(method: str) -> str:
+    """A method as a figure's column names it."""
+    if not method.startswith(FED):
+        return METHOD_NAMES[method]
+    feeds = method.removeprefix(FED)
+    return METHOD_NAMES["apsam"] if feeds == "cam" else f"{METHOD_NAMES['apsam']} ({METHOD_NAMES[feeds]})"
+
+
+class _Scene:
+    """One scene's tiles, their truth and what every method has of them."""
+
+    def __init__(
+        self, kind: str, index: int, scenes: Sequence[MeasuredScene], files: Mapping[str, Sequence[Path]]
+    ) -> None:
+        self._kind, self.index, self.measured = kind, index, scenes[index]
+        self._paths = {method: paths[index] for method, paths in files.items()}
+
+    def __enter__(self) -> _Scene:
+        with ExitStack() as opened:
+            self.truth = opened.enter_context(TileTruth(self.measured))
+            self._tiles = opened.enter_context(TileStack(self.measured.tiles))
+            self._found = {method: opened.enter_context(self._open(path)) for method, path in self._paths.items()}
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._opened.close()
+
+    def _open(self, path: Path) -> TileStack | MapTiles:
+        if self._kind == "maps":
+            return MapTiles(path, self.truth.window, self.truth.names, self.truth.size)
+        stack = TileStack(path)
+        if len(stack) != len(self.truth.window):
+            stack.close()
+            raise InputError(f"{path}: its masks are not of the tiles of {self.measured.tiles}; make them again")
+        return stack
+
+    def masks(self, tile: int) -> dict[str, np.ndarray]:
+        return {
+            method: found.tile(tile) if isinstance(found, MapTiles) else found.read("mask", tile, tile + 1)[0]
+            for method, found in self._found.items()
+        }
+
+    def side_by_side(self, tile: int) -> SideBySide:
+        image = self._tiles.read("image", tile, tile + 1)[0].transpose(1, 2, 0)
+        return SideBySide(image, self.truth.tile(tile), self.masks(tile))
+
+
+def _candidates(
+    kind: str, index: int, scenes: Sequence[MeasuredScene], files: Mapping[str, Sequence[Path]]
+) -> Iterator[dict[str, Any]]:
+    """A row for each tile of a scene that shows a landslide."""
+    with _Scene(kind, index, scenes, files) as scene:
+        positive = [tile for tile, label in enumerate(scene.truth.label) if label and scene.truth.part_name(tile)]
+        for tile in positive[:: max(1, -(-len(positive) * len(scenes) // CANDIDATES))]:
+            truth = scene.truth.tile(tile)
+            if np.count_nonzero(truth == 1) < LEAST_COVER * truth.size:
+                continue
+            agreement = {method: Counts.of(mask, truth).iou or 0.0 for method, mask in scene.masks(tile).items()}
+            part, name = scene.truth.part_name(tile), scene.measured.scene.name
+            yield {"index": index, "scene": name, "tile": tile, "part": part, **agreement}
+
+
+def draw_side_by_side(tiles: Sequence[SideBySide], methods: Sequence[str], output: Path) -> None:
+    """Image, truth, then a column a method: white found, orange wrong, blue missed.
+
+    Args:
+        tiles: The rows, at least one method each; none leaves a figure that says so.
+        methods: Columns, in this order.
+        output: The JSON file of the experiment.
+    """
+    from matplotlib import rc_context
+
+    with rc_context(STYLE):
+        save_figure(_figure(tiles, methods) if tiles else _nothing(), output)
+
+
+def _nothing() -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.5, 1.0), dpi=DPI)
+    figure.text(0.5, 0.5, "no tile shows enough of a landslide", ha="center", va="center")
+    return figure
+
+
+def _figure(tiles: Sequence[SideBySide], methods: Sequence[str]) -> Figure:
+    from matplotlib.figure import Figure
+
+    names = ["Image", "Truth", *map(column_name, methods)]
+    head = 0.34
+    figure = Figure(figsize=(INCH * len(names), INCH * len(tiles) + head), dpi=DPI)
+    axes = figure.subplots(len(tiles), len(names), squeeze=False)
+    palette = np.array([rgb(colour) for colour in PALETTE], np.uint8)
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.set_title(name.replace(", ", ",\n").replace(" (", "\n("), fontsize=7)
+    for row, tile in zip(axes, tiles, strict=True):
+        shown = [
+            tile.image,
+            palette[compare(tile.truth, None)],
+            *(palette[compare(tile.masks[method], tile.truth)] for method in methods),
+        ]
+        for axis, pixels in zip(row, shown, strict=True):
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+            axis.imshow(pixels, interpolation="nearest")
+    figure.subplots_adjust(0.005, 0.005, 0.995, 1 - head / figure.get_figheight(), 0.03, 0.03)
+    return figure
