@@ -119,18 +119,25 @@ def tile_files(folder: Path) -> list[Path]:
     """The images of a folder of ready-made tiles, by name.
 
     Raises:
-        InputError: The folder holds none.
+        InputError: The folder holds none, or two whose masks could not be told apart.
     """
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in TILE_SUFFIXES)
     if not files:
         raise InputError(f"{folder}: holds no tile ({', '.join(TILE_SUFFIXES)})")
+    stems: dict[str, str] = {}
+    for file in files:
+        if stems.setdefault(file.stem, file.name) != file.name:
+            raise InputError(
+                f"{folder}: holds {stems[file.stem]} and {file.name}, but tiles are told apart by their names without "
+                f"the ending; rename one, or put masks into a folder of their own"
+            )
     return files
 
 
 def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
     """Meet bad input before work starts: open every header, check that files exist and fit together.
 
-    Only headers and label tables are read: a sheet of 1,000 scenes is checked in seconds.
+    Only headers, label tables and one tile of a folder are read: a sheet of 1,000 scenes is checked in seconds.
 
     Raises:
         InputError: The first thing that is wrong.
@@ -139,6 +146,7 @@ def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
         return
     from apsam.tiles.labels import read_label_table
     from apsam.tiles.reader import check_bands, open_raster
+    from apsam.tiles.ready_made import check_tiles
 
     positive = negative = 0
     only_tables = True
@@ -159,6 +167,8 @@ def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
                 raise InputError(f"{scene.mask}: masks of the tile folder {scene.image} must be a folder too")
             if not scene.mask.exists():
                 raise InputError(f"{scene.mask}: no such mask; check the scene sheet and 'data_dir'")
+        if scene.kind == "folder":
+            check_tiles(tile_files(scene.image), scene.mask)
         if scene.labels is None or scene.labels.suffix.lower() in VECTOR_SUFFIXES:
             only_tables = False
             if scene.labels is not None and not scene.labels.exists():

@@ -21,7 +21,7 @@ from apsam.localizer.cam import tile_cams, to_bytes
 from apsam.localizer.checkpoint import load_localizer
 from apsam.localizer.methods import Method
 from apsam.localizer.settings import CamSettings
-from apsam.tiles.tiling import read_tile_image, resize_tile
+from apsam.tiles.ready_made import read_tile_image, resize_tile
 
 SIDE = 256
 THRESHOLDS = range(60, 211, 30)

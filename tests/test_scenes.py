@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import cv2
 import numpy as np
 import pytest
 import rasterio
@@ -114,7 +115,7 @@ def test_rasters_are_checked_before_work(tmp_path):
 def test_label_tables_are_checked_before_work(tmp_path):
     (tmp_path / "tiles").mkdir()
     for name in ("x.png", "y.png"):
-        (tmp_path / "tiles" / name).write_bytes(b"")
+        cv2.imwrite(str(tmp_path / "tiles" / name), np.zeros((8, 8, 3), np.uint8))
     table = tmp_path / "l.csv"
     for text, message in [
         ("tile,label\nx.png,1\nz.png,0\n", "'z.png' is no tile"),
@@ -128,3 +129,22 @@ def test_label_tables_are_checked_before_work(tmp_path):
         table.write_text(text)
         with pytest.raises(InputError, match=message):
             check(tmp_path, "a", "tiles", "l.csv", "", "train")
+
+
+def test_ready_made_tiles_are_checked_before_work(tmp_path):
+    for kind in ("tiles", "masks"):
+        (tmp_path / kind).mkdir()
+        for name in ("x.png", "y.png"):
+            cv2.imwrite(str(tmp_path / kind / name), np.zeros((8, 9, 3), np.uint8))
+    (tmp_path / "l.csv").write_text("tile,label\nx.png,1\ny.png,0\n")
+    row = ("a", "tiles", "l.csv", "masks", "train")
+    check(tmp_path, *row)
+    cv2.imwrite(str(tmp_path / "masks" / "y.png"), np.zeros((9, 8), np.uint8))
+    with pytest.raises(InputError, match="y.png: is 8 x 9 px, its image 9 x 8"):
+        check(tmp_path, *row)
+    (tmp_path / "masks" / "y.png").unlink()
+    with pytest.raises(InputError, match="masks: has no mask for the tile y.png"):
+        check(tmp_path, *row)
+    cv2.imwrite(str(tmp_path / "tiles" / "x.png"), np.zeros((8, 9, 3), np.uint16))
+    with pytest.raises(InputError, match="x.png: is uint16, ready-made tiles must be 8 bit"):
+        check(tmp_path, *row)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from PIL import Image
 from rasterio.transform import from_origin
 from shapely import Point, box
 
@@ -19,6 +20,7 @@ from apsam.stack import TileStack
 from apsam.tiles.grid import write_grid
 from apsam.tiles.parts import NEITHER, TEST, TRAIN, parts_by_blocks
 from apsam.tiles.reader import SceneReader
+from apsam.tiles.ready_made import read_tile_image, read_tile_mask
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 from apsam.tiles.windows import positions, tile_windows
@@ -272,6 +274,83 @@ def test_folder_of_tiles(tmp_path):
         assert stack.read("window").tolist() == [[0, 0, 40, 60], [0, 0, 300, 200]]
         assert stack.read("image").shape == (2, 3, 256, 256)
         assert (stack.read("image")[:, 0] == 250).all() and (stack.read("image")[:, 2] == 0).all()
+
+
+def write_tiff(path, values):
+    """(bands, height, width), as GDAL writes bands that nobody called red, green and blue."""
+    profile = {"driver": "GTiff", "count": len(values), "height": values.shape[1], "width": values.shape[2]}
+    with rasterio.open(path, "w", dtype=values.dtype, photometric="MINISBLACK", **profile) as raster:
+        raster.write(values)
+
+
+def test_tile_images_are_rgb_of_8_bit(tmp_path):
+    values = np.random.default_rng(0).integers(1, 255, (4, 20, 30)).astype(np.uint8)
+    for bands in (3, 4):
+        write_tiff(tmp_path / "t.tif", values[:bands])
+        assert np.array_equal(read_tile_image(tmp_path / "t.tif"), values[:3].transpose(1, 2, 0))
+    write_tiff(tmp_path / "grey.TIF", values[:1])
+    assert np.array_equal(read_tile_image(tmp_path / "grey.TIF"), np.dstack([values[0]] * 3))
+    cv2.imwrite(str(tmp_path / "t.png"), values[[2, 1, 0]].transpose(1, 2, 0))
+    assert np.array_equal(read_tile_image(tmp_path / "t.png"), values[:3].transpose(1, 2, 0))
+    write_tiff(tmp_path / "five.tif", np.concatenate([values, values[:1]]))
+    with pytest.raises(InputError, match="five.tif: has 5 bands, a ready-made tile has three"):
+        read_tile_image(tmp_path / "five.tif")
+    write_tiff(tmp_path / "deep.tif", values[:3].astype(np.uint16) * 20)
+    cv2.imwrite(str(tmp_path / "deep.png"), values[:3].astype(np.uint16).transpose(1, 2, 0))
+    write_tiff(tmp_path / "float.tif", values[:3].astype(np.float32))
+    for name, kind in (("deep.tif", "uint16"), ("deep.png", "uint16"), ("float.tif", "float32")):
+        with pytest.raises(InputError, match=f"{name}: is {kind}, .* must be 8 bit; .*gdal_translate -ot Byte -scale"):
+            read_tile_image(tmp_path / name)
+
+
+def test_tile_masks_of_any_depth_and_colour(tmp_path):
+    mask = np.zeros((20, 30), np.uint8)
+    mask[4:12, 5:21] = 1
+    alpha = np.full_like(mask, 255)
+    for value in (1, 7, 65535):
+        cv2.imwrite(str(tmp_path / "m.png"), mask.astype(np.uint16) * value)
+        assert np.array_equal(read_tile_mask(tmp_path / "m.png"), mask)
+    cv2.imwrite(str(tmp_path / "blue.png"), np.dstack([mask, mask * 0, mask * 0, alpha]))
+    assert np.array_equal(read_tile_mask(tmp_path / "blue.png"), mask)
+    cv2.imwrite(str(tmp_path / "none.png"), np.dstack([mask * 0, mask * 0, mask * 0, alpha]))
+    assert not read_tile_mask(tmp_path / "none.png").any()
+    palette = Image.fromarray(mask, "P")
+    palette.putpalette([0, 0, 0, 0, 0, 3] + [0] * 750)
+    for name in ("palette.png", "palette.tif"):
+        palette.save(tmp_path / name)
+        assert np.array_equal(read_tile_mask(tmp_path / name), mask)
+    for dtype in ("uint8", "uint16", "int16", "int32", "float32"):
+        write_tiff(tmp_path / "m.tif", mask[None].astype(dtype))
+        assert np.array_equal(read_tile_mask(tmp_path / "m.tif"), mask)
+    cv2.imwrite(str(tmp_path / "m.jpg"), mask * 255, [cv2.IMWRITE_JPEG_QUALITY, 60])
+    assert (cv2.imread(str(tmp_path / "m.jpg"), cv2.IMREAD_GRAYSCALE) > 0).sum() > 1.2 * mask.sum()
+    assert np.abs(read_tile_mask(tmp_path / "m.jpg").astype(int) - mask).sum() < 5
+    cv2.imwrite(str(tmp_path / "dark.jpg"), mask)
+    with pytest.raises(InputError, match="must be black and white, but its brightest pixel is"):
+        read_tile_mask(tmp_path / "dark.jpg")
+
+
+def test_masks_are_found_by_stem(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    blank = np.zeros((40, 60, 3), np.uint8)
+    mask = np.zeros((40, 60), np.uint8)
+    mask[:5] = 1
+    for name, truth in (("A.JPG", "A.PNG"), ("b.png", "b.Tif"), ("c.jpeg", "c.jpeg")):
+        cv2.imwrite(str(tmp_path / "images" / name), blank)
+        cv2.imwrite(str(tmp_path / "masks" / truth), mask * (name != "b.png") * 255)
+    scene = Scene("a", "folder", tmp_path / "images", None, tmp_path / "masks", "train")
+    with tile(scene, tmp_path / "a.zarr.zip") as stack:
+        assert stack.read("label").tolist() == [1, 0, 1]
+    cv2.imwrite(str(tmp_path / "masks" / "b.Tif"), mask[:-1])
+    with pytest.raises(InputError, match=r"b.Tif: is 60 x 39 px, its image 60 x 40"):
+        tile(scene, tmp_path / "b.zarr.zip")
+    (tmp_path / "masks" / "A.PNG").unlink()
+    with pytest.raises(InputError, match=r"masks: has no mask for the tile A.JPG"):
+        tile(scene, tmp_path / "b.zarr.zip")
+    (tmp_path / "images" / "c.png").write_bytes((tmp_path / "images" / "b.png").read_bytes())
+    with pytest.raises(InputError, match=r"holds c.jpeg and c.png, .* masks into a folder of their own"):
+        tile(scene, tmp_path / "b.zarr.zip")
 
 
 def test_grid_lies_on_the_tiles_and_fits_the_label_table(tmp_path):

@@ -16,8 +16,8 @@ from apsam.scenes import Scene, read_scene_sheet
 from apsam.stack import TileStack
 from apsam.tiles.parts import TEST, TRAIN
 from apsam.tiles.reader import SceneReader
+from apsam.tiles.ready_made import MaskFolder, read_tile_mask
 from apsam.tiles.settings import TileSettings
-from apsam.tiles.tiling import mask_file
 from apsam.truth import TruthReader
 
 PARTS = {"train": TRAIN, "test": TEST}
@@ -102,6 +102,8 @@ class TileTruth:
             reader = self._open.enter_context(SceneReader(scene.image, TileSettings(bands=(1, 1, 1))))
             self.truth = self._open.enter_context(TruthReader(scene.mask, reader))
             self.height, self.width = reader.height, reader.width
+        else:
+            self._masks = MaskFolder(scene.mask)
         return self
 
     def __exit__(
@@ -121,12 +123,9 @@ class TileTruth:
 
     def own(self, index: int) -> np.ndarray:
         """Truth of a ready-made tile at its own size, (height, width) uint8 {0, 1}."""
-        scene = self._measured.scene
-        path = mask_file(scene.mask, scene.image / self.names[index])
-        mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if mask is None:
-            raise InputError(f"{path}: not an image that OpenCV can read")
+        path = self._masks.mask(self.names[index])
+        mask = read_tile_mask(path)
         height, width = self.window[index][2:].tolist()
         if mask.shape != (height, width):
             raise InputError(f"{path}: is {mask.shape[1]} x {mask.shape[0]} px, its image {width} x {height}")
-        return (mask > 0).astype(np.uint8)
+        return mask

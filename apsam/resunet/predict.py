@@ -25,8 +25,8 @@ from apsam.resunet.checkpoint import load_resunet
 from apsam.scenes import tile_files
 from apsam.tiles.blocks import WHOLE, Block
 from apsam.tiles.reader import SceneReader
+from apsam.tiles.ready_made import read_tile_image, resize_tile
 from apsam.tiles.settings import TileSettings
-from apsam.tiles.tiling import read_tile_image, resize_tile
 from apsam.tiles.windows import positions
 
 FLIPS = ((), (-1,), (-2,), (-2, -1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from apsam.errors import InputError
@@ -24,6 +23,7 @@ from apsam.tiles.labels import (
 )
 from apsam.tiles.parts import NEITHER, TEST, TRAIN, parts_by_blocks
 from apsam.tiles.reader import SceneReader
+from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask, resize_tile
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.windows import tile_windows
 from apsam.vectors import VECTOR_SUFFIXES
@@ -185,42 +185,6 @@ def _read_folder(files: list[Path], size: int, description: str) -> Iterator[tup
         yield start, np.stack(images), np.array(windows, np.int32)
 
 
-def read_tile_image(file: Path) -> np.ndarray:
-    """An 8-bit image file as (height, width, 3) uint8 RGB.
-
-    Raises:
-        InputError: Not an image.
-    """
-    image = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise InputError(f"{file}: not an image that OpenCV can read; remove it from the folder or repair it")
-    return image
-
-
-def resize_tile(image: np.ndarray, size: int) -> np.ndarray:
-    """Squash (height, width[, 3]) uint8 to (size, size[, 3]): area mean when shrinking, bilinear when growing."""
-    shrink = image.shape[0] * image.shape[1] > size * size
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
-
-
-def mask_file(folder: Path, image: Path) -> Path:
-    """The mask of a ready-made tile: the file of the same stem in the mask folder.
-
-    Raises:
-        InputError: There is none.
-    """
-    for suffix in (".png", ".tif", ".tiff", image.suffix):
-        candidate = folder / f"{image.stem}{suffix}"
-        if candidate.is_file():
-            return candidate
-    raise InputError(f"{folder}: has no mask for the tile {image.name} (looked for {image.stem}.png, .tif)")
-
-
 def _folder_labels_from_masks(folder: Path, files: list[Path], min_pixels: int) -> np.ndarray:
-    counts = []
-    for file in files:
-        mask = cv2.imread(str(mask_file(folder, file)), cv2.IMREAD_GRAYSCALE)
-        if mask is None:
-            raise InputError(f"{mask_file(folder, file)}: not an image that OpenCV can read")
-        counts.append(np.count_nonzero(mask))
+    counts = [np.count_nonzero(read_tile_mask(mask)) for mask in MaskFolder(folder).masks(files)]
     return (np.array(counts) >= min_pixels).astype(np.uint8)
