@@ -90,7 +90,7 @@ def centred_box(count: int) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True, help="weights of a localizer trained on bijie/train")
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("APSAM_DATA", "../shared/data")))
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("APSAM_DATA", "data")))
     parser.add_argument("--settings", type=CamSettings.model_validate_json, default=CamSettings())
     parser.add_argument("--cams", type=Path, help="where to write the CAMs of the crops, .npy")
     arguments = parser.parse_args()

@@ -57,7 +57,7 @@ def segment(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True, help="weights of a localizer trained on bijie/train")
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("APSAM_DATA", "../shared/data")))
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("APSAM_DATA", "data")))
     parser.add_argument("--cams", type=CamSettings.model_validate_json, default=CamSettings())
     parser.add_argument("--prompts", type=PromptSettings.model_validate_json, default=PromptSettings())
     parser.add_argument("--sam", type=SamSettings.model_validate_json, default=SamSettings())

@@ -1,21 +1,22 @@
 import numpy as np
 import pytest
 import torch
-from tiny_sam import tiny_sam, tiny_sam_model
+from tiny_sam import tiny_sam_model
 
 from apsam.errors import ApsamError
 from apsam.sam import decode
 from apsam.sam.decode import PromptBatch, decode_prompts, upscale
 from apsam.sam.encode import encode_tiles
+from apsam.sam.registry import build_untrained, wrap_sam
 
 from segment_anything import SamPredictor  # isort: skip
 
 KINDS = ["both", "points", "boxes", "mask", "both and mask"]
 
 
-@pytest.fixture(scope="module")
-def sam():
-    return tiny_sam()
+@pytest.fixture(scope="module", params=["fast", "original"])
+def sam(request):
+    return wrap_sam(tiny_sam_model(), "tiny", fast_attention=request.param == "fast")
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +152,25 @@ def test_prompts_must_fit_together():
         PromptBatch(tile=np.zeros(2, int), boxes=np.zeros((3, 4)))
     with pytest.raises(ValueError, match="needs a box, a point or a mask"):
         PromptBatch(tile=np.zeros(2, int))
+
+
+@pytest.mark.parametrize("kind", ["both", "both and mask"])
+def test_the_light_sam_answers_as_its_own_decoder(kind):
+    fast, original = (wrap_sam(build_untrained("light"), "light", fast_attention=fast) for fast in (True, False))
+    original.model.load_state_dict(fast.model.state_dict())
+    embeddings = np.random.default_rng(5).normal(size=(3, *fast.embedding_shape)).astype(np.float16)
+    prompts = make_prompts(kind, [2, 0, 2, 2, 1], (256, 256), 128)
+    found, expected = (decode_prompts(sam, embeddings, prompts, (256, 256), "all") for sam in (fast, original))
+    assert np.abs(found.logits - expected.logits).max() < 1e-5 * np.abs(expected.logits).max()
+    np.testing.assert_allclose(found.iou, expected.iou, atol=1e-6)
+
+
+def test_the_fast_way_projects_no_pixels():
+    """What makes it fast: no linear layer sees the image's pixels but those that make masks of them."""
+    sam, seen = wrap_sam(tiny_sam_model(), "tiny"), []
+    for module in sam.model.mask_decoder.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_hook(lambda module, inputs, _: seen.append(inputs[0].shape[-2]))
+    embeddings = np.zeros((1, *sam.embedding_shape), np.float32)
+    decode_prompts(sam, embeddings, make_prompts("both", [0, 0], (64, 64), 32), (64, 64))
+    assert seen and max(seen) < sam.embedding_shape[-1] ** 2

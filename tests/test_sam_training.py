@@ -9,11 +9,11 @@ import torch
 from torch.nn.functional import pixel_shuffle
 
 from apsam.errors import ApsamError
+from apsam.sam.folded_decoder import add_shared, decode_folded, fold_detail, mask_logits, unfold_pixels
 from apsam.sam.light import build_light_sam, light_state_dict
 from apsam.sam.training import scenes
 from apsam.sam.training.ask import Asked, encode_prompts
 from apsam.sam.training.data import make_item
-from apsam.sam.training.decoder import add_shared, decode_prompts, fold_detail, mask_logits, unfold_pixels
 from apsam.sam.training.evaluate import HELD_OUT_SEED, box_mask, evaluate_held_out, mask_iou
 from apsam.sam.training.loop import LightTraining, Trainer, train_light_sam
 from apsam.sam.training.losses import intersection_over_union, mask_loss, promptable_loss
@@ -151,7 +151,7 @@ def test_fast_decoding_is_sams_decoding(corrected: bool):
         position = sam.prompt_encoder.get_dense_pe()
         pixels = add_shared(dense, embeddings.flatten(2).transpose(1, 2))
         place = position.flatten(2)[0].T
-        vectors, pixels, iou = decode_prompts(sam.mask_decoder, pixels, fold_detail(detail), place, sparse, present)
+        vectors, pixels, iou = decode_folded(sam.mask_decoder, pixels, fold_detail(detail), place, sparse, present)
         logits = unfold_pixels(mask_logits(vectors, pixels), 128)
         for i in range(6):
             given = [] if kind[i] == KINDS.index("box") else [(points[i : i + 1], torch.ones(1, 1))]

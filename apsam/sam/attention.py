@@ -1,4 +1,4 @@
-"""Exact fast attention for SAM's ViT encoders and its mask decoder.
+"""Exact fast attention for SAM's ViT encoders (for its mask decoder see `apsam.sam.folded_decoder`).
 
 The encoder of SAM adds to every attention logit a decomposed relative position, `rel_h[q, kh] + rel_w[q, kw]` (MViTv2,
 arXiv:2112.01526, eq. 4). As released that is an explicit N x N matrix a head, 4096 x 4096 for a global block,
@@ -30,7 +30,6 @@ from apsam import torchvision_ops  # noqa: F401  (before segment_anything, which
 from apsam.sam.batches import CPU_CACHE
 
 from segment_anything.modeling.image_encoder import Attention, get_rel_pos  # isort: skip
-from segment_anything.modeling.transformer import Attention as DecoderAttention  # isort: skip
 
 # The flash kernels want widths that are multiples of 8 (and on CUDA at most 256: ViT-H needs 80 + 128).
 WIDTH_STEP = 8
@@ -79,17 +78,6 @@ class FastAttention(Attention):
         if not torch.is_grad_enabled():
             self.__dict__["_kept_tables"] = key, tables
         return tables
-
-
-class FastDecoderAttention(DecoderAttention):
-    """The mask decoder's attention in one fused step."""
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend from (B, N, C) to (B, M, C), as the base class does. (B, N, C)."""
-        q = self._separate_heads(self.q_proj(q), self.num_heads)
-        k = self._separate_heads(self.k_proj(k), self.num_heads)
-        v = self._separate_heads(self.v_proj(v), self.num_heads)
-        return self.out_proj(self._recombine_heads(F.scaled_dot_product_attention(q, k, v)))
 
 
 def folded_attention(qkv: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:
@@ -170,28 +158,25 @@ def _from_highest(logits: Tensor) -> Tensor:
     return logits.sub_(logits.amax(dim=-1, keepdim=True)).contiguous()
 
 
-# Released class -> ours, which differs in `forward` only.
-FAST: dict[type[nn.Module], type[nn.Module]] = {Attention: FastAttention, DecoderAttention: FastDecoderAttention}
-
-
 def use_fast_attention(model: nn.Module) -> int:
-    """Switch every attention of SAM's ViT encoder and mask decoder inside `model` to the fast one, in place.
+    """Switch every attention of SAM's ViT encoder inside `model` to the fast one, in place.
 
     Parameters, buffers and the state dict stay as they are.
 
     Returns:
         The number of attention modules switched.
     """
-    return _switch(model, FAST)
+    return _switch(model, Attention, FastAttention)
 
 
 def use_original_attention(model: nn.Module) -> int:
     """Undo `use_fast_attention`. Returns the number of attention modules switched back."""
-    return _switch(model, {fast: released for released, fast in FAST.items()})
+    return _switch(model, FastAttention, Attention)
 
 
-def _switch(model: nn.Module, classes: dict[type[nn.Module], type[nn.Module]]) -> int:
-    modules = [module for module in model.modules() if type(module) in classes]
+def _switch(model: nn.Module, old: type[nn.Module], new: type[nn.Module]) -> int:
+    # They differ in `forward` only.
+    modules = [module for module in model.modules() if type(module) is old]
     for module in modules:
-        module.__class__ = classes[type(module)]
+        module.__class__ = new
     return len(modules)

@@ -1,4 +1,7 @@
-"""Mask decoding: prompts of many tiles in one batch, on stored embeddings."""
+"""Mask decoding: prompts of many tiles in one batch, on stored embeddings.
+
+With `sam.attention: fast`, by the decoder of `apsam.sam.folded_decoder`; otherwise by the released one.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,11 @@ from torch import Tensor
 from apsam.sam.batches import BatchSize, decode_batch, in_batches
 from apsam.sam.embeddings import Embeddings, of_tiles
 from apsam.sam.encode import input_size
+from apsam.sam.folded_decoder import decode_folded, fold_detail, mask_logits, unfold_pixels
 from apsam.sam.registry import LoadedSam
 from apsam.sam.select import choose_masks, wants_three
+
+from segment_anything.modeling import Sam  # isort: skip
 
 
 @dataclass(frozen=True)
@@ -138,12 +144,49 @@ def _low_resolution(
 
     rows, index = np.unique(embeddings.row[prompts.tile], return_inverse=True)
     images = torch.from_numpy(np.ascontiguousarray(embeddings.values[rows])).to(device).float()
-    images = images[torch.from_numpy(index).to(device)]
-    # The light SAM's embedding has channels (its detail) that prompts have not.
+    decode = _folded if sam.fast_attention else _released
+    return decode(
+        model, images, torch.from_numpy(index).to(device), sparse, dense if masks is not None else dense[:1], three
+    )
+
+
+def _folded(
+    model: Sam, images: Tensor, image: Tensor, sparse: Tensor, dense: Tensor, three: bool
+) -> tuple[Tensor, Tensor]:
+    """Answer P prompts.
+
+    Args:
+        images: (n, D, E, E) embeddings.
+        image: (P,) which of them each prompt is of.
+        sparse: (P, T, D) point and box tokens.
+        dense: (P, D, E, E) mask prompts, or (1, D, E, E) where there are none.
+        three: SAM's three masks instead of its single one.
+
+    Returns:
+        Masks (P, M, 4E, 4E) and IoU estimates (P, M).
+    """
+    decoder, side = model.mask_decoder, images.shape[-1]
+    width = decoder.transformer_dim
+    pixels, ground = (maps.flatten(2).transpose(1, 2) for maps in (images[:, :width], dense))
+    pixels = (pixels + ground)[image] if len(ground) == 1 else pixels[image] + ground
+    # The light SAM's embedding has channels that prompts have not.
+    detail = fold_detail(F.pixel_shuffle(images[:, width:], 4))[image] if images.shape[1] > width else None
+    position = model.prompt_encoder.get_dense_pe().flatten(2)[0].T.contiguous()
+    masks = slice(1, None) if three else slice(0, 1)
+    vectors, pixels, quality = decode_folded(decoder, pixels, detail, position, sparse, masks=masks)
+    return unfold_pixels(mask_logits(vectors, pixels), 4 * side), quality
+
+
+def _released(
+    model: Sam, images: Tensor, image: Tensor, sparse: Tensor, dense: Tensor, three: bool
+) -> tuple[Tensor, Tensor]:
+    """The same by the released decoder.
+
+    It repeats one image's embedding for all prompts and then adds the dense prompts. With zeros for the image and each
+    prompt's own image in the dense prompts the sum is the same, and it serves many tiles at once.
+    """
+    images = images[image]
     dense = images + F.pad(dense, (0, 0, 0, 0, 0, images.shape[1] - dense.shape[1]))
-    # The decoder repeats one image's embedding for all prompts and then adds the dense prompts. With zeros
-    # for the image and each prompt's own image in the dense prompts the sum is the same, and the released
-    # decoder serves many tiles at once.
     return model.mask_decoder(
         image_embeddings=torch.zeros_like(dense[:1]),
         image_pe=model.prompt_encoder.get_dense_pe(),

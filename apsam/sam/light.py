@@ -27,7 +27,7 @@ LIGHT_WEIGHTS = Path(__file__).parent / "weights" / "light_sam.safetensors"
 IMAGE_SIZE = 512
 EMBEDDING_SIZE = 32
 WIDTH = 128
-HEADS = 4  # half of SAM's: with the heads' products merged (apsam.sam.training.decoder), half of the training's cost
+HEADS = 4  # half of SAM's: with the heads' products merged (apsam.sam.folded_decoder), half of the training's cost
 DETAIL = WIDTH // 8  # channels of an upscaled embedding in SAM's mask decoder
 
 _BACKBONE = "image_encoder.backbone."

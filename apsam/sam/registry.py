@@ -45,11 +45,13 @@ class LoadedSam:
         model: `segment_anything`'s own class; `SamPredictor(sam.model)` works on it.
         name: Its name in the configuration.
         checkpoint_hash: SHA-256 over names, shapes and values of the weights, whatever file they came in.
+        fast_attention: Whether attention is computed our way, in the encoder and in decoding.
     """
 
     model: Sam
     name: str
     checkpoint_hash: str
+    fast_attention: bool = True
 
     @property
     def image_size(self) -> int:
@@ -102,7 +104,7 @@ def wrap_sam(model: Sam, name: str, fast_attention: bool = True) -> LoadedSam:
     model.eval().requires_grad_(False)
     if fast_attention:
         use_fast_attention(model)
-    return LoadedSam(model, name, weights_hash(model))
+    return LoadedSam(model, name, weights_hash(model), fast_attention)
 
 
 def build_untrained(name: str) -> Sam:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from apsam.sam.cam_prompt import cam_to_mask_prompt
+from apsam.sam.folded_decoder import add_shared, decode_folded, fold_detail, mask_logits, unfold_pixels
 from apsam.sam.light import IMAGE_SIZE
 from apsam.sam.training.ask import Asked, encode_prompts
 from apsam.sam.training.data import Item
-from apsam.sam.training.decoder import add_shared, decode_prompts, fold_detail, mask_logits, unfold_pixels
 from apsam.sam.training.losses import promptable_loss
 from apsam.sam.training.prompts import MASK_SIDE
 from apsam.sam.training.scenes import SIZE
@@ -111,13 +111,13 @@ class Stepper:
             target: (N, 4E, 4E) float32.
 
         Returns:
-            Scalar; vectors of masks and of pixels as `decode_prompts` returns them.
+            Scalar; vectors of masks and of pixels as `decode_folded` returns them.
         """
         sparse, present, dense = encode_prompts(self.prompt_encoder, asked, self.dtype)
         position = self.prompt_encoder.get_dense_pe().to(self.dtype).flatten(2)[0].T
         embeddings, detail = images
         pixels = add_shared(dense, embeddings)
-        vectors, pixels, iou = decode_prompts(self.decoder, pixels, detail, position, sparse, present)
+        vectors, pixels, iou = decode_folded(self.decoder, pixels, detail, position, sparse, present)
         return promptable_loss(vectors, pixels, iou, fold_detail(target.unsqueeze(1)).flatten(1)), (vectors, pixels)
 
 
