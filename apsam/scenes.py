@@ -145,7 +145,7 @@ def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
     if all(scene.kind == "synthetic" for scene in scenes):
         return
     from apsam.tiles.labels import read_label_table
-    from apsam.tiles.reader import check_bands, open_raster
+    from apsam.tiles.reader import check_bands, check_crs, open_raster
     from apsam.tiles.ready_made import check_tiles
 
     positive = negative = 0
@@ -157,11 +157,7 @@ def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
         if scene.kind == "raster":
             with open_raster(scene.image) as raster:
                 check_bands(raster, scene.image, bands)
-                if raster.crs is None:
-                    raise InputError(
-                        f"{scene.image}: the raster has no coordinate reference system; assign the right one, "
-                        f"for example: gdal_edit.py -a_srs EPSG:32648 {scene.image}"
-                    )
+                check_crs(raster, scene.image)
         if scene.mask is not None:
             if scene.kind == "folder" and not scene.mask.is_dir():
                 raise InputError(f"{scene.mask}: masks of the tile folder {scene.image} must be a folder too")

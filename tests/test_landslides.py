@@ -10,6 +10,7 @@ import numpy as np
 import pyogrio
 import pytest
 import rasterio
+from affine import Affine
 from rasterio.transform import from_origin
 
 from apsam.products.geopackage import write_geopackage
@@ -101,6 +102,31 @@ def test_probabilities_are_those_of_the_pixels_inside(tmp_path: Path) -> None:
     inside = mask.copy()
     inside[:, :18] = 0
     expected = [probability[inside == 1], probability[(mask == 1) & (inside == 0)]]
+    assert found["mean_probability"].tolist() == pytest.approx([v.mean() / 250 for v in expected], abs=1e-4)
+    assert found["max_probability"].tolist() == pytest.approx([v.max() / 250 for v in expected], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        Affine.rotation(30),
+        Affine.rotation(-100),
+        Affine.scale(1, -1),
+        Affine(0, 1, 0, -1, 0, 0),
+        Affine(0, 1, 0, 1, 0, 0),
+    ],
+    ids=["30 degrees", "-100 degrees", "south up", "quarter turn", "transposed"],
+)
+def test_rasters_may_be_turned(tmp_path: Path, turn: Affine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apsam.products.landslides.PIXELS_AT_ONCE", 100)
+    mask = np.zeros((40, 70), np.uint8)
+    mask[5:15, 5:35] = 1
+    mask[20:40, 30:70] = 1
+    probability = np.random.default_rng(1).integers(0, 251, mask.shape).astype(np.uint8)
+    expected = [probability[20:, 30:], probability[5:15, 5:35]]
+    place = (UTM[0], Affine.translation(500000, 3000000) @ turn @ Affine.scale(0.5, -0.5))
+    found = vectorise(tmp_path, mask, place=place, probability=probability.copy())
+    assert found["area_m2"].tolist() == pytest.approx([200, 75])
     assert found["mean_probability"].tolist() == pytest.approx([v.mean() / 250 for v in expected], abs=1e-4)
     assert found["max_probability"].tolist() == pytest.approx([v.max() / 250 for v in expected], abs=1e-4)
 

@@ -15,6 +15,7 @@ import numpy as np
 import pyogrio
 import pytest
 import rasterio
+from affine import Affine
 from fake_run import make_fake_run
 from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
@@ -223,11 +224,14 @@ def tilted(path: Path, crs: str = "EPSG:32648", covers: float = 1.0) -> Path:
     return path
 
 
-def mapped(folder: Path, dem: Path) -> gpd.GeoDataFrame:
+def mapped(folder: Path, dem: Path | None, south_up: bool = False) -> gpd.GeoDataFrame:
     """One landslide of 60 m by 20 m, its long side from west to east."""
     place = (400, 400, rasterio.crs.CRS.from_epsg(32648), from_origin(500000, 3000000, 0.5, 0.5))
     steps = np.zeros((400, 400), np.uint8)
     steps[100:140, 100:220] = 200
+    if south_up:
+        place = (*place[:3], Affine(0.5, 0, 500000, 0, 0.5, 3000000 - 200))
+        steps = steps[::-1]
     files = ProductFiles(folder / "a_probability.tif", folder / "a_mask.tif", folder / "a.gpkg")
     for path, kind, values in ((files.probability, "probability", steps), (files.mask, "mask", cut(steps, 0.5))):
         with MapWriter(path, kind, *place, {}) as writer:  # type: ignore[arg-type]
@@ -244,6 +248,39 @@ def test_length_along_the_slope(tmp_path: Path, crs: str) -> None:
     assert row["downslope_deg"] == pytest.approx(90, abs=1)
     # From the centre of the first pixel to that of the last: 5 m less than the landslide is long.
     assert row["drop_m"] == pytest.approx(55 * 0.5, abs=3)
+
+
+@pytest.mark.parametrize("turn", [Affine.rotation(30), Affine.scale(1, -1)], ids=["30 degrees", "south up"])
+def test_elevations_may_be_turned(tmp_path: Path, turn: Affine) -> None:
+    middle = Affine.translation(500080, 2999940)
+    place = middle @ turn @ Affine.translation(-300, 300) @ Affine.scale(5, -5)
+    cols, rows = np.meshgrid(np.arange(120) + 0.5, np.arange(120) + 0.5)
+    heights = 900 - 0.5 * (place.a * cols + place.b * rows + place.c - 499900)
+    profile = {"driver": "GTiff", "count": 1, "height": 120, "width": 120, "dtype": "float32", "crs": "EPSG:32648"}
+    with rasterio.open(tmp_path / "dem.tif", "w", transform=place, **profile) as raster:
+        raster.write(heights.astype(np.float32), 1)
+    (row,) = mapped(tmp_path, tmp_path / "dem.tif").to_dict("records")
+    assert row["length_m"] == pytest.approx(60, abs=0.6) and row["width_m"] == pytest.approx(20, abs=0.6)
+    assert row["slope_deg"] == pytest.approx(np.degrees(np.arctan(0.5)), abs=0.3)
+    assert row["drop_m"] == pytest.approx(55 * 0.5, abs=3)
+
+
+def test_ground_that_turned_elevations_do_not_cover_is_unknown(tmp_path: Path) -> None:
+    place = Affine.translation(500055, 2999950) @ Affine.rotation(45) @ Affine.scale(5, -5)
+    profile = {"driver": "GTiff", "count": 1, "height": 60, "width": 60, "dtype": "float32", "crs": "EPSG:32648"}
+    with rasterio.open(tmp_path / "dem.tif", "w", transform=place, **profile) as raster:
+        raster.write(np.full((60, 60), 900, np.float32), 1)
+    (row,) = mapped(tmp_path, tmp_path / "dem.tif").to_dict("records")
+    assert row["drop_m"] == 0 and row["slope_deg"] == 0
+
+
+def test_products_of_a_map_whose_first_row_lies_south(tmp_path: Path) -> None:
+    (row,) = mapped(tmp_path, None, south_up=True).to_dict("records")
+    assert row["area_m2"] == 1200 and row["mean_probability"] == 0.8
+    item = json.loads((tmp_path / "a.stac.json").read_text())
+    west, south, east, north = item["bbox"]
+    assert west < east and south < north
+    assert item["properties"]["proj:bbox"] == [500000, 2999800, 500200, 3000000]
 
 
 def test_no_elevations_no_length(tmp_path: Path) -> None:

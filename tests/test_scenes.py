@@ -105,6 +105,9 @@ def test_rasters_are_checked_before_work(tmp_path):
     raster(tmp_path / "nowhere.tif", crs=None)
     with pytest.raises(InputError, match="no coordinate reference system"):
         check(tmp_path, "a", "nowhere.tif", "l.csv", "", "train")
+    raster(tmp_path / "local.tif", crs='LOCAL_CS["mine",UNIT["metre",1]]')
+    with pytest.raises(InputError, match="'mine' is a local one .* assign the right one"):
+        check(tmp_path, "a", "local.tif", "l.csv", "", "train")
     raster(tmp_path / "good.tif")
     with pytest.raises(InputError, match="no such mask"):
         check(tmp_path, "a", "good.tif", "mask", "m.tif", "train")

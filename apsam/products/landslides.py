@@ -11,13 +11,14 @@ import rasterio
 import shapely
 from pyproj import CRS
 from rasterio.features import geometry_mask, shapes
-from rasterio.windows import Window, from_bounds
+from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 from shapely import MultiPolygon, Polygon
 from shapely.geometry import shape
 
 from apsam.maps.cog import NO_DATA
 from apsam.products import slope
+from apsam.products.place import north_up, pixel_bounds
 from apsam.products.settings import ProductSettings
 from apsam.products.smoothing import smooth
 from apsam.ruler import Ruler
@@ -55,7 +56,7 @@ def vectorise(
     """
     with rasterio.open(mask) as raster:
         crs = CRS.from_user_input(raster.crs.to_wkt())
-        ruler = Ruler(crs, raster.bounds)
+        ruler = Ruler(crs, north_up(raster.bounds))
         pixel = abs(raster.transform.determinant) ** 0.5
         band = rasterio.band(raster, 1)
         # As its own mask: what is no landslide would be one polygon with a hole for each that is.
@@ -114,12 +115,11 @@ def _fill_holes(landslides: list[MultiPolygon], largest_m2: float, ruler: Ruler)
 
 def _probabilities(landslide: MultiPolygon, raster: rasterio.DatasetReader) -> tuple[float, float]:
     """Mean and highest probability of the pixels whose centre lies in a landslide."""
-    inside = from_bounds(*landslide.bounds, transform=raster.transform)
-    left, width, first, height = (round(v) for v in (inside.col_off, inside.width, inside.row_off, inside.height))
-    rows = max(1, PIXELS_AT_ONCE // width)
+    left, first, right, last = pixel_bounds(landslide, raster)
+    rows = max(1, PIXELS_AT_ONCE // max(1, right - left))
     count, total, highest = 0, 0, 0
-    for top in range(0, height, rows):
-        window = Window(left, first + top, width, min(rows, height - top))
+    for top in range(first, last, rows):
+        window = Window(left, top, right - left, min(rows, last - top))
         values = raster.read(1, window=window)
         place = window_transform(window, raster.transform)
         chosen = values[geometry_mask([landslide], values.shape, place, invert=True) & (values != NO_DATA)]

@@ -13,6 +13,7 @@ from pyproj import CRS
 from apsam.products.geopackage import GEOMETRY_TYPES, write_geopackage
 from apsam.products.landslides import vectorise
 from apsam.products.layers import prompt_layers, tile_layer
+from apsam.products.place import north_up
 from apsam.products.qgis import ProjectLayer, write_project
 from apsam.products.settings import ProductSettings
 from apsam.products.stac import write_item
@@ -74,7 +75,7 @@ def make_products(
         InputError: The elevations cannot be used.
     """
     with rasterio.open(files.mask) as raster:
-        crs, bounds = CRS.from_user_input(raster.crs.to_wkt()), tuple(raster.bounds)
+        crs, bounds = CRS.from_user_input(raster.crs.to_wkt()), tuple(north_up(raster.bounds))
         model = raster.tags().get("APSAM_MODEL", "")
     landslides = vectorise(files.mask, files.probability, settings, name, model, settings.dem)
     layers = {"landslides": landslides}

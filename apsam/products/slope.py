@@ -15,7 +15,7 @@ import numpy as np
 import rasterio
 import shapely
 from pyproj import CRS, Transformer
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.features import geometry_mask
 from rasterio.vrt import WarpedVRT
@@ -29,6 +29,9 @@ COLUMNS = ("length_m", "width_m", "slope_deg", "downslope_deg", "drop_m")
 
 # A mean gradient below this, rise over run, has no direction to speak of.
 FLAT = 1e-3
+
+# No ground is as low, and 16-bit elevations can say it.
+BELOW_ALL = -32768.0
 
 # Elevations around a landslide that its gradients need.
 MARGIN = 2
@@ -56,7 +59,9 @@ class Slopes:
             self._raster = rasterio.open(dem)
             if self._raster.crs is None:
                 raise InputError(f"{dem}: the elevations have no coordinate reference system; assign the right one")
-            self._local = WarpedVRT(self._raster, crs=local.to_wkt(), resampling=Resampling.bilinear)
+            self._local = WarpedVRT(
+                self._raster, crs=local.to_wkt(), resampling=Resampling.bilinear, **_uncovered(self._raster)
+            )
         except RasterioError as error:
             raise InputError(f"{dem}: no raster of elevations that GDAL reads ({error}): 'products.dem'") from error
 
@@ -122,3 +127,11 @@ class Slopes:
         if not known.any() or np.count_nonzero(known) * abs(transform.a * transform.e) < landslide.area / 2:
             return None
         return height[known], east[known], north[known]
+
+
+def _uncovered(raster: rasterio.DatasetReader) -> dict[str, float]:
+    """What a warped raster says where the elevations do not reach; ground at height 0, unless it has a value for it."""
+    if MaskFlags.all_valid not in raster.mask_flag_enums[0]:
+        return {}
+    dtype = np.dtype(raster.dtypes[0])
+    return {"nodata": float(np.iinfo(dtype).max) if dtype.kind == "u" else BELOW_ALL}

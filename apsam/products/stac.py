@@ -14,6 +14,7 @@ from rasterio.warp import transform_bounds
 from apsam import __version__
 from apsam.files import write_json
 from apsam.maps.cog import MASK_COLOURS, NO_DATA
+from apsam.products.place import north_up
 
 STAC_VERSION = "1.1.0"
 EXTENSIONS = {
@@ -39,8 +40,8 @@ def write_item(
     """
     with rasterio.open(mask) as raster:
         crs = CRS.from_user_input(raster.crs.to_wkt())
-        bounds, shape, transform = list(raster.bounds), list(raster.shape), list(raster.transform)[:6]
-        west, south, east, north = transform_bounds(raster.crs, "EPSG:4326", *raster.bounds, densify_pts=21)
+        bounds, shape, transform = north_up(raster.bounds), list(raster.shape), list(raster.transform)[:6]
+        west, south, east, north = transform_bounds(raster.crs, "EPSG:4326", *bounds, densify_pts=21)
         tags = raster.tags()
     with rasterio.open(probability) as raster:
         scale = raster.scales[0]
@@ -50,7 +51,7 @@ def write_item(
         "title": f"Landslides of {name}",
         "description": "Landslide probability, mask and polygons, learnt from image-level labels.",
         "proj:code": ":".join(authority) if authority else None,
-        "proj:bbox": bounds,
+        "proj:bbox": list(bounds),
         "proj:shape": shape,
         "proj:transform": transform,
         "processing:software": {"apsam": __version__},

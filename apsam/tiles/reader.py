@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from pyproj import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
@@ -38,11 +39,7 @@ class SceneReader:
         self.settings = settings
         self._raster = open_raster(self.path)
         check_bands(self._raster, self.path, settings.bands)
-        if self._raster.crs is None:
-            raise InputError(
-                f"{self.path}: the raster has no coordinate reference system, so its landslides could not be placed "
-                f"on a map; assign the right one, for example: gdal_edit.py -a_srs EPSG:32648 {self.path}"
-            )
+        check_crs(self._raster, self.path)
         self.height, self.width = self._raster.shape
         self.crs, self.transform = self._raster.crs, self._raster.transform
         self._stretch = self._find_stretch()
@@ -60,7 +57,7 @@ class SceneReader:
     @property
     def resolution(self) -> float:
         """Mean side of a pixel in units of the CRS."""
-        return float((abs(self.transform.a * self.transform.e)) ** 0.5)
+        return float(abs(self.transform.determinant) ** 0.5)
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Read one window, which may stick out of the scene.
@@ -145,3 +142,19 @@ def check_bands(raster: rasterio.DatasetReader, path: Path, bands: tuple[int, in
         )
     if np.dtype(raster.dtypes[bands[0] - 1]).kind not in "uif":
         raise InputError(f"{path}: values of type {raster.dtypes[0]} cannot be used; export real numbers")
+
+
+def check_crs(raster: rasterio.DatasetReader, path: Path) -> None:
+    """Raise InputError unless `raster` has a coordinate reference system that says where on the Earth it lies."""
+    remedy = f"assign the right one, for example: gdal_edit.py -a_srs EPSG:32648 {path}"
+    if raster.crs is None:
+        raise InputError(
+            f"{path}: the raster has no coordinate reference system, so its landslides could not be placed on a map; "
+            f"{remedy}"
+        )
+    crs = CRS.from_user_input(raster.crs.to_wkt())
+    if crs.geodetic_crs is None:
+        raise InputError(
+            f"{path}: its coordinate reference system '{crs.name}' is a local one ({crs.type_name}), which does not "
+            f"say where on the Earth the raster lies; {remedy}"
+        )
