@@ -1,5 +1,9 @@
 """Errors that a user can cause and can mend."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class ApsamError(Exception):
     """Something in the input, the configuration or the machine stops the work.
@@ -23,3 +27,11 @@ class Stopped(ApsamError):
     """A signal asked the work to stop; the same command goes on where it was."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+def no_such(kind: str, path: Path) -> InputError:
+    """The error for a file that the scene sheet names and that is not there."""
+    return InputError(
+        f"{path}: no such {kind}; check the path in the scene sheet (relative paths start at the configuration's "
+        f"'data_dir', or, where it has none, at the sheet's folder)"
+    )

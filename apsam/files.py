@@ -84,6 +84,25 @@ def read_json(path: Path | str) -> Any:
         raise InputError(f"{path}: not a JSON file ({error}); remove it and run again") from error
 
 
+def read_text(path: Path | str) -> str:
+    """Read a table that somebody wrote: UTF-8, with or without the mark that spreadsheets put before it (BOM).
+
+    Line ends stay as they are, for `csv`.
+
+    Raises:
+        InputError: The file is not UTF-8.
+    """
+    content = Path(path).read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        looks = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "Windows-1252 or Latin-1"
+        raise InputError(
+            f"{path}: is not UTF-8 (byte {error.start + 1} is 0x{content[error.start]:02x}), by its look {looks}; save "
+            f"it as UTF-8 (in a spreadsheet: 'CSV UTF-8', or the character set 'Unicode (UTF-8)')"
+        ) from None
+
+
 def sha256_file(path: Path | str) -> str:
     """SHA-256 of a file's content, as 64 hex digits."""
     with open(path, "rb") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from apsam.errors import InputError
+from apsam.errors import InputError, no_such
+from apsam.files import read_text
 from apsam.vectors import VECTOR_SUFFIXES
 
 COLUMNS = ("scene", "image", "labels", "mask", "split")
@@ -55,17 +57,23 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
     """
     if not sheet.is_file():
         raise InputError(f"{sheet}: no such scene sheet; set 'scenes' in the configuration")
-    with sheet.open(newline="") as file:
-        lines = [line for line in file if line.strip() and not line.startswith("#")]
-    reader = csv.DictReader(lines, delimiter="\t")
-    if tuple(reader.fieldnames or ()) not in (COLUMNS, COLUMNS + OPTIONAL_COLUMNS):
+    lines = [
+        (number, line)
+        for number, line in enumerate(io.StringIO(read_text(sheet), newline=""), 1)
+        if line.strip() and not line.startswith("#")
+    ]
+    reader = csv.reader((line for _, line in lines), delimiter="\t")
+    columns = tuple(column.strip() for column in next(reader, ()))
+    if columns not in (COLUMNS, COLUMNS + OPTIONAL_COLUMNS):
         raise InputError(
             f"{sheet}: the first line must be the columns {', '.join(COLUMNS)} (and {OPTIONAL_COLUMNS[0]} if wanted), "
-            f"separated by tabs; it is {reader.fieldnames}"
+            f"separated by tabs; it is {list(columns)}"
         )
     base = data_dir or sheet.parent
     scenes: list[Scene] = []
-    for number, row in enumerate(reader, 1):
+    for number, cells in enumerate(reader, 1):
+        _check_width(cells, columns, f"{sheet}, line {lines[reader.line_num - 1][0]}")
+        row = dict(zip(columns, cells, strict=False))
         where = f"{sheet}, scene {number} ('{row['scene']}')"
         scene = _parse(row, base, where)
         if scene.name in {other.name for other in scenes}:
@@ -77,8 +85,18 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
     return scenes
 
 
-def _parse(row: dict[str, str | None], base: Path, where: str) -> Scene:
-    name, image, labels, mask, split = ((row[column] or "").strip() for column in COLUMNS)
+def _check_width(cells: list[str], columns: Sequence[str], where: str) -> None:
+    """A spreadsheet may add empty columns at the end; the date may be left out."""
+    width = len(cells)
+    if width < len(COLUMNS) or any(cell.strip() for cell in cells[len(columns) :]):
+        raise InputError(
+            f"{where} has {width} column{'s' * (width != 1)} instead of {len(columns)} ({', '.join(columns)}); "
+            f"separate columns with tabs, not with spaces, empty ones too"
+        )
+
+
+def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
+    name, image, labels, mask, split = (row[column].strip() for column in COLUMNS)
     if not SCENE_NAME.fullmatch(name):
         raise InputError(f"{where}: a scene's name is made of letters, digits, '_' and '-'")
     if split not in SPLITS:
@@ -162,13 +180,13 @@ def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
             if scene.kind == "folder" and not scene.mask.is_dir():
                 raise InputError(f"{scene.mask}: masks of the tile folder {scene.image} must be a folder too")
             if not scene.mask.exists():
-                raise InputError(f"{scene.mask}: no such mask; check the scene sheet and 'data_dir'")
+                raise no_such("mask", scene.mask)
         if scene.kind == "folder":
             check_tiles(tile_files(scene.image), scene.mask)
         if scene.labels is None or scene.labels.suffix.lower() in VECTOR_SUFFIXES:
             only_tables = False
             if scene.labels is not None and not scene.labels.exists():
-                raise InputError(f"{scene.labels}: no such vector layer; check the scene sheet and 'data_dir'")
+                raise no_such("vector layer", scene.labels)
             continue
         table = read_label_table(scene.labels)
         if scene.kind == "folder":

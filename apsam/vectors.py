@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apsam.errors import InputError
+from apsam.errors import InputError, no_such
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -23,7 +23,7 @@ def read_features(path: Path, crs: CRS) -> gpd.GeoDataFrame:
     import geopandas as gpd  # 0.6 s, which a process that only checks suffixes is spared
 
     if not path.exists():
-        raise InputError(f"{path}: no such vector layer; check the scene sheet and 'data_dir'")
+        raise no_such("vector layer", path)
     try:
         features = gpd.read_parquet(path) if path.suffix.lower() == ".parquet" else gpd.read_file(path)
     except Exception as error:  # GDAL's drivers raise many kinds

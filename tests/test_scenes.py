@@ -12,6 +12,7 @@ from rasterio.transform import from_origin
 
 from apsam.errors import InputError
 from apsam.scenes import check_scenes, read_scene_sheet
+from apsam.tiles.labels import read_label_table
 
 HEAD = "scene\timage\tlabels\tmask\tsplit\n"
 BANDS = (1, 2, 3)
@@ -89,12 +90,41 @@ def test_sheets_that_cannot_be_read(tmp_path):
         read_scene_sheet(sheet(tmp_path, row, row))
 
 
+def test_sheets_and_tables_of_a_spreadsheet(tmp_path):
+    path = sheet(tmp_path, ("größe", "a.tif", "l.csv", "", "train"), head="\ufeff" + HEAD)
+    with pytest.raises(InputError, match="scene 1 .'größe'.: a scene's name is made of"):
+        read_scene_sheet(path)
+    (tmp_path / "l.csv").write_text("tile,label\nx.png,1\n", encoding="utf-8-sig")
+    assert read_label_table(tmp_path / "l.csv") == {"x.png": 1}
+    path = sheet(tmp_path, ("a", "a.tif", "l.csv", "", "train", "", ""), head="\ufeff" + HEAD)
+    assert read_scene_sheet(path)[0].name == "a"
+    for encoding, look in (("latin-1", "Latin-1"), ("utf-16", "UTF-16")):
+        path.write_text(HEAD + "größe", encoding=encoding)
+        with pytest.raises(InputError, match=f"scenes.tsv: is not UTF-8 .*{look}; save it as UTF-8"):
+            read_scene_sheet(path)
+        (tmp_path / "l.csv").write_text("tile,label\ngröße.png,1\n", encoding=encoding)
+        with pytest.raises(InputError, match=f"l.csv: is not UTF-8 .*{look}"):
+            read_label_table(tmp_path / "l.csv")
+
+
+def test_columns_are_separated_by_tabs(tmp_path):
+    good = "\t".join(("a", "a.tif", "l.csv", "", "train")) + "\n"
+    for row, width in (("b  b.tif  l.csv  m.tif  train\n", "1 column "), ("b\tb.tif\tl.csv train\n", "3 columns ")):
+        path = sheet(tmp_path, head="# scenes\n\n" + HEAD + good + row)
+        with pytest.raises(
+            InputError, match=f"scenes.tsv, line 5 has {width}instead of 5 .*; separate columns with tabs"
+        ):
+            read_scene_sheet(path)
+    with pytest.raises(InputError, match="line 2 has 6 columns instead of 5"):
+        read_scene_sheet(sheet(tmp_path, ("a", "a.tif", "l.csv", "", "train", "2021-08-01")))
+
+
 def check(folder, *row):
     check_scenes(read_scene_sheet(sheet(folder, row)), BANDS)
 
 
 def test_rasters_are_checked_before_work(tmp_path):
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="no such file; .* 'data_dir', or, where it has none, at the sheet's folder"):
         check(tmp_path, "a", "none.tif", "l.csv", "", "train")
     (tmp_path / "text.tif").write_text("no raster")
     with pytest.raises(InputError, match="not a raster"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from pyproj import CRS
 from shapely import box
 from shapely.strtree import STRtree
 
-from apsam.errors import InputError
+from apsam.errors import InputError, no_such
+from apsam.files import read_text
 from apsam.ruler import Ruler
 from apsam.tiles.reader import SceneReader
 from apsam.truth import TruthReader
@@ -38,25 +40,24 @@ def read_label_table(path: Path) -> dict[str, int]:
         Name -> label, 255 where it is empty.
 
     Raises:
-        InputError: No such file, no such columns, a name twice, or a label other than 0 and 1.
+        InputError: No such file, not UTF-8, no such columns, a name twice, or a label other than 0 and 1.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such label file; check the scene sheet and 'data_dir'")
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        name = next((c for c in NAME_COLUMNS if c in columns), None)
-        label = next((c for c in LABEL_COLUMNS if c in columns), None)
-        if name is None or label is None:
-            raise InputError(f"{path}: needs the columns 'tile' and 'label' (0 or 1), but has {columns}")
-        labels: dict[str, int] = {}
-        for number, line in enumerate(reader, 2):
-            given = (line[label] or "").strip()
-            if given not in ("0", "1", ""):
-                raise InputError(f"{path}, line {number}: label '{given}' is neither 0 nor 1, nor empty")
-            if line[name] in labels:
-                raise InputError(f"{path}, line {number}: tile '{line[name]}' is listed twice")
-            labels[line[name]] = int(given) if given else UNLABELLED
+        raise no_such("label file", path)
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    columns = reader.fieldnames or []
+    name = next((c for c in NAME_COLUMNS if c in columns), None)
+    label = next((c for c in LABEL_COLUMNS if c in columns), None)
+    if name is None or label is None:
+        raise InputError(f"{path}: needs the columns 'tile' and 'label' (0 or 1), but has {columns}")
+    labels: dict[str, int] = {}
+    for number, line in enumerate(reader, 2):
+        given = (line[label] or "").strip()
+        if given not in ("0", "1", ""):
+            raise InputError(f"{path}, line {number}: label '{given}' is neither 0 nor 1, nor empty")
+        if line[name] in labels:
+            raise InputError(f"{path}, line {number}: tile '{line[name]}' is listed twice")
+        labels[line[name]] = int(given) if given else UNLABELLED
     return labels
 
 

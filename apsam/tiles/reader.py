@@ -11,7 +11,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from apsam.errors import InputError
+from apsam.errors import InputError, no_such
 from apsam.tiles.settings import TileSettings
 
 # The stretch is found on a decimated read of at most this many pixels a side, whatever the scene's size.
@@ -126,7 +126,7 @@ def open_raster(path: Path) -> rasterio.DatasetReader:
         InputError: The file is missing or GDAL cannot read it.
     """
     if not path.exists():
-        raise InputError(f"{path}: no such file; check the path in the scene sheet and 'data_dir'")
+        raise no_such("file", path)
     try:
         return rasterio.open(path)
     except RasterioError as error:
