@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 from torch import Tensor, nn
 
+from apsam.commands.predict import predict as predict_command
 from apsam.errors import InputError
 from apsam.maps.archive import read_mask
 from apsam.maps.blend import RowBlender, blend_weights
@@ -127,6 +129,7 @@ def use(monkeypatch: pytest.MonkeyPatch, network: nn.Module) -> None:
 
 def write_scene(path: Path, image: np.ndarray, nodata: int | None = None) -> Path:
     profile = {"driver": "GTiff", "count": 3, "height": image.shape[1], "width": image.shape[2], "dtype": "uint8"}
+    path.parent.mkdir(exist_ok=True)
     with rasterio.open(path, "w", nodata=nodata, **profile, **PLACE) as raster:
         raster.write(image)
     return path
@@ -195,3 +198,42 @@ def test_folder_of_tiles_becomes_a_zip_of_masks(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(InputError, match=r"holds no mask other\.png"):
             read_mask(archive, "other.jpg")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_predict_replaces_its_own_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Brightness())
+    run, out = tmp_path / "run", tmp_path / "out"
+    for file in ("resunet/apsam/weights.safetensors", "report/config.yaml"):
+        (run / file).parent.mkdir(parents=True)
+        (run / file).write_text("tiles: {size: 64}\n")
+    image = np.zeros((3, 70, 90), np.uint8)
+    image[:, 20:50, 20:60] = 255
+    scene = write_scene(out / "gorge.tif", image)
+    tiles = tmp_path / "tiles"
+    tiles.mkdir()
+    cv2.imwrite(str(tiles / "t.png"), image.transpose(1, 2, 0))
+
+    def map_scenes(*scenes: Path, folder: Path = out, overwrite: bool = False) -> None:
+        predict_command(list(scenes), folder, run, overwrite=overwrite, device="cpu")
+
+    for name in ("gorge_mask.tif", "gorge.gpkg", "gorge_mask.qml", "tiles.zip"):
+        shutil.copy(scene, out / name)
+        with pytest.raises(InputError, match=f"out/{name}: is there already and was not made by apsam.*--overwrite"):
+            map_scenes(tiles, scene)
+        assert (out / name).read_bytes() == scene.read_bytes()
+        (out / name).unlink()
+    map_scenes(tiles, scene)
+    assert (out / "gorge.gpkg").is_file() and (out / "tiles.zip").is_file()
+    map_scenes(tiles, scene)  # its own
+    shutil.copy(scene, out / "gorge_mask.tif")
+    map_scenes(scene, overwrite=True)
+    with rasterio.open(out / "gorge_mask.tif") as raster:
+        assert raster.tags()["APSAM_SCENE"] == "gorge"
+    other = write_scene(tmp_path / "other" / "gorge.tiff", image)
+    with pytest.raises(InputError, match="gorge.tif and .*gorge.tiff: their maps would have the same names"):
+        map_scenes(scene, other, folder=tmp_path / "new")
+    given = write_scene(tmp_path / "other" / "gorge_mask.tif", image)
+    with pytest.raises(InputError, match="gorge_mask.tif: is to be mapped, and a map of .*gorge.tiff would replace it"):
+        map_scenes(other, given, folder=tmp_path / "other", overwrite=True)
+    with pytest.raises(InputError, match=r"none.tif: no such raster or folder of tiles$"):
+        map_scenes(tmp_path / "none.tif")

@@ -363,6 +363,13 @@ def test_grid_lies_on_the_tiles_and_fits_the_label_table(tmp_path):
     write_grid(path, SMALL, tmp_path / "grid.csv")
     lines = (tmp_path / "grid.csv").read_text().splitlines()
     assert lines[0] == "tile,label" and len(lines) == 10
+    before = (tmp_path / "grid.gpkg").read_bytes()
+    with pytest.raises(InputError, match=r"grid.gpkg: is there already, and labels .* lost; .*--overwrite"):
+        write_grid(path, SMALL, tmp_path / "grid.gpkg")
+    assert (tmp_path / "grid.gpkg").read_bytes() == before
+    assert write_grid(path, SMALL, tmp_path / "grid.gpkg", overwrite=True) == 9
+    with pytest.raises(InputError, match=r"grid.shp: a grid is written as .gpkg or .csv"):
+        write_grid(path, SMALL, tmp_path / "grid.shp")
     (tmp_path / "grid.csv").write_text("\n".join([lines[0], *(f"{line}1" for line in lines[1:])]))
     with tile(raster_scene(path, labels=tmp_path / "grid.csv"), tmp_path / "t.zarr.zip") as stack:
         assert stack.read("label").all()

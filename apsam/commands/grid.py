@@ -15,8 +15,12 @@ def grid(
     image: Annotated[Path, typer.Argument(help="raster scene")],
     output: Annotated[Path, typer.Option("--output", "-o", help="grid to make: .gpkg, or .csv to fill in")],
     settings: Annotated[TileSettings, section(TileSettings, "tiles")] = TileSettings(),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a grid, and the labels in it")] = False,
 ) -> None:
     """Write the tiles of a scene as polygons or as a table, to label them."""
+    from apsam.errors import InputError
     from apsam.tiles.grid import write_grid
 
-    print(f"{output}: {write_grid(image, settings, output)} tiles")
+    if not image.exists():
+        raise InputError(f"{image}: no such raster")
+    print(f"{output}: {write_grid(image, settings, output, overwrite)} tiles")

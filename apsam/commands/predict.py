@@ -91,6 +91,7 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the maps")],
     run: Annotated[Path, typer.Option(help="folder of a trained run")] = Path("results/demo"),
     model: Annotated[Literal["apsam", "cam"], typer.Option(help="pseudo-masks it learnt from")] = "apsam",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that apsam did not make too")] = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -98,22 +99,32 @@ def predict(
     from apsam.config import read_config
     from apsam.errors import InputError
     from apsam.products.make import ProductFiles, make_products
+    from apsam.products.replace import check_outputs, product_paths
 
     weights, record = run / "resunet" / model / "weights.safetensors", run / "report" / "config.yaml"
     for file in (weights, record):
         if not file.is_file():
             raise InputError(f"{file}: not there, so {run} is no finished run; make one: snakemake --cores all")
+    missing = next((scene for scene in scenes if not scene.exists()), None)
+    if missing is not None:
+        raise InputError(f"{missing}: no such raster or folder of tiles")
     config = read_config(record)
-    for scene in scenes:
-        base = output / scene.stem
-        if scene.is_dir():
-            masks = base.with_name(f"{scene.name}.zip")
-            predict_tiles(scene, weights, masks, config.maps, config.tiles, device, threads)
-            print(masks)
+    archives = {scene: output / f"{scene.resolve().name}.zip" for scene in scenes if scene.is_dir()}
+    maps = {
+        scene: ProductFiles(*(output / (scene.stem + ending) for ending in ("_probability.tif", "_mask.tif", ".gpkg")))
+        for scene in scenes
+        if not scene.is_dir()
+    }
+    planned = {scene: [archives[scene]] if scene in archives else product_paths(maps[scene]) for scene in scenes}
+    check_outputs(planned, overwrite)
+    for scene in planned:
+        if scene in archives:
+            predict_tiles(scene, weights, archives[scene], config.maps, config.tiles, device, threads)
+            print(archives[scene])
             continue
-        maps = [base.with_name(base.name + ending) for ending in ("_probability.tif", "_mask.tif", ".gpkg")]
-        files = ProductFiles(*maps)
-        predict_scene(scene.stem, scene, weights, *maps[:2], config.maps, config.tiles, device, threads)
+        files = maps[scene]
+        where = (files.probability, files.mask)
+        predict_scene(scene.stem, scene, weights, *where, config.maps, config.tiles, device, threads)
         found = make_products(files, config.product_settings(), scene.stem, scene)
         print(f"{files.project}: {found} landslides; open it in QGIS")
-        print(*maps, sep="\n")
+        print(*where, files.geopackage, sep="\n")

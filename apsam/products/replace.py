@@ -1,0 +1,75 @@
+"""What files `apsam predict` may write over: its own, never somebody else's unless they say so."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import rasterio
+from rasterio.errors import RasterioError
+
+from apsam.errors import InputError
+from apsam.maps.archive import ZIP_DATE
+from apsam.products.make import ProductFiles
+
+# Of `apsam.maps.cog.map_tags`: every map carries it.
+TAG = "APSAM_SCENE"
+
+
+def check_outputs(planned: Mapping[Path, Sequence[Path]], overwrite: bool = False) -> None:
+    """Make sure that outputs replace neither an input, nor each other, nor files that apsam did not make.
+
+    Args:
+        planned: Input -> the files to make of it.
+        overwrite: Replace files of others.
+
+    Raises:
+        InputError: Two inputs have one name, or a file is in the way.
+    """
+    inputs = {scene.resolve() for scene in planned}
+    makers: dict[Path, Path] = {}
+    for scene, files in planned.items():
+        for file in files:
+            if file.resolve() in inputs:
+                raise InputError(f"{file}: is to be mapped, and a map of {scene} would replace it; choose another -o")
+            other = makers.setdefault(file.resolve(), scene)
+            if other != scene:
+                raise InputError(
+                    f"{other} and {scene}: their maps would have the same names ({file.name}); map them into two "
+                    f"folders, or rename one"
+                )
+        foreign = None if overwrite else _foreign(files)
+        if foreign is not None:
+            raise InputError(
+                f"{foreign}: is there already and was not made by apsam; choose another -o, or replace it with "
+                f"--overwrite"
+            )
+
+
+def product_paths(files: ProductFiles) -> list[Path]:
+    """All files that `make_products` and the maps before it write."""
+    return [files.probability, files.mask, files.geopackage, files.project, files.item, *files.styles]
+
+
+def _foreign(files: Sequence[Path]) -> Path | None:
+    """The first file that is there and not apsam's: maps say what made them, and vouch for what lies beside them."""
+    there = [file for file in files if file.exists()]
+    maps = [file for file in there if file.suffix in (".tif", ".zip")]
+    not_ours = next((file for file in maps if not _is_ours(file)), None)
+    return not_ours or (None if maps else next(iter(there), None))
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        if file.suffix == ".zip":
+            with zipfile.ZipFile(file) as archive:
+                return _all_masks(archive.infolist())
+        with rasterio.open(file) as raster:
+            return TAG in raster.tags()
+    except (OSError, RasterioError, zipfile.BadZipFile):
+        return False
+
+
+def _all_masks(members: Iterable[zipfile.ZipInfo]) -> bool:
+    return all(member.date_time == ZIP_DATE and member.filename.endswith(".png") for member in members)
