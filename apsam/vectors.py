@@ -15,12 +15,13 @@ VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".parqu
 
 
 def read_features(path: Path, crs: CRS) -> gpd.GeoDataFrame:
-    """Features of a layer in the CRS asked for, without empty ones.
+    """Features of a layer in the CRS asked for, without empty ones and those that have no place in it.
 
     Raises:
         InputError: The layer is missing, cannot be read or has no CRS.
     """
     import geopandas as gpd  # 0.6 s, which a process that only checks suffixes is spared
+    import numpy as np
 
     if not path.exists():
         raise no_such("vector layer", path)
@@ -31,4 +32,6 @@ def read_features(path: Path, crs: CRS) -> gpd.GeoDataFrame:
     if features.crs is None:
         raise InputError(f"{path}: the layer has no coordinate reference system; assign the right one in QGIS")
     features = features[~(features.geometry.is_empty | features.geometry.isna())]
-    return features.to_crs(crs)
+    features = features.to_crs(crs)
+    # What lies too far from the area of a CRS becomes infinite in it, which GEOS refuses.
+    return features[np.isfinite(features.bounds).all(axis=1)]

@@ -249,6 +249,96 @@ def test_truth_from_polygons_and_outside_the_scene(tmp_path):
     assert (values[14:24, 10:30] == 1).all() and (values == 1).sum() == 200
 
 
+def read_truth(folder, size=128):
+    with SceneReader(folder / "a.tif", SMALL) as scene, TruthReader(folder / "m.tif", scene) as truth:
+        return truth.read(0, 0, size, size)
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """A scene of 128 x 128 px, and where a mask of it shows a landslide."""
+    write_raster(tmp_path / "a.tif", coordinates(128, 128))
+    there = np.zeros((128, 128), np.uint8)
+    there[20:40, 60:80] = 1
+    return there
+
+
+def test_a_mask_whose_no_data_value_is_0_knows_where_there_is_no_landslide(tmp_path, plain, caplog):
+    # QGIS's Rasterize writes this: read as "unknown", any map would have been perfect.
+    write_raster(tmp_path / "m.tif", plain[None], nodata=0)
+    np.testing.assert_array_equal(read_truth(tmp_path), plain)
+    assert "m.tif: its declared no-data value is 0" in caplog.text
+    caplog.clear()
+    write_raster(tmp_path / "m.tif", plain[None] + np.uint8(4) * (plain == 1), nodata=5)
+    np.testing.assert_array_equal(read_truth(tmp_path), np.where(plain == 1, 255, 0))
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("nodata", [None, 0, 255])
+def test_a_mask_of_a_part_of_the_scene_says_nothing_of_the_rest(tmp_path, plain, nodata):
+    write_raster(tmp_path / "m.tif", plain[None, :, :70], nodata=nodata)
+    expected = plain.copy()
+    expected[:, 70:] = 255
+    np.testing.assert_array_equal(read_truth(tmp_path), expected)
+
+
+@pytest.mark.parametrize("nodata", [None, np.nan, -1])
+def test_a_mask_of_floats_is_unknown_where_it_is_no_number(tmp_path, plain, nodata):
+    values = plain[None].astype(np.float32)
+    values[0, 3, 4], values[0, 5, 6] = np.nan, np.inf
+    values[0, 7, 8] = np.nan if nodata is None else nodata
+    write_raster(tmp_path / "m.tif", values, nodata=nodata)
+    plain[3, 4] = plain[5, 6] = plain[7, 8] = 255
+    np.testing.assert_array_equal(read_truth(tmp_path), plain)
+
+
+def test_a_mask_in_colour(tmp_path, plain):
+    for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 1)):
+        write_raster(tmp_path / "m.tif", plain * np.array(colour, np.uint8)[:, None, None])
+        np.testing.assert_array_equal(read_truth(tmp_path), plain)
+    # A channel that has the no-data value alone is a colour.
+    red = plain * np.array((255, 0, 0), np.uint8)[:, None, None]
+    red[:, 3, 4] = 255
+    write_raster(tmp_path / "m.tif", red, nodata=255)
+    plain[3, 4] = 255
+    np.testing.assert_array_equal(read_truth(tmp_path), plain)
+
+
+def test_a_transparent_pixel_of_a_mask_is_no_landslide(tmp_path, plain):
+    write_raster(tmp_path / "m.tif", np.stack([0 * plain, 255 * plain, 0 * plain, 255 * plain]))
+    np.testing.assert_array_equal(read_truth(tmp_path), plain)
+    # White without opacity, half a scene to the side.
+    values = np.stack([np.full((128, 128), 255, np.uint8)] * 3 + [255 * plain])
+    write_raster(tmp_path / "m.tif", values, transform=from_origin(500000, 3000000 - 32, 0.5, 0.5))
+    np.testing.assert_array_equal(read_truth(tmp_path), np.pad(plain[:64], ((64, 0), (0, 0)), constant_values=255))
+    write_raster(tmp_path / "m.tif", values, crs=None)
+    np.testing.assert_array_equal(read_truth(tmp_path), plain)
+
+
+def test_truth_from_many_polygons_burns_those_of_the_window(tmp_path, plain, monkeypatch):
+    path = tmp_path / "a.tif"
+    spots = [(row, col) for row in range(4, 124, 12) for col in range(4, 124, 12)]
+    shapes = [box(*(TRANSFORM @ (col, row + 3)), *(TRANSFORM @ (col + 5, row))) for row, col in spots]
+    # What lies on the other side of the earth is infinite in the scene's CRS.
+    layer = gpd.GeoDataFrame(geometry=shapes, crs="EPSG:32648").to_crs(4326)
+    layer = pd.concat([layer, gpd.GeoDataFrame(geometry=[Point(-165, 0).buffer(70), Point(15, 0)], crs=4326)])
+    layer.to_file(tmp_path / "m.gpkg")
+    burnt = []
+
+    def rasterize(shapes, *args, **kwargs):
+        burnt.append(len(shapes))
+        return rasterio.features.rasterize(shapes, *args, **kwargs)
+
+    monkeypatch.setattr("apsam.truth.rasterize", rasterize)
+    expected = np.zeros((128, 128), np.uint8)
+    for row, col in spots:
+        expected[row : row + 3, col : col + 5] = 1
+    with SceneReader(path, SMALL) as scene, TruthReader(tmp_path / "m.gpkg", scene) as truth:
+        np.testing.assert_array_equal(truth.read(30, 50, 40, 40), expected[30:70, 50:90])
+        assert (truth.read(0, 0, 3, 128) == 0).all() and len(burnt) == 1 and burnt[0] <= 16
+        np.testing.assert_array_equal(truth.read(0, 0, 128, 128), expected)
+
+
 def test_parts_share_no_pixel():
     windows = tile_windows(700, 900, 64, 38)
     parts = parts_by_blocks(windows, 700, 900, SplitSettings(block=200, test_share=0.3, seed=3))

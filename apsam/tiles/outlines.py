@@ -1,0 +1,29 @@
+"""Windows of a scene as polygons on the map; those of a rotated scene are rotated too."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from affine import Affine
+
+
+def outlines(transform: Affine, windows: np.ndarray) -> np.ndarray:
+    """Polygons of four corners.
+
+    Args:
+        transform: Pixel to map.
+        windows: (n, 4) of row, col, height, width.
+
+    Returns:
+        (n,) of `shapely.Polygon`.
+    """
+    row, col, height, width = np.asarray(windows, float).reshape(-1, 4).T
+    x = np.stack([col, col + width, col + width, col], axis=1)
+    y = np.stack([row, row, row + height, row + height], axis=1)
+    a, b, c, d, e, f = tuple(transform)[:6]
+    return shapely.polygons(np.stack([a * x + b * y + c, d * x + e * y + f], axis=-1))
+
+
+def outline(transform: Affine, row: int, col: int, height: int, width: int) -> shapely.Polygon:
+    """One of them."""
+    return outlines(transform, np.array([(row, col, height, width)]))[0]
