@@ -27,6 +27,9 @@ from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.synthetic.settings import SyntheticSettings
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 
+# How pydantic begins to say what a value should be.
+WANTED = "Input should be "
+
 
 class Config(BaseModel):
     """A run: its scenes and the settings of every stage, in the order of the data."""
@@ -91,8 +94,7 @@ def parse_config(values: Mapping[str, Any], origin: str = "configuration") -> Co
     try:
         return Config.model_validate(dict(values))
     except ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors()]
-        raise ConfigError(f"{origin}:\n" + "\n".join(f"  - {line}" for line in lines)) from None
+        raise ConfigError(f"{origin}:\n" + "\n".join(f"  - {line}" for line in _explain(error))) from None
 
 
 def read_config(*files: Path) -> Config:
@@ -123,16 +125,51 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
             into[key] = dict(value) if isinstance(value, Mapping) else value
 
 
-def _explain(problem: Mapping[str, Any]) -> str:
-    place = [part for part in problem["loc"] if isinstance(part, str)]
-    key = ".".join(place)
-    if problem["type"] == "extra_forbidden":
-        known = _keys_at(place[:-1])
-        nearest = difflib.get_close_matches(place[-1], known, 1, 0.5)
+def _explain(error: ValidationError) -> list[str]:
+    """One line for every key that is wrong: pydantic has several for a key that takes values of several kinds."""
+    problems: dict[str, list[Mapping[str, Any]]] = {}
+    for problem in error.errors():
+        key, in_value = _key(problem["loc"])
+        # Only keys that a preset gives have no default: then the preset is wrong, and said to be so.
+        if problem["type"] != "missing" or in_value:
+            problems.setdefault(key, []).append(problem)
+    return [_explain_key(key, found) for key, found in problems.items()]
+
+
+def _key(place: tuple[str | int, ...]) -> tuple[str, bool]:
+    """The key at a problem's place, and whether the place goes on into the key's value."""
+    model: Any = Config
+    key: list[str] = []
+    for part in place:
+        if model is None:
+            return ".".join(key), True
+        key.append(str(part))
+        field = model.model_fields.get(part)
+        within = field.annotation if field is not None else None
+        model = within if isinstance(within, type) and issubclass(within, BaseModel) else None
+    return ".".join(key), False
+
+
+def _explain_key(key: str, problems: list[Mapping[str, Any]]) -> str:
+    first = problems[0]
+    if first["type"] == "extra_forbidden":
+        *place, last = key.split(".")
+        known = _keys_at(place)
+        nearest = difflib.get_close_matches(last, known, 1, 0.5)
         hint = f"did you mean '{nearest[0]}'?" if nearest else f"known here: {', '.join(sorted(known))}"
         return f"unknown key '{key}'; {hint}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"'{key}': {message[0].lower()}{message[1:]} (it is {problem['input']!r})"
+    if first["type"] == "model_type":
+        return f"'{key}': is a section, which holds keys and values (it is {first['input']!r})"
+    if first["type"] == "missing":
+        return f"'{key}': holds too few values (it is {first['input']!r})"
+    if len(problems) > 1 and all(problem["msg"].startswith(WANTED) for problem in problems):
+        # The alternatives of one value; why it could not be read as each of them says nothing more.
+        wanted = [problem["msg"].removeprefix(WANTED).partition(", unable to parse")[0] for problem in problems]
+        message = f"input should be {' or '.join(dict.fromkeys(wanted))}"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(first["input"], Mapping) else f" (it is {first['input']!r})"
+    return f"'{key}': {message[0].lower()}{message[1:]}{found}"
 
 
 def _keys_at(place: list[str]) -> list[str]:

@@ -39,6 +39,41 @@ def test_a_key_far_from_all_lists_the_known():
 
 
 @pytest.mark.parametrize(
+    ("values", "lines"),
+    [
+        ({"resunet": {"preset": "papr"}}, ["'resunet.preset': input should be 'demo' or 'paper' (it is 'papr')"]),
+        (
+            {"resunet": {"preset": ["demo"], "epochs": 0, "epochz": 1}},
+            [
+                "'resunet.preset': input should be 'demo' or 'paper' (it is ['demo'])",
+                "'resunet.epochs': input should be greater than or equal to 1 (it is 0)",
+                "unknown key 'resunet.epochz'; did you mean 'epochs'?",
+            ],
+        ),
+        ({"resunet": 3}, ["'resunet': is a section, which holds keys and values (it is 3)"]),
+        (
+            {"prompts": {"threshold": "ninety"}},
+            ["'prompts.threshold': input should be a valid integer or 'auto' (it is 'ninety')"],
+        ),
+        (
+            {"products": {"smooth_m": -1}},
+            ["'products.smooth_m': input should be 'auto' or greater than or equal to 0 (it is -1)"],
+        ),
+        ({"prompts": {"threshold": 300}}, ["'prompts': prompts: thresholds must lie within 0..254, not (300,)"]),
+        ({"tiles": {"bands": [1, 2]}}, ["'tiles.bands': holds too few values (it is [1, 2])"]),
+        (
+            {"experiments": {"seeds": ["a"]}},
+            ["'experiments.seeds': input should be a valid integer, unable to parse string as an integer (it is 'a')"],
+        ),
+    ],
+)
+def test_every_wrong_key_is_one_line(values, lines):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(values)
+    assert str(caught.value).splitlines()[1:] == [f"  - {line}" for line in lines]
+
+
+@pytest.mark.parametrize(
     ("text", "message"), [("tiles: [", "not YAML"), ("- 1\n", "must hold keys"), (None, "no such configuration")]
 )
 def test_files_that_cannot_be_read(tmp_path, text, message):

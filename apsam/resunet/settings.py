@@ -87,7 +87,7 @@ class ResUNetSettings(BaseModel):
         if not isinstance(values, dict):
             return values
         preset = values.get("preset", "demo")
-        return {**PRESETS[preset], **values} if preset in PRESETS else values
+        return {**PRESETS[preset], **values} if isinstance(preset, str) and preset in PRESETS else values
 
     @model_validator(mode="after")
     def _widths_positive(self) -> ResUNetSettings:
