@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from apsam.config import Config, parse_config, read_config
 from apsam.config_file import render_config
@@ -115,6 +118,35 @@ def test_a_preset_named_in_an_overlay_wins_over_the_default_file(tmp_path):
     (tmp_path / "paper.yaml").write_text("resunet: {preset: paper}\n")
     config = read_config(ROOT / "config.yaml", tmp_path / "paper.yaml")
     assert config.resunet.widths == (32, 64, 128, 256, 512) and config.resunet.epochs == 100
+
+
+def permitted(annotation):
+    """The values that a key may have by name, however deep in its type."""
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    for part in get_args(annotation):
+        yield from permitted(part)
+
+
+def choices(model, place=""):
+    """Key, default, description and permitted values of all keys."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from choices(field.annotation, f"{place}{name}.")
+        else:
+            yield f"{place}{name}", field.default, field.description, [str(v) for v in permitted(field.annotation)]
+
+
+def test_the_default_file_names_every_choice():
+    unnamed = [
+        (key, value)
+        for key, default, text, values in choices(Config)
+        for value in values
+        # A list of names shows them itself.
+        if value not in (default if isinstance(default, tuple) else (default, str(default)))
+        and not re.search(rf"\b{value}\b", text)
+    ]
+    assert not unnamed
 
 
 def test_rendered_configuration_reads_back():

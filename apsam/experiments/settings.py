@@ -35,7 +35,8 @@ class Table1Settings(BaseModel):
     epochs: int | None = Field(None, ge=1, le=1000, description="of every localizer; null: the run's")
     resunet_epochs: int | None = Field(None, ge=1, le=1000, description="of every ResUNet; null: the run's")
     flips: Literal["none", "horizontal", "dihedral"] | None = Field(
-        None, description="views that every map is summed over; null: the run's"
+        None,
+        description="views that every map is summed over, as cams.flips (none, horizontal, dihedral); null: the run's",
     )
     candidates: tuple[GreyValue, ...] | None = Field(None, description="cuts tried; null: the run's")
     resunet: bool = Field(True, description="train a ResUNet on every method's masks; false: measure masks alone")

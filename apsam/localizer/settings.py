@@ -84,12 +84,16 @@ class LocalizerSettings(BaseModel):
         description="what is learned beside the label: cam (nothing), sipe, cda, cpn, oc_cse, flipcam, s2c, "
         "lgag_proxy (docs/methods.md)",
     )
-    backbone: Literal["efficientnet_lite0", "resnet50"] = Field("efficientnet_lite0", description="feature extractor")
+    backbone: Literal["efficientnet_lite0", "resnet50"] = Field(
+        "efficientnet_lite0", description="feature extractor: efficientnet_lite0 or resnet50"
+    )
     weights: str = Field(
         "imagenet",
         description="imagenet (resnet50: downloaded once), none, or a file with the backbone's weights",
     )
-    output_stride: Literal[8, 16, 32] = Field(16, description="tile pixels per pixel of the class activation map")
+    output_stride: Literal[8, 16, 32] = Field(
+        16, description="tile pixels per pixel of the class activation map: 8, 16 or 32"
+    )
     dilation: bool = Field(
         False, description="spread the kernels of stages that lost their stride (wider view, blunter maps)"
     )
@@ -109,10 +113,14 @@ class LocalizerSettings(BaseModel):
         5, ge=0, le=5, description="first stages of the backbone that are not trained; 5: all of them"
     )
     recipe: Literal["stable", "as_written", "as_released"] = Field(
-        "stable", description="values of the optimizer; the five keys below replace single ones"
+        "stable",
+        description="values of the optimizer: stable, as_written (the paper) or as_released (its code); the five keys "
+        "below replace single ones",
     )
     learning_rate: float | None = Field(None, gt=0, le=10, description="of the backbone; null: the recipe's")
-    head_factor: float | None = Field(None, gt=0, le=100, description="the head learns this much faster")
+    head_factor: float | None = Field(
+        None, gt=0, le=100, description="the head learns this much faster; null: the recipe's"
+    )
     momentum: float | None = Field(None, ge=0, lt=1, description="of SGD; null: the recipe's")
     weight_decay: float | None = Field(None, ge=0, lt=1, description="of SGD; null: the recipe's")
     decay: Literal["steps", "poly"] | None = Field(
@@ -161,7 +169,7 @@ class CamSettings(BaseModel):
         description="sizes of the network's input, times the tile's size; maps are summed",
     )
     flips: Literal["none", "horizontal", "dihedral"] = Field(
-        "dihedral", description="views a scale: 1, 2 or 8 (flips and quarter turns)"
+        "dihedral", description="views a scale: none (1), horizontal (2) or dihedral (8: flips and quarter turns)"
     )
     views_sum: Literal["evidence", "as_released"] = Field(
         "evidence",
@@ -182,6 +190,6 @@ class CamSettings(BaseModel):
     )
     refine: Literal["none", "prototype"] = Field(
         "none",
-        description="prototype: multiply by the likeness to the tile's own landslide and background pixels",
+        description="none, or prototype: multiply by the likeness to the tile's own landslide and background pixels",
     )
     batch_size: int = Field(16, ge=1, le=1024, description="tiles at a time")

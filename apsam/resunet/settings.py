@@ -65,7 +65,7 @@ class ResUNetSettings(BaseModel):
     epochs: int = Field(ge=1, description="passes over the training tiles")
     keep: Literal["last", "best_on_labels"] = Field(
         "last",
-        description="which epoch's network is kept; best_on_labels (the paper's code): that with the best F1 on "
+        description="which epoch's network is kept: last; best_on_labels (the paper's code): that with the best F1 on "
         "true masks of training tiles, looked at every second epoch. Figures are then as_released, not held_out",
     )
     optimizer: Literal["sgd", "adamw"] = Field(description="sgd (paper) or adamw")
@@ -76,9 +76,9 @@ class ResUNetSettings(BaseModel):
     schedule: Literal["plateau", "one_cycle", "constant"] = Field(
         description="plateau (paper: halved when the training loss stands still), one_cycle or constant"
     )
-    loss: Literal["bce", "bce_dice"] = Field(description="bce (paper), or with soft dice added")
+    loss: Literal["bce", "bce_dice"] = Field(description="bce (paper) or bce_dice: with soft dice added")
     augment: Literal["none", "dihedral", "dihedral_colour"] = Field(
-        description="turned and mirrored tiles, varied colours; paper: none"
+        description="none (paper), dihedral: turned and mirrored tiles, dihedral_colour: varied colours too"
     )
 
     @model_validator(mode="before")

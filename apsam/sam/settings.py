@@ -21,7 +21,9 @@ class SamSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: SamName = Field("light", description="light (in the package), an official SAM or mobile, by name")
+    name: SamName = Field(
+        "light", description="light (in the package), vit_b, vit_l, vit_h (official) or mobile: downloaded"
+    )
     checkpoint: Path | None = Field(
         None, description="weights (.pth, .safetensors); none: the packaged ones, or downloaded by name"
     )
@@ -37,10 +39,11 @@ class SamSettings(BaseModel):
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
-        description="arithmetic of the image encoder; auto: bf16 where the processor computes it natively",
+        description="arithmetic of the image encoder: fp32, bf16, or auto: bf16 where the device computes it natively",
     )
     channels: Literal["rgb", "bgr"] = Field(
-        "rgb", description="order of the colours that SAM is given; it was trained on rgb, the paper's code gives bgr"
+        "rgb",
+        description="order of the colours that SAM is given: rgb, which it was trained on, or bgr (the paper's code)",
     )
     batch: Batch = Field(
         "auto", description="tiles encoded at a time; halved by itself where memory runs out; auto: by the device"
@@ -52,7 +55,9 @@ class MasksSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    prompts: Literal["both", "points", "boxes"] = Field("both", description="which prompts SAM is given (paper: both)")
+    prompts: Literal["both", "points", "boxes"] = Field(
+        "both", description="prompts SAM is given: both (paper), points or boxes"
+    )
     mask_choice: MaskChoice = Field(
         "single",
         description="single: SAM's one mask a prompt; best_iou: of its three, the one it rates best; "
