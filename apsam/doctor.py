@@ -130,16 +130,19 @@ def _light_sam() -> Finding:
 
 
 def _official_weights() -> Finding:
-    from apsam.weights import PUBLISHED, cache_folder
+    from apsam.weights import PUBLISHED, cache_folder, is_cached
 
     folder = cache_folder()
-    there = [w.name for w in PUBLISHED.values() if (folder / w.filename).is_file()]
-    absent = [f"{w.name} ({w.size / 1e6:.0f} MB)" for w in PUBLISHED.values() if w.name not in there]
+    there = [w.name for w in PUBLISHED.values() if is_cached(w.name)]
     found = f"in {folder}: {', '.join(there) or 'none'}"
+    absent = [w for w in PUBLISHED.values() if w.name not in there]
     if not absent:
         return Finding("other weights", "ok", found)
-    remedy = f"not needed by default; downloaded when a run asks for them: {', '.join(absent)}"
-    return Finding("other weights", "ok" if there else "note", found, remedy)
+    lines = [f"{w.name} ({w.size / 1e6:.0f} MB): {w.url}\n  -> {folder / w.filename}" for w in absent]
+    remedy = (
+        "not needed by default; a run that asks for them downloads them; without network put them there yourself:\n"
+    )
+    return Finding("other weights", "ok" if there else "note", found, remedy + "\n".join(lines))
 
 
 def _space() -> Finding:

@@ -136,6 +136,14 @@ def test_doctor_outlives_a_broken_part(monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"GB free in {Path.cwd()}, room for " in found["disk"].detail
 
 
+def test_doctor_says_where_to_get_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("APSAM_CACHE", str(tmp_path))
+    monkeypatch.setattr(doctor, "examine", lambda: iter([doctor._official_weights()]))
+    text = invoke("doctor")[1].replace("\n", "").replace(" ", "")
+    assert "https://dl.fbaipublicfiles.com/segment_anything/sam_vit_h_4b8939.pth" in text
+    assert f"->{tmp_path}/sam_vit_h_4b8939.pth" in text
+
+
 def test_a_script_is_the_command_of_its_stage() -> None:
     printed = subprocess.run(
         [sys.executable, "scripts/masks.py", "masks-cam", "--help"],
