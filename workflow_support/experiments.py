@@ -10,6 +10,7 @@ from typing import Any
 from apsam import weights
 from apsam.experiments.released import ALL, CHOICES, DEFAULT, all_overrides
 from workflow_support.run import Run
+from workflow_support.shell import quoted
 
 FIGURES = "experiments/pseudo_masks.json"
 # What is measured with every seed -> the file it is read from.
@@ -45,7 +46,7 @@ class Experiments:
 
     def arguments(self, experiment: str) -> str:
         """The arguments that name them."""
-        return " ".join(f"--measured {json.dumps(f'{name}={file}')}" for name, file in self.lists[experiment].items())
+        return " ".join(f"--measured {quoted(f'{name}={file}')}" for name, file in self.lists[experiment].items())
 
     def trial_settings(self) -> str:
         """What of the section `experiments` decides the trials of a scene."""
@@ -81,7 +82,7 @@ class Experiments:
 
     def skipped_arguments(self) -> str:
         """The arguments that name SAMs that cannot be run."""
-        return " ".join(f"--skipped {json.dumps(f'{name}={reason}')}" for name, reason in self.skipped.items())
+        return " ".join(f"--skipped {quoted(f'{name}={reason}')}" for name, reason in self.skipped.items())
 
     @cached_property
     def seeds(self) -> Mapping[str, str]:

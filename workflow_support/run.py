@@ -24,6 +24,7 @@ from apsam.weights import PUBLISHED
 from workflow_support.code_hashes import code_hashes
 from workflow_support.hashes import DIGITS, listing_hash, packaged_weights, short_hash
 from workflow_support.raster_sizes import RasterSizes
+from workflow_support.shell import quoted
 from workflow_support.variants import Variants, stage_of
 
 # Endings that name a scene's other files; a scene called so could not be told from them.
@@ -61,6 +62,11 @@ class Run:
             ApsamError: The first thing that is wrong, and what to do.
         """
         check_scenes(list(self.scenes.values()), self.config.tiles.bands)
+        for path in (*self.given, *self.dem(), *self.checkpoint(), *self.backbone_weights()):
+            if {"{", "}"} & set(path):
+                raise ConfigError(
+                    f"{path}: a path must not hold {{ or }}, which Snakemake reads as wildcards; rename it"
+                )
         if self.config.dem and not self.config.dem.is_file():
             raise InputError(f"{self.config.dem}: no such raster of elevations; check 'products.dem' and 'data_dir'")
         folders = [scene.name for scene in self.scenes.values() if scene.kind == "folder"]
@@ -188,8 +194,8 @@ class Run:
 
     def sheet_arguments(self) -> str:
         """The arguments that name the scene sheet and where its paths start."""
-        data_dir = f" --data-dir {json.dumps(str(self.config.data_dir))}" if self.config.data_dir else ""
-        return f"--scenes {json.dumps(str(self.config.scenes))}{data_dir}"
+        data_dir = f" --data-dir {quoted(self.config.data_dir)}" if self.config.data_dir else ""
+        return f"--scenes {quoted(self.config.scenes)}{data_dir}"
 
     def measured_folders(self, kind: str, sources: Sequence[str], variant: str = "") -> str:
         """The arguments that say where scenes, tiles and what is measured (`masks` or `maps`) lie."""
@@ -282,7 +288,7 @@ class Run:
         name, number = block_of(unit)
         count = self._blocks[name]
         block = f" --block {number}/{count}" if count > 1 else ""
-        files = " ".join(f"--{key} {json.dumps(path)}" for key, path in self.tile_inputs(name, variant).items())
+        files = " ".join(f"--{key} {quoted(path)}" for key, path in self.tile_inputs(name, variant).items())
         return f"--scene {name} {files} --split {self.scenes[name].split}{block}"
 
     def listing(self, unit: str) -> str:
@@ -367,7 +373,7 @@ class Run:
 
     def offline_argument(self, variant: str = "") -> str:
         """The argument of the training that names `offline_files`."""
-        return "".join(f"--offline {json.dumps(file)}" for file in self.offline_files(variant))
+        return "".join(f"--offline {quoted(file)}" for file in self.offline_files(variant))
 
     def teacher(self, variant: str = "") -> str:
         """The SAM that teaches the localizer: settings as JSON and its weights; none but for s2c."""
@@ -392,7 +398,7 @@ class Run:
 
     def window_argument(self, name: str, variant: str = "") -> str:
         """The argument of the encode stage that names that image."""
-        return " ".join(f"--image {json.dumps(path)}" for path in self.window_image(name, variant))
+        return " ".join(f"--image {quoted(path)}" for path in self.window_image(name, variant))
 
     def sam_weights(self, variant: str = "") -> str:
         """What tells one SAM's weights from another's, by name and hash; a file given by path is an input."""

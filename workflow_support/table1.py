@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from typing import Any
 
 from apsam.localizer.method_settings import OFFLINE_FILES
 from workflow_support.run import Run
+from workflow_support.shell import quoted
 
 # Prompts at several thresholds, of which SAM's agreement picks: the one rule for all methods.
 RULE = {"prompts.threshold": "auto"}
@@ -123,7 +123,7 @@ class Table1:
     def shown_arguments(self, kind: str) -> str:
         """The arguments that name scenes, methods and folders of one figure."""
         folders = {method: self.run.place(f"{kind}/{source}", place) for method, (source, place) in self._shown.items()}
-        compared = [f"--compared {json.dumps(f'{method}={folder}')}" for method, folder in folders.items()]
+        compared = [f"--compared {quoted(f'{method}={folder}')}" for method, folder in folders.items()]
         return " ".join([*(f"--only {name}" for name in self._shown_scenes(kind)), *compared])
 
     def _shown_scenes(self, kind: str) -> list[str]:
@@ -141,7 +141,7 @@ class Table1:
 
     def measured_arguments(self) -> str:
         """The arguments that name the files."""
-        return " ".join(f"--measured {json.dumps(f'{name}={file}')}" for name, file in self.files.items())
+        return " ".join(f"--measured {quoted(f'{name}={file}')}" for name, file in self.files.items())
 
     @cached_property
     def _units(self) -> list[str]:
@@ -163,7 +163,7 @@ class Table1:
                     for stage, path in stages
                 ]
                 argument = f"{method}:{seed}=" + ",".join(places)
-                named.append(f"--seconds {json.dumps(argument)}")
+                named.append(f"--seconds {quoted(argument)}")
         return " ".join(named)
 
     @property

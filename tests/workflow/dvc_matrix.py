@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from own_scenes import write_tiles
 from small_project import Project, copy_project
 from test_dvc import check_there_and_back, push_and_clone
 from versioned_project import RESULTS, VersionedProject
@@ -102,20 +102,3 @@ def test_scenes_of_ones_own(tmp_path: Path) -> None:
 
 
 OWN_DEPENDENCY = "    deps:\n      - ${scenes}\n      - ${data_dir}\n      - apsam/commands/inventory.py"
-
-
-def write_tiles(folder: Path, count: int, rng: np.random.Generator) -> None:
-    """Ready-made tiles with labels and masks; a bright spot is a landslide."""
-    for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    lines = ["tile,label"]
-    for number in range(count):
-        image = rng.integers(0, 90, (256, 256, 3), np.uint8)
-        mask = np.zeros((256, 256), np.uint8)
-        if number % 2:
-            mask[80:140, 90 : 150 + number] = 255
-            image[mask > 0] += 120
-        cv2.imwrite(str(folder / "images" / f"{number}.png"), image)
-        cv2.imwrite(str(folder / "masks" / f"{number}.png"), mask)
-        lines.append(f"{number}.png,{number % 2}")
-    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
