@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from apsam.companions import companions
 from apsam.files import sha256_file
 from apsam.scenes import Scene
 
@@ -20,7 +21,8 @@ def take_inventory(scenes: Sequence[Scene]) -> dict[str, Any]:
     """Describe the files of all scenes that are not synthetic.
 
     Returns:
-        Scene -> `image`, `labels`, `mask` -> `path` as given, `bytes`, `sha256`, and for folders `files`, how many.
+        Scene -> `image`, `labels`, `mask` -> `path` as given, `bytes`, `sha256`; for folders `files`, how many; for a
+        Shapefile, a virtual raster, ... `with`: SHA-256 of each file that is read with it.
     """
     described = {}
     for scene in scenes:
@@ -32,7 +34,9 @@ def take_inventory(scenes: Sequence[Scene]) -> dict[str, Any]:
 
 def _describe(path: Path) -> dict[str, Any]:
     if not path.is_dir():
-        return {"path": str(path), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        described = {"path": str(path), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        read_too = {str(file): sha256_file(file) for file in companions(path)}
+        return described | {"with": read_too} if read_too else described
     files = sorted(file for file in path.iterdir() if file.is_file())
     lines = [f"{file.name} {sha256_file(file)}" for file in files]
     return {

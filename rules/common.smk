@@ -100,6 +100,11 @@ def settings(section):
     return of_variant(run.settings, section)
 
 
+def sheet(measured):
+    """Parameter: the scene sheet, and what the masks of these scenes hold that are no inputs."""
+    return signed(lambda wildcards: run.sheet(measured))
+
+
 def more(amount):
     """Resource: `amount`, and as much again with every further attempt, for jobs that ran out of memory or time."""
     return signed(lambda wildcards, attempt: amount * attempt)

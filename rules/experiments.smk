@@ -56,7 +56,7 @@ rule trials:
         masks=settings("masks"),
         protocol=of_variant(run.protocol),
         scenes=run.sheet_arguments(),
-        sheet=run.sheet(),
+        sheet=lambda wildcards: run.sheet([wildcards.scene]),
         synthetic=of_variant(run.place, "scenes"),
         code=command_hash("experiments", "trials"),
         device=DEVICE,
@@ -156,7 +156,7 @@ rule everything_vs_apsam:
         weights=run.sam_weights(),
         protocol=run.protocol(),
         scenes=run.sheet_arguments(),
-        sheet=run.sheet(),
+        sheet=sheet(run.measured),
         code=command_hash("experiments", "everything_vs_apsam"),
         device=DEVICE,
     message:
@@ -189,7 +189,7 @@ rule measure_apsam:
         folders=of_variant(run.measured_folders, "masks", ["apsam"]),
         protocol=of_variant(run.protocol),
         scenes=run.sheet_arguments(),
-        sheet=run.sheet(),
+        sheet=sheet(run.measured),
         code=command_hash("metrics", "metrics_masks"),
     message:
         "Measure APSAM's pseudo-masks"

@@ -17,7 +17,7 @@ rule inventory:
     params:
         scenes=run.sheet_arguments(),
         sheet=run.sheet(),
-        listing=run.given_listing(),
+        listing=signed(lambda wildcards: run.given_listing()),
         code=command_hash("inventory"),
     message:
         "Note size and checksum of the given scenes"

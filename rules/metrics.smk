@@ -24,7 +24,7 @@ rule metrics_masks:
         folders=of_variant(run.measured_folders, "masks", SOURCES),
         protocol=of_variant(run.protocol),
         scenes=run.sheet_arguments(),
-        sheet=run.sheet(),
+        sheet=sheet(run.measured),
         code=command_hash("metrics", "metrics_masks"),
     message:
         "Measure the pseudo-masks"
@@ -59,7 +59,7 @@ rule metrics_maps:
         training="--training-scenes" if run.mapped == run.names else "",
         protocol=of_variant(run.protocol),
         scenes=run.sheet_arguments(),
-        sheet=run.sheet(),
+        sheet=sheet(run.measured_maps),
         code=command_hash("metrics", "metrics_maps"),
     message:
         "Measure the maps of the ResUNets"

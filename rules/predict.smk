@@ -22,6 +22,7 @@ rule predict:
         runtime=more(120),
         gpu=1,
     params:
+        listing=lambda wildcards: run.image_listing(wildcards.scene),
         settings=settings("maps"),
         tiles=settings("tiles"),
         code=command_hash("predict", "predict_scene"),
@@ -57,6 +58,7 @@ rule predict_block:
         gpu=1,
     params:
         block=lambda wildcards: f"{int(wildcards.number)}/{run.bands(wildcards.scene)}",
+        listing=lambda wildcards: run.image_listing(wildcards.scene),
         settings=settings("maps"),
         tiles=settings("tiles"),
         code=command_hash("predict", "predict_block"),
@@ -119,7 +121,7 @@ rule predict_tiles:
         gpu=1,
     params:
         folder=lambda wildcards: run.image(wildcards.scene),
-        listing=lambda wildcards: run.listing(wildcards.scene),
+        listing=lambda wildcards: run.image_listing(wildcards.scene),
         settings=settings("maps"),
         tiles=settings("tiles"),
         code=command_hash("predict", "predict_tiles"),

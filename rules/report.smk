@@ -1,6 +1,7 @@
 rule report:
     input:
         metrics=METRICS,
+        truth=run.truth(run.measured),
         cams=expand("<results>/cams/{scene}.zarr.zip", scene=run.names),
         prompts=expand("<results>/prompts/{scene}.json", scene=run.names),
         masks=expand(
@@ -43,6 +44,7 @@ rule report:
         run=subpath(output.page, ancestor=2),
         benchmarks=run.benchmarks,
         settings=run.whole_configuration(),
+        sheet=sheet(run.measured),
         code=command_hash("report"),
         page=page_hash(),
         # Experiments that are there are shown, but not started: some take hours, and are asked for by name.

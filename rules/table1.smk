@@ -86,7 +86,7 @@ rule masks_truth:
     params:
         folders=of_variant(run.measured_folders, "masks", []),
         scenes=run.sheet_arguments(),
-        sheet=run.sheet(),
+        sheet=lambda wildcards: run.sheet([wildcards.scene]),
         code=command_hash("table1", "masks_truth"),
     message:
         "Take the true masks of {wildcards.scene} for the upper bound"
@@ -119,7 +119,7 @@ rule table1_masks:
         only=table.only_argument(),
         protocol=of_variant(run.protocol),
         scenes=run.sheet_arguments(),
-        sheet=run.sheet(),
+        sheet=sheet(table.mask_scenes),
         code=command_hash("metrics", "metrics_masks"),
     message:
         "Measure the {wildcards.source} masks"
@@ -153,7 +153,7 @@ rule table1_maps:
         ),
         protocol=of_variant(run.protocol),
         scenes=run.sheet_arguments(),
-        sheet=run.sheet(),
+        sheet=sheet(run.measured_held_out),
         code=command_hash("metrics", "metrics_maps"),
     message:
         "Measure the maps of the ResUNet of the {wildcards.source} masks"
@@ -186,7 +186,7 @@ rule cam_oracle:
         only=table.only_argument(),
         protocol=of_variant(run.protocol),
         scenes=run.sheet_arguments(),
-        sheet=run.sheet(),
+        sheet=sheet(table.mask_scenes),
         code=command_hash("table1", "cam_oracle"),
     message:
         "Measure the class activation maps at the cut that the truth would choose"
@@ -220,7 +220,7 @@ rule compare_methods:
         compared=lambda wildcards: table.shown_arguments(wildcards.kind),
         protocol=run.protocol(),
         scenes=run.sheet_arguments(),
-        sheet=run.sheet(),
+        sheet=lambda wildcards: run.sheet(table.shown_scenes(wildcards.kind)),
         code=command_hash("table1", "compare_methods"),
     message:
         "Show the same tiles by every localization method ({wildcards.kind})"

@@ -37,11 +37,15 @@ TABLES = ("experiments", "table1")
 ALSO_READ = {
     "embeddings": ("scenes",),
     "masks": ("tiles",),
-    "resunet": ("tiles",),
+    # True masks, if `resunet.keep` asks for them.
+    "resunet": ("scenes", "tiles"),
     "maps": ("tiles", "prompts", "masks"),
     "metrics": ("scenes", "tiles"),
     "report": ("scenes", "tiles", "cams", "prompts", "masks", "resunet", "maps"),
 }
+
+# Steps that read the scene sheet. `maps` takes the date of an image from it.
+READ_THE_SHEET = ("scenes", "tiles", "resunet", "maps", "metrics", "report")
 
 # More files of one subpackage than this, and the stage depends on all of it.
 FILES_OF_A_PACKAGE = 3
@@ -164,7 +168,7 @@ def _stage(name: str, step: Step) -> Iterator[str]:
 
 def _inputs(name: str, step: Step) -> list[str]:
     """The scene sheet, where it is read, and the outputs of the stages before."""
-    sheet = ["${scenes}"] if name in ("scenes", "tiles", "metrics") else []
+    sheet = ["${scenes}"] if name in READ_THE_SHEET else []
     before = {_step_of(stage) for own in _stages_of(step) for stage in STAGES[own].after} | set(ALSO_READ.get(name, ()))
     before -= {name}
     files: list[str] = []

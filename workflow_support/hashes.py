@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
 from apsam.code_hash import PACKAGE_ROOT, code_hash
+from apsam.companions import companions
 from workflow_support.code_hashes import code_hashes
 
 DIGITS = 12
@@ -35,13 +36,15 @@ def page_hash() -> str:
     return hashlib.sha256(listing.encode()).hexdigest()[:DIGITS]
 
 
-def listing_hash(paths: Iterable[str]) -> str:
-    """Hash of the names and sizes of the files in those of `paths` that are folders; empty where none is."""
-    lines: list[str] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            lines += sorted(f"{file.name} {file.stat().st_size}" for file in path.iterdir())
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:DIGITS] if lines else ""
+def listing_hash(paths: Iterable[str], checksum: Callable[[Path], str]) -> str:
+    """Hash of what is read with or in `paths` (`apsam.companions`), by name and content; empty where that is nothing.
+
+    Args:
+        paths: Files and folders.
+        checksum: Gives the SHA-256 of a file.
+    """
+    parts = ["".join(f"{file.name} {checksum(file)}\n" for file in companions(Path(path))) for path in paths]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:DIGITS] if any(parts) else ""
 
 
 def short_hash(file: Path) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from apsam.companions import companions
 from apsam.config import Config, parse_config
 from apsam.errors import ConfigError, InputError
 from apsam.localizer.method_code import method_code, offline_code
@@ -21,6 +22,7 @@ from apsam.protocol import protocol_of
 from apsam.scenes import check_scenes, read_scene_sheet
 from apsam.tiles.blocks import block_count, block_names, block_of, window_count
 from apsam.weights import PUBLISHED
+from workflow_support.checksums import Checksums
 from workflow_support.code_hashes import code_hashes
 from workflow_support.hashes import DIGITS, listing_hash, packaged_weights, short_hash
 from workflow_support.raster_sizes import RasterSizes
@@ -48,6 +50,7 @@ class Run:
         self.variants = Variants(self.config)
         self._sizes = RasterSizes()
         self._settings: dict[tuple[str, str], str] = {}
+        self._listings: dict[tuple[str, ...], str] = {}
         self.scenes = {s.name: s for s in read_scene_sheet(self.config.scenes, self.config.data_dir)}
         for name in self.scenes:
             if name.endswith(RESERVED_ENDINGS):
@@ -75,11 +78,13 @@ class Run:
                 f"sam.window: '{folders[0]}' is a folder of ready-made tiles, which have no surroundings; "
                 f"set sam.window: null"
             )
-        # Jobs read them again, and then need open no header.
+        # Jobs ask again, and then need open no header and read no file.
         for scene in self.scenes.values():
             if scene.kind == "raster":
                 self._sizes.of(scene.image)
         self._sizes.save()
+        self.given_listing()
+        self._checksums.save()
 
     @property
     def folder(self) -> str:
@@ -202,9 +207,15 @@ class Run:
         measured = " ".join(f"--{kind} {source}={self.place(f'{kind}/{source}', variant)}" for source in sources)
         return f"--synthetic {self.place('scenes', variant)} --tiles {self.place('tiles', variant)} {measured}"
 
-    def sheet(self) -> str:
-        """What the scene sheet says, as text: a comment or a changed order of columns is no change."""
-        return " ".join(f"{s.name}:{s.image}:{s.mask}:{s.split}" for s in self.scenes.values())
+    def sheet(self, measured: Sequence[str] = ()) -> str:
+        """What the scene sheet says, as text: a comment or a changed order of columns is no change.
+
+        Args:
+            measured: Scenes whose masks are read too: what is in folders of them is no input (`truth`), but said here.
+        """
+        masks = self._listing(mask for name in measured if (mask := self.mask(name)))
+        lines = [f"{s.name}:{s.image}:{s.mask}:{s.split}" for s in self.scenes.values()]
+        return " ".join([*lines, masks] if masks else lines)
 
     def image(self, name: str, variant: str = "") -> str:
         """The image of a scene: given, or made by the rule `synthesize`."""
@@ -256,8 +267,8 @@ class Run:
         return " ".join(f"{file.stem}:{short_hash(file)}" for file in files)
 
     def dem(self) -> list[str]:
-        """The raster of elevations, where there is one."""
-        return [str(self.config.dem)] if self.config.dem else []
+        """The raster of elevations, where there is one, and what is read with it."""
+        return _with_companions(self.config.dem) if self.config.dem else []
 
     def product_settings(self) -> str:
         """The section `products` as JSON, with the path of the elevations as it can be opened."""
@@ -292,8 +303,22 @@ class Run:
         return f"--scene {name} {files} --split {self.scenes[name].split}{block}"
 
     def listing(self, unit: str) -> str:
-        """Hash of the names and sizes in a scene's folders; empty for a raster scene."""
-        return listing_hash(self.tile_inputs(block_of(unit)[0]).values())
+        """Hash of what the tile stage reads beside `tile_files`: in folders, in sidecars; empty if that is nothing."""
+        return self._listing(self.tile_inputs(block_of(unit)[0]).values())
+
+    def image_listing(self, name: str) -> str:
+        """The same of the image alone."""
+        return self._listing([self.image(name)])
+
+    def _listing(self, paths: Iterable[str]) -> str:
+        paths = tuple(paths)
+        if paths not in self._listings:
+            self._listings[paths] = listing_hash(paths, self._checksums.of)
+        return self._listings[paths]
+
+    @cached_property
+    def _checksums(self) -> Checksums:
+        return Checksums()
 
     @cached_property
     def given(self) -> list[str]:
@@ -306,8 +331,8 @@ class Run:
         return list(dict.fromkeys(path for path in self.given if not Path(path).is_dir()))
 
     def given_listing(self) -> str:
-        """Hash of the names and sizes in all given folders."""
-        return listing_hash(self.given)
+        """Hash of what is in all given folders, and in the files that are read with given files."""
+        return self._listing(self.given)
 
     @property
     def inventory(self) -> list[str]:
@@ -337,10 +362,14 @@ class Run:
         return f"{self.sheet_arguments()} --synthetic {self.place('scenes', variant)}"
 
     def training_truth(self, variant: str = "") -> list[str]:
-        """The true masks that the ResUNet's training reads: none unless its settings ask for them."""
+        """The true masks that the ResUNet's training reads, one by one: none unless its settings ask for them."""
         if self.variants.config(variant).resunet.keep == "last":
             return []
-        return self.truth([name for name in self.training if self.mask(name)], variant)
+        masks = [Path(self.mask(name, variant)) for name in self.measured_training]
+        return [
+            *self.truth(self.measured_training, variant),
+            *(str(file) for mask in masks for file in companions(mask)),
+        ]
 
     def seed(self, variant: str = "") -> int:
         """The seed of both trainings."""
@@ -391,14 +420,17 @@ class Run:
         return [str(checkpoint)] if checkpoint else []
 
     def window_image(self, name: str, variant: str = "") -> list[str]:
-        """The image that SAM's windows are read of, for a scene or a block of it (`sam.window`); none for tiles."""
+        """The image that SAM's windows are read of, for a scene or a block of it (`sam.window`); none for tiles.
+
+        After it what is read with it.
+        """
         if self.variants.config(variant).sam.window is None:
             return []
-        return [self.image(block_of(name)[0], variant)]
+        return _with_companions(self.image(block_of(name)[0], variant))
 
     def window_argument(self, name: str, variant: str = "") -> str:
         """The argument of the encode stage that names that image."""
-        return " ".join(f"--image {quoted(path)}" for path in self.window_image(name, variant))
+        return " ".join(f"--image {quoted(path)}" for path in self.window_image(name, variant)[:1])
 
     def sam_weights(self, variant: str = "") -> str:
         """What tells one SAM's weights from another's, by name and hash; a file given by path is an input."""
@@ -408,3 +440,7 @@ class Run:
         if sam.name != "light":
             return f"{sam.name}:{PUBLISHED[f'sam_{sam.name}'].sha256[:DIGITS]}"
         return packaged_weights()
+
+
+def _with_companions(path: Path | str) -> list[str]:
+    return [str(path), *map(str, companions(Path(path)))]

@@ -102,11 +102,11 @@ class Table1:
 
     def figures(self) -> list[str]:
         """The figures that show the same tiles by every method: pseudo-masks, and maps where ResUNets are trained."""
-        return [kind for kind in FIGURES if self._shown_scenes(kind)]
+        return [kind for kind in FIGURES if self.shown_scenes(kind)]
 
     def shown_files(self, kind: str) -> list[str]:
         """The files of the masks, or maps, of one figure."""
-        names = self._shown_scenes(kind)
+        names = self.shown_scenes(kind)
         if kind == "maps":
             return [file for source, folder in self._shown.values() for file in self.run.maps([source], names, folder)]
         return [
@@ -117,16 +117,17 @@ class Table1:
 
     def shown_tiles(self, kind: str) -> list[str]:
         """The tile stacks, and true masks, of one figure."""
-        names = self._shown_scenes(kind)
+        names = self.shown_scenes(kind)
         return [*self.run.truth(names), *(self.run.place(f"tiles/{name}.zarr.zip") for name in names)]
 
     def shown_arguments(self, kind: str) -> str:
         """The arguments that name scenes, methods and folders of one figure."""
         folders = {method: self.run.place(f"{kind}/{source}", place) for method, (source, place) in self._shown.items()}
         compared = [f"--compared {quoted(f'{method}={folder}')}" for method, folder in folders.items()]
-        return " ".join([*(f"--only {name}" for name in self._shown_scenes(kind)), *compared])
+        return " ".join([*(f"--only {name}" for name in self.shown_scenes(kind)), *compared])
 
-    def _shown_scenes(self, kind: str) -> list[str]:
+    def shown_scenes(self, kind: str) -> list[str]:
+        """The scenes of one figure."""
         if kind == "masks":
             return self.mask_scenes
         return self.run.measured_held_out if self.settings.resunet else []

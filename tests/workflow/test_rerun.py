@@ -109,6 +109,14 @@ def test_a_new_scene_runs_its_own_jobs_and_the_trainings(project: Project) -> No
     assert plan["encode"] == 1, "what exists is not encoded again"
 
 
+def test_a_scene_that_is_held_out_now_is_mapped_and_measured(project: Project) -> None:
+    project.replace("config/small_scenes.tsv", "south\tsynthetic\tmask\t\ttrain", "south\tsynthetic\tmask\t\ttest")
+    plan = project.plan()
+    assert (plan["tile"], plan["encode"], plan["localizer"], plan["resunet"]) == (1, 1, 1, 2)
+    assert (plan["predict"], plan["products"]) == (2 * 2, 2 * 2)
+    assert {name: plan[name] for name in END} == END
+
+
 def test_a_changed_scene_goes_through_everything_of_it(project: Project) -> None:
     (project.folder / "results/small/scenes/west.tif").unlink()
     project.configure("tiles", overlap=0.5)

@@ -1,0 +1,89 @@
+"""Files that are read with a file that is named, and that the inventory notes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.shutil import copy as copy_raster
+from rasterio.transform import from_origin
+from rasterio.vrt import WarpedVRT
+
+from apsam.companions import companions
+from apsam.inventory import take_inventory
+from apsam.scenes import Scene
+
+
+def write_raster(file: Path) -> Path:
+    """A small raster."""
+    profile = {"driver": "GTiff", "count": 3, "height": 64, "width": 64, "dtype": "uint8", "crs": "EPSG:32648"}
+    with rasterio.open(file, "w", transform=from_origin(0, 0, 1, 1), **profile) as out:
+        out.write(np.ones((3, 64, 64), np.uint8))
+    return file
+
+
+def write_vrt(file: Path, *sources: Path | str) -> Path:
+    """A virtual raster of one band of sources, those given as text relative to it."""
+    bands = "".join(
+        f'<SimpleSource><SourceFilename relativeToVRT="{int(isinstance(source, str))}">{source}</SourceFilename>'
+        "<SourceBand>1</SourceBand></SimpleSource>"
+        for source in sources
+    )
+    file.write_text(
+        '<VRTDataset rasterXSize="64" rasterYSize="64"><SRS>EPSG:32648</SRS><GeoTransform>0,1,0,0,0,-1</GeoTransform>'
+        f'<VRTRasterBand dataType="Byte" band="1">{bands}</VRTRasterBand></VRTDataset>'
+    )
+    return file
+
+
+def names(path: Path) -> list[str]:
+    return [file.name for file in companions(path)]
+
+
+def test_the_files_of_a_virtual_raster_are_those_that_gdal_opens(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    part, other = write_raster(tmp_path / "parts/a.tif"), write_raster(tmp_path / "b.tif")
+    mosaic = write_vrt(tmp_path / "mosaic.vrt", "parts/a.tif", other, "not_there.tif", "/vsizip/x.zip/c.tif")
+    with rasterio.open(mosaic) as raster:
+        known = {file for file in map(Path, raster.files) if file.is_file()} - {mosaic}
+    assert known == {part, other} == set(companions(mosaic))
+    assert names(write_vrt(tmp_path / "outer.vrt", "mosaic.vrt")) == ["b.tif", "mosaic.vrt", "a.tif"]
+    with rasterio.open(part) as raster, WarpedVRT(raster, crs="EPSG:4326") as warped:
+        copy_raster(warped, tmp_path / "warped.vrt", driver="VRT")
+    assert names(tmp_path / "warped.vrt") == ["a.tif"]
+    (tmp_path / "broken.vrt").write_text("<VRTDataset>")
+    assert names(tmp_path / "broken.vrt") == names(tmp_path / "none.vrt") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "expected"),
+    [
+        ("grid.shp", ("grid.dbf", "grid.SHX", "grid.qix", "other.dbf"), ["grid.dbf", "grid.SHX"]),
+        ("scene.tif", ("scene.tfw", "scene.tif.aux.xml"), ["scene.tfw"]),
+        ("labels.csv", ("labels.dbf",), []),
+    ],
+)
+def test_sidecars(tmp_path: Path, name: str, beside: tuple[str, ...], expected: list[str]) -> None:
+    for file in (name, *beside):
+        (tmp_path / file).write_text("")
+    assert names(tmp_path / name) == expected
+
+
+def test_images_of_a_folder(tmp_path: Path) -> None:
+    for file in ("b.png", "a.TIF", "a.tif.aux.xml", "Thumbs.db"):
+        (tmp_path / file).write_text("")
+    (tmp_path / "folder.png").mkdir()
+    assert names(tmp_path) == ["a.TIF", "b.png"]
+
+
+def test_the_inventory_notes_what_is_read_with_a_file(tmp_path: Path) -> None:
+    image = write_vrt(tmp_path / "mosaic.vrt", str(write_raster(tmp_path / "a.tif").name))
+    scene = Scene("valley", "raster", image, write_raster(tmp_path / "l.tif"), None, "train")
+    before = take_inventory([scene])["scenes"]["valley"]
+    assert list(before["image"]["with"]) == [str(tmp_path / "a.tif")] and "with" not in before["labels"]
+    with (tmp_path / "a.tif").open("ab") as file:
+        file.write(b"x")
+    after = take_inventory([scene])["scenes"]["valley"]
+    assert before["image"]["sha256"] == after["image"]["sha256"] and before != after
