@@ -48,7 +48,9 @@ def test_the_overlay_is_all_choices_together():
     config = read_config(ROOT / "config.yaml", ROOT / "config/as_released.yaml")
     variants = Variants(Config())
     together = variants.config(variants.add(all_overrides()))
-    assert config.model_copy(update={"run": together.run}) == together
+    assert config == together
+    paper = [ROOT / "config.yaml", ROOT / "config/paper.yaml"]
+    assert read_config(*paper, ROOT / "config/as_released.yaml").run == read_config(*paper).run, "one for each data set"
 
 
 def test_every_choice_changes_something_and_the_figures_say_what_they_are():
