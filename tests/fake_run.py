@@ -36,6 +36,7 @@ def make_fake_run(
         {
             "run": folder.name,
             "tiles": {"size": tile},
+            "maps": {"scenes": "all"},
             "prompts": {"threshold": "auto"},
             "synthetic": {
                 "size_px": size_px,

@@ -100,6 +100,22 @@ def test_layers_of_every_scene(page):
     assert [m["data-scene"] for m in page.all("div") if "data-scene" in m] == ["birch", "alder"]
 
 
+def test_maps_that_are_left_of_another_sheet_are_not_shown(run, tmp_path):
+    folder, scenes, config = run
+    assert (folder / "maps/apsam/alder_mask.tif").is_file() and scenes[0].split == "train"
+    make_report(folder, scenes, {**config, "maps": {"scenes": "held_out"}}, tmp_path / "index.html", SETTINGS)
+    page = Page((tmp_path / "index.html").read_text())
+    shown = [attributes["data-layer"] for attributes in page.all("g") if "data-layer" in attributes]
+    assert [shown.count(layer) for layer in ("cam", "probability", "prediction-apsam", "prediction-cam")] == [
+        2,
+        1,
+        1,
+        1,
+    ]
+    assert "predictions of alder" in page.text and "training scenes are not mapped" in page.text
+    assert "prediction of alder" not in page.text
+
+
 def test_figures_are_those_of_the_metrics(run, page):
     rows = json.loads((run[0] / "metrics/resunet.json").read_text())["rows"]
     row = next(r for r in rows if r["source"] == "apsam" and r["part"] == "test")

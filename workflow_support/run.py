@@ -131,7 +131,7 @@ class Run:
     @cached_property
     def mapped(self) -> list[str]:
         """Scenes that are mapped: those to measure on, or all."""
-        return self.names if self.config.maps.scenes == "all" else self.held_out
+        return [name for name, scene in self.scenes.items() if self.config.maps.are_made_of(scene.split)]
 
     @cached_property
     def measured(self) -> list[str]:
@@ -253,7 +253,9 @@ class Run:
     def where_to_look(self) -> str:
         """What to open when all is done: of the report, maps and experiments those that are there."""
         report = Path(self.folder, "report/index.html")
-        projects = sorted(Path(self.folder, "maps/apsam").glob("*.qgs"))
+        projects = [
+            file for name in sorted(self.mapped) if (file := Path(self.folder, f"maps/apsam/{name}.qgs")).is_file()
+        ]
         tables = sorted(Path(self.folder, "experiments").glob("*.csv"))
         lines = [f"Report:       {report}"] if report.is_file() else []
         more = ", ..." if projects[3:] else ""

@@ -22,6 +22,10 @@ class MapSettings(BaseModel):
     threshold: float = Field(0.5, gt=0, lt=1, description="probability above which a pixel is landslide")
     batch_size: int = Field(16, ge=1, le=1024, description="tiles at a time")
 
+    def are_made_of(self, split: str) -> bool:
+        """Whether scenes of this `split` of the scene sheet are mapped."""
+        return self.scenes == "all" or split != "train"
+
     def stride(self, size: int) -> int:
         """Pixels from one predicted window of side `size` to the next."""
         return max(1, round(size * (1 - self.overlap)))

@@ -10,6 +10,7 @@ from typing import Any
 
 from apsam.errors import ApsamError, InputError
 from apsam.files import read_json
+from apsam.maps.settings import MapSettings
 from apsam.scenes import Scene
 from apsam.stack import TileStack
 
@@ -62,10 +63,12 @@ class SceneFiles:
     Attributes:
         run: `results/<run>`.
         scene: Its row of the sheet, paths of synthetic scenes filled in.
+        mapped: Whether this run maps it; a map of one that it does not map is left from another sheet or setting.
     """
 
     run: Path
     scene: Scene
+    mapped: bool
 
     @property
     def name(self) -> str:
@@ -100,14 +103,14 @@ class SceneFiles:
         return self.run / f"maps/{source}/{self.name}.zip"
 
 
-def scene_files(run: Path, scenes: Sequence[Scene]) -> list[SceneFiles]:
-    """The files of every scene of the sheet; synthetic scenes lie in the run."""
+def scene_files(run: Path, scenes: Sequence[Scene], maps: MapSettings) -> list[SceneFiles]:
+    """The files of every scene of the sheet; synthetic scenes lie in the run. `maps` says which are mapped."""
     found = []
     for scene in scenes:
         if scene.kind == "synthetic":
             base = run / "scenes"
             scene = replace(scene, image=base / f"{scene.name}.tif", mask=base / f"{scene.name}_mask.tif")
-        found.append(SceneFiles(run, scene))
+        found.append(SceneFiles(run, scene, maps.are_made_of(scene.split)))
     return found
 
 

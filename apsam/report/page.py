@@ -61,7 +61,7 @@ def make_report(
     checked = parse_config(config)
     settings = settings or checked.report
     notes = Notes()
-    files = scene_files(run, scenes)
+    files = scene_files(run, scenes, checked.maps)
     dataset = describe_dataset(files, notes)
     maps = scene_maps(files, settings, notes)
     gallery = make_gallery(files, settings, notes)

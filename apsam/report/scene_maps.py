@@ -178,7 +178,7 @@ def fits(stack: TileStack, windows: np.ndarray, files: SceneFiles, notes: Notes)
 
 def _read_small(path: Path, shape: tuple[int, int], what: str, files: SceneFiles, notes: Notes) -> np.ndarray | None:
     """A map product at the size of the screen: (h, w) float32, no data as 0. None where it is missing."""
-    if not path.is_file():
+    if not files.mapped or not path.is_file():
         note_missing_map(files, what, path, notes)
         return None
     try:
@@ -192,7 +192,7 @@ def _read_small(path: Path, shape: tuple[int, int], what: str, files: SceneFiles
 
 def note_missing_map(files: SceneFiles, what: str, path: Path, notes: Notes) -> None:
     """Note a map that is not there; for training scenes, which are not mapped, once for all of them."""
-    if files.scene.split == "train":
+    if not files.mapped:
         notes.add("predictions", "training scenes are not mapped: the ResUNet is judged on held-out ones", files.name)
     else:
         notes.add(what, f"{path}: no such file", files.name)

@@ -109,7 +109,7 @@ class SceneTiles:
         for source in MAP_SOURCES:
             folder = self.files.scene.kind == "folder"
             path = self.files.predicted_tiles(source) if folder else self.files.map(source, "mask")
-            if not path.is_file():
+            if not self.files.mapped or not path.is_file():
                 continue
             try:
                 opened = self._open.enter_context(MapTiles(path, self.windows, self._names, self._size))
