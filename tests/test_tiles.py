@@ -130,6 +130,25 @@ def test_no_data_by_mask_value_and_nan(tmp_path):
     assert valid[3, 4] == 0 and valid[9, 9] == 0 and valid.sum() == 64 * 64 - 2
 
 
+def test_a_dark_pixel_is_no_hole(tmp_path):
+    image = np.full((4, 128, 128), 9, np.uint8)
+    image[0, 3, 4] = image[1:3, 5, 6] = 0
+    image[:3, 7, 8] = 0
+    path = write_raster(tmp_path / "a.tif", image[:3], nodata=0)
+    with SceneReader(path, SMALL) as scene:
+        valid = scene.read(0, 0, 64, 64)[1]
+    assert valid[7, 8] == 0 and valid.sum() == 64 * 64 - 1
+    # Alpha is what it says.
+    image[3] = 255
+    image[3, 3, 4] = 0
+    profile = {"driver": "GTiff", "count": 4, "height": 128, "width": 128, "dtype": "uint8", "crs": "EPSG:32648"}
+    with rasterio.open(path, "w", transform=TRANSFORM, photometric="RGB", alpha="yes", **profile) as raster:
+        raster.write(image)
+    with SceneReader(path, SMALL) as scene:
+        valid = scene.read(0, 0, 64, 64)[1]
+    assert valid[3, 4] == 0 and valid.sum() == 64 * 64 - 1
+
+
 def write_truth(folder):
     truth = np.zeros((1, 128, 128), np.uint8)
     truth[:, 40:50, 40:50] = 1
@@ -200,11 +219,89 @@ def test_labels_for_tiles_that_do_not_exist(tmp_path):
     assert not (tmp_path / "a.zarr.zip").exists()
 
 
-def test_a_layer_elsewhere_is_an_error(tmp_path):
+def labels_and_parts(scene, output, **settings):
+    """(row, col) of its window -> label and part of every tile."""
+    with tile(scene, output, **settings) as stack:
+        values = [stack.read(name).tolist() for name in ("window", "label", "part")]
+    return {(row, col): (label, part) for (row, col, _, _), label, part in zip(*values, strict=True)}
+
+
+def test_a_scene_without_features_is_negative(tmp_path, caplog):
     path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
-    gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1)], crs=4326).to_file(tmp_path / "far.gpkg")
-    with pytest.raises(InputError, match="no feature touches the scene"):
-        tile(raster_scene(path, labels=tmp_path / "far.gpkg"), tmp_path / "a.zarr.zip")
+    gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1), Point(-165, 0)], crs=4326).to_file(tmp_path / "far.gpkg")
+    found = labels_and_parts(raster_scene(path, labels=tmp_path / "far.gpkg"), tmp_path / "a.zarr.zip")
+    assert set(found.values()) == {(0, TRAIN)} and len(found) == 9
+    assert f"far.gpkg: no feature touches the scene {path}" in caplog.text
+
+
+def test_what_a_mask_does_not_cover_is_not_negative(tmp_path):
+    path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
+    truth = np.zeros((1, 80, 128), np.uint8)
+    truth[0, 70, 100] = 1
+    mask = write_raster(tmp_path / "m.tif", truth)
+    found = labels_and_parts(raster_scene(path, mask=mask), tmp_path / "a.zarr.zip")
+    # The mask ends at row 80: of the tiles of rows 38 to 102 it knows two thirds, of those from 64 on a quarter.
+    for (row, col), (label, part) in found.items():
+        there = row + 64 > 70 and col + 64 > 100
+        assert (label, part) == (1, TRAIN) if there else (0, NEITHER if row == 64 else TRAIN)
+    assert (1, TRAIN) in found.values() and (0, NEITHER) in found.values() and (0, TRAIN) in found.values()
+
+
+@pytest.fixture
+def with_a_collar(tmp_path):
+    """A scene whose columns from 80 on have no data."""
+    valid = np.full((128, 128), 255, np.uint8)
+    valid[:, 80:] = 0
+    return write_raster(tmp_path / "a.tif", coordinates(128, 128), mask=valid)
+
+
+def test_a_landslide_in_the_mask_counts_where_it_is_seen(tmp_path, with_a_collar):
+    truth = np.zeros((1, 128, 128), np.uint8)
+    truth[0, 10, 90], truth[0, 120, 70] = 1, 1
+    mask = write_raster(tmp_path / "m.tif", truth)
+    found = labels_and_parts(raster_scene(with_a_collar, mask=mask), tmp_path / "a.zarr.zip")
+    assert {place for place, (label, _) in found.items() if label} == {(64, 38), (64, 64)}
+    assert {part for _, part in found.values()} == {TRAIN}
+
+
+def test_a_tile_whose_landslides_are_all_under_no_data_is_not_labelled(tmp_path, with_a_collar):
+    spots = [Point(TRANSFORM @ (90.5, 10.5)), box(*(TRANSFORM @ (78.8, 125)), *(TRANSFORM @ (110, 121)))]
+    gpd.GeoDataFrame(geometry=spots, crs="EPSG:32648").to_file(tmp_path / "p.gpkg")
+    scene = raster_scene(with_a_collar, labels=tmp_path / "p.gpkg")
+    found = labels_and_parts(scene, tmp_path / "a.zarr.zip")
+    hidden, shown, bare = (0, NEITHER), (1, TRAIN), (0, TRAIN)
+    expected = {(0, 0): bare, (38, 0): bare, (64, 0): bare, (0, 38): hidden, (38, 38): bare, (64, 38): shown}
+    assert found == {**expected, (0, 64): hidden, (38, 64): bare, (64, 64): shown}
+    # Widened by 6 m, 12 pixels, the point reaches the pixels that have data.
+    wide = labels_and_parts(scene, tmp_path / "w.zarr.zip", labels=LabelSettings(buffer_m=6))
+    assert wide[0, 38] == wide[0, 64] == shown and wide[0, 0] == bare
+
+
+@pytest.mark.parametrize("angle", [0, 10, 45, 100])
+@pytest.mark.parametrize("south_up", [False, True])
+def test_scenes_that_do_not_lie_north_up(tmp_path, angle, south_up):
+    flip = rasterio.Affine.scale(0.5, 0.5 if south_up else -0.5)
+    place = rasterio.Affine.translation(500000, 3000000) @ rasterio.Affine.rotation(angle) @ flip
+    write_raster(tmp_path / "a.tif", coordinates(200, 150), transform=place)
+    spots = [(105.5, 20.5), (30.5, 180.5)]
+    layer = gpd.GeoDataFrame(geometry=[Point(place @ spot) for spot in spots], crs="EPSG:32648")
+    layer.to_file(tmp_path / "p.gpkg")
+    layer.buffer(0.8).to_file(tmp_path / "m.gpkg")
+    north_up = np.zeros((1, 600, 600), np.uint8)
+    corner = from_origin(500000 - 150, 3000000 + 150, 0.5, 0.5)
+    for x, y in spots:
+        col, row = ~corner @ (place @ (x, y))
+        north_up[0, int(row) - 1 : int(row) + 2, int(col) - 1 : int(col) + 2] = 1
+    write_raster(tmp_path / "m.tif", north_up, transform=corner)
+    points = labels_and_parts(raster_scene(tmp_path / "a.tif", labels=tmp_path / "p.gpkg"), tmp_path / "p.zarr.zip")
+    expected = {(row, col): any(row <= y < row + 64 and col <= x < col + 64 for x, y in spots) for row, col in points}
+    assert {window: label for window, (label, _) in points.items()} == expected
+    assert 0 < sum(expected.values()) < len(expected)
+    for mask in ("m.gpkg", "m.tif"):
+        found = labels_and_parts(raster_scene(tmp_path / "a.tif", mask=tmp_path / mask), tmp_path / "m.zarr.zip")
+        assert {window: label for window, (label, _) in found.items()} == expected
+    with SceneReader(tmp_path / "a.tif", SMALL) as scene:
+        assert scene.resolution == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(

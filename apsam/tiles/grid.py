@@ -6,12 +6,12 @@ from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
-from shapely import Polygon
 
 from apsam.errors import InputError
 from apsam.files import atomic_path
 from apsam.products.geopackage import write_geopackage
 from apsam.tiles.labels import tile_name
+from apsam.tiles.outlines import outlines
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
 from apsam.tiles.windows import tile_windows
@@ -41,10 +41,10 @@ def write_grid(image: Path, settings: TileSettings, output: Path, overwrite: boo
             f"with --overwrite"
         )
     with SceneReader(image, settings) as scene:
-        windows = tile_windows(scene.height, scene.width, settings.size, settings.stride).tolist()
-        polygons = [_outline(scene, *window) for window in windows]
+        windows = tile_windows(scene.height, scene.width, settings.size, settings.stride)
+        polygons = outlines(scene.transform, windows)
         crs = scene.crs
-    names = [tile_name(row, col) for row, col, _, _ in windows]
+    names = [tile_name(row, col) for row, col, _, _ in windows.tolist()]
     grid = gpd.GeoDataFrame({"tile": names}, geometry=polygons, crs=crs)
     grid["label"] = pd.array([None] * len(grid), dtype="Int8")
     if output.suffix.lower() == ".csv":
@@ -53,8 +53,3 @@ def write_grid(image: Path, settings: TileSettings, output: Path, overwrite: boo
     else:
         write_geopackage(output, {"tiles": grid})
     return len(grid)
-
-
-def _outline(scene: SceneReader, row: int, col: int, height: int, width: int) -> Polygon:
-    corners = [(col, row), (col + width, row), (col + width, row + height), (col, row + height)]
-    return Polygon([scene.transform @ corner for corner in corners])

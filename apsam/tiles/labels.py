@@ -1,4 +1,4 @@
-"""Image-level labels: does a tile show a landslide."""
+"""Image-level labels that were given tile by tile: tables, and grids labelled in a GIS."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ import io
 from pathlib import Path
 
 import numpy as np
-from pyproj import CRS
-from shapely import box
-from shapely.strtree import STRtree
 
 from apsam.errors import InputError, no_such
 from apsam.files import read_text
-from apsam.ruler import Ruler
-from apsam.tiles.reader import SceneReader
-from apsam.truth import TruthReader
-from apsam.vectors import read_features
 
 NAME_COLUMNS = ("tile", "image", "name", "file")
 LABEL_COLUMNS = ("label", "landslide", "positive")
@@ -112,52 +105,3 @@ def labels_from_table(path: Path, names: list[str], table: dict[str, int] | None
     if missing:
         raise InputError(f"{path}: has no label for {len(missing)} tile(s), for example '{missing[0]}'")
     return np.array([table[name] for name in names], np.uint8)
-
-
-def labels_from_vector(path: Path, scene: SceneReader, windows: np.ndarray, buffer_m: float = 0) -> np.ndarray:
-    """A tile touched by a feature (point, line or polygon) is positive. (n,) uint8 {0, 1}.
-
-    Args:
-        path: The layer.
-        scene: The scene.
-        windows: (n, 4) of row, col, height, width.
-        buffer_m: Metres by which features are widened first.
-
-    Raises:
-        InputError: The layer cannot be read, has no CRS, or no feature touches the scene.
-    """
-    features = read_features(path, scene.crs)
-    corners = [scene.transform @ point for point in ((0, 0), (scene.width, scene.height))]
-    if not features.intersects(box(*_bounds(corners))).any():
-        raise InputError(f"{path}: no feature touches the scene {scene.path}; is it the right layer and CRS?")
-    shapes = features.geometry
-    if buffer_m > 0:
-        ruler = Ruler(CRS.from_user_input(scene.crs.to_wkt()), _bounds(corners))
-        shapes = shapes.buffer(buffer_m / ruler.metres_per_unit)
-    tiles = [
-        box(*_bounds([scene.transform @ (col, row), scene.transform @ (col + width, row + height)]))
-        for row, col, height, width in windows.tolist()
-    ]
-    touched = STRtree(tiles).query(shapes.to_numpy(), predicate="intersects")[1]
-    labels = np.zeros(len(windows), np.uint8)
-    labels[touched] = 1
-    return labels
-
-
-def labels_from_mask(path: Path, scene: SceneReader, windows: np.ndarray, min_pixels: int) -> np.ndarray:
-    """A tile with at least `min_pixels` landslide pixels in the mask is positive, as the paper derives its labels.
-
-    Returns:
-        (n,) uint8 {0, 1}.
-
-    Raises:
-        InputError: The mask cannot be read or placed on the scene.
-    """
-    with TruthReader(path, scene) as truth:
-        counts = [np.count_nonzero(truth.read(*window) == 1) for window in windows.tolist()]
-    return (np.array(counts) >= min_pixels).astype(np.uint8)
-
-
-def _bounds(corners: list[tuple[float, float]]) -> tuple[float, float, float, float]:
-    (x0, y0), (x1, y1) = corners
-    return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)

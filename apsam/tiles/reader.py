@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from pyproj import CRS
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
@@ -86,7 +86,7 @@ class SceneReader:
         out_mask = {} if shape is None else {"out_shape": (3, *shape)}
         try:
             values = self._raster.read(bands, window=window, **out)
-            mask = self._raster.read_masks(bands, window=window, **out_mask).min(axis=0) > 0
+            mask = self._valid(self._raster.read_masks(bands, window=window, **out_mask) > 0)
         except RasterioError as error:
             raise InputError(f"{self.path}: pixels cannot be read ({error}); is the file whole?") from error
         if values.dtype.kind == "f":
@@ -94,6 +94,16 @@ class SceneReader:
         if self.settings.nodata is not None:
             mask &= ~(values == self.settings.nodata).all(axis=0)
         return values, mask.astype(np.uint8)
+
+    def _valid(self, masks: np.ndarray) -> np.ndarray:
+        """Of the masks of three bands (3, h, w) bool, what is valid (h, w).
+
+        A pixel has no data where all bands have their no-data value: in one alone it is a dark colour. Alpha and masks
+        of the file are the same for all bands.
+        """
+        flags = self._raster.mask_flag_enums
+        by_value = np.array([MaskFlags.nodata in flags[band - 1] for band in self.settings.bands])
+        return masks[~by_value].all(axis=0) & (masks[by_value].any(axis=0) | ~by_value.any())
 
     def _find_stretch(self) -> tuple[np.ndarray, np.ndarray] | None:
         dtype = np.dtype(self._raster.dtypes[self.settings.bands[0] - 1])

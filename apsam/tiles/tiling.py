@@ -13,20 +13,13 @@ from apsam.progress import track
 from apsam.scenes import Scene, tile_files
 from apsam.stack import TileStackWriter
 from apsam.tiles.blocks import WHOLE, Block
-from apsam.tiles.labels import (
-    UNLABELLED,
-    labels_from_mask,
-    labels_from_table,
-    labels_from_vector,
-    read_label_layer,
-    tile_name,
-)
+from apsam.tiles.labels import UNLABELLED, labels_from_table
 from apsam.tiles.parts import NEITHER, TEST, TRAIN, parts_by_blocks
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask, resize_tile
+from apsam.tiles.scene_labels import scene_labels
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.windows import tile_windows
-from apsam.vectors import VECTOR_SUFFIXES
 
 BATCH = 64
 
@@ -87,15 +80,16 @@ def _tile_raster(
             "image_sha256": sha256_file(scene.image) if block.number == 1 else None,
             "made_by": {"tiles": tiles.decisive(), "labels": labels.model_dump(mode="json")},
         }
-        label = _raster_labels(scene, reader, everywhere, block, labels)
         part = (
             parts_by_blocks(windows, reader.height, reader.width, split)
             if scene.split == "blocks"
             else np.full(len(windows), TEST if scene.split == "test" else TRAIN, np.uint8)
         )
-        label, part = _without_unlabelled(label, part)
         kept = 0
-        with TileStackWriter(output, attributes, _specs(tiles.size)) as writer:
+        with (
+            scene_labels(scene, reader, everywhere, labels) as labels_of,
+            TileStackWriter(output, attributes, _specs(tiles.size)) as writer,
+        ):
             for start in track(range(0, len(windows), BATCH), f"tile {scene.name}"):
                 rows = windows[start : start + BATCH]
                 pairs = [reader.read(*window) for window in rows.tolist()]
@@ -103,13 +97,14 @@ def _tile_raster(
                 keep = valid.mean(axis=(1, 2)) >= max(tiles.min_valid, 1e-9)
                 kept += int(keep.sum())
                 if keep.any():
-                    chosen = np.flatnonzero(keep) + start
+                    found = labels_of(rows[keep], valid[keep])
+                    label, own_part = _without_unlabelled(found, part[start : start + BATCH][keep])
                     writer.append(
                         image=images[keep],
                         valid=valid[keep],
-                        label=label[chosen],
-                        part=part[chosen],
-                        window=windows[chosen],
+                        label=label,
+                        part=own_part,
+                        window=rows[keep],
                     )
             if not kept and block.count == 1:
                 raise InputError(
@@ -122,21 +117,6 @@ def _without_unlabelled(label: np.ndarray, part: np.ndarray) -> tuple[np.ndarray
     """Tiles that nobody looked at are in neither part; like negative ones they have no CAM and no prompt."""
     unknown = label == UNLABELLED
     return np.where(unknown, 0, label).astype(np.uint8), np.where(unknown, NEITHER, part).astype(np.uint8)
-
-
-def _raster_labels(
-    scene: Scene, reader: SceneReader, windows: np.ndarray, block: Block, settings: LabelSettings
-) -> np.ndarray:
-    """Labels of the block's share of all `windows` of a scene."""
-    own = block.range(len(windows))
-    if scene.labels is None:
-        return labels_from_mask(scene.mask, reader, windows[own], settings.min_pixels)
-    vector = scene.labels.suffix.lower() in VECTOR_SUFFIXES
-    table = read_label_layer(scene.labels) if vector else None
-    if vector and table is None:
-        return labels_from_vector(scene.labels, reader, windows[own], settings.buffer_m)
-    # A table speaks of the whole scene, and is checked as a whole.
-    return labels_from_table(scene.labels, [tile_name(row, col) for row, col, _, _ in windows.tolist()], table)[own]
 
 
 def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, output: Path, block: Block) -> None:
