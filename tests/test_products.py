@@ -17,12 +17,16 @@ import pytest
 import rasterio
 from affine import Affine
 from fake_run import make_fake_run
+from pyproj import CRS
 from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
 from apsam.maps.cog import STEPS, MapWriter, cut
+from apsam.products.geopackage import write_geopackage
+from apsam.products.layers import tile_layer
 from apsam.products.make import ProductFiles, make_products
 from apsam.products.settings import ProductSettings
+from apsam.stack import TileStackWriter
 
 LAYERS = ["landslides", "prompt_boxes", "prompt_points", "tiles"]
 SETTINGS = ProductSettings(min_area_m2=20, fill_holes_m2=5)
@@ -88,6 +92,20 @@ def test_layers_of_the_geopackage(run: Path, files: ProductFiles) -> None:
     with rasterio.open(run / "scenes/birch.tif") as raster:
         left, bottom, right, top = raster.bounds
     assert tiles.total_bounds.tolist() == [left, bottom, right, top]
+
+
+def test_tiles_that_nobody_looked_at_have_no_label(tmp_path: Path) -> None:
+    place = {"transform": list(from_origin(500000, 3000000, 1, 1))[:6], "crs": CRS.from_epsg(32648).to_wkt()}
+    specs = {"valid": ((8, 8), "uint8"), "label": ((), "uint8"), "part": ((), "uint8"), "window": ((4,), "int32")}
+    with TileStackWriter(tmp_path / "a.zarr.zip", place, specs) as writer:
+        label, part = np.array([0, 1, 0, 1], np.uint8), np.array([0, 1, 255, 255], np.uint8)
+        window = np.array([(0, col, 8, 8) for col in range(4)], np.int32)
+        writer.append(valid=np.ones((4, 8, 8), np.uint8), label=label, part=part, window=window)
+    write_geopackage(tmp_path / "a.gpkg", {"tiles": tile_layer([tmp_path / "a.zarr.zip"])})
+    tiles = gpd.read_file(tmp_path / "a.gpkg", layer="tiles")
+    assert tiles["part"].tolist() == ["train", "test", "neither", "neither"]
+    assert tiles["label"].isna().tolist() == [False, False, True, False]
+    assert tiles["label"].dropna().tolist() == [0, 1, 1]
 
 
 def test_styles_are_where_qgis_looks(files: ProductFiles) -> None:

@@ -15,8 +15,11 @@ import pytest
 from fake_run import make_fake_folder_run
 
 from apsam.errors import InputError
+from apsam.maps.settings import MapSettings
 from apsam.report.colours import AGREE, AGREE_NOT, FALSE_ALARM, MISSED, NO_DATA, compare
 from apsam.report.facts import describe_labels
+from apsam.report.gallery import make_gallery
+from apsam.report.inputs import Notes, scene_files
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.page import make_report
 from apsam.report.settings import ReportSettings
@@ -147,6 +150,22 @@ def test_a_broken_experiment_is_named(run, tmp_path):
     make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
     page = Page((folder / "report/index.html").read_text())
     assert "experiment sam_size" in page.text and "not of schema 1" in page.text and "experiment seeds" in page.text
+
+
+def test_tiles_that_nobody_looked_at_are_not_compared_with_the_truth(run, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(run[0], folder)
+    covers = []
+    for _ in range(2):
+        covers.append(make_gallery(scene_files(folder, run[1], MapSettings()), SETTINGS, Notes()).covers)
+        for path in (folder / "tiles").glob("*.zarr.zip"):
+            with TileStack(path) as stack:
+                arrays = {name: stack.read(name) for name in stack.arrays}
+                attributes, specs = stack.attributes, stack.arrays
+            arrays["label"], arrays["part"] = 0 * arrays["label"], np.full_like(arrays["part"], 255)
+            with TileStackWriter(path, attributes, specs) as writer:
+                writer.append(**arrays)
+    assert sum(label for label, _ in covers[0]) > 0 and covers[1] == []
 
 
 def test_labels_are_compared_with_the_truth(run, page):

@@ -15,13 +15,15 @@ from shapely import Point, Polygon
 from apsam.prompts import read_prompts
 from apsam.stack import TileStack
 from apsam.tiles.labels import tile_name
-from apsam.tiles.parts import TEST, TRAIN
+from apsam.tiles.parts import NEITHER, TEST, TRAIN
 
 PARTS = {TRAIN: "train", TEST: "test"}
 
 
 def tile_layer(stacks: Sequence[Path]) -> gpd.GeoDataFrame:
     """The tiles of a scene: name, label {0, 1}, part (train, test, neither), share of pixels with data.
+
+    The label is null for a tile in neither part that is not labelled positive: mostly, nobody looked at it.
 
     Args:
         stacks: Tile stacks of the scene or of its blocks.
@@ -35,16 +37,18 @@ def tile_layer(stacks: Sequence[Path]) -> gpd.GeoDataFrame:
             for start, batch in stack.batches(("valid",), 256):
                 for offset, valid in enumerate(batch["valid"]):
                     row, col, height, width = windows[start + offset].tolist()
+                    known = part[start + offset] != NEITHER or label[start + offset]
                     rows.append(
                         {
                             "tile": tile_name(row, col),
-                            "label": int(label[start + offset]),
+                            "label": int(label[start + offset]) if known else None,
                             "part": PARTS.get(int(part[start + offset]), "neither"),
                             "valid_share": round(float(valid.mean()), 3),
                         }
                     )
                     outlines.append(_box(transform, col, row, col + width, row + height))
-    return gpd.GeoDataFrame(rows, geometry=outlines, crs=crs)
+    columns = ["tile", "label", "part", "valid_share"]
+    return gpd.GeoDataFrame(rows, columns=columns, geometry=outlines, crs=crs).astype({"label": "Int64"})
 
 
 def prompt_layers(

@@ -65,7 +65,7 @@ def tiles_style() -> str:
         ("1", "labelled positive", _fill(f"{POSITIVE},16", f"{POSITIVE},255", 0.3)),
         ("0", "labelled negative", _fill(f"{TILE},0", f"{TILE},110", 0.15)),
         # QGIS takes a category without a value for all others.
-        ("", "not looked at", _fill(f"{TILE},0", "120,120,120,255", 0.2, dashed=True)),
+        ("", "not looked at, or in neither part", _fill(f"{TILE},0", "120,120,120,255", 0.2, dashed=True)),
     ]
     categories = "".join(
         f'<category value="{value}" symbol="{index}" label={quoteattr(label)} render="true"/>'

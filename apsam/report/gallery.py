@@ -11,6 +11,7 @@ import numpy as np
 from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
 from apsam.report.settings import ReportSettings
 from apsam.report.tile_pixels import SceneTiles
+from apsam.tiles.parts import NEITHER
 
 PARTS = {0: "train", 1: "test", 255: "neither"}
 
@@ -70,7 +71,7 @@ class Gallery:
         tiles: With their pixels, the worst first, then false alarms.
         measure: `iou` (with the truth) or `score` (APSAM's own, where no truth is known).
         candidates, total: Tiles that were compared, tiles of the run.
-        covers: Of the compared tiles whose truth is known, image-level label and landslide share.
+        covers: Of the compared tiles of either part whose truth is known, image-level label and landslide share.
     """
 
     tiles: list[GalleryTile]
@@ -121,7 +122,8 @@ def _candidates(scene: SceneTiles, step: int, measure: str, covers: list[tuple[i
             mask = scene.predicted(index) if scene.prediction else scene.mask("apsam", index)
             truth = scene.truth(index)
             score, wrong = _agreement(mask, truth)
-            if truth is not None and (truth != NO_DATA).any():
+            # In neither part are tiles that nobody looked at: their label 0 is none.
+            if truth is not None and (truth != NO_DATA).any() and scene.part[index] != NEITHER:
                 covers.append((int(scene.label[index]), float((truth == 1).sum() / (truth != NO_DATA).sum())))
             group = "middle" if score is not None else "false alarm"
             shown = score is not None or wrong >= LEAST_COVER
