@@ -14,6 +14,7 @@ from workflow_support.changes import with_changes
 from workflow_support.environment import use_project
 from workflow_support.hashes import command_hash, page_hash
 from workflow_support.run import Run
+from workflow_support.scheduler import spare_scheduler
 from workflow_support.variants import FOLDER, NAME
 
 use_project(workflow.basedir)
@@ -31,6 +32,7 @@ except ApsamError as error:
 
 
 onstart:
+    spare_scheduler(workflow.scheduler)
     # Jobs parse all this again, and need not read all source again.
     code_hashes().save()
 
