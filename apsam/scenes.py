@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from apsam.errors import InputError, no_such
 from apsam.files import read_text
 from apsam.vectors import VECTOR_SUFFIXES
+
+if TYPE_CHECKING:
+    from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 
 COLUMNS = ("scene", "image", "labels", "mask", "split")
 OPTIONAL_COLUMNS = ("date",)
@@ -152,10 +155,16 @@ def tile_files(folder: Path) -> list[Path]:
     return files
 
 
-def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
+def check_scenes(scenes: Sequence[Scene], tiles: TileSettings, labels: LabelSettings, split: SplitSettings) -> None:
     """Meet bad input before work starts: open every header, check that files exist and fit together.
 
     Only headers, label tables and one tile of a folder are read: a sheet of 1,000 scenes is checked in seconds.
+
+    Args:
+        scenes: All scenes of the sheet.
+        tiles: Bands that rasters must have, and size of a tile.
+        labels: How much the features of layers are widened.
+        split: Blocks that scenes are divided into.
 
     Raises:
         InputError: The first thing that is wrong.
@@ -163,6 +172,7 @@ def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
     if all(scene.kind == "synthetic" for scene in scenes):
         return
     from apsam.tiles.labels import read_label_table
+    from apsam.tiles.parts import check_blocks
     from apsam.tiles.reader import check_bands, check_crs, open_raster
     from apsam.tiles.ready_made import check_tiles
 
@@ -174,8 +184,10 @@ def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
             continue
         if scene.kind == "raster":
             with open_raster(scene.image) as raster:
-                check_bands(raster, scene.image, bands)
+                check_bands(raster, scene.image, tiles.bands)
                 check_crs(raster, scene.image)
+                if scene.split == "blocks":
+                    check_blocks(scene.image, *raster.shape, split, tiles)
         if scene.mask is not None:
             if scene.kind == "folder" and not scene.mask.is_dir():
                 raise InputError(f"{scene.mask}: masks of the tile folder {scene.image} must be a folder too")
@@ -200,7 +212,25 @@ def check_scenes(scenes: Sequence[Scene], bands: tuple[int, int, int]) -> None:
         if scene.split != "test":
             positive += sum(label == 1 for label in table.values())
             negative += sum(label == 0 for label in table.values())
+    _check_layers(scenes, labels)
     if only_tables and not positive:
         raise InputError("no tile of the training scenes is labelled positive; a localizer needs both kinds")
     if only_tables and not negative:
         raise InputError("no tile of the training scenes is labelled negative; a localizer needs both kinds")
+
+
+def _check_layers(scenes: Sequence[Scene], labels: LabelSettings) -> None:
+    """Vector layers of raster scenes, each once: one may serve many scenes, as labels and as mask."""
+    uses: dict[Path, list[Path]] = {}
+    for scene in scenes:
+        for layer in dict.fromkeys((scene.labels, scene.mask)):
+            if scene.kind == "raster" and layer is not None and layer.suffix.lower() in VECTOR_SUFFIXES:
+                uses.setdefault(layer, []).append(scene.image)
+    if not uses:
+        return
+    from apsam.tiles.layers import check_layer
+
+    labelling = {scene.labels for scene in scenes}
+    for layer, images in uses.items():
+        given = layer in labelling
+        check_layer(layer, images, labels.buffer_m if given else 0, may_be_empty=not given)

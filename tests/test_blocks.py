@@ -112,7 +112,7 @@ def test_tiles_labels_and_parts_are_those_of_the_whole_scene(tiled: tuple[Path, 
 
 def test_a_block_without_valid_tiles_is_empty(scene: Scene, tmp_path: Path) -> None:
     path = tmp_path / "block.zarr.zip"
-    tile_scene(scene, TILES, LabelSettings(), SplitSettings(), path, Block(1, 50))
+    tile_scene(scene, TILES, LabelSettings(), SplitSettings(block=110), path, Block(1, 50))
     with TileStack(path) as stack:
         assert len(stack) == 0 and stack.read("image").shape == (0, 3, 64, 64)
 

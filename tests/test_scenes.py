@@ -5,18 +5,22 @@ from __future__ import annotations
 from datetime import date
 
 import cv2
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
+from shapely import Point
 
 from apsam.errors import InputError
 from apsam.scenes import check_scenes, read_scene_sheet
 from apsam.tiles.labels import read_label_table
+from apsam.tiles.parts import TEST, TRAIN, parts_by_blocks
+from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
+from apsam.tiles.windows import tile_windows
 from workflow_support.run import Run
 
 HEAD = "scene\timage\tlabels\tmask\tsplit\n"
-BANDS = (1, 2, 3)
 
 
 def sheet(folder, *rows, head=HEAD):
@@ -25,10 +29,10 @@ def sheet(folder, *rows, head=HEAD):
     return path
 
 
-def raster(path, bands=3, crs="EPSG:32648"):
-    profile = {"driver": "GTiff", "count": bands, "height": 64, "width": 64, "dtype": "uint8", "crs": crs}
-    with rasterio.open(path, "w", transform=from_origin(0, 0, 1, 1), **profile) as out:
-        out.write(np.ones((bands, 64, 64), np.uint8))
+def raster(path, bands=3, crs="EPSG:32648", corner=(0, 0), side=64):
+    profile = {"driver": "GTiff", "count": bands, "height": side, "width": side, "dtype": "uint8", "crs": crs}
+    with rasterio.open(path, "w", transform=from_origin(*corner, 1, 1), **profile) as out:
+        out.write(np.ones((bands, side, side), np.uint8))
     return path
 
 
@@ -120,8 +124,13 @@ def test_columns_are_separated_by_tabs(tmp_path):
         read_scene_sheet(sheet(tmp_path, ("a", "a.tif", "l.csv", "", "train", "2021-08-01")))
 
 
-def check(folder, *row):
-    check_scenes(read_scene_sheet(sheet(folder, row)), BANDS)
+def check_all(folder, *rows, **settings):
+    split, labels = settings.pop("split", SplitSettings()), LabelSettings(**settings)
+    check_scenes(read_scene_sheet(sheet(folder, *rows)), TileSettings(), labels, split)
+
+
+def check(folder, *row, **settings):
+    check_all(folder, row, **settings)
 
 
 def test_rasters_are_checked_before_work(tmp_path):
@@ -194,3 +203,82 @@ def test_only_scenes_that_are_mapped_are_named_at_the_end(tmp_path, monkeypatch)
         project.touch()
     assert run.mapped == ["b"] and "Maps in QGIS: results/r/maps/apsam/b.qgs" in run.where_to_look()
     assert "a.qgs" not in run.where_to_look()
+
+
+def layer(path, points, crs="EPSG:32648", **columns):
+    gpd.GeoDataFrame(columns, geometry=[Point(point) for point in points], crs=crs).to_file(path)
+
+
+def test_a_layer_must_touch_a_scene_that_uses_it(tmp_path):
+    for name, corner in (("a", (500000, 3000000)), ("b", (600000, 3000000))):
+        raster(tmp_path / f"{name}.tif", corner=corner)
+    rows = [(name, f"{name}.tif", "p.gpkg", "", "train") for name in "ab"]
+    inside = (600010, 2999990)
+    layer(tmp_path / "p.gpkg", [inside])
+    check_all(tmp_path, *rows)  # a scene without landslides is fine
+    with pytest.raises(
+        InputError, match=r"p.gpkg: touches no scene .* UTM zone 48N: 600010 to 600010, 2999990 to .*a.tif \(WGS"
+    ):
+        check_all(tmp_path, rows[0])
+    # Also as a mask, and where a layer of another CRS is meant.
+    degrees = gpd.GeoSeries([Point(inside)], crs="EPSG:32648").to_crs(4326)[0]
+    layer(tmp_path / "p.gpkg", [degrees.coords[0]], crs="EPSG:4326")
+    layer(tmp_path / "wrong.gpkg", [degrees.coords[0]])
+    check_all(tmp_path, *rows)
+    for columns in (("wrong.gpkg", ""), ("p.gpkg", "wrong.gpkg"), ("mask", "wrong.gpkg")):
+        with pytest.raises(InputError, match="wrong.gpkg: touches no scene that uses it"):
+            check(tmp_path, "b", "b.tif", *columns, "train")
+    layer(tmp_path / "near.gpkg", [(600010, 3000050)])
+    with pytest.raises(InputError, match="near.gpkg: touches no scene"):
+        check(tmp_path, "b", "b.tif", "near.gpkg", "", "train")
+    check(tmp_path, "b", "b.tif", "near.gpkg", "", "train", buffer_m=60)
+    # On the other side of the earth nothing of the scene has a place.
+    layer(tmp_path / "wrong.gpkg", [inside], crs="EPSG:32718")
+    with pytest.raises(InputError, match="wrong.gpkg: touches no scene"):
+        check(tmp_path, "b", "b.tif", "wrong.gpkg", "", "train")
+
+
+def test_a_scene_over_the_antimeridian(tmp_path):
+    raster(tmp_path / "a.tif", crs="EPSG:3832", corner=(3339584.7 - 32, 0))
+    for longitude in (179.9999, -179.9999, 180.0001):
+        layer(tmp_path / "p.gpkg", [(longitude, -0.0003)], crs="EPSG:4326")
+        check(tmp_path, "a", "a.tif", "p.gpkg", "", "train")
+    layer(tmp_path / "p.gpkg", [(0, -0.0003)], crs="EPSG:4326")
+    with pytest.raises(InputError, match="p.gpkg: touches no scene"):
+        check(tmp_path, "a", "a.tif", "p.gpkg", "", "train")
+
+
+def test_layers_that_say_nothing(tmp_path):
+    raster(tmp_path / "a.tif")
+    layer(tmp_path / "p.gpkg", [])
+    with pytest.raises(InputError, match="p.gpkg: the layer holds no feature"):
+        check(tmp_path, "a", "a.tif", "p.gpkg", "", "train")
+    check(tmp_path, "a", "a.tif", "mask", "p.gpkg", "train")
+    layer(tmp_path / "p.gpkg", [(1, -1)], crs=None)
+    with pytest.raises(InputError, match="p.gpkg: the layer has no coordinate reference system"):
+        check(tmp_path, "a", "a.tif", "p.gpkg", "", "train")
+    (tmp_path / "p.gpkg").write_text("no layer")
+    with pytest.raises(InputError, match="p.gpkg: not a vector layer"):
+        check(tmp_path, "a", "a.tif", "p.gpkg", "", "train")
+    # A grid labelled in a GIS speaks by the names of tiles.
+    layer(tmp_path / "g.gpkg", [(9, 9)], tile=["r0_c0"], label=[1])
+    check(tmp_path, "a", "a.tif", "g.gpkg", "", "train")
+
+
+@pytest.mark.parametrize(("side", "fits"), [(700, 466), (1000, 666), (1151, 767)])
+def test_a_scene_that_is_one_block_cannot_be_divided(tmp_path, side, fits):
+    raster(tmp_path / "a.tif", side=side)
+    layer(tmp_path / "p.gpkg", [(1, -1)])
+    row = ("a", "a.tif", "p.gpkg", "", "blocks")
+    with pytest.raises(InputError, match=f"a.tif: .* is one block, .* set split.block to {fits} or less"):
+        check(tmp_path, *row)
+    check(tmp_path, *row, split=SplitSettings(block=fits))
+    parts = parts_by_blocks(tile_windows(side, side, 256, 154), side, side, SplitSettings(block=fits, test_share=0.95))
+    assert {TRAIN, TEST} <= set(parts.tolist()), "not all blocks are held out"
+
+
+def test_a_scene_too_small_to_be_divided(tmp_path):
+    raster(tmp_path / "a.tif", side=400)
+    layer(tmp_path / "p.gpkg", [(1, -1)])
+    with pytest.raises(InputError, match="too small for tiles of 256 px to be divided: give another scene"):
+        check(tmp_path, "a", "a.tif", "p.gpkg", "", "blocks")

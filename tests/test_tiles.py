@@ -447,6 +447,16 @@ def test_parts_share_no_pixel():
     assert not (used[TRAIN] & used[TEST]).any()
 
 
+def test_a_scene_of_one_block_is_not_cut(tmp_path):
+    path = write_raster(tmp_path / "a.tif", coordinates(200, 128))
+    mask = write_raster(tmp_path / "m.tif", np.zeros((1, 200, 128), np.uint8))
+    scene = raster_scene(path, mask=mask, split="blocks")
+    with pytest.raises(InputError, match="a.tif: .* set split.block to 133 or less"):
+        tile(scene, tmp_path / "a.zarr.zip")
+    found = labels_and_parts(scene, tmp_path / "a.zarr.zip", split=SplitSettings(block=133))
+    assert {TRAIN, TEST} <= {part for _, part in found.values()}
+
+
 def test_folder_of_tiles(tmp_path):
     (tmp_path / "images").mkdir()
     for index, shape in enumerate([(40, 60), (300, 200)]):

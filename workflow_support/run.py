@@ -59,12 +59,12 @@ class Run:
                 )
 
     def check_inputs(self) -> None:
-        """Open the header of every raster and every label table.
+        """Open the header of every raster and vector layer, and every label table.
 
         Raises:
             ApsamError: The first thing that is wrong, and what to do.
         """
-        check_scenes(list(self.scenes.values()), self.config.tiles.bands)
+        check_scenes(list(self.scenes.values()), self.config.tiles, self.config.labels, self.config.split)
         for path in (*self.given, *self.dem(), *self.checkpoint(), *self.backbone_weights()):
             if {"{", "}"} & set(path):
                 raise ConfigError(

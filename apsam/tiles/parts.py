@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from apsam.tiles.settings import SplitSettings
+from apsam.errors import InputError
+from apsam.tiles.settings import SplitSettings, TileSettings
+from apsam.tiles.windows import tile_windows
 
 TRAIN, TEST, NEITHER = 0, 1, 255
 
 
 def parts_by_blocks(windows: np.ndarray, height: int, width: int, settings: SplitSettings) -> np.ndarray:
-    """Divide one scene into blocks and hold out a share of them.
+    """Divide one scene into blocks and hold out a share of them: one at least, and not all.
 
     A tile trains only if it shares no pixel with a held-out block, and is held out only if it lies in held-out blocks
     entirely; the others are in neither part, so that no pixel is both trained on and measured on.
@@ -23,12 +27,13 @@ def parts_by_blocks(windows: np.ndarray, height: int, width: int, settings: Spli
     Returns:
         (n,) uint8: 0 train, 1 test, 255 neither.
     """
-    rows, cols = (max(1, round(side / settings.block)) for side in (height, width))
+    rows, cols = _grid(height, width, settings.block)
     row_edges = np.linspace(0, height, rows + 1).round().astype(int)
     col_edges = np.linspace(0, width, cols + 1).round().astype(int)
     rng = np.random.default_rng(settings.seed)
     held_out = np.zeros(rows * cols, bool)
-    held_out[rng.permutation(rows * cols)[: max(1, round(rows * cols * settings.test_share))]] = True
+    count = min(rows * cols - 1, max(1, round(rows * cols * settings.test_share)))
+    held_out[rng.permutation(rows * cols)[:count]] = True
     parts = np.full(len(windows), NEITHER, np.uint8)
     for index, (row, col, tall, wide) in enumerate(windows.tolist()):
         shared = 0
@@ -43,3 +48,36 @@ def parts_by_blocks(windows: np.ndarray, height: int, width: int, settings: Spli
         elif shared == (bottom - row) * (right - col):
             parts[index] = TEST
     return parts
+
+
+def check_blocks(image: Path, height: int, width: int, split: SplitSettings, tiles: TileSettings) -> None:
+    """Meet a scene that is no larger than a block before work starts.
+
+    Args:
+        image: The scene, for the message.
+        height, width: Its size, pixels.
+        split: Block side, share and seed.
+        tiles: Tile size and overlap.
+
+    Raises:
+        InputError: All of it would be one block: nothing to train on, or nothing to measure on.
+    """
+    if _grid(height, width, split.block) != (1, 1):
+        return
+    block = max(height, width) * 2 // 3  # the largest that is not rounded to one
+    windows = tile_windows(height, width, tiles.size, tiles.stride)
+    parts = parts_by_blocks(windows, height, width, split.model_copy(update={"block": block}))
+    remedy = (
+        f"set split.block to {block} or less"
+        if {TRAIN, TEST} <= set(parts.tolist())
+        else f"it is too small for tiles of {tiles.size} px to be divided: give another scene for the other part"
+    )
+    raise InputError(
+        f"{image}: with split 'blocks' and 'split.block: {split.block}' a scene of {width} x {height} px is one block, "
+        f"which cannot be both trained on and held out; {remedy}"
+    )
+
+
+def _grid(height: int, width: int, block: int) -> tuple[int, int]:
+    """How many blocks there are down and across."""
+    return max(1, round(height / block)), max(1, round(width / block))

@@ -14,7 +14,7 @@ from apsam.scenes import Scene, tile_files
 from apsam.stack import TileStackWriter
 from apsam.tiles.blocks import WHOLE, Block
 from apsam.tiles.labels import UNLABELLED, labels_from_table
-from apsam.tiles.parts import NEITHER, TEST, TRAIN, parts_by_blocks
+from apsam.tiles.parts import NEITHER, TEST, TRAIN, check_blocks, parts_by_blocks
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask, resize_tile
 from apsam.tiles.scene_labels import scene_labels
@@ -66,6 +66,8 @@ def _tile_raster(
     with SceneReader(scene.image, tiles) as reader:
         everywhere = tile_windows(reader.height, reader.width, tiles.size, tiles.stride)
         windows = everywhere[block.range(len(everywhere))]
+        if scene.split == "blocks":
+            check_blocks(scene.image, reader.height, reader.width, split, tiles)
         attributes = {
             "scene": scene.name,
             "kind": "raster",

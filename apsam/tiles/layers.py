@@ -1,0 +1,90 @@
+"""Vector layers of a scene sheet, checked by their headers before work starts."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyogrio
+from pyproj import CRS, Transformer
+
+from apsam.errors import InputError
+from apsam.ruler import Ruler
+from apsam.tiles.outlines import outline
+from apsam.tiles.reader import open_raster
+
+Bounds = tuple[float, float, float, float]
+
+
+def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_empty: bool = False) -> None:
+    """Meet a layer that is empty, or lies elsewhere than all scenes that use it: mostly, its CRS is a wrong one.
+
+    A scene without landslides is fine, so one of them that the layer's bounds touch is enough. A tile grid labelled in
+    a GIS speaks by the names of tiles, wherever it lies.
+
+    Args:
+        path: The layer.
+        images: The raster scenes that use it.
+        buffer_m: Metres by which its features are widened.
+        may_be_empty: Whether it may say that there is no landslide at all.
+
+    Raises:
+        InputError: It is empty, elsewhere, without CRS, or no layer.
+    """
+    if path.suffix.lower() == ".parquet":
+        return  # not every GDAL knows it
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of several layers the first is used
+            header = pyogrio.read_info(path, force_feature_count=True, force_total_bounds=True)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise InputError(f"{path}: not a vector layer that GDAL can read ({error})") from error
+    if {"tile", "label"} <= set(header["fields"]):
+        return
+    if header["crs"] is None:
+        raise InputError(f"{path}: the layer has no coordinate reference system; assign the right one in QGIS")
+    bounds = header["total_bounds"]
+    if not header["features"] or bounds is None or not all(map(math.isfinite, bounds)):
+        if may_be_empty:
+            return
+        raise InputError(
+            f"{path}: the layer holds no feature; if its scenes show no landslide, name the layer of the whole region, "
+            f"or label tiles in a table (apsam grid)"
+        )
+    crs = CRS.from_user_input(header["crs"])
+    elsewhere = []
+    for image in images:
+        with open_raster(image) as raster:
+            scene_crs = CRS.from_user_input(raster.crs.to_wkt())
+            place = outline(raster.transform, 0, 0, raster.height, raster.width).bounds
+        if buffer_m > 0:
+            width = buffer_m / Ruler(scene_crs, place).metres_per_unit
+            place = place[0] - width, place[1] - width, place[2] + width, place[3] + width
+        if _touch(bounds, crs, place, scene_crs):
+            return
+        elsewhere.append(f"{image} ({scene_crs.name}: {_text(place)})")
+    more = f" and {len(elsewhere) - 3} more" if len(elsewhere) > 3 else ""
+    raise InputError(
+        f"{path}: touches no scene that uses it. Its features lie in {crs.name}: {_text(bounds)}; the scenes are "
+        f"{', '.join(elsewhere[:3])}{more}. Is it the right layer, and its CRS the one that its coordinates are of?"
+    )
+
+
+def _touch(layer: Bounds, layer_crs: CRS, scene: Bounds, scene_crs: CRS) -> bool:
+    """Whether a scene's bounds, in the layer's CRS, meet the layer's: of the two the scene is small."""
+    transformer = Transformer.from_crs(scene_crs, layer_crs, always_xy=True)
+    left, bottom, right, top = transformer.transform_bounds(*scene)
+    if not all(map(math.isfinite, (left, bottom, right, top))) or bottom > layer[3] or top < layer[1]:
+        return False
+    if not layer_crs.is_geographic:
+        return left <= layer[2] and right >= layer[0]
+    if left > right:  # over the antimeridian
+        right += 360
+    return any(left + turn <= layer[2] and right + turn >= layer[0] for turn in (-360, 0, 360))
+
+
+def _text(bounds: Bounds) -> str:
+    left, bottom, right, top = bounds
+    return f"{left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g}"
