@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 from small_project import Project, copy_project
 
@@ -23,7 +25,7 @@ def test_ready_made_tiles_are_refused_before_anything_runs(tmp_path) -> None:
     project = copy_project(tmp_path / "project")
     (project.folder / "tiles").mkdir()
     (project.folder / "labels.csv").write_text("tile,label\na.png,1\n")
-    (project.folder / "tiles" / "a.png").write_bytes(b"")
+    cv2.imwrite(str(project.folder / "tiles/a.png"), np.zeros((8, 8, 3), np.uint8))
     sheet = project.folder / "config" / "small_scenes.tsv"
     sheet.write_text(sheet.read_text() + "crops\t../tiles\t../labels.csv\t\ttest\n")
     project.configure("sam", window=512)
