@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,6 @@ STAGES = (  # in the order of the data: what a job's command line holds
     "scripts/metrics.py",
     "scripts/report.py",
 )
-ANY_STAGE = "scripts/"
 # Jobs are killed by a signal that cannot be caught, or stopped as SLURM does it; or Snakemake dies and its jobs go on
 # without it; or all die at once.
 KINDS = ("kill job", "kill job", "kill job", "stop job", "kill snakemake", "kill all")
@@ -68,9 +68,10 @@ class Disturber:
         self.random = random.Random(SEED)
         self.orphans: list[psutil.Process] = []
 
-    def attempt(self, stage: str) -> Attempt:
-        """Start Snakemake, and disturb it when a job of `stage` runs; if none does, let it end."""
-        kind, share = self.random.choice(KINDS), self.random.random()
+    def attempt(self, stages: Sequence[str]) -> Attempt:
+        """Start Snakemake, and disturb it when a job of the first of `stages` runs, or of another; else let it end."""
+        # Not at a job's very end, which it may reach first.
+        kind, share = self.random.choice(KINDS), 0.8 * self.random.random()
         writing = self.random.random() < 0.4
         log = self.project.folder / "attempt.log"
         with log.open("w") as file:
@@ -83,13 +84,13 @@ class Disturber:
                 start_new_session=True,
             )
         killed = None
-        while not killed and (job := self._wait_for(stage, main)):
+        while not killed and (found := self._wait_for(stages, main)):
+            job, stage = found
             start = time.monotonic()
             self._wait_for_moment(job, writing, share * self.seconds[stage])
             after = time.monotonic() - start
             if self._kill(kind, job, main):
                 killed = f"{kind}: {stage} after {after:.1f} s{' while it wrote' if writing else ''}"
-            stage = ANY_STAGE  # it ended before its moment came, and may have been the last of its stage
         main.wait(LONGEST)
         printed = log.read_text()
         numbers = dict(re.findall(r"^Job (\d+): (.+)$", printed, re.MULTILINE))
@@ -98,11 +99,14 @@ class Disturber:
             assert main.returncode == 0, printed
         return Attempt(killed, list(numbers.values()), [numbers[n] for n in done if n in numbers])
 
-    def _wait_for(self, stage: str, main: subprocess.Popen) -> psutil.Process | None:
+    def _wait_for(self, stages: Sequence[str], main: subprocess.Popen) -> tuple[psutil.Process, str] | None:
+        """A running job of one of the stages, the earlier stage first, and its stage."""
         while main.poll() is None:
-            for job in _below(main.pid):
-                if stage in _command(job) and "python" in job.name():
-                    return job
+            commands = {job: _command(job) for job in _below(main.pid) if _is_python(job)}
+            for stage in stages:
+                for job, command in commands.items():
+                    if stage in command:
+                        return job, stage
             time.sleep(LOOK_FOR_JOB)
         return None
 
@@ -153,6 +157,13 @@ def _command(process: psutil.Process) -> str:
         return ""
 
 
+def _is_python(process: psutil.Process) -> bool:
+    try:
+        return "python" in process.name()
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _signal(process: psutil.Process | subprocess.Popen, number: signal.Signals) -> None:
     try:
         process.send_signal(number)
@@ -182,7 +193,7 @@ def _hashes(project: Project) -> dict[str, str]:
 def _stage_seconds(project: Project) -> dict[str, float]:
     """How long a job of each stage takes, from the benchmarks of the undisturbed run."""
     folder = project.folder / "logs/small/benchmarks"
-    seconds = {ANY_STAGE: 5.0}
+    seconds = {}
     for stage in STAGES:
         rule = stage.removeprefix("scripts/").removesuffix(".py").replace("-", "_")
         rows = [
@@ -208,11 +219,12 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_files(tmp_path:
     stages = sorted(disturber.random.choices(range(len(STAGES)), k=KILLS + 4))
     attempts = []
     for stage in stages:
-        attempts.append(disturber.attempt(STAGES[stage]))
+        # A stage whose jobs have ended gives way to the next, so that no attempt runs through to the end.
+        attempts.append(disturber.attempt(STAGES[stage:]))
         if attempts[-1].killed:
             print(attempts[-1].killed, file=sys.stderr, flush=True)
     psutil.wait_procs(disturber.orphans, LONGEST)
-    attempts.append(disturber.attempt("nothing"))
+    attempts.append(disturber.attempt([]))
     kills = sum(attempt.killed is not None for attempt in attempts)
     print(
         f"seed {SEED}: {kills} kills; undisturbed {once:.0f} s, all {time.monotonic() - start:.0f} s", file=sys.stderr
