@@ -182,7 +182,7 @@ def test_every_stage_up_to_the_masks(scene: Scene, tmp_path: Path) -> None:
         def file(stage: str, ending: str = "zarr.zip") -> Path:
             return folder / f"{stage}/{name}.{ending}"
 
-        tile_scene(scene, tiles, LabelSettings(), SplitSettings(), file("tiles"), block)
+        tile_scene(scene, tiles, LabelSettings(), SplitSettings(block=200), file("tiles"), block)
         make_cams(file("tiles"), weights, file("cams"), CamSettings(scales=(1.0,), flips="none"), "cpu")
         make_prompts(file("cams"), PromptSettings(), file("prompts", "json"))
         encode_scene(file("tiles"), file("embeddings"), SamSettings(), "cpu")
