@@ -32,7 +32,7 @@ def metrics_masks(
     from apsam.metrics.scene import measured_scenes
 
     measured = measured_scenes(scenes, data_dir, tiles, synthetic, only)
-    stacks = {name: [Path(folder, f"{m.scene.name}.zarr.zip") for m in measured] for name, folder in map(named, masks)}
+    stacks = {name: [m.stack_in(folder) for m in measured] for name, folder in map(named, masks)}
     write_json(output, measure_pseudo_masks(measured, stacks, protocol))
 
 
@@ -54,10 +54,7 @@ def metrics_maps(
     measured = [
         m for m in measured_scenes(scenes, data_dir, tiles, synthetic) if training_scenes or m.scene.split != "train"
     ]
-    files = {
-        name: [Path(folder, f"{m.scene.name}{'.zip' if m.scene.kind == 'folder' else '_mask.tif'}") for m in measured]
-        for name, folder in map(named, maps)
-    }
+    files = {name: [m.map_in(folder) for m in measured] for name, folder in map(named, maps)}
     write_json(output, measure_maps(measured, files, protocol))
 
 

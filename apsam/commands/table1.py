@@ -66,7 +66,7 @@ def cam_oracle(
     from apsam.metrics.scene import measured_scenes
 
     measured = measured_scenes(scenes, data_dir, tiles, synthetic, only)
-    stacks = [cams / f"{m.scene.name}.zarr.zip" for m in measured]
+    stacks = [m.stack_in(cams) for m in measured]
     write_json(output, measure_cam_oracle(measured, stacks, threshold, protocol))
 
 
@@ -88,10 +88,8 @@ def compare_methods(
     from apsam.metrics.scene import measured_scenes
 
     measured = measured_scenes(scenes, data_dir, tiles, synthetic, only)
-    ending = {"folder": ".zip"} if kind == "maps" else {}
-    usual = "_mask.tif" if kind == "maps" else ".zarr.zip"
     files = {
-        method: [Path(folder, f"{m.scene.name}{ending.get(m.scene.kind, usual)}") for m in measured]
+        method: [m.map_in(folder) if kind == "maps" else m.stack_in(folder) for m in measured]
         for method, folder in map(named, compared)
     }
     experiment, tiles_shown = compare(kind, measured, files, protocol)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from apsam.experiments.figures import DPI, STYLE, save_figure
 from apsam.experiments.table import PART, Column, Experiment
+from apsam.figures import STYLE, picture_grid, save_figure
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.prompts import read_prompts
@@ -157,21 +157,12 @@ def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def draw_everything(compared: Sequence[Compared], output: Path) -> None:
     """The layout of the paper's Fig. 4: a row a tile; image, CAM with prompts, full-image SAM, APSAM, truth."""
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
-    columns = ("Image", "CAM and prompts", "Full-image SAM", "APSAM", "Truth")
-    inch = 1.2
+    columns = ["Image", "CAM and prompts", "Full-image SAM", "APSAM", "Truth"]
     with rc_context(STYLE):
-        figure = Figure(figsize=(inch * len(columns), inch * max(1, len(compared)) + 0.25), dpi=DPI)
-        axes = figure.subplots(max(1, len(compared)), len(columns), squeeze=False)
-        for axis, name in zip(axes[0], columns, strict=True):
-            axis.set_title(name, fontsize=8)
-        for axis in axes.ravel():
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
+        figure, axes = picture_grid(max(1, len(compared)), columns, inch=1.2)
         for row, tile in zip(axes, compared, strict=bool(compared)):
             _draw_tile(row, tile)
-        figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 0.25 / figure.get_figheight(), 0.03, 0.03)
         save_figure(figure, output)
 
 

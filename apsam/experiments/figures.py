@@ -7,25 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apsam.experiments.table import Experiment
-from apsam.files import atomic_path
+from apsam.figures import DPI, INK, STYLE, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-DPI = 150
-# Text stays text in the SVG, and its ids do not change from run to run.
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "apsam", "font.size": 8}
-INK = ("#0b5cad", "#b3400a", "#3d7a3a", "#7a4f9a")
 PART_NAMES = {"train": "training tiles", "test": "held-out tiles"}
 LINE_STYLES = {"test": "-", "train": "--"}
-
-
-def save_figure(figure: Figure, output: Path) -> None:
-    """Write `figure` as PNG and SVG beside `output`."""
-    for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
-        with atomic_path(output.with_suffix(suffix)) as partial:
-            figure.savefig(partial, metadata=metadata)
 
 
 def draw_threshold_sweep(experiment: Experiment, output: Path) -> None:

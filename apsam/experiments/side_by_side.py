@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from apsam.errors import InputError
-from apsam.experiments.figures import DPI, STYLE, save_figure
 from apsam.experiments.table import PART, Column, Experiment
 from apsam.experiments.table1 import METHOD_NAMES
+from apsam.figures import STYLE, empty_figure, picture_grid, save_figure
 from apsam.maps.tiles import MapTiles
 from apsam.metrics.counts import Counts
-from apsam.metrics.scene import MeasuredScene, TileTruth
+from apsam.metrics.scene import LEAST_COVER, MeasuredScene, TileTruth
 from apsam.protocol import HELD_OUT
 from apsam.report.colours import PALETTE, compare, rgb
 from apsam.stack import TileStack
@@ -32,8 +32,7 @@ KINDS = {
 # APSAM's masks, fed by the method after the colon.
 FED = "apsam:"
 ROWS, INCH = 6, 1.0
-# A tile that shows less says little.
-LEAST_COVER = 0.01
+NOTHING = "no tile shows enough of a landslide"
 # Of larger runs, every n-th tile is looked at.
 CANDIDATES = 2000
 
@@ -165,27 +164,13 @@ def draw_side_by_side(tiles: Sequence[SideBySide], methods: Sequence[str], outpu
     from matplotlib import rc_context
 
     with rc_context(STYLE):
-        save_figure(_figure(tiles, methods) if tiles else _nothing(), output)
-
-
-def _nothing() -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.5, 1.0), dpi=DPI)
-    figure.text(0.5, 0.5, "no tile shows enough of a landslide", ha="center", va="center")
-    return figure
+        save_figure(_figure(tiles, methods) if tiles else empty_figure(NOTHING), output)
 
 
 def _figure(tiles: Sequence[SideBySide], methods: Sequence[str]) -> Figure:
-    from matplotlib.figure import Figure
-
-    names = ["Image", "Truth", *map(column_name, methods)]
-    head = 0.34
-    figure = Figure(figsize=(INCH * len(names), INCH * len(tiles) + head), dpi=DPI)
-    axes = figure.subplots(len(tiles), len(names), squeeze=False)
+    names = ["Image", "Truth", *(column_name(method).replace(", ", ",\n").replace(" (", "\n(") for method in methods)]
+    figure, axes = picture_grid(len(tiles), names, INCH, lines=2)
     palette = np.array([rgb(colour) for colour in PALETTE], np.uint8)
-    for axis, name in zip(axes[0], names, strict=True):
-        axis.set_title(name.replace(", ", ",\n").replace(" (", "\n("), fontsize=7)
     for row, tile in zip(axes, tiles, strict=True):
         shown = [
             tile.image,
@@ -193,8 +178,5 @@ def _figure(tiles: Sequence[SideBySide], methods: Sequence[str]) -> Figure:
             *(palette[compare(tile.masks[method], tile.truth)] for method in methods),
         ]
         for axis, pixels in zip(row, shown, strict=True):
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
             axis.imshow(pixels, interpolation="nearest")
-    figure.subplots_adjust(0.005, 0.005, 0.995, 1 - head / figure.get_figheight(), 0.03, 0.03)
     return figure

@@ -14,7 +14,7 @@ from rasterio.windows import Window
 
 from apsam.errors import InputError
 from apsam.maps.archive import read_mask
-from apsam.truth import NO_DATA
+from apsam.maps.cog import NO_DATA
 
 
 class MapTiles:

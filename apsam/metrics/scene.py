@@ -22,6 +22,9 @@ from apsam.truth import TruthReader
 
 PARTS = {"train": TRAIN, "test": TEST}
 
+# A tile whose landslide covers a smaller share of it says little: it is not ranked by agreement, nor shown.
+LEAST_COVER = 0.01
+
 
 @dataclass(frozen=True)
 class MeasuredScene:
@@ -34,6 +37,14 @@ class MeasuredScene:
 
     scene: Scene
     tiles: Path
+
+    def stack_in(self, folder: Path | str) -> Path:
+        """Its stack in a folder of mask or CAM stacks."""
+        return Path(folder, f"{self.scene.name}.zarr.zip")
+
+    def map_in(self, folder: Path | str) -> Path:
+        """Its mask in a folder of maps: a GeoTIFF, or for ready-made tiles the zip of their masks."""
+        return Path(folder, f"{self.scene.name}{'.zip' if self.scene.kind == 'folder' else '_mask.tif'}")
 
 
 def measured_scenes(

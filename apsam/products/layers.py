@@ -15,6 +15,7 @@ from shapely import Point, Polygon
 from apsam.prompts import read_prompts
 from apsam.stack import TileStack
 from apsam.tiles.labels import tile_name
+from apsam.tiles.outlines import outline
 from apsam.tiles.parts import NEITHER, TEST, TRAIN
 
 PARTS = {TRAIN: "train", TEST: "test"}
@@ -46,7 +47,7 @@ def tile_layer(stacks: Sequence[Path]) -> gpd.GeoDataFrame:
                             "valid_share": round(float(valid.mean()), 3),
                         }
                     )
-                    outlines.append(_box(transform, col, row, col + width, row + height))
+                    outlines.append(outline(transform, row, col, height, width))
     columns = ["tile", "label", "part", "valid_share"]
     return gpd.GeoDataFrame(rows, columns=columns, geometry=outlines, crs=crs).astype({"label": "Int64"})
 
@@ -74,7 +75,7 @@ def prompt_layers(
             for prompts_of_one in _used(entry, chosen):
                 for prompt in prompts_of_one["prompts"]:
                     x0, y0, x1, y1 = prompt["box"]
-                    boxes.append(_box(transform, col + x0, row + y0, col + x1, row + y1))
+                    boxes.append(outline(transform, row + y0, col + x0, y1 - y0, x1 - x0))
                     x, y = prompt["point"]
                     points.append(Point(transform @ (col + x + 0.5, row + y + 0.5)))
                     rows.append(
@@ -95,10 +96,6 @@ def prompt_layers(
 
 def _place(stack: TileStack) -> tuple[Affine, CRS]:
     return Affine(*stack.attributes["transform"]), CRS.from_wkt(stack.attributes["crs"])
-
-
-def _box(transform: Affine, x0: float, y0: float, x1: float, y1: float) -> Polygon:
-    return Polygon([transform @ corner for corner in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))])
 
 
 def _chosen(masks: Path) -> np.ndarray | None:

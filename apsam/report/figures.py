@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from apsam.figures import DPI, INK, STYLE, empty_figure, picture_grid, save_figure
 from apsam.files import atomic_path
 from apsam.report.colours import PALETTE, compare, rgb
 from apsam.report.gallery import COLUMNS, Gallery, GalleryTile
@@ -17,11 +18,8 @@ from apsam.report.training import CURVES, Curve, Training
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ROWS, DPI, INCH = 6, 150, 1.15
+ROWS, INCH = 6, 1.15
 LINE_STYLES = ("-", "--", "-.", ":")
-# Text stays text in the SVG, and its ids do not change from run to run.
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "apsam", "font.size": 8}
-INK = ("#0b5cad", "#b3400a", "#3d7a3a", "#7a4f9a")
 
 
 def write_figures(gallery: Gallery, training: Training, folder: Path) -> list[tuple[str, str]]:
@@ -36,29 +34,20 @@ def _write(gallery: Gallery, training: Training, folder: Path) -> list[tuple[str
     made = []
     folder.mkdir(parents=True, exist_ok=True)
     tiles = _spread(gallery)
-    _save(_tiles_figure(tiles) if tiles else _nothing("no tile has a score"), folder, "tiles")
+    save_figure(_tiles_figure(tiles) if tiles else empty_figure("no tile has a score"), folder / "tiles")
     rows = [(t.scene, t.index, t.part, t.judged, f"{t.score:.6f}", t.threshold) for t in tiles]
     _save_rows(folder / "tiles.csv", ("scene", "tile", "part", "judged", "score", "cam_threshold"), rows)
     if tiles:
         made.append(("tiles", "tiles from the worst to the best, in the layout of the paper’s Figs. 2 and 3"))
     for file in CURVES:
         curve = next((one for one in training.curves if one.file == file), None)
-        _save(_curve_figure(curve) if curve else _nothing("no training recorded"), folder, file)
+        save_figure(_curve_figure(curve) if curve else empty_figure("no training recorded"), folder / file)
         lines = curve.lines if curve else []
         points = [(line.name, x, y) for line in lines for x, y in zip(line.x, line.y, strict=True)]
         _save_rows(folder / f"{file}.csv", ("line", "epoch", "loss"), points)
         if curve:
             made.append((file, f"training loss of the {curve.name}"))
     return made
-
-
-def _nothing(why: str) -> Figure:
-    """What stands for a figure that has nothing to show: the workflow expects its file."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.5, 1.0), dpi=DPI)
-    figure.text(0.5, 0.5, why, ha="center", va="center")
-    return figure
 
 
 def _spread(gallery: Gallery) -> list[GalleryTile]:
@@ -70,20 +59,14 @@ def _spread(gallery: Gallery) -> list[GalleryTile]:
 
 
 def _tiles_figure(tiles: Sequence[GalleryTile]) -> Figure:
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     columns = [(key, name) for key, name in COLUMNS if key == "prompts" or any(key in t.pixels for t in tiles)]
-    figure = Figure(figsize=(INCH * len(columns), INCH * len(tiles) + 0.25), dpi=DPI)
-    axes = figure.subplots(len(tiles), len(columns), squeeze=False)
+    figure, axes = picture_grid(len(tiles), [name for _, name in columns], INCH)
     palette = np.array([rgb(colour) for colour in PALETTE], np.uint8)
-    for axis, (_, name) in zip(axes[0], columns, strict=True):
-        axis.set_title(name, fontsize=8)
     for row, tile in zip(axes, tiles, strict=True):
         truth = tile.pixels.get("truth")
         for axis, (key, _) in zip(row, columns, strict=True):
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
             pixels = tile.pixels.get("image" if key == "prompts" else key)
             if pixels is None:
                 continue
@@ -99,7 +82,6 @@ def _tiles_figure(tiles: Sequence[GalleryTile]) -> Figure:
                     place = (x0 - 0.5, y0 - 0.5)
                     axis.add_patch(Rectangle(place, x1 - x0, y1 - y0, fill=False, color="white", lw=0.9))
                     axis.plot(*prompt["point"], "o", color="#f0e442", ms=2.5, mec="black", mew=0.4)
-    figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 0.25 / figure.get_figheight(), 0.03, 0.03)
     return figure
 
 
@@ -118,12 +100,6 @@ def _curve_figure(curve: Curve) -> Figure:
     if len(curve.lines) > 1:
         axis.legend(frameon=False)
     return figure
-
-
-def _save(figure: Figure, folder: Path, name: str) -> None:
-    for suffix, metadata in (("png", None), ("svg", {"Date": None})):
-        with atomic_path(folder / f"{name}.{suffix}") as partial:
-            figure.savefig(partial, metadata=metadata)
 
 
 def _save_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from apsam.metrics.scene import LEAST_COVER
 from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
 from apsam.report.settings import ReportSettings
 from apsam.report.tile_pixels import SceneTiles
@@ -15,9 +16,7 @@ from apsam.tiles.parts import NEITHER
 
 PARTS = {0: "train", 1: "test", 255: "neither"}
 
-# Agreement says little where hardly anything is to be seen: a tile is ranked by it if its truth covers this share.
-# Others are false alarms, if more than this share is wrong.
-LEAST_COVER = 0.01
+# Tiles of a smaller cover than `LEAST_COVER` are false alarms, if more than that share is wrong.
 
 NO_DATA = 255
 

@@ -35,7 +35,7 @@ class SamSettings(BaseModel):
     )
     attention: Literal["fast", "original"] = Field(
         "fast",
-        description="fast: positions folded into queries and keys, the same numbers; original: as released",
+        description="fast: the same numbers computed another way, in encoder and decoding; original: as released",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",

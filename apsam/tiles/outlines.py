@@ -24,6 +24,6 @@ def outlines(transform: Affine, windows: np.ndarray) -> np.ndarray:
     return shapely.polygons(np.stack([a * x + b * y + c, d * x + e * y + f], axis=-1))
 
 
-def outline(transform: Affine, row: int, col: int, height: int, width: int) -> shapely.Polygon:
+def outline(transform: Affine, row: float, col: float, height: float, width: float) -> shapely.Polygon:
     """One of them."""
     return outlines(transform, np.array([(row, col, height, width)]))[0]
