@@ -49,7 +49,7 @@ def test_a_key_far_from_all_lists_the_known():
             {"resunet": {"preset": ["demo"], "epochs": 0, "epochz": 1}},
             [
                 "'resunet.preset': input should be 'demo' or 'paper' (it is ['demo'])",
-                "'resunet.epochs': input should be greater than or equal to 1 (it is 0)",
+                "'resunet.epochs': input should be greater than or equal to 1 or 'auto' (it is 0)",
                 "unknown key 'resunet.epochz'; did you mean 'epochs'?",
             ],
         ),

@@ -17,6 +17,7 @@ from apsam.localizer.method_settings import (
     Share,
     SipeSettings,
 )
+from apsam.training.length import AUTO_EPOCHS, LOCALIZER_STEPS, Epochs
 
 
 class Optimizer(NamedTuple):
@@ -130,7 +131,11 @@ class LocalizerSettings(BaseModel):
     decay_factor: float = Field(0.1, gt=0, le=1, description="what the rate is multiplied with at a milestone")
     warmup_steps: int = Field(20, ge=0, description="steps over which the rate rises to its value")
     gradient_clip: float = Field(5.0, ge=0, description="longest gradient over all weights; 0: no limit")
-    epochs: int = Field(8, ge=1, le=1000, description="passes over the training tiles")
+    epochs: Epochs = Field(
+        "auto",
+        description=f"passes over the training tiles; auto: {AUTO_EPOCHS}, more where these are fewer than "
+        f"{LOCALIZER_STEPS} steps",
+    )
     batch_size: int = Field(16, ge=2, le=1024, description="tiles a step")
     balanced: bool = Field(
         True,

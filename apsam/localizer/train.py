@@ -21,6 +21,8 @@ from apsam.localizer.method_code import method_code
 from apsam.localizer.method_settings import OFFLINE_FILES
 from apsam.localizer.methods import Batch, Method, build_method
 from apsam.localizer.settings import LocalizerSettings
+from apsam.training.batches import Batches
+from apsam.training.length import LOCALIZER_STEPS, passes
 from apsam.training.resume import Checkpoint, training_key
 from apsam.training.task import Task
 from apsam.training.trainer import run
@@ -112,7 +114,8 @@ def fit(
     task = LocalizerTask(method.train(), seed)
     order = EpochOrder(tiles.labels, settings.balanced, seed)
     size = settings.batch_size
-    run(task, tiles, order, size, settings.epochs, device, checkpoint, size, settings.gradient_clip)
+    epochs = passes(settings.epochs, len(Batches(order, size, size)), LOCALIZER_STEPS)
+    run(task, tiles, order, size, epochs, device, checkpoint, size, settings.gradient_clip)
     return task
 
 

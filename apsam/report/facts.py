@@ -14,6 +14,7 @@ from apsam.errors import InputError
 from apsam.report.charts import bar_chart
 from apsam.report.inputs import Notes, SceneFiles, open_stack
 from apsam.report.tables import find_row
+from apsam.training.length import LOCALIZER_STEPS, RESUNET_STEPS, in_words
 
 COVER_BINS = ((0.01, "under 1 %"), (0.05, "1 to 5 %"), (0.1, "5 to 10 %"), (0.25, "10 to 25 %"), (0.5, "25 to 50 %"))
 COVER_ABOVE = "over 50 %"
@@ -110,11 +111,11 @@ def describe_methods(config: Config) -> list[tuple[str, str]]:
     baseline = config.cam_masks.threshold
     cut = "Otsu’s threshold of each tile" if baseline == "otsu" else f"{baseline} of 255"
     return [
-        ("Localizer", f"{config.localizer.backbone}, {config.localizer.epochs} epochs"),
+        ("Localizer", f"{config.localizer.backbone}, {in_words(config.localizer.epochs, LOCALIZER_STEPS)}"),
         ("Prompts", f"{asked}, CAM threshold {chosen}"),
         ("SAM", config.sam.name),
         ("CAM baseline", cut),
-        ("ResUNet", f"{config.resunet.encoder} encoder, {config.resunet.epochs} epochs"),
+        ("ResUNet", f"{config.resunet.encoder} encoder, {in_words(config.resunet.epochs, RESUNET_STEPS)}"),
     ]
 
 

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from apsam.training.length import AUTO_EPOCHS, RESUNET_STEPS, Epochs
+
 # What differs between the presets; keys written beside `preset` win over these.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
@@ -31,7 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "pyramid_keeps_input": True,
         "input_scale": 0.5,
         "batch_size": 8,
-        "epochs": 8,
+        "epochs": "auto",
         "optimizer": "adamw",
         "learning_rate": 1e-2,
         "encoder_rate": 0.1,
@@ -62,7 +64,10 @@ class ResUNetSettings(BaseModel):
         ge=0.25, le=1, description="tiles are shrunk to this inside the network: 0.5 is 4x faster"
     )
     batch_size: int = Field(ge=2, le=4096, description="tiles a step")
-    epochs: int = Field(ge=1, description="passes over the training tiles")
+    epochs: Epochs = Field(
+        description=f"passes over the training tiles; auto: {AUTO_EPOCHS}, more where these are fewer than "
+        f"{RESUNET_STEPS} steps"
+    )
     keep: Literal["last", "best_on_labels"] = Field(
         "last",
         description="which epoch's network is kept: last; best_on_labels (the paper's code): that with the best F1 on "

@@ -24,7 +24,8 @@ from apsam.resunet.data import PseudoMaskTiles
 from apsam.resunet.model import ResUNet, build_resunet
 from apsam.resunet.settings import ResUNetSettings
 from apsam.stack import TileStack
-from apsam.training.batches import Shuffled
+from apsam.training.batches import Batches, Shuffled
+from apsam.training.length import RESUNET_STEPS, passes
 from apsam.training.processes import find_processes
 from apsam.training.resume import Checkpoint, training_key
 from apsam.training.task import Task
@@ -176,7 +177,10 @@ def train_resunet(
         network = build_resunet(settings).to(memory_format=torch.channels_last)
         task = ResUNetTraining(network, settings, seed, _judge(settings, truth))
         order = Shuffled(len(data), seed)
-        run(task, data, order, settings.batch_size, settings.epochs, chosen, checkpoint, LEAST_TILES)
+        # As one process counts them: the devices do not change how long a network is trained.
+        steps = len(Batches(order, settings.batch_size, LEAST_TILES))
+        epochs = passes(settings.epochs, steps, RESUNET_STEPS)
+        run(task, data, order, settings.batch_size, epochs, chosen, checkpoint, LEAST_TILES)
         if task.global_rank != 0:
             return
         counts = {"tiles": len(data), "with_landslide": data.positive}

@@ -1,0 +1,35 @@
+"""How long a network is trained. Imports no torch."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+Epochs = Annotated[int, Field(ge=1, le=1000)] | Literal["auto"]
+
+AUTO_EPOCHS = 8
+# Steps that the trainings of the demo take in `AUTO_EPOCHS` passes over its 256 training tiles, rounded down.
+LOCALIZER_STEPS = 100
+RESUNET_STEPS = 250
+
+
+def passes(epochs: Epochs, steps_a_pass: int, least_steps: int) -> int:
+    """Passes over the training tiles: those given, or, with `auto`, `AUTO_EPOCHS` and at least `least_steps` steps.
+
+    A network learns by steps: the same passes over half as many tiles train it half as long.
+
+    Args:
+        epochs: As configured.
+        steps_a_pass: Batches of all training tiles, at least 1.
+        least_steps: With `auto`, there are no fewer.
+    """
+    if epochs != "auto":
+        return epochs
+    return max(AUTO_EPOCHS, ceil(least_steps / steps_a_pass))
+
+
+def in_words(epochs: Epochs, least_steps: int) -> str:
+    """As a report says it: `8 epochs`."""
+    return f"at least {AUTO_EPOCHS} epochs and {least_steps} steps" if epochs == "auto" else f"{epochs} epochs"
