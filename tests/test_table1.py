@@ -15,6 +15,7 @@ import pytest
 from apsam.config import Config
 from apsam.errors import InputError
 from apsam.experiments.cam_oracle import measure_cam_oracle
+from apsam.experiments.figures import draw_methods
 from apsam.experiments.published import PUBLISHED
 from apsam.experiments.side_by_side import compare_methods, draw_side_by_side
 from apsam.experiments.table import write_experiment
@@ -222,6 +223,14 @@ def test_files_of_the_table(measured: list[Measured], tmp_path: Path) -> None:
     with (tmp_path / "table1.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == len(value["rows"]) and {line["protocol"] for line in lines} == {"held_out"}
+
+
+def test_the_figure_has_every_method_and_bound_and_nothing_published(measured: list[Measured], tmp_path: Path) -> None:
+    draw_methods(table1(measured, {}, "demo"), tmp_path / "table1.json")
+    shown = (tmp_path / "table1.svg").read_text()
+    for text in ("CAM", "CDA", "LGAG (proxy)", "own map", "APSAM fed by it", "true masks", "ResUNet, held-out tiles"):
+        assert f">{text}</text>" in shown, text
+    assert "Hong Kong" not in shown and (tmp_path / "table1.png").stat().st_size > 5000
 
 
 def test_what_cannot_share_a_table_is_refused(measured: list[Measured], tmp_path: Path) -> None:

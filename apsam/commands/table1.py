@@ -104,7 +104,7 @@ def table1(
     seconds: Annotated[list[str] | None, typer.Option(help="METHOD:SEED=FILE,FILE: benchmark files")] = None,
 ) -> None:
     """Make the table of localization methods (paper, Table 1)."""
-    from apsam.experiments.figures import draw_bars
+    from apsam.experiments.figures import draw_methods
     from apsam.experiments.table import write_experiment
     from apsam.experiments.table1 import Measured, read_seconds
     from apsam.experiments.table1 import table1 as tabulate
@@ -115,5 +115,5 @@ def table1(
         method, _, seed = name.partition(":")
         costs[method, int(seed)] = read_seconds(map(Path, paths.split(",")))
     experiment = tabulate(files, costs, dataset)
-    draw_bars(experiment, "iou", ("measured", "method", "masks"), output)
+    draw_methods(experiment, output)
     write_experiment(experiment, output)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apsam.experiments.table import Experiment
-from apsam.figures import DPI, INK, STYLE, save_figure
+from apsam.experiments.table1 import MASK_NAMES
+from apsam.experiments.variants import APSAM
+from apsam.figures import DPI, INK, STYLE, empty_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,11 +54,59 @@ def _draw_sweep(axis: Axes, rows: Sequence[dict[str, Any]], key: str) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
+def draw_methods(experiment: Experiment, output: Path) -> None:
+    """IoU of Table 1's localization methods, a panel for each thing measured: own maps, APSAM fed by them, bounds.
+
+    Args:
+        experiment: From `apsam.experiments.table1`; published rows are left out.
+        output: The JSON file of the experiment.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    rows = [row for row in experiment.rows if row["part"] in PART_NAMES and row.get("iou") is not None]
+    methods = list(dict.fromkeys(row["method"] for row in rows if row["method"]))
+    panels = list(dict.fromkeys((row["measured"], row["part"]) for row in rows))
+    if not panels:
+        save_figure(empty_figure("nothing measured"), output)
+        return
+    with rc_context(STYLE):
+        size = (1.2 + 3.0 * len(panels), 1.2 + 0.32 * max(1, len(methods)))
+        figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axis, panel in zip(axes, panels, strict=True):
+            _draw_methods(axis, [row for row in rows if (row["measured"], row["part"]) == panel], methods)
+            axis.set(title=f"{panel[0]}, {PART_NAMES[panel[1]]}", xlabel="IoU (%)", xlim=(0, 100))
+        found = {}
+        for axis in axes:
+            handles, labels = axis.get_legend_handles_labels()
+            found |= dict(zip(labels, handles, strict=True))
+        figure.legend(found.values(), found, loc="outside lower center", ncols=len(found), frameon=False, fontsize=7)
+        save_figure(figure, output)
+
+
+def _draw_methods(axis: Axes, rows: Sequence[dict[str, Any]], methods: Sequence[str]) -> None:
+    height = 0.4
+    for kind, shift, ink in ((MASK_NAMES["cam_agreed"], -height / 2, INK[1]), (MASK_NAMES[APSAM], height / 2, INK[0])):
+        own = [row for row in rows if row["masks"] == kind]
+        axis.barh(
+            [methods.index(row["method"]) + shift for row in own], [100 * row["iou"] for row in own], height,
+            xerr=[100 * (row.get("iou_std") or 0) for row in own], error_kw={"lw": 0.8}, color=ink, label=kind,
+        )  # fmt: skip
+    for source, style in (("truth", "--"), ("box", ":")):
+        for row in rows:
+            if row["masks"] == MASK_NAMES[source]:
+                axis.axvline(100 * row["iou"], color="0.3", lw=0.9, ls=style, label=row["masks"])
+    axis.set_yticks(range(len(methods)), methods)
+    axis.set_ylim(len(methods) - 0.5, -0.5)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
 def draw_bars(experiment: Experiment, key: str, names: Sequence[str], output: Path) -> None:
     """Bars of one figure, a group for each row's `names`, a bar for each part.
 
     Args:
-        experiment: Its rows have `part`; those without a value are left out.
+        experiment: Its rows have `part`; those without a value, and published ones, are left out.
         key: The figure, a share.
         names: Keys of the rows that name a group.
         output: The JSON file of the experiment.
@@ -67,7 +117,7 @@ def draw_bars(experiment: Experiment, key: str, names: Sequence[str], output: Pa
     title = next(column.title for column in experiment.columns if column.key == key)
     values: dict[str, dict[str, tuple[float, float]]] = {}
     for row in experiment.rows:
-        if row.get(key) is not None:
+        if row.get(key) is not None and row["part"] in PART_NAMES:
             group = ", ".join(str(row[name]) for name in names if row.get(name) is not None)
             values.setdefault(group, {})[row["part"]] = (row[key], row.get(f"{key}_std") or 0.0)
     parts = [part for part in LINE_STYLES if any(part in group for group in values.values())]
@@ -84,7 +134,7 @@ def draw_bars(experiment: Experiment, key: str, names: Sequence[str], output: Pa
                 xerr=errors if any(errors) else None, error_kw={"lw": 0.8},
             )  # fmt: skip
         axis.set_yticks(range(len(values)), list(values))
-        axis.invert_yaxis()
+        axis.set_ylim(max(1, len(values)) - 0.4, -0.6)
         axis.set(xlabel=f"{title} (%)", xlim=(0, None))
         axis.spines[["top", "right"]].set_visible(False)
         if len(parts) > 1:
