@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import shapely
 from pyproj import CRS, Geod, Proj, Transformer
 
@@ -18,7 +19,8 @@ class Ruler:
 
     Attributes:
         planar: Whether the CRS measures by itself, in `metres_per_unit`; else the ellipsoid does.
-        metres_per_unit: Length of a unit of the CRS in the middle of the scene.
+        metres_per_unit: Length of a unit of the CRS in the middle of the scene; of a degree to the north, where
+            it has degrees.
         middle: Longitude and latitude there.
     """
 
@@ -31,11 +33,11 @@ class Ruler:
             self._unit = crs.axis_info[0].unit_conversion_factor
             scale = Proj(crs).get_factors(longitude, latitude).areal_scale
             self.planar = abs(scale - 1) <= AREA_DISTORTION
-            self.metres_per_unit = self._unit / scale**0.5
+            self.metres_per_unit = self._east = self._unit / scale**0.5
         else:
             self.planar = False
-            # Along a meridian, which is close enough for a tolerance.
             self.metres_per_unit = self._geod.line_length([longitude] * 2, [latitude - 0.5, latitude + 0.5])
+            self._east = self._geod.line_length([longitude - 0.5, longitude + 0.5], [latitude] * 2)
 
     def area(self, geometry: shapely.Geometry) -> float:
         """Area in m2."""
@@ -48,6 +50,12 @@ class Ruler:
         if self.planar:
             return geometry.length * self._unit
         return self._geod.geometry_length(self._degrees(geometry).boundary)
+
+    def widen(self, geometry: np.ndarray | shapely.Geometry, metres: float) -> np.ndarray | shapely.Geometry:
+        """All that lies within `metres` of a geometry, or of each of several, in their CRS."""
+        metres_per_unit = np.array([self._east, self.metres_per_unit])
+        wide = shapely.buffer(shapely.transform(geometry, lambda units: units * metres_per_unit), metres, quad_segs=16)
+        return shapely.transform(wide, lambda lengths: lengths / metres_per_unit)
 
     def _degrees(self, geometry: shapely.Geometry) -> shapely.Geometry:
         points = shapely.transform(geometry, self._to_degrees.transform, interleaved=False)

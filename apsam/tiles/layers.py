@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyogrio
+import shapely
 from pyproj import CRS, Transformer
 
 from apsam.errors import InputError
@@ -60,8 +61,7 @@ def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_
             scene_crs = CRS.from_user_input(raster.crs.to_wkt())
             place = outline(raster.transform, 0, 0, raster.height, raster.width).bounds
         if buffer_m > 0:
-            width = buffer_m / Ruler(scene_crs, place).metres_per_unit
-            place = place[0] - width, place[1] - width, place[2] + width, place[3] + width
+            place = Ruler(scene_crs, place).widen(shapely.box(*place), buffer_m).bounds
         if _touch(bounds, crs, place, scene_crs):
             return
         elsewhere.append(f"{image} ({scene_crs.name}: {_text(place)})")

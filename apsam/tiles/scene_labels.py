@@ -95,12 +95,12 @@ class LayerLabels:
         self._transform = scene.transform
         whole = outline(scene.transform, 0, 0, scene.height, scene.width)
         shapes = read_features(path, scene.crs).geometry.to_numpy()
-        width = 0.0
+        around = shapely.box(*whole.bounds)
         if buffer_m > 0:
-            width = buffer_m / Ruler(CRS.from_user_input(scene.crs.to_wkt()), whole.bounds).metres_per_unit
-        left, bottom, right, top = whole.bounds
-        near = shapes[STRtree(shapes).query(shapely.box(left - width, bottom - width, right + width, top + width))]
-        self._shapes = shapely.buffer(near, width, quad_segs=16) if width else near
+            ruler = Ruler(CRS.from_user_input(scene.crs.to_wkt()), whole.bounds)
+            around = ruler.widen(around, buffer_m)
+        near = shapes[STRtree(shapes).query(around)]
+        self._shapes = ruler.widen(near, buffer_m) if buffer_m > 0 else near
         self._tree = STRtree(self._shapes)
         if not len(self._tree.query(whole, predicate="intersects")):
             log.warning("%s: no feature touches the scene %s, so all its tiles are labelled negative", path, scene.path)
