@@ -233,6 +233,13 @@ def test_the_figure_has_every_method_and_bound_and_nothing_published(measured: l
     assert "Hong Kong" not in shown and (tmp_path / "table1.png").stat().st_size > 5000
 
 
+def test_notes_say_what_was_measured(measured: list[Measured]) -> None:
+    assert "same ResUNet; seeds 1, 2, mean and sample" in table1(measured, {}, "demo").notes[0]
+    masks = [one for one in measured if one.seed == 1 and one.kind == "masks"]
+    first = table1(masks, {}, "demo").notes[0]
+    assert "ResUNet" not in first and first.endswith("one seed.")
+
+
 def test_what_cannot_share_a_table_is_refused(measured: list[Measured], tmp_path: Path) -> None:
     other = write_figures(tmp_path / "x.json", figures("apsam", 0.5), protocol="as_released")
     with pytest.raises(InputError, match="different protocols"):

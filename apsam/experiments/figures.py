@@ -71,7 +71,7 @@ def draw_methods(experiment: Experiment, output: Path) -> None:
         save_figure(empty_figure("nothing measured"), output)
         return
     with rc_context(STYLE):
-        size = (1.2 + 3.0 * len(panels), 1.2 + 0.32 * max(1, len(methods)))
+        size = (1.2 + 3.0 * len(panels), 1.2 + 0.32 * len(methods))
         figure = Figure(figsize=size, dpi=DPI, layout="constrained")
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axis, panel in zip(axes, panels, strict=True):
@@ -106,7 +106,7 @@ def draw_bars(experiment: Experiment, key: str, names: Sequence[str], output: Pa
     """Bars of one figure, a group for each row's `names`, a bar for each part.
 
     Args:
-        experiment: Its rows have `part`; those without a value, and published ones, are left out.
+        experiment: Its rows have `part`; those without a value are left out.
         key: The figure, a share.
         names: Keys of the rows that name a group.
         output: The JSON file of the experiment.
@@ -117,7 +117,7 @@ def draw_bars(experiment: Experiment, key: str, names: Sequence[str], output: Pa
     title = next(column.title for column in experiment.columns if column.key == key)
     values: dict[str, dict[str, tuple[float, float]]] = {}
     for row in experiment.rows:
-        if row.get(key) is not None and row["part"] in PART_NAMES:
+        if row.get(key) is not None:
             group = ", ".join(str(row[name]) for name in names if row.get(name) is not None)
             values.setdefault(group, {})[row["part"]] = (row[key], row.get(f"{key}_std") or 0.0)
     parts = [part for part in LINE_STYLES if any(part in group for group in values.values())]

@@ -199,10 +199,11 @@ def published_rows() -> list[dict[str, Any]]:
 def notes(files: Sequence[Measured]) -> list[str]:
     """What a reader must know."""
     seeds = sorted({one.seed for one in files})
+    among = f"seeds {', '.join(map(str, seeds))}, mean and sample standard deviation" if len(seeds) > 1 else "one seed"
+    resunet = "same ResUNet; " if any(one.kind == "maps" for one in files) else ""
     texts = [
         "One protocol for all rows: same tiles, parts, backbone, head, augmentation, epochs and views; tiles labelled "
-        "negative have empty masks; same ResUNet; seeds " + ", ".join(map(str, seeds)) + ", mean and sample standard "
-        "deviation.",
+        f"negative have empty masks; {resunet}{among}.",
         "Each tile's map is cut where the SAM masks that its regions ask for agree best with it (soft IoU times SAM's "
         "predicted IoU): one rule for all, for a method's own masks as for APSAM's prompts; it reads no pixel label.",
         "The cut that the truth would choose stands in columns of its own: no method may use it.",

@@ -16,8 +16,6 @@ from apsam.tiles.parts import NEITHER
 
 PARTS = {0: "train", 1: "test", 255: "neither"}
 
-# Tiles of a smaller cover than `LEAST_COVER` are false alarms, if more than that share is wrong.
-
 NO_DATA = 255
 
 COLUMNS = (
@@ -125,7 +123,7 @@ def _candidates(scene: SceneTiles, step: int, measure: str, covers: list[tuple[i
             if truth is not None and (truth != NO_DATA).any() and scene.part[index] != NEITHER:
                 covers.append((int(scene.label[index]), float((truth == 1).sum() / (truth != NO_DATA).sum())))
             group = "middle" if score is not None else "false alarm"
-            shown = score is not None or wrong >= LEAST_COVER
+            shown = score is not None or wrong >= LEAST_COVER  # of false alarms those that say something
         else:
             shown = scores is not None and bool(scene.label[index])
             score = float(scores[index]) if shown else None

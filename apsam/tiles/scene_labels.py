@@ -98,9 +98,10 @@ class LayerLabels:
         around = shapely.box(*whole.bounds)
         if buffer_m > 0:
             ruler = Ruler(CRS.from_user_input(scene.crs.to_wkt()), whole.bounds)
-            around = ruler.widen(around, buffer_m)
-        near = shapes[STRtree(shapes).query(around)]
-        self._shapes = ruler.widen(near, buffer_m) if buffer_m > 0 else near
+            near = shapes[STRtree(shapes).query(ruler.widen(around, buffer_m))]
+            self._shapes = ruler.widen(near, buffer_m)
+        else:
+            self._shapes = shapes[STRtree(shapes).query(around)]
         self._tree = STRtree(self._shapes)
         if not len(self._tree.query(whole, predicate="intersects")):
             log.warning("%s: no feature touches the scene %s, so all its tiles are labelled negative", path, scene.path)
