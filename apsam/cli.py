@@ -27,12 +27,11 @@ from apsam.commands.experiments import (
     trials,
 )
 from apsam.commands.grid import grid
-from apsam.commands.inventory import inventory
 from apsam.commands.join import join_prompts, join_stacks
 from apsam.commands.localizer import localizer
 from apsam.commands.localizer_offline import localizer_offline
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
-from apsam.commands.metrics import metrics_maps, metrics_masks, metrics_summary
+from apsam.commands.metrics import metrics_localizer, metrics_maps, metrics_masks, metrics_summary
 from apsam.commands.predict import predict, predict_block, predict_join, predict_scene, predict_tiles
 from apsam.commands.products import products
 from apsam.commands.prompts import prompts
@@ -40,13 +39,12 @@ from apsam.commands.provenance import provenance
 from apsam.commands.report import report
 from apsam.commands.resunet import resunet
 from apsam.commands.run import run_app
-from apsam.commands.shelf import shelf_app
+from apsam.commands.store import store_app
 from apsam.commands.synthesize import synthesize
 from apsam.commands.tile import tile
 
 STAGES = (
     synthesize,
-    inventory,
     tile,
     localizer_offline,
     localizer,
@@ -64,6 +62,7 @@ STAGES = (
     predict_join,
     predict_tiles,
     products,
+    metrics_localizer,
     metrics_masks,
     metrics_maps,
     metrics_summary,
@@ -90,7 +89,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="The configuration: its keys, and a run's values.")
 app.add_typer(config_app, name="config")
-app.add_typer(shelf_app, name="shelf")
+app.add_typer(store_app, name="store")
 
 app.command()(predict)
 app.command()(grid)

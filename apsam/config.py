@@ -50,9 +50,6 @@ class Config(BaseModel):
         True,
         description="a tile labelled negative yields no CAM, no prompt, an empty mask; false: all tiles alike",
     )
-    shelf_gb: float = Field(
-        20, ge=0, description="results of earlier settings are kept, to come back with them, up to this size; 0: none"
-    )
     synthetic: SyntheticSettings = Field(default_factory=SyntheticSettings)
     tiles: TileSettings = Field(default_factory=TileSettings)
     labels: LabelSettings = Field(default_factory=LabelSettings)

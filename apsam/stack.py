@@ -255,9 +255,16 @@ def _files(path: Path) -> list[Path]:
         return [path]
     try:
         with zipfile.ZipFile(path) as archive:
-            return [path.parent / block["file"] for block in json.loads(archive.read(JOINED))["blocks"]]
+            names = [block["file"] for block in json.loads(archive.read(JOINED))["blocks"]]
     except (zipfile.BadZipFile, ValueError, KeyError) as error:
         raise InputError(f"{path}: not a tile stack ({error}); remove it and run again") from error
+    return [_block(path, name) for name in names]
+
+
+def _block(joined: Path, name: str) -> Path:
+    """Where a block lies: as named from the file that joins it, or, in a view of the store, beside that file."""
+    named = joined.resolve().parent / name
+    return named if named.exists() else joined.parent / Path(name).name
 
 
 def _compressor(dtype: np.dtype) -> BloscCodec | ZstdCodec:

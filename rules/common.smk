@@ -1,141 +1,128 @@
-# What all rules share: the run, places of its files, the environment of its jobs.
-import inspect
+# What all rules share: the run, and how the table of stages (workflow_support/stages.py) fills the form of a rule.
+import os
 import sys
-
-from snakemake_interface_executor_plugins.settings import ExecMode
+import time
+from pathlib import Path
 
 # The code beside this Snakefile is the code that runs, also in a copy of the project (a clone, `dvc exp run --temp`).
 sys.path.insert(0, workflow.basedir)
 
 from apsam.errors import ApsamError
 from apsam.localizer.method_settings import OFFLINE_FILES
-from workflow_support.code_hashes import code_hashes
 from workflow_support.changes import with_changes
-from workflow_support.environment import use_project
-from workflow_support.hashes import command_hash, page_hash
+from workflow_support.environment import starts_here, use_project
+from workflow_support.lock import take_lock
+from workflow_support.measuring import SOURCES, TRAINED
+from workflow_support.recipes import ALL, FIGURE, STORE, Ref
 from workflow_support.run import Run
-from workflow_support.scheduler import spare_scheduler
-from workflow_support.variants import FOLDER, NAME
+from workflow_support.stages import IN_BLOCKS, NETWORKS, REFERENCES, STAGES, report_files
+from workflow_support.table1 import KINDS, MEASURED_SOURCES, table1_refs
 
 use_project(workflow.basedir)
+STARTED = time.time()
 
 try:
     config, changes = with_changes(config)
     run = Run(config)
-    if workflow.exec_mode == ExecMode.DEFAULT:
+    # Jobs parse all this again, and need no second check.
+    if starts_here():
         for key, value in changes.items():
             print(f"params.yaml: {key} is {value}", file=sys.stderr)
-        run.check_inputs()
+        run.check()
 except ApsamError as error:
     # Not a WorkflowError, which would add this line's place to a message about a configuration or a scene.
     sys.exit(f"error: {error}")
 
 
 onstart:
-    spare_scheduler(workflow.scheduler)
-    # Jobs parse all this again, and need not read all source again.
-    code_hashes().save()
-
-
-pathvars:
-    results=run.folder,
-    logs=run.logs,
-    benchmarks=run.benchmarks,
+    try:
+        lock = take_lock(Path(STORE))
+    except ApsamError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        os._exit(1)
 
 
 wildcard_constraints:
-    scene=r"[A-Za-z0-9][A-Za-z0-9_-]*(?<!_mask)(?<!_probability)",
-    source="apsam|cam|grabcut|cam_agreed|box|truth",
-    offline="|".join(OFFLINE_FILES.values()).replace(".", r"\."),
-    # A scene, or a block of a large one (apsam/tiles/blocks.py).
+    key="[0-9a-f]{12}",
+    # A scene, a block of a large one (apsam/tiles/blocks.py), or `all`.
     unit=r"[A-Za-z0-9][A-Za-z0-9_-]*(?:\.b[0-9]+)?",
-    # Empty for the run's own files (workflow_support/variants.py).
-    variant=f"(?:{FOLDER}/{NAME}/)?",
+    source="|".join(NETWORKS),
 
 
-# What SAM's masks, and the CAM baseline, become when a ResUNet is trained on them.
-TRAINED = ["apsam", "cam"]
-SOURCES = [*TRAINED, "grabcut"]
-METRICS = ["<results>/metrics/pseudo_masks.json", "<results>/metrics/resunet.json"]
+def recipe(stage, wildcards):
+    """The recipe of a job."""
+    return run.recipe_of(stage.format(**wildcards), wildcards.unit, wildcards.key)
 
 
-def signed(function):
-    """Note a function's signature: Snakemake asks for it with every job, and finding it out takes longer than the call."""
-    function.__signature__ = inspect.signature(function)
-    return function
+def inputs_of(stage):
+    """Input: the files of the store that a job reads. Ancient: that they are there decides, not when they were made."""
+    return lambda wildcards: [ancient(path) for path in recipe(stage, wildcards).inputs]
 
 
-def at(path, **values):
-    """Input function: a file of the job's variant, where that finds it; one for each of `values` where they are given."""
+def outputs_of(stage, files=None, **flags):
+    """Outputs: the files that a stage makes, and the recipe beside them.
 
-    @signed
-    def places(wildcards):
-        known = dict(wildcards.items())
-        paths = expand(path, **values, **known) if values else path.format(**known)
-        place = lambda one: run.place(one, wildcards.variant)
-        return [place(one) for one in paths] if values else place(paths)
-
-    return places
-
-
-def blocks_at(path, wildcards):
-    """The files of a scene's blocks, of the job's variant."""
-    known = dict(wildcards.items())
-    return [
-        run.place(path.format(unit=unit, **known), wildcards.variant)
-        for unit in run.units(wildcards.scene)
-    ]
+    `files` names them where `stage` has wildcards; a flag (`report(...)`, `temp`) is put on the output it names.
+    """
+    folder = f"{STORE}/{stage}/{{unit}}.{{key}}"
+    outputs = {}
+    for option, file in (files or STAGES[stage].outputs).items():
+        name = option.removeprefix("+")
+        outputs[name] = flags.get(name, lambda path: path)(f"{folder}/{file}")
+    return {**outputs, "recipe": flags.get("recipe", lambda path: path)(f"{folder}/recipe.json")}
 
 
-def unless_kept(path):
-    """Output that is deleted once nothing in the run reads it, if the configuration says so."""
-    return path if run.config.keep_embeddings else temp(path)
+def log_of(stage):
+    """Log: where a job writes what it has to say."""
+    return f"logs/{stage}/{{unit}}.{{key}}.log"
 
 
-def of_variant(method, *arguments):
-    """Function of the wildcards: a method of `run`, asked for the job's variant."""
-    return signed(lambda wildcards: method(*arguments, wildcards.variant))
-
-
-def settings(section):
-    """Parameter: a section of the configuration of the job's variant."""
-    return of_variant(run.settings, section)
-
-
-def sheet(measured):
-    """Parameter: the scene sheet, and what the masks of these scenes hold that are no inputs."""
-    return signed(lambda wildcards: run.sheet(measured))
+def command_of(stage):
+    """Parameter: the command line of a job."""
+    return lambda wildcards, threads: recipe(stage, wildcards).command(threads)
 
 
 def more(amount):
     """Resource: `amount`, and as much again with every further attempt, for jobs that ran out of memory or time."""
-    return signed(lambda wildcards, attempt: amount * attempt)
+    return lambda wildcards, attempt: amount * attempt
 
 
-def experiment_table(name, variant="{variant}"):
-    """The table of an experiment, as JSON."""
-    return f"<results>/{variant}experiments/{name}.json"
+def shown(caption, category, **labels):
+    """Flag: the output is in Snakemake's own report."""
+    return lambda path: report(path, caption=f"captions/{caption}.rst", category=category, labels=labels)
 
 
-def experiment_files(name, variant="{variant}"):
-    """What lies beside it: the table as CSV, the figure as PNG and SVG. CSV and PNG are in Snakemake's report."""
-    base = f"<results>/{variant}experiments/{name}"
-    shown = lambda suffix, kind: report(
-        f"{base}.{suffix}",
-        caption="captions/experiments.rst",
-        category="Experiments",
-        labels={"experiment": name, "kind": kind},
-    )
-    return [shown("csv", "table"), shown("png", "figure"), f"{base}.svg"]
+def wanted(refs):
+    """Input of a target: files of the run, given by a function of it."""
+    return lambda wildcards: [ancient(run.path(ref)) for ref in refs(run)]
 
 
-# The scenes that are worked on in blocks, for rules that only they have ("-" is nobody's name).
-IN_BLOCKS = "|".join(run.in_blocks) or "-"
-IN_BANDS = "|".join(run.in_bands) or "-"
+def everything(*stages):
+    """Files of a run, as a function of it: the first outputs of all units of some stages."""
+    return lambda run: [Ref(stage, unit) for stage in stages for unit in STAGES[stage].units(run)]
 
-# Where to compute changes no result, so it must not be compared: Snakemake skips functions of `threads`.
-DEVICE = signed(lambda wildcards, threads: run.config.device)
+
+def view(refs=lambda run: []):
+    """Parameters of a target: the view to update (scripts/view.py), with what the target asks for."""
+    return {
+        "folder": run.folder,
+        "files": lambda wildcards: run.view_files(refs(run)),
+        "started": STARTED,
+    }
+
+
+UPDATE_VIEW = f"Update {run.folder}"
+
+
+def sweep_tables(run):
+    """The sweep, and the one with a ResUNet a threshold where `experiments.retrain` asks for it."""
+    names = ["threshold_sweep", *(["threshold_sweep_resunet"] if run.config.experiments.retrain else [])]
+    return [Ref(f"experiments/{name}") for name in names]
+
+
+MAPS = [f"{stage}/{source}" for source in TRAINED for stage in ("maps", "mosaics", "tile_maps", "products")]
+MASKS = [f"masks/{source}" for source in SOURCES]
+METRICS = ["localizer_metrics", "pseudo_masks", "map_metrics", "summary"]
+
 # Under --software-deployment-method conda (workflow_support/conda_env.py).
-ENVIRONMENT = (
-    "../envs/apsam-cpu.yaml" if run.config.device == "cpu" else "../envs/apsam.yaml"
-)
+ENVIRONMENT = "../envs/apsam-cpu.yaml" if run.config.device == "cpu" else "../envs/apsam.yaml"

@@ -5,57 +5,45 @@ localrules:
     join_prompts,
 
 
-# A scene in blocks has no job of its own name in any stage.
-ruleorder: join_stacks > tile
-ruleorder: join_stacks > cams
-ruleorder: join_stacks > encode
-ruleorder: join_stacks > masks_apsam
-ruleorder: join_stacks > masks_cam
-ruleorder: join_stacks > masks_grabcut
-ruleorder: join_prompts > prompts
-
-
 rule join_stacks:
     input:
-        lambda wildcards: blocks_at("{stage}/{unit}.zarr.zip", wildcards),
+        inputs_of("joined/{stage}"),
     output:
-        stack="<results>/{variant}{stage}/{scene}.zarr.zip",
+        **outputs_of("joined/{stage}", {"output": "{unit}.zarr.zip"}),
     log:
-        "<logs>/{variant}join/{stage}/{scene}.log",
-    benchmark:
-        "<benchmarks>/{variant}join/{stage}/{scene}.tsv"
+        log_of("joined/{stage}"),
     wildcard_constraints:
-        stage="tiles|cams|embeddings|masks/apsam|masks/cam|masks/grabcut",
-        scene=IN_BLOCKS,
+        stage="|".join(IN_BLOCKS),
     conda:
         ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=more(500),
+        runtime=more(15),
     params:
-        code=command_hash("join", "join_stacks"),
+        command=command_of("joined/{stage}"),
     message:
-        "Join the {wildcards.stage} of the blocks of {wildcards.scene}"
+        "Join the {wildcards.stage} of the blocks of {wildcards.unit}"
     shell:
-        "python scripts/join.py join-stacks {input} --output {output.stack} > {log} 2>&1"
+        "{params.command} > {log} 2>&1"
 
 
 rule join_prompts:
     input:
-        blocks=lambda wildcards: blocks_at("prompts/{unit}.json", wildcards),
-        tiles=at("tiles/{scene}.zarr.zip"),
+        inputs_of("joined/prompts"),
     output:
-        prompts="<results>/{variant}prompts/{scene}.json",
-        geojson="<results>/{variant}prompts/{scene}.geojson",
+        **outputs_of("joined/prompts"),
     log:
-        "<logs>/{variant}join/prompts/{scene}.log",
-    benchmark:
-        "<benchmarks>/{variant}join/prompts/{scene}.tsv"
-    wildcard_constraints:
-        scene=IN_BLOCKS,
+        log_of("joined/prompts"),
     conda:
         ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=more(1000),
+        runtime=more(15),
     params:
-        code=command_hash("join", "join_prompts"),
+        command=command_of("joined/prompts"),
     message:
-        "Join the prompts of the blocks of {wildcards.scene}"
+        "Join the prompts of the blocks of {wildcards.unit}"
     shell:
-        "python scripts/join.py join-prompts {input.blocks} --tiles {input.tiles}"
-        " --output {output.prompts} --geojson {output.geojson} > {log} 2>&1"
+        "{params.command} > {log} 2>&1"

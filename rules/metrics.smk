@@ -1,19 +1,11 @@
-# The only rules, beside the report, that read true masks of held-out tiles.
+# The only rules, beside experiments and report, that read reference masks of held-out tiles.
 rule metrics_masks:
     input:
-        truth=of_variant(run.truth, run.measured),
-        tiles=at("tiles/{scene}.zarr.zip", scene=run.measured),
-        masks=at("masks/{source}/{scene}.zarr.zip", source=SOURCES, scene=run.measured),
+        inputs_of("pseudo_masks"),
     output:
-        figures=report(
-            "<results>/{variant}metrics/pseudo_masks.json",
-            caption="captions/metrics_masks.rst",
-            category="Metrics",
-        ),
+        **outputs_of("pseudo_masks", output=shown("metrics_masks", "Metrics")),
     log:
-        "<logs>/{variant}metrics_masks.log",
-    benchmark:
-        "<benchmarks>/{variant}metrics_masks.tsv"
+        log_of("pseudo_masks"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -21,33 +13,20 @@ rule metrics_masks:
         mem_mb=more(2000),
         runtime=more(60),
     params:
-        folders=of_variant(run.measured_folders, "masks", SOURCES),
-        protocol=of_variant(run.protocol),
-        scenes=run.sheet_arguments(),
-        sheet=sheet(run.measured),
-        code=command_hash("metrics", "metrics_masks"),
+        command=command_of("pseudo_masks"),
     message:
         "Measure the pseudo-masks"
     shell:
-        "python scripts/metrics.py metrics-masks {params.scenes} {params.folders}"
-        " --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
+        "{params.command} > {log} 2>&1"
 
 
 rule metrics_maps:
     input:
-        truth=of_variant(run.truth, run.measured_maps),
-        tiles=at("tiles/{scene}.zarr.zip", scene=run.measured_maps),
-        maps=of_variant(run.maps, TRAINED, run.measured_maps),
+        inputs_of("map_metrics"),
     output:
-        figures=report(
-            "<results>/{variant}metrics/resunet.json",
-            caption="captions/metrics_maps.rst",
-            category="Metrics",
-        ),
+        **outputs_of("map_metrics", output=shown("metrics_maps", "Metrics")),
     log:
-        "<logs>/{variant}metrics_maps.log",
-    benchmark:
-        "<benchmarks>/{variant}metrics_maps.tsv"
+        log_of("map_metrics"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -55,29 +34,20 @@ rule metrics_maps:
         mem_mb=more(2000),
         runtime=more(60),
     params:
-        folders=of_variant(run.measured_folders, "maps", TRAINED),
-        training="--training-scenes" if run.mapped == run.names else "",
-        protocol=of_variant(run.protocol),
-        scenes=run.sheet_arguments(),
-        sheet=sheet(run.measured_maps),
-        code=command_hash("metrics", "metrics_maps"),
+        command=command_of("map_metrics"),
     message:
         "Measure the maps of the ResUNets"
     shell:
-        "python scripts/metrics.py metrics-maps {params.scenes} {params.folders}"
-        " {params.training} --protocol {params.protocol} --output {output.figures} > {log} 2>&1"
+        "{params.command} > {log} 2>&1"
 
 
 rule metrics_summary:
     input:
-        masks=at("metrics/pseudo_masks.json"),
-        maps=at("metrics/resunet.json"),
+        inputs_of("summary"),
     output:
-        summary="<results>/{variant}metrics/summary.json",
+        **outputs_of("summary"),
     log:
-        "<logs>/{variant}metrics_summary.log",
-    benchmark:
-        "<benchmarks>/{variant}metrics_summary.tsv"
+        log_of("summary"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -85,9 +55,8 @@ rule metrics_summary:
         mem_mb=more(500),
         runtime=more(10),
     params:
-        code=command_hash("metrics", "metrics_summary"),
+        command=command_of("summary"),
     message:
         "Put the figures that versions are compared by into one table"
     shell:
-        "python scripts/metrics.py metrics-summary --masks {input.masks} --maps {input.maps}"
-        " --output {output.summary} > {log} 2>&1"
+        "{params.command} > {log} 2>&1"

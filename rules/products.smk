@@ -2,32 +2,19 @@
 # maps only: variants are measured, not handed on.
 rule products:
     input:
-        probability="<results>/maps/{source}/{scene}_probability.tif",
-        mask="<results>/maps/{source}/{scene}_mask.tif",
-        image=lambda wildcards: run.image(wildcards.scene),
-        tiles="<results>/tiles/{scene}.zarr.zip",
-        prompts="<results>/prompts/{scene}.json",
-        masks="<results>/masks/apsam/{scene}.zarr.zip",
-        dem=run.dem(),
+        inputs_of("products/{source}"),
     output:
-        geopackage=report(
-            "<results>/maps/{source}/{scene}.gpkg",
-            caption="captions/products.rst",
-            category="Maps",
-            labels={"scene": "{scene}", "trained on masks of": "{source}"},
+        **outputs_of(
+            "products/{source}",
+            STAGES["products/apsam"].outputs,
+            geopackage=shown(
+                "products",
+                "Maps",
+                **{"scene": "{unit}", "trained on masks of": "{source}"},
+            ),
         ),
-        project="<results>/maps/{source}/{scene}.qgs",
-        item="<results>/maps/{source}/{scene}.stac.json",
-        styles=[
-            "<results>/maps/{source}/{scene}_probability.qml",
-            "<results>/maps/{source}/{scene}_mask.qml",
-        ],
     log:
-        "<logs>/products/{source}_{scene}.log",
-    benchmark:
-        "<benchmarks>/products/{source}_{scene}.tsv"
-    wildcard_constraints:
-        source="apsam|cam",
+        log_of("products/{source}"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -35,13 +22,8 @@ rule products:
         mem_mb=more(4000),
         runtime=more(60),
     params:
-        settings=run.product_settings(),
-        date=lambda wildcards: run.date_argument(wildcards.scene),
-        code=command_hash("products"),
+        command=command_of("products/{source}"),
     message:
-        "Make polygons and a QGIS project of {wildcards.scene}, {wildcards.source} masks"
+        "Make polygons and a QGIS project of {wildcards.unit}, {wildcards.source} masks"
     shell:
-        "python scripts/products.py --name {wildcards.scene} --image {input.image:q}"
-        " --probability {input.probability} --mask {input.mask} --tiles {input.tiles} --prompts {input.prompts}"
-        " --masks {input.masks} --settings {params.settings:q} {params.date}"
-        " --geopackage {output.geopackage} > {log} 2>&1"
+        "{params.command} > {log} 2>&1"

@@ -1,14 +1,10 @@
 rule prompts:
     input:
-        tiles=at("tiles/{unit}.zarr.zip"),
-        cams=at("cams/{unit}.zarr.zip"),
+        inputs_of("prompts"),
     output:
-        prompts="<results>/{variant}prompts/{unit}.json",
-        geojson="<results>/{variant}prompts/{unit}.geojson",
+        **outputs_of("prompts"),
     log:
-        "<logs>/{variant}prompts/{unit}.log",
-    benchmark:
-        "<benchmarks>/{variant}prompts/{unit}.tsv"
+        log_of("prompts"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -16,10 +12,8 @@ rule prompts:
         mem_mb=more(1000),
         runtime=more(30),
     params:
-        settings=settings("prompts"),
-        code=command_hash("prompts"),
+        command=command_of("prompts"),
     message:
-        "Make prompts of the class activation maps of {wildcards.unit}"
+        "Make prompts from the class activation maps of {wildcards.unit}"
     shell:
-        "python scripts/prompts.py --tiles {input.tiles} --cams {input.cams} --settings {params.settings:q}"
-        " --output {output.prompts} --geojson {output.geojson} > {log} 2>&1"
+        "{params.command} > {log} 2>&1"

@@ -1,15 +1,10 @@
 rule resunet:
     input:
-        tiles=at("tiles/{scene}.zarr.zip", scene=run.training),
-        masks=at("masks/{source}/{scene}.zarr.zip", scene=run.training),
-        truth=of_variant(run.training_truth),
+        inputs_of("resunet/{source}"),
     output:
-        weights="<results>/{variant}resunet/{source}/weights.safetensors",
-        history="<results>/{variant}resunet/{source}/history.json",
+        **outputs_of("resunet/{source}", STAGES["resunet/apsam"].outputs),
     log:
-        "<logs>/{variant}resunet/{source}.log",
-    benchmark:
-        "<benchmarks>/{variant}resunet/{source}.tsv"
+        log_of("resunet/{source}"),
     conda:
         ENVIRONMENT
     threads: 8
@@ -18,14 +13,8 @@ rule resunet:
         runtime=more(720),
         gpu=1,
     params:
-        settings=settings("resunet"),
-        seed=of_variant(run.seed),
-        truth=of_variant(run.truth_arguments),
-        code=command_hash("resunet"),
-        device=DEVICE,
+        command=command_of("resunet/{source}"),
     message:
-        "Train the ResUNet on the {wildcards.source} pseudo-masks"
+        "Train the ResUNet on the {wildcards.source} masks"
     shell:
-        "python scripts/resunet.py {input.tiles} {input.masks} --settings {params.settings:q}"
-        " --seed {params.seed} {params.truth} --device {params.device} --threads {threads}"
-        " --output {output.weights} --history {output.history} > {log} 2>&1"
+        "{params.command} > {log} 2>&1"

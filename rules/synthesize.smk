@@ -1,11 +1,10 @@
 rule synthesize:
+    input:
+        inputs_of("scenes"),
     output:
-        image="<results>/{variant}scenes/{scene}.tif",
-        mask="<results>/{variant}scenes/{scene}_mask.tif",
+        **outputs_of("scenes"),
     log:
-        "<logs>/{variant}synthesize/{scene}.log",
-    benchmark:
-        "<benchmarks>/{variant}synthesize/{scene}.tsv"
+        log_of("scenes"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -13,10 +12,8 @@ rule synthesize:
         mem_mb=more(1500),
         runtime=more(15),
     params:
-        settings=settings("synthetic"),
-        code=command_hash("synthesize"),
+        command=command_of("scenes"),
     message:
-        "Make the synthetic scene {wildcards.scene}"
+        "Make the synthetic scene {wildcards.unit}"
     shell:
-        "python scripts/synthesize.py --scene {wildcards.scene} --settings {params.settings:q}"
-        " --image {output.image} --mask {output.mask} > {log} 2>&1"
+        "{params.command} > {log} 2>&1"

@@ -1,12 +1,10 @@
 rule tile:
     input:
-        unpack(lambda wildcards: run.tile_files(wildcards.unit, wildcards.variant)),
+        inputs_of("tiles"),
     output:
-        tiles="<results>/{variant}tiles/{unit}.zarr.zip",
+        **outputs_of("tiles"),
     log:
-        "<logs>/{variant}tile/{unit}.log",
-    benchmark:
-        "<benchmarks>/{variant}tile/{unit}.tsv"
+        log_of("tiles"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -14,14 +12,8 @@ rule tile:
         mem_mb=more(1500),
         runtime=more(60),
     params:
-        scene=lambda wildcards: run.tile_arguments(wildcards.unit, wildcards.variant),
-        listing=lambda wildcards: run.listing(wildcards.unit),
-        settings=settings("tiles"),
-        labels=settings("labels"),
-        split=settings("split"),
-        code=command_hash("tile"),
+        command=command_of("tiles"),
     message:
         "Cut {wildcards.unit} into tiles"
     shell:
-        "python scripts/tile.py {params.scene} --settings {params.settings:q} --label-settings {params.labels:q}"
-        " --split-settings {params.split:q} --output {output.tiles} > {log} 2>&1"
+        "{params.command} > {log} 2>&1"

@@ -1,14 +1,15 @@
 """Changes that DVC's experiments make to the configuration: params.yaml over config.yaml.
 
-`dvc exp run -S prompts.threshold=90` writes into params.yaml, the one file DVC looks for, and only over a key that is
-there. So params.yaml holds every key that decides a result, with null for "as config.yaml says".
+`dvc exp run -S prompts.threshold=90` writes into params.yaml, the file that DVC looks for, and only over a key that is there.
+So params.yaml holds every key that decides a result, each with the word `unchanged`, which means: as config.yaml says. Any
+other value counts, null too.
 
     python -m workflow_support.changes > params.yaml
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,16 @@ from pydantic import BaseModel
 
 from apsam.config import Config
 from apsam.errors import ConfigError
-from apsam.provenance import flatten
 
 FILE = Path("params.yaml")
+UNCHANGED = "unchanged"
 HEADER = """\
-# What experiments of DVC change over config.yaml, null: nothing. Written by `dvc exp run -S KEY=VALUE` (docs/dvc.md);
+# What experiments of DVC change over config.yaml; unchanged: nothing. Written by `dvc exp run -S KEY=VALUE` (docs/dvc.md);
 # the keys by `python -m workflow_support.changes`.
 """
 
 # Name things and places, or how much is kept; no experiment changes them.
-NOT_CHANGED = {"run", "scenes", "data_dir", "device", "shelf_gb", "keep_embeddings"}
+NOT_CHANGED = {"run", "scenes", "data_dir", "device", "keep_embeddings"}
 
 
 def with_changes(config: Mapping[str, Any], file: Path = FILE) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -46,7 +47,7 @@ def with_changes(config: Mapping[str, Any], file: Path = FILE) -> tuple[dict[str
         raise ConfigError(f"{file}: not YAML ({error})") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: must hold keys and values, not a {type(values).__name__}")
-    changes = {key: value for key, value in flatten(values).items() if value is not None}
+    changes = {key: value for key, value in _flat(values) if value != UNCHANGED}
     changed = dict(config)
     for key, value in changes.items():
         changed = _with(changed, key.split("."), value)
@@ -63,13 +64,21 @@ def _keys(model: type[BaseModel], left_out: set[str] | None = None) -> dict[str,
     for name, field in model.model_fields.items():
         if name not in (left_out or ()):
             is_section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-            keys[name] = _keys(field.annotation) if is_section else None
+            keys[name] = _keys(field.annotation) if is_section else UNCHANGED
     return keys
 
 
-def _with(config: Mapping[str, Any], place: Sequence[str], value: Any) -> dict[str, Any]:
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _with(config: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
     """A copy of the configuration with one key changed."""
-    first, *rest = place
+    first, *rest = path
     below = config.get(first)
     changed = _with(below if isinstance(below, Mapping) else {}, rest, value) if rest else value
     return {**config, first: changed}

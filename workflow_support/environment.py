@@ -7,6 +7,12 @@ import sys
 from pathlib import Path
 
 
+def starts_here() -> bool:
+    """Whether this is the Snakemake that a person started; the jobs that it starts inherit the mark it leaves."""
+    mark = str(os.getpid())
+    return os.environ.setdefault("APSAM_STARTED_BY", mark) == mark
+
+
 def use_project(root: Path | str) -> None:
     """Let jobs find this Python (also where no environment is activated) and the code in `root`, before any other."""
     _prepend("PATH", str(Path(sys.executable).parent))

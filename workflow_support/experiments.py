@@ -1,109 +1,198 @@
-"""Which variants and files the experiments need of a run: each experiment is a list of names and of files to gather."""
+"""The stages of the paper's experiments. Each table is made when it is asked for by name.
+
+An experiment that only decodes other prompts shares one job a scene (`trials`). One that changes settings compares variants
+of the run, which share every file that the change leaves alone.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from apsam import weights
-from apsam.experiments.released import ALL, CHOICES, DEFAULT, all_overrides
-from workflow_support.run import Run
-from workflow_support.shell import quoted
+from apsam.experiments.released import ALL as EVERY_CHOICE
+from apsam.experiments.released import CHOICES, DEFAULT, all_overrides
+from workflow_support.measuring import measured_masks
+from workflow_support.recipes import ALL, STACK, STORE, Job, Named, Ref, Section, Stage, Unkeyed, figure_outputs
 
-FIGURES = "experiments/pseudo_masks.json"
-# What is measured with every seed -> the file it is read from.
-SEED_FILES = {
-    "pseudo_masks": FIGURES,
-    "resunet": "metrics/resunet.json",
-    "threshold_sweep": "experiments/threshold_sweep.json",
-    "prompt_ablation": "experiments/prompt_ablation.json",
+if TYPE_CHECKING:
+    from workflow_support.run import Run
+
+# What is measured with every seed -> the stage that measures it.
+SEED_STAGES = {
+    "pseudo_masks": "apsam_metrics",
+    "resunet": "map_metrics",
+    "threshold_sweep": "experiments/threshold_sweep",
+    "prompt_ablation": "experiments/prompt_ablation",
 }
 
 
-class Experiments:
-    """The experiments of one run; reading a list registers its variants.
+def trials(run: Run, unit: str) -> Job:
+    """Masks of a scene with the prompts of every threshold and kind, counted."""
+    blocks = run.units(unit)
+    return Job(
+        {
+            "scene": unit,
+            "tiles": run.stack("tiles", unit),
+            "cams": run.stack("cams", unit),
+            "embeddings": run.stack("embeddings", unit),
+            **run.sheet(),
+            "synthetic": Unkeyed("@files/scenes"),
+            "settings": _thresholds(run),
+            "prompts": Section("prompts"),
+            "sam": Section("sam"),
+            "masks": Section("masks"),
+            "protocol": run.protocol,
+            "device": run.device,
+            # Temporary embeddings of blocks must not be deleted before they are read.
+            "files": run.synthetic_files([unit]) + [Ref("embeddings", block) for block in blocks if len(blocks) > 1],
+        },
+        run.reference([unit]) | {"weights": run.weight_files["sam"]},
+    )
+
+
+def threshold_sweep(run: Run, unit: str) -> Job:
+    """Figures by CAM threshold (paper, Fig. 5)."""
+    return Job({"_": [Ref("trials", name) for name in run.measured], "settings": _thresholds(run)})
+
+
+def prompt_ablation(run: Run, unit: str) -> Job:
+    """Figures of points, boxes and both (paper, Table 2)."""
+    return Job({"_": [Ref("trials", name) for name in run.measured]})
+
+
+def everything_vs_apsam(run: Run, unit: str) -> Job:
+    """Full-image SAM compared with APSAM (paper, Fig. 4)."""
+    settings = run.config.experiments.model_dump(mode="json", include={"everything", "everything_tiles"})
+    names = run.measured
+    stacks = [
+        run.stack(stage, name) for stage in ("tiles", "cams", "prompts", "embeddings", "masks/apsam") for name in names
+    ]
+    blocks = [Ref("embeddings", block) for name in names for block in run.units(name) if run.blocks[name] > 1]
+    return Job(
+        {
+            "scene": list(names),
+            "results": Unkeyed("@files"),
+            **run.sheet(),
+            "settings": json.dumps(settings, sort_keys=True),
+            "sam": Section("sam"),
+            "protocol": run.protocol,
+            "device": run.device,
+            "files": [*stacks, *blocks, *run.synthetic_files(names)],
+        },
+        run.reference(names) | {"weights": run.weight_files["sam"]},
+    )
+
+
+def apsam_metrics(run: Run, unit: str) -> Job:
+    """Figures of APSAM's pseudo-masks alone: an experiment over many variants needs no baselines."""
+    return measured_masks(run, run.measured, ["apsam"])
+
+
+def sam_size(run: Run, unit: str) -> Job:
+    """Figures by SAM, of those whose weights are there."""
+    skipped = skipped_sams(run)
+    changes = {
+        name: {} if name == run.config.sam.name else {"sam.name": name, "sam.checkpoint": None}
+        for name in run.config.experiments.sams
+        if name not in skipped
+    }
+    measured = [Named(name, Ref("apsam_metrics", changes=change)) for name, change in changes.items()]
+    return Job({"measured": measured, "skipped": [Named(name, why) for name, why in skipped.items()]})
+
+
+def skipped_sams(run: Run) -> Mapping[str, str]:
+    """SAM -> why it cannot be run here."""
+    own, reasons = run.config.sam, {}
+    for name in run.config.experiments.sams:
+        given = name == own.name and own.checkpoint is not None
+        if name != "light" and not given and not weights.is_cached(f"sam_{name}"):
+            file = weights.PUBLISHED[f"sam_{name}"].filename
+            reasons[name] = f"its weights are not on this machine ({file} in the folder APSAM_CACHE)"
+    return reasons
+
+
+def seeds(run: Run, unit: str) -> Job:
+    """Mean and spread over seeds."""
+    settings = run.config.experiments
+    return Job(
+        {
+            "measured": [
+                Named(f"{kind}:{seed}", Ref(SEED_STAGES[kind], changes={"seed": seed}))
+                for kind in settings.seeds_of
+                for seed in settings.seeds
+            ]
+        }
+    )
+
+
+def released_effects(run: Run, unit: str) -> Job:
+    """What each choice of the released code changes."""
+    choices: dict[str, dict[str, Any]] = {DEFAULT: {}}
+    choices |= {choice.name: dict(choice.overrides) for choice in CHOICES}
+    choices |= {EVERY_CHOICE: all_overrides()}
+    return Job({"measured": [Named(name, Ref("apsam_metrics", changes=change)) for name, change in choices.items()]})
+
+
+def threshold_sweep_resunet(run: Run, unit: str) -> Job:
+    """The ResUNets of every CAM threshold."""
+    return Job(
+        {
+            "measured": [
+                Named(str(threshold), Ref("map_metrics", changes={"prompts.threshold": threshold}))
+                for threshold in run.config.experiments.thresholds
+            ]
+        }
+    )
+
+
+def _thresholds(run: Run) -> str:
+    return json.dumps({"thresholds": list(run.config.experiments.thresholds)})
+
+
+TABLES: Mapping[str, Callable[[Run, str], Job]] = {
+    "threshold_sweep": threshold_sweep,
+    "prompt_ablation": prompt_ablation,
+    "everything_vs_apsam": everything_vs_apsam,
+    "sam_size": sam_size,
+    "seeds": seeds,
+    "released_effects": released_effects,
+    "threshold_sweep_resunet": threshold_sweep_resunet,
+}
+
+
+def experiment_stages(measured: Callable[[Run], Sequence[str]]) -> list[Stage]:
+    """The stages of all experiments but Table 1.
 
     Args:
-        run: The run.
+        measured: Gives the scenes with reference masks.
     """
+    return [
+        Stage(
+            "trials", {"output": STACK}, "experiments.py trials", "experiments:trials", trials, "experiments/trials",
+            units=measured,
+        ),
+        Stage(
+            "apsam_metrics", {"output": "pseudo_masks.json"}, "metrics.py metrics-masks", "metrics:metrics_masks",
+            apsam_metrics, "experiments",
+        ),
+        *(
+            Stage(
+                f"experiments/{name}", figure_outputs(name), f"experiments.py {name.replace('_', '-')}",
+                f"experiments:{name}", job, "experiments",
+            )
+            for name, job in TABLES.items()
+        ),
+    ]  # fmt: skip
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.settings = run.config.experiments
-        # Registered at once: Snakemake asks for the files of all rules before it knows which are wanted.
-        self.lists: dict[str, Mapping[str, str]] = {
-            "sam_size": self.sam_size,
-            "seeds": self.seeds,
-            "released_effects": self.released,
-            "threshold_sweep_resunet": self.retrained,
-        }
 
-    def files(self, experiment: str) -> list[str]:
-        """The files that an experiment gathers."""
-        return list(self.lists[experiment].values())
+def tables_made(run: Run) -> list[str]:
+    """Tables of this very configuration that are in the store: a report shows them, and starts none."""
+    from workflow_support.stages import STAGES
 
-    def arguments(self, experiment: str) -> str:
-        """The arguments that name them."""
-        return " ".join(f"--measured {quoted(f'{name}={file}')}" for name, file in self.lists[experiment].items())
-
-    def trial_settings(self) -> str:
-        """What of the section `experiments` decides the trials of a scene."""
-        return json.dumps({"thresholds": list(self.settings.thresholds)})
-
-    def everything_settings(self) -> str:
-        """What of the section decides the comparison with full-image SAM."""
-        kept = self.settings.model_dump(mode="json", include={"everything", "everything_tiles"})
-        return json.dumps(kept, sort_keys=True)
-
-    @cached_property
-    def sam_size(self) -> Mapping[str, str]:
-        """SAM -> figures, of those whose weights are there."""
-        own = self.run.config.sam
-        changes = {
-            name: {} if name == own.name else {"sam.name": name, "sam.checkpoint": None}
-            for name in self.settings.sams
-            if name not in self.skipped
-        }
-        return {name: self._file(FIGURES, overrides) for name, overrides in changes.items()}
-
-    @cached_property
-    def skipped(self) -> Mapping[str, str]:
-        """SAM -> why it cannot be run here."""
-        own = self.run.config.sam
-        reasons = {}
-        for name in self.settings.sams:
-            given = name == own.name and own.checkpoint is not None
-            if name != "light" and not given and not weights.is_cached(f"sam_{name}"):
-                published = weights.PUBLISHED[f"sam_{name}"]
-                reasons[name] = f"its weights are not on this machine ({published.filename} in the folder APSAM_CACHE)"
-        return reasons
-
-    def skipped_arguments(self) -> str:
-        """The arguments that name SAMs that cannot be run."""
-        return " ".join(f"--skipped {quoted(f'{name}={reason}')}" for name, reason in self.skipped.items())
-
-    @cached_property
-    def seeds(self) -> Mapping[str, str]:
-        """`kind:seed` -> file."""
-        return {
-            f"{kind}:{seed}": self._file(SEED_FILES[kind], {"seed": seed})
-            for kind in self.settings.seeds_of
-            for seed in self.settings.seeds
-        }
-
-    @cached_property
-    def released(self) -> Mapping[str, str]:
-        """Choice of the released code -> figures."""
-        changes = {DEFAULT: {}, **{choice.name: dict(choice.overrides) for choice in CHOICES}, ALL: all_overrides()}
-        return {name: self._file(FIGURES, overrides) for name, overrides in changes.items()}
-
-    @cached_property
-    def retrained(self) -> Mapping[str, str]:
-        """CAM threshold -> figures of the ResUNets; empty unless `retrain` asks for them."""
-        thresholds = self.settings.thresholds if self.settings.retrain else ()
-        return {str(t): self._file("metrics/resunet.json", {"prompts.threshold": t}) for t in thresholds}
-
-    def _file(self, path: str, overrides: Mapping[str, Any]) -> str:
-        return self.run.place(path, self.run.variants.add(overrides))
+    names = [name.partition("/")[2] for name in STAGES if name.startswith("experiments/")]
+    # Working out a recipe over many variants takes time; without a folder there is nothing to find.
+    made = [name for name in names if Path(STORE, "experiments", name).is_dir()]
+    return [name for name in made if run.exists(f"experiments/{name}", ALL)]

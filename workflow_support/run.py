@@ -1,112 +1,186 @@
-"""A run as the rules see it: which scenes, which files belong to each, and each stage's parameters as plain strings.
-
-Parameters must be strings (or functions of the wildcards alone): Snakemake compares their text to decide what to run
-again, and does not see parameters that are functions of the input (docs/architecture.md).
-"""
+"""A run: a checked configuration with its scenes, and where each of its files lies in the store."""
 
 from __future__ import annotations
 
+import difflib
 import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from apsam.companions import companions
 from apsam.config import Config, parse_config
 from apsam.errors import ConfigError, InputError
-from apsam.localizer.method_code import method_code, offline_code
-from apsam.localizer.method_settings import OFFLINE_FILES
 from apsam.protocol import protocol_of
-from apsam.scenes import check_scenes, read_scene_sheet
-from apsam.tiles.blocks import block_count, block_names, block_of, window_count
+from apsam.scenes import TILE_SUFFIXES, Scene, read_scene_sheet
+from apsam.tiles.blocks import block_count, block_names, window_count
 from apsam.weights import PUBLISHED
-from workflow_support.checksums import Checksums
-from workflow_support.code_hashes import code_hashes
-from workflow_support.hashes import DIGITS, listing_hash, packaged_weights, short_hash
-from workflow_support.raster_sizes import RasterSizes
-from workflow_support.shell import quoted
-from workflow_support.variants import Variants, stage_of
+from workflow_support.code import Code
+from workflow_support.given import GivenData
+from workflow_support.memory import Memory
+from workflow_support.raster_size import raster_size
+from workflow_support.recipes import ALL, STORE, Given, Recipe, Ref, Unkeyed
+from workflow_support.stages import STAGES
+from workflow_support.view import check_run_folder
 
 # Endings that name a scene's other files; a scene called so could not be told from them.
 RESERVED_ENDINGS = ("_mask", "_probability")
+# Folders of results/ that are no runs.
+RESERVED_RUNS = ("store", "edited")
+# Keys that name files, by section, and the values of `localizer.weights` that name none.
+PATHS = {"sam": ("checkpoint",), "localizer": ("weights",)}
+NO_FILE = ("imagenet", "none")
+# Stages that only experiments ask for: their recipes may be of many variants, and take time to work out.
+ASKED_FOR = {name for name in STAGES if name.startswith(("experiments/", "table1/"))}
+# Keys that change no result.
+NO_RESULT = {"device", "keep_embeddings"}
 
 
 class Run:
-    """One run: a checked configuration with its scenes and variants.
+    """One run: what a configuration means.
 
-    Where a method takes `variant`, it is the folder of a variant's files, "" for the run's own (`variants.py`).
+    A variant, with which experiments compare settings, is a run of its own (`variant`): it shares memory and store, and so
+    every file whose recipe is the same.
 
     Args:
         config: Snakemake's merged configuration.
+        origin: What to call the configuration in errors.
 
     Raises:
         ApsamError: A key, a value or the scene sheet is wrong.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config: Config = parse_config(config)
-        self.variants = Variants(self.config)
-        self._sizes = RasterSizes()
-        self._settings: dict[tuple[str, str], str] = {}
-        self._listings: dict[tuple[str, ...], str] = {}
-        self.scenes = {s.name: s for s in read_scene_sheet(self.config.scenes, self.config.data_dir)}
-        for name in self.scenes:
-            if name.endswith(RESERVED_ENDINGS):
-                raise ConfigError(
-                    f"{self.config.scenes}: a scene's name must not end in {' or '.join(RESERVED_ENDINGS)}: '{name}'"
-                )
+    def __init__(self, config: Mapping[str, Any], origin: str = "configuration", base: Run | None = None) -> None:
+        self.config: Config = parse_config(config, origin)
+        if self.config.run in RESERVED_RUNS:
+            raise ConfigError(f"run: '{self.config.run}' is a folder that results/ has anyway; choose another name")
+        self.memory = base.memory if base else Memory()
+        self.code = base.code if base else Code(self.memory)
+        self.given = base.given if base else GivenData(self.memory)
+        # Every recipe that was worked out, of this run and its variants: (stage, unit, key) -> recipe.
+        self.known: dict[tuple[str, str, str], Recipe] = base.known if base else {}
+        self._variants: dict[str, Run] = base._variants if base else {}
+        self._recipes: dict[tuple[str, str], Recipe] = {}
+        self._sections: dict[str, str] = {}
+        self.scenes: dict[str, Scene] = base.scenes if base else self._read_scenes()
 
-    def check_inputs(self) -> None:
-        """Open the header of every raster and vector layer, and every label table.
+    def _read_scenes(self) -> dict[str, Scene]:
+        scenes = {s.name: s for s in read_scene_sheet(self.config.scenes, self.config.data_dir)}
+        for name in scenes:
+            if name.endswith(RESERVED_ENDINGS) or name == ALL:
+                raise ConfigError(
+                    f"{self.config.scenes}: a scene's name must not be '{ALL}' or end in "
+                    f"{' or '.join(RESERVED_ENDINGS)}: '{name}'"
+                )
+        return scenes
+
+    # Files
+
+    def recipe(self, stage: str, unit: str = ALL) -> Recipe:
+        """What a file of the run is made of."""
+        if (stage, unit) not in self._recipes:
+            recipe = Recipe(self, STAGES[stage], unit)
+            self._recipes[stage, unit] = recipe
+            self.known[stage, unit, recipe.key] = recipe
+        return self._recipes[stage, unit]
+
+    def path(self, ref: Ref) -> str:
+        """Where a file of the run lies."""
+        owner = self.variant(ref.changes) if ref.changes else self
+        return owner.recipe(ref.stage, ref.unit).output(ref.output)
+
+    def file(self, stage: str, unit: str = ALL, output: str = "") -> str:
+        """Where an output lies, by default the first of the stage."""
+        return self.recipe(stage, unit).output(output)
+
+    def recipe_of(self, stage: str, unit: str, key: str) -> Recipe:
+        """The recipe behind a path of the store.
 
         Raises:
-            ApsamError: The first thing that is wrong, and what to do.
+            InputError: No recipe of this configuration, its variants and its experiments has this key.
         """
-        check_scenes(list(self.scenes.values()), self.config.tiles, self.config.labels, self.config.split)
-        for path in (*self.given, *self.dem(), *self.checkpoint(), *self.backbone_weights()):
-            if {"{", "}"} & set(path):
-                raise ConfigError(
-                    f"{path}: a path must not hold {{ or }}, which Snakemake reads as wildcards; rename it"
-                )
-        if self.config.dem and not self.config.dem.is_file():
-            raise InputError(f"{self.config.dem}: no such raster of elevations; check 'products.dem' and 'data_dir'")
-        folders = [scene.name for scene in self.scenes.values() if scene.kind == "folder"]
-        if self.config.sam.window and folders:
-            raise ConfigError(
-                f"sam.window: '{folders[0]}' is a folder of ready-made tiles, which have no surroundings; "
-                f"set sam.window: null"
+        if (stage, unit, key) not in self.known:
+            self.recipe(stage, unit)
+        if (stage, unit, key) not in self.known:
+            # A job of an experiment, which parses the workflow for itself: work out the variants.
+            for name in STAGES:
+                if name.startswith("experiments/"):
+                    self.recipe(name)
+        if (stage, unit, key) not in self.known:
+            raise InputError(
+                f"{STORE}/{stage}/{unit}.{key}: no recipe of this configuration has this key; ask for a file by its plain "
+                f"name, in {self.folder}/"
             )
-        # Jobs ask again, and then need open no header and read no file.
-        for scene in self.scenes.values():
-            if scene.kind == "raster":
-                self._sizes.of(scene.image)
-        self._sizes.save()
-        self.given_listing()
-        self._checksums.save()
+        return self.known[stage, unit, key]
 
     @property
     def folder(self) -> str:
-        """Where all files of the run lie."""
+        """The view of the run."""
         return f"results/{self.config.run}"
 
-    def place(self, path: str, variant: str = "") -> str:
-        """A file of the run, given its path within the folder of `variant`, where that variant finds it.
+    @cached_property
+    def plain_names(self) -> dict[str, Ref]:
+        """Every file that the run may have, by its plain name in the view."""
+        found = {}
+        for stage in STAGES.values():
+            if stage.name.startswith("bands/"):
+                continue
+            for unit in stage.units(self):
+                for output, file in stage.outputs.items():
+                    found[f"{stage.plain_folder}/{file.format(unit=unit)}"] = Ref(stage.name, unit, output)
+        return found
 
-        `cams/valley.zarr.zip` of a variant with another SAM is the run's own: the SAM is not asked for CAMs.
+    def find(self, plain: str) -> Ref:
+        """The file with a plain name.
+
+        Raises:
+            InputError: The run has no such file.
         """
-        return f"{self.folder}/{self.variants.place(stage_of(path), variant)}{path}"
+        if plain not in self.plain_names:
+            near = difflib.get_close_matches(plain, self.plain_names, 1)
+            hint = f"; did you mean {self.folder}/{near[0]}?" if near else ""
+            raise InputError(f"{self.folder}/{plain}: this run has no such file{hint}")
+        return self.plain_names[plain]
 
-    @property
-    def logs(self) -> str:
-        """Where the jobs write what they have to say."""
-        return f"logs/{self.config.run}"
+    def view_files(self, also: Sequence[Ref] = ()) -> dict[str, str]:
+        """Plain name -> path in the store, for the view (`workflow_support.view`).
 
-    @property
-    def benchmarks(self) -> str:
-        """Where Snakemake writes what the jobs took."""
-        return f"{self.logs}/benchmarks"
+        Args:
+            also: Files that are to be in it although nothing of their stage is in the store yet.
+        """
+        stages = {name for name in STAGES if Path(STORE, name).is_dir() or name not in ASKED_FOR}
+        named = {plain: ref for plain, ref in self.plain_names.items() if ref.stage in stages or ref in also}
+        files = {plain: self.path(ref) for plain, ref in named.items()}
+        for stage in STAGES.values():
+            for folder in stage.folders:
+                files[f"{stage.plain_folder}/{folder}/"] = f"{self.recipe(stage.name).folder}/{folder}"
+        return files
+
+    def exists(self, stage: str, unit: str = ALL) -> bool:
+        """Whether all outputs of a stage are in the store."""
+        return all(Path(path).exists() for path in self.recipe(stage, unit).outputs.values())
+
+    def variant(self, changes: Mapping[str, Any]) -> Run:
+        """This run with some keys changed.
+
+        Args:
+            changes: Dotted key -> value, for example {"localizer.method": "sipe", "seed": 2}.
+
+        Raises:
+            ConfigError: A key or a value is wrong.
+        """
+        values = self.config.model_dump(mode="json")
+        for key, value in changes.items():
+            _set(values, key, value)
+        name = json.dumps([self.config.run, values], sort_keys=True)
+        if values == self.config.model_dump(mode="json"):
+            return self
+        if name not in self._variants:
+            changed = ", ".join(f"{key}: {value}" for key, value in sorted(changes.items()))
+            self._variants[name] = Run(values, f"variant with {changed}", self)
+        return self._variants[name]
+
+    # Scenes
 
     @cached_property
     def names(self) -> list[str]:
@@ -135,314 +209,199 @@ class Run:
 
     @cached_property
     def measured(self) -> list[str]:
-        """Scenes with a true mask."""
-        return [name for name in self.names if self.mask(name)]
+        """Scenes with a reference mask."""
+        return [name for name, scene in self.scenes.items() if scene.kind == "synthetic" or scene.mask]
 
     @cached_property
     def measured_held_out(self) -> list[str]:
-        """Scenes with a true mask that are not all for training."""
-        return [name for name in self.held_out if self.mask(name)]
+        """Scenes with a reference mask that are not all for training."""
+        return [name for name in self.held_out if name in self.measured]
 
     @cached_property
     def measured_maps(self) -> list[str]:
-        """Mapped scenes with a true mask."""
-        return [name for name in self.mapped if self.mask(name)]
+        """Mapped scenes with a reference mask."""
+        return [name for name in self.mapped if name in self.measured]
 
     @cached_property
     def measured_training(self) -> list[str]:
-        """Scenes with a true mask that are not all held out."""
-        return [name for name in self.training if self.mask(name)]
-
-    def units(self, name: str) -> list[str]:
-        """The parts of a scene that are worked on one by one: its own name, or those of its blocks."""
-        return block_names(name, self._blocks[name])
+        """Scenes with a reference mask that are not all held out."""
+        return [name for name in self.training if name in self.measured]
 
     @cached_property
-    def in_blocks(self) -> list[str]:
-        """Scenes that are worked on in several blocks."""
-        return [name for name, count in self._blocks.items() if count > 1]
-
-    @cached_property
-    def _blocks(self) -> dict[str, int]:
-        # The run's own settings decide also for its variants: how many blocks there are changes no result.
+    def blocks(self) -> dict[str, int]:
+        """In how many blocks each scene is worked on (`apsam.tiles.blocks`)."""
         tiles = self.config.tiles
         return {name: block_count(self._windows(name, tiles.stride), tiles.block_tiles) for name in self.names}
 
-    def bands(self, name: str) -> int:
-        """In how many bands of rows a raster scene is mapped."""
-        return self._bands[name]
-
     @cached_property
-    def in_bands(self) -> list[str]:
-        """Raster scenes that are mapped in several bands of rows."""
-        return [name for name, count in self._bands.items() if count > 1]
-
-    @cached_property
-    def _bands(self) -> dict[str, int]:
+    def bands(self) -> dict[str, int]:
+        """In how many bands of rows each raster scene is mapped."""
         tiles, stride = self.config.tiles, self.config.maps.stride(self.config.tiles.size)
         rasters = [name for name, scene in self.scenes.items() if scene.kind != "folder"]
         return {name: block_count(self._windows(name, stride), tiles.block_tiles) for name in rasters}
+
+    def units(self, name: str) -> list[str]:
+        """The parts of a scene that are worked on one by one: itself, or its blocks."""
+        return block_names(name, self.blocks[name])
+
+    @cached_property
+    def all_units(self) -> list[str]:
+        """The units of all scenes."""
+        return [unit for name in self.names for unit in self.units(name)]
 
     def _windows(self, name: str, stride: int) -> int:
         """How many windows a scene has at a step of `stride` pixels, or tiles, if it is a folder of them."""
         scene = self.scenes[name]
         if scene.kind == "folder":
-            return len(os.listdir(scene.image)) if scene.image.is_dir() else 1
+            return max(1, sum(file.suffix.lower() in TILE_SUFFIXES for file in scene.image.iterdir()))
         side = self.config.synthetic.size_px
-        height, width = (side, side) if scene.kind == "synthetic" else self._sizes.of(scene.image)
+        height, width = (side, side) if scene.kind == "synthetic" else raster_size(scene.image, self.memory)
         return window_count(height, width, self.config.tiles.size, stride)
 
-    def truth(self, names: Sequence[str], variant: str = "") -> list[str]:
-        """Images and true masks of scenes, without folders."""
-        files = [file for name in names for file in (self.image(name, variant), self.mask(name, variant)) if file]
-        return [file for file in files if not Path(file).is_dir()]
+    # Values of jobs' options
 
-    def sheet_arguments(self) -> str:
-        """The arguments that name the scene sheet and where its paths start."""
-        data_dir = f" --data-dir {quoted(self.config.data_dir)}" if self.config.data_dir else ""
-        return f"--scenes {quoted(self.config.scenes)}{data_dir}"
+    def stack(self, stage: str, name: str) -> Ref:
+        """The stack of a whole scene: its own, or the file that joins those of its blocks."""
+        joined = f"joined/{stage}"
+        return Ref(joined if self.blocks[name] > 1 and joined in STAGES else stage, name)
 
-    def measured_folders(self, kind: str, sources: Sequence[str], variant: str = "") -> str:
-        """The arguments that say where scenes, tiles and what is measured (`masks` or `maps`) lie."""
-        measured = " ".join(f"--{kind} {source}={self.place(f'{kind}/{source}', variant)}" for source in sources)
-        return f"--synthetic {self.place('scenes', variant)} --tiles {self.place('tiles', variant)} {measured}"
+    def stacks(self, stage: str, names: Sequence[str]) -> list[Ref]:
+        """The stacks of several scenes."""
+        return [self.stack(stage, name) for name in names]
 
-    def sheet(self, measured: Sequence[str] = ()) -> str:
-        """What the scene sheet says, as text: a comment or a changed order of columns is no change.
+    def prompts(self, name: str) -> Ref:
+        """The prompts of a whole scene."""
+        return self.stack("prompts", name)
 
-        Args:
-            measured: Scenes whose masks are read too: what is in folders of them is no input (`truth`), but said here.
-        """
-        masks = self._listing(mask for name in measured if (mask := self.mask(name)))
-        lines = [f"{s.name}:{s.image}:{s.mask}:{s.split}" for s in self.scenes.values()]
-        return " ".join([*lines, masks] if masks else lines)
-
-    def image(self, name: str, variant: str = "") -> str:
-        """The image of a scene: given, or made by the rule `synthesize`."""
+    def image(self, name: str) -> Ref | Given:
+        """The image of a scene: given, or made by the workflow."""
         scene = self.scenes[name]
-        return self.place(f"scenes/{name}.tif", variant) if scene.kind == "synthetic" else str(scene.image)
+        return Ref("scenes", name, "image") if scene.image is None else Given(scene.image)
 
-    def mask(self, name: str, variant: str = "") -> str | None:
-        """The true mask of a scene; None where there is none."""
+    def mask(self, name: str) -> Ref | Given | None:
+        """The reference mask of a scene; None where there is none."""
         scene = self.scenes[name]
         if scene.kind == "synthetic":
-            return self.place(f"scenes/{name}_mask.tif", variant)
-        return str(scene.mask) if scene.mask else None
+            return Ref("scenes", name, "mask")
+        return Given(scene.mask) if scene.mask else None
 
-    def map_files(self, source: str, name: str, variant: str = "") -> list[str]:
+    def sheet(self) -> dict[str, Any]:
+        """The options that name the scene sheet; what it says counts by `rows`."""
+        data_dir = self.config.data_dir
+        return {
+            "scenes": Unkeyed(str(self.config.scenes)),
+            "data-dir": Unkeyed(str(data_dir)) if data_dir else None,
+        }
+
+    def reference(self, names: Sequence[str]) -> dict[str, Any]:
+        """What a job reads of the reference masks of scenes, for `Job.also`."""
+        rows = [f"{name}:{self.scenes[name].split}" for name in names]
+        given = [one for name in names for one in (self.image(name), self.mask(name)) if isinstance(one, Given)]
+        return {"rows": rows, "reference": given}
+
+    def synthetic_files(self, names: Sequence[str]) -> list[Ref]:
+        """Images and masks of those scenes among `names` that the workflow makes."""
+        made = [name for name in names if name in self.synthetic]
+        return [Ref("scenes", name, output) for name in made for output in ("image", "mask")]
+
+    def map_refs(self, source: str, name: str) -> list[Ref]:
         """The maps of a scene: probability and mask, or for ready-made tiles an archive of their masks."""
-        base = self.place(f"maps/{source}/{name}", variant)
         if self.scenes[name].kind == "folder":
-            return [f"{base}.zip"]
-        return [f"{base}_probability.tif", f"{base}_mask.tif"]
+            return [Ref(f"tile_maps/{source}", name)]
+        stage = "mosaics" if self.bands[name] > 1 else "maps"
+        return [Ref(f"{stage}/{source}", name, output) for output in ("probability", "mask")]
 
-    def band_files(self, source: str, name: str, variant: str = "") -> list[str]:
-        """The bands of rows that a scene's map is put together of."""
-        units = block_names(name, self.bands(name))
-        return [self.place(f"maps/{source}/bands/{unit}.tif", variant) for unit in units]
+    def section(self, name: str) -> str:
+        """A section of the configuration as JSON, every key of it that changes results."""
+        if name not in self._sections:
+            values = self.config.product_settings() if name == "products" else getattr(self.config, name)
+            shown = values.decisive() if name == "tiles" else values.model_dump(mode="json")
+            if name == "products":
+                shown.pop("dem")
+            self._sections[name] = json.dumps(shown, sort_keys=True)
+        return self._sections[name]
 
-    def maps(self, sources: Sequence[str], names: Sequence[str], variant: str = "") -> list[str]:
-        """The maps of several scenes."""
-        return [file for source in sources for name in names for file in self.map_files(source, name, variant)]
-
-    def products(self, sources: Sequence[str], names: Sequence[str]) -> list[str]:
-        """The GeoPackages of several scenes; what else is made of a map lies beside them."""
-        rasters = [name for name in names if self.scenes[name].kind != "folder"]
-        return [self.place(f"maps/{source}/{name}.gpkg") for source in sources for name in rasters]
-
-    def where_to_look(self) -> str:
-        """What to open when all is done: of the report, maps and experiments those that are there."""
-        report = Path(self.folder, "report/index.html")
-        projects = [
-            file for name in sorted(self.mapped) if (file := Path(self.folder, f"maps/apsam/{name}.qgs")).is_file()
-        ]
-        tables = sorted(Path(self.folder, "experiments").glob("*.csv"))
-        lines = [f"Report:       {report}"] if report.is_file() else []
-        more = ", ..." if projects[3:] else ""
-        lines += [f"Maps in QGIS: {', '.join(map(str, projects[:3]))}{more}"] if projects else []
-        lines += [f"Experiments:  {', '.join(map(str, tables))}"] if tables else []
-        return "\n".join(["", *lines]) if lines else f"Everything is in {self.folder}/"
-
-    def experiments_made(self) -> str:
-        """Hash of the experiments' files that are there, so that the report is made again when there are others."""
-        files = sorted(Path(self.folder, "experiments").glob("*.json"))
-        return " ".join(f"{file.stem}:{short_hash(file)}" for file in files)
-
-    def dem(self) -> list[str]:
-        """The raster of elevations, where there is one, and what is read with it."""
-        return _with_companions(self.config.dem) if self.config.dem else []
-
-    def product_settings(self) -> str:
-        """The section `products` as JSON, with the path of the elevations as it can be opened."""
-        return json.dumps(self.config.product_settings().model_dump(mode="json"), sort_keys=True)
-
-    def date_argument(self, name: str) -> str:
-        """The argument that says when a scene's image was taken, where the sheet says so."""
-        taken = self.scenes[name].taken
-        return f"--date {taken.isoformat()}" if taken else ""
-
-    def tile_inputs(self, name: str, variant: str = "") -> dict[str, str]:
-        """What the tile stage reads of a scene: image, and labels or the mask they are derived from."""
-        scene = self.scenes[name]
-        inputs = {"image": self.image(name, variant)}
-        if scene.labels is not None:
-            inputs["labels"] = str(scene.labels)
-        elif (mask := self.mask(name, variant)) is not None:
-            inputs["mask"] = mask
-        return inputs
-
-    def tile_files(self, unit: str, variant: str = "") -> dict[str, str]:
-        """`tile_inputs` without folders, whose dates say nothing about what is in them."""
-        inputs = self.tile_inputs(block_of(unit)[0], variant)
-        return {key: path for key, path in inputs.items() if not Path(path).is_dir()}
-
-    def tile_arguments(self, unit: str, variant: str = "") -> str:
-        """The arguments of the tile stage that name a scene's files and part, and which block of it is meant."""
-        name, number = block_of(unit)
-        count = self._blocks[name]
-        block = f" --block {number}/{count}" if count > 1 else ""
-        files = " ".join(f"--{key} {quoted(path)}" for key, path in self.tile_inputs(name, variant).items())
-        return f"--scene {name} {files} --split {self.scenes[name].split}{block}"
-
-    def listing(self, unit: str) -> str:
-        """Hash of what the tile stage reads beside `tile_files`: in folders, in sidecars; empty if that is nothing."""
-        return self._listing(self.tile_inputs(block_of(unit)[0]).values())
-
-    def image_listing(self, name: str) -> str:
-        """The same of the image alone."""
-        return self._listing([self.image(name)])
-
-    def _listing(self, paths: Iterable[str]) -> str:
-        paths = tuple(paths)
-        if paths not in self._listings:
-            self._listings[paths] = listing_hash(paths, self._checksums.of)
-        return self._listings[paths]
-
-    @cached_property
-    def _checksums(self) -> Checksums:
-        return Checksums()
-
-    @cached_property
-    def given(self) -> list[str]:
-        """Files and folders of all scenes that the workflow does not make itself."""
-        scenes = [scene for scene in self.scenes.values() if scene.kind != "synthetic"]
-        return [str(path) for s in scenes for path in (s.image, s.labels, s.mask) if path is not None]
-
-    def given_files(self) -> list[str]:
-        """`given` without folders."""
-        return list(dict.fromkeys(path for path in self.given if not Path(path).is_dir()))
-
-    def given_listing(self) -> str:
-        """Hash of what is in all given folders, and in the files that are read with given files."""
-        return self._listing(self.given)
+    def keyed_section(self, name: str) -> str:
+        """A section as it counts in keys: files that it names count by content, not by path (`weight_files`)."""
+        values = json.loads(self.section(name))
+        for key in PATHS.get(name, ()):
+            values.pop(key)
+        return json.dumps(values, sort_keys=True)
 
     @property
-    def inventory(self) -> list[str]:
-        """The inventory of what is given; none where all scenes are synthetic."""
-        return [self.place("scenes/inventory.json")] if self.given else []
+    def weight_files(self) -> dict[str, Any]:
+        """What tells the weights of SAM and of the localizer's backbone from others, for `Job.also`."""
+        sam, backbone = self.config.sam, self.config.localizer.weights
+        if sam.checkpoint:
+            identity: Any = Given(Path(sam.checkpoint))
+        elif sam.name == "light":
+            identity = self.code.packaged_sam()
+        else:
+            identity = PUBLISHED[f"sam_{sam.name}"].sha256
+        return {"sam": identity, "backbone": backbone if backbone in NO_FILE else Given(Path(backbone))}
 
-    def settings(self, section: str, variant: str = "") -> str:
-        """A section of the configuration as JSON, every key of it."""
-        if (section, variant) not in self._settings:
-            chosen = getattr(self.variants.config(variant), section)
-            values = chosen.decisive() if section == "tiles" else chosen.model_dump(mode="json")
-            self._settings[section, variant] = json.dumps(values, sort_keys=True)
-        return self._settings[section, variant]
+    @property
+    def device(self) -> Unkeyed:
+        """Where jobs compute."""
+        return Unkeyed(self.config.device)
 
-    def label_gate(self, variant: str = "") -> str:
-        """The argument that says whether tiles labelled negative are left out."""
-        return "--label-gate" if self.variants.config(variant).label_gate else "--no-label-gate"
-
-    def protocol(self, variant: str = "") -> str:
-        """The protocol of a variant's figures, which follows from its settings."""
-        return protocol_of(self.variants.config(variant))
-
-    def truth_arguments(self, variant: str = "") -> str:
-        """The arguments that show the ResUNet's training true masks; none unless its settings ask for them."""
-        if self.variants.config(variant).resunet.keep == "last":
-            return ""
-        return f"{self.sheet_arguments()} --synthetic {self.place('scenes', variant)}"
-
-    def training_truth(self, variant: str = "") -> list[str]:
-        """The true masks that the ResUNet's training reads, one by one: none unless its settings ask for them."""
-        if self.variants.config(variant).resunet.keep == "last":
-            return []
-        masks = [Path(self.mask(name, variant)) for name in self.measured_training]
-        return [
-            *self.truth(self.measured_training, variant),
-            *(str(file) for mask in masks for file in companions(mask)),
-        ]
-
-    def seed(self, variant: str = "") -> int:
-        """The seed of both trainings."""
-        return self.variants.config(variant).seed
+    @property
+    def protocol(self) -> str:
+        """The protocol of the figures, which follows from the settings."""
+        return protocol_of(self.config)
 
     def whole_configuration(self) -> str:
-        """The configuration as JSON, without what changes no result."""
-        unimportant = {"device", "shelf_gb", "keep_embeddings"}
-        return json.dumps(self.config.model_dump(mode="json", exclude=unimportant), sort_keys=True)
+        """The configuration as JSON, without what changes no result and where data lie."""
+        return json.dumps(self.config.model_dump(mode="json", exclude=NO_RESULT), sort_keys=True)
 
-    def backbone_weights(self, variant: str = "") -> list[str]:
-        """The localizer's initial weights where they are named by path."""
-        weights = self.variants.config(variant).localizer.weights
-        return [] if weights in ("imagenet", "none") else [str(weights)]
+    # Given data
 
-    def method_code(self, variant: str = "") -> str:
-        """Hash of the code of the localizer's method."""
-        method = self.variants.config(variant).localizer.method
-        return code_hashes().get(f"method {method}", lambda: method_code(method))
+    def all_given(self) -> list[Path]:
+        """Files and folders that the user gave: of all scenes, elevations, checkpoints and weights."""
+        scenes = [scene for scene in self.scenes.values() if scene.kind != "synthetic"]
+        paths = [path for s in scenes for path in (s.image, s.labels, s.mask) if path is not None]
+        weights = [one.path for one in self.weight_files.values() if isinstance(one, Given)]
+        return list(dict.fromkeys([*paths, *([self.config.dem] if self.config.dem else []), *weights]))
 
-    def offline_code(self, variant: str = "") -> str:
-        """Hash of the code of the method's offline stage."""
-        method = self.variants.config(variant).localizer.method
-        return code_hashes().get(f"offline {method}", lambda: offline_code(method))
+    def check(self) -> None:
+        """Check everything that can be wrong before any job starts.
 
-    def offline_files(self, variant: str = "") -> list[str]:
-        """What the localizer's method needs before its training: one file, or none."""
-        name = OFFLINE_FILES.get(self.variants.config(variant).localizer.method)
-        return [self.place(f"localizer_offline/{name}", variant)] if name else []
-
-    def offline_argument(self, variant: str = "") -> str:
-        """The argument of the training that names `offline_files`."""
-        return "".join(f"--offline {quoted(file)}" for file in self.offline_files(variant))
-
-    def teacher(self, variant: str = "") -> str:
-        """The SAM that teaches the localizer: settings as JSON and its weights; none but for s2c."""
-        if self.variants.config(variant).localizer.method != "s2c":
-            return "{}"
-        return self.settings("sam", variant)
-
-    def teacher_weights(self, variant: str = "") -> str:
-        """What tells the teacher's weights from others'."""
-        return self.sam_weights(variant) if self.teacher(variant) != "{}" else ""
-
-    def checkpoint(self, variant: str = "") -> list[str]:
-        """The SAM checkpoint that is named by path; none for those known by name."""
-        checkpoint = self.variants.config(variant).sam.checkpoint
-        return [str(checkpoint)] if checkpoint else []
-
-    def window_image(self, name: str, variant: str = "") -> list[str]:
-        """The image that SAM's windows are read of, for a scene or a block of it (`sam.window`); none for tiles.
-
-        After it what is read with it.
+        Raises:
+            ApsamError: The first thing that is wrong, and what to do.
         """
-        if self.variants.config(variant).sam.window is None:
-            return []
-        return _with_companions(self.image(block_of(name)[0], variant))
+        check_run_folder(Path(self.folder))
+        self.check_inputs()
+        self.memory.save()
 
-    def window_argument(self, name: str, variant: str = "") -> str:
-        """The argument of the encode stage that names that image."""
-        return " ".join(f"--image {quoted(path)}" for path in self.window_image(name, variant)[:1])
+    def check_inputs(self) -> None:
+        """Check all given data before any job starts, and remember their checksums.
 
-    def sam_weights(self, variant: str = "") -> str:
-        """What tells one SAM's weights from another's, by name and hash; a file given by path is an input."""
-        sam = self.variants.config(variant).sam
-        if sam.checkpoint:
-            return sam.name
-        if sam.name != "light":
-            return f"{sam.name}:{PUBLISHED[f'sam_{sam.name}'].sha256[:DIGITS]}"
-        return packaged_weights()
+        Raises:
+            ApsamError: The first thing that is wrong, and what to do.
+        """
+        from apsam.scenes import check_scenes
+
+        check_scenes(list(self.scenes.values()), self.config.tiles, self.config.labels, self.config.split)
+        if self.config.dem and not self.config.dem.is_file():
+            raise InputError(f"{self.config.dem}: no such raster of elevations; check 'products.dem' and 'data_dir'")
+        for path in self.all_given():
+            if not path.exists():
+                raise InputError(f"{path}: no such file; check the configuration")
+        folders = [scene.name for scene in self.scenes.values() if scene.kind == "folder"]
+        if self.config.sam.window and folders:
+            raise ConfigError(
+                f"sam.window: '{folders[0]}' is a folder of ready-made tiles, which have no surroundings; "
+                f"set sam.window: null"
+            )
+        self.given.prepare(self.all_given())
 
 
-def _with_companions(path: Path | str) -> list[str]:
-    return [str(path), *map(str, companions(Path(path)))]
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    *above, last = key.split(".")
+    for part in above:
+        if not isinstance(values.get(part), dict):
+            raise ConfigError(f"a variant changes the key '{key}', which the configuration does not have")
+        values = values[part]
+    if last not in values:
+        raise ConfigError(f"a variant changes the key '{key}', which the configuration does not have")
+    values[last] = value

@@ -1,177 +1,204 @@
-"""Which variants and files Table 1 needs of a run."""
+"""The stages of Table 1: every localization method is a variant of the run, with every seed; one protocol for all."""
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from apsam.localizer.method_settings import OFFLINE_FILES
-from workflow_support.run import Run
-from workflow_support.shell import quoted
+from workflow_support.measuring import measured_maps, measured_masks
+from workflow_support.recipes import ALL, Job, Named, Ref, Stage, Unkeyed, figure_outputs
+
+if TYPE_CHECKING:
+    from workflow_support.run import Run
 
 # Prompts at several thresholds, of which SAM's agreement picks: the one rule for all methods.
 RULE = {"prompts.threshold": "auto"}
-ZHOU = {
-    "localizer.head": "plain",
-    "localizer.pooling": "mean",
-    "localizer.frozen_stages": 1,
-    "cams.gamma": 1.0,
-}
+ZHOU = {"localizer.head": "plain", "localizer.pooling": "mean", "localizer.frozen_stages": 1, "cams.gamma": 1.0}
 REFINED = "cam_refined"
 METHOD_SOURCES = ("cam_agreed", "apsam")
-# What is shown side by side, tile by tile.
-FIGURES = ("masks", "maps")
 BOUND_SOURCES = ("truth", "box")
+MEASURED_SOURCES = (*METHOD_SOURCES, *BOUND_SOURCES)
+# What is shown side by side, tile by tile.
+KINDS = ("masks", "maps")
+
+Changes = dict[str, Any]
 
 
-class Table1:
-    """The variants of one run's Table 1, registered at once.
+def changes(run: Run, method: str, seed: int) -> Changes:
+    """The keys that a method with a seed changes."""
+    table = run.config.experiments.table1
+    given = {
+        "localizer.epochs": table.epochs,
+        "resunet.epochs": table.resunet_epochs,
+        "cams.flips": table.flips,
+        "prompts.candidates": table.candidates and list(table.candidates),
+    }
+    own = {"localizer.method": "cam", "cams.refine": "prototype"} if method == REFINED else {"localizer.method": method}
+    common = RULE | (ZHOU if table.network == "zhou" else {})
+    return common | {key: value for key, value in given.items() if value is not None} | own | {"seed": seed}
 
-    Args:
-        run: The run.
-    """
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.settings = run.config.experiments.table1
-        self.common: dict[str, Any] = dict(RULE)
-        if self.settings.network == "zhou":
-            self.common |= ZHOU
-        given = {
-            "localizer.epochs": self.settings.epochs,
-            "resunet.epochs": self.settings.resunet_epochs,
-            "cams.flips": self.settings.flips,
-            "prompts.candidates": self.settings.candidates and list(self.settings.candidates),
-        }
-        self.common |= {key: value for key, value in given.items() if value is not None}
-        self.files = {**self._of_methods, **(self._of_bounds if self.settings.bounds else {})}
+def methods(run: Run) -> list[str]:
+    """Those of the table, in its order."""
+    table = run.config.experiments.table1
+    return [*table.methods, *([REFINED] if table.refined else [])]
 
-    def variant(self, method: str, seed: int) -> str:
-        """Where the files of a method and seed lie."""
-        changes = {"localizer.method": method}
-        if method == REFINED:
-            changes = {"localizer.method": "cam", "cams.refine": "prototype"}
-        return self.run.variants.add({**self.common, **changes, "seed": seed})
 
-    @property
-    def methods(self) -> list[str]:
-        """Those of the table, in its order."""
-        return [*self.settings.methods, *([REFINED] if self.settings.refined else [])]
+def mask_scenes(run: Run) -> list[str]:
+    """Scenes whose pseudo-masks are measured: those for training, or, where none has a reference mask, the others."""
+    return run.measured_training or run.measured
 
-    @cached_property
-    def mask_scenes(self) -> list[str]:
-        """Scenes whose pseudo-masks are measured: those for training, or, where none has a true mask, the others."""
-        return self.run.measured_training or self.run.measured
 
-    def only_argument(self) -> str:
-        """The argument that names them."""
-        return " ".join(f"--only {name}" for name in self.mask_scenes)
+def scenes_of(run: Run, kind: str) -> list[str]:
+    """The scenes that pseudo-masks, or maps, are measured on."""
+    if kind == "masks":
+        return mask_scenes(run)
+    return run.measured_held_out if run.config.experiments.table1.resunet else []
 
-    @cached_property
-    def _of_methods(self) -> dict[str, str]:
-        """`kind:source:method:seed` -> metrics file; only what a true mask is there to measure with."""
-        files = {}
-        for method in self.methods:
-            for seed in self.settings.seeds:
-                folder = self.variant(method, seed)
-                if self.mask_scenes:
-                    files[f"oracle:cam_oracle:{method}:{seed}"] = self.run.place("table1/cam_oracle.json", folder)
-                for source in METHOD_SOURCES:
-                    files |= self._measured(source, method, seed, folder)
-        return files
 
-    @cached_property
-    def _of_bounds(self) -> dict[str, str]:
-        files: dict[str, str] = {}
-        every_truth = set(self.run.training) == set(self.run.measured_training)
-        for source in BOUND_SOURCES if every_truth else BOUND_SOURCES[1:]:
-            for seed in self.settings.seeds:
-                found = self._measured(source, "none", seed, self.variant(self.settings.methods[0], seed))
-                if source == "truth" or seed != self.settings.seeds[0]:
-                    # Masks of bounds are the same whatever the seed; that true masks equal themselves is no figure.
-                    found = {name: file for name, file in found.items() if not name.startswith("masks:")}
-                files |= found
-        return files
+def figures(run: Run) -> list[str]:
+    """The figures that show the same tiles by every method: pseudo-masks, and maps where ResUNets are trained."""
+    return [kind for kind in KINDS if scenes_of(run, kind)]
 
-    def _measured(self, source: str, method: str, seed: int, folder: str) -> dict[str, str]:
-        scenes = {"masks": self.mask_scenes, "maps": self.run.measured_held_out if self.settings.resunet else []}
-        kinds = [kind for kind, names in scenes.items() if names]
-        return {
-            f"{kind}:{source}:{method}:{seed}": self.run.place(f"table1/{kind}_{source}.json", folder) for kind in kinds
-        }
 
-    def figures(self) -> list[str]:
-        """The figures that show the same tiles by every method: pseudo-masks, and maps where ResUNets are trained."""
-        return [kind for kind in FIGURES if self.shown_scenes(kind)]
+def metrics(kind: str, source: str) -> Callable[[Run, str], Job]:
+    """Figures of one kind of masks or maps."""
 
-    def shown_files(self, kind: str) -> list[str]:
-        """The files of the masks, or maps, of one figure."""
-        names = self.shown_scenes(kind)
-        if kind == "maps":
-            return [file for source, folder in self._shown.values() for file in self.run.maps([source], names, folder)]
-        return [
-            self.run.place(f"masks/{source}/{name}.zarr.zip", folder)
-            for source, folder in self._shown.values()
-            for name in names
-        ]
-
-    def shown_tiles(self, kind: str) -> list[str]:
-        """The tile stacks, and true masks, of one figure."""
-        names = self.shown_scenes(kind)
-        return [*self.run.truth(names), *(self.run.place(f"tiles/{name}.zarr.zip") for name in names)]
-
-    def shown_arguments(self, kind: str) -> str:
-        """The arguments that name scenes, methods and folders of one figure."""
-        folders = {method: self.run.place(f"{kind}/{source}", place) for method, (source, place) in self._shown.items()}
-        compared = [f"--compared {quoted(f'{method}={folder}')}" for method, folder in folders.items()]
-        return " ".join([*(f"--only {name}" for name in self.shown_scenes(kind)), *compared])
-
-    def shown_scenes(self, kind: str) -> list[str]:
-        """The scenes of one figure."""
+    def job(run: Run, unit: str) -> Job:
         if kind == "masks":
-            return self.mask_scenes
-        return self.run.measured_held_out if self.settings.resunet else []
+            return measured_masks(run, mask_scenes(run), [source], only=True)
+        return measured_maps(run, run.measured_held_out, [source])
 
-    @cached_property
-    def _shown(self) -> dict[str, tuple[str, str]]:
-        """Column of the figures -> source of its masks and folder: the first seed of every method, and APSAM last."""
-        seed = self.settings.seeds[0]
-        own = {method: ("cam_agreed", self.variant(method, seed)) for method in self.methods}
-        feeds = "cam" if "cam" in own else self.methods[0]
-        return {**own, f"apsam:{feeds}": ("apsam", self.variant(feeds, seed))}
+    return job
 
-    def measured_arguments(self) -> str:
-        """The arguments that name the files."""
-        return " ".join(f"--measured {quoted(f'{name}={file}')}" for name, file in self.files.items())
 
-    @cached_property
-    def _units(self) -> list[str]:
-        """Scenes and blocks whose CAMs the table needs."""
-        needed = {*self.mask_scenes, *(self.run.training if self.settings.resunet else [])}
-        return [unit for name in self.run.names if name in needed for unit in self.run.units(name)]
+def cam_oracle(run: Run, unit: str) -> Job:
+    """The CAM at the threshold that the reference masks would choose: an upper bound."""
+    names = mask_scenes(run)
+    candidates = run.config.experiments.table1.candidates or run.config.prompts.candidates
+    return Job(
+        {
+            **run.sheet(),
+            "tiles": Unkeyed("@files/tiles"),
+            "synthetic": Unkeyed("@files/scenes"),
+            "cams": Unkeyed("@files/cams"),
+            "threshold": list(candidates),
+            "only": list(names),
+            "protocol": run.protocol,
+            "files": [*run.stacks("tiles", names), *run.stacks("cams", names), *run.synthetic_files(names)],
+        },
+        run.reference(names),
+    )
 
-    def seconds_arguments(self) -> str:
-        """The arguments that name the benchmark files of offline stage, training and CAMs of each method and seed."""
-        named = []
-        for method in self.methods:
-            for seed in self.settings.seeds:
-                folder = self.variant(method, seed)
-                stages = [("localizer", "localizer"), *(("cams", f"cams/{unit}") for unit in self._units)]
-                if method in OFFLINE_FILES:
-                    stages.append((f"localizer_offline/{OFFLINE_FILES[method]}",) * 2)
-                places = [
-                    f"{self.run.benchmarks}/{self.run.variants.place(stage, folder)}{path}.tsv"
-                    for stage, path in stages
-                ]
-                argument = f"{method}:{seed}=" + ",".join(places)
-                named.append(f"--seconds {quoted(argument)}")
-        return " ".join(named)
 
-    @property
-    def candidates(self) -> tuple[int, ...]:
-        """The cuts that the rule chooses from."""
-        return self.settings.candidates or self.run.config.prompts.candidates
+def compare_methods(kind: str) -> Callable[[Run, str], Job]:
+    """The same tiles by every method (paper, Figs. 2 and 3): the first seed of every method, and APSAM last."""
 
-    def oracle_arguments(self) -> str:
-        """The thresholds that the oracle may choose from: those that the rule may."""
-        return " ".join(f"--threshold {level}" for level in self.candidates)
+    def job(run: Run, unit: str) -> Job:
+        names, seed = scenes_of(run, kind), run.config.experiments.table1.seeds[0]
+        shown = {method: ("cam_agreed", changes(run, method, seed)) for method in methods(run)}
+        feeds = "cam" if "cam" in shown else methods(run)[0]
+        shown[f"apsam:{feeds}"] = ("apsam", changes(run, feeds, seed))
+
+        def ref(source: str, name: str, of: Changes) -> Ref:
+            found = run.stack(f"masks/{source}", name) if kind == "masks" else run.map_refs(source, name)[-1]
+            return found._replace(changes=of)
+
+        return Job(
+            {
+                "kind": kind,
+                **run.sheet(),
+                "tiles": Unkeyed("@files/tiles"),
+                "synthetic": Unkeyed("@files/scenes"),
+                "only": list(names),
+                "compared": [
+                    Named(method, ref(source, name, of)) for method, (source, of) in shown.items() for name in names
+                ],
+                "protocol": run.protocol,
+                "files": [*run.stacks("tiles", names), *run.synthetic_files(names)],
+            },
+            run.reference(names),
+        )
+
+    return job
+
+
+def table1(run: Run, unit: str) -> Job:
+    """The table of localization methods."""
+    return Job({"measured": _measured(run), "seconds": _seconds(run), "dataset": run.config.run})
+
+
+def _measured(run: Run) -> list[Named]:
+    """`kind:source:method:seed` -> figures; only what a reference mask is there to measure with."""
+    table, found = run.config.experiments.table1, []
+    for method in methods(run):
+        for seed in table.seeds:
+            of = changes(run, method, seed)
+            if mask_scenes(run):
+                found.append(Named(f"oracle:cam_oracle:{method}:{seed}", Ref("table1/cam_oracle", changes=of)))
+            found += [
+                Named(f"{kind}:{source}:{method}:{seed}", Ref(f"table1/{kind}_{source}", changes=of))
+                for source in METHOD_SOURCES
+                for kind in figures(run)
+            ]
+    if not table.bounds:
+        return found
+    every_reference = set(run.training) == set(run.measured_training)
+    for source in BOUND_SOURCES if every_reference else BOUND_SOURCES[1:]:
+        for seed in table.seeds:
+            of = changes(run, table.methods[0], seed)
+            # Masks of bounds are the same whatever the seed; that reference masks equal themselves is no figure.
+            kinds = [k for k in figures(run) if k == "maps" or (source == "box" and seed == table.seeds[0])]
+            found += [
+                Named(f"{kind}:{source}:none:{seed}", Ref(f"table1/{kind}_{source}", changes=of)) for kind in kinds
+            ]
+    return found
+
+
+def _seconds(run: Run) -> list[Named]:
+    """Files of offline stage, training and CAMs of each method and seed, whose recipes say how long they took."""
+    needed = {*mask_scenes(run), *(run.training if run.config.experiments.table1.resunet else [])}
+    units = [unit for name in run.names if name in needed for unit in run.units(name)]
+    found = []
+    for method in methods(run):
+        for seed in run.config.experiments.table1.seeds:
+            of = changes(run, method, seed)
+            refs = [Ref("localizer", changes=of), *(Ref("cams", unit, changes=of) for unit in units)]
+            if method in OFFLINE_FILES:
+                refs.append(Ref(f"localizer_offline/{method}", changes=of))
+            found += [Named(f"{method}:{seed}", ref) for ref in refs]
+    return found
+
+
+def table1_stages() -> list[Stage]:
+    """The stages that only Table 1 has."""
+    def stage(name: str, outputs: dict[str, str], script: str, code: str, job: Any, view: str = "table1") -> Stage:
+        return Stage(name, outputs, script, code, job, view)
+
+    measured = [
+        stage(
+            f"table1/{kind}_{source}", {"output": f"{kind}_{source}.json"}, f"metrics.py metrics-{kind}",
+            f"metrics:metrics_{kind}", metrics(kind, source),
+        )
+        for kind in KINDS
+        for source in MEASURED_SOURCES
+    ]  # fmt: skip
+    shown = [
+        stage(
+            f"experiments/table1_{kind}", figure_outputs(f"table1_{kind}"), "table1.py compare-methods",
+            "table1:compare_methods", compare_methods(kind), "experiments",
+        )
+        for kind in KINDS
+    ]  # fmt: skip
+    oracle = stage("table1/cam_oracle", {"output": "cam_oracle.json"}, "table1.py cam-oracle", "table1:cam_oracle", cam_oracle)
+    table = stage(
+        "experiments/table1", figure_outputs("table1"), "table1.py table1", "table1:table1", table1, "experiments"
+    )
+    return [*measured, oracle, *shown, table]
+
+
+def table1_refs(run: Run) -> list[Ref]:
+    """The table and the figures beside it."""
+    return [Ref("experiments/table1", ALL), *(Ref(f"experiments/table1_{kind}", ALL) for kind in figures(run))]
+

@@ -13,7 +13,7 @@ from apsam.localizer.settings import LocalizerSettings
 
 
 def localizer(
-    tiles: Annotated[list[Path], typer.Argument(help="tile stacks of all scenes")],
+    tiles: Annotated[list[Path], typer.Argument(help="tile stacks of the scenes for training")],
     output: Annotated[Path, typer.Option(help="weights to make, .safetensors")],
     history: Annotated[Path, typer.Option(help="history of the training to make, .json")],
     settings: Annotated[LocalizerSettings, section(LocalizerSettings, "localizer")] = LocalizerSettings(),

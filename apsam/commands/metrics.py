@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.options import DataDir, Protocol, Sheet, Synthetic, named
+from apsam.commands.options import DataDir, Device, Protocol, Sheet, Synthetic, Threads, named
 from apsam.protocol import HELD_OUT
 
 Output = Annotated[Path, typer.Option(help="JSON file to make")]
@@ -45,6 +45,7 @@ def metrics_maps(
     protocol: Protocol = HELD_OUT,
     training_scenes: Annotated[bool, typer.Option(help="measure training scenes too, in rows of their own")] = False,
     data_dir: DataDir = None,
+    only: Only = None,
 ) -> None:
     """Measure the maps of a run, pixel by pixel."""
     from apsam.files import write_json
@@ -52,10 +53,27 @@ def metrics_maps(
     from apsam.metrics.scene import measured_scenes
 
     measured = [
-        m for m in measured_scenes(scenes, data_dir, tiles, synthetic) if training_scenes or m.scene.split != "train"
+        m
+        for m in measured_scenes(scenes, data_dir, tiles, synthetic, only)
+        if training_scenes or m.scene.split != "train"
     ]
     files = {name: [m.map_in(folder) for m in measured] for name, folder in map(named, maps)}
     write_json(output, measure_maps(measured, files, protocol))
+
+
+def metrics_localizer(
+    tiles: Annotated[list[Path], typer.Argument(help="tile stacks of the scenes with held-out tiles")],
+    weights: Annotated[Path, typer.Option(help="weights of the localizer")],
+    output: Output,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Measure how well the localizer classifies held-out tiles."""
+    from apsam.device import set_threads
+    from apsam.localizer.evaluate import evaluate_localizer
+
+    set_threads(threads)
+    evaluate_localizer(tiles, weights, output, device)
 
 
 def metrics_summary(

@@ -17,11 +17,12 @@ def products(
     probability: Annotated[Path, typer.Option(help="probability map of the scene")],
     mask: Annotated[Path, typer.Option(help="mask map of the scene")],
     geopackage: Annotated[Path, typer.Option(help="GeoPackage to make; .qgs, .stac.json and styles come beside it")],
-    image: Annotated[Path | None, typer.Option(help="the scene, for the QGIS project")] = None,
+    image: Annotated[str | None, typer.Option(help="the scene, as the QGIS project names it")] = None,
     tiles: Annotated[list[Path] | None, typer.Option(help="tile stacks of the scene")] = None,
     prompts: Annotated[list[Path] | None, typer.Option(help="prompts, a file a tile stack")] = None,
     masks: Annotated[list[Path] | None, typer.Option(help="APSAM's mask stacks, which chose a threshold")] = None,
     date: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="when the image was taken")] = None,
+    dem: Annotated[Path | None, typer.Option(help="raster of elevations, for slopes")] = None,
     settings: Annotated[ProductSettings, section(ProductSettings, "products")] = ProductSettings(),
 ) -> None:
     """Make polygons, styles, a QGIS project and a STAC item of a scene's maps."""
@@ -29,5 +30,6 @@ def products(
 
     files = ProductFiles(probability, mask, geopackage)
     taken = date.date() if date else None
+    settings = settings.model_copy(update={"dem": dem or settings.dem})
     found = make_products(files, settings, name, image, tiles or [], prompts or [], masks or [], taken)
     print(f"{geopackage}: {found} landslides")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,64 +17,40 @@ def provenance(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Say what made a file of a run: command, settings, code, inputs, packages; and whether it is still that file."""
-    from apsam.provenance import find_entry
+    """Say what made a file of a run: command, settings, code, inputs, packages; and whether it still is that file."""
+    from apsam.store.recipe import job_folder, store_of
+    from apsam.store.recipe import upstream as upstream_of
+    from apsam.store.view import stored_file
 
-    output, _, known = find_entry(file)
-    names = _upstream(output, known) if upstream else [output]
-    described = [_describe(name, known) for name in names]
+    stored = stored_file(file)
+    folder = job_folder(stored, store_of(stored))
+    folders = list(upstream_of(folder)) if upstream else [folder]
+    described = [_describe(one, file if one == folder else None, stored) for one in folders]
     if as_json:
         print(json.dumps(described if upstream else described[0], indent=1, sort_keys=True))
         return
-    environments = []
+    packages: list[Any] = []
     for number, description in enumerate(described):
-        environment = description.pop("packages")
-        if environment not in environments:
-            environments.append(environment)
+        if (versions := description.pop("packages", None)) not in packages:
+            packages.append(versions)
         print("\n" * bool(number) + "\n".join(_lines(description)))
-    for environment in environments:
-        versions = [f"{name} {version}" for name, version in (environment or {}).items()]
-        print(f"packages: {', '.join(versions) or 'not noted'}")
+    for versions in packages:
+        print(f"packages: {', '.join(f'{name} {version}' for name, version in (versions or {}).items()) or 'not noted'}")
 
 
-def _upstream(output: str, known: Any) -> list[str]:
-    """A file and all that it was made from, inputs before outputs."""
-    ordered: dict[str, None] = {}
-    todo = [(output, False)]
-    while todo:
-        name, inputs_done = todo.pop()
-        entry = known.of(name) if known.covers(name) else None
-        if name in ordered or entry is None:
-            continue
-        if inputs_done:
-            ordered[name] = None
-        else:
-            todo.append((name, True))
-            todo += [(source, False) for source in reversed(entry["record"].get("input") or [])]
-    return list(ordered)
+def _describe(folder: Path, file: Path | None, stored: Path) -> dict[str, Any]:
+    """The recipe of a job, with the state of each of its outputs."""
+    from apsam.store.recipe import read_recipe
+    from apsam.store.verify import state_of
+
+    recipe = read_recipe(folder)
+    outputs = recipe.pop("outputs", {})
+    asked = {"file": str(file), "state": state_of(file, outputs.get(stored.relative_to(folder).as_posix()))} if file else {}
+    states = {name: state_of(folder / name, known) for name, known in outputs.items()}
+    return {**asked, "folder": str(folder), "outputs": states, **{key: value for key, value in recipe.items() if key != "schema"}}
 
 
-def _describe(output: str, known: Any) -> dict[str, Any]:
-    from apsam.provenance import state_of
-
-    entry = known.of(output)
-    record = entry["record"]
-    return {
-        "file": output,
-        "state": state_of(known.path(output), entry["sha256"]),
-        "sha256": entry["sha256"],
-        "rule": record.get("rule"),
-        "command": " ".join((record.get("shellcmd") or "").split()),
-        "parameters": entry.get("parameters"),
-        "inputs": {
-            name: (record.get("input_checksums") or {}).get(name, "").removeprefix("sha256:")
-            for name in record.get("input") or []
-        },
-        "packages": entry.get("environment"),
-    }
-
-
-def _lines(description: dict[str, Any]) -> list[str]:
+def _lines(description: Mapping[str, Any]) -> list[str]:
     lines = []
     for key, value in description.items():
         if isinstance(value, dict):

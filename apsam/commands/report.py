@@ -13,7 +13,7 @@ def report(
     run: Annotated[Path, typer.Option(help="folder of the run, results/NAME")],
     settings: Annotated[str, typer.Option(metavar="JSON|FILE", help="the whole configuration of the run")],
     output: Annotated[Path, typer.Option(help="page to make, .html; figures/ and config.yaml come beside it")],
-    benchmarks: Annotated[Path | None, typer.Option(help="folder with the times of the jobs")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the run; by default its folder's")] = None,
 ) -> None:
     """Make the report of a run: one HTML file to look at, and figures for a paper."""
     from apsam.config import parse_config, read_config
@@ -23,5 +23,5 @@ def report(
     given = settings.lstrip().startswith("{")
     config = parse_config(json.loads(settings)) if given else read_config(Path(settings))
     scenes = read_scene_sheet(config.scenes, config.data_dir)
-    make_report(run, scenes, config.model_dump(mode="json"), output, benchmarks=benchmarks)
+    make_report(run, scenes, config.model_dump(mode="json"), output, name=name)
     print(f"report: open {output}")

@@ -76,7 +76,9 @@ def compare_methods(
     synthetic: Synthetic,
     kind: Annotated[str, typer.Option(help="masks (pseudo-masks) or maps (of the ResUNets)")],
     only: Annotated[list[str], typer.Option(help="name of a scene; several times")],
-    compared: Annotated[list[str], typer.Option(help="METHOD=FOLDER of its masks or maps; several times")],
+    compared: Annotated[
+        list[str], typer.Option(help="METHOD=FILE of its masks or maps, a file for each scene in the sheet's order")
+    ],
     output: Annotated[Path, typer.Option(help="JSON to make; CSV, PNG and SVG are written beside it")],
     protocol: Protocol = HELD_OUT,
     data_dir: DataDir = None,
@@ -88,10 +90,9 @@ def compare_methods(
     from apsam.metrics.scene import measured_scenes
 
     measured = measured_scenes(scenes, data_dir, tiles, synthetic, only)
-    files = {
-        method: [m.map_in(folder) if kind == "maps" else m.stack_in(folder) for m in measured]
-        for method, folder in map(named, compared)
-    }
+    files: dict[str, list[Path]] = {}
+    for method, file in map(named, compared):
+        files.setdefault(method, []).append(Path(file))
     experiment, tiles_shown = compare(kind, measured, files, protocol)
     draw_side_by_side(tiles_shown, list(files), output)
     write_experiment(experiment, output)
@@ -101,7 +102,7 @@ def table1(
     output: Annotated[Path, typer.Option(help="JSON to make; CSV, PNG and SVG are written beside it")],
     dataset: Annotated[str, typer.Option(help="name of the run")],
     measured: Annotated[list[str] | None, typer.Option(help="KIND:SOURCE:METHOD:SEED=JSON; several times")] = None,
-    seconds: Annotated[list[str] | None, typer.Option(help="METHOD:SEED=FILE,FILE: benchmark files")] = None,
+    seconds: Annotated[list[str] | None, typer.Option(help="METHOD:SEED=FILE of the store; several times")] = None,
 ) -> None:
     """Make the table of localization methods (paper, Table 1)."""
     from apsam.experiments.figures import draw_methods
@@ -110,10 +111,11 @@ def table1(
     from apsam.experiments.table1 import table1 as tabulate
 
     files = [Measured.parse(*named(argument)) for argument in measured or []]
-    costs = {}
-    for name, paths in map(named, seconds or []):
+    timed: dict[tuple[str, int], list[Path]] = {}
+    for name, path in map(named, seconds or []):
         method, _, seed = name.partition(":")
-        costs[method, int(seed)] = read_seconds(map(Path, paths.split(",")))
+        timed.setdefault((method, int(seed)), []).append(Path(path))
+    costs = {key: read_seconds(paths) for key, paths in timed.items()}
     experiment = tabulate(files, costs, dataset)
     draw_methods(experiment, output)
     write_experiment(experiment, output)

@@ -6,7 +6,6 @@ each tile's CAM cut at the threshold where SAM's masks agree best with it, which
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from apsam.experiments.published import PUBLISHED
 from apsam.experiments.published import SHARES as PUBLISHED_SHARES
 from apsam.experiments.table import FIGURES, PART, Column, Experiment
 from apsam.experiments.variants import read_figures
+from apsam.store.recipe import job_folder, read_recipe, store_of
 
 NAME = "table1"
 METHOD_NAMES = {
@@ -216,13 +216,12 @@ def notes(files: Sequence[Measured]) -> list[str]:
 
 
 def read_seconds(files: Iterable[Path]) -> float | None:
-    """Seconds of Snakemake's benchmark files together; None where one is missing."""
+    """Seconds that the jobs which made files of the store took together; None where one has no recipe."""
     total = 0.0
-    for path in files:
+    for file in files:
         try:
-            with path.open(newline="") as file:
-                total += float(next(csv.DictReader(file, delimiter="\t"))["s"])
-        except (OSError, StopIteration, KeyError, ValueError):
+            total += float(read_recipe(job_folder(file.absolute(), store_of(file)))["seconds"])
+        except (InputError, KeyError, ValueError):
             return None
     return total
 

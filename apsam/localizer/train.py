@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from apsam.code_hash import code_hash
-from apsam.device import bf16_pays, pick_device, seed_everything
+from apsam.device import pick_device, seed_everything
 from apsam.errors import InputError
 from apsam.files import sha256_file, write_json
 from apsam.localizer.checkpoint import save_localizer
-from apsam.localizer.data import TEST, TRAIN, EpochOrder, Tiles, TileSet
+from apsam.localizer.data import TRAIN, EpochOrder, Tiles, TileSet
 from apsam.localizer.method_code import method_code
 from apsam.localizer.method_settings import OFFLINE_FILES
 from apsam.localizer.methods import Batch, Method, build_method
@@ -42,14 +40,13 @@ def train_localizer(
 ) -> None:
     """Train on the part-0 tiles of all stacks and write weights and history.
 
-    Only images and image-level labels are read. Part-1 tiles are classified once, after the last epoch, for
-    the history; nothing is chosen by them. A training that was stopped goes on after its last whole epoch.
+    Only images and image-level labels are read. A training that was stopped goes on after its last whole epoch.
 
     Args:
         tile_stacks: Tile stacks (`image`, `label`, `part`).
         settings: Network, optimizer, augmentation.
         output: Weights to write, `.safetensors`.
-        history: JSON to write: losses by epoch, tiles by label, accuracy and AUC of the part-1 tiles.
+        history: JSON to write: losses by epoch, tiles by label.
         seed: Of weights, order and augmentation.
         device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` takes all GPUs that the process sees.
         offline: What the offline stage made, for a method that has one.
@@ -75,9 +72,7 @@ def train_localizer(
     task = fit(method, tiles, seed, where, checkpoint)
     if task.global_rank != 0:
         return
-    method = method.to(where).eval()
-    test = TileSet(tile_stacks, TEST, settings.memory_mb)
-    save_localizer(method, output)
+    save_localizer(method.eval(), output)
     write_json(
         history,
         {
@@ -85,9 +80,8 @@ def train_localizer(
             "settings": settings.model_dump(mode="json"),
             "optimizer": settings.optimizer()._asdict(),
             "seed": seed,
-            "tiles": {"train": _count(tiles), "test": _count(test)},
+            "tiles": _count(tiles),
             "epochs": task.epochs,
-            "test": classification(method, test, where),
         },
     )
     checkpoint.remove()
@@ -169,29 +163,6 @@ def rate_factor(step: int, steps: int, settings: LocalizerSettings) -> float:
     if settings.optimizer().decay == "poly":
         return rise * (1 - done) ** POLY_POWER
     return rise * settings.decay_factor ** sum(done >= milestone for milestone in settings.milestones)
-
-
-@torch.no_grad()
-def classification(method: Method, tiles: TileSet, device: torch.device) -> dict[str, float | None]:
-    """Accuracy at logit 0 and area under the ROC curve of image-level labels; None where it is undefined."""
-    if not len(tiles):
-        return {"accuracy": None, "auc": None}
-    logits = []
-    for images, _, _ in DataLoader(tiles, 32):
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
-            logits.append(method.logits(images.to(device)).float().cpu())
-    return classification_figures(torch.cat(logits).numpy(), tiles.labels)
-
-
-def classification_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-    """Accuracy of `logits > 0`, and the share of (positive, negative) pairs in the right order, ties half."""
-    positive, negative = logits[labels == 1], logits[labels == 0]
-    accuracy = float(((logits > 0) == (labels == 1)).mean())
-    if not len(positive) or not len(negative):
-        return {"accuracy": round(accuracy, 6), "auc": None}
-    ordered = np.sort(negative)
-    wins = np.searchsorted(ordered, positive, "left") + np.searchsorted(ordered, positive, "right")
-    return {"accuracy": round(accuracy, 6), "auc": round(float(wins.mean() / (2 * len(ordered))), 6)}
 
 
 def _key(tiles: TileSet, settings: LocalizerSettings, seed: int, offline: Path | None) -> str:

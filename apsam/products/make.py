@@ -25,7 +25,11 @@ SHOWN = ("landslides", "image")
 
 @dataclass(frozen=True)
 class ProductFiles:
-    """Where the products of a scene lie: all beside its maps, so that a folder can be passed on as it is."""
+    """The maps of a scene, and where its products go.
+
+    The products name the maps as if these lay in the same folder, as they do in the view of a run and in what
+    `apsam predict` makes, so that the folder can be passed on as it is.
+    """
 
     probability: Path
     mask: Path
@@ -44,14 +48,15 @@ class ProductFiles:
     @property
     def styles(self) -> tuple[Path, Path]:
         """Styles of probability and mask, named as QGIS looks for them."""
-        return self.probability.with_suffix(".qml"), self.mask.with_suffix(".qml")
+        names = (self.probability.with_suffix(".qml").name, self.mask.with_suffix(".qml").name)
+        return self.geopackage.with_name(names[0]), self.geopackage.with_name(names[1])
 
 
 def make_products(
     files: ProductFiles,
     settings: ProductSettings,
     name: str,
-    image: Path | None = None,
+    image: Path | str | None = None,
     tiles: Sequence[Path] = (),
     prompts: Sequence[Path] = (),
     masks: Sequence[Path] = (),
@@ -63,7 +68,7 @@ def make_products(
         files: The maps, and where the products go.
         settings: What becomes a polygon; `dem` as a path that can be opened.
         name: Of the scene.
-        image: The scene, which the project shows below the maps.
+        image: The scene, which the project shows below the maps; text is written as it is.
         tiles, prompts, masks: Stacks and prompt files of the scene or of its blocks, for the layers that say how the
             map came about; none for a scene that was only mapped.
         taken: Date of the image.
@@ -91,7 +96,7 @@ def make_products(
     return len(landslides)
 
 
-def _project_layers(files: ProductFiles, vectors: Sequence[str], image: Path | None) -> list[ProjectLayer]:
+def _project_layers(files: ProductFiles, vectors: Sequence[str], image: Path | str | None) -> list[ProjectLayer]:
     """From the top down: points, boxes, landslides, tiles, mask, probability, image."""
     order = [name for name in ("prompt_points", "prompt_boxes", "landslides", "tiles") if name in vectors]
     layers = [
@@ -101,9 +106,11 @@ def _project_layers(files: ProductFiles, vectors: Sequence[str], image: Path | N
         )
         for name in order
     ]  # fmt: skip
-    layers.append(ProjectLayer("mask", "Landslide mask", files.mask, style=mask_style(), on=False))
+    layers.append(ProjectLayer("mask", "Landslide mask", f"./{files.mask.name}", style=mask_style(), on=False))
     layers.append(
-        ProjectLayer("probability", "Landslide probability", files.probability, style=probability_style(), on=False)
+        ProjectLayer(
+            "probability", "Landslide probability", f"./{files.probability.name}", style=probability_style(), on=False
+        )
     )
     if image is not None:
         layers.append(ProjectLayer("image", "Image", image))

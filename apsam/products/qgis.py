@@ -21,7 +21,7 @@ class ProjectLayer:
     Attributes:
         key: Names it in the project.
         title: What people read.
-        source: The file.
+        source: The file; text is written as it is.
         layer: Name of the layer in a GeoPackage; None for a raster.
         style: Its style (`apsam.products.styles`); empty: QGIS chooses.
         geometry: `Polygon` or `Point` of a vector layer.
@@ -30,7 +30,7 @@ class ProjectLayer:
 
     key: str
     title: str
-    source: Path
+    source: Path | str
     layer: str | None = None
     style: str = ""
     geometry: str = "Polygon"
@@ -98,8 +98,11 @@ def _provider(one: ProjectLayer) -> str:
 
 
 def _source(one: ProjectLayer, project: Path) -> str:
-    relative = Path(os.path.relpath(one.source.resolve(), project.parent.resolve())).as_posix()
-    path = relative if relative.startswith("..") else f"./{relative}"
+    if isinstance(one.source, str):
+        path = one.source
+    else:
+        relative = Path(os.path.relpath(one.source.resolve(), project.parent.resolve())).as_posix()
+        path = relative if relative.startswith("..") else f"./{relative}"
     return path if one.layer is None else f"{path}|layername={one.layer}"
 
 

@@ -99,8 +99,7 @@ def write_item(
 
 
 def _asset(item: Path, file: Path, title: str, kind: str, roles: list[str], **more: Any) -> dict[str, Any]:
-    href = file.resolve().relative_to(item.parent.resolve()).as_posix()
-    return {"href": f"./{href}", "title": title, "type": kind, "roles": roles, **more}
+    return {"href": f"./{file.name}", "title": title, "type": kind, "roles": roles, **more}
 
 
 def _time(taken: date | None) -> dict[str, str | None]:

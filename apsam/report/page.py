@@ -25,7 +25,7 @@ from apsam.report.mosaic import OUTLINE_TRANSFORM
 from apsam.report.scene_maps import scene_maps
 from apsam.report.settings import ReportSettings
 from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table, scene_table
-from apsam.report.times import elapsed, stage_times
+from apsam.report.times import elapsed, recipes_of, stage_times
 from apsam.report.training import read_training
 from apsam.report.views import tile_views
 from apsam.scenes import Scene
@@ -40,19 +40,19 @@ def make_report(
     config: Mapping[str, Any],
     output: Path,
     settings: ReportSettings | None = None,
-    benchmarks: Path | None = None,
+    name: str | None = None,
 ) -> None:
     """Write the report of a run: `index.html`, beside it `config.yaml` and `figures/`.
 
     Whatever a run lacks is named in the report and left out; nothing stops it but a run without any tile stack.
 
     Args:
-        run: `results/<run>`.
+        run: `results/<run>`, or a folder of links to files of the store under the same names.
         scenes: The scene sheet.
         config: The whole configuration, checked.
         output: The page.
         settings: Sizes and how much is shown.
-        benchmarks: Folder of benchmark files, `<stage>.tsv` or `<stage>/<job>.tsv`; none: no times are told.
+        name: Name of the run; by default that of its folder.
 
     Raises:
         ConfigError: The configuration is not one.
@@ -76,20 +76,22 @@ def make_report(
     with atomic_path(output.parent / "config.yaml") as partial:
         partial.write_text(provenance.as_yaml(plain))
     figures = write_figures(gallery, training, output.parent / "figures") if settings.figures else []
-    times = stage_times(benchmarks) if benchmarks else []
+    name = name or run.name
+    jobs = recipes_of(run)
+    times = stage_times(jobs)
     if not times:
-        notes.add("times of the stages", f"{benchmarks or 'benchmarks'}: no benchmark file")
+        notes.add("times of the stages", f"{run}: no file of it has a recipe")
     page = (
         _environment()
         .get_template("index.html.j2")
         .render(
-            run=run.name,
+            run=name,
             notes=notes.all(),
             dataset=dataset,
             labels=describe_labels(gallery.covers),
             experiments=experiments,
             experiment_protocols=sorted({(one.protocol, one.meaning) for one in experiments}),
-            again=provenance.again(run),
+            again=provenance.again(name),
             headline=headline(metrics),
             methods=describe_methods(checked),
             protocols=_protocols(metrics),
@@ -105,11 +107,11 @@ def make_report(
             figures=figures,
             times=times,
             total_seconds=sum(time.seconds for time in times),
-            elapsed=elapsed(benchmarks, os.cpu_count() or 1) if times else None,
+            elapsed=elapsed(jobs, os.cpu_count() or 1) if times else None,
             config_yaml=provenance.as_yaml(plain),
             versions=provenance.versions(),
             hashes=provenance.hashes(run, files),
-            commands=provenance.commands(run),
+            commands=provenance.commands(name),
             made_on=provenance.made_on(),
             colours=LAYER_COLOURS,
             palette=PALETTE,

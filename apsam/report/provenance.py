@@ -66,18 +66,18 @@ def as_yaml(config: dict[str, Any]) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
 
 
-def again(run: Path) -> str:
-    """The command that makes the run again."""
-    return f"snakemake --cores all --configfile {run}/report/config.yaml"
+def again(name: str) -> str:
+    """The command that makes the run called `name` again."""
+    return f"snakemake --cores all --configfile results/{name}/report/config.yaml"
 
 
-def commands(run: Path) -> list[tuple[str, str]]:
+def commands(name: str) -> list[tuple[str, str]]:
     """What to type, and what it does."""
-    everything = again(run)
+    everything = again(name)
     return [
-        (everything, "the run with this very configuration; only what changed since is made again"),
+        (everything, "the run with this very configuration; only what is not in the store is made"),
         (f"{everything} --forcerun report", "this page and its figures"),
-        (f"{everything} --report {run.name}.zip", "Snakemake's own report: every job, its time and its settings"),
+        (f"{everything} --report {name}.zip", "Snakemake's own report: every job, its time and its settings"),
     ]
 
 

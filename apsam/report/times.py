@@ -1,20 +1,28 @@
-"""How long the jobs of a run took, from the benchmark files that the workflow keeps."""
+"""How long the jobs of a run took, from the recipes beside its files."""
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+from apsam.errors import InputError
+from apsam.store.recipe import job_folder, read_recipe, store_of
+from apsam.store.view import stored_file
 
 # Seconds between two jobs of one go: the workflow starts the next within a few.
 LONGEST_PAUSE = 60
-# Folders of what is asked for by name, after the run or beside it: variants and tables over them (rules/).
-NOT_OF_THE_RUN = {"variants", "experiments", "table1"}
+# Stages of what is asked for by name.
+NOT_OF_THE_RUN = ("experiments/", "table1/", "trials", "apsam_metrics")
+
+Recipe = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class StageTime:
-    """What the jobs of one stage took, from Snakemake's benchmark files."""
+    """What the jobs of one stage took together: seconds, and the largest memory of one, MB."""
 
     stage: str
     jobs: int
@@ -22,36 +30,50 @@ class StageTime:
     peak_mb: float | None
 
 
-def stage_times(base: Path) -> list[StageTime]:
-    """Times by stage, the longest first; empty where nothing was measured.
+def recipes_of(run: Path) -> list[Recipe]:
+    """The recipes of a run's files, without those of experiments.
 
     Args:
-        base: Folder of benchmark files, `<stage>.tsv` or `<stage>/<job>.tsv`.
+        run: A view of the store, or a folder of links to files of the store.
     """
-    by_stage: dict[str, list[tuple[float, float | None]]] = {}
-    for file in _files(base):
-        parts = file.relative_to(base).parts
-        stage = parts[0] if len(parts) > 1 else file.stem
-        by_stage.setdefault(stage, []).extend(_rows(file))
+    found: dict[Path, Recipe] = {}
+    for file in sorted(run.rglob("*")):
+        if file.is_dir() or file.name.startswith("."):
+            continue
+        try:
+            stored = stored_file(file.resolve() if file.is_symlink() else file)
+            folder = job_folder(stored, store_of(stored))
+            if folder not in found:
+                found[folder] = read_recipe(folder)
+        except InputError:
+            continue
+    return [recipe for recipe in found.values() if not str(recipe.get("stage", "")).startswith(NOT_OF_THE_RUN)]
+
+
+def stage_times(recipes: Iterable[Recipe]) -> list[StageTime]:
+    """Times by stage, the longest first; empty where nothing was measured."""
+    by_stage: dict[str, list[Recipe]] = {}
+    for recipe in recipes:
+        if isinstance(recipe.get("seconds"), int | float):
+            by_stage.setdefault(recipe["stage"], []).append(recipe)
     times = []
     for stage, jobs in by_stage.items():
-        peaks = [peak for _, peak in jobs if peak is not None]
-        times.append(StageTime(stage, len(jobs), sum(s for s, _ in jobs), max(peaks, default=None)))
+        peaks = [job["peak_mb"] for job in jobs if job.get("peak_mb") is not None]
+        times.append(StageTime(stage, len(jobs), sum(job["seconds"] for job in jobs), max(peaks, default=None)))
     return sorted(times, key=lambda time: (-time.seconds, time.stage))
 
 
-def elapsed(base: Path, cores: int) -> float | None:
-    """Seconds from the start of the first job to the end of the last, by the dates of the benchmark files.
+def elapsed(recipes: Sequence[Recipe], cores: int) -> float | None:
+    """Seconds from the start of the first job to the end of the last.
 
-    Reports, of which a run may have had many, do not count. None where the dates cannot tell: jobs lie apart (the run
-    was made in several goes), or overlap more than `cores` allow (the files were copied).
+    None where that says nothing: jobs lie apart (the run was made in several goes), or overlap more than `cores` allow
+    (they were made in several places).
     """
     jobs = []
-    for file in _files(base):
-        if file.stem == "report":
-            continue
-        end = file.stat().st_mtime
-        jobs += [(end - seconds, end) for seconds, _ in _rows(file)]
+    for recipe in recipes:
+        if isinstance(recipe.get("seconds"), int | float) and recipe.get("ended"):
+            end = datetime.fromisoformat(recipe["ended"]).timestamp()
+            jobs.append((end - recipe["seconds"], end))
     if not jobs:
         return None
     start = last = min(jobs)[0]
@@ -60,23 +82,5 @@ def elapsed(base: Path, cores: int) -> float | None:
             return None
         last = max(last, end)
     busy = sum(end - begin for begin, end in jobs)
-    return last - start if busy <= (last - start) * cores * 1.05 else None
-
-
-def _files(base: Path) -> list[Path]:
-    """Benchmark files of the run itself, without those of experiments."""
-    return [file for file in sorted(base.rglob("*.tsv")) if file.relative_to(base).parts[0] not in NOT_OF_THE_RUN]
-
-
-def _rows(file: Path) -> list[tuple[float, float | None]]:
-    """Seconds and peak memory, MB, of the jobs of one benchmark file."""
-    with file.open(newline="") as lines:
-        rows = [(_number(row.get("s")), _number(row.get("max_rss"))) for row in csv.DictReader(lines, delimiter="\t")]
-    return [(seconds, peak) for seconds, peak in rows if seconds is not None]
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
-        return None
+    # Ends are known to the second.
+    return last - start if busy <= (last - start + 2) * cores * 1.05 else None

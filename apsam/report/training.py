@@ -60,7 +60,7 @@ def read_training(run: Path, notes: Notes) -> Training:
     lines = [line for line in lines if line.x]
     if lines:
         curves.append(_curve("ResUNet", CURVES[1], lines))
-    test = localizer.get("test") or {}
+    test = load_json(run / "metrics/localizer.json", "accuracy of the localizer", notes) or {}
     return Training(curves, test.get("accuracy"), test.get("auc"))
 
 

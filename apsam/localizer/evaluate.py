@@ -1,0 +1,55 @@
+"""How well a trained localizer tells held-out tiles apart, by their image-level labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from apsam.device import bf16_pays, pick_device
+from apsam.files import write_json
+from apsam.localizer.checkpoint import load_localizer
+from apsam.localizer.data import TEST, TileSet
+from apsam.localizer.methods import Method
+
+
+def evaluate_localizer(tile_stacks: Sequence[Path], weights: Path, output: Path, device: str = "auto") -> None:
+    """Classify the part-1 tiles of all stacks and write accuracy and AUC; nothing is chosen by them.
+
+    Args:
+        tile_stacks: Tile stacks (`image`, `label`, `part`).
+        weights: Of the localizer, `.safetensors`.
+        output: JSON to write: tiles by label, accuracy, AUC; null where a figure is undefined.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`.
+    """
+    where = pick_device(device)
+    method = load_localizer(weights).to(where).eval()
+    tiles = TileSet(tile_stacks, TEST, method.settings.memory_mb)
+    counts = {"positive": int((tiles.labels == 1).sum()), "negative": int((tiles.labels == 0).sum())}
+    write_json(output, {"schema": 1, "tiles": counts, **classification(method, tiles, where)})
+
+
+@torch.no_grad()
+def classification(method: Method, tiles: TileSet, device: torch.device) -> dict[str, float | None]:
+    """Accuracy at logit 0 and area under the ROC curve of image-level labels; None where it is undefined."""
+    if not len(tiles):
+        return {"accuracy": None, "auc": None}
+    logits = []
+    for images, _, _ in DataLoader(tiles, 32):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
+            logits.append(method.logits(images.to(device)).float().cpu())
+    return classification_figures(torch.cat(logits).numpy(), tiles.labels)
+
+
+def classification_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
+    """Accuracy of `logits > 0`, and the share of (positive, negative) pairs in the right order, ties half."""
+    positive, negative = logits[labels == 1], logits[labels == 0]
+    accuracy = float(((logits > 0) == (labels == 1)).mean())
+    if not len(positive) or not len(negative):
+        return {"accuracy": round(accuracy, 6), "auc": None}
+    ordered = np.sort(negative)
+    wins = np.searchsorted(ordered, positive, "left") + np.searchsorted(ordered, positive, "right")
+    return {"accuracy": round(accuracy, 6), "auc": round(float(wins.mean() / (2 * len(ordered))), 6)}

@@ -1,0 +1,101 @@
+"""Run a command as a job of the workflow: give it plain file names, and write its recipe when it has ended.
+
+    python scripts/metrics.py metrics-masks --tiles @files/tiles ... --recipe JSON --files STORE_FILE STORE_FILE ...
+
+`--recipe` says what the workflow knows of the job. A command that takes folders of a run is given `@files`, a temporary
+folder in which the files listed after `--files` stand under their plain names (`tiles/valley.zarr.zip`), as links.
+Without these two options a script is the plain command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from apsam.errors import InputError
+from apsam.store.recipe import RECIPE, job_folder, read_recipe, store_of, write_recipe
+
+FILES, RECIPE_OPTION, PLAIN = "--files", "--recipe", "@files"
+
+
+@contextmanager
+def job_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
+    """The arguments of the plain command; the recipe is written if the `with` block ends without an error.
+
+    Args:
+        arguments: Of the process, without the program's name.
+    """
+    plain, files = _cut(list(arguments), FILES)
+    plain, recipe = _take(plain, RECIPE_OPTION)
+    with ExitStack() as stack:
+        if files:
+            folder = stack.enter_context(TemporaryDirectory(prefix="apsam_files_"))
+            link_plain(map(Path, files), Path(folder))
+            plain = [argument.replace(PLAIN, folder) for argument in plain]
+        start = time.time()
+        yield plain
+    if recipe is not None and _writes_files():
+        known = json.loads(recipe)
+        write_recipe(Path(known.pop("folder")), known, list(arguments), _cost(start))
+
+
+def plain_name(file: Path) -> str:
+    """The name of a file of the store in a view: `masks/apsam/valley.zarr.zip`."""
+    file = file.absolute()
+    folder = job_folder(file, store_of(file))
+    return f"{read_recipe(folder)['view']}/{file.relative_to(folder).as_posix()}"
+
+
+def link_plain(files: Iterator[Path] | Sequence[Path], folder: Path) -> None:
+    """Link files of the store into `folder` under their plain names.
+
+    Raises:
+        InputError: Two files have one name.
+    """
+    for file in files:
+        link = folder / plain_name(file)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            link.symlink_to(file.absolute())
+        except FileExistsError:
+            raise InputError(f"{file}: another file of the job is called {plain_name(file)} too") from None
+
+
+def _cut(arguments: list[str], option: str) -> tuple[list[str], list[str]]:
+    if option not in arguments:
+        return arguments, []
+    place = arguments.index(option)
+    return arguments[:place], arguments[place + 1 :]
+
+
+def _take(arguments: list[str], option: str) -> tuple[list[str], str | None]:
+    if option not in arguments:
+        return arguments, None
+    place = arguments.index(option)
+    return arguments[:place] + arguments[place + 2 :], arguments[place + 1]
+
+
+def _writes_files() -> bool:
+    """Whether this is the process that writes, among several that train together."""
+    return all(os.environ.get(name, "0") in ("", "0") for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
+
+
+def _cost(start: float) -> dict[str, Any]:
+    own, below = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {
+        "seconds": round(time.time() - start, 3),
+        "cpu_seconds": round(own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime, 3),
+        "peak_mb": round(max(own.ru_maxrss, below.ru_maxrss) / 1024, 1),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+__all__ = ["FILES", "PLAIN", "RECIPE", "RECIPE_OPTION", "job_arguments", "link_plain", "plain_name"]

@@ -1,0 +1,62 @@
+"""Find files of the store that are not what was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from apsam.errors import InputError
+from apsam.files import sha256_file
+from apsam.store.recipe import KEYED, RECIPE, read_recipe
+
+AS_MADE, CHANGED, MISSING, UNKNOWN = "as made", "changed since it was made", "not there", "of no recipe"
+
+
+class Finding(NamedTuple):
+    """A file of the store that is not what was made, and what is wrong with it."""
+
+    file: Path
+    state: str
+
+
+def job_folders(store: Path) -> Iterator[Path]:
+    """All folders of jobs in a store, by stage and name."""
+    if not store.is_dir():
+        return
+    for entry in sorted(store.iterdir()):
+        if entry.is_dir() and not entry.name.startswith("."):
+            if KEYED.match(entry.name):
+                yield entry
+            else:
+                yield from job_folders(entry)
+
+
+def state_of(file: Path, known: Mapping[str, Any] | None) -> str:
+    """Whether a file is what its recipe says: `as made`, `changed since it was made`, `not there`, `of no recipe`."""
+    if not file.exists():
+        return MISSING
+    if known is None:
+        return UNKNOWN
+    same = file.stat().st_size == known["bytes"] and sha256_file(file) == known["sha256"]
+    return AS_MADE if same else CHANGED
+
+
+def verify(store: Path) -> Iterator[tuple[Path, list[Finding]]]:
+    """Compare every file of a store with its recipe.
+
+    Yields:
+        Folder of a job, and its files that are not what was made. A job without a recipe did not end; an output that is
+        not there was deleted (temporary files are) and is made again where it is wanted.
+    """
+    for folder in job_folders(store):
+        try:
+            outputs = read_recipe(folder)["outputs"]
+        except (InputError, KeyError):
+            yield folder, [Finding(folder / RECIPE, MISSING)]
+            continue
+        found = [Finding(folder / name, state) for name, known in outputs.items()
+                 if (state := state_of(folder / name, known)) != AS_MADE]  # fmt: skip
+        there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+        found += [Finding(folder / name, UNKNOWN) for name in sorted(there - set(outputs) - {RECIPE})]
+        yield folder, found

@@ -1,0 +1,10 @@
+"""Update the view of a run, results/<run>/, and say where to look."""
+
+import os
+import sys
+
+sys.path.insert(0, os.getcwd())
+
+from workflow_support.view import show  # noqa: E402
+
+show(snakemake.params.folder, snakemake.params.files, snakemake.params.started)  # noqa: F821

@@ -1,0 +1,125 @@
+"""Given data by content: the digest of a file or folder, with every sidecar file that is read with it.
+
+    python -m workflow_support.given results/store/given/demo.json
+
+writes the digests of all data that the configuration names, for DVC, which must see a change of any of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from xml.etree import ElementTree
+
+from apsam.companions import companions
+from apsam.files import sha256_file
+from workflow_support.memory import Memory
+
+# Above this, a progress line says what takes the time.
+MUCH = 500_000_000  # bytes
+THREADS = 4
+
+
+class GivenData:
+    """Digests of given files and folders, remembered.
+
+    Args:
+        memory: Where checksums are remembered.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._digests: dict[Path, str] = {}
+        self._checksums: dict[Path, str | None] = {}
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of all that is read with `path`: names and contents of its files and sidecar files.
+
+        The names of the folders above do not count, so that data may lie elsewhere on another machine.
+        """
+        if path not in self._digests:
+            lines = [f"{file.name} {checksum}" for file in files_of(path) if (checksum := self._checksum(file))]
+            self._digests[path] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return self._digests[path]
+
+    def prepare(self, paths: Iterable[Path]) -> None:
+        """Compute the checksums of many files side by side, with a line on what takes time."""
+        files = [file for path in dict.fromkeys(paths) for file in files_of(path)]
+        unknown = [file for file in files if file.is_file() and not self._memory.knows_file(KIND, file)]
+        size = sum(file.stat().st_size for file in unknown)
+        if size > MUCH:
+            print(f"checksums of {len(unknown)} given files, {size / 1e9:.1f} GB (once)", file=sys.stderr, flush=True)
+        with ThreadPoolExecutor(THREADS) as pool:
+            self._checksums |= zip(unknown, pool.map(content_checksum, unknown), strict=True)
+
+    def _checksum(self, file: Path) -> str | None:
+        try:
+            return self._memory.of_file(
+                KIND, file, lambda: self._checksums[file] if file in self._checksums else content_checksum(file)
+            )
+        except OSError:
+            return None
+
+
+KIND = "sha256"
+
+
+def files_of(path: Path) -> list[Path]:
+    """A given file and its sidecar files, or the files of a given folder."""
+    beside = companions(path)
+    return beside if path.is_dir() else [path, *beside]
+
+
+def content_checksum(file: Path) -> str | None:
+    """SHA-256 of what a reader gets of a file; None where that is nothing.
+
+    Statistics that QGIS or GDAL leave in `.aux.xml` change nothing that is read, nor does an empty write-ahead log.
+    """
+    if file.name.lower().endswith(".aux.xml"):
+        return _aux_checksum(file)
+    if file.name.endswith("-wal") and not file.stat().st_size:
+        return None
+    return sha256_file(file)
+
+
+def _aux_checksum(file: Path) -> str | None:
+    try:
+        tree = ElementTree.parse(file).getroot()
+    except ElementTree.ParseError:
+        return sha256_file(file)
+    for parent in list(tree.iter()):
+        for child in list(parent):
+            is_statistic = child.tag == "MDI" and child.get("key", "").startswith("STATISTICS_")
+            if is_statistic or child.tag in ("Histograms", "GDALRasterAttributeTable"):
+                parent.remove(child)
+    _drop_empty(tree)
+    for element in tree.iter():
+        element.text, element.tail = (element.text or "").strip(), ""
+    return hashlib.sha256(ElementTree.tostring(tree)).hexdigest() if len(tree) else None
+
+
+def _drop_empty(element: ElementTree.Element) -> None:
+    for child in list(element):
+        _drop_empty(child)
+        if not len(child) and not (child.text or "").strip():
+            element.remove(child)
+
+
+def main() -> None:
+    """Write the digests of all given data as JSON."""
+    from apsam.config import read_config
+    from apsam.files import write_json
+    from workflow_support.changes import with_changes
+    from workflow_support.run import Run
+
+    config, _ = with_changes(read_config(Path("config.yaml")).model_dump(mode="json"))
+    run = Run(config)
+    write_json(sys.argv[1], {str(path): run.given.digest(path) for path in run.all_given()})
+    run.memory.save()
+
+
+if __name__ == "__main__":
+    main()

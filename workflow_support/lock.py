@@ -1,0 +1,40 @@
+"""One run of the workflow in a folder at a time.
+
+Snakemake's own lock stays behind when a process is killed, and has to be removed by hand. This one is the kernel's (flock):
+it ends with the process that holds it. profiles/default switches Snakemake's off.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from apsam.errors import InputError
+
+LOCK, HOLDER = ".lock", ".lock_holder"
+
+
+def take_lock(store: Path) -> FileLock:
+    """Take the lock of a store; it is held until the process ends.
+
+    Raises:
+        InputError: Another process holds it.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(store / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{store}: in use by another run ({_holder(store)}); wait until it ends, or stop it") from None
+    (store / HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+    return lock
+
+
+def _holder(store: Path) -> str:
+    try:
+        return (store / HOLDER).read_text().strip()
+    except OSError:
+        return "on another machine"

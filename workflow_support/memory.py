@@ -1,0 +1,81 @@
+"""What Snakemake processes remember from one start to the next: checksums, code hashes, sizes of rasters.
+
+Only a memory: each entry names the state of the file (size, time, inode) it was found in, and is found anew where that is
+another one. The file may be removed at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from apsam.files import write_json
+
+FILE = Path(".snakemake/apsam_memory.json")
+# Entries kept; those that were not asked for lately go first.
+LONGEST = 200_000
+# A file that changed so short a time ago may change again within the resolution of its time.
+SETTLED = 2.0  # seconds
+
+
+class Memory:
+    """Values by kind and name, each with the state it belongs to.
+
+    Args:
+        file: Where they are kept.
+    """
+
+    def __init__(self, file: Path = FILE) -> None:
+        self._file = file
+        self._changed = False
+        try:
+            kept = json.loads(file.read_text())
+            self._known: dict[str, Any] = kept if isinstance(kept, dict) else {}
+        except (OSError, ValueError):
+            self._known = {}
+        self._asked: dict[str, Any] = {}
+
+    def get(self, kind: str, name: str, state: str, make: Callable[[], Any]) -> Any:
+        """The value of this kind and name in this state; `make` is called where it is not known."""
+        entry = f"{kind} {name}"
+        known = self._known.get(entry)
+        if not (isinstance(known, list) and len(known) == 2 and known[0] == state):
+            known = [state, make()]
+            self._changed = True
+        self._asked[entry] = known
+        return known[1]
+
+    def of_file(self, kind: str, path: Path, make: Callable[[], Any]) -> Any:
+        """The value of a file as it is now.
+
+        Raises:
+            OSError: There is no such file.
+        """
+        status = path.stat()
+        if time.time() - status.st_mtime < SETTLED:
+            return make()
+        state = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+        return self.get(kind, str(path.absolute()), state, make)
+
+    def knows_file(self, kind: str, path: Path) -> bool:
+        """Whether the value of a file as it is now is known."""
+        status = path.stat()
+        known = self._known.get(f"{kind} {path.absolute()}")
+        return bool(known) and known[0] == f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+
+    def save(self) -> None:
+        """Write down what is new. A folder that cannot be written is no reason to stop."""
+        if not self._changed:
+            return
+        older = {name: value for name, value in self._known.items() if name not in self._asked}
+        self._known = {**older, **self._asked}
+        for name in list(self._known)[: max(0, len(self._known) - LONGEST)]:
+            del self._known[name]
+        try:
+            write_json(self._file, self._known)
+        except OSError:
+            return
+        self._changed = False

@@ -1,0 +1,290 @@
+"""Recipes: what each file of the store is made of, and the key that follows from it.
+
+`workflow_support.stages` declares each stage as a function from a unit (a scene, a block of one, or `all`) to the options of
+its command. Each value says by its type what it is, so that the key, the inputs of the Snakemake rule and the command
+line all come from the same options and cannot disagree:
+
+| value | on the command line | in the key |
+|---|---|---|
+| `Ref`: a file that another stage makes | its path | its path, which holds its key |
+| `Given`: a file or folder that the user gave | its path | its content |
+| `Section`: a section of the configuration | as JSON | as JSON |
+| `Unkeyed`: where or how to compute, which changes no result | its text | no |
+| text, number, flag | as it is | as it is |
+| `Named`: NAME=VALUE of any of these | both | both |
+| `None` or an empty list | left out | no |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from workflow_support.run import Run
+
+STORE = "results/store"
+KEY_DIGITS = 12
+# Unit of a stage that has one job a run.
+ALL = "all"
+# File name of a stack, and the outputs of a table with its figure.
+STACK = "{unit}.zarr.zip"
+FIGURE = {"output": "{name}.json", "+csv": "{name}.csv", "+png": "{name}.png", "+svg": "{name}.svg"}
+
+
+class Ref(NamedTuple):
+    """A file that a stage makes.
+
+    Attributes:
+        stage, unit: Which job makes it.
+        output: Which of its outputs; "" is the first one.
+        changes: Keys that are changed in the variant that it is of (`Run.variant`); none: of the run itself.
+    """
+
+    stage: str
+    unit: str = ALL
+    output: str = ""
+    changes: Mapping[str, Any] = {}
+
+
+class Given(NamedTuple):
+    """A file or folder that the user gave."""
+
+    path: Path
+
+
+class Section(NamedTuple):
+    """A section of the configuration."""
+
+    name: str
+
+
+class Unkeyed(NamedTuple):
+    """Text on the command line that changes no result."""
+
+    text: str
+
+
+class Named(NamedTuple):
+    """An option's value of the form NAME=VALUE."""
+
+    name: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one unit of a stage is made of.
+
+    Attributes:
+        options: Name -> value or list of values (see above). `_`: arguments without a name, first. `files`: files that
+            the command finds under their plain names (`apsam.store.job`), last.
+        also: What decides the outputs and is not on the command line: name -> text, `Given`, or a list of these.
+    """
+
+    options: Mapping[str, Any]
+    also: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: a kind of job.
+
+    Attributes:
+        name: Its folder in the store.
+        outputs: Option -> file name; `{unit}` is replaced. Files that the command makes beside the file it is told of
+            have an option that begins with `+`, which is not on the command line.
+        script: Script and, where it has several, command: `prompts.py`, `masks.py masks-cam`.
+        code: Command of `apsam.commands`: `module` or `module:function`.
+        job: What a unit is made of.
+        view: Folder of its files in a view; by default its name.
+        folders: Folders of files that the command may make beside its outputs.
+        units: What there is of it in a run: scenes, blocks, or `all`.
+    """
+
+    name: str
+    outputs: Mapping[str, str]
+    script: str
+    code: str
+    job: Callable[[Run, str], Job]
+    view: str = ""
+    folders: tuple[str, ...] = ()
+    units: Callable[[Run], Sequence[str]] = lambda run: [ALL]
+
+    @property
+    def plain_folder(self) -> str:
+        """Folder of its files in a view."""
+        return self.view or self.name
+
+    def file(self, output: str = "") -> str:
+        """File name of an output, by default of the first."""
+        return self.outputs[output] if output else next(iter(self.outputs.values()))
+
+
+def figure_outputs(name: str) -> dict[str, str]:
+    """The outputs of a table: JSON, CSV, and its figure as PNG and SVG."""
+    return {option: file.format(name=name) for option, file in FIGURE.items()}
+
+
+class Recipe:
+    """The recipe of one unit of a stage in one configuration.
+
+    Attributes:
+        stage, unit: What is made.
+        key: Digest of all that decides the outputs.
+        inputs: Files of the store that the job reads.
+    """
+
+    def __init__(self, run: Run, stage: Stage, unit: str) -> None:
+        self._run, self.stage, self.unit = run, stage, unit
+        self._job = stage.job(run, unit)
+        self.inputs = list(dict.fromkeys(run.path(ref) for ref in self._find(Ref)))
+        self.key = self._key()
+
+    @property
+    def folder(self) -> str:
+        """Folder of the outputs."""
+        return f"{STORE}/{self.stage.name}/{self.unit}.{self.key}"
+
+    def output(self, name: str = "") -> str:
+        """Path of an output, by default of the first."""
+        return f"{self.folder}/{self.stage.file(name).format(unit=self.unit)}"
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Path of every output, by option."""
+        return {name: self.output(name) for name in self.stage.outputs}
+
+    @cached_property
+    def code(self) -> str:
+        """Hash of the code that the job runs."""
+        return self._run.code.of_command(*self.stage.code.split(":"))
+
+    def command(self, threads: int) -> str:
+        """The command line of the job.
+
+        Args:
+            threads: CPU threads, for commands that take them.
+        """
+        words, files = [f"python scripts/{self.stage.script}"], []
+        options = {**self._job.options}
+        if "device" in options:
+            options["threads"] = Unkeyed(str(threads))
+        for name, value in options.items():
+            for one in value if isinstance(value, list) else [value]:
+                if name == "files":
+                    files.append(self._word(one))
+                elif isinstance(one, bool):
+                    words.append(f"--{'' if one else 'no-'}{name}")
+                elif one is not None:
+                    words += ([] if name == "_" else [f"--{name}"]) + [self._word(one)]
+        for name, path in self.outputs.items():
+            if not name.startswith("+"):
+                words += [f"--{name}", shlex.quote(path)]
+        words += ["--recipe", shlex.quote(json.dumps(self.facts(), sort_keys=True, ensure_ascii=False))]
+        return " ".join([*words, *(["--files", *files] if files else [])])
+
+    def facts(self) -> dict[str, Any]:
+        """What the workflow knows of the job, as JSON values; `apsam.store.job` adds what the job knows."""
+        options = {name: value for name, value in self._job.options.items() if name not in ("files", "device")}
+        sections = {value.name for value in _flat(options.values()) if isinstance(value, Section)}
+        plain = {
+            name: value if isinstance(value, str | int | float | bool) else _texts(value)
+            for name, value in {**options, **self._job.also}.items()
+            if name != "_" and (isinstance(value, str | int | float | bool) or _texts(value))
+        }
+        return {
+            "folder": self.folder,
+            "stage": self.stage.name,
+            "unit": self.unit,
+            "key": self.key,
+            "view": self.stage.plain_folder,
+            "code": self.code,
+            "settings": {name: json.loads(self._run.section(name)) for name in sorted(sections)},
+            "facts": plain,
+            "given": self._given(),
+        }
+
+    def _given(self) -> dict[str, str]:
+        """Given files with their digests; of very many, one digest of all."""
+        paths = list(dict.fromkeys(given.path for given in self._find(Given)))
+        digests = {str(path): self._run.given.digest(path) for path in paths}
+        if len(digests) > MANY:
+            return {f"{len(digests)} files": _digest(sorted(digests.values()))}
+        return digests
+
+    def _key(self) -> str:
+        keyed = {
+            name: kept
+            for name, value in {**self._job.options, **self._job.also}.items()
+            if (kept := [text for one in _values(value) if (text := self._keyed(one)) is not None])
+        }
+        files = [*self.stage.outputs.values(), self.stage.plain_folder]
+        return _digest([self.stage.name, self.unit, self.stage.script, files, self.code, keyed])[:KEY_DIGITS]
+
+    def _keyed(self, value: Any) -> Any:
+        match value:
+            case None | Unkeyed():
+                return None
+            case Ref():
+                return self._run.path(value)
+            case Given(path):
+                return self._run.given.digest(path)
+            case Section(name):
+                return self._run.keyed_section(name)
+            case Named(name, inner):
+                return [name, self._keyed(inner)]
+            case _:
+                return value
+
+    def _word(self, value: Any) -> str:
+        return shlex.quote(self._text(value))
+
+    def _text(self, value: Any) -> str:
+        match value:
+            case Ref():
+                return self._run.path(value)
+            case Given(path):
+                return str(path)
+            case Section(name):
+                return self._run.section(name)
+            case Unkeyed(text):
+                return text
+            case Named(name, inner):
+                return f"{name}={self._text(inner)}"
+            case _:
+                return str(value)
+
+    def _find(self, kind: type) -> Iterator[Any]:
+        return (one for one in _flat([*self._job.options.values(), *self._job.also.values()]) if isinstance(one, kind))
+
+
+# Given files that a recipe names one by one.
+MANY = 200
+
+
+def _values(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _flat(values: Sequence[Any] | Any) -> Iterator[Any]:
+    for value in values:
+        for one in _values(value):
+            if isinstance(one, Named):
+                yield from _flat([one.value])
+            else:
+                yield one
+
+
+def _texts(value: Any) -> list[str]:
+    return [one for one in _values(value) if isinstance(one, str)]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,298 @@
+"""The view of a run: `results/<run>/`, where the files of the present configuration have plain names.
+
+Large files are hard links to the store, small ones, which people and programs change in place, are copies: a GeoPackage
+opened in QGIS must not write into the store. Links or copies, not symbolic links, so that the folder can be passed on with
+`rsync -a` or a file manager and opened by QGIS as it is (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from apsam.errors import InputError
+from apsam.files import read_json, sha256_file, write_json
+from apsam.store.recipe import RECIPE, job_folder, read_recipe, store_of
+from apsam.store.view import MANIFEST, is_old_run, read_manifest
+from workflow_support.memory import Memory
+
+LINKED = (".zip", ".safetensors", ".tif", ".png", ".svg")
+# What programs leave beside a file they open.
+LEFT_BY_PROGRAMS = (".aux.xml", "-wal", "-shm", "-journal", ".qgs~")
+# Files that changed since their recipe was written are compared by content, up to this many bytes a run.
+COMPARED = 1_000_000_000
+
+
+@dataclass
+class Update:
+    """What an update of a view found.
+
+    Attributes:
+        files: Plain name -> file of the store, of those that are there.
+        made: Jobs whose files were made since the workflow started.
+        found: Jobs whose files were there.
+        changed: Whether the view was replaced.
+        warnings: What a person should know.
+    """
+
+    files: dict[str, str]
+    made: int = 0
+    found: int = 0
+    changed: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+def check_run_folder(folder: Path) -> None:
+    """Check that the folder of a run is a view, or not there.
+
+    Raises:
+        InputError: It is something else, of which nothing is touched.
+    """
+    if not folder.exists() or (folder / MANIFEST).is_file():
+        return
+    what = (
+        "holds results of an earlier version of apsam, which kept its files there"
+        if is_old_run(folder)
+        else "is not a view of apsam's store"
+    )
+    raise InputError(
+        f"{folder}: {what}; nothing of it is touched. Give the run another name (run: {folder.name}_2), or move the folder "
+        f"away: mv {folder} {folder}_old"
+    )
+
+
+def update_view(folder: Path, files: Mapping[str, str], started: float) -> Update:
+    """Let the view show exactly those of `files` that are in the store.
+
+    The view is built beside the old one and takes its place at once. Files in it that were changed by hand stay as long as
+    the configuration means the same file, else they are moved to `results/edited/`; files that others put there stay.
+
+    Args:
+        folder: `results/<run>`.
+        files: Plain name -> file of the store; folders of the store's jobs may be named as `name/` -> folder.
+        started: When the workflow started, seconds since 1970.
+
+    Raises:
+        InputError: The folder is not a view.
+    """
+    check_run_folder(folder)
+    wanted = {name: file for name, file in sorted(_present(files)) if os.path.exists(file)}
+    update = Update(wanted)
+    _judge_store(wanted, started, update)
+    old = read_manifest(folder)
+    edited = {name for name in old if _is_edited(folder / name, old[name])}
+    if {name: entry["file"] for name, entry in old.items()} != wanted or _missing(folder, old):
+        _replace(folder, wanted, old, edited, update)
+        update.changed = True
+    for name in sorted(edited & wanted.keys()):
+        if old[name]["file"] == wanted[name]:
+            update.warnings.append(
+                f"{folder / name} was changed by hand; it stays as it is, and what the workflow made is {wanted[name]}"
+            )
+    return update
+
+
+def _present(files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, file in files.items():
+        if name.endswith("/"):
+            inside = sorted(Path(file).rglob("*")) if os.path.isdir(file) else []
+            yield from ((name + f.relative_to(file).as_posix(), str(f)) for f in inside if f.is_file())
+        else:
+            yield name, file
+
+
+def _judge_store(wanted: Mapping[str, str], started: float, update: Update) -> None:
+    """Count the jobs, and compare files that are newer than their recipes with these."""
+    memory, left, unchecked = Memory(), COMPARED, 0
+    jobs: dict[str, dict[str, Any]] = {}
+    for file in wanted.values():
+        folder = job_folder(Path(file), Path("results/store"))
+        if str(folder) not in jobs:
+            jobs[str(folder)] = _recipe_of(folder)
+            written = _mtime(folder / RECIPE)
+            update.made += written >= started
+            update.found += written < started
+            jobs[str(folder)]["written"] = written
+        recipe = jobs[str(folder)]
+        known = recipe.get("outputs", {}).get(Path(file).relative_to(folder).as_posix())
+        status = os.stat(file)
+        if known is None or (status.st_size == known["bytes"] and status.st_mtime <= recipe["written"] + 1):
+            continue
+        differs = status.st_size != known["bytes"]
+        if not differs:
+            if status.st_size > left and not memory.knows_file("sha256", Path(file)):
+                unchecked += 1
+                continue
+            left -= status.st_size
+            differs = memory.of_file("sha256", Path(file), lambda file=file: sha256_file(file)) != known["sha256"]
+        if differs:
+            update.warnings.append(
+                f"{file} is not what the workflow made: it was changed by hand. It is used as it is; to have it made "
+                f"again, remove {folder}"
+            )
+    if unchecked:
+        update.warnings.append(f"{unchecked} files were copied or checked out and not compared: apsam store verify")
+    memory.save()
+
+
+def _recipe_of(folder: Path) -> dict[str, Any]:
+    try:
+        return read_recipe(folder)
+    except InputError:
+        return {}
+
+
+def _mtime(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _missing(folder: Path, old: Mapping[str, Mapping[str, Any]]) -> bool:
+    return any(not (folder / name).exists() for name in old)
+
+
+def _is_edited(file: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether a file of a view is another one than was put there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return False
+    if [status.st_size, status.st_mtime_ns] == entry["state"]:
+        return False
+    source = Path(entry["file"])
+    if source.exists() and os.path.samefile(file, source):
+        return False  # a link: the store's file itself was changed, which is said of that
+    return sha256_file(file) != entry["sha256"]
+
+
+def _replace(
+    folder: Path,
+    wanted: Mapping[str, str],
+    old: Mapping[str, Mapping[str, Any]],
+    edited: set[str],
+    update: Update,
+) -> None:
+    new = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    manifest = {}
+    for name, file in wanted.items():
+        target = new / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if name in edited and old[name]["file"] == file:
+            os.link(folder / name, target)
+            manifest[name] = old[name]
+            continue
+        _put(Path(file), target)
+        status = target.stat()
+        manifest[name] = {
+            "file": file,
+            "state": [status.st_size, status.st_mtime_ns],
+            "sha256": _sha256(Path(file)),
+        }
+    _keep(folder, new, wanted, old, edited, update)
+    write_json(new / MANIFEST, {"schema": 1, "files": manifest})
+    _exchange(new, folder)
+    shutil.rmtree(new, ignore_errors=True)
+
+
+def _put(file: Path, target: Path) -> None:
+    if file.name.endswith(LINKED):
+        try:
+            os.link(file, target)
+            return
+        except OSError:
+            pass  # another file system, or one without links
+    shutil.copyfile(file, target)
+
+
+def _sha256(file: Path) -> str:
+    folder = job_folder(file.absolute(), store_of(file))
+    known = _recipe_of(folder).get("outputs", {}).get(file.absolute().relative_to(folder).as_posix())
+    return known["sha256"] if known else sha256_file(file)
+
+
+def _keep(
+    folder: Path,
+    new: Path,
+    wanted: Mapping[str, str],
+    old: Mapping[str, Mapping[str, Any]],
+    edited: set[str],
+    update: Update,
+) -> None:
+    """Take over what others put into the view; move aside what was edited and is not wanted any more."""
+    aside = folder.parent / "edited" / folder.name / time.strftime("%Y-%m-%d_%H%M%S")
+    for name in sorted(edited):
+        if not (name in wanted and old[name]["file"] == wanted[name]):
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(folder / name, aside / name)
+            update.warnings.append(f"{folder / name} was changed by hand; your version is now {aside / name}")
+    for file in sorted(folder.rglob("*")) if folder.is_dir() else []:
+        name = file.relative_to(folder).as_posix()
+        if not file.is_file() or name in old or name == MANIFEST or (new / name).exists():
+            continue
+        if name.endswith(LEFT_BY_PROGRAMS) and not _beside_same(name, wanted, old):
+            continue
+        (new / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, new / name)
+
+
+def _beside_same(name: str, wanted: Mapping[str, str], old: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the file that a program left something beside is the same one in the new view."""
+    ending = next(ending for ending in LEFT_BY_PROGRAMS if name.endswith(ending))
+    of = name.removesuffix(ending)
+    return of in old and wanted.get(of) == old[of]["file"]
+
+
+RENAME_EXCHANGE, AT_FDCWD = 2, -100
+
+
+def _exchange(new: Path, folder: Path) -> None:
+    """Put `new` in the place of `folder` at once; the old one is then called `new`."""
+    if not folder.exists():
+        new.rename(folder)
+        return
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is not None and not rename(
+        AT_FDCWD, os.fsencode(new), AT_FDCWD, os.fsencode(folder), ctypes.c_uint(RENAME_EXCHANGE)
+    ):
+        return
+    # A file system (NFS) or C library without it: for an instant there is no view.
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    folder.rename(old)
+    new.rename(folder)
+    old.rename(new)
+
+
+def where_to_look(folder: Path, update: Update) -> str:
+    """What to tell when all is done: what was made and found, and what to open."""
+    names = list(update.files)
+    projects = [str(folder / name) for name in names if name.startswith("maps/apsam/") and name.endswith(".qgs")]
+    tables = [str(folder / name) for name in names if name.startswith("experiments/") and name.endswith(".csv")]
+    lines = [f"{folder}: the files of {update.made} jobs made now, of {update.found} found in the store"]
+    if "report/index.html" in update.files:
+        lines.append(f"Report:       {folder / 'report/index.html'}")
+    if projects:
+        lines.append(f"Maps in QGIS: {', '.join(projects[:3])}{', ...' if projects[3:] else ''}")
+    if tables:
+        lines.append(f"Experiments:  {', '.join(tables)}")
+    return "\n".join([*(f"warning: {text}" for text in update.warnings), *lines])
+
+
+def show(folder: str, files: Mapping[str, str], started: float) -> None:
+    """Update a view and say where to look: what the last job of every run does."""
+    update = update_view(Path(folder), files, started)
+    print(where_to_look(Path(folder), update), file=sys.stderr)
+
+
+__all__ = ["Update", "check_run_folder", "read_json", "show", "update_view", "where_to_look"]
