@@ -32,213 +32,49 @@ include: "rules/report.smk"
 
 # Targets: the default, names for the parts of a run and for its experiments, and any file of the view. Each ends with the
 # view of the run (workflow_support/view.py), which takes a fraction of a second and says where to look.
-localrules:
-    all,
-    all_scenes,
-    all_tiles,
-    all_cams,
-    all_prompts,
-    all_embeddings,
-    all_masks,
-    all_networks,
-    all_maps,
-    all_metrics,
-    threshold_sweep,
-    prompt_ablation,
-    everything_vs_apsam,
-    sam_size,
-    seeds,
-    released_effects,
-    table1,
-    view_file,
+TARGETS = {
+    "all": everything("scenes", *MAPS, *METRICS, "report"),
+    "all_scenes": everything("scenes"),
+    "all_tiles": everything("tiles", "tiles/joined"),
+    "all_localizer": everything("localizer"),
+    "all_cams": everything("cams", "cams/joined"),
+    "all_prompts": everything("prompts", "prompts/joined"),
+    "all_embeddings": everything("embeddings", "embeddings/joined"),
+    "all_masks": everything(*MASKS, *(f"{stage}/joined" for stage in MASKS)),
+    "all_networks": everything(
+        "localizer", *(f"resunet/{source}" for source in TRAINED)
+    ),
+    "all_maps": everything(*MAPS),
+    "all_metrics": everything(*METRICS),
+    "all_reports": everything("report"),
+    "threshold_sweep": sweep_tables,
+    "prompt_ablation": everything("experiments/prompt_ablation"),
+    "everything_vs_apsam": everything("experiments/everything_vs_apsam"),
+    "sam_size": everything("experiments/sam_size"),
+    "seeds": everything("experiments/seeds"),
+    "released_effects": everything("experiments/released_effects"),
+    "table1": table1_refs,
+}
 
+for target, refs in TARGETS.items():
 
-rule all:
-    default_target: True
-    input:
-        wanted(everything("scenes", *MAPS, *METRICS, "report")),
-    params:
-        **view(everything("scenes", *MAPS, *METRICS, "report")),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule all_scenes:
-    input:
-        wanted(everything("scenes")),
-    params:
-        **view(everything("scenes")),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule all_tiles:
-    input:
-        wanted(everything("tiles", "joined/tiles")),
-    params:
-        **view(everything("tiles", "joined/tiles")),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule all_cams:
-    input:
-        wanted(everything("cams", "joined/cams")),
-    params:
-        **view(everything("cams", "joined/cams")),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule all_prompts:
-    input:
-        wanted(everything("prompts", "joined/prompts")),
-    params:
-        **view(everything("prompts", "joined/prompts")),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule all_embeddings:
-    input:
-        wanted(everything("embeddings", "joined/embeddings")),
-    params:
-        **view(everything("embeddings", "joined/embeddings")),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule all_masks:
-    input:
-        wanted(everything(*MASKS, *(f"joined/{stage}" for stage in MASKS))),
-    params:
-        **view(everything(*MASKS, *(f"joined/{stage}" for stage in MASKS))),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule all_networks:
-    input:
-        wanted(everything("localizer", *(f"resunet/{source}" for source in TRAINED))),
-    params:
-        **view(everything("localizer", *(f"resunet/{source}" for source in TRAINED))),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule all_maps:
-    input:
-        wanted(everything(*MAPS)),
-    params:
-        **view(everything(*MAPS)),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule all_metrics:
-    input:
-        wanted(everything(*METRICS)),
-    params:
-        **view(everything(*METRICS)),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule threshold_sweep:
-    input:
-        wanted(sweep_tables),
-    params:
-        **view(sweep_tables),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule prompt_ablation:
-    input:
-        wanted(everything("experiments/prompt_ablation")),
-    params:
-        **view(everything("experiments/prompt_ablation")),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule everything_vs_apsam:
-    input:
-        wanted(everything("experiments/everything_vs_apsam")),
-    params:
-        **view(everything("experiments/everything_vs_apsam")),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule sam_size:
-    input:
-        wanted(everything("experiments/sam_size")),
-    params:
-        **view(everything("experiments/sam_size")),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule seeds:
-    input:
-        wanted(everything("experiments/seeds")),
-    params:
-        **view(everything("experiments/seeds")),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule released_effects:
-    input:
-        wanted(everything("experiments/released_effects")),
-    params:
-        **view(everything("experiments/released_effects")),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
-
-
-rule table1:
-    input:
-        wanted(table1_refs),
-    params:
-        **view(table1_refs),
-    message:
-        UPDATE_VIEW
-    script:
-        "scripts/view.py"
+    rule:
+        name:
+            target
+        default_target: target == "all"
+        input:
+            wanted(refs),
+        log:
+            f"logs/view/{target}.log",
+        localrule: True
+        conda:
+            ENVIRONMENT
+        params:
+            **view(refs),
+        message:
+            UPDATE_VIEW
+        script:
+            "scripts/view.py"
 
 
 # A plain file name, `results/demo/maps/apsam/valley_mask.tif`. profiles/default lets it run whenever it is asked for: that
@@ -248,8 +84,13 @@ rule view_file:
         lambda wildcards: ancient(run.path(run.find(wildcards.file))),
     output:
         update(f"{run.folder}/{{file}}"),
+    log:
+        "logs/view/{file}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
     params:
-        folder=run.folder,
+        folder=lambda wildcards: run.folder,
         files=lambda wildcards: run.view_files([run.find(wildcards.file)]),
         started=STARTED,
     message:

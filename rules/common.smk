@@ -15,7 +15,13 @@ from workflow_support.lock import take_lock
 from workflow_support.measuring import SOURCES, TRAINED
 from workflow_support.recipes import ALL, FIGURE, STORE, Ref
 from workflow_support.run import Run
-from workflow_support.stages import IN_BLOCKS, NETWORKS, REFERENCES, STAGES, report_files
+from workflow_support.stages import (
+    IN_BLOCKS,
+    NETWORKS,
+    REFERENCES,
+    STAGES,
+    report_files,
+)
 from workflow_support.table1 import KINDS, MEASURED_SOURCES, table1_refs
 
 use_project(workflow.basedir)
@@ -69,7 +75,10 @@ def outputs_of(stage, files=None, **flags):
     for option, file in (files or STAGES[stage].outputs).items():
         name = option.removeprefix("+")
         outputs[name] = flags.get(name, lambda path: path)(f"{folder}/{file}")
-    return {**outputs, "recipe": flags.get("recipe", lambda path: path)(f"{folder}/recipe.json")}
+    return {
+        **outputs,
+        "recipe": flags.get("recipe", lambda path: path)(f"{folder}/recipe.json"),
+    }
 
 
 def log_of(stage):
@@ -89,7 +98,9 @@ def more(amount):
 
 def shown(caption, category, **labels):
     """Flag: the output is in Snakemake's own report."""
-    return lambda path: report(path, caption=f"captions/{caption}.rst", category=category, labels=labels)
+    return lambda path: report(
+        path, caption=f"captions/{caption}.rst", category=category, labels=labels
+    )
 
 
 def wanted(refs):
@@ -99,13 +110,15 @@ def wanted(refs):
 
 def everything(*stages):
     """Files of a run, as a function of it: the first outputs of all units of some stages."""
-    return lambda run: [Ref(stage, unit) for stage in stages for unit in STAGES[stage].units(run)]
+    return lambda run: [
+        Ref(stage, unit) for stage in stages for unit in STAGES[stage].units(run)
+    ]
 
 
 def view(refs=lambda run: []):
     """Parameters of a target: the view to update (scripts/view.py), with what the target asks for."""
     return {
-        "folder": run.folder,
+        "folder": lambda wildcards: run.folder,
         "files": lambda wildcards: run.view_files(refs(run)),
         "started": STARTED,
     }
@@ -116,13 +129,24 @@ UPDATE_VIEW = f"Update {run.folder}"
 
 def sweep_tables(run):
     """The sweep, and the one with a ResUNet a threshold where `experiments.retrain` asks for it."""
-    names = ["threshold_sweep", *(["threshold_sweep_resunet"] if run.config.experiments.retrain else [])]
+    names = [
+        "threshold_sweep",
+        *(["threshold_sweep_resunet"] if run.config.experiments.retrain else []),
+    ]
     return [Ref(f"experiments/{name}") for name in names]
 
 
-MAPS = [f"{stage}/{source}" for source in TRAINED for stage in ("maps", "mosaics", "tile_maps", "products")]
+MAPS = [
+    f"maps/{source}{stage}"
+    for source in TRAINED
+    for stage in ("", "/joined", "/tiles", "/products")
+]
 MASKS = [f"masks/{source}" for source in SOURCES]
-METRICS = ["localizer_metrics", "pseudo_masks", "map_metrics", "summary"]
+METRICS = [
+    f"metrics/{name}" for name in ("localizer", "pseudo_masks", "maps", "summary")
+]
 
 # Under --software-deployment-method conda (workflow_support/conda_env.py).
-ENVIRONMENT = "../envs/apsam-cpu.yaml" if run.config.device == "cpu" else "../envs/apsam.yaml"
+ENVIRONMENT = (
+    "../envs/apsam-cpu.yaml" if run.config.device == "cpu" else "../envs/apsam.yaml"
+)

@@ -3,7 +3,10 @@ rule encode:
     input:
         inputs_of("embeddings"),
     output:
-        **outputs_of("embeddings", output=lambda path: path if run.config.keep_embeddings else temp(path)),
+        **outputs_of(
+            "embeddings",
+            output=lambda path: path if run.config.keep_embeddings else temp(path),
+        ),
     log:
         log_of("embeddings"),
     conda:

@@ -29,8 +29,12 @@ rule tabulate:
         **outputs_of(
             "experiments/{table}",
             {option: file.format(name="{table}") for option, file in FIGURE.items()},
-            csv=shown("experiments", "Experiments", experiment="{table}", kind="table"),
-            png=shown("experiments", "Experiments", experiment="{table}", kind="figure"),
+            csv=shown(
+                "experiments", "Experiments", experiment="{table}", kind="table"
+            ),
+            png=shown(
+                "experiments", "Experiments", experiment="{table}", kind="figure"
+            ),
         ),
     log:
         log_of("experiments/{table}"),
@@ -56,8 +60,18 @@ rule compare_everything:
     output:
         **outputs_of(
             "experiments/everything_vs_apsam",
-            csv=shown("experiments", "Experiments", experiment="everything_vs_apsam", kind="table"),
-            png=shown("experiments", "Experiments", experiment="everything_vs_apsam", kind="figure"),
+            csv=shown(
+                "experiments",
+                "Experiments",
+                experiment="everything_vs_apsam",
+                kind="table",
+            ),
+            png=shown(
+                "experiments",
+                "Experiments",
+                experiment="everything_vs_apsam",
+                kind="figure",
+            ),
         ),
     log:
         log_of("experiments/everything_vs_apsam"),

@@ -7,11 +7,11 @@ localrules:
 
 rule join_stacks:
     input:
-        inputs_of("joined/{stage}"),
+        inputs_of("{stage}/joined"),
     output:
-        **outputs_of("joined/{stage}", {"output": "{unit}.zarr.zip"}),
+        **outputs_of("{stage}/joined", {"output": "{unit}.zarr.zip"}),
     log:
-        log_of("joined/{stage}"),
+        log_of("{stage}/joined"),
     wildcard_constraints:
         stage="|".join(IN_BLOCKS),
     conda:
@@ -21,7 +21,7 @@ rule join_stacks:
         mem_mb=more(500),
         runtime=more(15),
     params:
-        command=command_of("joined/{stage}"),
+        command=command_of("{stage}/joined"),
     message:
         "Join the {wildcards.stage} of the blocks of {wildcards.unit}"
     shell:
@@ -30,11 +30,11 @@ rule join_stacks:
 
 rule join_prompts:
     input:
-        inputs_of("joined/prompts"),
+        inputs_of("prompts/joined"),
     output:
-        **outputs_of("joined/prompts"),
+        **outputs_of("prompts/joined"),
     log:
-        log_of("joined/prompts"),
+        log_of("prompts/joined"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -42,7 +42,7 @@ rule join_prompts:
         mem_mb=more(1000),
         runtime=more(15),
     params:
-        command=command_of("joined/prompts"),
+        command=command_of("prompts/joined"),
     message:
         "Join the prompts of the blocks of {wildcards.unit}"
     shell:

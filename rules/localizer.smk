@@ -6,11 +6,11 @@ for method in OFFLINE_FILES:
         name:
             f"localizer_offline_{method}"
         input:
-            inputs_of(f"localizer_offline/{method}"),
+            inputs_of(f"localizer/offline/{method}"),
         output:
-            **outputs_of(f"localizer_offline/{method}"),
+            **outputs_of(f"localizer/offline/{method}"),
         log:
-            log_of(f"localizer_offline/{method}"),
+            log_of(f"localizer/offline/{method}"),
         conda:
             ENVIRONMENT
         threads: 8
@@ -19,7 +19,7 @@ for method in OFFLINE_FILES:
             runtime=more(240),
             gpu=1,
         params:
-            command=command_of(f"localizer_offline/{method}"),
+            command=command_of(f"localizer/offline/{method}"),
         message:
             "Make what a localization method needs before its training"
         shell:
@@ -51,11 +51,11 @@ rule localizer:
 # A job of its own, so that a further held-out scene trains nothing.
 rule localizer_metrics:
     input:
-        inputs_of("localizer_metrics"),
+        inputs_of("metrics/localizer"),
     output:
-        **outputs_of("localizer_metrics"),
+        **outputs_of("metrics/localizer"),
     log:
-        log_of("localizer_metrics"),
+        log_of("metrics/localizer"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -64,7 +64,7 @@ rule localizer_metrics:
         runtime=more(60),
         gpu=1,
     params:
-        command=command_of("localizer_metrics"),
+        command=command_of("metrics/localizer"),
     message:
         "Classify held-out tiles with the localizer"
     shell:

@@ -1,11 +1,11 @@
 # The only rules, beside experiments and report, that read reference masks of held-out tiles.
 rule metrics_masks:
     input:
-        inputs_of("pseudo_masks"),
+        inputs_of("metrics/pseudo_masks"),
     output:
-        **outputs_of("pseudo_masks", output=shown("metrics_masks", "Metrics")),
+        **outputs_of("metrics/pseudo_masks", output=shown("metrics_masks", "Metrics")),
     log:
-        log_of("pseudo_masks"),
+        log_of("metrics/pseudo_masks"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -13,7 +13,7 @@ rule metrics_masks:
         mem_mb=more(2000),
         runtime=more(60),
     params:
-        command=command_of("pseudo_masks"),
+        command=command_of("metrics/pseudo_masks"),
     message:
         "Measure the pseudo-masks"
     shell:
@@ -22,11 +22,11 @@ rule metrics_masks:
 
 rule metrics_maps:
     input:
-        inputs_of("map_metrics"),
+        inputs_of("metrics/maps"),
     output:
-        **outputs_of("map_metrics", output=shown("metrics_maps", "Metrics")),
+        **outputs_of("metrics/maps", output=shown("metrics_maps", "Metrics")),
     log:
-        log_of("map_metrics"),
+        log_of("metrics/maps"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -34,7 +34,7 @@ rule metrics_maps:
         mem_mb=more(2000),
         runtime=more(60),
     params:
-        command=command_of("map_metrics"),
+        command=command_of("metrics/maps"),
     message:
         "Measure the maps of the ResUNets"
     shell:
@@ -43,11 +43,11 @@ rule metrics_maps:
 
 rule metrics_summary:
     input:
-        inputs_of("summary"),
+        inputs_of("metrics/summary"),
     output:
-        **outputs_of("summary"),
+        **outputs_of("metrics/summary"),
     log:
-        log_of("summary"),
+        log_of("metrics/summary"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -55,7 +55,7 @@ rule metrics_summary:
         mem_mb=more(500),
         runtime=more(10),
     params:
-        command=command_of("summary"),
+        command=command_of("metrics/summary"),
     message:
         "Put the figures that versions are compared by into one table"
     shell:

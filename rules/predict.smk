@@ -24,11 +24,13 @@ rule predict:
 
 rule predict_block:
     input:
-        inputs_of("bands/{source}"),
+        inputs_of("maps/{source}/bands"),
     output:
-        **outputs_of("bands/{source}", STAGES["bands/apsam"].outputs, output=temp),
+        **outputs_of(
+            "maps/{source}/bands", STAGES["maps/apsam/bands"].outputs, output=temp
+        ),
     log:
-        log_of("bands/{source}"),
+        log_of("maps/{source}/bands"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -37,7 +39,7 @@ rule predict_block:
         runtime=more(120),
         gpu=1,
     params:
-        command=command_of("bands/{source}"),
+        command=command_of("maps/{source}/bands"),
     message:
         "Map a band of rows, {wildcards.unit}, with the ResUNet of the {wildcards.source} masks"
     shell:
@@ -46,11 +48,11 @@ rule predict_block:
 
 rule predict_join:
     input:
-        inputs_of("mosaics/{source}"),
+        inputs_of("maps/{source}/joined"),
     output:
-        **outputs_of("mosaics/{source}", STAGES["mosaics/apsam"].outputs),
+        **outputs_of("maps/{source}/joined", STAGES["maps/apsam/joined"].outputs),
     log:
-        log_of("mosaics/{source}"),
+        log_of("maps/{source}/joined"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -58,7 +60,7 @@ rule predict_join:
         mem_mb=more(4000),
         runtime=more(120),
     params:
-        command=command_of("mosaics/{source}"),
+        command=command_of("maps/{source}/joined"),
     message:
         "Put the map of {wildcards.unit} together"
     shell:
@@ -67,11 +69,11 @@ rule predict_join:
 
 rule predict_tiles:
     input:
-        inputs_of("tile_maps/{source}"),
+        inputs_of("maps/{source}/tiles"),
     output:
-        **outputs_of("tile_maps/{source}", STAGES["tile_maps/apsam"].outputs),
+        **outputs_of("maps/{source}/tiles", STAGES["maps/apsam/tiles"].outputs),
     log:
-        log_of("tile_maps/{source}"),
+        log_of("maps/{source}/tiles"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -80,7 +82,7 @@ rule predict_tiles:
         runtime=more(120),
         gpu=1,
     params:
-        command=command_of("tile_maps/{source}"),
+        command=command_of("maps/{source}/tiles"),
     message:
         "Map the tiles of {wildcards.unit} with the ResUNet of the {wildcards.source} masks"
     shell:

@@ -2,11 +2,11 @@
 # maps only: variants are measured, not handed on.
 rule products:
     input:
-        inputs_of("products/{source}"),
+        inputs_of("maps/{source}/products"),
     output:
         **outputs_of(
-            "products/{source}",
-            STAGES["products/apsam"].outputs,
+            "maps/{source}/products",
+            STAGES["maps/apsam/products"].outputs,
             geopackage=shown(
                 "products",
                 "Maps",
@@ -14,7 +14,7 @@ rule products:
             ),
         ),
     log:
-        log_of("products/{source}"),
+        log_of("maps/{source}/products"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -22,7 +22,7 @@ rule products:
         mem_mb=more(4000),
         runtime=more(60),
     params:
-        command=command_of("products/{source}"),
+        command=command_of("maps/{source}/products"),
     message:
         "Make polygons and a QGIS project of {wildcards.unit}, {wildcards.source} masks"
     shell:

@@ -135,9 +135,16 @@ rule compare_methods:
     output:
         **outputs_of(
             "experiments/table1_{kind}",
-            {option: file.format(name="table1_{kind}") for option, file in FIGURE.items()},
-            csv=shown("experiments", "Experiments", experiment="table1_{kind}", kind="table"),
-            png=shown("experiments", "Experiments", experiment="table1_{kind}", kind="figure"),
+            {
+                option: file.format(name="table1_{kind}")
+                for option, file in FIGURE.items()
+            },
+            csv=shown(
+                "experiments", "Experiments", experiment="table1_{kind}", kind="table"
+            ),
+            png=shown(
+                "experiments", "Experiments", experiment="table1_{kind}", kind="figure"
+            ),
         ),
     log:
         log_of("experiments/table1_{kind}"),

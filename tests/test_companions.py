@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from apsam.inventory import take_inventory
 from rasterio.shutil import copy as copy_raster
 from rasterio.transform import from_origin
 from rasterio.vrt import WarpedVRT
 
 from apsam.companions import companions
-from apsam.inventory import take_inventory
 from apsam.scenes import Scene
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from test_experiments import metrics_file
 from tiny_sam import tiny_sam
+from workflow_support.variants import Variants
 
 from apsam.config import Config, read_config
 from apsam.experiments.released import ALL, CHOICES, DEFAULT, LATER_CHOICES, all_overrides, released_effects
@@ -23,7 +24,6 @@ from apsam.protocol import protocol_of
 from apsam.sam.encode_scene import encode_scene
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
-from workflow_support.variants import Variants
 
 ROOT = Path(__file__).parents[1]
 SIZE = 64

@@ -1,8 +1,8 @@
 """Changes that DVC's experiments make to the configuration: params.yaml over config.yaml.
 
-`dvc exp run -S prompts.threshold=90` writes into params.yaml, the file that DVC looks for, and only over a key that is there.
-So params.yaml holds every key that decides a result, each with the word `unchanged`, which means: as config.yaml says. Any
-other value counts, null too.
+`dvc exp run -S prompts.threshold=90` writes into params.yaml, the file that DVC looks for, and only over a key that is
+there. So params.yaml holds every key that decides a result, each with the word `unchanged`, which means: as
+config.yaml says. Any other value counts, null too.
 
     python -m workflow_support.changes > params.yaml
 """
@@ -22,8 +22,8 @@ from apsam.errors import ConfigError
 FILE = Path("params.yaml")
 UNCHANGED = "unchanged"
 HEADER = """\
-# What experiments of DVC change over config.yaml; unchanged: nothing. Written by `dvc exp run -S KEY=VALUE` (docs/dvc.md);
-# the keys by `python -m workflow_support.changes`.
+# What experiments of DVC change over config.yaml; unchanged: nothing. Written by `dvc exp run -S KEY=VALUE`
+# (docs/dvc.md); the keys by `python -m workflow_support.changes`.
 """
 
 # Name things and places, or how much is kept; no experiment changes them.

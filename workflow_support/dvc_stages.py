@@ -2,9 +2,9 @@
 
     python -m workflow_support.dvc_stages > dvc.yaml
 
-Written, not kept by hand, because DVC knows of the code only what a stage lists: a module that is missing there is a
-change that `dvc repro` does not see. The files come from what the commands really use (`apsam.code_hash`), the keys of
-the configuration and the order of the stages from what decides a stage's files (`workflow_support.variants`).
+Written, not kept by hand: DVC knows of code and settings only what a stage lists, and what is missing there is a
+change that `dvc repro` does not see. Inputs and settings come from the table of stages (`workflow_support.stages`),
+the files of the code from what the commands use (`apsam.code_hash`).
 """
 
 from __future__ import annotations
@@ -12,43 +12,31 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from apsam.code_hash import PACKAGE_ROOT, code_files
-from workflow_support.variants import STAGES
+from apsam.config import Config
+from workflow_support.recipes import STORE, Job, Ref, Section
+from workflow_support.run import Run
+from workflow_support.stages import STAGES
 
 ROOT = PACKAGE_ROOT.parent
-RESULTS = "results/${run}"
+VIEW = "results/${run}"
+GIVEN = f"{STORE}/given/${{run}}.json"
 
 HEADER = """\
 # Made by `python -m workflow_support.dvc_stages`. The same steps as the rules, for those who version every
 # intermediate: dvc repro, dvc exp run, dvc checkout, dvc push (docs/dvc.md). Each stage lets Snakemake make the step's
-# files and nothing before them (--allowed-rules), and keeps what made them beside them (rules/provenance.smk). Outputs
-# are never `persist`ed: that passes results of other settings off as current. Scenes of your own: add the folder they
-# lie in to the deps of the stage `scenes`. params.yaml holds what experiments change over config.yaml.
-vars: ["config.yaml:run,scenes,data_dir"]
+# files. Outputs are folders of the store, whose paths say what their files are; so they persist from run to run. The
+# stage `given` has the checksums of all data that the configuration names: scenes, labels, masks, elevations, weights.
+# params.yaml holds what experiments change over config.yaml.
+vars: ["config.yaml:run,scenes"]
 """
-
-# Rule files of tables over runs.
-TABLES = ("experiments", "table1")
-
-# Steps whose files a step reads beside those that decide its own anyway (`STAGES`).
-ALSO_READ = {
-    "embeddings": ("scenes",),
-    "masks": ("tiles",),
-    # True masks, if `resunet.keep` asks for them.
-    "resunet": ("scenes", "tiles"),
-    "maps": ("tiles", "prompts", "masks"),
-    "metrics": ("scenes", "tiles"),
-    "report": ("scenes", "tiles", "cams", "prompts", "masks", "resunet", "maps"),
-}
-
-# Steps that read the scene sheet. `maps` takes the date of an image from it.
-READ_THE_SHEET = ("scenes", "tiles", "resunet", "maps", "metrics", "report")
 
 # More files of one subpackage than this, and the stage depends on all of it.
 FILES_OF_A_PACKAGE = 3
+# What decides how rules become commands.
+WORKFLOW = ("Snakefile", "rules/common.smk", "workflow_support")
 
 
 class Step(NamedTuple):
@@ -56,70 +44,35 @@ class Step(NamedTuple):
 
     Attributes:
         target: What Snakemake is asked for.
-        rules: The rules that make it.
-        commands: The commands that the rules call: `module` or `module:command` of `apsam.commands`.
-        stages: The stages of `workflow_support.variants` that it is made of, or the folder of several.
-        files: Its outputs in the folder of the run; by default the folder of its name.
-        metrics: Those that `dvc metrics` shows.
+        rules: Files in `rules/`.
+        given: Whether it may read given data.
+        shown: Files of the view that are outputs too: for `dvc metrics` and `dvc plots`.
         whole_config: Whether every key of the configuration counts.
-        keys: Sections that it reads beside those of its stages.
     """
 
     target: str
     rules: tuple[str, ...]
-    commands: tuple[str, ...]
-    stages: tuple[str, ...]
-    files: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
+    given: bool = False
+    shown: tuple[str, ...] = ()
     whole_config: bool = False
-    keys: tuple[str, ...] = ()
 
-
-# Large scenes are worked on in blocks.
-JOINED, JOIN = ("join_stacks",), ("join:join_stacks",)
 
 STEPS = {
-    "scenes": Step("all_scenes", ("synthesize", "inventory"), ("synthesize", "inventory"), ("scenes",)),
-    "tiles": Step("all_tiles", ("tile", *JOINED), ("tile", *JOIN), ("tiles",)),
-    "localizer": Step(
-        f"{RESULTS}/localizer/weights.safetensors",
-        ("localizer", "localizer_offline"),
-        ("localizer", "localizer_offline"),
-        ("localizer_offline", "localizer"),
+    "scenes": Step("all_scenes", ("synthesize",)),
+    "tiles": Step("all_tiles", ("tile", "join"), given=True),
+    "localizer": Step("all_localizer", ("localizer",), given=True, shown=("localizer/history.json",)),
+    "cams": Step("all_cams", ("cams", "join")),
+    "embeddings": Step("all_embeddings", ("encode", "join"), given=True),
+    "prompts": Step("all_prompts", ("prompts", "join")),
+    "masks": Step("all_masks", ("masks", "join"), given=True),
+    "resunet": Step(
+        "all_networks", ("resunet",), given=True, shown=("resunet/apsam/history.json", "resunet/cam/history.json")
     ),
-    "cams": Step("all_cams", ("cams", *JOINED), ("cams", *JOIN), ("cams",)),
-    "embeddings": Step("all_embeddings", ("encode", *JOINED), ("encode", *JOIN), ("embeddings",)),
-    "prompts": Step("all_prompts", ("prompts", "join_prompts"), ("prompts", "join:join_prompts"), ("prompts",)),
-    "masks": Step(
-        "all_masks",
-        ("masks_apsam", "masks_cam", "masks_grabcut", *JOINED),
-        ("masks:masks_apsam", "masks:masks_cam", "masks:masks_grabcut", *JOIN),
-        ("masks/apsam", "masks/cam", "masks/grabcut"),
-    ),
-    "resunet": Step("all_networks", ("resunet",), ("resunet",), ("resunet/apsam", "resunet/cam")),
-    "maps": Step(
-        "all_maps",
-        ("predict", "predict_block", "predict_join", "predict_tiles", "products"),
-        (
-            "predict:predict_scene",
-            "predict:predict_block",
-            "predict:predict_join",
-            "predict:predict_tiles",
-            "products",
-        ),
-        ("maps/apsam", "maps/cam"),
-        keys=("products",),
-    ),
-    "metrics": Step(
-        "all_metrics",
-        ("metrics_masks", "metrics_maps", "metrics_summary"),
-        ("metrics:metrics_masks", "metrics:metrics_maps", "metrics:metrics_summary"),
-        ("metrics/pseudo_masks.json", "metrics/resunet.json", "metrics/summary.json"),
-        ("metrics/pseudo_masks.json", "metrics/resunet.json"),
-        ("metrics/summary.json",),
-    ),
-    "report": Step(f"{RESULTS}/report/index.html", ("report",), ("report",), ("report",), whole_config=True),
+    "maps": Step("all_maps", ("predict", "products"), given=True),
+    "metrics": Step("all_metrics", ("metrics", "localizer"), given=True, shown=("metrics/summary.json",)),
+    "report": Step("all_reports", ("report",), given=True, whole_config=True),
 }
+METRICS = ("metrics/summary.json",)
 
 PLOTS = f"""\
 plots:
@@ -127,63 +80,106 @@ plots:
       title: Training of the localizer
       x: epoch
       y:
-        {RESULTS}/localizer/history.json: classification
+        {VIEW}/localizer/history.json: classification
   - resunet:
       title: Training of the ResUNets
       x: epoch
       y:
-        {RESULTS}/resunet/apsam/history.json: loss
-        {RESULTS}/resunet/cam/history.json: loss
+        {VIEW}/resunet/apsam/history.json: loss
+        {VIEW}/resunet/cam/history.json: loss
 """
+
+
+class Reading:
+    """A configuration that notes which of its sections and keys are read."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.keys: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in Config.model_fields:
+            self.keys.add(name)
+        return getattr(self._config, name)
 
 
 def render() -> str:
     """The text of dvc.yaml."""
-    stages = "\n".join("\n".join(_stage(name, step)) + "\n" for name, step in STEPS.items())
-    return f"{HEADER}\nstages:\n{stages}\n{PLOTS}"
+    run = Run({**Config().model_dump(mode="json"), "scenes": str(ROOT / "scenes.tsv")})
+    stages = "\n".join("\n".join(_stage(name, step, run)) + "\n" for name, step in STEPS.items())
+    return f"{HEADER}\nstages:\n{_given()}\n{stages}\n{PLOTS}"
 
 
-def _stage(name: str, step: Step) -> Iterator[str]:
-    targets = [step.target] if step.target.startswith("all_") else []
-    allowed = " ".join([*step.rules, *targets])
+def _given() -> str:
+    return f"""\
+  given:
+    cmd: python -m workflow_support.given {GIVEN}
+    always_changed: true
+    outs:
+      - {GIVEN}
+"""
+
+
+def _stage(name: str, step: Step, run: Run) -> Iterator[str]:
+    inputs, keys, commands = _reads(name, run)
     yield f"  {name}:"
-    yield f"    cmd: snakemake --cores all --quiet all --nocolor --allowed-rules {allowed} -- {step.target}"
+    # A run may have no synthetic scene; DVC wants every output to be there.
+    yield f"    cmd: mkdir -p {STORE}/{name} && snakemake --cores all --quiet all --nocolor -- {step.target}"
     yield "    deps:"
-    for dependency in [*_inputs(name, step), *_code(step.commands)]:
+    given = ["${scenes}", GIVEN] if step.given else ["${scenes}"]
+    rules = [f"rules/{rule}.smk" for rule in step.rules]
+    scripts = sorted({f"scripts/{STAGES[stage].script.split()[0]}" for stage in _stages_of(name)})
+    for dependency in [*given, *inputs, *WORKFLOW, *rules, *scripts, *_code(commands)]:
         yield f"      - {dependency}"
     if step.whole_config:
         yield "    params:\n      - config.yaml:\n      - params.yaml:"
     else:
-        keys = sorted({key for stage in _stages_of(step) for key in STAGES[stage].reads} | set(step.keys))
-        if keys:
-            yield f"    params:\n      - config.yaml: [{', '.join(keys)}]\n      - params.yaml: [{', '.join(keys)}]"
-    if step.metrics:
+        listed = ", ".join(sorted(keys))
+        yield f"    params:\n      - config.yaml: [{listed}]\n      - params.yaml: [{listed}]"
+    metrics = [file for file in step.shown if file in METRICS]
+    if metrics:
         yield "    metrics:"
-        for file in step.metrics:
-            yield f"      - {RESULTS}/{file}"
+        for file in metrics:
+            yield f"      - {VIEW}/{file}"
     yield "    outs:"
-    for file in [*(step.files or (name,)), f".provenance/{name}.json"]:
-        yield f"      - {RESULTS}/{file}"
+    yield f"      - {STORE}/{name}:\n          persist: true"
+    for file in step.shown:
+        if file not in METRICS:
+            yield f"      - {VIEW}/{file}"
 
 
-def _inputs(name: str, step: Step) -> list[str]:
-    """The scene sheet, where it is read, and the outputs of the stages before."""
-    sheet = ["${scenes}"] if name in READ_THE_SHEET else []
-    before = {_step_of(stage) for own in _stages_of(step) for stage in STAGES[own].after} | set(ALSO_READ.get(name, ()))
-    before -= {name}
-    files: list[str] = []
-    for other in STEPS:
-        if other in before:
-            files += [*(STEPS[other].files or (other,)), *STEPS[other].metrics]
-    return [*sheet, *(f"{RESULTS}/{file}" for file in files)]
+def _stages_of(step: str) -> list[str]:
+    return [name for name in STAGES if name.partition("/")[0] == step]
 
 
-def _step_of(stage: str) -> str:
-    return next(name for name, step in STEPS.items() if stage in _stages_of(step))
+def _reads(step: str, run: Run) -> tuple[list[str], set[str], list[str]]:
+    """Folders of the store, sections of the configuration and commands that the stages of a step read."""
+    noted = Reading(run.config)
+    run.config = noted  # type: ignore[assignment]
+    inputs, commands = set(), []
+    for name in _stages_of(step):
+        stage = STAGES[name]
+        commands.append(stage.code)
+        for unit in stage.units(run)[:1]:
+            values = list(_values(stage.job(run, unit)))
+            inputs |= {value.stage.partition("/")[0] for value in values if isinstance(value, Ref)}
+            noted.keys |= {value.name for value in values if isinstance(value, Section)}
+    run.config = noted._config
+    order = [name for name in STEPS if name in inputs - {step}]
+    return [f"{STORE}/{name}" for name in order], noted.keys - UNKEYED, list(dict.fromkeys(commands))
 
 
-def _stages_of(step: Step) -> list[str]:
-    return [stage for stage in STAGES if stage in step.stages or stage.partition("/")[0] in step.stages]
+# Keys that name or place things, and change no result.
+UNKEYED = {"run", "scenes", "data_dir", "device", "keep_embeddings"}
+
+
+def _values(job: Job) -> Iterator[Any]:
+    todo = [*job.options.values(), *job.also.values()]
+    for value in todo:
+        if isinstance(value, list):
+            todo += value
+        else:
+            yield value
 
 
 def _code(commands: Sequence[str]) -> list[str]:
@@ -203,12 +199,6 @@ def _package(file: str) -> str:
     """`apsam/sam` of `apsam/sam/decode.py`; "" for commands, of which a stage has its own, and for single modules."""
     match = re.match(r"(apsam/(?!commands/)\w+)/", file)
     return match[1] if match else ""
-
-
-def rules_of(folder: Path = ROOT / "rules") -> set[str]:
-    """Names of the rules that make a run; tables over runs are asked for by name, and no stage waits for them."""
-    texts = [file.read_text() for file in sorted(folder.glob("*.smk")) if file.stem not in TABLES]
-    return {name for text in texts for name in re.findall(r"^rule (\w+):", text, re.MULTILINE)}
 
 
 if __name__ == "__main__":

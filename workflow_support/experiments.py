@@ -1,7 +1,7 @@
 """The stages of the paper's experiments. Each table is made when it is asked for by name.
 
-An experiment that only decodes other prompts shares one job a scene (`trials`). One that changes settings compares variants
-of the run, which share every file that the change leaves alone.
+An experiment that only decodes other prompts shares one job a scene (`trials`). One that changes settings compares
+variants of the run, which share every file that the change leaves alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # What is measured with every seed -> the stage that measures it.
 SEED_STAGES = {
     "pseudo_masks": "apsam_metrics",
-    "resunet": "map_metrics",
+    "resunet": "metrics/maps",
     "threshold_sweep": "experiments/threshold_sweep",
     "prompt_ablation": "experiments/prompt_ablation",
 }
@@ -49,7 +49,7 @@ def trials(run: Run, unit: str) -> Job:
             # Temporary embeddings of blocks must not be deleted before they are read.
             "files": run.synthetic_files([unit]) + [Ref("embeddings", block) for block in blocks if len(blocks) > 1],
         },
-        run.reference([unit]) | {"weights": run.weight_files["sam"]},
+        run.reference([unit]) | {"weights": run.sam_weights},
     )
 
 
@@ -82,7 +82,7 @@ def everything_vs_apsam(run: Run, unit: str) -> Job:
             "device": run.device,
             "files": [*stacks, *blocks, *run.synthetic_files(names)],
         },
-        run.reference(names) | {"weights": run.weight_files["sam"]},
+        run.reference(names) | {"weights": run.sam_weights},
     )
 
 
@@ -141,7 +141,7 @@ def threshold_sweep_resunet(run: Run, unit: str) -> Job:
     return Job(
         {
             "measured": [
-                Named(str(threshold), Ref("map_metrics", changes={"prompts.threshold": threshold}))
+                Named(str(threshold), Ref("metrics/maps", changes={"prompts.threshold": threshold}))
                 for threshold in run.config.experiments.thresholds
             ]
         }

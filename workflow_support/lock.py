@@ -1,7 +1,7 @@
 """One run of the workflow in a folder at a time.
 
-Snakemake's own lock stays behind when a process is killed, and has to be removed by hand. This one is the kernel's (flock):
-it ends with the process that holds it. profiles/default switches Snakemake's off.
+Snakemake's own lock stays behind when a process is killed, and has to be removed by hand. This one is the kernel's
+(flock): it ends with the process that holds it. profiles/default switches Snakemake's off.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What Snakemake processes remember from one start to the next: checksums, code hashes, sizes of rasters.
 
-Only a memory: each entry names the state of the file (size, time, inode) it was found in, and is found anew where that is
-another one. The file may be removed at any time.
+Only a memory: each entry names the state of the file (size, time, inode) it was found in, and is found anew where that
+is another one. The file may be removed at any time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Recipes: what each file of the store is made of, and the key that follows from it.
 
-`workflow_support.stages` declares each stage as a function from a unit (a scene, a block of one, or `all`) to the options of
-its command. Each value says by its type what it is, so that the key, the inputs of the Snakemake rule and the command
-line all come from the same options and cannot disagree:
+`workflow_support.stages` declares each stage as a function from a unit (a scene, a block of one, or `all`) to the
+options of its command. Each value says by its type what it is, so that the key, the inputs of the Snakemake rule and
+the command line all come from the same options and cannot disagree:
 
 | value | on the command line | in the key |
 |---|---|---|

@@ -39,8 +39,8 @@ NO_RESULT = {"device", "keep_embeddings"}
 class Run:
     """One run: what a configuration means.
 
-    A variant, with which experiments compare settings, is a run of its own (`variant`): it shares memory and store, and so
-    every file whose recipe is the same.
+    A variant, with which experiments compare settings, is a run of its own (`variant`): it shares memory and store,
+    and so every file whose recipe is the same.
 
     Args:
         config: Snakemake's merged configuration.
@@ -123,7 +123,7 @@ class Run:
         """Every file that the run may have, by its plain name in the view."""
         found = {}
         for stage in STAGES.values():
-            if stage.name.startswith("bands/"):
+            if stage.name.endswith("/bands"):
                 continue
             for unit in stage.units(self):
                 for output, file in stage.outputs.items():
@@ -262,7 +262,7 @@ class Run:
 
     def stack(self, stage: str, name: str) -> Ref:
         """The stack of a whole scene: its own, or the file that joins those of its blocks."""
-        joined = f"joined/{stage}"
+        joined = f"{stage}/joined"
         return Ref(joined if self.blocks[name] > 1 and joined in STAGES else stage, name)
 
     def stacks(self, stage: str, names: Sequence[str]) -> list[Ref]:
@@ -307,9 +307,9 @@ class Run:
     def map_refs(self, source: str, name: str) -> list[Ref]:
         """The maps of a scene: probability and mask, or for ready-made tiles an archive of their masks."""
         if self.scenes[name].kind == "folder":
-            return [Ref(f"tile_maps/{source}", name)]
-        stage = "mosaics" if self.bands[name] > 1 else "maps"
-        return [Ref(f"{stage}/{source}", name, output) for output in ("probability", "mask")]
+            return [Ref(f"maps/{source}/tiles", name)]
+        joined = "/joined" if self.bands[name] > 1 else ""
+        return [Ref(f"maps/{source}{joined}", name, output) for output in ("probability", "mask")]
 
     def section(self, name: str) -> str:
         """A section of the configuration as JSON, every key of it that changes results."""
@@ -322,23 +322,25 @@ class Run:
         return self._sections[name]
 
     def keyed_section(self, name: str) -> str:
-        """A section as it counts in keys: files that it names count by content, not by path (`weight_files`)."""
+        """A section as it counts in keys: files that it names count by content, not by path."""
         values = json.loads(self.section(name))
         for key in PATHS.get(name, ()):
             values.pop(key)
         return json.dumps(values, sort_keys=True)
 
     @property
-    def weight_files(self) -> dict[str, Any]:
-        """What tells the weights of SAM and of the localizer's backbone from others, for `Job.also`."""
-        sam, backbone = self.config.sam, self.config.localizer.weights
+    def sam_weights(self) -> str | Given:
+        """What tells the weights of SAM from others: a given file, or the checksum of those known by name."""
+        sam = self.config.sam
         if sam.checkpoint:
-            identity: Any = Given(Path(sam.checkpoint))
-        elif sam.name == "light":
-            identity = self.code.packaged_sam()
-        else:
-            identity = PUBLISHED[f"sam_{sam.name}"].sha256
-        return {"sam": identity, "backbone": backbone if backbone in NO_FILE else Given(Path(backbone))}
+            return Given(Path(sam.checkpoint))
+        return self.code.packaged_sam() if sam.name == "light" else PUBLISHED[f"sam_{sam.name}"].sha256
+
+    @property
+    def backbone_weights(self) -> str | Given:
+        """What tells the initial weights of the localizer's backbone from others."""
+        weights = self.config.localizer.weights
+        return weights if weights in NO_FILE else Given(Path(weights))
 
     @property
     def device(self) -> Unkeyed:
@@ -360,7 +362,7 @@ class Run:
         """Files and folders that the user gave: of all scenes, elevations, checkpoints and weights."""
         scenes = [scene for scene in self.scenes.values() if scene.kind != "synthetic"]
         paths = [path for s in scenes for path in (s.image, s.labels, s.mask) if path is not None]
-        weights = [one.path for one in self.weight_files.values() if isinstance(one, Given)]
+        weights = [one.path for one in (self.sam_weights, self.backbone_weights) if isinstance(one, Given)]
         return list(dict.fromkeys([*paths, *([self.config.dem] if self.config.dem else []), *weights]))
 
     def check(self) -> None:

@@ -1,7 +1,7 @@
 """The stages, in the order of the data: what each reads, which command it runs, what it makes.
 
-This is the one place where that stands. Keys, rule inputs, command lines, dvc.yaml and provenance follow from it. How to
-read an entry: `workflow_support.recipes`. Who runs it with how many threads and how much memory stands in `rules/`.
+This is the one place where that stands. Keys, rule inputs, command lines, dvc.yaml and provenance follow from it. How
+to read an entry: `workflow_support.recipes`. Who runs it with how many threads and how much memory stands in `rules/`.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def localizer_offline(run: Run, unit: str) -> Job:
         },
         {
             "method": run.code.of_offline(run.config.localizer.method),
-            "backbone": run.weight_files["backbone"],
-            "weights": run.weight_files["sam"] if teacher else None,
+            "backbone": run.backbone_weights,
+            "weights": run.sam_weights if teacher else None,
         },
     )
 
@@ -81,12 +81,12 @@ def localizer(run: Run, unit: str) -> Job:
     return Job(
         {
             "_": run.stacks("tiles", run.training),
-            "offline": Ref(f"localizer_offline/{method}") if method in OFFLINE_FILES else None,
+            "offline": Ref(f"localizer/offline/{method}") if method in OFFLINE_FILES else None,
             "settings": Section("localizer"),
             "seed": run.config.seed,
             "device": run.device,
         },
-        {"method": run.code.of_method(method), "backbone": run.weight_files["backbone"]},
+        {"method": run.code.of_method(method), "backbone": run.backbone_weights},
     )
 
 
@@ -130,7 +130,7 @@ def embeddings(run: Run, unit: str) -> Job:
             "image": run.image(block_of(unit)[0]) if run.config.sam.window else None,
             "device": run.device,
         },
-        {"weights": run.weight_files["sam"]},
+        {"weights": run.sam_weights},
     )
 
 
@@ -146,7 +146,7 @@ def masks_apsam(run: Run, unit: str) -> Job:
             "sam": Section("sam"),
             "device": run.device,
         },
-        {"weights": run.weight_files["sam"]},
+        {"weights": run.sam_weights},
     )
 
 
@@ -253,7 +253,7 @@ def mosaics(source: str) -> Callable[[Run, str], Job]:
     """The map of a large scene, put together from its bands."""
 
     def job(run: Run, unit: str) -> Job:
-        parts = [Ref(f"bands/{source}", f"{unit}.b{number:03d}") for number in range(1, run.bands[unit] + 1)]
+        parts = [Ref(f"maps/{source}/bands", f"{unit}.b{number:03d}") for number in range(1, run.bands[unit] + 1)]
         return Job({"_": parts, "name": unit, "image": run.image(unit), "settings": Section("maps")})
 
     return job
@@ -309,7 +309,7 @@ def map_metrics(run: Run, unit: str) -> Job:
 
 def summary(run: Run, unit: str) -> Job:
     """The figures that versions are compared by, in one flat table."""
-    return Job({"masks": Ref("pseudo_masks"), "maps": Ref("map_metrics")})
+    return Job({"masks": Ref("metrics/pseudo_masks"), "maps": Ref("metrics/maps")})
 
 
 def report_files(run: Run) -> list[Ref]:
@@ -320,16 +320,16 @@ def report_files(run: Run) -> list[Ref]:
         *run.stacks("tiles", run.names),
         Ref("localizer"),
         Ref("localizer", ALL, "history"),
-        Ref("localizer_metrics"),
+        Ref("metrics/localizer"),
         *run.stacks("cams", run.names),
         *(run.prompts(name) for name in run.names),
         *(ref for source in SOURCES for ref in run.stacks(f"masks/{source}", run.names)),
         *(Ref(f"resunet/{source}", ALL, output) for source in TRAINED for output in ("output", "history")),
         *(ref for source in TRAINED for name in run.mapped for ref in run.map_refs(source, name)),
-        *(Ref(f"products/{source}", name, "+project") for source in TRAINED for name in rasters),
-        Ref("pseudo_masks"),
-        Ref("map_metrics"),
-        Ref("summary"),
+        *(Ref(f"maps/{source}/products", name, "+project") for source in TRAINED for name in rasters),
+        Ref("metrics/pseudo_masks"),
+        Ref("metrics/maps"),
+        Ref("metrics/summary"),
     ]
 
 
@@ -432,9 +432,9 @@ def _maps() -> list[Stage]:
         view = f"maps/{source}"
         of = {
             view: (raster, "predict_scene", maps(source), view, _whole),
-            f"bands/{source}": ({"output": "{unit}.tif"}, "predict_block", bands(source), f"{view}/bands", _bands),
-            f"mosaics/{source}": (raster, "predict_join", mosaics(source), view, _in_bands),
-            f"tile_maps/{source}": ({"masks": "{unit}.zip"}, "predict_tiles", tile_maps(source), view, _folders),
+            f"maps/{source}/bands": ({"output": "{unit}.tif"}, "predict_block", bands(source), f"{view}/bands", _bands),
+            f"maps/{source}/joined": (raster, "predict_join", mosaics(source), view, _in_bands),
+            f"maps/{source}/tiles": ({"masks": "{unit}.zip"}, "predict_tiles", tile_maps(source), view, _folders),
         }
         for name, (outputs, command, job, folder, units) in of.items():
             script = f"predict.py {command.replace('_', '-')}"
@@ -452,7 +452,7 @@ def _products() -> list[Stage]:
     }
     return [
         Stage(
-            f"products/{source}", outputs, "products.py", "products", products(source), f"maps/{source}",
+            f"maps/{source}/products", outputs, "products.py", "products", products(source), f"maps/{source}",
             units=_rasters,
         )
         for source in TRAINED
@@ -462,13 +462,13 @@ def _products() -> list[Stage]:
 def _joined() -> list[Stage]:
     stacks = [
         Stage(
-            f"joined/{name}", {"output": STACK}, "join.py join-stacks", "join:join_stacks", joined(name), name,
+            f"{name}/joined", {"output": STACK}, "join.py join-stacks", "join:join_stacks", joined(name), name,
             units=_in_blocks,
         )
         for name in IN_BLOCKS
     ]  # fmt: skip
     prompt_files = Stage(
-        "joined/prompts", PROMPTS, "join.py join-prompts", "join:join_prompts", joined_prompts, "prompts",
+        "prompts/joined", PROMPTS, "join.py join-prompts", "join:join_prompts", joined_prompts, "prompts",
         units=_in_blocks,
     )  # fmt: skip
     return [*stacks, prompt_files]
@@ -490,13 +490,13 @@ LISTED = [
     Stage("tiles", {"output": STACK}, "tile.py", "tile", tiles, units=_units),
     *(
         Stage(
-            f"localizer_offline/{method}", {"output": file}, "localizer_offline.py", "localizer_offline",
+            f"localizer/offline/{method}", {"output": file}, "localizer_offline.py", "localizer_offline",
             localizer_offline, "localizer_offline", units=_of_method(method),
         )
         for method, file in OFFLINE_FILES.items()
     ),
     Stage("localizer", TRAINED_LOCALIZER, "localizer.py", "localizer", localizer),
-    _metrics("localizer_metrics", "localizer.json", "metrics_localizer", localizer_metrics),
+    _metrics("metrics/localizer", "localizer.json", "metrics_localizer", localizer_metrics),
     Stage("cams", {"output": STACK}, "cams.py", "cams", cams, units=_units),
     Stage("prompts", PROMPTS, "prompts.py", "prompts", prompts, units=_units),
     Stage("embeddings", {"output": STACK}, "encode.py", "encode", embeddings, units=_units),
@@ -505,9 +505,9 @@ LISTED = [
     *_networks(),
     *_maps(),
     *_products(),
-    _metrics("pseudo_masks", "pseudo_masks.json", "metrics_masks", pseudo_masks),
-    _metrics("map_metrics", "resunet.json", "metrics_maps", map_metrics),
-    _metrics("summary", "summary.json", "metrics_summary", summary),
+    _metrics("metrics/pseudo_masks", "pseudo_masks.json", "metrics_masks", pseudo_masks),
+    _metrics("metrics/maps", "resunet.json", "metrics_maps", map_metrics),
+    _metrics("metrics/summary", "summary.json", "metrics_summary", summary),
     *experiment_stages(_measured),
     *table1_stages(),
     Stage("report", PAGE, "report.py", "report", report, folders=("figures",)),

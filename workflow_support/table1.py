@@ -166,13 +166,14 @@ def _seconds(run: Run) -> list[Named]:
             of = changes(run, method, seed)
             refs = [Ref("localizer", changes=of), *(Ref("cams", unit, changes=of) for unit in units)]
             if method in OFFLINE_FILES:
-                refs.append(Ref(f"localizer_offline/{method}", changes=of))
+                refs.append(Ref(f"localizer/offline/{method}", changes=of))
             found += [Named(f"{method}:{seed}", ref) for ref in refs]
     return found
 
 
 def table1_stages() -> list[Stage]:
     """The stages that only Table 1 has."""
+
     def stage(name: str, outputs: dict[str, str], script: str, code: str, job: Any, view: str = "table1") -> Stage:
         return Stage(name, outputs, script, code, job, view)
 
@@ -191,7 +192,9 @@ def table1_stages() -> list[Stage]:
         )
         for kind in KINDS
     ]  # fmt: skip
-    oracle = stage("table1/cam_oracle", {"output": "cam_oracle.json"}, "table1.py cam-oracle", "table1:cam_oracle", cam_oracle)
+    oracle = stage(
+        "table1/cam_oracle", {"output": "cam_oracle.json"}, "table1.py cam-oracle", "table1:cam_oracle", cam_oracle
+    )
     table = stage(
         "experiments/table1", figure_outputs("table1"), "table1.py table1", "table1:table1", table1, "experiments"
     )
@@ -201,4 +204,3 @@ def table1_stages() -> list[Stage]:
 def table1_refs(run: Run) -> list[Ref]:
     """The table and the figures beside it."""
     return [Ref("experiments/table1", ALL), *(Ref(f"experiments/table1_{kind}", ALL) for kind in figures(run))]
-

@@ -1,8 +1,8 @@
 """The view of a run: `results/<run>/`, where the files of the present configuration have plain names.
 
 Large files are hard links to the store, small ones, which people and programs change in place, are copies: a GeoPackage
-opened in QGIS must not write into the store. Links or copies, not symbolic links, so that the folder can be passed on with
-`rsync -a` or a file manager and opened by QGIS as it is (docs/architecture.md).
+opened in QGIS must not write into the store. Links or copies, not symbolic links, so that the folder can be passed on
+with `rsync -a` or a file manager and opened by QGIS as it is (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from apsam.errors import InputError
-from apsam.files import read_json, sha256_file, write_json
+from apsam.files import sha256_file, write_json
 from apsam.store.recipe import RECIPE, job_folder, read_recipe, store_of
 from apsam.store.view import MANIFEST, is_old_run, read_manifest
 from workflow_support.memory import Memory
 
+STORE = Path("results/store")
 LINKED = (".zip", ".safetensors", ".tif", ".png", ".svg")
 # What programs leave beside a file they open.
 LEFT_BY_PROGRAMS = (".aux.xml", "-wal", "-shm", "-journal", ".qgs~")
@@ -71,8 +74,9 @@ def check_run_folder(folder: Path) -> None:
 def update_view(folder: Path, files: Mapping[str, str], started: float) -> Update:
     """Let the view show exactly those of `files` that are in the store.
 
-    The view is built beside the old one and takes its place at once. Files in it that were changed by hand stay as long as
-    the configuration means the same file, else they are moved to `results/edited/`; files that others put there stay.
+    The view is built beside the old one and takes its place at once. Files in it that were changed by hand stay as
+    long as the configuration means the same file, else they are moved to `results/edited/`; files that others put
+    there stay.
 
     Args:
         folder: `results/<run>`.
@@ -88,7 +92,7 @@ def update_view(folder: Path, files: Mapping[str, str], started: float) -> Updat
     _judge_store(wanted, started, update)
     old = read_manifest(folder)
     edited = {name for name in old if _is_edited(folder / name, old[name])}
-    if {name: entry["file"] for name, entry in old.items()} != wanted or _missing(folder, old):
+    if {name: entry["file"] for name, entry in old.items()} != wanted or _stale(folder, old):
         _replace(folder, wanted, old, edited, update)
         update.changed = True
     for name in sorted(edited & wanted.keys()):
@@ -113,7 +117,7 @@ def _judge_store(wanted: Mapping[str, str], started: float, update: Update) -> N
     memory, left, unchecked = Memory(), COMPARED, 0
     jobs: dict[str, dict[str, Any]] = {}
     for file in wanted.values():
-        folder = job_folder(Path(file), Path("results/store"))
+        folder = job_folder(Path(file), STORE)
         if str(folder) not in jobs:
             jobs[str(folder)] = _recipe_of(folder)
             written = _mtime(folder / RECIPE)
@@ -156,8 +160,13 @@ def _mtime(file: Path) -> float:
         return 0.0
 
 
-def _missing(folder: Path, old: Mapping[str, Mapping[str, Any]]) -> bool:
-    return any(not (folder / name).exists() for name in old)
+def _stale(folder: Path, old: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a file is missing, or a link leads to another file than the store's, as after `dvc commit`."""
+    for name, entry in old.items():
+        file = folder / name
+        if not file.exists() or (entry["linked"] and not os.path.samefile(file, entry["file"])):
+            return True
+    return False
 
 
 def _is_edited(file: Path, entry: Mapping[str, Any]) -> bool:
@@ -192,10 +201,11 @@ def _replace(
             os.link(folder / name, target)
             manifest[name] = old[name]
             continue
-        _put(Path(file), target)
+        linked = _put(Path(file), target)
         status = target.stat()
         manifest[name] = {
             "file": file,
+            "linked": linked,
             "state": [status.st_size, status.st_mtime_ns],
             "sha256": _sha256(Path(file)),
         }
@@ -205,14 +215,16 @@ def _replace(
     shutil.rmtree(new, ignore_errors=True)
 
 
-def _put(file: Path, target: Path) -> None:
+def _put(file: Path, target: Path) -> bool:
+    """Link or copy a file of the store into a view; returns whether it is a link."""
     if file.name.endswith(LINKED):
         try:
             os.link(file, target)
-            return
+            return True
         except OSError:
             pass  # another file system, or one without links
     shutil.copyfile(file, target)
+    return False
 
 
 def _sha256(file: Path) -> str:
@@ -289,10 +301,11 @@ def where_to_look(folder: Path, update: Update) -> str:
     return "\n".join([*(f"warning: {text}" for text in update.warnings), *lines])
 
 
-def show(folder: str, files: Mapping[str, str], started: float) -> None:
-    """Update a view and say where to look: what the last job of every run does."""
-    update = update_view(Path(folder), files, started)
-    print(where_to_look(Path(folder), update), file=sys.stderr)
-
-
-__all__ = ["Update", "check_run_folder", "read_json", "show", "update_view", "where_to_look"]
+def show(folder: str, files: Mapping[str, str], started: float, log: str) -> None:
+    """Update a view and say where to look, in the terminal and in a log: what the last job of every run does."""
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(STORE / ".view_lock"):
+        update = update_view(Path(folder), files, started)
+    text = where_to_look(Path(folder), update)
+    Path(log).write_text(text + "\n")
+    print(text, file=sys.stderr)

@@ -35,7 +35,9 @@ def provenance(
             packages.append(versions)
         print("\n" * bool(number) + "\n".join(_lines(description)))
     for versions in packages:
-        print(f"packages: {', '.join(f'{name} {version}' for name, version in (versions or {}).items()) or 'not noted'}")
+        print(
+            f"packages: {', '.join(f'{name} {version}' for name, version in (versions or {}).items()) or 'not noted'}"
+        )
 
 
 def _describe(folder: Path, file: Path | None, stored: Path) -> dict[str, Any]:
@@ -45,9 +47,16 @@ def _describe(folder: Path, file: Path | None, stored: Path) -> dict[str, Any]:
 
     recipe = read_recipe(folder)
     outputs = recipe.pop("outputs", {})
-    asked = {"file": str(file), "state": state_of(file, outputs.get(stored.relative_to(folder).as_posix()))} if file else {}
+    asked = (
+        {"file": str(file), "state": state_of(file, outputs.get(stored.relative_to(folder).as_posix()))} if file else {}
+    )
     states = {name: state_of(folder / name, known) for name, known in outputs.items()}
-    return {**asked, "folder": str(folder), "outputs": states, **{key: value for key, value in recipe.items() if key != "schema"}}
+    return {
+        **asked,
+        "folder": str(folder),
+        "outputs": states,
+        **{key: value for key, value in recipe.items() if key != "schema"},
+    }
 
 
 def _lines(description: Mapping[str, Any]) -> list[str]:

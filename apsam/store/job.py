@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -44,7 +45,8 @@ def job_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
         yield plain
     if recipe is not None and _writes_files():
         known = json.loads(recipe)
-        write_recipe(Path(known.pop("folder")), known, list(arguments), _cost(start))
+        command = [sys.argv[0], *_take(list(arguments), RECIPE_OPTION)[0]]
+        write_recipe(Path(known.pop("folder")), known, command, _cost(start))
 
 
 def plain_name(file: Path) -> str:

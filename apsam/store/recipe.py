@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import metadata
@@ -48,7 +49,7 @@ def write_recipe(folder: Path, known: Mapping[str, Any], arguments: Sequence[str
             "schema": SCHEMA,
             **known,
             **cost,
-            "command": " ".join(arguments),
+            "command": shlex.join(arguments),
             "inputs": {file: _checksum(store, file) for file in _inputs(arguments, folder)},
             "outputs": {name: {"bytes": f.stat().st_size, "sha256": sha256_file(f)} for name, f in named.items()},
             "packages": packages(),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from small_project import Project, copy_project
-
 from workflow_support.code_hashes import CodeHashes
 from workflow_support.raster_sizes import RasterSizes
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from own_scenes import write_tiles
 from small_project import ROOT, Project, copy_project
+from workflow_support.shell import quoted
 
 from apsam.config import Config
 from apsam.errors import ConfigError
 from workflow_support.run import Run
-from workflow_support.shell import quoted
 
 # What a shell could take for something else.
 AWKWARD = 'Émile\'s 数据 $x `y` "z" \\'
