@@ -1,4 +1,4 @@
-# The default run: snakemake --cores all        What would run: snakemake --dry-run        Targets: below
+# The default run: snakemake --cores all        What would run: snakemake --dry-run        Targets: workflow_support/targets.py
 # Other settings: --configfile config/NAME.yaml, or edit config.yaml. Keys are checked before anything runs.
 from snakemake.utils import min_version
 
@@ -32,30 +32,6 @@ include: "rules/report.smk"
 
 # Targets: the default, names for the parts of a run and for its experiments, and any file of the view. Each ends with the
 # view of the run (workflow_support/view.py), which takes a fraction of a second and says where to look.
-TARGETS = {
-    "all": everything("scenes", *MAPS, *METRICS, "report"),
-    "all_scenes": everything("scenes"),
-    "all_tiles": everything("tiles", "tiles/joined"),
-    "all_localizer": everything("localizer"),
-    "all_cams": everything("cams", "cams/joined"),
-    "all_prompts": everything("prompts", "prompts/joined"),
-    "all_embeddings": everything("embeddings", "embeddings/joined"),
-    "all_masks": everything(*MASKS, *(f"{stage}/joined" for stage in MASKS)),
-    "all_networks": everything(
-        "localizer", *(f"resunet/{source}" for source in TRAINED)
-    ),
-    "all_maps": everything(*MAPS),
-    "all_metrics": everything(*METRICS),
-    "all_reports": everything("report"),
-    "threshold_sweep": sweep_tables,
-    "prompt_ablation": everything("experiments/prompt_ablation"),
-    "everything_vs_apsam": everything("experiments/everything_vs_apsam"),
-    "sam_size": everything("experiments/sam_size"),
-    "seeds": everything("experiments/seeds"),
-    "released_effects": everything("experiments/released_effects"),
-    "table1": table1_refs,
-}
-
 for target, refs in TARGETS.items():
 
     rule:

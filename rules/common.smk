@@ -12,17 +12,12 @@ from apsam.localizer.method_settings import OFFLINE_FILES
 from workflow_support.changes import with_changes
 from workflow_support.environment import starts_here, use_project
 from workflow_support.lock import take_lock
-from workflow_support.measuring import SOURCES, TRAINED
-from workflow_support.recipes import ALL, FIGURE, STORE, Ref
+from workflow_support.recipes import FIGURE, STORE
 from workflow_support.run import Run
-from workflow_support.stages import (
-    IN_BLOCKS,
-    NETWORKS,
-    REFERENCES,
-    STAGES,
-    report_files,
-)
-from workflow_support.table1 import KINDS, MEASURED_SOURCES, table1_refs
+from workflow_support.stages import IN_BLOCKS, NETWORKS, STAGES
+
+from workflow_support.table1 import KINDS, MEASURED_SOURCES
+from workflow_support.targets import TARGETS
 
 use_project(workflow.basedir)
 STARTED = time.time()
@@ -108,13 +103,6 @@ def wanted(refs):
     return lambda wildcards: [ancient(run.path(ref)) for ref in refs(run)]
 
 
-def everything(*stages):
-    """Files of a run, as a function of it: the first outputs of all units of some stages."""
-    return lambda run: [
-        Ref(stage, unit) for stage in stages for unit in STAGES[stage].units(run)
-    ]
-
-
 def view(refs=lambda run: []):
     """Parameters of a target: the view to update (scripts/view.py), with what the target asks for."""
     return {
@@ -126,27 +114,9 @@ def view(refs=lambda run: []):
 
 UPDATE_VIEW = f"Update {run.folder}"
 
-
-def sweep_tables(run):
-    """The sweep, and the one with a ResUNet a threshold where `experiments.retrain` asks for it."""
-    names = [
-        "threshold_sweep",
-        *(["threshold_sweep_resunet"] if run.config.experiments.retrain else []),
-    ]
-    return [Ref(f"experiments/{name}") for name in names]
-
-
-MAPS = [
-    f"maps/{source}{stage}"
-    for source in TRAINED
-    for stage in ("", "/joined", "/tiles", "/products")
-]
-MASKS = [f"masks/{source}" for source in SOURCES]
-METRICS = [
-    f"metrics/{name}" for name in ("localizer", "pseudo_masks", "maps", "summary")
-]
-
 # Under --software-deployment-method conda (workflow_support/conda_env.py).
-ENVIRONMENT = (
-    "../envs/apsam-cpu.yaml" if run.config.device == "cpu" else "../envs/apsam.yaml"
+ENVIRONMENT = os.path.join(
+    workflow.basedir,
+    "envs",
+    "apsam-cpu.yaml" if run.config.device == "cpu" else "apsam.yaml",
 )

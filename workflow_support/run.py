@@ -108,8 +108,8 @@ class Run:
                     self.recipe(name)
         if (stage, unit, key) not in self.known:
             raise InputError(
-                f"{STORE}/{stage}/{unit}.{key}: no recipe of this configuration has this key; ask for a file by its plain "
-                f"name, in {self.folder}/"
+                f"{STORE}/{stage}/{unit}.{key}: no recipe of this configuration has this key; ask for a file by its "
+                f"plain name, in {self.folder}/"
             )
         return self.known[stage, unit, key]
 

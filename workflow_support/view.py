@@ -66,8 +66,8 @@ def check_run_folder(folder: Path) -> None:
         else "is not a view of apsam's store"
     )
     raise InputError(
-        f"{folder}: {what}; nothing of it is touched. Give the run another name (run: {folder.name}_2), or move the folder "
-        f"away: mv {folder} {folder}_old"
+        f"{folder}: {what}; nothing of it is touched. Give the run another name (run: {folder.name}_2), or move "
+        f"the folder away: mv {folder} {folder}_old"
     )
 
 
