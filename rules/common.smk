@@ -1,4 +1,5 @@
 # What all rules share: the run, and how the table of stages (workflow_support/stages.py) fills the form of a rule.
+import atexit
 import os
 import sys
 import time
@@ -30,6 +31,7 @@ try:
         for key, value in changes.items():
             print(f"params.yaml: {key} is {value}", file=sys.stderr)
         run.check()
+        atexit.register(run.memory.save)
 except ApsamError as error:
     # Not a WorkflowError, which would add this line's place to a message about a configuration or a scene.
     sys.exit(f"error: {error}")

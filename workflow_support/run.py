@@ -373,7 +373,6 @@ class Run:
         """
         check_run_folder(Path(self.folder))
         self.check_inputs()
-        self.memory.save()
 
     def check_inputs(self) -> None:
         """Check all given data before any job starts, and remember their checksums.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def positions(length: int, size: int, stride: int) -> list[int]:
@@ -19,6 +22,9 @@ def positions(length: int, size: int, stride: int) -> list[int]:
 
 def tile_windows(height: int, width: int, size: int, stride: int) -> np.ndarray:
     """All tile windows of a scene, row by row: (n, 4) int32 of row, col, height, width in scene pixels."""
+    # Starting the workflow needs positions alone, and importing NumPy takes longer than all else it imports.
+    import numpy as np
+
     return np.array(
         [(row, col, size, size) for row in positions(height, size, stride) for col in positions(width, size, stride)],
         dtype=np.int32,
