@@ -1,5 +1,6 @@
 # What all rules share: the run, and how the table of stages (workflow_support/stages.py) fills the form of a rule.
 import atexit
+import inspect
 import os
 import sys
 import time
@@ -52,6 +53,12 @@ wildcard_constraints:
     source="|".join(NETWORKS),
 
 
+def signed(function):
+    """Note a function's signature: Snakemake asks for it with every job, and finding it out takes longer than the call."""
+    function.__signature__ = inspect.signature(function)
+    return function
+
+
 def recipe(stage, wildcards):
     """The recipe of a job."""
     return run.recipe_of(stage.format(**wildcards), wildcards.unit, wildcards.key)
@@ -59,7 +66,7 @@ def recipe(stage, wildcards):
 
 def inputs_of(stage):
     """Input: the files of the store that a job reads. Ancient: that they are there decides, not when they were made."""
-    return lambda wildcards: [ancient(path) for path in recipe(stage, wildcards).inputs]
+    return signed(lambda wildcards: [ancient(path) for path in recipe(stage, wildcards).inputs])
 
 
 def outputs_of(stage, files=None, **flags):
@@ -85,12 +92,12 @@ def log_of(stage):
 
 def command_of(stage):
     """Parameter: the command line of a job."""
-    return lambda wildcards, threads: recipe(stage, wildcards).command(threads)
+    return signed(lambda wildcards, threads: recipe(stage, wildcards).command(threads))
 
 
 def more(amount):
     """Resource: `amount`, and as much again with every further attempt, for jobs that ran out of memory or time."""
-    return lambda wildcards, attempt: amount * attempt
+    return signed(lambda wildcards, attempt: amount * attempt)
 
 
 def shown(caption, category, **labels):

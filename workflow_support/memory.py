@@ -41,7 +41,7 @@ class Memory:
     def get(self, kind: str, name: str, state: str, make: Callable[[], Any]) -> Any:
         """The value of this kind and name in this state; `make` is called where it is not known."""
         entry = f"{kind} {name}"
-        known = self._known.get(entry)
+        known = self._asked.get(entry) or self._known.get(entry)
         if not (isinstance(known, list) and len(known) == 2 and known[0] == state):
             known = [state, make()]
             self._changed = True

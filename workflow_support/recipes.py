@@ -206,7 +206,7 @@ class Recipe:
             "key": self.key,
             "view": self.stage.plain_folder,
             "code": self.code,
-            "settings": {name: json.loads(self._run.section(name)) for name in sorted(sections)},
+            "settings": {name: self._run.section_values(name) for name in sorted(sections)},
             "facts": plain,
             "given": self._given(),
         }

@@ -61,7 +61,7 @@ class Run:
         self.known: dict[tuple[str, str, str], Recipe] = base.known if base else {}
         self._variants: dict[str, Run] = base._variants if base else {}
         self._recipes: dict[tuple[str, str], Recipe] = {}
-        self._sections: dict[str, str] = {}
+        self._sections: dict[str, tuple[str, str, dict[str, Any]]] = {}
         self.scenes: dict[str, Scene] = base.scenes if base else self._read_scenes()
 
     def _read_scenes(self) -> dict[str, Scene]:
@@ -313,20 +313,25 @@ class Run:
 
     def section(self, name: str) -> str:
         """A section of the configuration as JSON, every key of it that changes results."""
-        if name not in self._sections:
-            values = self.config.product_settings() if name == "products" else getattr(self.config, name)
-            shown = values.decisive() if name == "tiles" else values.model_dump(mode="json")
-            if name == "products":
-                shown.pop("dem")
-            self._sections[name] = json.dumps(shown, sort_keys=True)
-        return self._sections[name]
+        return self._section(name)[0]
 
     def keyed_section(self, name: str) -> str:
         """A section as it counts in keys: files that it names count by content, not by path."""
-        values = json.loads(self.section(name))
-        for key in PATHS.get(name, ()):
-            values.pop(key)
-        return json.dumps(values, sort_keys=True)
+        return self._section(name)[1]
+
+    def section_values(self, name: str) -> dict[str, Any]:
+        """A section of the configuration as values of JSON."""
+        return self._section(name)[2]
+
+    def _section(self, name: str) -> tuple[str, str, dict[str, Any]]:
+        if name not in self._sections:
+            section = getattr(self.config, name)
+            values = section.decisive() if name == "tiles" else section.model_dump(mode="json")
+            if name == "products":
+                values.pop("dem")
+            keyed = {key: value for key, value in values.items() if key not in PATHS.get(name, ())}
+            self._sections[name] = json.dumps(values, sort_keys=True), json.dumps(keyed, sort_keys=True), values
+        return self._sections[name]
 
     @property
     def sam_weights(self) -> str | Given:
