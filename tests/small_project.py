@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from workflow_support.targets import TARGETS
+
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = {".git", ".venv", "results", "logs", ".snakemake", "__pycache__", "data"}
 
@@ -46,13 +48,11 @@ class Project:
         return {**variables, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"}
 
     def plan(self, *arguments: str) -> dict[str, int]:
-        """What Snakemake would run: rule -> number of jobs, without targets."""
+        """What Snakemake would run: rule -> number of jobs, without the targets, which always run."""
         printed = self.snakemake("--dry-run", *arguments)
-        if "Nothing to be done" in printed:
-            return {}
         table = printed.split("Job stats:")[1].split("total")[0]
         counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
-        return {name: count for name, count in counts.items() if not name.startswith("all")}
+        return {name: count for name, count in counts.items() if name not in {*TARGETS, "view_file"}}
 
     def replace(self, file: str, old: str, new: str) -> None:
         """Change a text file."""
@@ -68,9 +68,18 @@ class Project:
         file.write_text(yaml.safe_dump(config))
 
     def results(self) -> dict[str, bytes]:
-        """Every result, by name."""
+        """Every file of the store and of the views, by name; without recipes, which tell times."""
         folder = self.folder / "results"
-        return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+        files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.name.startswith(".")]
+        return {str(f.relative_to(folder)): f.read_bytes() for f in files if f.name != "recipe.json"}
+
+    def tree(self) -> dict[str, tuple[int, int, int]]:
+        """Every file and folder of the project with its inode, size and time."""
+        found = {}
+        for file in sorted(self.folder.rglob("*")):
+            status = file.lstat()
+            found[str(file.relative_to(self.folder))] = status.st_ino, status.st_size, status.st_mtime_ns
+        return found
 
 
 def _left_out(folder: str, names: list[str]) -> set[str]:

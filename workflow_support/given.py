@@ -38,10 +38,13 @@ class GivenData:
     def digest(self, path: Path) -> str:
         """SHA-256 of all that is read with `path`: names and contents of its files and sidecar files.
 
-        The names of the folders above do not count, so that data may lie elsewhere on another machine.
+        Where a file lies, and what it is called but for its ending, does not count: data may lie elsewhere on another
+        machine. The names of the files in a folder do: labels go by them.
         """
         if path not in self._digests:
-            lines = [f"{file.name} {checksum}" for file in files_of(path) if (checksum := self._checksum(file))]
+            own = "" if path.is_dir() else path.stem
+            found = ((file.name.removeprefix(own), self._checksum(file)) for file in files_of(path))
+            lines = [f"{name} {checksum}" for name, checksum in found if checksum]
             self._digests[path] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         return self._digests[path]
 

@@ -13,14 +13,13 @@ pytestmark = pytest.mark.slow
 
 SCENES = 3
 COSTLY = {"tile", "localizer", "cams", "encode"}
-SWEEP = {"trials": SCENES, "tabulate_thresholds": 1, "threshold_sweep": 1}
-ABLATION = {"trials": SCENES, "tabulate_prompts": 1, "prompt_ablation": 1}
+TABLE = {"trials": SCENES, "tabulate": 1}
 
 
 def test_sweep_and_ablation_share_one_job_a_scene(project: Project) -> None:
     """13 thresholds and 3 kinds of prompts: no tile, CAM or embedding is made again, and each scene is decoded once."""
-    assert project.plan("--", "threshold_sweep") == SWEEP
-    assert project.plan("--", "threshold_sweep", "prompt_ablation") == {**SWEEP, **ABLATION}
+    assert project.plan("--", "threshold_sweep") == TABLE
+    assert project.plan("--", "threshold_sweep", "prompt_ablation") == {**TABLE, "tabulate": 2}
     project.snakemake("--", "threshold_sweep", "prompt_ablation")
     folder = project.folder / "results/small/experiments"
     sweep, ablation = (
@@ -47,11 +46,11 @@ def test_a_resunet_a_threshold_is_trained_on_demand(project: Project) -> None:
         "120 is the run's own, and the CAM's network knows no threshold"
     )
     assert plan["prompts"] == plan["masks_apsam"] == SCENES - 1, "of the scenes that are trained on"
-    assert not COSTLY & set(plan) and plan["threshold_sweep_resunet"] == 1
+    assert not COSTLY & set(plan) and plan["tabulate"] == 2
 
 
 def test_full_image_mode_reads_what_is_there(project: Project) -> None:
-    assert project.plan("--", "everything_vs_apsam") == {"everything_vs_apsam": 1}
+    assert project.plan("--", "everything_vs_apsam") == {"compare_everything": 1}
 
 
 def test_seeds_train_again_and_share_tiles_and_embeddings(project: Project) -> None:
@@ -65,7 +64,7 @@ def test_seeds_train_again_and_share_tiles_and_embeddings(project: Project) -> N
 
 def test_a_sam_whose_weights_are_missing_is_named_and_asks_for_no_job(project: Project, monkeypatch) -> None:
     monkeypatch.setenv("APSAM_CACHE", str(project.folder / "empty"))
-    assert project.plan("--", "sam_size") == {"measure_apsam": 1, "sam_size": 1}
+    assert project.plan("--", "sam_size") == {"measure_apsam": 1, "tabulate": 1}
     project.snakemake("--", "sam_size")
     table = json.loads((project.folder / "results/small/experiments/sam_size.json").read_text())
     skipped = {row["sam"]: row["skipped"] for row in table["rows"] if row["skipped"]}
@@ -76,10 +75,7 @@ def test_a_sam_whose_weights_are_missing_is_named_and_asks_for_no_job(project: P
 def test_choices_of_the_released_code_share_what_they_leave_alone(project: Project) -> None:
     """Each file that the plan makes is made by one job, and a choice of prompts trains and encodes nothing."""
     printed = project.snakemake("--dry-run", "--printshellcmds", "--", "released_effects")
-    outputs = Counter(re.findall(r"--output results/small/(\S+)", printed))
+    outputs = Counter(re.findall(r"--output results/store/(\S+)", printed))
     assert outputs and max(outputs.values()) == 1
-    encoded = {name.rpartition("embeddings/")[0] for name in outputs if "embeddings/" in name}
-    changed = ("label_gate=false", "sam.channels=bgr", "label_gate=false+sam.channels=bgr")
-    assert encoded == {f"variants/{name}/" for name in changed}
-    of_centroid = {name.split("/")[2] for name in outputs if name.startswith("variants/prompts.point=centroid/")}
-    assert of_centroid == {"prompts", "masks", "experiments"}, "the rest is the run's"
+    changed = 3  # the label gate, the channels, and both
+    assert project.plan("--", "released_effects")["encode"] == changed * SCENES

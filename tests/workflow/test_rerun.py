@@ -1,11 +1,13 @@
-"""What runs again after a change, asked of real Snakemake: all that depends on it, and nothing else."""
+"""What real Snakemake runs after a change: the files that the change touches, and nothing that is there already.
+
+Which files a change touches is tested without Snakemake in `test_keys.py`.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,125 +15,107 @@ from small_project import Project
 
 pytestmark = pytest.mark.slow
 
-SCENES = 3
-HELD_OUT = 1
-END = {"metrics_masks": 1, "metrics_maps": 1, "metrics_summary": 1, "report": 1}
 AFTER_PROMPTS = {
-    "prompts": SCENES,
-    "masks_apsam": SCENES,
-    "masks_grabcut": SCENES,
-    "resunet": 1,
-    "predict": HELD_OUT,
-    # Those of the CAM masks' maps show the prompts too.
-    "products": 2 * HELD_OUT,
-    **END,
-}
-AFTER_RESUNET = {"resunet": 2, "predict": 2 * HELD_OUT, "products": 2 * HELD_OUT, **END}
-del AFTER_RESUNET["metrics_masks"]
+    "prompts": 3, "masks_apsam": 3, "masks_grabcut": 3, "resunet": 1, "predict": 1, "products": 2,
+    "metrics_masks": 1, "metrics_maps": 1, "metrics_summary": 1, "report": 1,
+}  # fmt: skip
 
 
-def test_nothing_changed(project: Project) -> None:
+def test_there_and_back(project: Project) -> None:
+    before = project.results()
     assert project.plan() == {}
-
-
-def test_a_threshold_runs_prompts_and_later_only(project: Project) -> None:
     project.configure("prompts", threshold=90)
     assert project.plan() == AFTER_PROMPTS
-
-
-def test_settings_of_a_network_leave_what_comes_before(project: Project) -> None:
-    project.configure("resunet", epochs=2)
-    assert project.plan() == AFTER_RESUNET
-
-
-def test_a_smallest_area_makes_polygons_again_and_predicts_nothing(project: Project) -> None:
-    project.configure("products", min_area_m2=50)
-    assert project.plan() == {"products": 2 * HELD_OUT, "report": 1}
-
-
-def test_a_library_function_runs_the_stages_that_use_it(project: Project) -> None:
-    project.replace("apsam/prompts.py", "return (cam > threshold)", "return (cam >= threshold + 1)")
-    with_cam_masks = {**AFTER_PROMPTS, "masks_cam": SCENES, "resunet": 2, "predict": 2 * HELD_OUT}
-    assert project.plan() == with_cam_masks, "the thresholded CAM is cut by the same function"
-
-
-def test_a_function_of_one_of_several_commands(project: Project) -> None:
-    project.replace("apsam/masks/grabcut.py", "inside.sum() < 16", "inside.sum() < 17")
-    assert project.plan() == {"masks_grabcut": SCENES, "metrics_masks": 1, "metrics_summary": 1, "report": 1}
-
-
-def test_what_no_stage_uses_runs_nothing(project: Project) -> None:
-    project.replace("apsam/doctor.py", "LITTLE_SPACE_GB = 5", "LITTLE_SPACE_GB = 6")
-    with (project.folder / "apsam/files.py").open("a") as file:
-        file.write("\n\ndef new_function():\n    return 1\n")
+    project.snakemake("all_prompts")
+    assert project.plan("all_prompts") == {}
+    changed = project.results()
+    assert changed["small/prompts/west.json"] != before["small/prompts/west.json"]
+    assert "small/masks/apsam/west.zarr.zip" not in changed, "the view shows nothing of another threshold"
+    project.configure("prompts", threshold=120)
     assert project.plan() == {}
+    project.snakemake()
+    after = project.results()
+    assert {name: after[name] for name in before} == before, "the view is that of 120 again, and nothing ran"
 
 
-def test_comments_docstrings_and_layout_run_nothing(project: Project) -> None:
-    project.replace("apsam/prompts.py", "    return (cam > threshold)", "    # why\n\n    return ((cam > threshold))")
-    project.replace("apsam/prompts.py", '"""Equation 2: ', '"""The second equation: ')
-    project.replace("config.yaml", "run:", "# a comment\nrun:")
-    assert project.plan() == {}
-
-
-def test_resources_threads_and_device_run_nothing(project: Project) -> None:
-    project.replace("rules/encode.smk", "mem_mb=more(8000)", "mem_mb=9000")
-    project.replace("config.yaml", "device: auto", "device: cpu")
-    assert project.plan("--set-threads", "localizer=1", "--set-resources", "resunet:runtime=5") == {}
-
-
-def test_new_dates_run_nothing(project: Project) -> None:
+def test_dates_records_copies_and_resources_mean_nothing(project: Project, tmp_path: Path) -> None:
     now = time.time()
     for number, file in enumerate(sorted(project.folder.rglob("*"), reverse=True)):
-        if ".snakemake" not in file.parts:
-            os.utime(file, (now + number, now + number))
-    assert project.plan() == {}
-
-
-def test_a_fresh_clone_with_copied_results_runs_nothing(finished: Project, tmp_path: Path) -> None:
-    memory = shutil.ignore_patterns(".snakemake", "logs")
-    shutil.copytree(finished.folder, tmp_path / "clone", ignore=memory, copy_function=shutil.copyfile)
+        os.utime(file, (now + number, now + number), follow_symlinks=False)
+    shutil.rmtree(project.folder / ".snakemake")
+    shutil.copytree(project.folder, tmp_path / "clone", copy_function=shutil.copyfile)
     clone = Project(tmp_path / "clone")
-    assert clone.plan() == {}
-    clone.configure("prompts", threshold=90)
-    assert clone.plan() == AFTER_PROMPTS, "the clone knows what its files were made with"
+    clone.replace("rules/encode.smk", "mem_mb=more(8000)", "mem_mb=9000")
+    clone.replace("apsam/prompts.py", '"""Equation 2: ', '"""The second equation: ')
+    clone.replace("config.yaml", "run:", "# a comment\nrun:")
+    assert clone.plan("--set-threads", "localizer=1", "--set-resources", "resunet:runtime=5") == {}
 
 
-def test_a_new_scene_runs_its_own_jobs_and_the_trainings(project: Project) -> None:
+def test_a_file_that_nothing_needs_is_made_when_something_does(project: Project) -> None:
+    shutil.rmtree(project.folder / "results/store/cams")
+    assert project.plan() == {}
+    project.configure("prompts", threshold=77)
+    assert project.plan("all_prompts") == {"cams": 3, "prompts": 3}
+
+
+def test_an_added_held_out_scene_runs_its_own_jobs_and_the_tables(project: Project) -> None:
     with (project.folder / "config/small_scenes.tsv").open("a") as sheet:
         sheet.write("east\tsynthetic\tmask\t\ttest\n")
-    plan = project.plan()
-    assert {name: plan[name] for name in ("synthesize", "tile", "localizer")} == {
-        "synthesize": 1,
-        "tile": 1,
-        "localizer": 1,
-    }
-    assert plan["encode"] == 1, "what exists is not encoded again"
+    one = ("synthesize", "tile", "encode", "cams", "prompts", "masks_apsam", "masks_cam", "masks_grabcut")
+    tables = ("localizer_metrics", "metrics_masks", "metrics_maps", "metrics_summary", "report")
+    assert project.plan() == {**dict.fromkeys([*one, *tables], 1), "predict": 2, "products": 2}
 
 
-def test_a_scene_that_is_held_out_now_is_mapped_and_measured(project: Project) -> None:
-    project.replace("config/small_scenes.tsv", "south\tsynthetic\tmask\t\ttrain", "south\tsynthetic\tmask\t\ttest")
-    plan = project.plan()
-    assert (plan["tile"], plan["encode"], plan["localizer"], plan["resunet"]) == (1, 1, 1, 2)
-    assert (plan["predict"], plan["products"]) == (2 * 2, 2 * 2)
-    assert {name: plan[name] for name in END} == END
+def test_a_changed_library_function_runs_the_stages_that_use_it(project: Project) -> None:
+    project.replace("apsam/masks/grabcut.py", "inside.sum() < 16", "inside.sum() < 17")
+    assert project.plan() == {"masks_grabcut": 3, "metrics_masks": 1, "metrics_summary": 1, "report": 1}
 
 
-def test_a_changed_scene_goes_through_everything_of_it(project: Project) -> None:
-    (project.folder / "results/small/scenes/west.tif").unlink()
-    project.configure("tiles", overlap=0.5)
-    assert project.plan()["tile"] == SCENES
-
-
-def test_back_and_forth_gives_the_same_bytes(copy_of_finished: Callable[[str], Project], finished: Project) -> None:
-    project = copy_of_finished("there-and-back")
+def test_looking_writes_nothing(project: Project) -> None:
+    (project.folder / ".snakemake/locks").mkdir(parents=True, exist_ok=True)
+    (project.folder / ".snakemake/locks/0.input.lock").write_text("of somebody else\n")
     project.configure("prompts", threshold=90)
-    project.snakemake("all_prompts")
-    changed = project.results()
-    project.configure("prompts", threshold=120)
-    shutil.rmtree(project.folder / "results/small/.shelf")  # or the files would come back from there
-    project.snakemake("all_prompts")
-    before, after = finished.results(), project.results()
-    prompts = [name for name in before if name.startswith("small/prompts/")]
-    assert any(changed[name] != before[name] for name in prompts)
-    assert all(after[name] == before[name] for name in prompts)
+    project.plan()  # what it remembers is written now
+
+    def tree() -> dict[str, tuple[int, int, int]]:
+        own = (".snakemake/log", ".snakemake/apsam_memory.json")  # Snakemake's own log, and the memory
+        kept = {name: state for name, state in project.tree().items() if not name.startswith(own) and "__pycache__" not in name}
+        del kept[".snakemake"]
+        return kept
+
+    before = tree()
+    for arguments in (["--dry-run"], ["--lint"], ["--rulegraph"], ["--summary"]):
+        project.snakemake(*arguments)
+        assert tree() == before, arguments
+
+
+def test_a_plain_name_makes_the_file_of_this_configuration(project: Project) -> None:
+    target = "results/small/prompts/west.json"
+    project.configure("prompts", threshold=90)
+    before = (project.folder / target).read_bytes()
+    project.snakemake("--", target)
+    assert (project.folder / target).read_bytes() != before
+    printed = project.snakemake("--", "results/small/prompts/wst.json", check=False)
+    assert "did you mean results/small/prompts/west.json" in printed
+
+
+def test_an_edited_file_is_named_and_kept(project: Project) -> None:
+    file = project.folder / "results/small/maps/apsam/west.gpkg"
+    file.write_bytes(b"my own polygons")
+    assert "results/small/maps/apsam/west.gpkg was changed by hand; it stays" in project.snakemake()
+    assert file.read_bytes() == b"my own polygons"
+    (stored,) = (project.folder / "results/store/prompts").glob("west.*/west.json")
+    stored.write_text("{}")
+    assert "west.json is not what the workflow made" in project.snakemake()
+    printed = project.run("apsam", "store", "verify", check=False)
+    assert f"{stored}: changed since it was made" in printed and "1 files are not what was made" in printed
+
+
+def test_results_of_an_earlier_version_are_refused_and_not_touched(project: Project) -> None:
+    shutil.move(project.folder / "results/small", project.folder / "results/old")
+    (project.folder / "results/small/.provenance").mkdir(parents=True)
+    (project.folder / "results/small/maps.tif").write_text("old")
+    before = project.tree()
+    printed = project.snakemake(check=False)
+    assert "results/small: holds results of an earlier version of apsam" in printed and "Traceback" not in printed
+    assert {n: s for n, s in project.tree().items() if "results" in n} == {n: s for n, s in before.items() if "results" in n}

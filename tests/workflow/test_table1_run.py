@@ -25,7 +25,7 @@ def test_table1_runs_a_method_and_again_nothing(project: Project) -> None:
     }
     file.write_text(yaml.safe_dump(config))
     plan = project.plan(*TARGET)
-    assert plan["localizer_offline"] == plan["localizer"] == 1 and plan["resunet"] == 2
+    assert plan["localizer_offline_cpn"] == plan["localizer"] == 1 and plan["resunet"] == 2
     assert not {"synthesize", "tile", "encode"} & set(plan), "shared with the run"
     project.snakemake(*TARGET)
     table = json.loads((project.folder / "results/small/experiments/table1.json").read_text())
@@ -45,4 +45,4 @@ def test_table1_runs_a_method_and_again_nothing(project: Project) -> None:
     project.replace("apsam/localizer/methods/flipcam.py", "/ 2 - merged", "/ 2.5 - merged")
     assert project.plan(*TARGET) == {}, "another method's code is no concern"
     project.replace("apsam/localizer/methods/cpn.py", "LOWEST = 0.25", "LOWEST = 0.2")
-    assert {"localizer", "cams"} <= set(project.plan(*TARGET)) and "localizer_offline" not in project.plan(*TARGET)
+    assert {"localizer", "cams"} <= set(project.plan(*TARGET)) and "localizer_offline_cpn" not in project.plan(*TARGET)

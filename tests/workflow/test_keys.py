@@ -1,0 +1,259 @@
+"""Keys: a change gives another path to every file that it touches, and to no other."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from own_scenes import write_tiles
+
+from apsam.config import Config
+from apsam.errors import ConfigError, InputError
+from workflow_support import run as run_module
+from workflow_support.code import Code
+from workflow_support.memory import Memory
+from workflow_support.recipes import ALL, Ref
+from workflow_support.run import Run
+from workflow_support.stages import STAGES
+
+HEADER = "scene\timage\tlabels\tmask\tsplit"
+SYNTHETIC = {"north": "train", "south": "train", "west": "test"}
+END = {"metrics/pseudo_masks": 1, "metrics/maps": 1, "metrics/summary": 1, "report": 1}
+
+
+CODE = Code(Memory(Path(os.devnull)))
+
+
+@pytest.fixture
+def sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Writes a scene sheet; the store and the memory are those of an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_module, "Code", lambda memory: CODE)  # worked out once
+
+    def write(scenes: dict[str, str] | None = None, *rows: str) -> Path:
+        lines = [f"{name}\tsynthetic\tmask\t\t{split}" for name, split in (scenes or SYNTHETIC).items()]
+        (tmp_path / "scenes.tsv").write_text("\n".join([HEADER, *([] if rows else lines), *rows]) + "\n")
+        return tmp_path / "scenes.tsv"
+
+    return write
+
+
+def run_of(sheet: Path, **sections: Any) -> Run:
+    values = Config().model_dump(mode="json")
+    for name, value in sections.items():
+        values[name] = {**values[name], **value} if isinstance(value, dict) else value
+    return Run({**values, "scenes": str(sheet)})
+
+
+def paths(run: Run) -> dict[str, str]:
+    """The path of every file that the default target needs, by plain name."""
+    return {name: path for name, path in run.view_files().items() if _is_wanted(run, name)}
+
+
+def _is_wanted(run: Run, name: str) -> bool:
+    if name.endswith("/"):
+        return False
+    stage = run.plain_names[name].stage
+    return not stage.startswith(("trials", "apsam_metrics", "table1", "experiments")) and not any(
+        source in stage for source in ("cam_agreed", "box", "truth")
+    )
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> Counter[str]:
+    """Jobs by stage whose files are at another path after than before."""
+    folders = {str(Path(path).parent) for path in after.values()} - {str(Path(path).parent) for path in before.values()}
+    return Counter(folder.removeprefix("results/store/").rpartition("/")[0] for folder in folders)
+
+
+def test_the_same_recipe_has_the_same_path_and_settings_there_and_back(sheet: Callable[..., Path]) -> None:
+    before = paths(run_of(sheet()))
+    assert paths(run_of(sheet())) == before
+    assert paths(run_of(sheet(), prompts={"threshold": 90})) != before
+    assert paths(run_of(sheet(), prompts={"threshold": 120})) == before
+
+
+def test_a_threshold_changes_prompts_and_what_follows(sheet: Callable[..., Path]) -> None:
+    found = changed(paths(run_of(sheet())), paths(run_of(sheet(), prompts={"threshold": 90})))
+    assert found == {
+        "prompts": 3, "masks/apsam": 3, "masks/grabcut": 3, "resunet/apsam": 1, "maps/apsam": 1,
+        # Products of the CAM masks' maps show the prompts too.
+        "maps/apsam/products": 1, "maps/cam/products": 1, **END,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ({"products": {"min_area_m2": 50}}, {"maps/apsam/products": 1, "maps/cam/products": 1, "report": 1}),
+        ({"device": "cpu"}, {}),
+        ({"keep_embeddings": False}, {}),
+        ({"report": {"gallery_tiles": 9}}, {"report": 1}),
+        ({"masks": {"prompts": "boxes"}}, {"masks/apsam": 3, "resunet/apsam": 1, "maps/apsam": 1,
+                                           "maps/apsam/products": 1, "maps/cam/products": 1, **END}),
+        ({"grabcut": {"iterations": 1}}, {"masks/grabcut": 3, "metrics/pseudo_masks": 1, "metrics/summary": 1, "report": 1}),
+    ],
+)  # fmt: skip
+def test_a_setting_changes_the_stages_that_read_it(
+    sheet: Callable[..., Path], sections: dict[str, Any], expected: dict[str, int]
+) -> None:
+    found = changed(paths(run_of(sheet())), paths(run_of(sheet(), **sections)))
+    if "report" not in expected and expected:
+        expected = {**expected, "report": 1}
+    assert found == expected
+
+
+def test_an_added_held_out_scene_trains_nothing(sheet: Callable[..., Path]) -> None:
+    before = paths(run_of(sheet()))
+    found = changed(before, paths(run_of(sheet({**SYNTHETIC, "east": "test"}))))
+    one = ("scenes", "tiles", "cams", "prompts", "embeddings", "masks/apsam", "masks/cam", "masks/grabcut")
+    maps = ("maps/apsam", "maps/cam", "maps/apsam/products", "maps/cam/products")
+    assert found == {**dict.fromkeys([*one, *maps, "metrics/localizer"], 1), **END}
+
+
+def test_an_added_training_scene_trains_again_and_encodes_and_tiles_only_itself(sheet: Callable[..., Path]) -> None:
+    found = changed(paths(run_of(sheet())), paths(run_of(sheet({**SYNTHETIC, "east": "train"}))))
+    assert (found["tiles"], found["embeddings"], found["localizer"], found["cams"]) == (1, 1, 1, 4)
+    assert found["resunet/apsam"] == found["resunet/cam"] == 1
+
+
+def test_a_removed_held_out_scene_leaves_every_other_file(sheet: Callable[..., Path]) -> None:
+    both = {**SYNTHETIC, "east": "test"}
+    found = changed(paths(run_of(sheet(both))), paths(run_of(sheet())))
+    assert found == {"metrics/localizer": 1, **END}
+
+
+def test_two_runs_and_a_variant_share_what_is_the_same(sheet: Callable[..., Path]) -> None:
+    one, other = run_of(sheet()), run_of(sheet(), run="other")
+    assert changed(paths(one), paths(other)) == {"report": 1}, "the report names its run"
+    variant = one.variant({"seed": 2})
+    assert variant.file("tiles", "north") == one.file("tiles", "north")
+    assert variant.file("localizer") != one.file("localizer")
+    assert one.variant({"seed": 1}) is one
+    assert one.path(Ref("localizer", changes={"seed": 2})) == variant.file("localizer")
+
+
+@pytest.mark.parametrize("changes", [{"sam.nam": "vit_b"}, {"prompts.threshold": 300}, {"sede": 2}])
+def test_a_wrong_change_of_a_variant_is_named(sheet: Callable[..., Path], changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(changes)).rpartition(".")[2]):
+        run_of(sheet()).variant(changes)
+
+
+def test_a_command_says_what_its_key_was_made_of(sheet: Callable[..., Path]) -> None:
+    run = run_of(sheet(), prompts={"threshold": 90})
+    recipe = run.recipe("prompts", "west")
+    command = recipe.command(4)
+    assert '"threshold": 90' in command and all(path in command for path in (*recipe.inputs, *recipe.outputs.values()))
+    assert recipe.facts()["settings"]["prompts"]["threshold"] == 90
+    assert "--threads 4" in run.recipe("encode" if "encode" in STAGES else "embeddings", "west").command(4)
+
+
+def test_every_stage_has_a_recipe_and_every_input_is_one_of_its_stage(sheet: Callable[..., Path]) -> None:
+    run = run_of(sheet())
+    for stage in STAGES.values():
+        for unit in stage.units(run):
+            recipe = run.recipe(stage.name, unit)
+            assert all(path.startswith("results/store/") for path in recipe.inputs)
+            assert f"/{stage.name}/{unit}." in recipe.output()
+            assert recipe.command(1)
+
+
+def test_a_function_of_the_library_changes_the_stages_that_use_it(
+    sheet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, real = paths(run_of(sheet())), CODE.of_command
+    monkeypatch.setattr(CODE, "of_command", lambda module, name=None: real(module, name) + "x" * (module == "encode"))
+    found = changed(before, paths(run_of(sheet())))
+    assert found["embeddings"] == 3 and "cams" not in found and "localizer" not in found
+
+
+def given_run(tmp_path: Path, sheet: Callable[..., Path], folder: str = "data") -> Run:
+    return run_of(
+        sheet(None, *[f"{part}\t{part}/images\t{part}/labels.csv\t{part}/masks\t{part}" for part in ("train", "test")]),
+        data_dir=str(tmp_path / folder),
+    )
+
+
+def test_given_data_count_by_content(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+    for part, count in (("train", 4), ("test", 2)):
+        write_tiles(tmp_path / "data" / part, count, np.random.default_rng(0), ".tif")
+    before = paths(given_run(tmp_path, sheet))
+    for file in (tmp_path / "data").rglob("*"):
+        os.utime(file, (1e9, time.time()))
+    assert paths(given_run(tmp_path, sheet)) == before, "times mean nothing"
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    moved = changed(before, paths(given_run(tmp_path, sheet, "elsewhere")))
+    assert set(moved) <= {"report"}, "the place means nothing, but for the configuration that the report shows"
+
+    def changes_of(file: str, old: bytes, new: bytes) -> set[str]:
+        first, path = paths(given_run(tmp_path, sheet, "elsewhere")), tmp_path / "elsewhere" / file
+        content = path.read_bytes()
+        assert old in content and len(old) == len(new), "of the same size"
+        path.write_bytes(content.replace(old, new, 1))
+        return set(changed(first, paths(given_run(tmp_path, sheet, "elsewhere"))))
+
+    assert changes_of("train/masks/3.tif", b"\xff", b"\x00") == {"metrics/pseudo_masks", "metrics/summary", "report"}
+    found = changes_of("test/images/1.tif", b"\x01", b"\x02")
+    assert {"tiles", "cams", "masks/apsam", "metrics/localizer"} <= found
+    assert not {"localizer", "resunet/apsam"} & found, "a held-out image trains nothing"
+
+
+def test_a_checkpoint_counts_by_content(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+    for name, content in (("a.pth", b"one"), ("b.pth", b"one"), ("c.pth", b"two")):
+        (tmp_path / name).write_bytes(content)
+    of = {name: paths(run_of(sheet(), sam={"checkpoint": str(tmp_path / name)})) for name in ("a.pth", "b.pth", "c.pth")}
+    assert changed(of["a.pth"], of["b.pth"]) == {"report": 1}
+    assert changed(of["a.pth"], of["c.pth"])["embeddings"] == 3
+
+
+def test_large_scenes_have_a_job_a_block_and_one_that_joins_them(sheet: Callable[..., Path]) -> None:
+    small = {"size_px": 512}
+    whole, blocks = run_of(sheet(), synthetic=small), run_of(sheet(), synthetic=small, tiles={"block_tiles": 4})
+    assert [len(STAGES["tiles"].units(run)) for run in (whole, blocks)] == [3, 9], "9 tiles, 4 at most: 3 blocks"
+    assert [len(STAGES["tiles/joined"].units(run)) for run in (whole, blocks)] == [0, 3]
+    assert [len(STAGES["maps/apsam/bands"].units(run)) for run in (whole, blocks)] == [0, 3]
+    assert blocks.stack("masks/apsam", "west") == Ref("masks/apsam/joined", "west")
+    assert blocks.stack("masks/box", "west") == Ref("masks/box", "west")
+    joined = blocks.recipe("tiles/joined", "west")
+    assert [path.split("/")[-1] for path in joined.inputs] == [f"west.b00{n}.zarr.zip" for n in (1, 2, 3)]
+
+
+def test_a_path_of_no_recipe_is_named(sheet: Callable[..., Path]) -> None:
+    run = run_of(sheet())
+    with pytest.raises(InputError, match="no recipe of this configuration"):
+        run.recipe_of("prompts", "west", "0" * 12)
+    with pytest.raises(InputError, match="did you mean results/demo/prompts/west.json"):
+        run.find("prompts/wst.json")
+    assert run.find("maps/apsam/west_mask.tif") == Ref("maps/apsam", "west", "mask")
+
+
+def test_a_job_of_an_experiment_finds_its_recipe(sheet: Callable[..., Path]) -> None:
+    """A job on a cluster knows nothing but the path it is asked for."""
+    key = run_of(sheet()).variant({"seed": 2}).recipe("apsam_metrics", ALL).key
+    assert run_of(sheet()).recipe_of("apsam_metrics", ALL, key).key == key
+
+
+@pytest.mark.parametrize("name", ["store", "edited"])
+def test_reserved_names_of_runs_are_refused(sheet: Callable[..., Path], name: str) -> None:
+    with pytest.raises(ConfigError, match="choose another name"):
+        run_of(sheet(), run=name)
+
+
+def test_what_is_remembered_is_found_anew_when_the_file_changes(tmp_path: Path) -> None:
+    file, memory = tmp_path / "a.txt", Memory(tmp_path / "memory.json")
+    file.write_text("one")
+    os.utime(file, (1e9, 1e9))
+    assert memory.of_file("size", file, lambda: 3) == 3
+    assert memory.of_file("size", file, lambda: 4) == 3
+    memory.save()
+    assert Memory(tmp_path / "memory.json").of_file("size", file, lambda: 5) == 3
+    file.write_text("three")
+    os.utime(file, (1e9 + 1, 1e9 + 1))
+    assert Memory(tmp_path / "memory.json").of_file("size", file, lambda: 5) == 5
+    file.write_text("seven")
+    assert [memory.of_file("size", file, lambda n=n: n) for n in (6, 7)] == [6, 7], "it may change again within a tick"
