@@ -40,7 +40,7 @@ except ApsamError as error:
 
 onstart:
     try:
-        lock = take_lock(Path(STORE))
+        take_lock(Path(STORE))
     except ApsamError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         os._exit(1)

@@ -17,7 +17,11 @@ from apsam.errors import InputError
 LOCK, HOLDER = ".lock", ".lock_holder"
 
 
-def take_lock(store: Path) -> FileLock:
+# The locks that this process holds: one that nobody refers to is released.
+_held: list[FileLock] = []
+
+
+def take_lock(store: Path) -> None:
     """Take the lock of a store; it is held until the process ends.
 
     Raises:
@@ -30,7 +34,7 @@ def take_lock(store: Path) -> FileLock:
     except Timeout:
         raise InputError(f"{store}: in use by another run ({_holder(store)}); wait until it ends, or stop it") from None
     (store / HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
-    return lock
+    _held.append(lock)
 
 
 def _holder(store: Path) -> str:

@@ -107,7 +107,9 @@ def _present(files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, file in files.items():
         if name.endswith("/"):
             inside = sorted(Path(file).rglob("*")) if os.path.isdir(file) else []
-            yield from ((name + f.relative_to(file).as_posix(), str(f)) for f in inside if f.is_file())
+            yield from (
+                (name + f.relative_to(file).as_posix(), str(f)) for f in inside if f.is_file() and f.name[0] != "."
+            )
         else:
             yield name, file
 

@@ -57,6 +57,7 @@ def verify(store: Path) -> Iterator[tuple[Path, list[Finding]]]:
             continue
         found = [Finding(folder / name, state) for name, known in outputs.items()
                  if (state := state_of(folder / name, known)) != AS_MADE]  # fmt: skip
-        there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+        files = (file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+        there = {file.relative_to(folder).as_posix() for file in files}
         found += [Finding(folder / name, UNKNOWN) for name in sorted(there - set(outputs) - {RECIPE})]
         yield folder, found

@@ -206,7 +206,9 @@ def test_given_data_count_by_content(tmp_path: Path, sheet: Callable[..., Path])
 def test_a_checkpoint_counts_by_content(tmp_path: Path, sheet: Callable[..., Path]) -> None:
     for name, content in (("a.pth", b"one"), ("b.pth", b"one"), ("c.pth", b"two")):
         (tmp_path / name).write_bytes(content)
-    of = {name: paths(run_of(sheet(), sam={"checkpoint": str(tmp_path / name)})) for name in ("a.pth", "b.pth", "c.pth")}
+    of = {
+        name: paths(run_of(sheet(), sam={"checkpoint": str(tmp_path / name)})) for name in ("a.pth", "b.pth", "c.pth")
+    }
     assert changed(of["a.pth"], of["b.pth"]) == {"report": 1}
     assert changed(of["a.pth"], of["c.pth"])["embeddings"] == 3
 

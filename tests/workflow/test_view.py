@@ -50,7 +50,11 @@ RUN = Path("results/demo")
 
 
 def content() -> dict[str, str]:
-    return {f.relative_to(RUN).as_posix(): f.read_text() for f in sorted(RUN.rglob("*")) if f.is_file() and f.name != MANIFEST}
+    return {
+        f.relative_to(RUN).as_posix(): f.read_text()
+        for f in sorted(RUN.rglob("*"))
+        if f.is_file() and f.name != MANIFEST
+    }
 
 
 def update(version: str, started: float = 0) -> list[str]:
