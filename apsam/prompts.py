@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -161,6 +161,27 @@ def read_prompts(path: Path) -> dict[str, Any]:
     if not isinstance(prompts, dict) or prompts.get("schema") != SCHEMA:
         raise InputError(f"{path}: not a prompt file of schema {SCHEMA}; remove it and run again")
     return prompts
+
+
+def check_tile_order(prompts: Mapping[str, Any], path: Path, count: int) -> None:
+    """Check the tile numbers of a prompt file, which may have been edited by hand.
+
+    Args:
+        prompts: What `read_prompts` gives.
+        path: Its file, for the message.
+        count: Number of tiles of the scene.
+
+    Raises:
+        InputError: The numbers are not rising, one is used twice, or one is no tile of the scene.
+    """
+    numbers = [entry["tile"] for entry in prompts["tiles"]]
+    for before, number in zip([None, *numbers], numbers, strict=False):
+        if not isinstance(number, int) or not 0 <= number < count:
+            raise InputError(f"{path}: tile {number!r} does not exist, the scene has {count}; make the prompts again")
+        if before is not None and number <= before:
+            raise InputError(
+                f"{path}: tile {number} comes after tile {before}; list each tile once, by rising number"
+            )
 
 
 def join_prompts(blocks: Sequence[Path], lengths: Sequence[int], output: Path) -> None:

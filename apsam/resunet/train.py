@@ -124,10 +124,9 @@ class ResUNetTraining(Task):
         else:
             optimizer = torch.optim.AdamW(groups, weight_decay=s.weight_decay, fused=True)
         if s.schedule == "plateau":
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer, factor=0.5, patience=5, cooldown=3, min_lr=1e-8
             )
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "train_loss"}}
         if s.schedule == "one_cycle":
             # Asked of the trainer, because several GPUs share the steps.
             steps = int(self.trainer.estimated_stepping_batches)
