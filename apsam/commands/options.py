@@ -11,7 +11,6 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from apsam.errors import ConfigError, InputError
-from apsam.gpu_slots import use_one_gpu
 from apsam.tiles.blocks import Block
 
 Section = TypeVar("Section", bound=BaseModel)
@@ -49,15 +48,7 @@ def read_block(text: str) -> Block:
     return Block(int(number), int(count))
 
 
-def _claim(device: str) -> str:
-    if device == "auto":
-        use_one_gpu()
-    return device
-
-
-Device = Annotated[
-    str, typer.Option(callback=_claim, help="auto (a GPU where there is one, of several the freest), cpu, cuda, cuda:1")
-]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one, of several the freest), cpu, cuda, cuda:1")]
 
 
 def settings(model: type[Section], section: str) -> Any:

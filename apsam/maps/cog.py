@@ -38,9 +38,26 @@ def to_steps(probability: np.ndarray) -> np.ndarray:
     return steps
 
 
-def cut(steps: np.ndarray, threshold: float) -> np.ndarray:
-    """Mask {0, 1, 255} of stored probabilities: 1 from `threshold` on, so that a map can be cut again from its file."""
-    return np.where(steps == NO_DATA, NO_DATA, steps >= threshold * STEPS - 1e-9).astype(np.uint8)
+def from_steps(steps: np.ndarray) -> np.ndarray:
+    """Stored steps as probabilities: float32 in [0, 1], NaN where there is no data."""
+    return np.where(steps == NO_DATA, np.nan, steps / STEPS).astype(np.float32)
+
+
+def apply_threshold(probability: np.ndarray, threshold: float) -> np.ndarray:
+    """Turn probabilities into a mask: the one rule for scenes, bands and folders of tiles.
+
+    The probabilities are those of the network, before they are stored in steps of 1/250: a threshold applied to a
+    stored map may differ in pixels within half a step (0.002) of it.
+
+    Args:
+        probability: float32 in [0, 1], NaN where there is no data.
+        threshold: A pixel is landslide where its probability is at least this, compared in float32.
+
+    Returns:
+        uint8 {0, 1}, 255 where there is no data.
+    """
+    positive = probability >= np.float32(threshold)
+    return np.where(np.isnan(probability), NO_DATA, positive).astype(np.uint8)
 
 
 def map_tags(name: str, image: Path, model: str, settings: MapSettings) -> dict[str, str]:

@@ -18,7 +18,7 @@ from apsam.files import atomic_path, sha256_file
 from apsam.maps.archive import add_mask
 from apsam.maps.bands import BandWriter, band_rows
 from apsam.maps.blend import RowBlender
-from apsam.maps.cog import MapWriter, cut, map_tags, to_steps
+from apsam.maps.cog import MapWriter, apply_threshold, map_tags, to_steps
 from apsam.maps.settings import MapSettings
 from apsam.progress import track
 from apsam.resunet.checkpoint import load_resunet
@@ -113,9 +113,8 @@ def predict_raster(
             MapWriter(mask, "mask", *place, tags) as mask_map,
         ):
             for row, values in _blended_rows(scene, predictor, tiles.size, settings, name):
-                steps = to_steps(values)
-                probability_map.write(row, steps)
-                mask_map.write(row, cut(steps, settings.threshold))
+                probability_map.write(row, to_steps(values))
+                mask_map.write(row, apply_threshold(values, settings.threshold))
 
 
 def predict_band(
@@ -133,7 +132,7 @@ def predict_band(
     Args:
         image, weights, tiles, settings, device, name: As for `predict_raster`.
         band: Which band of how many.
-        output: GeoTIFF to write, the probabilities of the band's rows, for `apsam.maps.bands.join_bands`.
+        output: GeoTIFF to write, probabilities and mask of the band's rows, for `apsam.maps.bands.join_bands`.
 
     Raises:
         InputError: Image or weights cannot be used.
@@ -143,9 +142,9 @@ def predict_band(
     with SceneReader(image, tiles) as scene:
         first, last = band_rows(scene.height, tiles.size, settings.stride(tiles.size), band)
         place = (scene.crs, scene.transform @ Affine.translation(0, first))
-        with BandWriter(output, last - first, scene.width, *place, predictor.name) as writer:
+        with BandWriter(output, last - first, scene.width, *place, predictor.name, settings.threshold) as writer:
             for row, values in _blended_rows(scene, predictor, tiles.size, settings, name, band):
-                writer.write(row - first, to_steps(values))
+                writer.write(row - first, values)
 
 
 def _blended_rows(
@@ -202,4 +201,4 @@ def predict_folder(
             for file, image, answer in zip(batch, images, predictor.probabilities(small), strict=True):
                 height, width = image.shape[:2]
                 own = cv2.resize(answer, (width, height), interpolation=cv2.INTER_LINEAR)
-                add_mask(archive, file.name, (own >= settings.threshold).astype(np.uint8))
+                add_mask(archive, file.name, apply_threshold(own, settings.threshold))
