@@ -238,7 +238,7 @@ def write_prompts_geojson(prompts: dict[str, Any], tiles: Path, output: Path) ->
     if crs is not None:
         collection["crs"] = {"type": "name", "properties": {"name": _crs_urn(crs)}}
     with atomic_path(output) as partial:
-        partial.write_text(json.dumps(collection, sort_keys=True) + "\n")
+        partial.write_text(json.dumps(collection, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _to_map(x: float, y: float, a: float, b: float, c: float, d: float, e: float, f: float) -> tuple[float, float]:

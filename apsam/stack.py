@@ -14,6 +14,7 @@ import json
 import math
 import os
 import shutil
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,8 +110,10 @@ class TileStackWriter:
             if kind is None:
                 with atomic_path(self.path) as partial:
                     _pack(self._folder, partial)
-        finally:
-            self._scratch.__exit__(None, None, None)
+        except BaseException:
+            self._scratch.__exit__(*sys.exc_info())
+            raise
+        self._scratch.__exit__(kind, error, trace)
 
 
 class TileStack:

@@ -68,12 +68,12 @@ def _reader(model: type[Section], section: str) -> Callable[[Any], Section]:
         try:
             if value.lstrip().startswith("{"):
                 return model.model_validate_json(value)
-            return model.model_validate((yaml.safe_load(Path(value).read_text()) or {}).get(section, {}))
+            return model.model_validate((yaml.safe_load(Path(value).read_text(encoding="utf-8")) or {}).get(section, {}))
         except ValidationError as error:
             problem = error.errors()[0]
             place = ".".join([section, *map(str, problem["loc"])])
             raise ConfigError(f"{place}: {problem['msg']} (it is {problem['input']!r})") from None
-        except (OSError, yaml.YAMLError, AttributeError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
             raise ConfigError(f"{value}: neither JSON nor a configuration file ({error})") from None
 
     return read

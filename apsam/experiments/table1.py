@@ -220,7 +220,7 @@ def read_seconds(files: Iterable[Path]) -> float | None:
     total = 0.0
     for path in files:
         try:
-            with path.open(newline="") as file:
+            with path.open(newline="", encoding="utf-8") as file:
                 total += float(next(csv.DictReader(file, delimiter="\t"))["s"])
         except (OSError, StopIteration, KeyError, ValueError):
             return None

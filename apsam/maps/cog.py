@@ -8,6 +8,7 @@ to most GIS). QGIS and `rasterio` with `scales` show 0 to 1.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -135,8 +136,10 @@ class MapWriter:
             self._raster.close()
             if kind is None:
                 self._optimise()
-        finally:
-            self._scratch.__exit__(None, None, None)
+        except BaseException:
+            self._scratch.__exit__(*sys.exc_info())
+            raise
+        self._scratch.__exit__(kind, error, trace)
 
     def _optimise(self) -> None:
         with atomic_path(self.path) as partial:

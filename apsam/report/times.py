@@ -70,7 +70,7 @@ def _files(base: Path) -> list[Path]:
 
 def _rows(file: Path) -> list[tuple[float, float | None]]:
     """Seconds and peak memory, MB, of the jobs of one benchmark file."""
-    with file.open(newline="") as lines:
+    with file.open(newline="", encoding="utf-8") as lines:
         rows = [(_number(row.get("s")), _number(row.get("max_rss"))) for row in csv.DictReader(lines, delimiter="\t")]
     return [(seconds, peak) for seconds, peak in rows if seconds is not None]
 
