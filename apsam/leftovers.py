@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 PREFIX = ".partial-"
-LONGEST_NAME = 255  # bytes, of the usual file systems
+# Bytes: the usual file systems take 255, and GDAL and SQLite add endings to a name.
+LONGEST_NAME = 220
 _NAME = re.compile(re.escape(PREFIX) + r"(?P<process>[^+]*\+\d+\+\d+)-(?P<target>.+)", re.DOTALL)
 
 

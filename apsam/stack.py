@@ -64,17 +64,21 @@ class TileStackWriter:
     def __enter__(self) -> TileStackWriter:
         self._scratch = scratch_folder(self.path, "chunks")
         self._folder = self._scratch.__enter__()
-        self._group = zarr.create_group(LocalStore(self._folder), attributes=self._attributes)
-        self._arrays = {
-            name: self._group.create_array(
-                name,
-                shape=(0, *tail),
-                chunks=(max(1, CHUNK_BYTES // (math.prod(tail) * dtype.itemsize)), *tail),
-                dtype=dtype,
-                compressors=_compressor(dtype),
-            )
-            for name, (tail, dtype) in self._specs.items()
-        }
+        try:
+            self._group = zarr.create_group(LocalStore(self._folder), attributes=self._attributes)
+            self._arrays = {
+                name: self._group.create_array(
+                    name,
+                    shape=(0, *tail),
+                    chunks=(max(1, CHUNK_BYTES // (math.prod(tail) * dtype.itemsize)), *tail),
+                    dtype=dtype,
+                    compressors=_compressor(dtype),
+                )
+                for name, (tail, dtype) in self._specs.items()
+            }
+        except BaseException:
+            self._scratch.__exit__(*sys.exc_info())
+            raise
         return self
 
     def append(self, **batch: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import logging
 import os
+import pickle
 import time
 import urllib.error
 import urllib.request
@@ -101,6 +102,13 @@ PUBLISHED = {
         ),
     )
 }
+
+
+def why_unreadable(error: Exception) -> str:
+    """One line on why a file of weights cannot be loaded; torch's own proposes to run what is in the file."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is cut short, or holds objects other than tensors, which are not loaded"
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def cache_folder() -> Path:

@@ -37,6 +37,8 @@ SAYINGS = {
     "Read-only file system": errno.EROFS,
     "readonly database": errno.EROFS,
     "os error 30": errno.EROFS,
+    "TIFFAppendToStrip": errno.EIO,  # libtiff keeps the reason to itself
+    "Write failed": errno.EIO,
 }
 REMEDIES = {
     errno.EDQUOT: "make room in your quota, and run again",
@@ -48,8 +50,8 @@ REMEDIES = {
     errno.EMFILE: "raise the number of open files (ulimit -n), and run again",
     errno.ENFILE: "close other programs, and run again",
 }
-# A disk with less room than this is full: file systems keep some bytes back.
-FULL = 1 << 16
+# A disk with less room than this is full: what did not fit is removed again, or was never begun.
+FULL = 1 << 20
 
 
 @contextmanager
@@ -67,33 +69,34 @@ def writing(path: Path) -> Iterator[None]:
     except ApsamError:
         raise
     except Exception as error:
-        number = _number(error, path.parent)
+        number = _number(error, path)
         if number is None:
             raise
         raise OutputError(f"{path}: cannot be written ({os.strerror(number)}); {_remedy(number, path)}") from error
 
 
-def _number(error: BaseException, folder: Path) -> int | None:
+def _number(error: BaseException, path: Path) -> int | None:
     """The system's number of an error of writing, wherever in a chain of errors it stands; None: it is another error."""
     seen: list[BaseException] = []
     found: BaseException | None = error
     while found is not None and found not in seen:
         seen.append(found)
-        if isinstance(found, OSError) and (found.errno in OF_WRITING or _is_of(found, folder)):
+        if isinstance(found, OSError) and (found.errno in OF_WRITING or _is_of(found, path)):
             return found.errno
         for saying, number in SAYINGS.items():
             if saying in str(found):
-                return number
+                return errno.ENOSPC if number == errno.EIO and _room(path.parent) < FULL else number
         found = found.__cause__ or found.__context__
-    return errno.ENOSPC if _room(folder) < FULL else None
+    return errno.ENOSPC if _room(path.parent) < FULL else None
 
 
-def _is_of(error: OSError, folder: Path) -> bool:
-    """Whether an error is one of `folder`, of one above it, or of a half-made file in it."""
+def _is_of(error: OSError, path: Path) -> bool:
+    """Whether an error is one of `path`, of a folder above it, or of a half-made file beside it."""
     if error.errno not in OF_THE_FOLDER or not isinstance(error.filename, str | bytes | os.PathLike):
         return False
-    named, folder = Path(os.path.abspath(os.fsdecode(error.filename))), Path(os.path.abspath(folder))
-    if folder.is_relative_to(named):
+    named, target = (Path(os.path.abspath(os.fsdecode(file))) for file in (error.filename, path))
+    folder = target.parent
+    if target.is_relative_to(named):
         return True
     return named.is_relative_to(folder) and named.relative_to(folder).parts[0].startswith(PREFIX)
 
@@ -109,7 +112,7 @@ def _room(folder: Path) -> float:
 def _remedy(number: int, path: Path) -> str:
     if number == errno.ENOSPC:
         return f"make room on the disk of {path.parent}, and run again"
-    return REMEDIES.get(number, "see whether its folder is there and whole")
+    return REMEDIES.get(number, "see whether its folder is there and its disk has room, and run again")
 
 
 def settle(path: Path) -> str | None:
@@ -161,8 +164,19 @@ def _check_raster(path: Path) -> str | None:
 def _check_database(path: Path) -> str | None:
     """What is wrong with a GeoPackage."""
     try:
-        with closing(sqlite3.connect(path)) as database:
+        # By its descriptor, because SQLite takes no path of more than 512 bytes.
+        with (
+            path.open("rb") as file,
+            closing(sqlite3.connect(f"file:/dev/fd/{file.fileno()}?immutable=1", uri=True)) as database,
+        ):
             answer = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if answer != "ok":
+                return str(answer)
+            # GDAL makes the indexes last, when it closes the file, and where that fails says so on stderr alone.
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            for table, column in database.execute("SELECT table_name, column_name FROM gpkg_geometry_columns"):
+                if f"rtree_{table}_{column}" not in tables:
+                    return f"the spatial index of the layer {table} is missing"
     except sqlite3.Error as error:
         return f"it cannot be read back: {error}"
-    return None if answer == "ok" else str(answer)
+    return None

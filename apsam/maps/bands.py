@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -52,8 +53,13 @@ class BandWriter:
         self._profile = {**map_profile(height, width, crs, transform), "count": 2, "compress": "DEFLATE"}
 
     def __enter__(self) -> BandWriter:
-        self._raster = rasterio.open(self._atomic.__enter__(), "w", **self._profile)
-        self._raster.update_tags(APSAM_MODEL=self._model, APSAM_THRESHOLD=f"{self._threshold:g}")
+        partial = self._atomic.__enter__()
+        try:
+            self._raster = rasterio.open(partial, "w", **self._profile)
+            self._raster.update_tags(APSAM_MODEL=self._model, APSAM_THRESHOLD=f"{self._threshold:g}")
+        except BaseException:
+            self._atomic.__exit__(*sys.exc_info())
+            raise
         return self
 
     def write(self, row: int, values: np.ndarray) -> None:
@@ -65,7 +71,11 @@ class BandWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._raster.close()
+        try:
+            self._raster.close()
+        except BaseException:
+            self._atomic.__exit__(*sys.exc_info())
+            raise
         self._atomic.__exit__(kind, error, trace)
 
 

@@ -115,14 +115,18 @@ class MapWriter:
     def __enter__(self) -> MapWriter:
         self._scratch = scratch_folder(self.path, "rows")
         self._raw = self._scratch.__enter__() / "rows.tif"
-        self._raster = rasterio.open(self._raw, "w", **self._profile)
-        self._raster.update_tags(**self._tags)
-        if self.kind == "probability":
-            self._raster.scales = (1 / STEPS,)
-            self._raster.set_band_description(1, "landslide probability")
-        else:
-            self._raster.write_colormap(1, MASK_COLOURS)
-            self._raster.set_band_description(1, "landslide")
+        try:
+            self._raster = rasterio.open(self._raw, "w", **self._profile)
+            self._raster.update_tags(**self._tags)
+            if self.kind == "probability":
+                self._raster.scales = (1 / STEPS,)
+                self._raster.set_band_description(1, "landslide probability")
+            else:
+                self._raster.write_colormap(1, MASK_COLOURS)
+                self._raster.set_band_description(1, "landslide")
+        except BaseException:
+            self._scratch.__exit__(*sys.exc_info())
+            raise
         return self
 
     def write(self, row: int, values: np.ndarray) -> None:
