@@ -54,6 +54,10 @@ REMEDIES = {
 FULL = 1 << 20
 
 
+# Bytes of a path that Python's SQLite opens (GDAL has its own way to open longer ones).
+LONGEST_FOR_SQLITE = 500
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn an error of the file system into one that names the file and the remedy; others pass.
@@ -163,12 +167,10 @@ def _check_raster(path: Path) -> str | None:
 
 def _check_database(path: Path) -> str | None:
     """What is wrong with a GeoPackage."""
+    if len(os.fsencode(os.path.abspath(path))) > LONGEST_FOR_SQLITE:
+        return None
     try:
-        # By its descriptor, because SQLite takes no path of more than 512 bytes.
-        with (
-            path.open("rb") as file,
-            closing(sqlite3.connect(f"file:/dev/fd/{file.fileno()}?immutable=1", uri=True)) as database,
-        ):
+        with closing(sqlite3.connect(path)) as database:
             answer = database.execute("PRAGMA quick_check(1)").fetchone()[0]
             if answer != "ok":
                 return str(answer)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from apsam.code_hash import code_hash
+from apsam.conditions import conditions_of
 from apsam.device import bf16_pays, pick_device, seed_everything
 from apsam.errors import InputError
 from apsam.files import sha256_file, write_json
@@ -77,7 +78,7 @@ def train_localizer(
         return
     method = method.to(where).eval()
     test = TileSet(tile_stacks, TEST, settings.memory_mb)
-    save_localizer(method, output)
+    save_localizer(method, output, conditions=conditions_of(tile_stacks))
     write_json(
         history,
         {

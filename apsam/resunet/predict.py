@@ -13,6 +13,7 @@ import torch
 from rasterio.transform import Affine
 from torch import Tensor
 
+from apsam.conditions import check_scene, check_tiles, read_conditions
 from apsam.device import bf16_pays, pick_device
 from apsam.files import atomic_path, sha256_file
 from apsam.maps.archive import add_mask
@@ -37,6 +38,8 @@ class Predictor:
 
     Attributes:
         name: Tells it from other networks.
+        weights: Its file.
+        conditions: What it was trained on; None where its file does not say.
 
     Args:
         weights: File written by `train_resunet`.
@@ -51,6 +54,7 @@ class Predictor:
         self.device = pick_device(device)
         self.network = load_resunet(weights, self.device)[0]
         self.name = f"ResUNet {sha256_file(weights)[:12]}"
+        self.weights, self.conditions = weights, read_conditions(weights)
         self._settings = settings
         self._bf16 = bf16_pays(self.device)
 
@@ -101,12 +105,14 @@ def predict_raster(
         name: The scene's name; the image's by default.
 
     Raises:
-        InputError: Image or weights cannot be used.
+        InputError: Image or weights cannot be used, or `tiles` are not those of the training.
     """
     predictor = Predictor(weights, settings, device)
+    check_tiles(predictor.conditions, tiles, weights)
     name = name or image.stem
     tags = map_tags(name, image, predictor.name, settings)
     with SceneReader(image, tiles) as scene:
+        check_scene(predictor.conditions, scene)
         place = (scene.height, scene.width, scene.crs, scene.transform)
         with (
             MapWriter(probability, "probability", *place, tags) as probability_map,
@@ -135,11 +141,13 @@ def predict_band(
         output: GeoTIFF to write, probabilities and mask of the band's rows, for `apsam.maps.bands.join_bands`.
 
     Raises:
-        InputError: Image or weights cannot be used.
+        InputError: Image or weights cannot be used, or `tiles` are not those of the training.
     """
     predictor = Predictor(weights, settings, device)
+    check_tiles(predictor.conditions, tiles, weights)
     name = name or image.stem
     with SceneReader(image, tiles) as scene:
+        check_scene(predictor.conditions, scene)
         first, last = band_rows(scene.height, tiles.size, settings.stride(tiles.size), band)
         place = (scene.crs, scene.transform @ Affine.translation(0, first))
         with BandWriter(output, last - first, scene.width, *place, predictor.name, settings.threshold) as writer:
@@ -193,6 +201,7 @@ def predict_folder(
     """
     files = tile_files(folder)
     predictor = Predictor(weights, settings, device)
+    check_tiles(predictor.conditions, tiles, weights)
     with atomic_path(masks) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for start in track(range(0, len(files), settings.batch_size), f"predict {folder.name}"):
             batch = files[start : start + settings.batch_size]
