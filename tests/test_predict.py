@@ -80,7 +80,7 @@ def untrained(path: Path, conditions: TrainingConditions | None) -> Path:
 
 def predict(*arguments: object) -> tuple[int, str]:
     """As a shell sees it: exit code and all that is printed."""
-    result = CliRunner().invoke(cli.app, ["predict", *map(str, arguments), "--device", "cpu"])
+    result = CliRunner().invoke(cli.app, ["predict", *map(str, arguments), "--device", "cpu", "--threads", "1"])
     if isinstance(result.exception, ApsamError):
         return result.exception.exit_code, str(result.exception)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
