@@ -117,7 +117,10 @@ def cache_folder() -> Path:
         return Path(os.environ["APSAM_CACHE"]).expanduser()
     if os.environ.get("XDG_CACHE_HOME"):
         return Path(os.environ["XDG_CACHE_HOME"]).expanduser() / "apsam"
-    return Path.home() / ".cache" / "apsam"
+    try:
+        return Path.home() / ".cache" / "apsam"
+    except RuntimeError as error:
+        raise ApsamError("there is no home folder to keep weights in; point APSAM_CACHE at a folder") from error
 
 
 def offline() -> bool:

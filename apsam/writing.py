@@ -130,7 +130,7 @@ def settle(path: Path) -> str | None:
             os.fsync(file.fileno())
     except OSError as error:
         return error.strerror
-    check = {".tif": _check_raster, ".tiff": _check_raster, ".gpkg": _check_database}.get(path.suffix.lower())
+    check = {".tif": raster_problem, ".tiff": raster_problem, ".gpkg": database_problem}.get(path.suffix.lower())
     return check(path) if check is not None else None
 
 
@@ -140,7 +140,7 @@ def not_whole(path: Path, problem: str) -> OutputError:
     return OutputError(f"{path}: was not written whole ({problem}); {_remedy(number, path)}")
 
 
-def _check_raster(path: Path) -> str | None:
+def raster_problem(path: Path) -> str | None:
     """What is wrong with a GeoTIFF: blocks that are missing, reach beyond the file's end or cannot be decoded."""
     import rasterio
     from rasterio.errors import RasterioError
@@ -165,7 +165,7 @@ def _check_raster(path: Path) -> str | None:
     return None
 
 
-def _check_database(path: Path) -> str | None:
+def database_problem(path: Path) -> str | None:
     """What is wrong with a GeoPackage."""
     if len(os.fsencode(os.path.abspath(path))) > LONGEST_FOR_SQLITE:
         return None

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from safetensors.torch import save_file
 from shapely.geometry import MultiPolygon, box
 from torch.utils.data import DataLoader
 
+from apsam.conditions import TrainingConditions
 from apsam.errors import ApsamError, InputError, OutputError
 from apsam.experiments.table import Column, Experiment, write_experiment
 from apsam.figures import STYLE, save_figure
@@ -35,16 +37,24 @@ from apsam.localizer.data import TileSet
 from apsam.maps.archive import add_mask
 from apsam.maps.bands import BandWriter
 from apsam.maps.cog import MapWriter
+from apsam.maps.settings import MapSettings
+from apsam.maps.tiles import MapTiles
 from apsam.open_files import most_open
 from apsam.products.geopackage import write_geopackage
+from apsam.products.make import ProductFiles, make_products
+from apsam.products.settings import ProductSettings
 from apsam.products.styles import mask_style, write_qml
 from apsam.prompts import check_tile_order
 from apsam.resunet.checkpoint import load_resunet, save_resunet
 from apsam.resunet.data import PseudoMaskTiles
 from apsam.resunet.model import build_resunet
+from apsam.resunet.predict import predict_folder, predict_raster
 from apsam.resunet.settings import ResUNetSettings
 from apsam.sam.registry import read_state_dict
+from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
+from apsam.tiles.tiling import tile_scene
 from apsam.training.resume import Checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -301,7 +311,7 @@ def test_more_stacks_than_files_may_be_open(many_stacks: list[Path]) -> None:
     with open_files(used + 60):
         train, test = (TileSet(many_stacks, part, memory_mb=0) for part in (0, 1))
         assert (len(train), len(test)) == (600, 0)
-        for index in np.random.default_rng(0).permutation(600)[:150]:
+        for index in np.random.default_rng(0).permutation(600)[:60]:
             assert int(train[int(index)].image[0, 0, 0]) == index // 2 // 50 * 50 % 251
         assert len(os.listdir("/proc/self/fd")) <= used + most_open() + 5
 
@@ -333,7 +343,7 @@ def test_a_tile_is_read_without_looking_at_other_stacks(
 def test_workers_of_a_loader_read_the_same_tiles(way: str, many_stacks: list[Path]) -> None:
     tiles = TileSet(many_stacks[45:55], 0, memory_mb=0)
     alone = torch.cat([batch[0] for batch in DataLoader(tiles, 4)])
-    with_workers = torch.cat([b[0] for b in DataLoader(tiles, 4, num_workers=2, multiprocessing_context=way)])
+    with_workers = torch.cat([b[0] for b in DataLoader(tiles, 4, num_workers=1 + (way == "fork"), multiprocessing_context=way)])
     assert torch.equal(alone, with_workers)
 
 
@@ -441,7 +451,7 @@ def test_prompt_files_edited_by_hand(numbers: list[int], message: str) -> None:
 def apsam(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if name not in ("LANG", "LC_ALL", "LC_CTYPE")}
     return subprocess.run(
-        [sys.executable, "-m", "apsam.cli", *map(str, arguments)],
+        [sys.executable, "-c", "from apsam.cli import main; main()", *map(str, arguments)],
         capture_output=True, text=True, encoding="utf-8", errors="replace", cwd=ROOT,
         env={**kept, "PYTHONPATH": str(ROOT), **environment},
     )  # fmt: skip
@@ -451,3 +461,135 @@ def test_half_made_files_have_the_prefix_that_is_swept(tmp_path: Path) -> None:
     with atomic_path(tmp_path / ("n" * 250)) as partial:
         assert partial.name.startswith(PREFIX) and len(partial.name) <= 220
         partial.touch()
+
+
+# A scene with Latin letters of other alphabets in its path, a configuration with a comment in one.
+NAME = "Rutschung-Übersicht-滑坡"
+NO_UTF8 = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "locale"),
+    [(NAME, {"LC_ALL": "C"}), (NAME, {"LC_ALL": "POSIX", "LANG": ""}), ("landslide", NO_UTF8)],
+)
+def test_the_locale_does_not_matter(name: str, locale: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "mine.yaml").write_text("# Schwelle für Rutschungen\nmaps: {threshold: 0.25}\n", encoding="utf-8")
+    profile = {"driver": "GTiff", "count": 3, "height": 80, "width": 80, "dtype": "uint8"}
+    with rasterio.open(folder / f"{name}.tif", "w", crs=PLACE[0], transform=PLACE[1], **profile) as raster:
+        raster.write(np.full((3, 80, 80), 90, np.uint8))
+    save_resunet(
+        build_resunet(SMALL), SMALL, folder / "w.safetensors", {}, TrainingConditions(tiles=TileSettings(size=64))
+    )
+    done = apsam(
+        "predict", folder / f"{name}.tif", "--weights", folder / "w.safetensors", "-o", folder / "maps",
+        "--config", folder / "mine.yaml", "--device", "cpu", "--threads", "1", **locale,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (folder / "maps" / f"{name}.gpkg").is_file() and "threshold 0.25" in done.stderr
+    missing = apsam("predict", folder / "ö.tif", "--weights", folder / "w.safetensors", "-o", folder / "maps", **locale)
+    assert missing.returncode == 2 and "Traceback" not in missing.stderr
+    assert ("no such raster" if name == NAME else "set PYTHONUTF8=1") in missing.stderr
+
+
+def test_no_home_and_no_cache_stop_nothing_that_needs_none(tmp_path: Path) -> None:
+    unusable = {"HOME": "/dev/null/nobody", "XDG_CACHE_HOME": "/dev/null/nobody", "MPLCONFIGDIR": str(tmp_path)}
+    done = apsam("config", "show", **unusable)
+    assert done.returncode == 0 and "threshold" in done.stdout
+    code = "from apsam.weights import fetch; fetch('sam_vit_b')"
+    asked = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env={**os.environ, **unusable}
+    )
+    assert "ApsamError: /dev/null/nobody/apsam/sam_vit_b_01ec64.pth: cannot be written (" in asked.stderr
+    assert "point APSAM_CACHE at a folder with room" in asked.stderr
+
+
+def test_a_system_error_nobody_explained_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys) -> None:  # noqa: ANN001
+    from apsam.commands.run import run_app
+
+    def refuse() -> None:
+        raise PermissionError(13, "Permission denied", "/data/scenes.tsv")
+
+    with pytest.raises(SystemExit) as ended:
+        run_app(refuse)
+    assert ended.value.code == 74 and capsys.readouterr().err == "error: /data/scenes.tsv: Permission denied\n"
+
+    def broken() -> None:
+        raise OSError("a bug")
+
+    with pytest.raises(OSError, match="a bug"):
+        run_app(broken)
+
+
+@pytest.fixture
+def scene_with_a_hole(tmp_path: Path) -> Path:
+    """A compressed raster whose middle cannot be decoded."""
+    path = tmp_path / "scene.tif"
+    profile = {"driver": "GTiff", "count": 3, "height": 512, "width": 512, "dtype": "uint8", "compress": "DEFLATE"}
+    noise = np.random.default_rng(0).integers(0, 250, (3, 512, 512)).astype(np.uint8)
+    with rasterio.open(path, "w", crs=PLACE[0], transform=PLACE[1], **profile) as raster:
+        raster.write(noise)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 3000] = bytes(3000)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_scene_that_breaks_off_in_the_middle(scene_with_a_hole: Path, tmp_path: Path) -> None:
+    save_resunet(
+        build_resunet(SMALL), SMALL, tmp_path / "w.safetensors", {}, TrainingConditions(tiles=TileSettings(size=64))
+    )
+    (tmp_path / "maps").mkdir()
+    settings = MapSettings(flips=False)
+    outputs = (tmp_path / "maps/p.tif", tmp_path / "maps/m.tif")
+    with pytest.raises(InputError, match=r"scene\.tif: pixels cannot be read .*is the file whole\?"):
+        predict_raster(scene_with_a_hole, tmp_path / "w.safetensors", TileSettings(size=64), settings, *outputs, "cpu")
+    points = gpd.GeoDataFrame(geometry=[box(500010, 2999900, 500020, 2999910)], crs=PLACE[0].to_wkt())
+    points.to_file(tmp_path / "labels.gpkg")
+    scene = Scene("s", "raster", scene_with_a_hole, tmp_path / "labels.gpkg", None, "train")
+    with pytest.raises(InputError, match=r"scene\.tif: pixels cannot be read"):
+        tile_scene(scene, TileSettings(size=64), LabelSettings(), SplitSettings(), tmp_path / "maps/t.zarr.zip")
+    assert list((tmp_path / "maps").iterdir()) == []
+
+
+def test_an_unreadable_tile_in_the_middle_of_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    for number in range(7):
+        cv2.imwrite(str(folder / f"t{number}.png"), np.full((64, 64, 3), 90, np.uint8))
+    (folder / "t4.png").write_bytes((folder / "t4.png").read_bytes()[:60])
+    save_resunet(build_resunet(SMALL), SMALL, tmp_path / "w.safetensors", {})
+    (tmp_path / "t.zip").write_bytes(b"old")
+    with pytest.raises(InputError, match=r"t4\.png: not an image"):
+        predict_folder(
+            folder, tmp_path / "w.safetensors", TileSettings(size=64), MapSettings(batch_size=2), tmp_path / "t.zip", "cpu"
+        )
+    assert (tmp_path / "t.zip").read_bytes() == b"old"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["t.zip", "tiles", "w.safetensors"]
+
+
+def test_damaged_maps_are_named(tmp_path: Path) -> None:
+    cog(tmp_path / "a_probability.tif")
+    with MapWriter(tmp_path / "a_mask.tif", "mask", 600, 800, *PLACE, {}) as writer:
+        writer.write(0, (NOISE > 125).astype(np.uint8))
+    content = bytearray((tmp_path / "a_mask.tif").read_bytes())
+    content[5000:] = bytes(len(content) - 5000)
+    (tmp_path / "a_mask.tif").write_bytes(content)
+    files = ProductFiles(tmp_path / "a_probability.tif", tmp_path / "a_mask.tif", tmp_path / "a.gpkg")
+    with pytest.raises(InputError, match=r"a_mask\.tif: not a map that can be read .*predict again"):
+        make_products(files, ProductSettings(), "a")
+    assert not (tmp_path / "a.gpkg").exists()
+    with (
+        MapTiles(tmp_path / "a_mask.tif", np.array([[0, 0, 600, 800]]), None, 600) as tiles,
+        pytest.raises(InputError, match=r"a_mask\.tif: row 0, column 0 cannot be read .*predict again"),
+    ):
+        tiles.tile(0)
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as file:
+        file.writestr("t.png", b"no image")
+    with (
+        MapTiles(tmp_path / "t.zip", np.zeros((1, 4), int), ["t.jpg"], 64) as tiles,
+        pytest.raises(InputError, match=r"t\.zip: t\.png is no image"),
+    ):
+        tiles.tile(0)
