@@ -34,8 +34,7 @@ from torch import Tensor, nn
 
 from apsam import torchvision_ops  # noqa: F401  (before timm, which imports torchvision)
 from apsam.errors import ApsamError
-from apsam.weights import why_unreadable
-from apsam.weights import fetch
+from apsam.weights import fetch, why_unreadable
 
 import timm  # isort: skip
 

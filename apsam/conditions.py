@@ -110,8 +110,8 @@ def read_conditions(weights: Path) -> TrainingConditions | None:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))
         raise InputError(
-            f"{weights}: was written by apsam {description.get('apsam_version', '?')}, this is {__version__}, which does "
-            f"not know its conditions of training ({place}: {problem['msg']}); update apsam, or train again"
+            f"{weights}: was written by apsam {description.get('apsam_version', '?')}, this is {__version__}, which "
+            f"does not know its conditions of training ({place}: {problem['msg']}); update apsam, or train again"
         ) from error
 
 
@@ -149,8 +149,8 @@ def check_scene(conditions: TrainingConditions | None, scene: SceneReader) -> No
     if conditions.stretched is not None and scene.stretched != conditions.stretched:
         ways = {True: "are stretched to 8 bit by percentiles", False: "are taken as they are"}
         log.warning(
-            "warning: %s: its pixels %s, those of the training scenes %s: colours and contrast differ, do not trust the "
-            "map", scene.path, ways[scene.stretched], ways[conditions.stretched].replace("are", "were", 1),
+            "warning: %s: its pixels %s, those of the training scenes %s: colours and contrast differ, do not trust the map",
+            scene.path, ways[scene.stretched], ways[conditions.stretched].replace("are", "were", 1),
         )  # fmt: skip
 
 

@@ -179,9 +179,7 @@ def check_tile_order(prompts: Mapping[str, Any], path: Path, count: int) -> None
         if not isinstance(number, int) or not 0 <= number < count:
             raise InputError(f"{path}: tile {number!r} does not exist, the scene has {count}; make the prompts again")
         if before is not None and number <= before:
-            raise InputError(
-                f"{path}: tile {number} comes after tile {before}; list each tile once, by rising number"
-            )
+            raise InputError(f"{path}: tile {number} comes after tile {before}; list each tile once, by rising number")
 
 
 def join_prompts(blocks: Sequence[Path], lengths: Sequence[int], output: Path) -> None:

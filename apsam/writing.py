@@ -80,7 +80,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _number(error: BaseException, path: Path) -> int | None:
-    """The system's number of an error of writing, wherever in a chain of errors it stands; None: it is another error."""
+    """The system's number of an error of writing, wherever in a chain of errors it stands; None: another error."""
     seen: list[BaseException] = []
     found: BaseException | None = error
     while found is not None and found not in seen:

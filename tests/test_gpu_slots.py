@@ -93,7 +93,11 @@ def test_reading_the_command_line_claims_no_gpu(monkeypatch: pytest.MonkeyPatch,
 
     claimed = []
     monkeypatch.setattr(device, "use_one_gpu", lambda: claimed.append(1))
-    for arguments in (["resunet", "--help"], ["cams", "--device", "auto", "--no-such-option"], ["cams", "--device", "auto"]):
+    for arguments in (
+        ["resunet", "--help"],
+        ["cams", "--device", "auto", "--no-such-option"],
+        ["cams", "--device", "auto"],
+    ):
         CliRunner().invoke(cli.app, arguments)
     assert claimed == []
     device.pick_device("cpu")

@@ -20,7 +20,7 @@ from apsam.errors import InputError
 from apsam.maps.archive import read_mask
 from apsam.maps.bands import join_bands
 from apsam.maps.blend import RowBlender, blend_weights
-from apsam.maps.cog import MapWriter, apply_threshold, to_steps
+from apsam.maps.cog import MapWriter, to_steps
 from apsam.maps.settings import MapSettings
 from apsam.resunet import predict
 from apsam.tiles.blocks import Block

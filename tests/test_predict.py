@@ -37,7 +37,9 @@ SMALL = ResUNetSettings(preset="paper", widths=(4, 6, 8, 8, 8), pyramid_width=4,
 TILES = TileSettings(size=64)
 
 
-def write(path: Path, step: float = 0.5, size: int = 160, crs: str = "EPSG:32648", dtype: str = "uint8", **more) -> Path:
+def write(
+    path: Path, step: float = 0.5, size: int = 160, crs: str = "EPSG:32648", dtype: str = "uint8", **more
+) -> Path:
     """A textured scene with pixels of `step` units."""
     rng = np.random.default_rng(1)
     image = rng.integers(40, 200, (3, size, size)).astype(dtype) * (1 if dtype == "uint8" else 20)
@@ -100,7 +102,10 @@ def test_weights_alone_map_a_scene(trained: Path, tmp_path: Path, caplog: pytest
     scene = write(tmp_path / "other.tif")
     code, text = predict(scene, "--weights", trained, "-o", tmp_path / "maps")
     assert code == 0, text
-    assert "w.safetensors: trained at 0.5 m a pixel; threshold 0.5, maps and products by the settings in the weights" in text
+    assert (
+        "w.safetensors: trained at 0.5 m a pixel; threshold 0.5, maps and products by the settings in the weights"
+        in text
+    )
     assert "warning" not in text + caplog.text
     names = {file.name for file in (tmp_path / "maps").iterdir()}
     assert {"other_probability.tif", "other_mask.tif", "other.gpkg", "other.qgs", "other.stac.json"} <= names
@@ -129,9 +134,7 @@ def test_a_run_needs_no_report(trained: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("both", [False, True])
-def test_no_run_is_taken_silently(
-    both: bool, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_run_is_taken_silently(both: bool, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "results/demo/resunet/apsam").mkdir(parents=True)
     (tmp_path / "results/demo/resunet/apsam/weights.safetensors").write_bytes(trained.read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -149,7 +152,9 @@ def test_early_weights_need_a_configuration(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("tiles: {size: 64}\n")
     code, text = predict(scene, "--weights", weights, "-o", tmp_path / "maps", "--config", tmp_path / "c.yaml")
     assert code == 0 and "the ground resolution of its training is not known" in text
-    code, text = predict(scene, "--weights", weights, "-o", tmp_path / "n", "--config", tmp_path / "c.yaml", "--resample")
+    code, text = predict(
+        scene, "--weights", weights, "-o", tmp_path / "n", "--config", tmp_path / "c.yaml", "--resample"
+    )
     assert code != 0 and "does not say at which ground resolution it was trained" in text
 
 
@@ -206,7 +211,10 @@ def test_resampled_to_the_resolution_of_the_training(
 def test_another_stretch_is_named(trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     scene = write(tmp_path / "deep.tif", dtype="uint16")
     assert predict(scene, "--weights", trained, "-o", tmp_path / "maps")[0] == 0
-    assert "pixels are stretched to 8 bit by percentiles, those of the training scenes were taken as they are" in caplog.text
+    assert (
+        "pixels are stretched to 8 bit by percentiles, those of the training scenes were taken as they are"
+        in caplog.text
+    )
 
 
 def test_other_bands_or_sizes_are_refused(trained: Path, tmp_path: Path) -> None:
@@ -252,7 +260,9 @@ def test_conditions_of_a_later_version(tmp_path: Path) -> None:
         description = json.loads(file.metadata()["apsam"])
     description["conditions"] = {**description["conditions"], "schema_version": 2}
     save_file({"a": torch.ones(1)}, weights, {"apsam": json.dumps(description)})
-    with pytest.raises(InputError, match=r"which does not know its conditions of training \(schema_version.*train again"):
+    with pytest.raises(
+        InputError, match=r"which does not know its conditions of training \(schema_version.*train again"
+    ):
         read_conditions(weights)
 
 

@@ -251,7 +251,10 @@ def mapped(folder: Path, dem: Path | None, south_up: bool = False) -> gpd.GeoDat
         place = (*place[:3], Affine(0.5, 0, 500000, 0, 0.5, 3000000 - 200))
         steps = steps[::-1]
     files = ProductFiles(folder / "a_probability.tif", folder / "a_mask.tif", folder / "a.gpkg")
-    for path, kind, values in ((files.probability, "probability", steps), (files.mask, "mask", apply_threshold(from_steps(steps), 0.5))):
+    for path, kind, values in (
+        (files.probability, "probability", steps),
+        (files.mask, "mask", apply_threshold(from_steps(steps), 0.5)),
+    ):
         with MapWriter(path, kind, *place, {}) as writer:  # type: ignore[arg-type]
             writer.write(0, values)
     make_products(files, ProductSettings(dem=dem, smooth_m=0), "a")

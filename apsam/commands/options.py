@@ -68,7 +68,9 @@ def _reader(model: type[Section], section: str) -> Callable[[Any], Section]:
         try:
             if value.lstrip().startswith("{"):
                 return model.model_validate_json(value)
-            return model.model_validate((yaml.safe_load(Path(value).read_text(encoding="utf-8")) or {}).get(section, {}))
+            return model.model_validate(
+                (yaml.safe_load(Path(value).read_text(encoding="utf-8")) or {}).get(section, {})
+            )
         except ValidationError as error:
             problem = error.errors()[0]
             place = ".".join([section, *map(str, problem["loc"])])

@@ -32,7 +32,7 @@ def run_app(app: Any) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     if sys.getfilesystemencoding() != "utf-8" and not all(map(str.isascii, sys.argv)):
         _end(
-            f"the locale spells paths in {sys.getfilesystemencoding()}, GDAL in UTF-8, so paths with such letters are not "
+            f"the locale spells paths in {sys.getfilesystemencoding()}, GDAL in UTF-8, so such paths are not "
             f"found; set PYTHONUTF8=1, or a locale such as C.UTF-8",
             ConfigError.exit_code,
         )

@@ -21,9 +21,7 @@ KIND = "apsam localizer"
 Build = Callable[..., Method]
 
 
-def save_localizer(
-    method: Method, path: Path, kind: str = KIND, conditions: TrainingConditions | None = None
-) -> None:
+def save_localizer(method: Method, path: Path, kind: str = KIND, conditions: TrainingConditions | None = None) -> None:
     """Write weights, settings and what the method was trained on. The same weights give the same bytes."""
     description = {
         "kind": kind,

@@ -110,7 +110,9 @@ def join_bands(
                             (1, 2), window=Window(0, row, band.width, min(ROWS_AT_ONCE, band.height - row))
                         )
                     except RasterioError as error:
-                        raise InputError(f"{path}: rows from {row} on cannot be read ({error}); predict it again") from error
+                        raise InputError(
+                            f"{path}: rows from {row} on cannot be read ({error}); predict it again"
+                        ) from error
                     probability_map.write(first + row, steps)
                     mask_map.write(first + row, known)
                 first += band.height
@@ -125,11 +127,11 @@ def _model(bands: Sequence[Path], settings: MapSettings) -> str:
         try:
             with rasterio.open(path) as band:
                 models.add(band.tags().get("APSAM_MODEL"))
-                threshold = band.tags().get("APSAM_THRESHOLD")
-                if band.count != 2 or threshold != f"{settings.threshold:g}":
-                    raise InputError(
-                        f"{path}: was predicted with the threshold {threshold}, not {settings.threshold:g}; predict it again"
-                    )
+                threshold, wanted = band.tags().get("APSAM_THRESHOLD"), f"{settings.threshold:g}"
+                if band.count != 2:
+                    raise InputError(f"{path}: holds no mask, as bands of early versions; predict it again")
+                if threshold != wanted:
+                    raise InputError(f"{path}: was predicted with the threshold {threshold}, not {wanted}; predict it again")
         except RasterioError as error:
             raise InputError(f"{path}: not a band of a map ({error}); predict it again") from error
     if len(models) != 1:

@@ -60,6 +60,8 @@ class MapTiles:
         try:
             known = self._map.read(1, window=inside)
         except RasterioError as error:
-            raise InputError(f"{self._map.name}: row {row}, column {col} cannot be read ({error}); predict again") from error
+            raise InputError(
+                f"{self._map.name}: row {row}, column {col} cannot be read ({error}); predict again"
+            ) from error
         mask[: known.shape[0], : known.shape[1]] = known
         return mask

@@ -87,7 +87,9 @@ def make_products(
             model = raster.tags().get("APSAM_MODEL", "")
         landslides = vectorise(files.mask, files.probability, settings, name, model, settings.dem)
     except RasterioError as error:
-        raise InputError(f"{files.mask} or {files.probability.name}: cannot be read ({error}); predict again") from error
+        raise InputError(
+            f"{files.mask} or {files.probability.name}: cannot be read ({error}); predict again"
+        ) from error
     layers = {"landslides": landslides}
     if tiles and prompts:
         layers |= prompt_layers(tiles, prompts, masks)

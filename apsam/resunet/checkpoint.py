@@ -28,7 +28,7 @@ def save_resunet(
     facts: dict[str, Any],
     conditions: TrainingConditions | None = None,
 ) -> None:
-    """Write weights; the metadata names the model, its settings, `facts` on its training, and all that mapping needs."""
+    """Write weights; the metadata names the model, settings, `facts` on its training, and all that mapping needs."""
     description = {
         "model": MODEL,
         "settings": settings.model_dump(mode="json"),

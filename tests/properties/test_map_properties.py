@@ -6,13 +6,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from rasterio.crs import CRS
+from rasterio.transform import Affine
 
 from apsam.conditions import ground_resolution_m
 from apsam.maps.blend import RowBlender
 from apsam.maps.cog import NO_DATA, apply_threshold, from_steps, to_steps
 from apsam.tiles.windows import positions
-from rasterio.crs import CRS
-from rasterio.transform import Affine
 
 PROBABILITIES = arrays.arrays(
     np.float32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=20),
