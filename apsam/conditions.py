@@ -149,8 +149,8 @@ def check_scene(conditions: TrainingConditions | None, scene: SceneReader) -> No
     if conditions.stretched is not None and scene.stretched != conditions.stretched:
         ways = {True: "are stretched to 8 bit by percentiles", False: "are taken as they are"}
         log.warning(
-            "warning: %s: its pixels %s, those of the training scenes %s; colours and contrast differ, do not trust the "
-            "map",
+            "warning: %s: its pixels %s, those of the training scenes %s; colours and contrast differ, "
+            "do not trust the map",
             scene.path, ways[scene.stretched], ways[conditions.stretched].replace("are", "were", 1),
         )  # fmt: skip
 

@@ -265,5 +265,5 @@ def test_scenes_bands_and_tiles_have_one_threshold(
             assert (mask.read(1) == (value >= 0.5)).all(), name
     with zipfile.ZipFile(tmp_path / "t.zip") as archive:
         assert (read_mask(archive, "t.png") == (value >= 0.5)).all()
-    with pytest.raises(InputError, match=r"band\.tif: predicted with the threshold 0.5, not 0.4; predict it again"):
+    with pytest.raises(InputError, match=r"band\.tif: predicted at threshold 0.5, not 0.4; predict it again"):
         join_bands(scene, [tmp_path / "band.tif"], MapSettings(threshold=0.4), tmp_path / "x", tmp_path / "y")

@@ -131,9 +131,7 @@ def _model(bands: Sequence[Path], settings: MapSettings) -> str:
                 if band.count != 2:
                     raise InputError(f"{path}: holds no mask, as bands of early versions; predict it again")
                 if threshold != wanted:
-                    raise InputError(
-                        f"{path}: predicted with the threshold {threshold}, not {wanted}; predict it again"
-                    )
+                    raise InputError(f"{path}: predicted at threshold {threshold}, not {wanted}; predict it again")
         except RasterioError as error:
             raise InputError(f"{path}: not a band of a map ({error}); predict it again") from error
     if len(models) != 1:
