@@ -56,7 +56,11 @@ class PooledFile(ABC):
             # A forked process shares the parent's file offset: it opens the file again.
             if self._handle is None or self._process != os.getpid():
                 handle = self._open()
-                self._check_version()
+                try:
+                    self._check_version()
+                except BaseException:
+                    self._close(handle)
+                    raise
                 self._handle, self._process = handle, os.getpid()
             _POOL.touch(self)
             yield self._handle
@@ -110,7 +114,9 @@ class _Pool:
             self._files[id(file)] = file
             self._files.move_to_end(id(file))
             surplus = len(self._files) - most_open()
-            for key, other in list(self._files.items())[: max(surplus, 0)]:
+            if surplus <= 0:
+                return
+            for key, other in list(self._files.items())[:surplus]:
                 if other is not file and other.close_unless_read():
                     del self._files[key]
 

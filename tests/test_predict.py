@@ -230,6 +230,15 @@ def test_other_bands_or_sizes_are_refused(trained: Path, tmp_path: Path) -> None
     predict_raster(scene, trained, TileSettings(size=64, overlap=0.1, nodata=0, min_valid=0.9), MapSettings(), *outputs)
 
 
+def test_a_configuration_that_asks_for_other_bands_is_refused(trained: Path, tmp_path: Path) -> None:
+    scene = write(tmp_path / "a.tif")
+    for text, refused in (("tiles: {bands: [3, 2, 1]}", True), ("tiles: {size: 64, nodata: 0}", False), ("{}", False)):
+        (tmp_path / "c.yaml").write_text(text)
+        code, said = predict(scene, "--weights", trained, "-o", tmp_path / "m", "--config", tmp_path / "c.yaml")
+        assert (code != 0) == refused, said
+        assert ("bands: [1, 2, 3] and [3, 2, 1]" in said) == refused
+
+
 def test_cams_of_tiles_made_in_another_way_are_refused(trained: Path, tmp_path: Path) -> None:
     stack = trained.parents[1] / "t.zarr.zip"
     own = conditions_of([stack])

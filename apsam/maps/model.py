@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from apsam.conditions import TrainingConditions, in_words, read_conditions
+from apsam.conditions import TrainingConditions, check_tiles, in_words, read_conditions
 from apsam.config import read_config
 from apsam.errors import ConfigError, InputError
 from apsam.files import scratch_folder
@@ -56,7 +56,8 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
         config: A configuration.
 
     Raises:
-        InputError: There are no weights, or they do not say how their scenes were read and nothing else does.
+        InputError: There are no weights, they do not say how their scenes were read and nothing else does, or `config`
+            asks for bands, stretch or a tile size other than the training's.
         ConfigError: Neither or both of `run` and `weights` are given, or the configuration cannot be used.
     """
     if (run is None) == (weights is None):
@@ -64,6 +65,7 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
         raise ConfigError(
             f"apsam predict: give --run (folder of a trained run) or --weights (file of a ResUNet), {given} is given"
         )
+    asked = config is not None
     if weights is None:
         assert run is not None
         weights = run / "resunet" / model / "weights.safetensors"
@@ -78,6 +80,10 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
         raise InputError(f"{weights}: no such weights of a ResUNet")
     conditions = read_conditions(weights)
     written = read_config(config) if config is not None else None
+    if conditions and written and asked:
+        own = written.tiles.decisive()
+        given = {name: own[name] for name in written.tiles.model_fields_set & own.keys()}
+        check_tiles(conditions, {**conditions.tiles.decisive(), **given}, weights)
     if conditions is None and written is None:
         raise InputError(
             f"{weights}: does not say how its training scenes were read (an early version of apsam wrote it); give the "
