@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import pickle
@@ -44,6 +45,7 @@ from apsam.open_files import most_open
 from apsam.products.geopackage import write_geopackage
 from apsam.products.make import ProductFiles, make_products
 from apsam.products.settings import ProductSettings
+from apsam.products.styles import mask_style, write_qml
 from apsam.prompts import check_tile_order
 from apsam.resunet.checkpoint import load_resunet, save_resunet
 from apsam.resunet.data import PseudoMaskTiles
@@ -278,6 +280,56 @@ def test_a_damaged_half_is_not_given_the_final_name(damage: str, tmp_path: Path)
         content = bytearray(partial.read_bytes())
         partial.write_bytes(content[:-5000] if damage == "cut" else content[:9000] + bytes(40000) + content[49000:])
     assert list(tmp_path.iterdir()) == []
+
+
+# Calls that write a file, by the last part of their name.
+WRITING_CALLS = {
+    "write_text", "write_bytes", "to_file", "to_csv", "savefig", "save_file", "imwrite", "write_dataframe", "copy_raster",
+    "copyfile", "dump",
+}  # fmt: skip
+# What writes elsewhere than at a final name: the lead-in of a download, the workflow's shelf.
+OTHER_WAYS = {"weights.py", "shelf.py", "leftovers.py", "gpu_slots.py"}
+
+
+def test_every_writer_of_the_library_goes_through_the_same_place() -> None:
+    """A file is written within `atomic_path` or `scratch_folder`; a new writer that does not is found here."""
+    found = 0
+    for source in sorted((ROOT / "apsam").rglob("*.py")):
+        if source.name in OTHER_WAYS:
+            continue
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            for child in ast.iter_child_nodes(node):
+                child.parent = node  # type: ignore[attr-defined]
+        for call in ast.walk(tree):
+            if not isinstance(call, ast.Call):
+                continue
+            name = ast.unparse(call.func).rpartition(".")[2]
+            opens = name == "open" and any(
+                isinstance(a, ast.Constant) and a.value in ("w", "wb", "x", "a", "ab", "w+") for a in call.args
+            )
+            zips = name == "ZipFile" and any(isinstance(a, ast.Constant) and a.value == "w" for a in call.args)
+            if not (opens or zips or name in WRITING_CALLS):
+                continue
+            found += 1
+            text, up = ast.unparse(call), call
+            while not isinstance(up, ast.FunctionDef) and hasattr(up, "parent"):
+                up = up.parent
+                if isinstance(up, ast.With):
+                    text += " ".join(ast.unparse(item) for item in up.items)
+            known = ("partial", "atomic_path", "self._raw", "folder", "output, driver='VRT'")
+            # `_pack` and the scratch files are given their place by callers that stand within it.
+            packs = isinstance(up, ast.FunctionDef) and up.name in ("_pack",)
+            where = f"{source}:{call.lineno}: {ast.unparse(call)[:100]}"
+            assert packs or any(word in text for word in known), where
+    assert found > 20
+
+
+def test_small_files_on_a_full_disk(disk: Path) -> None:
+    leave(disk, 0)
+    with pytest.raises(OutputError, match=r"a\.qml: cannot be written \(No space left on device\)"):
+        write_qml(disk / "a.qml", mask_style())
+    assert not there(disk)
 
 
 # Files that are open
