@@ -284,8 +284,8 @@ def test_a_damaged_half_is_not_given_the_final_name(damage: str, tmp_path: Path)
 
 # Calls that write a file, by the last part of their name.
 WRITING_CALLS = {
-    "write_text", "write_bytes", "to_file", "to_csv", "savefig", "save_file", "imwrite", "write_dataframe", "copy_raster",
-    "copyfile", "dump",
+    "write_text", "write_bytes", "to_file", "to_csv", "savefig", "save_file", "imwrite", "write_dataframe", "dump",
+    "copy_raster", "copyfile",
 }  # fmt: skip
 # What writes elsewhere than at a final name: the lead-in of a download, the workflow's shelf.
 OTHER_WAYS = {"weights.py", "shelf.py", "leftovers.py", "gpu_slots.py"}
