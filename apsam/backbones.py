@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from apsam import torchvision_ops  # noqa: F401  (before timm, which imports torchvision)
 from apsam.errors import ApsamError
-from apsam.weights import fetch
+from apsam.weights import fetch, why_unreadable
 
 import timm  # isort: skip
 
@@ -177,7 +177,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ApsamError(f"cannot read weights from {path}: {error}") from error
+        raise ApsamError(f"cannot read weights from {path}: {why_unreadable(error)}") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ApsamError(f"{path} holds no state dict (a mapping of names to tensors)")
@@ -230,4 +230,5 @@ def _load(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
     try:
         network.load_state_dict(kept, strict=True)
     except RuntimeError as error:
-        raise ApsamError(f"weights from {source} do not fit {type(network).__name__}: {error}") from error
+        few = " ".join(str(error).split())[:200]
+        raise ApsamError(f"weights from {source} do not fit {type(network).__name__}: {few}") from error

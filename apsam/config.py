@@ -103,10 +103,10 @@ def read_config(*files: Path) -> Config:
     merged: dict[str, Any] = {}
     for file in files:
         try:
-            values = yaml.safe_load(file.read_text()) or {}
+            values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         except FileNotFoundError as error:
             raise ConfigError(f"{file}: no such configuration file") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{file}: not YAML ({error})") from error
         if not isinstance(values, dict):
             raise ConfigError(f"{file}: must hold keys and values, not a {type(values).__name__}")

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from apsam.errors import ConfigError
+from apsam.gpu_slots import use_one_gpu
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Choose the device to compute on.
+    """Choose the device to compute on; with `auto`, on a machine with several GPUs, claim one (`apsam.gpu_slots`).
 
     Args:
         name: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
@@ -21,6 +22,7 @@ def pick_device(name: str = "auto") -> torch.device:
         ConfigError: The named device does not exist on this machine.
     """
     if name == "auto":
+        use_one_gpu()
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("cpu")

@@ -19,6 +19,12 @@ class InputError(ApsamError):
     """A scene, label file, mask or checkpoint that cannot be used as it is."""
 
 
+class OutputError(ApsamError):
+    """A file that cannot be written: a full disk, a folder that is read-only, a name that is too long."""
+
+    exit_code = 74  # EX_IOERR of sysexits.h
+
+
 class ConfigError(ApsamError):
     """A key or value of the configuration that cannot be used as it is."""
 

@@ -13,32 +13,40 @@ from typing import Any
 
 from apsam.errors import InputError
 from apsam.leftovers import partial_path, remove
+from apsam.writing import not_whole, settle, writing
 
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; it is renamed to `path` on success and removed on failure.
 
-    What a killed process left of it is removed first (`apsam.leftovers`).
+    What a killed process left of it is removed first (`apsam.leftovers`). Before it is renamed, the system has written
+    it to the disk, and what GDAL or SQLite wrote has been read back (`apsam.writing`).
 
     Args:
         path: The file (or folder) to make. Missing parent folders are created.
 
     Yields:
         The path to write to.
+
+    Raises:
+        OutputError: The disk is full, the folder cannot be written to, ...
     """
     path = Path(path)
-    partial = partial_path(path)
-    try:
-        yield partial
-        if partial.is_file():
-            # Some writers (safetensors) make files only their owner may read.
-            partial.chmod(0o666 & ~_umask())
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(partial, path)
-    finally:
-        remove(partial)
+    with writing(path):
+        partial = partial_path(path)
+        try:
+            yield partial
+            if partial.is_file():
+                # Some writers (safetensors) make files only their owner may read.
+                partial.chmod(0o666 & ~_umask())
+                if problem := settle(partial):
+                    raise not_whole(path, problem)
+            if path.is_dir():
+                shutil.rmtree(path)
+            os.replace(partial, path)
+        finally:
+            remove(partial)
 
 
 @contextmanager
@@ -48,14 +56,30 @@ def scratch_folder(path: Path | str, use: str) -> Iterator[Path]:
     Args:
         path: The file to make. Missing parent folders are created.
         use: A word for the folder's name, other than those of other folders for the same file.
+
+    Raises:
+        OutputError: The disk is full, the folder cannot be written to, ...
     """
     path = Path(path)
-    folder = partial_path(path.with_name(f"{path.name}.{use}"))
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        remove(folder)
+    with writing(path):
+        folder = partial_path(path.with_name(f"{path.name}.{use}"))
+        try:
+            folder.mkdir()
+            yield folder
+        finally:
+            remove(folder)
+
+
+def reserve(path: Path) -> None:
+    """Have the disk keep the room for all of a file that is to be written through memory.
+
+    Without it, a full disk kills the process (SIGBUS) in the middle of an assignment.
+
+    Raises:
+        OSError: There is not so much room.
+    """
+    with path.open("rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _umask() -> int:
@@ -67,7 +91,7 @@ def _umask() -> int:
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as sorted, indented JSON, so that the same value always gives the same bytes."""
     with atomic_path(path) as partial:
-        partial.write_text(json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n")
+        partial.write_text(json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path | str) -> Any:
@@ -77,7 +101,7 @@ def read_json(path: Path | str) -> Any:
         InputError: The file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 PREFIX = ".partial-"
+# Bytes: the usual file systems take 255, and GDAL and SQLite add endings to a name.
+LONGEST_NAME = 220
 _NAME = re.compile(re.escape(PREFIX) + r"(?P<process>[^+]*\+\d+\+\d+)-(?P<target>.+)", re.DOTALL)
 
 
@@ -37,7 +40,17 @@ def partial_path(path: Path) -> Path:
     folder = path.parent
     folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder, path.name)
-    return folder / f"{PREFIX}{this_process()}-{path.name}"
+    return folder / f"{PREFIX}{this_process()}-{_shortened(path.name, this_process())}"
+
+
+def _shortened(name: str, process: str) -> str:
+    """A file's name as far as it fits behind the process: its end, with the suffixes, and a digest before it."""
+    room = LONGEST_NAME - len(os.fsencode(f"{PREFIX}{process}-"))
+    if len(os.fsencode(name)) <= room:
+        return name
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    end = os.fsencode(name)[-(room - len(digest)) :].decode(errors="ignore")
+    return digest + end
 
 
 def remove(path: Path) -> None:
@@ -52,7 +65,8 @@ def _sweep(folder: Path, target: str) -> None:
     for entry in folder.glob(f"{PREFIX}*"):
         if found := _NAME.fullmatch(entry.name):
             state = process_state(found["process"])
-            if state == "gone" or (state == "elsewhere" and found["target"] == target):
+            same = found["target"] == _shortened(target, found["process"])
+            if state == "gone" or (state == "elsewhere" and same):
                 remove(entry)
 
 

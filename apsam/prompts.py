@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -163,6 +163,25 @@ def read_prompts(path: Path) -> dict[str, Any]:
     return prompts
 
 
+def check_tile_order(prompts: Mapping[str, Any], path: Path, count: int) -> None:
+    """Check the tile numbers of a prompt file, which may have been edited by hand.
+
+    Args:
+        prompts: What `read_prompts` gives.
+        path: Its file, for the message.
+        count: Number of tiles of the scene.
+
+    Raises:
+        InputError: The numbers are not rising, one is used twice, or one is no tile of the scene.
+    """
+    numbers = [entry["tile"] for entry in prompts["tiles"]]
+    for before, number in zip([None, *numbers], numbers, strict=False):
+        if not isinstance(number, int) or not 0 <= number < count:
+            raise InputError(f"{path}: tile {number!r} does not exist, the scene has {count}; make the prompts again")
+        if before is not None and number <= before:
+            raise InputError(f"{path}: tile {number} comes after tile {before}; list each tile once, by rising number")
+
+
 def join_prompts(blocks: Sequence[Path], lengths: Sequence[int], output: Path) -> None:
     """Write the prompts of a scene, given those of its blocks.
 
@@ -217,7 +236,7 @@ def write_prompts_geojson(prompts: dict[str, Any], tiles: Path, output: Path) ->
     if crs is not None:
         collection["crs"] = {"type": "name", "properties": {"name": _crs_urn(crs)}}
     with atomic_path(output) as partial:
-        partial.write_text(json.dumps(collection, sort_keys=True) + "\n")
+        partial.write_text(json.dumps(collection, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _to_map(x: float, y: float, a: float, b: float, c: float, d: float, e: float, f: float) -> tuple[float, float]:

@@ -14,7 +14,9 @@ import json
 import math
 import os
 import shutil
+import sys
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +30,7 @@ from zarr.storage import LocalStore, ZipStore
 from apsam import __version__
 from apsam.errors import InputError
 from apsam.files import atomic_path, scratch_folder, sha256_file
+from apsam.open_files import PooledFile
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -61,17 +64,21 @@ class TileStackWriter:
     def __enter__(self) -> TileStackWriter:
         self._scratch = scratch_folder(self.path, "chunks")
         self._folder = self._scratch.__enter__()
-        self._group = zarr.create_group(LocalStore(self._folder), attributes=self._attributes)
-        self._arrays = {
-            name: self._group.create_array(
-                name,
-                shape=(0, *tail),
-                chunks=(max(1, CHUNK_BYTES // (math.prod(tail) * dtype.itemsize)), *tail),
-                dtype=dtype,
-                compressors=_compressor(dtype),
-            )
-            for name, (tail, dtype) in self._specs.items()
-        }
+        try:
+            self._group = zarr.create_group(LocalStore(self._folder), attributes=self._attributes)
+            self._arrays = {
+                name: self._group.create_array(
+                    name,
+                    shape=(0, *tail),
+                    chunks=(max(1, CHUNK_BYTES // (math.prod(tail) * dtype.itemsize)), *tail),
+                    dtype=dtype,
+                    compressors=_compressor(dtype),
+                )
+                for name, (tail, dtype) in self._specs.items()
+            }
+        except BaseException:
+            self._scratch.__exit__(*sys.exc_info())
+            raise
         return self
 
     def append(self, **batch: np.ndarray) -> None:
@@ -107,12 +114,14 @@ class TileStackWriter:
             if kind is None:
                 with atomic_path(self.path) as partial:
                     _pack(self._folder, partial)
-        finally:
-            self._scratch.__exit__(None, None, None)
+        except BaseException:
+            self._scratch.__exit__(*sys.exc_info())
+            raise
+        self._scratch.__exit__(kind, error, trace)
 
 
 class TileStack:
-    """Read a stack, or the stacks of a scene's blocks as one.
+    """Read a stack, or the stacks of a scene's blocks as one. Files are open only while they are used (`open_files`).
 
     Args:
         path: A file written by `TileStackWriter` or `join_stacks`.
@@ -132,8 +141,8 @@ class TileStack:
         for key in JOINED_ATTRIBUTES & set(self.attributes):
             if self.attributes[key] is not None:
                 self.attributes[key] = sum((part.attributes[key] for part in self._parts[1:]), first.attributes[key])
-        self.arrays = {name: (array.shape[1:], str(array.dtype)) for name, array in first.arrays.items()}
-        self.lengths = [len(part) for part in self._parts]
+        self.arrays = dict(first.specs)
+        self.lengths = [part.length for part in self._parts]
         self._starts = np.cumsum([0, *self.lengths])
 
     def __enter__(self) -> TileStack:
@@ -143,9 +152,9 @@ class TileStack:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the files; what is read afterwards opens them again."""
         for part in self._parts:
-            part.store.close()
+            part.close()
 
     def content_hash(self) -> str:
         """SHA-256 over the archive's list of contents: names, sizes and CRC-32 of all chunks, which are not read."""
@@ -162,15 +171,15 @@ class TileStack:
         """Tiles `start` to `stop` (excluded) of one array; the whole array by default.
 
         Raises:
-            InputError: The stack has no such array.
+            InputError: The stack has no such array, or its file is damaged.
         """
         self._check(name)
         start, stop, _ = slice(start, stop).indices(len(self))
         pieces = []
         for place, part in enumerate(self._parts):
-            first, last = max(start - self._starts[place], 0), min(stop - self._starts[place], len(part))
+            first, last = max(start - self._starts[place], 0), min(stop - self._starts[place], part.length)
             if first < last or len(self._parts) == 1:
-                pieces.append(self._numbered(name, place, part.arrays[name][first:last]))
+                pieces.append(self._numbered(name, place, part.read(name, slice(first, last))))
         tail, dtype = self.arrays[name]
         return pieces[0] if len(pieces) == 1 else np.concatenate([np.empty((0, *tail), dtype), *pieces])
 
@@ -181,8 +190,9 @@ class TileStack:
         values = np.empty((len(indices), *tail), dtype)
         for row, index in enumerate(indices):
             place = int(np.searchsorted(self._starts, int(index), side="right")) - 1
-            array = self._parts[place].arrays[name]
-            values[row] = self._numbered(name, place, array[int(index) - int(self._starts[place])])
+            values[row] = self._numbered(
+                name, place, self._parts[place].read(name, int(index) - int(self._starts[place]))
+            )
         return values
 
     def batches(self, names: Sequence[str], size: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
@@ -202,22 +212,48 @@ class TileStack:
         return values + np.asarray(sum(part.attributes["tiles"] for part in self._parts[:place]), values.dtype)
 
 
-class _Part:
-    """One file of a stack, open."""
+class _Part(PooledFile):
+    """One file of a stack.
+
+    Attributes:
+        attributes: JSON values stored with it.
+        specs: Name -> (shape of one tile's entry, NumPy dtype name).
+        length: Number of tiles.
+    """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self.store = ZipStore(path, mode="r")
-            group = zarr.open_group(self.store, mode="r")
-        except FileNotFoundError as error:
-            raise InputError(f"{path}: no such tile stack; run the stage that makes it") from error
-        except (zipfile.BadZipFile, ValueError, KeyError) as error:
-            raise InputError(f"{path}: not a tile stack ({error}); remove it and run again") from error
-        self.arrays = dict(group.arrays())
-        self.attributes: dict[str, Any] = dict(group.attrs)
+        super().__init__(path)
+        with self.opened() as (_, arrays, attributes):
+            self.attributes: dict[str, Any] = attributes
+            self.specs = {name: (array.shape[1:], str(array.dtype)) for name, array in arrays.items()}
+            self.length = next(iter(arrays.values())).shape[0] if arrays else 0
 
-    def __len__(self) -> int:
-        return next(iter(self.arrays.values())).shape[0] if self.arrays else 0
+    def read(self, name: str, tiles: int | slice) -> np.ndarray:
+        """Read some tiles of an array.
+
+        Raises:
+            InputError: They cannot be read.
+        """
+        with self.opened() as (_, arrays, _):
+            try:
+                return arrays[name][tiles]
+            except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+                raise InputError(
+                    f"{self.path}: '{name}' of tile(s) {tiles} cannot be read ({error}); remove the file and run again"
+                ) from error
+
+    def _open(self) -> tuple[ZipStore, dict[str, zarr.Array], dict[str, Any]]:
+        try:
+            store = ZipStore(self.path, mode="r")
+            group = zarr.open_group(store, mode="r")
+            return store, dict(group.arrays()), dict(group.attrs)
+        except FileNotFoundError as error:
+            raise InputError(f"{self.path}: no such tile stack; run the stage that makes it") from error
+        except (zipfile.BadZipFile, ValueError, KeyError) as error:
+            raise InputError(f"{self.path}: not a tile stack ({error}); remove it and run again") from error
+
+    def _close(self, handle: tuple[ZipStore, dict[str, zarr.Array], dict[str, Any]]) -> None:
+        handle[0].close()
 
 
 def join_stacks(blocks: Sequence[Path], output: Path) -> None:

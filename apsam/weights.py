@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import logging
 import os
+import pickle
 import time
 import urllib.error
 import urllib.request
@@ -103,13 +104,23 @@ PUBLISHED = {
 }
 
 
+def why_unreadable(error: Exception) -> str:
+    """One line on why a file of weights cannot be loaded; torch's own proposes to run what is in the file."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is cut short, or holds objects other than tensors, which are not loaded"
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
 def cache_folder() -> Path:
     """`$APSAM_CACHE`, else `$XDG_CACHE_HOME/apsam`, else `~/.cache/apsam`."""
     if os.environ.get("APSAM_CACHE"):
         return Path(os.environ["APSAM_CACHE"]).expanduser()
     if os.environ.get("XDG_CACHE_HOME"):
         return Path(os.environ["XDG_CACHE_HOME"]).expanduser() / "apsam"
-    return Path.home() / ".cache" / "apsam"
+    try:
+        return Path.home() / ".cache" / "apsam"
+    except RuntimeError as error:
+        raise ApsamError("there is no home folder to keep weights in; point APSAM_CACHE at a folder") from error
 
 
 def offline() -> bool:

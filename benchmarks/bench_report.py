@@ -19,7 +19,7 @@ import torch
 from rasterio.transform import from_origin
 
 from apsam.config import Config
-from apsam.maps.cog import MapWriter, cut, to_steps
+from apsam.maps.cog import MapWriter, apply_threshold, from_steps, to_steps
 from apsam.prompts import make_prompts
 from apsam.report.page import make_report
 from apsam.scenes import Scene
@@ -99,7 +99,7 @@ def fake_scene(run: Path, name: str, part: int, fields: dict[str, np.ndarray]) -
     if part:
         steps = to_steps(large["probability"].at(0, 0, height, width))
         for source in ("apsam", "cam"):
-            for kind, values in (("probability", steps), ("mask", cut(steps, 0.5))):
+            for kind, values in (("probability", steps), ("mask", apply_threshold(from_steps(steps), 0.5))):
                 path = run / f"maps/{source}/{name}_{kind}.tif"
                 with MapWriter(path, kind, height, width, *place.values(), {}) as writer:  # type: ignore[arg-type]
                     writer.write(0, values)

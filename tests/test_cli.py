@@ -99,12 +99,12 @@ def test_settings_may_come_from_a_configuration_file(
     assert "prompts.treshold" in text
 
 
-def test_predict_needs_a_finished_run(
+def test_predict_needs_trained_weights(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     code, text = main(monkeypatch, capsys, "predict", "a.tif", "-o", str(tmp_path), "--run", str(tmp_path / "run"))
     assert code == ApsamError.exit_code
-    assert "no finished run; make one: snakemake --cores all" in text
+    assert "has no trained ResUNet; train one: snakemake --cores all" in text
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

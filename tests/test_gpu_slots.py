@@ -83,3 +83,24 @@ def test_one_gpu_needs_no_claim(devices: Path, tmp_path: Path) -> None:
     use_one_gpu(devices, tmp_path / "locks")
     assert VARIABLE not in os.environ
     assert not (tmp_path / "locks").exists()
+
+
+def test_reading_the_command_line_claims_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither a question for help nor a mistyped option takes a GPU away from a job; work does."""
+    from typer.testing import CliRunner
+
+    from apsam import cli, device
+
+    claimed = []
+    monkeypatch.setattr(device, "use_one_gpu", lambda: claimed.append(1))
+    for arguments in (
+        ["resunet", "--help"],
+        ["cams", "--device", "auto", "--no-such-option"],
+        ["cams", "--device", "auto"],
+    ):
+        CliRunner().invoke(cli.app, arguments)
+    assert claimed == []
+    device.pick_device("cpu")
+    assert claimed == []
+    device.pick_device("auto")
+    assert claimed == [1]

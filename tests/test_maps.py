@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from apsam.commands.predict import predict as predict_command
 from apsam.errors import InputError
 from apsam.maps.archive import read_mask
+from apsam.maps.bands import join_bands
 from apsam.maps.blend import RowBlender, blend_weights
-from apsam.maps.cog import MapWriter, cut, to_steps
+from apsam.maps.cog import MapWriter, to_steps
 from apsam.maps.settings import MapSettings
 from apsam.resunet import predict
+from apsam.tiles.blocks import Block
 from apsam.tiles.settings import TileSettings
 from apsam.tiles.windows import positions
 
@@ -63,11 +65,9 @@ def test_weights_are_positive_and_highest_in_the_middle() -> None:
     assert np.allclose(weights, weights[::-1].T)
 
 
-def test_steps_keep_thresholds() -> None:
+def test_probabilities_are_stored_in_steps() -> None:
     probability = np.array([[0, 0.496, 0.5, 0.504, 1, np.nan]], np.float32)
-    steps = to_steps(probability)
-    assert steps.tolist() == [[0, 124, 125, 126, 250, 255]]
-    assert cut(steps, 0.5).tolist() == [[0, 0, 1, 1, 1, 255]]
+    assert to_steps(probability).tolist() == [[0, 124, 125, 126, 250, 255]]
     assert np.abs(to_steps(np.linspace(0, 1, 999)) / 250 - np.linspace(0, 1, 999)).max() <= 0.002
 
 
@@ -149,7 +149,7 @@ def test_answers_lie_where_their_pixels_lie(
         assert raster.transform == source.transform and raster.crs == source.crs and raster.shape == source.shape
         probability = raster.read(1) * raster.scales[0]
         assert np.abs(probability - image[0] / 255).max() < 0.003
-        assert np.array_equal(mask.read(1), (raster.read(1) >= 125).astype(np.uint8))
+        assert np.array_equal(mask.read(1), (image[0] / 255 >= 0.5).astype(np.uint8))
 
 
 def test_constant_network_gives_a_constant_map_and_no_data_stays(
@@ -237,3 +237,33 @@ def test_predict_replaces_its_own_files_only(tmp_path: Path, monkeypatch: pytest
         map_scenes(other, given, folder=tmp_path / "other", overwrite=True)
     with pytest.raises(InputError, match=r"none.tif: no such raster or folder of tiles$"):
         map_scenes(tmp_path / "none.tif")
+
+
+@pytest.mark.parametrize("value", [0.498, 0.499, 0.4999, 0.5, 0.5001, 0.501, 0.502])
+def test_scenes_bands_and_tiles_have_one_threshold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path, value: float
+) -> None:
+    """It applies to the network's probability, not to the stored step, which is 125 (0.5) from 0.498 to 0.502."""
+
+    class Says(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            return torch.full_like(image[:, :1], float(torch.logit(torch.tensor(value, dtype=torch.float64))))
+
+    use(monkeypatch, Says())
+    image = np.full((3, 64, 64), 90, np.uint8)
+    scene = write_scene(tmp_path / "scene.tif", image)
+    settings, tiles = MapSettings(flips=False), TileSettings(size=64)
+    predict.predict_raster(scene, weights, tiles, settings, tmp_path / "p.tif", tmp_path / "m.tif")
+    predict.predict_band(scene, weights, tiles, settings, Block(1, 1), tmp_path / "band.tif")
+    join_bands(scene, [tmp_path / "band.tif"], settings, tmp_path / "joined_p.tif", tmp_path / "joined_m.tif")
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "t.png"), image.transpose(1, 2, 0))
+    predict.predict_folder(folder, weights, tiles, settings, tmp_path / "t.zip")
+    for name in ("m.tif", "joined_m.tif"):
+        with rasterio.open(tmp_path / name) as mask:
+            assert (mask.read(1) == (value >= 0.5)).all(), name
+    with zipfile.ZipFile(tmp_path / "t.zip") as archive:
+        assert (read_mask(archive, "t.png") == (value >= 0.5)).all()
+    with pytest.raises(InputError, match=r"band\.tif: predicted at threshold 0.5, not 0.4; predict it again"):
+        join_bands(scene, [tmp_path / "band.tif"], MapSettings(threshold=0.4), tmp_path / "x", tmp_path / "y")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -526,3 +528,29 @@ def test_methods_are_told_how_far_the_training_is(
     settings = LocalizerSettings(weights="none", epochs=2, batch_size=12)
     train_localizer([blobs[0]], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")
     assert told == [(0.0, 0), (0.25, 0), (0.5, 1), (0.75, 1)]
+
+
+@pytest.mark.parametrize("method", ["cda", "oc_cse", "cpn", "s2c"])
+def test_of_several_processes_the_first_alone_writes_the_offline_file(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+
+    def fit(network: object, *_: object) -> SimpleNamespace:
+        trained.append(network)
+        return SimpleNamespace(global_rank=1)
+
+    for module in ("cda", "oc_cse"):
+        monkeypatch.setattr(import_module(f"apsam.localizer.offline.{module}"), "fit", fit)
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    specs = {"image": ((3, 64, 64), "uint8"), "label": ((), "uint8"), "part": ((), "uint8")}
+    with TileStackWriter(tmp_path / "t.zarr.zip", {"scene": "a"}, specs) as writer:
+        writer.append(
+            image=np.zeros((2, 3, 64, 64), np.uint8), label=np.array([0, 1], np.uint8), part=np.zeros(2, np.uint8)
+        )
+    output = tmp_path / "out" / OFFLINE_FILES[method]
+    settings = LocalizerSettings(method=method, weights="none")
+    make_offline([tmp_path / "t.zarr.zip"], settings, output, device="cpu")
+    assert len(trained) == (method in ("cda", "oc_cse"))
+    assert not output.parent.exists()

@@ -21,7 +21,7 @@ from pyproj import CRS
 from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
-from apsam.maps.cog import STEPS, MapWriter, cut
+from apsam.maps.cog import STEPS, MapWriter, apply_threshold, from_steps
 from apsam.products.geopackage import write_geopackage
 from apsam.products.layers import tile_layer
 from apsam.products.make import ProductFiles, make_products
@@ -50,7 +50,7 @@ def _as_cog(folder: Path, kind: str) -> None:
         place = (*raster.shape, raster.crs, raster.transform)
     tags = {"APSAM_SCENE": "birch", "APSAM_IMAGE": "birch.tif", "APSAM_MODEL": "ResUNet 0123", "APSAM_THRESHOLD": "0.5"}
     with MapWriter(path, kind, *place, tags) as writer:  # type: ignore[arg-type]
-        writer.write(0, steps if kind == "probability" else cut(steps, 0.5))
+        writer.write(0, steps if kind == "probability" else apply_threshold(from_steps(steps), 0.5))
 
 
 def make(run: Path, settings: ProductSettings = SETTINGS) -> ProductFiles:
@@ -251,7 +251,10 @@ def mapped(folder: Path, dem: Path | None, south_up: bool = False) -> gpd.GeoDat
         place = (*place[:3], Affine(0.5, 0, 500000, 0, 0.5, 3000000 - 200))
         steps = steps[::-1]
     files = ProductFiles(folder / "a_probability.tif", folder / "a_mask.tif", folder / "a.gpkg")
-    for path, kind, values in ((files.probability, "probability", steps), (files.mask, "mask", cut(steps, 0.5))):
+    for path, kind, values in (
+        (files.probability, "probability", steps),
+        (files.mask, "mask", apply_threshold(from_steps(steps), 0.5)),
+    ):
         with MapWriter(path, kind, *place, {}) as writer:  # type: ignore[arg-type]
             writer.write(0, values)
     make_products(files, ProductSettings(dem=dem, smooth_m=0), "a")

@@ -180,3 +180,15 @@ def test_a_tile_without_embedding_is_named(sam, embeddings, cams, tmp_path):
 def test_an_index_without_effect_is_refused():
     with pytest.raises(ValueError, match="has no effect"):
         MasksSettings(mask_choice="single", mask_index=1)
+
+
+@pytest.mark.parametrize("count", [255, 256, 257, 512])
+def test_any_number_of_prompts_may_claim_a_pixel(sam, embeddings, cams, count):
+    """256 of them once gave an empty mask: the count was kept in a byte."""
+    one = [{"tile": 2, "sets": [{"threshold": 120, "prompts": [prompt(2, 3, 20, 30)]}]}]
+    many = [{"tile": 2, "sets": [{"threshold": 120, "prompts": [prompt(2, 3, 20, 30)] * count}]}]
+    expected = segment_tile_prompts(sam, embeddings[:1], one, cams[:1], MasksSettings())[0]
+    found = segment_tile_prompts(sam, embeddings[:1], many, cams[:1], MasksSettings())[0]
+    assert expected.mask.any()
+    np.testing.assert_array_equal(found.mask, expected.mask)
+    np.testing.assert_array_equal(found.claims, expected.claims.astype(int) * count)

@@ -94,7 +94,7 @@ def test_a_training_killed_after_its_last_epoch_is_not_trained_again(
     folder: Path, undisturbed: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "w.safetensors"
-    monkeypatch.setattr("apsam.localizer.train.save_localizer", lambda *_: 1 / 0)
+    monkeypatch.setattr("apsam.localizer.train.save_localizer", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train("localizer", folder, output)
     monkeypatch.undo()
@@ -110,7 +110,7 @@ def test_what_is_no_checkpoint_of_this_training_is_not_resumed(
 ) -> None:
     output = tmp_path / "w.safetensors"
     hidden = tmp_path / ".resume-w.pt"
-    monkeypatch.setattr("apsam.localizer.train.save_localizer", lambda *_: 1 / 0)
+    monkeypatch.setattr("apsam.localizer.train.save_localizer", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train("localizer", folder, output, seed=SEED + (wrong == "other seed"))
     monkeypatch.undo()

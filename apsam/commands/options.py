@@ -11,7 +11,6 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from apsam.errors import ConfigError, InputError
-from apsam.gpu_slots import use_one_gpu
 from apsam.tiles.blocks import Block
 
 Section = TypeVar("Section", bound=BaseModel)
@@ -49,15 +48,7 @@ def read_block(text: str) -> Block:
     return Block(int(number), int(count))
 
 
-def _claim(device: str) -> str:
-    if device == "auto":
-        use_one_gpu()
-    return device
-
-
-Device = Annotated[
-    str, typer.Option(callback=_claim, help="auto (a GPU where there is one, of several the freest), cpu, cuda, cuda:1")
-]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one, of several the freest), cpu, cuda, cuda:1")]
 
 
 def settings(model: type[Section], section: str) -> Any:
@@ -77,12 +68,14 @@ def _reader(model: type[Section], section: str) -> Callable[[Any], Section]:
         try:
             if value.lstrip().startswith("{"):
                 return model.model_validate_json(value)
-            return model.model_validate((yaml.safe_load(Path(value).read_text()) or {}).get(section, {}))
+            return model.model_validate(
+                (yaml.safe_load(Path(value).read_text(encoding="utf-8")) or {}).get(section, {})
+            )
         except ValidationError as error:
             problem = error.errors()[0]
             place = ".".join([section, *map(str, problem["loc"])])
             raise ConfigError(f"{place}: {problem['msg']} (it is {problem['input']!r})") from None
-        except (OSError, yaml.YAMLError, AttributeError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
             raise ConfigError(f"{value}: neither JSON nor a configuration file ({error})") from None
 
     return read

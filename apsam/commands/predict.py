@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -89,26 +90,32 @@ def predict_tiles(
 def predict(
     scenes: Annotated[list[Path], typer.Argument(help="rasters, or folders of ready-made tiles")],
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the maps")],
-    run: Annotated[Path, typer.Option(help="folder of a trained run")] = Path("results/demo"),
-    model: Annotated[Literal["apsam", "cam"], typer.Option(help="pseudo-masks it learnt from")] = "apsam",
+    run: Annotated[Path | None, typer.Option(help="folder of a trained run", show_default=False)] = None,
+    model: Annotated[Literal["apsam", "cam"], typer.Option(help="of a run: pseudo-masks it learnt from")] = "apsam",
+    weights: Annotated[
+        Path | None, typer.Option(help="weights of a ResUNet, instead of a run; nothing else is needed")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="configuration whose sections `maps` and `products` are used", show_default=False),
+    ] = None,
+    resample: Annotated[
+        bool, typer.Option("--resample", help="map rasters at the ground resolution of the training")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that apsam did not make too")] = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Map any scene with a trained run: probability, mask, polygons, and a QGIS project that shows them."""
-    from apsam.config import read_config
+    """Map any scene with a trained network: probability, mask, polygons, and a QGIS project that shows them."""
     from apsam.errors import InputError
+    from apsam.maps.model import find_model, scene_to_map
     from apsam.products.make import ProductFiles, make_products
     from apsam.products.replace import check_outputs, product_paths
 
-    weights, record = run / "resunet" / model / "weights.safetensors", run / "report" / "config.yaml"
-    for file in (weights, record):
-        if not file.is_file():
-            raise InputError(f"{file}: not there, so {run} is no finished run; make one: snakemake --cores all")
+    found = find_model(run, model, weights, config)
     missing = next((scene for scene in scenes if not scene.exists()), None)
     if missing is not None:
         raise InputError(f"{missing}: no such raster or folder of tiles")
-    config = read_config(record)
     archives = {scene: output / f"{scene.resolve().name}.zip" for scene in scenes if scene.is_dir()}
     maps = {
         scene: ProductFiles(*(output / (scene.stem + ending) for ending in ("_probability.tif", "_mask.tif", ".gpkg")))
@@ -117,14 +124,16 @@ def predict(
     }
     planned = {scene: [archives[scene]] if scene in archives else product_paths(maps[scene]) for scene in scenes}
     check_outputs(planned, overwrite)
+    print(found.in_words(), file=sys.stderr)
     for scene in planned:
         if scene in archives:
-            predict_tiles(scene, weights, archives[scene], config.maps, config.tiles, device, threads)
+            predict_tiles(scene, found.weights, archives[scene], found.maps, found.tiles, device, threads)
             print(archives[scene])
             continue
         files = maps[scene]
         where = (files.probability, files.mask)
-        predict_scene(scene.stem, scene, weights, *where, config.maps, config.tiles, device, threads)
-        found = make_products(files, config.product_settings(), scene.stem, scene)
-        print(f"{files.project}: {found} landslides; open it in QGIS")
+        with scene_to_map(scene, found, resample, files.probability) as image:
+            predict_scene(scene.stem, image, found.weights, *where, found.maps, found.tiles, device, threads)
+        count = make_products(files, found.products, scene.stem, scene)
+        print(f"{files.project}: {count} landslides; open it in QGIS")
         print(*where, files.geopackage, sep="\n")

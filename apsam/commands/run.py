@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import sys
 from collections.abc import Callable
+from typing import Any, NoReturn
 
 import typer
 
-from apsam.errors import ApsamError
+from apsam.errors import ApsamError, ConfigError, OutputError
 from apsam.store.job import job_arguments
 
 
@@ -23,8 +26,20 @@ def run(*commands: Callable[..., None]) -> None:
     run_app(app, as_job=True)
 
 
-def run_app(app: typer.Typer, as_job: bool = False) -> None:
-    """Run a typer application; end the process with the message and the exit code of an `ApsamError`."""
+def run_app(app: Any, as_job: bool = False) -> None:
+    """Run a typer application; end the process with the message and the exit code of an `ApsamError`.
+
+    An error of the system that nobody has explained (a file that may not be read) is told in one line too.
+    """
+    # A terminal of an old locale shows a path that it cannot spell with escapes, instead of stopping the work.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if sys.getfilesystemencoding() != "utf-8" and not all(map(str.isascii, sys.argv)):
+        _end(
+            f"the locale spells paths in {sys.getfilesystemencoding()}, GDAL in UTF-8, so such paths are not "
+            f"found; set PYTHONUTF8=1, or a locale such as C.UTF-8",
+            ConfigError.exit_code,
+        )
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         if as_job:
@@ -32,9 +47,11 @@ def run_app(app: typer.Typer, as_job: bool = False) -> None:
         else:
             app()
     except ApsamError as error:
-        sys.stdout.flush()
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno is None or error.filename is None:
+            raise
+        _end(f"{os.fsdecode(error.filename)}: {error.strerror}", OutputError.exit_code)
 
 
 def _run_job(app: typer.Typer) -> None:
@@ -45,3 +62,9 @@ def _run_job(app: typer.Typer) -> None:
             # Typer ends the process also after a success; the recipe is written after it.
             if ended.code:
                 raise
+
+
+def _end(message: str, code: int) -> NoReturn:
+    sys.stdout.flush()
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

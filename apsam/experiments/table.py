@@ -82,7 +82,7 @@ def write_experiment(experiment: Experiment, output: Path) -> None:
 
 def _write_csv(path: Path, protocol: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
     """One line a row; the protocol stands in every line, so that no figure travels without it."""
-    with atomic_path(path) as partial, partial.open("w", newline="") as file:
+    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["protocol", *(column.key for column in columns)])
         for row in rows:

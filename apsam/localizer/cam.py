@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from apsam.conditions import check_tiles, read_conditions
 from apsam.device import bf16_pays, pick_device
 from apsam.localizer.checkpoint import load_localizer
 from apsam.localizer.methods import Method
@@ -44,11 +45,13 @@ def make_cams(
         label_gate: False makes maps of all tiles, as the paper's released code does.
 
     Raises:
-        InputError: The tile stack or the weights cannot be used.
+        InputError: The tile stack or the weights cannot be used, or tiles and training were read in different ways.
     """
     where = pick_device(device)
     method = load_localizer(weights).to(where)
     with TileStack(tiles) as stack:
+        if "made_by" in stack.attributes:
+            check_tiles(read_conditions(weights), stack.attributes["made_by"]["tiles"], weights)
         labels = stack.read("label")
         height, width = stack.arrays["valid"][0]
         attributes = {"scene": stack.attributes["scene"], "made_by": settings.model_dump(mode="json")}

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from apsam import __version__
+from apsam.conditions import CONDITIONS, TrainingConditions
 from apsam.errors import InputError
 from apsam.files import atomic_path
 from apsam.localizer.methods import Method, build_method
@@ -20,11 +21,12 @@ KIND = "apsam localizer"
 Build = Callable[..., Method]
 
 
-def save_localizer(method: Method, path: Path, kind: str = KIND) -> None:
-    """Write weights and settings. The same weights give the same bytes."""
+def save_localizer(method: Method, path: Path, kind: str = KIND, conditions: TrainingConditions | None = None) -> None:
+    """Write weights, settings and what the method was trained on. The same weights give the same bytes."""
     description = {
         "kind": kind,
         "settings": method.settings.model_dump(mode="json"),
+        CONDITIONS: conditions.model_dump(mode="json") if conditions else None,
         "apsam_version": __version__,
     }
     state = {name: value.detach().cpu().contiguous() for name, value in sorted(method.state_dict().items())}

@@ -37,7 +37,7 @@ class TileSet(Dataset):
 
     Attributes:
         labels: (n,) uint8 {0, 1}.
-        places: (n, 2) int64: number of the stack, number of the tile in it.
+        places: (n, 2) int64: number of the stack, number of the tile in it; stacks in rising order.
     """
 
     def __init__(self, stacks: Sequence[Path], part: int, memory_mb: int = 2000) -> None:
@@ -51,6 +51,7 @@ class TileSet(Dataset):
         Raises:
             InputError: Stacks differ in tile size, or one has no tiles.
         """
+        # A stack opens its files when they are read and closes them where many are open (`apsam.open_files`).
         self.stacks = [TileStack(path) for path in stacks]
         shapes = {stack.path.name: stack.arrays["image"][0] for stack in self.stacks}
         if len(set(shapes.values())) > 1:
@@ -74,11 +75,13 @@ class TileSet(Dataset):
         return Tiles(torch.from_numpy(image), torch.tensor(float(self.labels[index])), torch.tensor(int(index)))
 
     def _read(self, indices: np.ndarray) -> np.ndarray:
-        parts = [
-            stack.read_at("image", self.places[indices][self.places[indices][:, 0] == number][:, 1])
-            for number, stack in enumerate(self.stacks)
-        ]
-        return np.concatenate(parts)
+        """Images of some tiles, in their order; only the stacks that hold them are touched."""
+        places = self.places[indices]
+        images = np.empty((len(places), *self.stacks[0].arrays["image"][0]), np.uint8)
+        for number in np.unique(places[:, 0]):
+            rows = np.flatnonzero(places[:, 0] == number)
+            images[rows] = self.stacks[number].read_at("image", places[rows, 1])
+        return images
 
     def require_both_labels(self) -> None:
         """Check that there is something to learn.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from apsam.code_hash import code_hash
+from apsam.conditions import conditions_of
 from apsam.device import pick_device, seed_everything
 from apsam.errors import InputError
 from apsam.files import sha256_file, write_json
@@ -72,7 +73,7 @@ def train_localizer(
     task = fit(method, tiles, seed, where, checkpoint)
     if task.global_rank != 0:
         return
-    save_localizer(method.eval(), output)
+    save_localizer(method.eval(), output, conditions=conditions_of(tile_stacks))
     write_json(
         history,
         {

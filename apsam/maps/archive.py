@@ -24,13 +24,18 @@ def read_mask(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     """The mask of the tile `name`. (height, width) uint8 {0, 1}.
 
     Raises:
-        InputError: There is no mask of that tile.
+        InputError: There is no mask of that tile, or it is damaged.
     """
     try:
         encoded = np.frombuffer(archive.read(_member(name)), np.uint8)
     except KeyError as error:
         raise InputError(f"{archive.filename}: holds no mask {_member(name)}; predict again") from error
-    return (cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE) > 0).astype(np.uint8)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{archive.filename}: {_member(name)} cannot be read ({error}); predict again") from error
+    mask = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise InputError(f"{archive.filename}: {_member(name)} is no image; predict again")
+    return (mask > 0).astype(np.uint8)
 
 
 def _member(name: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
 import rasterio
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
@@ -14,7 +16,7 @@ from rasterio.windows import Window
 
 from apsam.errors import InputError
 from apsam.files import atomic_path
-from apsam.maps.cog import MapWriter, cut, map_profile, map_tags
+from apsam.maps.cog import MapWriter, apply_threshold, from_steps, map_profile, map_tags, to_steps
 from apsam.maps.settings import MapSettings
 from apsam.tiles.blocks import Block
 from apsam.tiles.windows import positions
@@ -30,7 +32,9 @@ def band_rows(height: int, size: int, stride: int, band: Block) -> tuple[int, in
 
 
 class BandWriter:
-    """Write the probabilities of a band, row by row; the file appears when the `with` block ends without an error.
+    """Write probabilities and mask of a band, row by row; the file appears when the `with` block ends without an error.
+
+    The mask is written too, because the threshold is applied to probabilities before they are stored in steps.
 
     Args:
         path: GeoTIFF to make.
@@ -38,26 +42,40 @@ class BandWriter:
         crs: Coordinate reference system.
         transform: Pixel of the band to map.
         model: Name of the network, kept for the map.
+        threshold: Probability from which on a pixel is landslide.
     """
 
-    def __init__(self, path: Path, height: int, width: int, crs: CRS, transform: Affine, model: str) -> None:
+    def __init__(
+        self, path: Path, height: int, width: int, crs: CRS, transform: Affine, model: str, threshold: float = 0.5
+    ) -> None:
         self._atomic = atomic_path(path)
-        self._model = model
-        self._profile = {**map_profile(height, width, crs, transform), "compress": "DEFLATE"}
+        self._model, self._threshold = model, threshold
+        self._profile = {**map_profile(height, width, crs, transform), "count": 2, "compress": "DEFLATE"}
 
     def __enter__(self) -> BandWriter:
-        self._raster = rasterio.open(self._atomic.__enter__(), "w", **self._profile)
-        self._raster.update_tags(APSAM_MODEL=self._model)
+        partial = self._atomic.__enter__()
+        try:
+            self._raster = rasterio.open(partial, "w", **self._profile)
+            self._raster.update_tags(APSAM_MODEL=self._model, APSAM_THRESHOLD=f"{self._threshold:g}")
+        except BaseException:
+            self._atomic.__exit__(*sys.exc_info())
+            raise
         return self
 
-    def write(self, row: int, values: object) -> None:
-        """Write (rows, width) uint8 from row `row` of the band on."""
-        self._raster.write(values, 1, window=Window(0, row, values.shape[1], values.shape[0]))
+    def write(self, row: int, values: np.ndarray) -> None:
+        """Write (rows, width) from row `row` of the band on: float32 probabilities, or uint8 steps (`maps.cog`)."""
+        probability = from_steps(values) if values.dtype == np.uint8 else values
+        pair = np.stack([to_steps(probability), apply_threshold(probability, self._threshold)])
+        self._raster.write(pair, window=Window(0, row, values.shape[1], values.shape[0]))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._raster.close()
+        try:
+            self._raster.close()
+        except BaseException:
+            self._atomic.__exit__(*sys.exc_info())
+            raise
         self._atomic.__exit__(kind, error, trace)
 
 
@@ -69,16 +87,16 @@ def join_bands(
     Args:
         image: The scene; only its header is read.
         bands: What `predict_band` wrote, from the top down.
-        settings: Threshold.
+        settings: Threshold that they were predicted with.
         probability, mask: COGs to write.
         name: The scene's name; the image's by default.
 
     Raises:
-        InputError: The bands are not those of the scene, or of different networks.
+        InputError: The bands are not those of the scene, of different networks, of another threshold, or damaged.
     """
     with rasterio.open(image) as scene:
         place = (scene.height, scene.width, scene.crs, scene.transform)
-    tags = map_tags(name or image.stem, image, _model(bands), settings)
+    tags = map_tags(name or image.stem, image, _model(bands, settings), settings)
     first = 0
     with (
         MapWriter(probability, "probability", *place, tags) as probability_map,
@@ -87,21 +105,33 @@ def join_bands(
         for path in bands:
             with rasterio.open(path) as band:
                 for row in range(0, band.height, ROWS_AT_ONCE):
-                    steps = band.read(1, window=Window(0, row, band.width, min(ROWS_AT_ONCE, band.height - row)))
+                    try:
+                        steps, known = band.read(
+                            (1, 2), window=Window(0, row, band.width, min(ROWS_AT_ONCE, band.height - row))
+                        )
+                    except RasterioError as error:
+                        raise InputError(
+                            f"{path}: rows from {row} on cannot be read ({error}); predict it again"
+                        ) from error
                     probability_map.write(first + row, steps)
-                    mask_map.write(first + row, cut(steps, settings.threshold))
+                    mask_map.write(first + row, known)
                 first += band.height
         if first != place[0]:
             raise InputError(f"{image}: has {place[0]} rows, its {len(bands)} bands {first}; predict them again")
 
 
-def _model(bands: Sequence[Path]) -> str:
-    """The network that predicted all bands."""
+def _model(bands: Sequence[Path], settings: MapSettings) -> str:
+    """The network that predicted all bands, with the threshold of `settings`."""
     models = set()
     for path in bands:
         try:
             with rasterio.open(path) as band:
                 models.add(band.tags().get("APSAM_MODEL"))
+                threshold, wanted = band.tags().get("APSAM_THRESHOLD"), f"{settings.threshold:g}"
+                if band.count != 2:
+                    raise InputError(f"{path}: holds no mask, as bands of early versions; predict it again")
+                if threshold != wanted:
+                    raise InputError(f"{path}: predicted at threshold {threshold}, not {wanted}; predict it again")
         except RasterioError as error:
             raise InputError(f"{path}: not a band of a map ({error}); predict it again") from error
     if len(models) != 1:

@@ -8,6 +8,7 @@ to most GIS). QGIS and `rasterio` with `scales` show 0 to 1.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -38,9 +39,26 @@ def to_steps(probability: np.ndarray) -> np.ndarray:
     return steps
 
 
-def cut(steps: np.ndarray, threshold: float) -> np.ndarray:
-    """Mask {0, 1, 255} of stored probabilities: 1 from `threshold` on, so that a map can be cut again from its file."""
-    return np.where(steps == NO_DATA, NO_DATA, steps >= threshold * STEPS - 1e-9).astype(np.uint8)
+def from_steps(steps: np.ndarray) -> np.ndarray:
+    """Stored steps as probabilities: float32 in [0, 1], NaN where there is no data."""
+    return np.where(steps == NO_DATA, np.nan, steps / STEPS).astype(np.float32)
+
+
+def apply_threshold(probability: np.ndarray, threshold: float) -> np.ndarray:
+    """Turn probabilities into a mask: the one rule for scenes, bands and folders of tiles.
+
+    The probabilities are those of the network, before they are stored in steps of 1/250: a threshold applied to a
+    stored map may differ in pixels within half a step (0.002) of it.
+
+    Args:
+        probability: float32 in [0, 1], NaN where there is no data.
+        threshold: A pixel is landslide where its probability is at least this, compared in float32.
+
+    Returns:
+        uint8 {0, 1}, 255 where there is no data.
+    """
+    positive = probability >= np.float32(threshold)
+    return np.where(np.isnan(probability), NO_DATA, positive).astype(np.uint8)
 
 
 def map_tags(name: str, image: Path, model: str, settings: MapSettings) -> dict[str, str]:
@@ -97,14 +115,18 @@ class MapWriter:
     def __enter__(self) -> MapWriter:
         self._scratch = scratch_folder(self.path, "rows")
         self._raw = self._scratch.__enter__() / "rows.tif"
-        self._raster = rasterio.open(self._raw, "w", **self._profile)
-        self._raster.update_tags(**self._tags)
-        if self.kind == "probability":
-            self._raster.scales = (1 / STEPS,)
-            self._raster.set_band_description(1, "landslide probability")
-        else:
-            self._raster.write_colormap(1, MASK_COLOURS)
-            self._raster.set_band_description(1, "landslide")
+        try:
+            self._raster = rasterio.open(self._raw, "w", **self._profile)
+            self._raster.update_tags(**self._tags)
+            if self.kind == "probability":
+                self._raster.scales = (1 / STEPS,)
+                self._raster.set_band_description(1, "landslide probability")
+            else:
+                self._raster.write_colormap(1, MASK_COLOURS)
+                self._raster.set_band_description(1, "landslide")
+        except BaseException:
+            self._scratch.__exit__(*sys.exc_info())
+            raise
         return self
 
     def write(self, row: int, values: np.ndarray) -> None:
@@ -118,8 +140,10 @@ class MapWriter:
             self._raster.close()
             if kind is None:
                 self._optimise()
-        finally:
-            self._scratch.__exit__(None, None, None)
+        except BaseException:
+            self._scratch.__exit__(*sys.exc_info())
+            raise
+        self._scratch.__exit__(kind, error, trace)
 
     def _optimise(self) -> None:
         with atomic_path(self.path) as partial:

@@ -19,7 +19,7 @@ class MapSettings(BaseModel):
     )
     overlap: float = Field(0.4, ge=0, lt=0.9, description="share of a tile that its neighbour predicts too")
     flips: bool = Field(True, description="mean of the answers for flipped tiles too: 4 times the work, F1 up by 0.01")
-    threshold: float = Field(0.5, gt=0, lt=1, description="probability above which a pixel is landslide")
+    threshold: float = Field(0.5, gt=0, lt=1, description="a pixel is landslide where its probability is at least this")
     batch_size: int = Field(16, ge=1, le=1024, description="tiles at a time")
 
     def are_made_of(self, split: str) -> bool:

@@ -49,7 +49,7 @@ class MapTiles:
         """(size, size) uint8 {0, 1, 255}: 255 beyond the scene's edge; that of a ready-made tile is resized (nearest).
 
         Raises:
-            InputError: The map has no such tile.
+            InputError: The map has no such tile, or is damaged there.
         """
         if self._names is not None:
             mask = read_mask(self._map, self._names[index])
@@ -57,6 +57,11 @@ class MapTiles:
         row, col, height, width = (int(value) for value in self._window[index])
         mask = np.full((height, width), NO_DATA, np.uint8)
         inside = Window(col, row, width, height).intersection(Window(0, 0, self._map.width, self._map.height))
-        known = self._map.read(1, window=inside)
+        try:
+            known = self._map.read(1, window=inside)
+        except RasterioError as error:
+            raise InputError(
+                f"{self._map.name}: row {row}, column {col} cannot be read ({error}); predict again"
+            ) from error
         mask[: known.shape[0], : known.shape[1]] = known
         return mask

@@ -10,7 +10,7 @@ import numpy as np
 
 from apsam.masks.settings import GrabCutSettings
 from apsam.masks.stack import same_tiles, write_masks
-from apsam.prompts import read_prompts
+from apsam.prompts import check_tile_order, read_prompts
 
 # Of several prompt sets (prompts.threshold: auto) GrabCut takes the one nearest the paper's threshold: it has no
 # prediction of its own quality to choose by.
@@ -53,8 +53,10 @@ def make_grabcut_masks(tiles: Path, prompts: Path, settings: GrabCutSettings, ou
         settings: Rounds and radius.
         output: The mask stack (`apsam.masks.stack`).
     """
-    by_tile = {entry["tile"]: entry["sets"] for entry in read_prompts(prompts)["tiles"]}
+    content = read_prompts(prompts)
+    by_tile = {entry["tile"]: entry["sets"] for entry in content["tiles"]}
     with same_tiles(tiles, tiles) as stack:
+        check_tile_order(content, prompts, len(stack))
 
         def masks_of(start: int, stop: int) -> np.ndarray:
             size = stack.attributes["tile_size"]

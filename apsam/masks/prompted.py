@@ -8,11 +8,14 @@ import numpy as np
 
 from apsam.masks.stack import BATCH, NO_DATA, same_tiles
 from apsam.progress import track
-from apsam.prompts import read_prompts
+from apsam.prompts import check_tile_order, read_prompts
 from apsam.sam.registry import build_sam
 from apsam.sam.segment import TileMask, segment_scene
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
+
+# Overlap counts are stored as bytes; nothing asks for more than "one" or "several".
+MOST_CLAIMS = 255
 
 
 def make_prompted_masks(
@@ -29,8 +32,8 @@ def make_prompted_masks(
 
     Arrays: mask (size, size) uint8 {0, 1}, 255 where the tile is not valid; threshold int16, the CAM threshold of the
     chosen prompt set, -1 for tiles without prompts; score float32 0..1, agreement with the CAM times predicted IoU.
-    With `join: add` also claims (size, size) uint8: how many prompts' masks hold the pixel, from which the metrics see
-    what the paper's released code does not count.
+    With `join: add` also claims (size, size) uint8: how many prompts' masks hold the pixel, 255 standing for more too,
+    from which the metrics see what the paper's released code does not count.
 
     Args:
         tiles: Tile stack of the scene.
@@ -43,12 +46,14 @@ def make_prompted_masks(
         device: `auto`, `cpu`, `cuda`.
 
     Raises:
-        InputError: Embeddings of another SAM, or stacks of different runs.
+        InputError: Embeddings of another SAM, stacks of different runs, or prompts of tiles that do not exist.
     """
-    model = build_sam(sam, device=device)
-    answers = iter(segment_scene(model, embeddings, cams, read_prompts(prompts), settings))
-    waiting: TileMask | None = next(answers, None)
+    content = read_prompts(prompts)
     with TileStack(tiles) as stack, same_tiles(tiles, cams):
+        check_tile_order(content, prompts, len(stack))
+        model = build_sam(sam, device=device)
+        answers = iter(segment_scene(model, embeddings, cams, content, settings))
+        waiting: TileMask | None = next(answers, None)
         size, scene = stack.attributes["tile_size"], stack.attributes["scene"]
         made_by = {"sam": sam.model_dump(mode="json"), "masks": settings.model_dump(mode="json")}
         attributes = {"scene": scene, "source": "apsam", "made_by": made_by, "checkpoint": model.checkpoint_hash}
@@ -64,7 +69,8 @@ def make_prompted_masks(
                 score = np.zeros(len(valid), np.float32)
                 while waiting is not None and waiting.tile < start + len(valid):
                     row = waiting.tile - start
-                    mask[row], claims[row], score[row] = waiting.mask, waiting.claims, waiting.score
+                    mask[row], score[row] = waiting.mask, waiting.score
+                    claims[row] = np.minimum(waiting.claims, MOST_CLAIMS)
                     threshold[row] = -1 if waiting.threshold is None else waiting.threshold
                     waiting = next(answers, None)
                 writer.append(

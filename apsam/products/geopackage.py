@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,10 @@ def write_geopackage(output: Path, layers: Mapping[str, gpd.GeoDataFrame]) -> No
             )
         # The table that QGIS itself makes when a style is saved in a GeoPackage.
         pyogrio.write_dataframe(_styles(list(layers)), partial, layer="layer_styles", driver="GPKG", append=True)
+        for name, frame in layers.items():
+            written = pyogrio.read_info(partial, layer=name)["features"]
+            if written != len(frame):
+                raise OSError(errno.EIO, f"{written} of {len(frame)} features of the layer {name}", str(partial))
 
 
 def _styles(names: list[str]) -> pd.DataFrame:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import rasterio
 from pyproj import CRS
+from rasterio.errors import RasterioError
 
+from apsam.errors import InputError
 from apsam.products.geopackage import GEOMETRY_TYPES, write_geopackage
 from apsam.products.landslides import vectorise
 from apsam.products.layers import prompt_layers, tile_layer
@@ -18,6 +20,7 @@ from apsam.products.qgis import ProjectLayer, write_project
 from apsam.products.settings import ProductSettings
 from apsam.products.stac import write_item
 from apsam.products.styles import VECTOR_STYLES, mask_style, probability_style, write_qml
+from apsam.writing import raster_problem
 
 # Layers that show when a project opens; the others are there to be switched on.
 SHOWN = ("landslides", "image")
@@ -77,12 +80,21 @@ def make_products(
         Number of landslides.
 
     Raises:
-        InputError: The elevations cannot be used.
+        InputError: The maps or the elevations cannot be used.
     """
-    with rasterio.open(files.mask) as raster:
-        crs, bounds = CRS.from_user_input(raster.crs.to_wkt()), tuple(north_up(raster.bounds))
-        model = raster.tags().get("APSAM_MODEL", "")
-    landslides = vectorise(files.mask, files.probability, settings, name, model, settings.dem)
+    for path in (files.mask, files.probability):
+        # GDAL makes polygons of what it can read of a damaged file, and says nothing.
+        if problem := raster_problem(path):
+            raise InputError(f"{path}: not a map that can be read ({problem}); predict again")
+    try:
+        with rasterio.open(files.mask) as raster:
+            crs, bounds = CRS.from_user_input(raster.crs.to_wkt()), tuple(north_up(raster.bounds))
+            model = raster.tags().get("APSAM_MODEL", "")
+        landslides = vectorise(files.mask, files.probability, settings, name, model, settings.dem)
+    except RasterioError as error:
+        raise InputError(
+            f"{files.mask} or {files.probability.name}: cannot be read ({error}); predict again"
+        ) from error
     layers = {"landslides": landslides}
     if tiles and prompts:
         layers |= prompt_layers(tiles, prompts, masks)

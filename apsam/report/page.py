@@ -74,7 +74,7 @@ def make_report(
     }
     plain = checked.model_dump(mode="json")
     with atomic_path(output.parent / "config.yaml") as partial:
-        partial.write_text(provenance.as_yaml(plain))
+        partial.write_text(provenance.as_yaml(plain), encoding="utf-8")
     figures = write_figures(gallery, training, output.parent / "figures") if settings.figures else []
     name = name or run.name
     jobs = recipes_of(run)

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from apsam import __version__
+from apsam.conditions import CONDITIONS, TrainingConditions
 from apsam.errors import InputError
 from apsam.files import atomic_path
 from apsam.resunet.model import ResUNet, build_resunet
@@ -20,12 +21,19 @@ from apsam.resunet.settings import ResUNetSettings
 MODEL = "resunet"
 
 
-def save_resunet(network: ResUNet, settings: ResUNetSettings, path: Path, facts: dict[str, Any]) -> None:
-    """Write weights; the metadata names the model, its settings and `facts` on its training."""
+def save_resunet(
+    network: ResUNet,
+    settings: ResUNetSettings,
+    path: Path,
+    facts: dict[str, Any],
+    conditions: TrainingConditions | None = None,
+) -> None:
+    """Write weights; the metadata names the model, settings, `facts` on its training, and all that mapping needs."""
     description = {
         "model": MODEL,
         "settings": settings.model_dump(mode="json"),
         "facts": facts,
+        CONDITIONS: conditions.model_dump(mode="json") if conditions else None,
         "apsam_version": __version__,
     }
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from apsam.errors import InputError
+from apsam.files import reserve
 from apsam.stack import TileStack
 from apsam.tiles.parts import TRAIN
 
@@ -42,6 +43,8 @@ class PseudoMaskTiles(Dataset[tuple[Tensor, Tensor]]):
             )
         image = np.lib.format.open_memmap(folder / "image.npy", "w+", np.uint8, (count, 3, size, size))
         mask = np.lib.format.open_memmap(folder / "mask.npy", "w+", np.uint8, (count, size, size))
+        for name in ("image.npy", "mask.npy"):
+            reserve(folder / name)
         at = 0
         for tile_path, mask_path, indices in zip(tiles, masks, chosen, strict=True):
             with TileStack(tile_path) as tile_stack, TileStack(mask_path) as mask_stack:

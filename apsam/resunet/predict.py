@@ -13,12 +13,13 @@ import torch
 from rasterio.transform import Affine
 from torch import Tensor
 
+from apsam.conditions import check_scene, check_tiles, read_conditions
 from apsam.device import bf16_pays, pick_device
 from apsam.files import atomic_path, sha256_file
 from apsam.maps.archive import add_mask
 from apsam.maps.bands import BandWriter, band_rows
 from apsam.maps.blend import RowBlender
-from apsam.maps.cog import MapWriter, cut, map_tags, to_steps
+from apsam.maps.cog import MapWriter, apply_threshold, map_tags, to_steps
 from apsam.maps.settings import MapSettings
 from apsam.progress import track
 from apsam.resunet.checkpoint import load_resunet
@@ -37,6 +38,8 @@ class Predictor:
 
     Attributes:
         name: Tells it from other networks.
+        weights: Its file.
+        conditions: What it was trained on; None where its file does not say.
 
     Args:
         weights: File written by `train_resunet`.
@@ -51,6 +54,7 @@ class Predictor:
         self.device = pick_device(device)
         self.network = load_resunet(weights, self.device)[0]
         self.name = f"ResUNet {sha256_file(weights)[:12]}"
+        self.weights, self.conditions = weights, read_conditions(weights)
         self._settings = settings
         self._bf16 = bf16_pays(self.device)
 
@@ -101,21 +105,22 @@ def predict_raster(
         name: The scene's name; the image's by default.
 
     Raises:
-        InputError: Image or weights cannot be used.
+        InputError: Image or weights cannot be used, or `tiles` are not those of the training.
     """
     predictor = Predictor(weights, settings, device)
+    check_tiles(predictor.conditions, tiles, weights)
     name = name or image.stem
     tags = map_tags(name, image, predictor.name, settings)
     with SceneReader(image, tiles) as scene:
+        check_scene(predictor.conditions, scene)
         place = (scene.height, scene.width, scene.crs, scene.transform)
         with (
             MapWriter(probability, "probability", *place, tags) as probability_map,
             MapWriter(mask, "mask", *place, tags) as mask_map,
         ):
             for row, values in _blended_rows(scene, predictor, tiles.size, settings, name):
-                steps = to_steps(values)
-                probability_map.write(row, steps)
-                mask_map.write(row, cut(steps, settings.threshold))
+                probability_map.write(row, to_steps(values))
+                mask_map.write(row, apply_threshold(values, settings.threshold))
 
 
 def predict_band(
@@ -133,19 +138,21 @@ def predict_band(
     Args:
         image, weights, tiles, settings, device, name: As for `predict_raster`.
         band: Which band of how many.
-        output: GeoTIFF to write, the probabilities of the band's rows, for `apsam.maps.bands.join_bands`.
+        output: GeoTIFF to write, probabilities and mask of the band's rows, for `apsam.maps.bands.join_bands`.
 
     Raises:
-        InputError: Image or weights cannot be used.
+        InputError: Image or weights cannot be used, or `tiles` are not those of the training.
     """
     predictor = Predictor(weights, settings, device)
+    check_tiles(predictor.conditions, tiles, weights)
     name = name or image.stem
     with SceneReader(image, tiles) as scene:
+        check_scene(predictor.conditions, scene)
         first, last = band_rows(scene.height, tiles.size, settings.stride(tiles.size), band)
         place = (scene.crs, scene.transform @ Affine.translation(0, first))
-        with BandWriter(output, last - first, scene.width, *place, predictor.name) as writer:
+        with BandWriter(output, last - first, scene.width, *place, predictor.name, settings.threshold) as writer:
             for row, values in _blended_rows(scene, predictor, tiles.size, settings, name, band):
-                writer.write(row - first, to_steps(values))
+                writer.write(row - first, values)
 
 
 def _blended_rows(
@@ -194,6 +201,7 @@ def predict_folder(
     """
     files = tile_files(folder)
     predictor = Predictor(weights, settings, device)
+    check_tiles(predictor.conditions, tiles, weights)
     with atomic_path(masks) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for start in track(range(0, len(files), settings.batch_size), f"predict {folder.name}"):
             batch = files[start : start + settings.batch_size]
@@ -202,4 +210,4 @@ def predict_folder(
             for file, image, answer in zip(batch, images, predictor.probabilities(small), strict=True):
                 height, width = image.shape[:2]
                 own = cv2.resize(answer, (width, height), interpolation=cv2.INTER_LINEAR)
-                add_mask(archive, file.name, (own >= settings.threshold).astype(np.uint8))
+                add_mask(archive, file.name, apply_threshold(own, settings.threshold))

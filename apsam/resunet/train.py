@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from apsam.code_hash import code_hash
+from apsam.conditions import conditions_of
 from apsam.device import pick_device, seed_everything
 from apsam.files import scratch_folder, sha256_file, write_json
 from apsam.resunet.augment import colour, dihedral
@@ -124,10 +125,9 @@ class ResUNetTraining(Task):
         else:
             optimizer = torch.optim.AdamW(groups, weight_decay=s.weight_decay, fused=True)
         if s.schedule == "plateau":
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer, factor=0.5, patience=5, cooldown=3, min_lr=1e-8
             )
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "train_loss"}}
         if s.schedule == "one_cycle":
             # Asked of the trainer, because several GPUs share the steps.
             steps = int(self.trainer.estimated_stepping_batches)
@@ -170,6 +170,7 @@ def train_resunet(
     """
     chosen = pick_device(device)
     seed_everything(seed)
+    conditions = conditions_of(tiles)
     checkpoint = Checkpoint(output, _key(tiles, masks, settings, seed, truth))
     processes = find_processes()
     with scratch_folder(output, f"tiles{processes.rank if processes else ''}") as folder:
@@ -185,7 +186,7 @@ def train_resunet(
             return
         counts = {"tiles": len(data), "with_landslide": data.positive}
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    save_resunet(task.kept, settings, output, {"seed": seed, **counts})
+    save_resunet(task.kept, settings, output, {"seed": seed, **counts}, conditions)
     write_json(
         history,
         {

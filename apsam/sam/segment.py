@@ -31,7 +31,7 @@ class SetAnswer:
     Attributes:
         tile: Index in the tile stack.
         threshold: The CAM threshold that the set was made at.
-        claims: (h, w) uint8, how many of the set's prompts have the pixel in their mask; above 0 is the union.
+        claims: (h, w) uint32, how many of the set's prompts have the pixel in their mask; above 0 is the union.
         agreement: Soft IoU of SAM's probability and the CAM, 0..1.
         iou: SAM's predicted IoU, mean over the set's prompts; 0 without prompts.
     """
@@ -58,7 +58,7 @@ class TileMask:
         threshold: The CAM threshold of the chosen set; None where the tile has no set.
         score: Agreement with the CAM times predicted IoU of the chosen set, 0..1; 0 without prompts.
         iou: SAM's predicted IoU, mean over the chosen set's prompts; 0 without prompts.
-        claims: (h, w) uint8, how many prompts of the chosen set have the pixel in their mask.
+        claims: (h, w) uint32, how many prompts of the chosen set have the pixel in their mask.
     """
 
     tile: int
@@ -93,7 +93,7 @@ def answer_sets(
     sets = [(row, entry) for row, tile in enumerate(tiles) for entry in tile["sets"]]
     prompts = [(place, row, prompt) for place, (row, entry) in enumerate(sets) for prompt in entry["prompts"]]
     joined = np.full((len(sets), *size), -np.inf, np.float32)
-    claims = np.zeros((len(sets), *size), np.uint8)
+    claims = np.zeros((len(sets), *size), np.uint32)
     iou = np.zeros(len(sets))
     if prompts:
         embeddings = of_tiles(embeddings)
@@ -134,8 +134,8 @@ def segment_tile_prompts(
     masks = []
     for tile, answers in zip(tiles, answer_sets(sam, embeddings, tiles, cams, settings, batch), strict=True):
         if not answers:
-            empty = np.zeros(cams.shape[1:], np.uint8)
-            masks.append(TileMask(tile["tile"], empty, None, 0.0, 0.0, empty))
+            mask, claims = (np.zeros(cams.shape[1:], dtype) for dtype in (np.uint8, np.uint32))
+            masks.append(TileMask(tile["tile"], mask, None, 0.0, 0.0, claims))
             continue
         place = pick_set(np.array([a.agreement for a in answers]), np.array([a.iou for a in answers]))
         chosen = answers[place]

@@ -80,6 +80,7 @@ def _tile_raster(
             "resolution_m": reader.resolution * reader.crs.linear_units_factor[1] if reader.crs.is_projected else None,
             # Of a scene in blocks, the first has it: a hundred jobs need not read thirty gigabytes each for it.
             "image_sha256": sha256_file(scene.image) if block.number == 1 else None,
+            "stretched": reader.stretched,
             "made_by": {"tiles": tiles.decisive(), "labels": labels.model_dump(mode="json")},
         }
         part = (
@@ -143,6 +144,7 @@ def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, outpu
         "names": names,
         "resolution_m": None,
         "image_sha256": None,
+        "stretched": None,
         "made_by": {"tiles": tiles.decisive(), "labels": labels.model_dump(mode="json")},
     }
     with TileStackWriter(output, attributes, _specs(tiles.size)) as writer:

@@ -1,8 +1,11 @@
-"""A training goes on where it was stopped: its state after every epoch, in a hidden file beside the result.
+"""A training goes on where it was stopped: Lightning's checkpoint of every epoch, in a hidden file beside the result.
 
 The file says what it belongs to: settings, seed, inputs, code and versions. One of anything else is not read. It is
 removed when the result is written. It holds tensors and plain values, and is read as such (`weights_only`): nothing
 in it is executed.
+
+Lightning writes its checkpoint before it feeds a `ReduceLROnPlateau` with the epoch's loss, and does not feed it again
+when it resumes. So `Task` feeds it, before the checkpoint, and keeps its state in it.
 """
 
 from __future__ import annotations
@@ -17,11 +20,13 @@ from typing import Any
 
 import torch
 
-from apsam import __version__
+from apsam import __version__, torchvision_ops  # noqa: F401  (torchvision_ops before lightning, which imports torchvision)
 from apsam.files import atomic_path
-from apsam.training.task import Task
 
-import lightning.pytorch as lightning  # isort: skip
+from lightning.fabric.plugins import CheckpointIO  # isort: skip
+from lightning.pytorch.callbacks import ModelCheckpoint  # isort: skip
+
+KEY = "apsam_training_key"
 
 
 def training_key(facts: Mapping[str, Any], inputs: Iterable[str]) -> str:
@@ -35,8 +40,8 @@ def training_key(facts: Mapping[str, Any], inputs: Iterable[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-class Checkpoint:
-    """The state of an unfinished training.
+class Checkpoint(CheckpointIO):
+    """The file of an unfinished training, and how Lightning writes and reads it: in one moment, as plain data.
 
     Args:
         output: The file that the training is to make.
@@ -53,13 +58,13 @@ class Checkpoint:
             state = torch.load(self.path, map_location="cpu", weights_only=True, mmap=False)
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
             return None
-        return state if isinstance(state, dict) and state.get("key") == self.key else None
+        return state if isinstance(state, dict) and state.get(KEY) == self.key else None
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Replace the state, in one moment."""
         with atomic_path(self.path) as partial:
             with partial.open("wb") as file:
-                torch.save({"key": self.key, **state}, file)
+                torch.save({**state, KEY: self.key}, file)
                 file.flush()
                 os.fsync(file.fileno())
 
@@ -67,56 +72,34 @@ class Checkpoint:
         """The training is done."""
         self.path.unlink(missing_ok=True)
 
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a state that Lightning has put together; of several processes the first alone is asked to."""
+        self.write(checkpoint)
 
-class Resume(lightning.Callback):
-    """Restore a task's state before its first epoch, and keep it after every one."""
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read the state for Lightning.
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
-        self._kept = 0
+        Raises:
+            FileNotFoundError: It has gone since the training began.
+        """
+        state = self.read()
+        if state is None:
+            raise FileNotFoundError(f"{self.path}: has gone while the training began")
+        return state
 
-    def on_train_start(self, trainer: lightning.Trainer, task: Task) -> None:
-        """Go on after the last whole epoch."""
-        state = self.checkpoint.read()
-        done = state["epoch"] if state else 0
-        if trainer.world_size > 1:
-            done = int(trainer.strategy.reduce(torch.tensor(float(done), device=task.device), reduce_op="mean"))
-        if not state or done != state["epoch"]:  # a process that does not see the file would begin anew
-            return
-        task.load_state_dict(state["weights"])
-        for optimizer, kept in zip(trainer.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
-        for config, kept in zip(trainer.lr_scheduler_configs, state["schedules"], strict=True):
-            config.scheduler.load_state_dict(kept)
-        trainer.precision_plugin.load_state_dict(state["precision"])
-        task.epochs = state["epochs"]
-        for progress in (trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_progress.total):
-            progress.ready = progress.started = progress.processed = progress.completed = done
-        steps = trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
-        steps.ready = steps.completed = state["steps"]
-        self._kept = done
-        task.tell(f"goes on after epoch {done}/{trainer.max_epochs}")
+    def remove_checkpoint(self, path: Any) -> None:
+        """Keep the file: it goes when the result is written."""
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, task: Task) -> None:
-        """Keep the state between two epochs, where schedules have moved on too."""
-        self._keep(trainer, task)
-
-    def on_train_end(self, trainer: lightning.Trainer, task: Task) -> None:
-        """Keep the last state, until the result is written."""
-        self._keep(trainer, task)
-
-    def _keep(self, trainer: lightning.Trainer, task: Task) -> None:
-        if trainer.current_epoch == self._kept or not trainer.is_global_zero:
-            return
-        self._kept = trainer.current_epoch
-        self.checkpoint.write(
-            {
-                "epoch": trainer.current_epoch,
-                "steps": trainer.global_step,
-                "weights": task.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
-                "schedules": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
-                "precision": trainer.precision_plugin.state_dict(),
-                "epochs": task.epochs,
-            }
+    def callback(self) -> ModelCheckpoint:
+        """The callback that lets Lightning write a state after every epoch."""
+        return _EveryEpoch(
+            dirpath=self.path.parent,
+            filename=self.path.stem,
+            every_n_epochs=1,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
         )
+
+
+class _EveryEpoch(ModelCheckpoint):
+    FILE_EXTENSION = ".pt"

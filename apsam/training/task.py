@@ -6,10 +6,12 @@ import random
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from apsam import torchvision_ops  # noqa: F401  (before lightning, which imports torchvision)
 from apsam.errors import ApsamError
@@ -17,6 +19,7 @@ from apsam.errors import ApsamError
 import lightning.pytorch as lightning  # isort: skip
 
 DIGITS = 6
+STATE = "apsam_task"  # of a checkpoint
 
 
 class Task(lightning.LightningModule, ABC):
@@ -24,13 +27,15 @@ class Task(lightning.LightningModule, ABC):
 
     Everything random in an epoch follows from the seed, the epoch and the number of the process, so that a training
     goes on after any epoch as if it had not stopped. What a network keeps from one epoch to the next must stand in
-    its `state_dict`.
+    its `state_dict`; history and plateau are added to Lightning's checkpoint here.
 
     Attributes:
         stage: What messages call the training.
         generator: Source of randomness on the CPU, seeded anew at the start of every epoch, as are those of torch,
             NumPy and Python.
         epochs: Of each epoch done: `epoch` (from 1), `learning_rate`, and every loss, averaged over the tiles.
+        plateau: A schedule that waits for the sum of the losses to stand still, if the task has one: a task sets it
+            in `configure_optimizers`, and does not return it to Lightning (`apsam.training.resume` says why).
         some_unused: Whether a step may leave parameters out that are trained (costs a search where there are several
             processes).
     """
@@ -43,8 +48,10 @@ class Task(lightning.LightningModule, ABC):
         self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)
         self.epochs: list[dict[str, float]] = []
+        self.plateau: ReduceLROnPlateau | None = None
         self._sums: dict[str, Tensor] = {}
         self._tiles = 0
+        self._restored: dict[str, Any] = {}
 
     @property
     @abstractmethod
@@ -56,6 +63,38 @@ class Task(lightning.LightningModule, ABC):
         for name, loss in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + loss.detach().float() * tiles
         self._tiles += tiles
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add to a checkpoint what Lightning does not know of."""
+        plateau = self.plateau.state_dict() if self.plateau is not None else None
+        checkpoint[STATE] = {"epochs": self.epochs, "plateau": plateau}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the history from a checkpoint; the schedule does not exist yet."""
+        self._restored = checkpoint[STATE]
+        self.epochs = list(self._restored["epochs"])
+
+    def on_fit_start(self) -> None:
+        """Say where the training goes on.
+
+        Raises:
+            ApsamError: Not every process has read the checkpoint.
+        """
+        done = len(self.epochs)
+        if self.trainer.world_size > 1:
+            mean = float(self.trainer.strategy.reduce(torch.tensor(float(done), device=self.device), reduce_op="mean"))
+            if mean != done:
+                raise ApsamError(
+                    f"{self.stage}: not every process sees the checkpoint of the stopped training; let all machines "
+                    f"share the folder of the result, or remove its file .resume-*.pt"
+                )
+        if done:
+            self.tell(f"goes on after epoch {done}/{self.trainer.max_epochs}")
+
+    def on_train_start(self) -> None:
+        """Restore the schedule."""
+        if self.plateau is not None and self._restored.get("plateau"):
+            self.plateau.load_state_dict(self._restored["plateau"])
 
     def on_train_epoch_start(self) -> None:
         """Seed all that is random."""
@@ -77,9 +116,10 @@ class Task(lightning.LightningModule, ABC):
         number, last = self.current_epoch + 1, self.trainer.max_epochs
         if not all(np.isfinite(list(row.values()))):
             raise ApsamError(f"{self.stage}: the loss is no number in epoch {number}; {self.remedy}")
-        self.log("train_loss", sum(row.values()))  # for a schedule that waits for it to stand still
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.epochs.append({"epoch": number, "learning_rate": rate, **row})
+        if self.plateau is not None:
+            self.plateau.step(sum(row.values()))
         self.tell(f"epoch {number}/{last}, " + ", ".join(f"{name} {value:.4f}" for name, value in row.items()))
 
     def tell(self, message: str) -> None:

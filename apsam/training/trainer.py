@@ -19,7 +19,7 @@ from apsam.device import bf16_pays
 from apsam.errors import Stopped
 from apsam.training.batches import Batches, Order
 from apsam.training.processes import find_processes
-from apsam.training.resume import Checkpoint, Resume
+from apsam.training.resume import Checkpoint
 from apsam.training.task import Task
 
 import lightning.pytorch as lightning  # isort: skip
@@ -32,6 +32,8 @@ IGNORED_WARNINGS = (
     ".*module\\(s\\) in eval mode.*",  # frozen batch norms are
     ".*LeafSpec.*deprecated.*",
     ".*`srun` command is available.*",  # Snakemake decides what runs in a job step
+    ".*Checkpoint directory .* exists and is not empty.*",  # it is the folder of the result
+    ".*The dirpath has changed from.*",  # the folder was moved, its checkpoint with it
 )
 QUIET_LOGGERS = ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda")
 
@@ -72,7 +74,8 @@ def run(
     with warnings.catch_warnings(), _handlers_kept():
         for message in IGNORED_WARNINGS:
             warnings.filterwarnings("ignore", message)
-        trainer.fit(task, loader)
+        known = checkpoint is not None and checkpoint.read() is not None
+        trainer.fit(task, loader, ckpt_path=checkpoint.path if known else None, weights_only=True)
 
 
 class StopOnSignal(lightning.Callback):
@@ -118,15 +121,15 @@ def _trainer(
             devices=devices,
             num_nodes=started.world if started else 1,
             strategy=DDPStrategy(find_unused_parameters=task.some_unused) if world > 1 else "auto",
-            plugins=[started or LightningEnvironment()],
+            plugins=[started or LightningEnvironment(), *([checkpoint] if checkpoint else [])],
             sync_batchnorm=gpu and world > 1,
             precision="bf16-mixed" if bf16_pays(device) else "32-true",
             gradient_clip_val=gradient_clip or None,
             deterministic="warn",
             use_distributed_sampler=False,
-            callbacks=[*([Resume(checkpoint)] if checkpoint else []), StopOnSignal()],
+            callbacks=[*([checkpoint.callback()] if checkpoint else []), StopOnSignal()],
             logger=False,
-            enable_checkpointing=False,
+            enable_checkpointing=checkpoint is not None,
             enable_progress_bar=sys.stderr.isatty() and (started is None or started.rank == 0),
             enable_model_summary=False,
             num_sanity_val_steps=0,

@@ -33,7 +33,8 @@ def make(given: Given, output: Path) -> None:
     """
     settings, device = given.settings, given.device
     method = PlainCam(settings.model_copy(update={"method": "cam", "epochs": settings.cda.epochs or settings.epochs}))
-    fit(method, given.tiles, given.seed, device)
+    if fit(method, given.tiles, given.seed, device).global_rank != 0:
+        return
     method = method.to(device).eval()
     found: list[tuple[float, np.ndarray, np.ndarray]] = []
     for image, label, _ in DataLoader(given.tiles, VIEWS.batch_size):

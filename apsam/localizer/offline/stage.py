@@ -13,6 +13,10 @@ from apsam.localizer.method_settings import OFFLINE_FILES
 from apsam.localizer.offline.given import Given
 from apsam.localizer.settings import LocalizerSettings
 from apsam.sam.settings import SamSettings
+from apsam.training.processes import find_processes
+
+# Methods whose offline stage trains a network, with all processes that were started together.
+TRAINED_OFFLINE = {"cda", "oc_cse"}
 
 
 def make_offline(
@@ -40,6 +44,9 @@ def make_offline(
     if settings.method not in OFFLINE_FILES:
         needy = ", ".join(OFFLINE_FILES)
         raise ConfigError(f"localizer.method {settings.method} has no offline stage; those that have one: {needy}")
+    processes = find_processes()
+    if processes is not None and processes.rank and settings.method not in TRAINED_OFFLINE:
+        return  # one process makes it; where a network is trained first, all do
     tiles = TileSet(tile_stacks, TRAIN, settings.memory_mb)
     tiles.require_both_labels()
     seed_everything(seed)

@@ -1,0 +1,202 @@
+"""What a network was trained on, and how its input was read: it travels in the metadata of the weights.
+
+With it, weights alone map a scene (`apsam predict --weights`), and a scene that is unlike the training's is noticed.
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pyproj import CRS, Transformer
+from rasterio.transform import Affine
+from safetensors import SafetensorError, safe_open
+
+from apsam import __version__
+from apsam.errors import InputError
+from apsam.maps.settings import MapSettings
+from apsam.products.settings import ProductSettings
+from apsam.stack import TileStack
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import LabelSettings, TileSettings
+
+log = logging.getLogger(__name__)
+
+SCHEMA = 1
+# Key of the description that weights carry (`apsam.resunet.checkpoint`, `apsam.localizer.checkpoint`).
+CONDITIONS = "conditions"
+# Tile settings that do not change what a network sees of a pixel.
+FREE = {"overlap", "min_valid", "block_tiles", "nodata"}
+# A scene's ground resolution may differ from the training's by this factor without a warning.
+TOLERANCE = 1.25
+
+
+class TrainingConditions(BaseModel):
+    """What a network was trained on.
+
+    Attributes:
+        schema_version: Of this description.
+        tiles: How the training scenes were cut and read: size, overlap, bands, stretch.
+        labels: When a tile counted as showing a landslide.
+        ground_resolution_m: Finest and coarsest ground resolution of the training scenes, m a pixel; None where it is
+            unknown (ready-made tiles).
+        stretched: Whether the pixels of the training scenes were stretched to 8 bit; None: some, or not known.
+        maps, products: Settings of maps and products where nobody gives others: the defaults of the version that
+            trained, so that the same weights make the same maps.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = SCHEMA
+    tiles: TileSettings
+    labels: LabelSettings = Field(default_factory=LabelSettings)
+    ground_resolution_m: tuple[float, float] | None = None
+    stretched: bool | None = None
+    maps: MapSettings = Field(default_factory=MapSettings)
+    products: ProductSettings = Field(default_factory=ProductSettings)
+
+
+def conditions_of(stacks: Sequence[Path]) -> TrainingConditions | None:
+    """The conditions of a training on some tile stacks; None where a stack does not tell how it was made.
+
+    Raises:
+        InputError: The stacks were read in different ways.
+    """
+    made_by, resolutions, stretched = [], [], set()
+    for path in stacks:
+        with TileStack(path) as stack:
+            attributes = stack.attributes
+        if "made_by" not in attributes:
+            return None
+        made_by.append((path, attributes["made_by"]))
+        resolutions.append(_resolution_of(attributes))
+        stretched.add(attributes.get("stretched"))
+    first, settings = made_by[0]
+    for path, other in made_by[1:]:
+        if different := _different(settings["tiles"], other["tiles"]):
+            raise InputError(f"{path}: was made with other settings than {first} ({different}); tile all scenes alike")
+    known = [resolution for resolution in resolutions if resolution]
+    return TrainingConditions(
+        tiles=settings["tiles"],
+        labels=settings["labels"],
+        ground_resolution_m=(min(known), max(known)) if len(known) == len(resolutions) else None,
+        stretched=stretched.pop() if len(stretched) == 1 else None,
+    )
+
+
+def read_conditions(weights: Path) -> TrainingConditions | None:
+    """The conditions that a weights file carries; None where it has none: it was written by an early version.
+
+    Raises:
+        InputError: They are those of a later version.
+    """
+    try:
+        with safe_open(weights, "np") as file:
+            description = json.loads((file.metadata() or {}).get("apsam", "{}"))
+    except (SafetensorError, OSError, ValueError):
+        return None  # whoever loads the weights says what is wrong with them
+    found = description.get(CONDITIONS)
+    if found is None:
+        return None
+    try:
+        return TrainingConditions.model_validate(found)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise InputError(
+            f"{weights}: was written by apsam {description.get('apsam_version', '?')}, this is {__version__}, which "
+            f"does not know its conditions of training ({place}: {problem['msg']}); update apsam, or train again"
+        ) from error
+
+
+def check_tiles(conditions: TrainingConditions | None, tiles: TileSettings | dict[str, Any], weights: Path) -> None:
+    """Check that tiles are read as in training.
+
+    Args:
+        conditions: Of the weights; None: nothing is known.
+        tiles: How they are read.
+        weights: For the message.
+
+    Raises:
+        InputError: Size, bands or stretch differ.
+    """
+    if conditions is None:
+        return
+    given = tiles if isinstance(tiles, dict) else tiles.decisive()
+    if different := _different(conditions.tiles.decisive(), given):
+        raise InputError(f"{weights}: was trained on tiles made in another way ({different}); use the same settings")
+
+
+def check_scene(conditions: TrainingConditions | None, scene: SceneReader) -> None:
+    """Warn of a scene whose pixels are unlike those of the training."""
+    if conditions is None:
+        return
+    own = ground_resolution_m(scene.crs.to_wkt(), scene.transform, scene.height, scene.width)
+    known = conditions.ground_resolution_m
+    if known and own and not known[0] / TOLERANCE <= own <= known[1] * TOLERANCE:
+        factor = own / known[1] if own > known[1] else known[0] / own
+        log.warning(
+            "warning: %s: its ground resolution is %.3g m a pixel, the network was trained at %s: %.3g times %s; "
+            "landslides look different there, do not trust the map (apsam predict --resample maps at the training's)",
+            scene.path, own, in_words(known), factor, "coarser" if own > known[1] else "finer",
+        )  # fmt: skip
+    if conditions.stretched is not None and scene.stretched != conditions.stretched:
+        ways = {True: "are stretched to 8 bit by percentiles", False: "are taken as they are"}
+        log.warning(
+            "warning: %s: its pixels %s, those of the training scenes %s; colours and contrast differ, "
+            "do not trust the map",
+            scene.path, ways[scene.stretched], ways[conditions.stretched].replace("are", "were", 1),
+        )  # fmt: skip
+
+
+def in_words(resolution: tuple[float, float]) -> str:
+    """As a message says it: `0.5 m a pixel`, `0.5 to 0.8 m a pixel`."""
+    low, high = (f"{value:.3g}" for value in resolution)
+    return f"{low} m a pixel" if low == high else f"{low} to {high} m a pixel"
+
+
+def ground_resolution_m(crs: str, transform: Affine, height: int, width: int) -> float | None:
+    """Mean side of the pixel in the middle of a raster, m on the ground, whatever the CRS; None where it is undefined.
+
+    It is measured on the ellipsoid: a metre of Web Mercator is half a metre at 60 degrees north.
+
+    Args:
+        crs: As WKT.
+        transform: Pixel to map.
+        height, width: Of the raster, pixels.
+    """
+    reference = CRS.from_wkt(crs)
+    geod = reference.get_geod()
+    if geod is None or reference.geodetic_crs is None:
+        return None
+    to_degrees = Transformer.from_crs(reference, reference.geodetic_crs, always_xy=True)
+    row, col = height / 2, width / 2
+    corners = [transform @ place for place in ((col, row), (col + 1, row), (col, row + 1))]
+    longitudes, latitudes = to_degrees.transform(*np.transpose(corners))
+    if not np.isfinite([*longitudes, *latitudes]).all():
+        return None
+    sides = geod.inv([longitudes[0]] * 2, [latitudes[0]] * 2, longitudes[1:], latitudes[1:])[2]
+    mean = float(np.sqrt(np.prod(sides)))
+    return mean if mean > 0 else None
+
+
+def _resolution_of(attributes: dict[str, Any]) -> float | None:
+    """Ground resolution of a tile stack's scene."""
+    if not attributes.get("crs") or not attributes.get("transform"):
+        return None
+    place = Affine(*attributes["transform"])
+    return ground_resolution_m(attributes["crs"], place, attributes["height"], attributes["width"])
+
+
+def _different(trained: dict[str, Any], given: dict[str, Any]) -> str:
+    """The settings that differ, `bands: [1, 2, 3] and [3, 2, 1]`; empty where none does."""
+    names = sorted((trained.keys() | given.keys()) - FREE)
+    return ", ".join(
+        f"{name}: {trained.get(name)} and {given.get(name)}" for name in names if trained.get(name) != given.get(name)
+    )

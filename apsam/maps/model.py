@@ -1,0 +1,119 @@
+"""The trained network that `apsam predict` uses, and the settings it is used with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from apsam.conditions import TrainingConditions, check_tiles, in_words, read_conditions
+from apsam.config import read_config
+from apsam.errors import ConfigError, InputError
+from apsam.files import scratch_folder
+from apsam.maps.resample import write_resampled
+from apsam.maps.settings import MapSettings
+from apsam.products.settings import ProductSettings
+from apsam.tiles.settings import TileSettings
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network and how it maps scenes.
+
+    Attributes:
+        weights: File of a ResUNet.
+        tiles: How scenes are read: as in training.
+        maps, products: Settings of the maps.
+        conditions: What it was trained on; None where the weights do not say.
+        source: Where the settings of maps and products come from, in words.
+    """
+
+    weights: Path
+    tiles: TileSettings
+    maps: MapSettings
+    products: ProductSettings
+    conditions: TrainingConditions | None
+    source: str
+
+    def in_words(self) -> str:
+        """One line for who maps a scene: which network, trained at which resolution, with which settings."""
+        known = self.conditions.ground_resolution_m if self.conditions else None
+        trained = f"trained at {in_words(known)}" if known else "the ground resolution of its training is not known"
+        return f"{self.weights}: {trained}; threshold {self.maps.threshold:g}, maps and products by {self.source}"
+
+
+def find_model(run: Path | None, model: str, weights: Path | None, config: Path | None) -> Model:
+    """The network of a run, or of a weights file.
+
+    All that reads a scene comes from the weights. Settings of maps and products come from `config`; else from the
+    configuration in the run's report, if there is one; else from the weights.
+
+    Args:
+        run: Folder of a run.
+        model: Of a run: `apsam` or `cam`, the masks it learnt from.
+        weights: Weights of a ResUNet, instead of a run.
+        config: A configuration.
+
+    Raises:
+        InputError: There are no weights, they do not say how their scenes were read and nothing else does, or `config`
+            asks for bands, stretch or a tile size other than the training's.
+        ConfigError: Neither or both of `run` and `weights` are given, or the configuration cannot be used.
+    """
+    if (run is None) == (weights is None):
+        given = "both" if run else "neither"
+        raise ConfigError(
+            f"apsam predict: give --run (folder of a trained run) or --weights (file of a ResUNet), {given} is given"
+        )
+    asked = config is not None
+    if weights is None:
+        assert run is not None
+        weights = run / "resunet" / model / "weights.safetensors"
+        if not weights.is_file():
+            raise InputError(
+                f"{weights}: not there, so {run} has no trained ResUNet; train one: snakemake --cores all, or name a "
+                f"file by --weights"
+            )
+        record = run / "report" / "config.yaml"
+        config = config or (record if record.is_file() else None)
+    elif not weights.is_file():
+        raise InputError(f"{weights}: no such weights of a ResUNet")
+    conditions = read_conditions(weights)
+    written = read_config(config) if config is not None else None
+    if conditions and written and asked:
+        own = written.tiles.decisive()
+        given = {name: own[name] for name in written.tiles.model_fields_set & own.keys()}
+        check_tiles(conditions, {**conditions.tiles.decisive(), **given}, weights)
+    if conditions is None and written is None:
+        raise InputError(
+            f"{weights}: does not say how its training scenes were read (an early version of apsam wrote it); give the "
+            f"configuration of its run with --config, or train it again"
+        )
+    return Model(
+        weights,
+        (conditions or written).tiles,
+        (written or conditions).maps,
+        written.product_settings() if written else conditions.products,
+        conditions,
+        str(config) if written else "the settings in the weights (--config gives others)",
+    )
+
+
+@contextmanager
+def scene_to_map(scene: Path, model: Model, resample: bool, output: Path) -> Iterator[Path]:
+    """Yield the raster to map: the scene, or, to be removed afterwards, a virtual one at the training's resolution.
+
+    Raises:
+        ConfigError: `resample` is asked for, but the resolution of the training is not known.
+    """
+    if not resample:
+        yield scene
+        return
+    known = model.conditions.ground_resolution_m if model.conditions else None
+    if known is None:
+        raise ConfigError(f"--resample: {model.weights} does not say at which ground resolution it was trained")
+    low, high = known
+    with scratch_folder(output, "resampled") as folder:
+        image = folder / f"{scene.name}.vrt"
+        write_resampled(scene, (low * high) ** 0.5, image)
+        yield image

@@ -1,0 +1,184 @@
+"""What can go wrong while a file is written, in one sentence; and whether a file that was written is whole.
+
+Libraries tell of a full disk in their own ways: an OSError, an error of their own, a message on stderr, or not at all
+where the error comes when the file is closed (GDAL). So `apsam.files.atomic_path` asks here before it gives a file its
+final name.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from apsam.errors import ApsamError, OutputError
+from apsam.leftovers import PREFIX
+
+# Errors that no reading causes.
+OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+# Errors of writing where they name a file in the folder that is written to.
+OF_THE_FOLDER = {
+    errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EISDIR,
+    errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ESTALE,
+}  # fmt: skip
+# What libraries say that don't pass the system's error on (safetensors, SQLite, libtiff).
+SAYINGS = {
+    "No space left on device": errno.ENOSPC,
+    "os error 28": errno.ENOSPC,
+    "disk is full": errno.ENOSPC,
+    "Disk quota exceeded": errno.EDQUOT,
+    "os error 122": errno.EDQUOT,
+    "File too large": errno.EFBIG,
+    "os error 27": errno.EFBIG,
+    "Read-only file system": errno.EROFS,
+    "readonly database": errno.EROFS,
+    "os error 30": errno.EROFS,
+    "TIFFAppendToStrip": errno.EIO,  # libtiff keeps the reason to itself
+    "Write failed": errno.EIO,
+}
+REMEDIES = {
+    errno.EDQUOT: "make room in your quota, and run again",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), and run again",
+    errno.EROFS: "write to another folder",
+    errno.EACCES: "write to a folder that is yours, or change its permissions",
+    errno.EPERM: "write to a folder that is yours, or change its permissions",
+    errno.ENAMETOOLONG: "shorten the path",
+    errno.EMFILE: "raise the number of open files (ulimit -n), and run again",
+    errno.ENFILE: "close other programs, and run again",
+}
+# A disk with less room than this is full: what did not fit is removed again, or was never begun.
+FULL = 1 << 20
+
+
+# Bytes of a path that Python's SQLite opens (GDAL has its own way to open longer ones).
+LONGEST_FOR_SQLITE = 500
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an error of the file system into one that names the file and the remedy; others pass.
+
+    Args:
+        path: The file to make, or something in its folder.
+
+    Raises:
+        OutputError: The disk is full, the folder cannot be written to, the name is too long, ...
+    """
+    try:
+        yield
+    except ApsamError:
+        raise
+    except Exception as error:
+        number = _number(error, path)
+        if number is None:
+            raise
+        raise OutputError(f"{path}: cannot be written ({os.strerror(number)}); {_remedy(number, path)}") from error
+
+
+def _number(error: BaseException, path: Path) -> int | None:
+    """The system's number of an error of writing, wherever in a chain of errors it stands; None: another error."""
+    seen: list[BaseException] = []
+    found: BaseException | None = error
+    while found is not None and found not in seen:
+        seen.append(found)
+        if isinstance(found, OSError) and (found.errno in OF_WRITING or _is_of(found, path)):
+            return found.errno
+        for saying, number in SAYINGS.items():
+            if saying in str(found):
+                return errno.ENOSPC if number == errno.EIO and _room(path.parent) < FULL else number
+        found = found.__cause__ or found.__context__
+    return errno.ENOSPC if _room(path.parent) < FULL else None
+
+
+def _is_of(error: OSError, path: Path) -> bool:
+    """Whether an error is one of `path`, of a folder above it, or of a half-made file beside it."""
+    if error.errno not in OF_THE_FOLDER or not isinstance(error.filename, str | bytes | os.PathLike):
+        return False
+    named, target = (Path(os.path.abspath(os.fsdecode(file))) for file in (error.filename, path))
+    folder = target.parent
+    if target.is_relative_to(named):
+        return True
+    return named.is_relative_to(folder) and named.relative_to(folder).parts[0].startswith(PREFIX)
+
+
+def _room(folder: Path) -> float:
+    """Bytes free on the disk of a folder."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return float("inf")
+
+
+def _remedy(number: int, path: Path) -> str:
+    if number == errno.ENOSPC:
+        return f"make room on the disk of {path.parent}, and run again"
+    return REMEDIES.get(number, "see whether its folder is there and its disk has room, and run again")
+
+
+def settle(path: Path) -> str | None:
+    """Have the system write a closed file out, and read back what GDAL or SQLite wrote.
+
+    Returns:
+        What is wrong with the file; None where it is whole.
+    """
+    try:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.strerror
+    check = {".tif": raster_problem, ".tiff": raster_problem, ".gpkg": database_problem}.get(path.suffix.lower())
+    return check(path) if check is not None else None
+
+
+def not_whole(path: Path, problem: str) -> OutputError:
+    """The error for a file that `settle` found something wrong with."""
+    number = errno.ENOSPC if _room(path.parent) < FULL else errno.EIO
+    return OutputError(f"{path}: was not written whole ({problem}); {_remedy(number, path)}")
+
+
+def raster_problem(path: Path) -> str | None:
+    """What is wrong with a GeoTIFF: blocks that are missing, reach beyond the file's end or cannot be decoded."""
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    size = path.stat().st_size
+    try:
+        with rasterio.open(path) as raster:
+            levels = [None, *range(len(raster.overviews(1)))]
+        for level in levels:
+            with rasterio.open(path, **({} if level is None else {"overview_level": level})) as raster:
+                for band in raster.indexes:
+                    for (row, col), window in raster.block_windows(band):
+                        offset, length = (
+                            int(raster.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band) or 0)
+                            for what in ("OFFSET", "SIZE")
+                        )
+                        if not offset or not length or offset + length > size:
+                            return f"block {row}, {col} of band {band} is missing"
+                        raster.read(band, window=window)
+    except RasterioError as error:
+        return f"it cannot be read back: {error}"
+    return None
+
+
+def database_problem(path: Path) -> str | None:
+    """What is wrong with a GeoPackage."""
+    if len(os.fsencode(os.path.abspath(path))) > LONGEST_FOR_SQLITE:
+        return None
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            answer = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if answer != "ok":
+                return str(answer)
+            # GDAL makes the indexes last, when it closes the file, and where that fails says so on stderr alone.
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            for table, column in database.execute("SELECT table_name, column_name FROM gpkg_geometry_columns"):
+                if f"rtree_{table}_{column}" not in tables:
+                    return f"the spatial index of the layer {table} is missing"
+    except sqlite3.Error as error:
+        return f"it cannot be read back: {error}"
+    return None

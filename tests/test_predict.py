@@ -1,0 +1,290 @@
+"""`apsam predict`: weights alone map a scene, and a scene unlike the training's is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from rasterio.transform import Affine, from_origin
+from safetensors import safe_open
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from apsam import cli
+from apsam.conditions import TrainingConditions, conditions_of, ground_resolution_m, read_conditions
+from apsam.errors import ApsamError, InputError
+from apsam.localizer.cam import make_cams
+from apsam.localizer.checkpoint import save_localizer
+from apsam.localizer.methods import build_method
+from apsam.localizer.settings import CamSettings, LocalizerSettings
+from apsam.maps.settings import MapSettings
+from apsam.products.settings import ProductSettings
+from apsam.resunet.checkpoint import save_resunet
+from apsam.resunet.model import build_resunet
+from apsam.resunet.predict import predict_raster
+from apsam.resunet.settings import ResUNetSettings
+from apsam.resunet.train import train_resunet
+from apsam.scenes import Scene
+from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
+from apsam.tiles.tiling import tile_scene
+
+SMALL = ResUNetSettings(preset="paper", widths=(4, 6, 8, 8, 8), pyramid_width=4, epochs=1, batch_size=4)
+TILES = TileSettings(size=64)
+
+
+def write(
+    path: Path, step: float = 0.5, size: int = 160, crs: str = "EPSG:32648", dtype: str = "uint8", **more
+) -> Path:
+    """A textured scene with pixels of `step` units."""
+    rng = np.random.default_rng(1)
+    image = rng.integers(40, 200, (3, size, size)).astype(dtype) * (1 if dtype == "uint8" else 20)
+    place = {"crs": crs, "transform": from_origin(500000, 3000000, step, step), **more}
+    with rasterio.open(path, "w", driver="GTiff", count=3, height=size, width=size, dtype=dtype, **place) as raster:
+        raster.write(image)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights trained on a scene of 0.5 m a pixel, and nothing else beside them."""
+    folder = tmp_path_factory.mktemp("trained")
+    image = write(folder / "scene.tif")
+    mask = np.zeros((160, 160), np.uint8)
+    mask[20:50, 20:60] = 1
+    with rasterio.open(image) as raster:
+        place = {"crs": raster.crs, "transform": raster.transform}
+    with rasterio.open(
+        folder / "mask.tif", "w", driver="GTiff", count=1, height=160, width=160, dtype="uint8", **place
+    ) as raster:
+        raster.write(mask, 1)
+    scene = Scene("valley", "raster", image, None, folder / "mask.tif", "train")
+    tile_scene(scene, TILES, LabelSettings(min_pixels=5), SplitSettings(), folder / "t.zarr.zip")
+    with TileStack(folder / "t.zarr.zip") as stack:
+        count = len(stack)
+    with TileStackWriter(folder / "m.zarr.zip", {"scene": "valley"}, {"mask": ((64, 64), "uint8")}) as writer:
+        writer.append(mask=np.zeros((count, 64, 64), np.uint8))
+    weights = folder / "weights" / "w.safetensors"
+    weights.parent.mkdir()
+    train_resunet([folder / "t.zarr.zip"], [folder / "m.zarr.zip"], SMALL, weights, folder / "h.json", 1, "cpu")
+    return weights
+
+
+def untrained(path: Path, conditions: TrainingConditions | None) -> Path:
+    torch.manual_seed(0)
+    save_resunet(build_resunet(SMALL), SMALL, path, {}, conditions)
+    return path
+
+
+def predict(*arguments: object) -> tuple[int, str]:
+    """As a shell sees it: exit code and all that is printed."""
+    result = CliRunner().invoke(cli.app, ["predict", *map(str, arguments), "--device", "cpu", "--threads", "1"])
+    if isinstance(result.exception, ApsamError):
+        return result.exception.exit_code, str(result.exception)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def test_weights_say_what_they_were_trained_on(trained: Path) -> None:
+    found = read_conditions(trained)
+    assert found.schema_version == 1
+    assert found.tiles.size == 64 and found.labels.min_pixels == 5
+    assert found.ground_resolution_m == pytest.approx((0.5, 0.5), rel=1e-3)
+    assert found.stretched is False
+    assert found.maps == MapSettings() and found.products == ProductSettings()
+
+
+def test_weights_alone_map_a_scene(trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scene = write(tmp_path / "other.tif")
+    code, text = predict(scene, "--weights", trained, "-o", tmp_path / "maps")
+    assert code == 0, text
+    assert (
+        "w.safetensors: trained at 0.5 m a pixel; threshold 0.5, maps and products by the settings in the weights"
+        in text
+    )
+    assert "warning" not in text + caplog.text
+    names = {file.name for file in (tmp_path / "maps").iterdir()}
+    assert {"other_probability.tif", "other_mask.tif", "other.gpkg", "other.qgs", "other.stac.json"} <= names
+    with rasterio.open(tmp_path / "maps/other_mask.tif") as mask:
+        assert mask.shape == (160, 160)
+
+
+def test_a_run_needs_no_report(trained: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "run/resunet/cam/weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(trained.read_bytes())
+    scene = write(tmp_path / "other.tif")
+    code, text = predict(scene, "--run", tmp_path / "run", "--model", "cam", "-o", tmp_path / "maps")
+    assert code == 0 and "settings in the weights" in text
+    (tmp_path / "run/report").mkdir()
+    (tmp_path / "run/report/config.yaml").write_text("maps: {threshold: 0.25}\n")
+    code, text = predict(scene, "--run", tmp_path / "run", "--model", "cam", "-o", tmp_path / "maps")
+    assert code == 0 and "threshold 0.25, maps and products by" in text and "report/config.yaml" in text
+    (tmp_path / "mine.yaml").write_text("maps: {threshold: 0.75}\n")
+    code, text = predict(
+        scene, "--run", tmp_path / "run", "--model", "cam", "-o", tmp_path / "maps", "--config", tmp_path / "mine.yaml"
+    )
+    assert code == 0 and "threshold 0.75" in text
+    code, text = predict(scene, "--run", tmp_path / "run", "-o", tmp_path / "maps")
+    assert code != 0 and "resunet/apsam/weights.safetensors: not there, so" in text
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_no_run_is_taken_silently(both: bool, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results/demo/resunet/apsam").mkdir(parents=True)
+    (tmp_path / "results/demo/resunet/apsam/weights.safetensors").write_bytes(trained.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    given = ["--run", "results/demo", "--weights", trained] if both else []
+    code, text = predict(write(tmp_path / "a.tif"), "-o", "maps", *given)
+    assert code != 0 and "give --run" in text and "--weights" in text and ("both" if both else "neither") in text
+    assert not (tmp_path / "maps").exists()
+
+
+def test_early_weights_need_a_configuration(tmp_path: Path) -> None:
+    weights = untrained(tmp_path / "w.safetensors", None)
+    scene = write(tmp_path / "a.tif")
+    code, text = predict(scene, "--weights", weights, "-o", tmp_path / "maps")
+    assert code != 0 and "does not say how its training scenes were read" in text and "--config" in text
+    (tmp_path / "c.yaml").write_text("tiles: {size: 64}\n")
+    code, text = predict(scene, "--weights", weights, "-o", tmp_path / "maps", "--config", tmp_path / "c.yaml")
+    assert code == 0 and "the ground resolution of its training is not known" in text
+    code, text = predict(
+        scene, "--weights", weights, "-o", tmp_path / "n", "--config", tmp_path / "c.yaml", "--resample"
+    )
+    assert code != 0 and "does not say at which ground resolution it was trained" in text
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [(10, "is 10 m a pixel, the network was trained at 0.5 m a pixel: 20 times coarser"), (0.1, "5 times finer")],
+)
+def test_another_ground_resolution_is_named(
+    step: float, words: str, trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = write(tmp_path / "other.tif", step)
+    code, _ = predict(scene, "--weights", trained, "-o", tmp_path / "maps")
+    assert code == 0
+    assert words in caplog.text and "--resample" in caplog.text
+
+
+@pytest.mark.parametrize("step", [0.45, 0.6])
+def test_a_little_coarser_or_finer_is_fine(
+    step: float, trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert predict(write(tmp_path / "other.tif", step), "--weights", trained, "-o", tmp_path / "maps")[0] == 0
+    assert "warning" not in caplog.text
+
+
+@pytest.mark.parametrize("nodata", [None, 0, "mask"])
+@pytest.mark.parametrize("step", [1.0, 0.25])
+def test_resampled_to_the_resolution_of_the_training(
+    step: float, nodata: int | str | None, trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = write(tmp_path / "other.tif", step, **({"nodata": 0} if nodata == 0 else {}))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(scene, "r+") as raster:
+        values = raster.read()
+        values[:, :, :80] = 0
+        raster.write(values)
+        if nodata == "mask":
+            known = np.full((160, 160), 255, np.uint8)
+            known[:, :80] = 0
+            raster.write_mask(known)
+    code, text = predict(scene, "--weights", trained, "-o", tmp_path / "maps", "--resample")
+    assert code == 0, text
+    assert "warning" not in caplog.text
+    with rasterio.open(tmp_path / "maps/other_mask.tif") as mask, rasterio.open(scene) as source:
+        assert mask.shape == ((320, 320) if step == 1 else (80, 80))
+        assert mask.res == pytest.approx((0.5, 0.5), rel=1e-3)
+        assert mask.bounds == pytest.approx(source.bounds, abs=0.6)
+        known = mask.read(1) != 255
+        middle = known.shape[1] // 2
+        assert known[:, middle + 1 :].all()
+        assert known[:, : middle - 1].all() == (nodata is None)
+        assert known[:, : middle - 1].any() == (nodata is None)
+    assert not list((tmp_path / "maps").glob(".partial*"))
+
+
+def test_another_stretch_is_named(trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scene = write(tmp_path / "deep.tif", dtype="uint16")
+    assert predict(scene, "--weights", trained, "-o", tmp_path / "maps")[0] == 0
+    assert (
+        "pixels are stretched to 8 bit by percentiles, those of the training scenes were taken as they are"
+        in caplog.text
+    )
+
+
+def test_other_bands_or_sizes_are_refused(trained: Path, tmp_path: Path) -> None:
+    scene, outputs = write(tmp_path / "a.tif"), (tmp_path / "p.tif", tmp_path / "m.tif")
+    for settings, word in (
+        (TileSettings(size=64, bands=(3, 2, 1)), r"bands: \[1, 2, 3\] and \[3, 2, 1\]"),
+        (TileSettings(size=96), "size: 64 and 96"),
+        (TileSettings(size=64, stretch="percentile"), "stretch: auto and percentile"),
+    ):
+        with pytest.raises(InputError, match=f"w.safetensors: was trained on tiles made in another way .*{word}"):
+            predict_raster(scene, trained, settings, MapSettings(), *outputs)
+    # What a network does not see may differ.
+    predict_raster(scene, trained, TileSettings(size=64, overlap=0.1, nodata=0, min_valid=0.9), MapSettings(), *outputs)
+
+
+def test_a_configuration_that_asks_for_other_bands_is_refused(trained: Path, tmp_path: Path) -> None:
+    scene = write(tmp_path / "a.tif")
+    for text, refused in (("tiles: {bands: [3, 2, 1]}", True), ("tiles: {size: 64, nodata: 0}", False), ("{}", False)):
+        (tmp_path / "c.yaml").write_text(text)
+        code, said = predict(scene, "--weights", trained, "-o", tmp_path / "m", "--config", tmp_path / "c.yaml")
+        assert (code != 0) == refused, said
+        assert ("bands: [1, 2, 3] and [3, 2, 1]" in said) == refused
+
+
+def test_cams_of_tiles_made_in_another_way_are_refused(trained: Path, tmp_path: Path) -> None:
+    stack = trained.parents[1] / "t.zarr.zip"
+    own = conditions_of([stack])
+    method = build_method(LocalizerSettings(weights="none")).eval()
+    save_localizer(method, tmp_path / "l.safetensors", conditions=own)
+    assert read_conditions(tmp_path / "l.safetensors") == own
+    other = own.model_copy(update={"tiles": TileSettings(size=64, bands=(3, 2, 1))})
+    save_localizer(method, tmp_path / "o.safetensors", conditions=other)
+    make_cams(stack, tmp_path / "l.safetensors", tmp_path / "c.zarr.zip", CamSettings(), "cpu")
+    with pytest.raises(InputError, match=r"o\.safetensors: was trained on tiles made in another way \(bands"):
+        make_cams(stack, tmp_path / "o.safetensors", tmp_path / "c.zarr.zip", CamSettings(), "cpu")
+
+
+def test_training_on_tiles_made_in_two_ways_is_refused(trained: Path, tmp_path: Path) -> None:
+    stack = trained.parents[1] / "t.zarr.zip"
+    with TileStack(stack) as opened:
+        attributes = opened.attributes
+    made_by = {**attributes["made_by"], "tiles": {**attributes["made_by"]["tiles"], "stretch": "percentile"}}
+    with TileStackWriter(tmp_path / "o.zarr.zip", {**attributes, "made_by": made_by}, {"label": ((), "uint8")}):
+        pass
+    with pytest.raises(InputError, match=r"o\.zarr\.zip: was made with other settings than .*\(stretch: auto and perc"):
+        conditions_of([stack, tmp_path / "o.zarr.zip"])
+
+
+def test_conditions_of_a_later_version(tmp_path: Path) -> None:
+    weights = untrained(tmp_path / "w.safetensors", TrainingConditions(tiles=TILES))
+    with safe_open(weights, "np") as file:
+        description = json.loads(file.metadata()["apsam"])
+    description["conditions"] = {**description["conditions"], "schema_version": 2}
+    save_file({"a": torch.ones(1)}, weights, {"apsam": json.dumps(description)})
+    with pytest.raises(
+        InputError, match=r"which does not know its conditions of training \(schema_version.*train again"
+    ):
+        read_conditions(weights)
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform", "metres"),
+    [
+        ("EPSG:32648", from_origin(500000, 3000000, 0.5, 0.5), 0.5),
+        ("EPSG:3857", from_origin(0, 8399737.889818361, 10, 10), 5.0),  # 60 degrees north
+        ("EPSG:4326", from_origin(10, 0, 1e-5, 1e-5), 1.1095),
+        ("EPSG:2225", from_origin(6000000, 2000000, 1, 1), 0.3048),  # feet
+        ("EPSG:32648", Affine(0.3, 0.4, 500000, 0.4, -0.3, 3000000), 0.5),  # turned
+    ],
+)
+def test_ground_resolution_in_any_crs(crs: str, transform: Affine, metres: float) -> None:
+    wkt = rasterio.crs.CRS.from_string(crs).to_wkt()
+    assert ground_resolution_m(wkt, transform, 100, 100) == pytest.approx(metres, rel=5e-3)
