@@ -29,6 +29,7 @@ from apsam.commands.experiments import (
 from apsam.commands.grid import grid
 from apsam.commands.inventory import inventory
 from apsam.commands.join import join_prompts, join_stacks
+from apsam.commands.label import label
 from apsam.commands.localizer import localizer
 from apsam.commands.localizer_offline import localizer_offline
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
@@ -94,6 +95,7 @@ app.add_typer(shelf_app, name="shelf")
 
 app.command()(predict)
 app.command()(grid)
+app.command()(label)
 app.command()(everything)
 app.command()(provenance)
 for stage in STAGES:
