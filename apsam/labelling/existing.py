@@ -13,13 +13,14 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
+from affine import Affine
+from rasterio.features import rasterize
 from shapely.strtree import STRtree
 
 from apsam.errors import InputError, no_such
 from apsam.labelling.scene_tiles import SceneTiles, metres_on_the_map
-from apsam.labelling.tables import read_table
+from apsam.labelling.tables import grid_layer_name, read_table
 from apsam.tiles.labels import UNLABELLED
 from apsam.tiles.outlines import outlines
 from apsam.vectors import VECTOR_SUFFIXES, read_features
@@ -118,12 +119,7 @@ def read_existing(path: Path, tiles: SceneTiles, rules: ExistingRules | None = N
 
 
 def _is_grid(path: Path) -> bool:
-    if path.suffix.lower() == ".parquet":
-        return False
-    try:
-        return {"tile", "label"} <= set(pyogrio.read_info(path)["fields"])
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise InputError(f"{path}: not a vector layer that GDAL can read ({error})") from error
+    return path.suffix.lower() != ".parquet" and grid_layer_name(path) is not None
 
 
 def _from_table(path: Path, tiles: SceneTiles) -> ExistingLabels:
@@ -170,8 +166,9 @@ def _from_layer(path: Path, tiles: SceneTiles, rules: ExistingRules) -> Existing
     found.leave(on_the_edge, f"a point of {path.name} within {accuracy:.0f} m of the edge of the tile")
     sure = _within(inner, shapes, 0)
     found.label[sure], found.reason[sure], found.doubtful[sure] = 1, 0, False
-    # A landslide under pixels without data is not to be seen in the tile: a person says what there is.
-    found.leave(sure & ~_seen(tiles, boxes, shapes, sure), "its landslide may lie under pixels without data")
+    # What lies under pixels without data is not to be seen in the tile: a person says what there is.
+    hidden = _hidden(tiles, features.geometry.to_numpy(), sure & (tiles.valid_share < 1))
+    found.leave(hidden, "its landslide lies under pixels without data")
     return found
 
 
@@ -184,18 +181,22 @@ def _within(boxes: np.ndarray, shapes: np.ndarray, distance: float) -> np.ndarra
     return which
 
 
-def _seen(tiles: SceneTiles, boxes: np.ndarray, shapes: np.ndarray, touched: np.ndarray) -> np.ndarray:
-    """(n,) bool: of the tiles `touched`, those without missing data or with more landslide than is missing.
-
-    Where what is covered is the larger area, some of it must lie on pixels with data, wherever these are.
-    """
-    seen = tiles.valid_share >= 1
+def _hidden(tiles: SceneTiles, shapes: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """(n,) bool: of the tiles `which`, those whose landslides all lie under pixels without data."""
+    hidden = np.zeros(len(which), bool)
     tree = STRtree(shapes)
-    for index in np.flatnonzero(~seen & touched):
-        near = shapes[tree.query(boxes[index], predicate="intersects")]
-        covered = shapely.area(shapely.intersection(shapely.union_all(shapely.make_valid(near)), boxes[index]))
-        seen[index] = covered > (1 - tiles.valid_share[index]) * shapely.area(boxes[index])
-    return seen
+    polygons = outlines(tiles.transform, tiles.windows)
+    for index in np.flatnonzero(which):
+        row, col, height, width = tiles.windows[index].tolist()
+        drawn = rasterize(
+            shapes[tree.query(polygons[index], predicate="intersects")],
+            (height, width),
+            transform=tiles.transform @ Affine.translation(col, row),
+            all_touched=True,
+            dtype="uint8",
+        )
+        hidden[index] = not (drawn & tiles.read_valid(row, col, height, width)).any()
+    return hidden
 
 
 def as_column(label: np.ndarray) -> pd.arrays.IntegerArray:

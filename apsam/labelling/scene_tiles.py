@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class SceneTiles:
         counted: (n,) bool, whether the run keeps the tile (`tiles.min_valid`); the run numbers these from 0.
         crs, transform, height, width: Of the raster; None and 0 for a folder.
         valid_share: (n,) float, share of pixels with data.
+        read_valid: Reads the valid pixels of a window of the raster, while it is open.
     """
 
     name: str
@@ -45,6 +47,7 @@ class SceneTiles:
     transform: Affine | None = None
     valid_share: np.ndarray = field(default_factory=lambda: np.empty(0))
     counted: np.ndarray = field(default_factory=lambda: np.empty(0, bool))
+    read_valid: Callable[[int, int, int, int], np.ndarray] | None = None
 
     @property
     def is_raster(self) -> bool:
@@ -89,6 +92,7 @@ def raster_tiles(reader: SceneReader, settings: TileSettings, name: str | None =
         reader.width,
         CRS.from_user_input(reader.crs.to_wkt()),
         reader.transform,
+        read_valid=lambda *window: reader.read(*window)[1],
     )
 
 

@@ -77,17 +77,32 @@ def read_table(path: Path) -> LabelTable:
         raise InputError(f"{path}: {error}") from error
 
 
+def grid_layer_name(path: Path) -> str | None:
+    """The first layer of a vector file that has the columns `tile` and `label`; None where there is none.
+
+    Raises:
+        InputError: GDAL cannot read the file.
+    """
+    try:
+        names = [str(name) for name, _ in pyogrio.list_layers(path)]
+        return next((name for name in names if {"tile", "label"} <= set(_fields(path, name))), None)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise InputError(f"{path}: not a vector layer that GDAL can read ({error})") from error
+
+
+def _fields(path: Path, layer: str) -> Sequence[str]:
+    return pyogrio.read_info(path, layer=layer)["fields"]
+
+
 def _read_layer(path: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
     if not path.exists():
         raise no_such("label file", path)
-    try:
-        fields = set(pyogrio.read_info(path)["fields"])
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise InputError(f"{path}: not a vector layer that GDAL can read ({error})") from error
-    if not {"tile", "label"} <= fields:
+    layer = grid_layer_name(path)
+    if layer is None:
         raise InputError(f"{path}: is no tile grid; it lacks the columns 'tile' and 'label' (apsam grid makes one)")
+    fields = set(pyogrio.read_info(path, layer=layer)["fields"])
     wanted = [column for column in COLUMNS if column in fields]
-    table = pyogrio.read_dataframe(path, columns=wanted, read_geometry=False)
+    table = pyogrio.read_dataframe(path, layer=layer, columns=wanted, read_geometry=False)
     if table["tile"].duplicated().any():
         raise InputError(f"{path}: tile '{table['tile'][table['tile'].duplicated()].iloc[0]}' is there twice")
     values = pd.to_numeric(table["label"], errors="coerce")
@@ -132,8 +147,8 @@ def fill_grid(path: Path, labels: dict[str, int]) -> None:
     """
     import sqlite3
 
-    layer = pyogrio.list_layers(path)
-    name = next(str(name) for name, _ in layer if _has_labels(path, str(name)))
+    name = grid_layer_name(path)
+    assert name is not None
     quoted = '"' + name.replace('"', '""') + '"'
     with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as database:
         # Triggers of the spatial index name these functions, though no geometry changes here.
@@ -153,7 +168,3 @@ def fill_grid(path: Path, labels: dict[str, int]) -> None:
             raise InputError(
                 f"{path}: cannot be written to ({error}); if it is open in QGIS, save and leave the edit mode there"
             ) from error
-
-
-def _has_labels(path: Path, layer: str) -> bool:
-    return {"tile", "label"} <= set(pyogrio.read_info(path, layer=layer)["fields"])
