@@ -42,6 +42,7 @@ from apsam.commands.report import report
 from apsam.commands.resunet import resunet
 from apsam.commands.run import run_app
 from apsam.commands.shelf import shelf_app
+from apsam.commands.suggest import localizer_scores, suggest
 from apsam.commands.synthesize import synthesize
 from apsam.commands.tile import tile
 
@@ -51,6 +52,7 @@ STAGES = (
     tile,
     localizer_offline,
     localizer,
+    localizer_scores,
     cams,
     encode,
     prompts,
@@ -96,6 +98,7 @@ app.add_typer(shelf_app, name="shelf")
 app.command()(predict)
 app.command()(grid)
 app.command()(label)
+app.command()(suggest)
 app.command()(everything)
 app.command()(provenance)
 for stage in STAGES:

@@ -126,7 +126,9 @@ class Browser:
     def press(self, *keys: str, shift: bool = False, control: bool = False) -> None:
         """Press keys one after the other."""
         for key in keys:
-            code, number = CODES.get(key, (f"Key{key.upper()}" if key.isalpha() else f"Digit{key}", ord(key[0].upper())))
+            code, number = CODES.get(
+                key, (f"Key{key.upper()}" if key.isalpha() else f"Digit{key}", ord(key[0].upper()))
+            )
             text = key if len(key) == 1 and not control else "\r" if key == "Enter" else ""
             common = {
                 "key": key, "code": code, "windowsVirtualKeyCode": number, "modifiers": 8 * shift + 2 * control,

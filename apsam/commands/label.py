@@ -32,7 +32,7 @@ def label(
         list[str] | None,
         typer.Argument(
             metavar="[SCENE]...",
-            help="rasters, or folders of ready-made tiles; NAME=PATH where the run calls a scene otherwise than its file",
+            help="rasters, or folders of ready-made tiles; NAME=PATH where the run calls a scene otherwise",
             show_default=False,
         ),
     ] = None,

@@ -1,7 +1,7 @@
 """What labels that exist already say of a scene's tiles: which are sure, and which a person should look at.
 
-A point marks a landslide but not how far it reaches, so that it makes its own tile positive, its surroundings doubtful and
-nothing negative. Outlines are drawn with some accuracy, so that a tile which one only just touches, or only just
+A point marks a landslide but not how far it reaches, so that it makes its own tile positive, its surroundings doubtful
+and nothing negative. Outlines are drawn with some accuracy, so that a tile which one only just touches, or only just
 misses, is doubtful.
 """
 
@@ -127,7 +127,10 @@ def _from_table(path: Path, tiles: SceneTiles) -> ExistingLabels:
     table.check(tiles.identity, tiles.names)
     found = ExistingLabels.nothing(len(tiles.names))
     found.label = np.array([table.labels.get(name, UNLABELLED) for name in tiles.names], np.uint8)
-    found.leave(found.label == UNLABELLED, f"no label in {path.name}", doubtful=False)
+    empty = found.label == UNLABELLED
+    found.leave(empty, f"no label in {path.name}", doubtful=False)
+    doubtful = np.array([name in table.doubtful for name in tiles.names])
+    found.leave(empty & doubtful, f"doubtful in {path.name}")
     return found
 
 

@@ -174,9 +174,7 @@ def map_matrix(tiles: SceneTiles) -> list[float] | None:
     return [a * east, -d * north, b * east, -e * north]
 
 
-def _open(
-    scene: PageScene, settings: TileSettings, readers: ExitStack
-) -> tuple[SceneTiles, SceneReader | None]:
+def _open(scene: PageScene, settings: TileSettings, readers: ExitStack) -> tuple[SceneTiles, SceneReader | None]:
     if scene.image.is_dir():
         return folder_tiles(scene.image, scene.name), None
     reader = readers.enter_context(SceneReader(scene.image, settings))

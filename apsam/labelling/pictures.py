@@ -67,7 +67,7 @@ class PyramidWriter:
         self._rows_done = [0] * len(self.levels)
 
     def add(self, image: np.ndarray, valid: np.ndarray) -> None:
-        """Take the next rows: image (h, width, 3) uint8 RGB, valid (h, width) uint8; h is the chunk's side or the rest."""
+        """Take the next rows, a chunk's side or the rest: image (h, width, 3) uint8 RGB, valid (h, width) uint8."""
         self._add(0, image, valid)
 
     def close(self) -> None:

@@ -19,11 +19,16 @@ NULL = "{2839923C-8B7D-419E-B84B-CA2FE9B80EC7}"
 
 COLUMNS = ("number", "tile", "label", "doubtful", "why", "scene", "grid")
 HIDDEN = ("scene", "grid")
-ALIASES = {"number": "number in the run", "label": "landslide?", "doubtful": "look at it first", "why": "why it is empty"}
+ALIASES = {
+    "number": "number in the run",
+    "label": "landslide?",
+    "doubtful": "look at it first",
+    "why": "why it is empty",
+}
 
 ACTION_ID = "{5b1d5f0a-6f0b-4a4e-9d43-1c6f0e0f7a21}"
 
-# Tiles overlap, and QGIS runs the action for every feature under the pointer: only the one whose middle is nearest counts.
+# Tiles overlap, and QGIS runs the action for every feature under the pointer: the one with the nearest middle counts.
 ACTION = """\
 from qgis.core import QgsFeatureRequest, QgsPointXY, QgsProject, QgsRectangle
 layer = QgsProject.instance().mapLayer('[% @layer_id %]')
@@ -119,5 +124,5 @@ def _form(columns: Sequence[str]) -> str:
     return (
         '<editform tolerant="1"></editform>\n<editforminit/>\n<editforminitcodesource>0</editforminitcodesource>\n'
         "<featformsuppress>0</featformsuppress>\n<editorlayout>generatedlayout</editorlayout>\n"
-        f"<editable>{editable}</editable>\n<previewExpression>\"tile\"</previewExpression>\n"
+        f'<editable>{editable}</editable>\n<previewExpression>"tile"</previewExpression>\n'
     )

@@ -13,6 +13,9 @@ from apsam.files import atomic_path, read_json, write_json
 from apsam.labelling.scene_tiles import SceneTiles
 
 SCHEMA = 1
+
+# Labels that look wrong, rather than right, are those of at least this score; the list orders all labels.
+SUSPECT = 0.5
 FIELDS = ("rank", "kind", "scene", "tile", "number", "label", "score", "why")
 
 
@@ -75,7 +78,8 @@ class Suggestions:
                     f"the suggestions name the tile '{entry.tile}', which {tiles.image} does not have; were they made "
                     f"with another tile size (--settings)?"
                 )
-            found[entry.kind].append(number)
+            if entry.kind == "look" or entry.score >= SUSPECT:
+                found[entry.kind].append(number)
             found["why"][str(number)] = entry.why
         return found
 
@@ -103,7 +107,9 @@ def read_suggestions(path: Path) -> Suggestions:
     try:
         value = read_json(path)
         if value["schema"] != SCHEMA:
-            raise InputError(f"{path}: has the schema {value['schema']}, this version reads {SCHEMA}; run apsam suggest")
+            raise InputError(
+                f"{path}: has the schema {value['schema']}, this version reads {SCHEMA}; run apsam suggest"
+            )
         return Suggestions([Suggestion(**row) for row in value["suggestions"]])
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: holds no suggestions; apsam suggest RUN -o {path.with_suffix('.json')}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,15 @@ import pyogrio
 from apsam.errors import InputError, no_such
 from apsam.files import atomic_path, read_text
 from apsam.labelling.identity import GRID_COLUMN, SCENE_COLUMN, GridIdentity, common_identity
+from apsam.labelling.suggestions import Suggestions
 from apsam.tiles.labels import NAME_COLUMNS, UNLABELLED, read_label_table
 from apsam.vectors import VECTOR_SUFFIXES
 
 # The label comes last: that is the column that a person fills in.
 COLUMNS = (SCENE_COLUMN, GRID_COLUMN, "tile", "label")
+
+# A grid made from existing labels says which of its empty tiles to look at first.
+DOUBTFUL = "doubtful"
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,13 @@ class LabelTable:
         path: Where they come from.
         labels: Name -> 0, 1 or 255 (empty).
         identity: Which tiles they mean; None where the file does not say.
+        doubtful: Tiles that a grid says to look at first.
     """
 
     path: Path
     labels: dict[str, int]
     identity: GridIdentity | None
+    doubtful: frozenset[str] = frozenset()
 
     def check(self, wanted: GridIdentity | None, names: Iterable[str], what: str = "the scene") -> None:
         """Raise InputError where the labels are those of other tiles.
@@ -66,13 +72,14 @@ def read_table(path: Path) -> LabelTable:
             of several scenes.
     """
     if path.suffix.lower() in VECTOR_SUFFIXES:
-        labels, pairs = _read_layer(path)
+        labels, pairs, doubtful = _read_layer(path)
     else:
+        doubtful = frozenset()
         labels = read_label_table(path)
         rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
         pairs = [((row.get(SCENE_COLUMN) or "").strip(), (row.get(GRID_COLUMN) or "").strip()) for row in rows]
     try:
-        return LabelTable(path, labels, common_identity(pairs))
+        return LabelTable(path, labels, common_identity(pairs), doubtful)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -94,14 +101,14 @@ def _fields(path: Path, layer: str) -> Sequence[str]:
     return pyogrio.read_info(path, layer=layer)["fields"]
 
 
-def _read_layer(path: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
+def _read_layer(path: Path) -> tuple[dict[str, int], list[tuple[str, str]], frozenset[str]]:
     if not path.exists():
         raise no_such("label file", path)
     layer = grid_layer_name(path)
     if layer is None:
         raise InputError(f"{path}: is no tile grid; it lacks the columns 'tile' and 'label' (apsam grid makes one)")
     fields = set(pyogrio.read_info(path, layer=layer)["fields"])
-    wanted = [column for column in COLUMNS if column in fields]
+    wanted = [column for column in (*COLUMNS, DOUBTFUL) if column in fields]
     table = pyogrio.read_dataframe(path, layer=layer, columns=wanted, read_geometry=False)
     if table["tile"].duplicated().any():
         raise InputError(f"{path}: tile '{table['tile'][table['tile'].duplicated()].iloc[0]}' is there twice")
@@ -111,7 +118,10 @@ def _read_layer(path: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
         raise InputError(f"{path}: label '{wrong.iloc[0]}' is neither 0 nor 1, nor empty")
     labels = dict(zip(table["tile"], values.fillna(UNLABELLED).astype(int), strict=True))
     columns = [table[c].fillna("") if c in table else [""] * len(table) for c in (SCENE_COLUMN, GRID_COLUMN)]
-    return labels, list(zip(*columns, strict=True))
+    doubtful = (
+        frozenset(table["tile"][table[DOUBTFUL].fillna(False).astype(bool)]) if DOUBTFUL in table else frozenset()
+    )
+    return labels, list(zip(*columns, strict=True)), doubtful
 
 
 def write_table(path: Path, identity: GridIdentity, names: Sequence[str], labels: Sequence[int]) -> None:
@@ -145,6 +155,47 @@ def fill_grid(path: Path, labels: dict[str, int]) -> None:
     Raises:
         InputError: Another program is writing to it.
     """
+    _update(path, {}, "label = ?", [(label, tile) for tile, label in labels.items()])
+
+
+def fill_suggestions(path: Path, suggestions: Suggestions) -> int:
+    """Write suggestions into the columns `look_rank`, `check_rank` and `suggestion` of a GeoPackage grid.
+
+    Labels and all other columns stay; ranks that are there are replaced.
+
+    Returns:
+        Number of tiles that have a rank.
+
+    Raises:
+        InputError: It is no grid, or that of a scene of which there are no suggestions.
+    """
+    if path.suffix.lower() != ".gpkg":
+        raise InputError(f"{path}: suggestions are written into a GeoPackage grid (.gpkg)")
+    table = read_table(path)
+    if table.identity is None:
+        raise InputError(f"{path}: does not say which scene it is of; make the grid again (apsam grid)")
+    own = [entry for entry in suggestions.entries if entry.scene == table.identity.scene]
+    unknown = [entry.tile for entry in own if entry.tile not in table.labels]
+    if unknown or not own:
+        what = f"the tile '{unknown[0]}', which it does not have" if unknown else "no tile of its scene"
+        raise InputError(f"{path}: the suggestions name {what} ('{table.identity.scene}'); is it the grid of the run?")
+    columns = {"look_rank": "MEDIUMINT", "check_rank": "MEDIUMINT", "suggestion": "TEXT"}
+    values = [
+        (
+            entry.rank if entry.kind == "look" else None,
+            entry.rank if entry.kind == "check" else None,
+            entry.why,
+            entry.tile,
+        )
+        for entry in own
+    ]
+    empty = [(None, None, None, tile) for tile in table.labels]
+    _update(path, columns, "look_rank = ?, check_rank = ?, suggestion = ?", [*empty, *values])
+    return len(own)
+
+
+def _update(path: Path, columns: Mapping[str, str], assignments: str, values: Sequence[tuple]) -> None:
+    """Update rows of a grid by tile name, adding columns that it lacks."""
     import sqlite3
 
     name = grid_layer_name(path)
@@ -156,9 +207,11 @@ def fill_grid(path: Path, labels: dict[str, int]) -> None:
             database.create_function(function, 1, lambda _: 0)
         try:
             database.execute("BEGIN IMMEDIATE")
-            database.executemany(
-                f"UPDATE {quoted} SET label = ? WHERE tile = ?", [(label, tile) for tile, label in labels.items()]
-            )
+            there = {row[1] for row in database.execute(f"PRAGMA table_info({quoted})")}
+            for column, kind in columns.items():
+                if column not in there:
+                    database.execute(f"ALTER TABLE {quoted} ADD COLUMN {column} {kind}")
+            database.executemany(f"UPDATE {quoted} SET {assignments} WHERE tile = ?", values)
             database.execute(
                 "UPDATE gpkg_contents SET last_change = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE table_name = ?",
                 (name,),

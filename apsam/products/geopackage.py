@@ -45,7 +45,8 @@ def write_geopackage(
                 dataset_options={} if index else {"VERSION": VERSION},
             )
         # The table that QGIS itself makes when a style is saved in a GeoPackage.
-        pyogrio.write_dataframe(_styles(list(layers), documents or {}), partial, layer="layer_styles", driver="GPKG", append=True)
+        styles = _styles(list(layers), documents or {})
+        pyogrio.write_dataframe(styles, partial, layer="layer_styles", driver="GPKG", append=True)
 
 
 def _styles(names: list[str], documents: Mapping[str, str]) -> pd.DataFrame:
