@@ -2,7 +2,7 @@
 
 // Pictures of a scene, drawn from chunks that lie beside the page; only the last ones used stay in memory.
 Labelling.Chunks = class {
-  constructor(onLoad, most = 72) {
+  constructor(onLoad, most = 48) {
     this.onLoad = onLoad;
     this.most = most;
     this.kept = new Map();
@@ -14,24 +14,34 @@ Labelling.Chunks = class {
     if (entry) {
       this.kept.delete(address);
       this.kept.set(address, entry);
-      return entry.ready ? entry.image : null;
+      return entry.bitmap;
     }
-    entry = {image: new Image(), ready: false};
+    entry = {bitmap: null};
     this.kept.set(address, entry);
-    entry.image.src = address;
-    entry.image.decode().then(
-      () => {
-        entry.ready = true;
-        if (this.kept.get(address) === entry) this.onLoad();
-      },
-      () => { entry.failed = true; },
-    );
+    this.load(address, entry);
     while (this.kept.size > this.most) {
       const [oldest, gone] = this.kept.entries().next().value;
       this.kept.delete(oldest);
-      gone.image.removeAttribute("src");
+      if (gone.bitmap) gone.bitmap.close();
     }
     return null;
+  }
+
+  // A bitmap can be closed, which gives its memory back at once; a picture's pixels stay until the browser likes.
+  load(address, entry) {
+    const image = new Image();
+    image.onload = async () => {
+      if (this.kept.get(address) !== entry) return;
+      const bitmap = await createImageBitmap(image);
+      image.removeAttribute("src");
+      if (this.kept.get(address) !== entry) {
+        bitmap.close();
+        return;
+      }
+      entry.bitmap = bitmap;
+      this.onLoad();
+    };
+    image.src = address;
   }
 
   level(scene, scale) {
@@ -69,7 +79,7 @@ Labelling.Chunks = class {
           }
           // A little larger, so that no seam shows between two chunks.
           const more = 0.6 / view.scale;
-          const [wide, tall] = [image.naturalWidth * 2 ** one, image.naturalHeight * 2 ** one];
+          const [wide, tall] = [image.width * 2 ** one, image.height * 2 ** one];
           context.drawImage(image, col * step, row * step, wide + more, tall + more);
         }
       }

@@ -34,9 +34,13 @@
   }
 
   function draw() {
-    if (view.draw(scene, current)) document.documentElement.dataset.shown = scene.name(current);
+    drawPicture();
     overview.draw(current);
     list.draw(current);
+  }
+
+  function drawPicture() {
+    if (view.draw(scene, current)) document.documentElement.dataset.shown = scene.name(current);
   }
 
   function tell() {
@@ -91,7 +95,9 @@
     list.follow(number);
     overview.follow(number);
     tell();
-    draw();
+    // The picture at once; what lies around it in the next frame, so that the next key is not kept waiting.
+    drawPicture();
+    redraw();
     prepare();
   }
 
