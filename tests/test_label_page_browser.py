@@ -42,14 +42,16 @@ LOOKS = r"""
     return 0.2126 * x + 0.7152 * y + 0.0722 * z;
   };
   const faint = [];
-  for (const one of document.querySelectorAll("p, dt, dd, h1, h2, label, summary, button, li, b, span, strong, legend")) {
+  const texts = "p, dt, dd, h1, h2, label, summary, button, li, b, span, strong, legend";
+  for (const one of document.querySelectorAll(texts)) {
     if (!one.textContent.trim() || !one.getClientRects().length || one.closest(":disabled, .hidden, .scale")) continue;
     const pair = [light(colour(getComputedStyle(one).color)), light(ground(one))].sort((a, b) => b - a);
     if ((pair[0] + 0.05) / (pair[1] + 0.05) < 4.5) faint.push(one.id || one.textContent);
   }
   const operated = "a[href], button, input, select, summary, [tabindex]";
   const labels = (one) => [...(one.labels || [])].map((label) => label.textContent).join("");
-  const named = (one) => one.getAttribute("aria-label") || one.getAttribute("aria-labelledby") || one.textContent.trim() || labels(one);
+  const given = (one) => one.getAttribute("aria-label") || one.getAttribute("aria-labelledby");
+  const named = (one) => given(one) || one.textContent.trim() || labels(one);
   const unnamed = [...document.querySelectorAll(operated)].filter((one) => !named(one).trim()).map((one) => one.id);
   return {faint, unnamed, fits: document.documentElement.scrollWidth <= innerWidth};
 })()

@@ -28,6 +28,8 @@ from apsam.vectors import VECTOR_SUFFIXES, read_features
 # Accuracy of outlines where the user does not say it, as a share of a tile's side: 8 m for 256 px of 0.5 m.
 ACCURACY = 1 / 16
 
+LEFT_OUT = "too little data, the run leaves it out"
+
 
 @dataclass(frozen=True)
 class ExistingRules:
@@ -172,6 +174,7 @@ def _from_layer(path: Path, tiles: SceneTiles, rules: ExistingRules) -> Existing
     # What lies under pixels without data is not to be seen in the tile: a person says what there is.
     hidden = _hidden(tiles, features.geometry.to_numpy(), sure & (tiles.valid_share < 1))
     found.leave(hidden, "its landslide lies under pixels without data")
+    found.leave(~tiles.counted, LEFT_OUT, doubtful=False)
     return found
 
 

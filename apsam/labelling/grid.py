@@ -11,7 +11,7 @@ import geopandas as gpd
 import pandas as pd
 
 from apsam.errors import InputError
-from apsam.labelling.existing import ExistingLabels, ExistingRules, as_column, read_existing
+from apsam.labelling.existing import LEFT_OUT, ExistingLabels, ExistingRules, as_column, read_existing
 from apsam.labelling.qgis_grid import COLUMNS, grid_document, grid_style
 from apsam.labelling.scene_tiles import SceneTiles, count_valid, folder_tiles, raster_tiles
 from apsam.labelling.tables import write_table
@@ -97,10 +97,7 @@ def write_grid(
 def grid_layer(tiles: SceneTiles, existing: ExistingLabels) -> gpd.GeoDataFrame:
     """The tiles of a raster as polygons, with the columns that QGIS's form shows."""
     counted = tiles.counted
-    why = [
-        text or ("" if kept else "too little data, the run leaves it out")
-        for text, kept in zip(existing.why(), counted, strict=True)
-    ]
+    why = [text if kept else LEFT_OUT for text, kept in zip(existing.why(), counted, strict=True)]
     columns = {
         "number": pd.array(tiles.numbers(), dtype="Int32"),
         "tile": tiles.names,
