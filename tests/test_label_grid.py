@@ -112,7 +112,7 @@ def test_the_style_in_the_file_is_a_form_with_answers(grid: Path) -> None:
     with closing(sqlite3.connect(grid)) as database:
         rows = database.execute("SELECT f_table_name, f_geometry_column, styleQML, useAsDefault FROM layer_styles")
         ((table, geometry, style, default),) = rows.fetchall()
-    assert (table, geometry, default) == ("tiles", "geom", 1) and style == grid_document()
+    assert (table, geometry, default) == ("tiles", "geom", 1) and style == grid_document(6.4)
     root = ElementTree.fromstring(style.split("\n", 1)[1])
     label = root.find("fieldConfiguration/field[@name='label']/editWidget")
     answers = label.findall("config/Option/Option[@name='map']/Option/Option")

@@ -87,7 +87,7 @@ def write_grid(
     if suffix == ".csv":
         write_table(output, tiles.identity, tiles.names, existing.label.tolist())
     else:
-        write_geopackage(output, {LAYER: grid_layer(tiles, existing)}, {LAYER: grid_document()})
+        write_geopackage(output, {LAYER: grid_layer(tiles, existing)}, {LAYER: grid_document(_spot(tiles))})
         project = output.with_suffix(".qgs")
         write_grid_project(project, output, tiles)
     lines = existing.summary(tiles.counted) if labels is not None else []
@@ -115,7 +115,12 @@ def write_grid_project(project: Path, grid: Path, tiles: SceneTiles) -> None:
     """Write a QGIS project with the grid over its scene; paths in it are relative."""
     whole = outlines(tiles.transform, [(0, 0, tiles.height, tiles.width)])[0]
     layers = [
-        ProjectLayer("tiles", "Tiles to label", grid, LAYER, grid_style()),
+        ProjectLayer("tiles", "Tiles to label", grid, LAYER, grid_style(_spot(tiles))),
         ProjectLayer("image", tiles.name, tiles.image),
     ]
     write_project(project, f"Labels of {tiles.name}", layers, tiles.crs, whole.bounds)
+
+
+def _spot(tiles: SceneTiles) -> float:
+    """Diameter of the spot that shows a tile's label, units of the CRS: spots of neighbours do not touch."""
+    return 0.4 * tiles.identity.stride * abs(tiles.transform.determinant) ** 0.5

@@ -45,42 +45,66 @@ if nearest is not None and nearest.id() == [% $id %]:
 """
 
 
-def grid_style(columns: Sequence[str] = COLUMNS) -> str:
-    """The inner XML of a grid's style; `columns` as the layer has them, after `fid`."""
-    return _symbology() + _fields(columns) + _action() + _form(columns)
+def grid_style(marker: float, columns: Sequence[str] = COLUMNS) -> str:
+    """The inner XML of a grid's style.
+
+    Args:
+        marker: Diameter of the spot in the middle of a tile, in units of the CRS.
+        columns: Of the layer, after `fid`.
+    """
+    return _symbology(marker) + _fields(columns) + _action() + _form(columns)
 
 
-def grid_document(columns: Sequence[str] = COLUMNS) -> str:
+def grid_document(marker: float, columns: Sequence[str] = COLUMNS) -> str:
     """The same as a whole .qml document."""
     head = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>"
-    categories = "Symbology|Fields|Forms|Actions"
-    return f'{head}\n<qgis version="{QGIS_VERSION}" styleCategories="{categories}">\n{grid_style(columns)}</qgis>\n'
+    start = f'<qgis version="{QGIS_VERSION}" styleCategories="Symbology|Fields|Forms|Actions">'
+    return f"{head}\n{start}\n{grid_style(marker, columns)}</qgis>\n"
 
 
-def _symbology() -> str:
+def _symbology(marker: float) -> str:
+    """An outline and a spot in its middle: fills of tiles that overlap would hide the scene."""
     kinds = [
-        ("1", "landslide", f"{LANDSLIDE},80", f"{LANDSLIDE},255", "0.5"),
-        ("0", "no landslide", f"{NONE},60", f"{NONE},255", "0.3"),
-        ("2", "empty, look at it first", f"{DOUBTFUL},50", f"{DOUBTFUL},255", "0.5"),
-        ("3", "empty", f"{EMPTY},0", f"{EMPTY},200", "0.2"),
+        ("1", "landslide", f"{LANDSLIDE},255", f"{LANDSLIDE},150"),
+        ("0", "no landslide", f"{NONE},255", f"{NONE},120"),
+        ("2", "empty, look at it first", f"{DOUBTFUL},255", f"{DOUBTFUL},200"),
+        ("3", "empty", f"{EMPTY},60", f"{EMPTY},70"),
     ]
     categories = symbols = ""
-    for index, (value, title, fill, line, width) in enumerate(kinds):
+    for index, (value, title, spot, line) in enumerate(kinds):
         categories += f'<category value="{value}" symbol="{index}" label={quoteattr(title)} render="true" type="long"/>'
-        options = {
-            "color": fill, "outline_color": line, "outline_width": width, "outline_width_unit": "MM", "style": "solid",
-            "outline_style": "solid", "joinstyle": "miter",
-        }  # fmt: skip
-        written = "".join(f'<Option type="QString" name="{name}" value="{text}"/>' for name, text in options.items())
         symbols += (
-            f'<symbol type="fill" name="{index}" alpha="1" clip_to_extent="1" force_rhr="0"><layer class="SimpleFill" '
-            f'enabled="1" locked="0" pass="0"><Option type="Map">{written}</Option></layer></symbol>'
+            f'<symbol type="fill" name="{index}" alpha="1" clip_to_extent="1" force_rhr="0">{_outline(line)}'
+            f"{_spot(spot, marker, f'@{index}@1')}</symbol>"
         )
     value = quoteattr('coalesce("label", CASE WHEN "doubtful" THEN 2 ELSE 3 END)')
     return (
         f'<renderer-v2 type="categorizedSymbol" attr={value} enableorderby="0" forceraster="0" symbollevels="0">'
         f"<categories>{categories}</categories><symbols>{symbols}</symbols></renderer-v2>\n"
     )
+
+
+def _outline(colour: str) -> str:
+    return _symbol_layer(
+        "SimpleFill",
+        {"style": "no", "outline_color": colour, "outline_width": "0.2", "outline_width_unit": "MM",
+         "outline_style": "solid", "joinstyle": "miter"},
+    )  # fmt: skip
+
+
+def _spot(colour: str, diameter: float, name: str) -> str:
+    marker = _symbol_layer(
+        "SimpleMarker",
+        {"name": "circle", "color": colour, "size": f"{diameter:g}", "size_unit": "MapUnit", "outline_style": "solid",
+         "outline_color": "0,0,0,160", "outline_width": "0.2"},
+    )  # fmt: skip
+    inner = f'<symbol type="marker" name="{name}" alpha="1" clip_to_extent="1" force_rhr="0">{marker}</symbol>'
+    return _symbol_layer("CentroidFill", {"point_on_surface": "0", "point_on_all_parts": "1"}, inner)
+
+
+def _symbol_layer(kind: str, options: dict[str, str], inner: str = "") -> str:
+    written = "".join(f'<Option type="QString" name="{name}" value="{text}"/>' for name, text in options.items())
+    return f'<layer class="{kind}" enabled="1" locked="0" pass="0"><Option type="Map">{written}</Option>{inner}</layer>'
 
 
 def _fields(columns: Sequence[str]) -> str:
