@@ -284,3 +284,35 @@ def test_the_picture_is_the_tile_north_up(tmp_path: Path) -> None:
 
     assert at(0.25, 0.75) == [128, 128, 128], "no data, in the lower left"
     assert at(0.25, 0.25) != [128, 128, 128] and at(0.75, 0.75) != [128, 128, 128]
+
+
+def test_of_many_tiles_only_those_in_sight_are_in_the_page(tmp_path: Path) -> None:
+    image = write_scene(tmp_path / "many.tif")
+    (made,) = make_label_page([PageScene(image)], tmp_path / "page", SMALL.model_copy(update={"overlap": 0.89}))
+    assert made.tiles > 900
+    with Browser(tmp_path / "profile", tmp_path) as browser:
+        browser.open(tmp_path / "page" / PAGE)
+        browser.wait(SHOWN)
+        thumbs = "document.querySelectorAll('.thumb').length"
+        browser.wait(thumbs)
+        assert browser.run(thumbs) < 60
+        browser.run("document.getElementById('list').scrollTop = document.getElementById('list').scrollHeight")
+        last = f"#list [data-number='{made.tiles - 1}']"
+        browser.wait(f'document.querySelector("{last}")')
+        assert browser.run(thumbs) < 60
+        browser.click(last)
+        browser.press("1")
+        assert counts(browser)[0] == 1
+        assert "End of the list" in browser.run("document.getElementById('said').textContent")
+        assert browser.problems() == []
+
+
+def test_a_page_whose_browser_keeps_nothing_says_so(page: Path, tmp_path: Path) -> None:
+    with Browser(tmp_path / "profile", tmp_path) as browser:
+        script = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('denied'); }})"
+        browser.send("Page.addScriptToEvaluateOnNewDocument", source=script)
+        browser.open(page)
+        browser.wait(SHOWN)
+        assert "stores nothing" in state(browser)["saved"]
+        browser.press("1")
+        assert counts(browser)[0] > 0 and browser.problems() == []

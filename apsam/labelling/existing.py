@@ -7,6 +7,7 @@ misses, is doubtful.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class ExistingLabels:
         reasons: Why tiles are empty; the first is empty.
         doubtful: (n,) bool, empty tiles that a person should look at first.
         source: The file they come from.
+        shapes: Points, lines and polygons that they come from, in pixels of the scene; none of a table.
     """
 
     label: np.ndarray
@@ -64,6 +66,7 @@ class ExistingLabels:
     doubtful: np.ndarray
     source: str = ""
     reasons: list[str] = field(default_factory=lambda: [""])
+    shapes: Sequence[shapely.Geometry] = ()
 
     @classmethod
     def nothing(cls, count: int) -> ExistingLabels:
@@ -175,6 +178,7 @@ def _from_layer(path: Path, tiles: SceneTiles, rules: ExistingRules) -> Existing
     hidden = _hidden(tiles, features.geometry.to_numpy(), sure & (tiles.valid_share < 1))
     found.leave(hidden, "its landslide lies under pixels without data")
     found.leave(~tiles.counted, LEFT_OUT, doubtful=False)
+    found.shapes = _in_pixels(features.geometry.to_numpy(), tiles)
     return found
 
 
@@ -185,6 +189,17 @@ def _within(boxes: np.ndarray, shapes: np.ndarray, distance: float) -> np.ndarra
         found = STRtree(shapes).query(boxes, predicate="dwithin", distance=distance)
         which[found[0]] = True
     return which
+
+
+def _in_pixels(shapes: np.ndarray, tiles: SceneTiles) -> list[shapely.Geometry]:
+    """Shapes that touch the scene, in its pixels, to a pixel."""
+    frame = outlines(tiles.transform, [(0, 0, tiles.height, tiles.width)])[0]
+    near = shapes[STRtree(shapes).query(frame, predicate="intersects")]
+    a, b, c, d, e, f = tuple(~tiles.transform)[:6]
+    pixels = shapely.transform(
+        near, lambda xy: np.stack([a * xy[:, 0] + b * xy[:, 1] + c, d * xy[:, 0] + e * xy[:, 1] + f], axis=1)
+    )
+    return list(shapely.simplify(pixels, 1.0))
 
 
 def _hidden(tiles: SceneTiles, shapes: np.ndarray, which: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 
 from apsam import __version__
 from apsam.errors import InputError
@@ -152,6 +153,7 @@ def describe_scene(
         "reasons": existing.reasons,
         "reason": existing.reason[kept].tolist() if existing.reason.any() else [],
         "doubtful": np.flatnonzero(existing.doubtful[kept]).tolist(),
+        "shapes": drawn_lines(existing.shapes),
     }
     if tiles.is_raster:
         entry["rows"], entry["cols"] = (np.unique(tiles.windows[:, axis]).tolist() for axis in (0, 1))
@@ -160,6 +162,15 @@ def describe_scene(
     if suggestions is not None:
         entry["suggested"] = suggestions.for_page(tiles)
     return entry
+
+
+def drawn_lines(shapes: Sequence[shapely.Geometry]) -> list[list[float]]:
+    """Shapes as lines x, y, x, y, ... in pixels of the scene: rings, lines, and points, which have one pair."""
+    lines = []
+    for part in shapely.get_parts(np.array(shapes, object)):
+        rings = shapely.get_rings(part) if part.geom_type == "Polygon" else [part]
+        lines += [np.round(shapely.get_coordinates(ring), 1).ravel().tolist() for ring in rings]
+    return [line for line in lines if line]
 
 
 def map_matrix(tiles: SceneTiles) -> list[float] | None:

@@ -128,6 +128,28 @@ Labelling.seen = (scene, view) => {
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
 };
 
+// Draw the shapes of existing labels, in a canvas that speaks in pixels of the scene.
+Labelling.drawShapes = (context, scene, view, wide) => {
+  const [x0, y0, x1, y1] = Labelling.seen(scene, view);
+  const path = new Path2D();
+  const pixel = view.ratio / view.scale;
+  for (const {line, box} of scene.drawn) {
+    if (box[2] < x0 || box[0] > x1 || box[3] < y0 || box[1] > y1) continue;
+    if (line.length === 2) {
+      path.moveTo(line[0] + 4 * pixel, line[1]);
+      path.arc(line[0], line[1], 4 * pixel, 0, 7);
+    } else for (let index = 0; index < line.length; index += 2) {
+      if (index) path.lineTo(line[index], line[index + 1]);
+      else path.moveTo(line[0], line[1]);
+    }
+  }
+  for (const [colour, width] of [["rgb(0 0 0 / 65%)", wide + 2], ["#ff4fd8", wide]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = width * pixel;
+    context.stroke(path);
+  }
+};
+
 // Fit a canvas to its place on the page; its size in device pixels.
 Labelling.fit = (canvas) => {
   const ratio = Math.min(2, devicePixelRatio || 1);

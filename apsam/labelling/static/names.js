@@ -23,6 +23,13 @@ Labelling.Scene = class {
       this.xEdges = Array.from({length: columns + 1}, (_, index) => index * this.chunk);
       this.yEdges = Array.from({length: rows + 1}, (_, index) => index * this.chunk);
     }
+    // Lines and points of existing labels, with the pixels that they lie in.
+    this.drawn = this.shapes.map((line) => {
+      const [xs, ys] = [line.filter((_, index) => index % 2 === 0), line.filter((_, index) => index % 2)];
+      const smallest = (values) => values.reduce((one, other) => Math.min(one, other));
+      const largest = (values) => values.reduce((one, other) => Math.max(one, other));
+      return {line, box: [smallest(xs), smallest(ys), largest(xs), largest(ys)]};
+    });
     this.across = this.xEdges.length - 1;
     this.down = this.yEdges.length - 1;
   }

@@ -230,7 +230,8 @@
     }
     $("order").value = scene.suggested && scene.suggested.look.length ? "suggested" : "asked";
     $("filter").value = "todo";
-    $("source").textContent = scene.source ? `Labels of ${scene.source} are filled in.` : "";
+    const shown = scene.drawn.length ? " Its shapes are drawn in pink (L)." : "";
+    $("source").textContent = scene.source ? `Labels of ${scene.source} are filled in.${shown}` : "";
     document.title = `${scene.scene} – label tiles`;
     count();
     makeList();
@@ -279,6 +280,7 @@
     ArrowUp: () => step(-list.measure().columns),
     u: () => undo(), U: () => undo(true), r: () => undo(true),
     "+": () => zoom(0.8), "=": () => zoom(0.8), "-": () => zoom(1.25),
+    l: () => { view.shapes = !view.shapes; draw(); },
     d: () => { view.dimmed = !view.dimmed; draw(); },
     Escape: () => { overview.corner = null; $("picture").focus(); draw(); },
   };

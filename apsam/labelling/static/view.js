@@ -8,6 +8,7 @@ Labelling.View = class {
     // Sides of the picture in sides of the tile.
     this.surroundings = 2;
     this.dimmed = true;
+    this.shapes = true;
   }
 
   frame(scene, number) {
@@ -40,6 +41,7 @@ Labelling.View = class {
         context.fillStyle = "rgb(10 12 15 / 48%)";
         context.fill("evenodd");
       }
+      if (this.shapes) Labelling.drawShapes(context, scene, view, 1.5);
       // Dark and light line: one of them shows on any ground.
       for (const [colour, line] of [["rgb(0 0 0 / 70%)", 4], ["#fff", 1.6]]) {
         context.strokeStyle = colour;
