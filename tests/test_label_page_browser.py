@@ -16,7 +16,7 @@ from apsam.labelling.add import add_labels
 from apsam.labelling.grid import write_grid
 from apsam.labelling.page import PAGE, PageScene, make_label_page
 from apsam.labelling.suggestions import Suggestion, Suggestions
-from apsam.labelling.tables import read_table
+from apsam.labelling.tables import read_table, write_table
 from apsam.scenes import Scene
 from apsam.stack import TileStack
 from apsam.tiles.settings import LabelSettings, SplitSettings
@@ -284,6 +284,39 @@ def test_the_picture_is_the_tile_north_up(tmp_path: Path) -> None:
 
     assert at(0.25, 0.75) == [128, 128, 128], "no data, in the lower left"
     assert at(0.25, 0.25) != [128, 128, 128] and at(0.75, 0.75) != [128, 128, 128]
+
+
+def test_a_label_that_changed_in_the_file_since_is_asked_again(tmp_path: Path) -> None:
+    image = write_scene(tmp_path / "valley.tif")
+    make_label_page([PageScene(image)], tmp_path / "page", SMALL)
+    with Browser(tmp_path / "profile", tmp_path) as browser:
+        browser.open(tmp_path / "page" / PAGE)
+        browser.wait(SHOWN)
+        names = []
+        for key in ("1", "1", "0", " "):
+            names.append(state(browser)["tile-name"])
+            browser.press(key)
+        assert counts(browser) == (2, 1, 59, 0)
+    write_grid(image, SMALL, tmp_path / "grid.csv")
+    there = read_table(tmp_path / "grid.csv")
+    labels = dict(zip(names, (1, 0, 255, 1), strict=True))
+    write_table(tmp_path / "grid.csv", there.identity, names, [labels[name] for name in names])
+    make_label_page([PageScene(image, labels=tmp_path / "grid.csv")], tmp_path / "page", SMALL)
+    for time in range(2):
+        with Browser(tmp_path / "profile", tmp_path) as browser:
+            browser.open(tmp_path / "page" / PAGE)
+            browser.wait(SHOWN)
+            # Both say landslide; they contradict each other; only the page has a label; it was left and the file knows.
+            assert counts(browser) == (2 + time, 1, 59 - time, 1)
+            assert state(browser)["tile-name"] == names[1]
+            why = browser.run("document.getElementById('why').textContent")
+            assert why == "labelled landslide here, and no landslide in grid.csv since"
+            browser.press("ArrowRight", "1")
+    with Browser(tmp_path / "profile", tmp_path) as browser:
+        browser.open(tmp_path / "page" / PAGE)
+        browser.wait(SHOWN)
+        browser.press("0")
+        assert counts(browser) == (4, 2, 56, 0)
 
 
 def test_of_many_tiles_only_those_in_sight_are_in_the_page(tmp_path: Path) -> None:

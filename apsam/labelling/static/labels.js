@@ -10,6 +10,8 @@ Labelling.Labels = class {
     scene.doubtful.forEach((number) => { this.doubtful[number] = 1; });
     this.key = `apsam-label/${scene.scene}/${scene.grid}`;
     this.decisions = new Array(scene.count).fill(".");
+    // Tiles that were labelled here, and otherwise in the file since: nobody knows which is right.
+    this.conflicts = new Map();
     this.past = [];
     this.future = [];
     this.sinceDownload = 0;
@@ -26,13 +28,13 @@ Labelling.Labels = class {
   // "0", "1" or "" (empty).
   label(number) {
     const decision = this.decisions[number];
-    if (decision === "-") return "";
+    if (decision === "-" || (decision === "." && this.conflicts.has(number))) return "";
     const label = decision === "." ? this.scene.existing[number] : decision;
     return label === "." ? "" : label;
   }
 
   isDoubtful(number) {
-    return this.doubtful[number] === 1 && this.decisions[number] === ".";
+    return (this.doubtful[number] === 1 || this.conflicts.has(number)) && this.decisions[number] === ".";
   }
 
   isDecided(number) {
@@ -44,6 +46,9 @@ Labelling.Labels = class {
   }
 
   reason(number) {
+    const [here] = this.conflicts.get(number) || [];
+    const words = {0: "no landslide", 1: "landslide"};
+    if (here) return `labelled ${words[here]} here, and ${words[this.scene.existing[number]]} in ${this.scene.source} since`;
     return this.scene.reason.length ? this.scene.reasons[this.scene.reason[number]] : "";
   }
 
@@ -126,22 +131,29 @@ Labelling.Labels = class {
 
   // A raster's decisions are stored by candidate tile, a folder's by file name: neither moves when the number of
   // tiles with data changes, or a file is added.
+  // Beside each decision stands what the file said then.
   save() {
     let decisions;
+    let files;
     if (this.scene.isRaster) {
       const all = new Array(this.scene.tiles).fill(".");
+      const said = new Array(this.scene.tiles).fill(".");
       // What an older page decided of tiles that this one leaves out stays.
-      if (this.others) for (const [candidate, decision] of this.others) all[candidate] = decision;
-      this.scene.numbers.forEach((candidate, number) => { all[candidate] = this.decisions[number]; });
-      decisions = all.join("");
+      for (const [candidate, decision, file] of this.others || []) [all[candidate], said[candidate]] = [decision, file];
+      this.scene.numbers.forEach((candidate, number) => {
+        [all[candidate], said[candidate]] = this.kept(number);
+      });
+      [decisions, files] = [all.join(""), said.join("")];
     } else {
       decisions = {...this.others};
-      this.decisions.forEach((decision, number) => {
-        if (decision !== ".") decisions[this.scene.name(number)] = decision;
+      this.decisions.forEach((_, number) => {
+        const [decision, file] = this.kept(number);
+        if (decision !== ".") decisions[this.scene.name(number)] = decision + file;
       });
     }
     try {
-      localStorage.setItem(this.key, JSON.stringify({version: 1, decisions, sinceDownload: this.sinceDownload}));
+      const kept = {version: 1, decisions, files, sinceDownload: this.sinceDownload};
+      localStorage.setItem(this.key, JSON.stringify(kept));
       this.stored = true;
     } catch {
       this.stored = false;
@@ -161,24 +173,43 @@ Labelling.Labels = class {
     if (!kept || kept.version !== 1) return;
     this.sinceDownload = kept.sinceDownload || 0;
     const fits = /^[01.-]$/;
+    this.conflicts.clear();
     if (this.scene.isRaster) {
       this.others = [];
       [...String(kept.decisions)].forEach((decision, candidate) => {
         if (candidate >= this.scene.tiles || !fits.test(decision)) return;
         const number = this.scene.numberOf[candidate];
-        if (number >= 0) this.decisions[number] = decision;
-        else if (decision !== ".") this.others.push([candidate, decision]);
+        const file = String(kept.files)[candidate] || ".";
+        if (number >= 0) this.take(number, decision, file);
+        else if (decision !== ".") this.others.push([candidate, decision, file]);
       });
       return;
     }
     const numbers = new Map(this.scene.names.map((name, candidate) => [name, this.scene.numberOf[candidate]]));
     this.decisions.fill(".");
     this.others = {};
-    for (const [name, decision] of Object.entries(kept.decisions || {})) {
+    for (const [name, [decision, file]] of Object.entries(kept.decisions || {})) {
       if (!fits.test(decision)) continue;
       const number = numbers.get(name);
-      if (number === undefined || number < 0) this.others[name] = decision;
-      else this.decisions[number] = decision;
+      if (number === undefined || number < 0) this.others[name] = decision + file;
+      else this.take(number, decision, file);
     }
+  }
+
+  // A stored decision, made when the file said `file`. Where the file says something else since, it is not known which
+  // of the two is right, and the tile is asked again; a tile that was left empty takes the file's label.
+  take(number, decision, file) {
+    const now = this.scene.existing[number];
+    this.decisions[number] = decision;
+    if (decision === "." || now === "." || now === file || now === decision) return;
+    this.decisions[number] = ".";
+    if (decision !== "-") this.conflicts.set(number, [decision, file]);
+  }
+
+  // What is stored of a tile: the decision and what the file says; a contradiction stays one until it is decided.
+  kept(number) {
+    const decision = this.decisions[number];
+    if (decision === "." && this.conflicts.has(number)) return this.conflicts.get(number);
+    return [decision, this.scene.existing[number]];
   }
 };

@@ -11,8 +11,14 @@ Labelling.Overview = class {
     this.corner = null;
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
-    for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, () => this.up());
+    canvas.addEventListener("pointerup", () => this.up());
+    // The browser took the touch for scrolling.
+    canvas.addEventListener("pointercancel", () => {
+      if (this.brush && this.drag) this.actions.painted();
+      this.drag = null;
+    });
     canvas.addEventListener("wheel", (event) => {
+      if (!Labelling.zoomsByWheel(event)) return;
       event.preventDefault();
       this.zoomBy(event.deltaY < 0 ? 1.25 : 0.8, event.offsetX, event.offsetY);
     }, {passive: false});
@@ -25,8 +31,9 @@ Labelling.Overview = class {
 
   setBrush(brush) {
     this.brush = brush;
-    this.canvas.style.cursor = brush ? "crosshair" : "grab";
-    this.canvas.style.touchAction = "none";
+    this.canvas.style.cursor = brush ? "crosshair" : this.zoom > 1 ? "grab" : "pointer";
+    // A finger scrolls the page unless it labels tiles or moves the scene.
+    this.canvas.style.touchAction = brush || this.zoom > 1 ? "none" : "pan-y";
   }
 
   view() {
@@ -46,6 +53,7 @@ Labelling.Overview = class {
     this.x += at[0] - now[0];
     this.y += at[1] - now[1];
     if (this.zoom === 1) [this.x, this.y] = [this.scene.width / 2, this.scene.height / 2];
+    this.setBrush(this.brush);
     this.actions.redraw();
   }
 
@@ -138,7 +146,6 @@ Labelling.Overview = class {
 
   down(event) {
     if (event.button > 0) return;
-    event.preventDefault();
     this.canvas.focus({preventScroll: true});
     this.canvas.setPointerCapture(event.pointerId);
     this.drag = {from: this.pixel(event), start: [event.offsetX, event.offsetY], moved: false, first: true};
@@ -187,6 +194,9 @@ Labelling.Overview = class {
     if (found.size) this.drag.first = !this.actions.paint([...found], this.brush, this.drag.first) && this.drag.first;
   }
 };
+
+// Where the page itself scrolls, as on a tablet, the wheel scrolls it, and zooms with Ctrl.
+Labelling.zoomsByWheel = (event) => event.ctrlKey || document.documentElement.scrollHeight <= innerHeight + 1;
 
 Labelling.colours = () => {
   const style = getComputedStyle(document.documentElement);

@@ -278,6 +278,7 @@
     " ": () => decide("-"), Delete: clear, Backspace: clear,
     ArrowRight: () => step(1), ArrowLeft: () => step(-1), ArrowDown: () => step(list.measure().columns),
     ArrowUp: () => step(-list.measure().columns),
+    Home: () => { if (queue.length) go(queue[0]); }, End: () => { if (queue.length) go(queue[queue.length - 1]); },
     u: () => undo(), U: () => undo(true), r: () => undo(true),
     "+": () => zoom(0.8), "=": () => zoom(0.8), "-": () => zoom(1.25),
     l: () => { view.shapes = !view.shapes; draw(); },
@@ -348,6 +349,7 @@
   }
   overview.setBrush("");
   $("picture").addEventListener("wheel", (event) => {
+    if (!Labelling.zoomsByWheel(event)) return;
     event.preventDefault();
     zoom(event.deltaY < 0 ? 0.9 : 1.1);
   }, {passive: false});
