@@ -16,6 +16,7 @@ from apsam.labelling.evidence import RunScene, TileEvidence, read_evidence, top_
 from apsam.labelling.grid import write_grid
 from apsam.labelling.page import PageScene, make_label_page
 from apsam.labelling.ranking import agreement, calibrate, covered_by_negatives, entropy, spread_out, suspicion
+from apsam.labelling.simulate import found_among_first, look_at, random_order, suggested_order, with_errors
 from apsam.labelling.suggest import suggest, suggestion_pictures
 from apsam.labelling.suggestions import Suggestion, Suggestions, read_suggestions, write_suggestions
 from apsam.labelling.tables import fill_suggestions, read_table, write_table
@@ -223,3 +224,17 @@ def test_a_file_that_holds_no_suggestions_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text("[1]")
     with pytest.raises(InputError, match=r"s.json: holds no suggestions; apsam suggest RUN"):
         read_suggestions(tmp_path / "s.json")
+
+
+def test_a_simulated_person_looks_at_as_many_tiles_as_asked_and_errs_as_often() -> None:
+    reference = {f"t{number}": number % 2 for number in range(40)}
+    order = random_order(list(reference), 1)
+    assert sorted(order) == sorted(reference) and order != list(reference) and order == random_order(list(reference), 1)
+    labels = look_at({"t0": 0}, ["t0", *order], reference, 10)
+    assert len(labels) == 11 and all(reference[name] == label for name, label in labels.items())
+    erring, wrong = with_errors(reference, 0.1, 3)
+    assert len(wrong) == 4 and [name for name in reference if erring[name] != reference[name]] == sorted(
+        wrong, key=lambda name: int(name[1:])
+    )
+    assert suggested_order(some(), "valley") == ["r64_c96", "r32_c96"] and suggested_order(some(), "ridge") == []
+    assert found_among_first(some(), ["r96_c96"], 0.5) == 1 and found_among_first(some(), ["r96_c128"], 0.5) == 0

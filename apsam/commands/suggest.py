@@ -53,7 +53,7 @@ def suggest(
         found, missing = suggest_for_run(run_scenes(run, Path(scratch), device))
     for text in missing:
         print(f"note: {text}")
-    for kind, title in (("look", "Tiles to label next"), ("check", "Labels that look wrong")):
+    for kind, title in (("look", "Tiles to label next"), ("check", "Labels, those that look wrong first")):
         entries = found.of(kind)
         print(f"{title} ({len(entries)} tiles in order)")
         for entry in entries[:show]:

@@ -41,6 +41,7 @@ class RunScene:
         scores: Localizer's scores of all tiles (`score_tiles`).
         masks: APSAM's pseudo-mask stack.
         probability: Map of the ResUNet: a raster, or the zip of masks of a folder of tiles.
+        map_scores: What the ResUNet says of all tiles (`predict_tiles`), for a scene that is not mapped.
     """
 
     name: str
@@ -49,6 +50,7 @@ class RunScene:
     scores: Path | None = None
     masks: Path | None = None
     probability: Path | None = None
+    map_scores: Path | None = None
 
 
 @dataclass
@@ -92,7 +94,10 @@ def read_evidence(scene: RunScene) -> TileEvidence:
     if _there(scene.scores, "the localizer's scores", found):
         with same_tiles(scene.tiles, scene.scores) as stack:
             found.members["localizer"] = stack.read("score").astype(float)
-    if _there(scene.probability, "a map", found):
+    if scene.map_scores is not None and scene.map_scores.exists():
+        with same_tiles(scene.tiles, scene.map_scores) as stack:
+            found.members["map"] = stack.read("score").astype(float)
+    elif _there(scene.probability, "a map", found):
         found.members["map"] = (
             _map_of_folder(scene.probability, found.names) if folder else _map_of_raster(scene.probability, windows)
         )
@@ -131,6 +136,35 @@ def score_tiles(tiles: Path, weights: Path, output: Path, device: str = "auto") 
             for start in track(range(0, len(stack), BATCH), f"localizer's scores of {stack.attributes['scene']}"):
                 images = torch.from_numpy(stack.read("image", start, start + BATCH)).to(where)
                 writer.append(score=method.logits(images).float().sigmoid().cpu().numpy())
+
+
+def predict_tiles(tiles: Path, weights: Path, output: Path, device: str = "auto") -> None:
+    """Write what a trained ResUNet says of every tile of a scene that is not mapped: `score` (n,) float32 in 0..1.
+
+    As of a map, the score is the mean of the most probable hundredth of the tile's valid pixels.
+
+    Args:
+        tiles: Tile stack.
+        weights: Of the ResUNet.
+        output: The stack to write.
+        device: `auto`, `cpu`, `cuda`, ...
+
+    Raises:
+        InputError: Tiles or weights cannot be used.
+    """
+    from apsam.maps.settings import MapSettings
+    from apsam.progress import track
+    from apsam.resunet.predict import Predictor
+
+    predictor = Predictor(weights, MapSettings(flips=False), device)
+    with TileStack(tiles) as stack:
+        attributes = {"scene": stack.attributes["scene"]}
+        with TileStackWriter(output, attributes, {"score": ((), "float32")}) as writer:
+            for start in track(range(0, len(stack), BATCH), f"map of the tiles of {stack.attributes['scene']}"):
+                answers = predictor.probabilities(stack.read("image", start, start + BATCH))
+                valid = stack.read("valid", start, start + BATCH) > 0
+                scores = [top_mean(answer[seen]) for answer, seen in zip(answers, valid, strict=True)]
+                writer.append(score=np.array(scores, np.float32))
 
 
 def _labels(scene: RunScene, names: list[str], label: np.ndarray, part: np.ndarray) -> np.ndarray:

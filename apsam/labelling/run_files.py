@@ -6,7 +6,7 @@ from pathlib import Path
 
 from apsam.config import read_config
 from apsam.errors import InputError
-from apsam.labelling.evidence import RunScene, score_tiles
+from apsam.labelling.evidence import RunScene, predict_tiles, score_tiles
 from apsam.labelling.tables import grid_layer_name
 from apsam.report.inputs import scene_files
 from apsam.scenes import Scene, read_scene_sheet
@@ -18,8 +18,8 @@ def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]
 
     Args:
         run: `results/<run>`.
-        scratch: Folder for the localizer's scores, which the workflow does not keep.
-        device: What the localizer runs on.
+        scratch: Folder for scores of tiles, which the workflow does not keep.
+        device: What the networks run on.
 
     Raises:
         InputError: `run` is no run with a localizer.
@@ -38,9 +38,13 @@ def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]
         score_tiles(files.tiles, weights, scores, device)
         folder = files.scene.kind == "folder"
         probability = files.predicted_tiles("apsam") if folder else files.map("apsam", "probability")
-        found.append(
-            RunScene(files.name, files.tiles, table_of(files.scene), scores, files.masks("apsam"), probability)
-        )
+        map_scores = None
+        resunet = run / "resunet/apsam/weights.safetensors"
+        if not probability.exists() and resunet.is_file():
+            map_scores = scratch / f"{files.name}_map_scores.zarr.zip"
+            predict_tiles(files.tiles, resunet, map_scores, device)
+        table = table_of(files.scene)
+        found.append(RunScene(files.name, files.tiles, table, scores, files.masks("apsam"), probability, map_scores))
     if not found:
         raise InputError(f"{run}: holds no tiles; run the workflow first")
     return found

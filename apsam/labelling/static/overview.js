@@ -67,30 +67,16 @@ Labelling.Overview = class {
   }
 
   draw(current) {
-    const {context, scene, labels} = this;
+    const {context, scene} = this;
     const view = this.view();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = "#808080";
     context.fillRect(0, 0, view.width, view.height);
     this.chunks.draw(context, scene, view);
-    const seen = Labelling.seen(scene, view);
-    const thin = view.ratio / view.scale;
-    const paths = {"1": new Path2D(), "0": new Path2D(), doubtful: new Path2D()};
-    for (let number = 0; number < scene.count; number += 1) {
-      const label = labels.label(number);
-      const kind = label || (labels.isDoubtful(number) ? "doubtful" : "");
-      if (!kind) continue;
-      const [left, top, right, bottom] = scene.cell(number);
-      if (right < seen[0] || left > seen[2] || bottom < seen[1] || top > seen[3]) continue;
-      const gap = Math.min(thin, (right - left) / 8);
-      paths[kind].rect(left + gap, top + gap, right - left - 2 * gap, bottom - top - 2 * gap);
-    }
-    const colours = Labelling.colours();
     context.globalAlpha = 0.55;
-    for (const [kind, path] of Object.entries(paths)) {
-      context.fillStyle = colours[kind];
-      context.fill(path);
-    }
+    const inSight = (scene.count * Math.min(1, 1.5 / this.zoom ** 2)) | 0;
+    if (inSight > 3000) this.drawMany();
+    else this.drawCells(view);
     context.globalAlpha = 1;
     for (const number of this.selected()) this.outline(scene.cell(number), view, "#ffe066", 2);
     if (current >= 0) {
@@ -98,6 +84,60 @@ Labelling.Overview = class {
       this.outline([left, top, left + width, top + height], view, "rgb(0 0 0 / 80%)", 5);
       this.outline([left, top, left + width, top + height], view, "#fff", 2.2);
     }
+  }
+
+  drawCells(view) {
+    const {context, scene} = this;
+    const seen = Labelling.seen(scene, view);
+    const thin = view.ratio / view.scale;
+    const paths = {"1": new Path2D(), "0": new Path2D(), doubtful: new Path2D()};
+    for (let number = 0; number < scene.count; number += 1) {
+      const kind = this.kind(number);
+      if (!kind) continue;
+      const [left, top, right, bottom] = scene.cell(number);
+      if (right < seen[0] || left > seen[2] || bottom < seen[1] || top > seen[3]) continue;
+      const gap = Math.min(thin, (right - left) / 8);
+      paths[kind].rect(left + gap, top + gap, right - left - 2 * gap, bottom - top - 2 * gap);
+    }
+    const colours = Labelling.colours();
+    for (const [kind, path] of Object.entries(paths)) {
+      context.fillStyle = colours[kind];
+      context.fill(path);
+    }
+  }
+
+  // Thousands of tiles: one pixel each, made larger. All rows and columns but the first and last are equally wide.
+  drawMany() {
+    const {context, scene} = this;
+    if (!this.small || this.small.width !== scene.across || this.small.height !== scene.down) {
+      this.small = document.createElement("canvas");
+      [this.small.width, this.small.height] = [scene.across, scene.down];
+    }
+    const small = this.small.getContext("2d");
+    const pixels = small.createImageData(scene.across, scene.down);
+    const values = new Uint32Array(pixels.data.buffer);
+    const colours = Object.fromEntries(Object.entries(Labelling.colours()).map(([kind, hex]) => {
+      const [red, green, blue] = [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
+      return [kind, ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0];
+    }));
+    for (let number = 0; number < scene.count; number += 1) {
+      const kind = this.kind(number);
+      if (kind) values[scene.numbers[number]] = colours[kind];
+    }
+    small.putImageData(pixels, 0, 0);
+    context.imageSmoothingEnabled = false;
+    const parts = (count) => [[0, 1], [1, count - 1], [count - 1, count]].filter(([from, to]) => to > from);
+    for (const [top, bottom] of parts(scene.down)) {
+      for (const [left, right] of parts(scene.across)) {
+        const [x0, x1, y0, y1] = [scene.xEdges[left], scene.xEdges[right], scene.yEdges[top], scene.yEdges[bottom]];
+        context.drawImage(this.small, left, top, right - left, bottom - top, x0, y0, x1 - x0, y1 - y0);
+      }
+    }
+    context.imageSmoothingEnabled = true;
+  }
+
+  kind(number) {
+    return this.labels.label(number) || (this.labels.isDoubtful(number) ? "doubtful" : "");
   }
 
   outline([left, top, right, bottom], view, colour, line) {

@@ -95,11 +95,22 @@
     list.follow(number);
     overview.follow(number);
     tell();
-    // The picture at once; what lies around it in the next frame, so that the next key is not kept waiting.
+    // The picture at once; what lies around it after it is shown.
     drawPicture();
-    redraw();
+    drawRestLater();
     prepare();
   }
+
+  function drawRestLater() {
+    if (resting) return;
+    resting = true;
+    requestAnimationFrame(() => setTimeout(() => {
+      resting = false;
+      overview.draw(current);
+      list.draw(current);
+    }));
+  }
+  let resting = false;
 
   function prepare() {
     const position = list.position(current);
@@ -243,7 +254,7 @@
 
   function changed() {
     count();
-    if (labels) redraw();
+    if (labels) drawRestLater();
   }
 
   function download() {
