@@ -147,9 +147,10 @@ class Browser:
             )
         )
 
-    def mouse(self, kind: str, x: float, y: float, button: str = "left") -> None:
-        """Send one mouse event: mousePressed, mouseMoved or mouseReleased."""
-        self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=1, buttons=1)
+    def mouse(self, kind: str, x: float, y: float, shift: bool = False) -> None:
+        """Send one event of the left button: mousePressed, mouseMoved or mouseReleased."""
+        common = {"button": "left", "clickCount": 1, "buttons": 1, "modifiers": 8 * shift}
+        self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **common)
 
     def click(self, selector: str, x: float = 0.5, y: float = 0.5) -> None:
         """Click into an element, at shares of its width and height."""
@@ -157,14 +158,14 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self.mouse(kind, left + x * width, top + y * height)
 
-    def drag(self, selector: str, *points: tuple[float, float]) -> None:
+    def drag(self, selector: str, *points: tuple[float, float], shift: bool = False) -> None:
         """Drag over an element, from point to point."""
         left, top, width, height = self.box(selector)
         places = [(left + x * width, top + y * height) for x, y in points]
-        self.mouse("mousePressed", *places[0])
+        self.mouse("mousePressed", *places[0], shift)
         for place in places[1:]:
-            self.mouse("mouseMoved", *place)
-        self.mouse("mouseReleased", *places[-1])
+            self.mouse("mouseMoved", *place, shift)
+        self.mouse("mouseReleased", *places[-1], shift)
 
     def choose(self, selector: str, value: str) -> None:
         """Choose an option, as its change event says it."""

@@ -194,6 +194,11 @@ def test_dragging_labels_many_tiles_and_shift_selects_them(page: Path, tmp_path:
         assert dragged[0] >= before[0] + 3 and sum(dragged[:3]) == 62
         browser.press("Escape", "u")
         assert counts(browser) == before, "a drag is one step"
+        browser.drag("#overview", (0.4, 0.3), (0.6, 0.7), shift=True)
+        rectangle = counts(browser)
+        assert rectangle[0] >= before[0] + 6 and sum(rectangle[:3]) == 62
+        browser.press("u")
+        assert counts(browser) == before
         browser.click("[name=brush][value='']")
         browser.click("#overview", 0.5, 0.5)
         here = state(browser)["tile-name"]

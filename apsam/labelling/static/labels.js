@@ -95,6 +95,7 @@ Labelling.Labels = class {
       if (this.decisions[number] === decision) continue;
       step.before.push([number, this.decisions[number]]);
       this.decisions[number] = decision;
+      this.sinceDownload += 1;
     }
   }
 

@@ -75,10 +75,14 @@ Labelling.Overview = class {
     this.chunks.draw(context, scene, view);
     context.globalAlpha = 0.55;
     const inSight = (scene.count * Math.min(1, 1.5 / this.zoom ** 2)) | 0;
-    if (inSight > 3000) this.drawMany();
+    if (inSight > 3000 && scene.across > 3 && scene.down > 3) this.drawMany();
     else this.drawCells(view);
     context.globalAlpha = 1;
     for (const number of this.selected()) this.outline(scene.cell(number), view, "#ffe066", 2);
+    if (this.drag && this.drag.band) {
+      const [[x0, y0], [x1, y1]] = [this.drag.from, this.drag.to];
+      this.outline([Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)], view, "#ffe066", 2);
+    }
     if (current >= 0) {
       const [left, top, width, height] = scene.window(current);
       this.outline([left, top, left + width, top + height], view, "rgb(0 0 0 / 80%)", 5);
@@ -106,7 +110,8 @@ Labelling.Overview = class {
     }
   }
 
-  // Thousands of tiles: one pixel each, made larger. All rows and columns but the first and last are equally wide.
+  // Thousands of tiles: one pixel each, made larger. Rows and columns are equally wide but for the first and the last
+  // two, since the last tiles are moved back to the edge of the scene.
   drawMany() {
     const {context, scene} = this;
     if (!this.small || this.small.width !== scene.across || this.small.height !== scene.down) {
@@ -126,7 +131,7 @@ Labelling.Overview = class {
     }
     small.putImageData(pixels, 0, 0);
     context.imageSmoothingEnabled = false;
-    const parts = (count) => [[0, 1], [1, count - 1], [count - 1, count]].filter(([from, to]) => to > from);
+    const parts = (count) => [[0, 1], [1, count - 2], [count - 2, count - 1], [count - 1, count]];
     for (const [top, bottom] of parts(scene.down)) {
       for (const [left, right] of parts(scene.across)) {
         const [x0, x1, y0, y1] = [scene.xEdges[left], scene.xEdges[right], scene.yEdges[top], scene.yEdges[bottom]];
@@ -188,14 +193,22 @@ Labelling.Overview = class {
     if (event.button > 0) return;
     this.canvas.focus({preventScroll: true});
     this.canvas.setPointerCapture(event.pointerId);
-    this.drag = {from: this.pixel(event), start: [event.offsetX, event.offsetY], moved: false, first: true};
+    const from = this.pixel(event);
+    // With Shift a drag is a rectangle.
+    const band = Boolean(this.brush) && event.shiftKey;
+    this.drag = {from, to: from, band, start: [event.offsetX, event.offsetY], moved: false, first: true};
     this.corner = null;
-    if (this.brush) this.paint(this.drag.from, this.drag.from);
+    if (this.brush && !band) this.paint(this.drag.from, this.drag.from);
   }
 
   move(event) {
     if (!this.drag) return;
     const to = this.pixel(event);
+    if (this.drag.band) {
+      this.drag.to = to;
+      this.actions.redraw();
+      return;
+    }
     if (this.brush) {
       this.paint(this.drag.from, to);
       this.drag.from = to;
@@ -211,14 +224,29 @@ Labelling.Overview = class {
 
   up() {
     if (!this.drag) return;
-    const {moved, from} = this.drag;
+    const {moved, from, to, band} = this.drag;
     this.drag = null;
+    if (band) {
+      const inside = this.between(from, to);
+      if (inside.length) this.actions.paint(inside, this.brush, true);
+    }
     if (this.brush) {
       this.actions.painted();
       return;
     }
     const number = this.scene.cellAt(...from);
     if (!moved && number >= 0) this.actions.go(number);
+  }
+
+  // Tiles whose middle lies in the rectangle of two corners.
+  between([x0, y0], [x1, y1]) {
+    const found = [];
+    for (let number = 0; number < this.scene.count; number += 1) {
+      const [left, top, width, height] = this.scene.window(number);
+      const [x, y] = [left + width / 2, top + height / 2];
+      if (x >= Math.min(x0, x1) && x <= Math.max(x0, x1) && y >= Math.min(y0, y1) && y <= Math.max(y0, y1)) found.push(number);
+    }
+    return found;
   }
 
   // All tiles on the way, however fast the pointer was.
