@@ -28,8 +28,10 @@ from apsam.tiles.settings import TileSettings
 PAGE, DATA, PICTURES, APP = "index.html", "scenes.js", "pictures", "app"
 MARK = "apsam label page"
 
-# In the order in which the page loads them.
-SCRIPTS = ("names.js", "labels.js", "table.js", "chunks.js", "view.js", "overview.js", "list.js", "page.js")
+SCRIPTS = (
+    "names.js", "labels.js", "table.js", "queue.js", "theme.js", "chunks.js", "view.js", "overview.js", "list.js",
+    "page.js",
+)  # fmt: skip
 STYLE = "label.css"
 
 

@@ -23,6 +23,10 @@ Labelling.Scene = class {
       this.xEdges = Array.from({length: columns + 1}, (_, index) => index * this.chunk);
       this.yEdges = Array.from({length: rows + 1}, (_, index) => index * this.chunk);
     }
+    // Suggested tiles and suspect labels, with their places in the order.
+    const placed = (numbers) => new Map(numbers.map((number, place) => [number, place]));
+    this.wanted = placed(this.suggested ? this.suggested.look : []);
+    this.suspects = placed(this.suggested ? this.suggested.check : []);
     // Lines and points of existing labels, with the pixels that they lie in.
     this.drawn = this.shapes.map((line) => {
       const [xs, ys] = [line.filter((_, index) => index % 2 === 0), line.filter((_, index) => index % 2)];

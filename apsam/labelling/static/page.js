@@ -139,31 +139,12 @@
   let lastPosition = -1;
 
   function matches(number) {
-    switch ($("filter").value) {
-      case "todo": return !labels.label(number) && !labels.isLeft(number);
-      case "doubtful": return labels.isDoubtful(number);
-      case "left": return labels.isLeft(number);
-      case "positive": return labels.label(number) === "1";
-      case "negative": return labels.label(number) === "0";
-      case "decided": return labels.isDecided(number);
-      case "check": return scene.suggested !== undefined && checked.has(number);
-      default: return true;
-    }
+    return Labelling.matches(labels, $("filter").value, number);
   }
-  let checked = new Set();
 
   // The list stays as it is while one labels, so that undo finds its tile; choosing the filter makes it anew.
   function makeList() {
-    const order = $("order").value;
-    const filter = $("filter").value;
-    const everything = Array.from({length: scene.count}, (_, number) => number);
-    const rank = new Map();
-    if (filter === "check" && scene.suggested) scene.suggested.check.forEach((number, index) => rank.set(number, index));
-    else if (order === "suggested" && scene.suggested) scene.suggested.look.forEach((number, index) => rank.set(number, index));
-    else if (order === "asked") everything.forEach((number) => rank.set(number, labels.isDoubtful(number) ? 0 : 1));
-    const last = scene.count;
-    const place = (number) => (rank.has(number) ? rank.get(number) : last);
-    queue = everything.filter(matches).sort((one, other) => place(one) - place(other) || one - other);
+    queue = Labelling.queue(labels, $("filter").value, $("order").value);
     list.show(scene, labels, queue);
     lastPosition = -1;
     $("list-empty").hidden = queue.length > 0;
@@ -189,13 +170,11 @@
       draw();
       return;
     }
-    const started = performance.now();
     const name = scene.name(current);
     // Space leaves a tile as it is: one without label counts as looked at.
     if (decision !== "-" || !labels.label(current)) labels.set([current], decision, current);
     say(`${name}: ${Labelling.words(labels, current)}`);
     step(1, ["todo", "doubtful"].includes($("filter").value));
-    document.documentElement.dataset.answered = String(performance.now() - started);
   }
 
   function clear() {
@@ -231,15 +210,14 @@
     scene = scenes[index];
     if (!states.has(index)) states.set(index, new Labelling.Labels(scene, changed));
     labels = states.get(index);
-    checked = new Set(scene.suggested ? scene.suggested.check : []);
     overview.show(scene, labels);
     for (const option of $("order").options) {
-      if (option.value === "suggested") option.hidden = option.disabled = !(scene.suggested && scene.suggested.look.length);
+      if (option.value === "suggested") option.hidden = option.disabled = !scene.wanted.size;
     }
     for (const option of $("filter").options) {
-      if (option.value === "check") option.hidden = option.disabled = !checked.size;
+      if (option.value === "check") option.hidden = option.disabled = !scene.suspects.size;
     }
-    $("order").value = scene.suggested && scene.suggested.look.length ? "suggested" : "asked";
+    $("order").value = scene.wanted.size ? "suggested" : "asked";
     $("filter").value = "todo";
     const shown = scene.drawn.length ? " Its shapes are drawn in pink (L)." : "";
     $("source").textContent = scene.source ? `Labels of ${scene.source} are filled in.${shown}` : "";
@@ -374,24 +352,8 @@
   new ResizeObserver(redraw).observe($("picture"));
   new ResizeObserver(redraw).observe($("overview"));
 
-  // ---- light or dark: the system's choice until the button is pressed
-
-  const root = document.documentElement;
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (root.dataset.theme || (system.matches ? "dark" : "light")) === "dark";
-  const showTheme = () => { $("theme").setAttribute("aria-pressed", String(isDark())); redraw(); };
-  try {
-    const kept = localStorage.getItem("apsam-theme");
-    if (kept) root.dataset.theme = kept;
-  } catch { /* no storage */ }
-  button("theme", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    try { localStorage.setItem("apsam-theme", root.dataset.theme); } catch { /* no storage */ }
-    showTheme();
-  });
-  system.addEventListener("change", showTheme);
-
+  Labelling.theme($("theme"), redraw);
+  button("theme", () => {});
   choose(0);
-  showTheme();
   $("picture").focus({preventScroll: true});
 })();
