@@ -238,3 +238,40 @@ def test_a_simulated_person_looks_at_as_many_tiles_as_asked_and_errs_as_often() 
     )
     assert suggested_order(some(), "valley") == ["r64_c96", "r32_c96"] and suggested_order(some(), "ridge") == []
     assert found_among_first(some(), ["r96_c96"], 0.5) == 1 and found_among_first(some(), ["r96_c128"], 0.5) == 0
+
+
+def test_the_command_reads_a_run_and_names_what_it_lacks(run: Path, tmp_path: Path) -> None:
+    """With a localizer that was never trained: what it says is noise, but it says it of every tile."""
+    import yaml
+    from typer.testing import CliRunner
+
+    from apsam.cli import app
+    from apsam.localizer.checkpoint import save_localizer
+    from apsam.localizer.methods import build_method
+    from apsam.localizer.settings import LocalizerSettings
+
+    sheet = tmp_path / "scenes.tsv"
+    sheet.write_text(
+        "scene\timage\tlabels\tmask\tsplit\nalder\tsynthetic\tmask\t\ttest\nbirch\tsynthetic\tmask\t\ttrain\n"
+    )
+    config = {"run": "tiny", "scenes": str(sheet), "tiles": {"size": 128}}
+    (run / "report").mkdir(exist_ok=True)
+    (run / "report/config.yaml").write_text(yaml.safe_dump(config))
+    weights = run / "localizer/weights.safetensors"
+    weights.unlink(missing_ok=True)
+    command = ["suggest", str(run), "-o", str(tmp_path / "s.json"), "--threads", "1", "--device", "cpu"]
+    with pytest.raises(InputError, match=r"weights.safetensors: not there, so .* is no finished run"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    save_localizer(build_method(LocalizerSettings(), weights="none"), weights)
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert done.exit_code == 0 and "Labels, those that look wrong first (9 tiles in order)" in done.stdout
+    found = read_suggestions(tmp_path / "s.json")
+    assert {entry.scene for entry in found.entries} == {"alder"} and not found.of("look")
+    assert "localizer" in found.entries[0].why and "map" in found.entries[0].why
+    reads = [path for path in (run / "scenes").glob("*_mask.tif")]
+    assert reads, "there is a reference mask, and nothing asked for it"
+    for path in reads:
+        path.rename(path.with_suffix(".away"))
+    again = CliRunner().invoke(app, [*command[:3], str(tmp_path / "again.json"), *command[4:]], catch_exceptions=False)
+    assert again.exit_code == 0
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "s.json").read_bytes()
