@@ -63,7 +63,7 @@ def test_a_page_a_table_and_a_grid(valley: Path, tmp_path: Path) -> None:
     empty = next(name for name, label in there.labels.items() if label == 255 and name != "r0_c0")
     write_table(tmp_path / "valley_labels.csv", there.identity, [empty], [1])
     said = run("label", "--add", tmp_path / "valley_labels.csv", "-o", tmp_path / "grid.gpkg")
-    assert "grid.gpkg: 1 labels added, 0 were there already" in said
+    assert "grid.gpkg: 1 label added, 0 there already" in said
     assert read_table(tmp_path / "grid.gpkg").labels[empty] == 1
 
 

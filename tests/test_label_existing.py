@@ -156,3 +156,10 @@ def test_metres_on_the_ground_in_degrees_feet_and_web_mercator(crs: str, transfo
         (x0, y0), (x1, y1) = transform @ (0, 0), transform @ step
         length = Geod(ellps="WGS84").inv(*to_degrees.transform(x0, y0), *to_degrees.transform(x1, y1))[2]
         assert unit * 1000 == pytest.approx(length, rel=2e-3)
+
+
+def test_a_mask_is_no_file_of_labels(image: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"valley.tif: is a raster; labels are filled in from a table"):
+        read(image, image)
+    with pytest.raises(InputError, match=r"none.gpkg: no such label file"):
+        read(image, tmp_path / "none.gpkg")

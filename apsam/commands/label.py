@@ -17,13 +17,16 @@ Incomplete = Annotated[
 Reach = Annotated[
     float | None,
     typer.Option(
+        min=0,
         help="metres: no landslide reaches farther from its point; without it points make no tile negative",
         show_default=False,
     ),
 ]
 Accuracy = Annotated[
     float | None,
-    typer.Option(help="metres by which outlines and points may be wrong; default: 1/16 of a tile", show_default=False),
+    typer.Option(
+        min=0, help="metres by which outlines and points may be wrong; default: 1/16 of a tile", show_default=False
+    ),
 ]
 
 
@@ -31,7 +34,7 @@ def label(
     scenes: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SCENE]...",
+            metavar="SCENE...",
             help="rasters, or folders of ready-made tiles; NAME=PATH where the run calls a scene otherwise",
             show_default=False,
         ),
@@ -134,7 +137,7 @@ def _add(files: list[Path], output: Path, given: list, replace: bool, settings: 
             with SceneReader(path, settings) as reader:
                 identity = raster_tiles(reader, settings, name).identity
     done = add_labels(files, output, identity, replace)
-    parts = [f"{done.new} labels added", f"{done.same} were there already"]
+    parts = [f"{done.new} label{'s' * (done.new != 1)} added", f"{done.same} there already"]
     if done.replaced:
         parts.append(f"{done.replaced} replaced")
     if done.kept:

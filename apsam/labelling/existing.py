@@ -19,9 +19,10 @@ from affine import Affine
 from rasterio.features import rasterize
 from shapely.strtree import STRtree
 
-from apsam.errors import InputError, no_such
+from apsam.errors import InputError
 from apsam.labelling.scene_tiles import SceneTiles, metres_on_the_map
 from apsam.labelling.tables import grid_layer_name, read_table
+from apsam.scenes import TILE_SUFFIXES
 from apsam.tiles.labels import UNLABELLED
 from apsam.tiles.outlines import outlines
 from apsam.vectors import VECTOR_SUFFIXES, read_features
@@ -111,7 +112,12 @@ def read_existing(path: Path, tiles: SceneTiles, rules: ExistingRules | None = N
         InputError: The file cannot be read, or speaks of other tiles.
     """
     if not path.exists():
-        raise no_such("label file", path)
+        raise InputError(f"{path}: no such label file")
+    if path.suffix.lower() in TILE_SUFFIXES:
+        raise InputError(
+            f"{path}: is a raster; labels are filled in from a table, a grid or a layer of points or polygons (a mask "
+            f"labels a scene by the word 'mask' in the scene sheet)"
+        )
     vector = path.suffix.lower() in VECTOR_SUFFIXES
     if not vector or _is_grid(path):
         found = _from_table(path, tiles)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pyogrio
 
-from apsam.errors import InputError, no_such
+from apsam.errors import InputError
 from apsam.files import atomic_path, read_text
 from apsam.labelling.identity import GRID_COLUMN, SCENE_COLUMN, GridIdentity, common_identity
 from apsam.labelling.suggestions import Suggestions
@@ -71,6 +71,8 @@ def read_table(path: Path) -> LabelTable:
         InputError: It cannot be read, a label is neither 0 nor 1 nor empty, a tile is there twice, or its rows are
             of several scenes.
     """
+    if not path.exists():
+        raise InputError(f"{path}: no such label file")
     if path.suffix.lower() in VECTOR_SUFFIXES:
         labels, pairs, doubtful = _read_layer(path)
     else:
@@ -102,8 +104,6 @@ def _fields(path: Path, layer: str) -> Sequence[str]:
 
 
 def _read_layer(path: Path) -> tuple[dict[str, int], list[tuple[str, str]], frozenset[str]]:
-    if not path.exists():
-        raise no_such("label file", path)
     layer = grid_layer_name(path)
     if layer is None:
         raise InputError(f"{path}: is no tile grid; it lacks the columns 'tile' and 'label' (apsam grid makes one)")

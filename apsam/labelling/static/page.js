@@ -211,6 +211,9 @@
     if (!states.has(index)) states.set(index, new Labelling.Labels(scene, changed));
     labels = states.get(index);
     overview.show(scene, labels);
+    $("question").textContent = `Is any landslide in the ${scene.isRaster ? "bright square" : "picture"}?`;
+    $("overview-title").textContent = scene.isRaster ? "The scene" : "All tiles";
+    for (const id of ["closer", "wider"]) $(id).hidden = !scene.isRaster;
     for (const option of $("order").options) {
       if (option.value === "suggested") option.hidden = option.disabled = !scene.wanted.size;
     }
