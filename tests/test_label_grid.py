@@ -241,6 +241,17 @@ def test_qgis_reads_form_colours_and_action(grid: Path) -> None:
     assert tiles["label"].dropna().to_dict() == {**before, "r96_c256": 1}, "saved"
 
 
+def test_a_project_of_the_user_and_a_grid_that_is_open_are_not_replaced(grid: Path, tmp_path: Path) -> None:
+    image = tmp_path / "valley.tif"
+    (tmp_path / "mine.qgs").write_text("mine")
+    with pytest.raises(InputError, match=r"mine.qgs: is there already; .*--overwrite"):
+        write_grid(image, SMALL, tmp_path / "mine.gpkg")
+    assert (tmp_path / "mine.qgs").read_text() == "mine" and not (tmp_path / "mine.gpkg").exists()
+    (tmp_path / "grid.gpkg-wal").write_bytes(b"")
+    with pytest.raises(InputError, match=r"grid.gpkg: another program has it open"):
+        write_grid(image, SMALL, grid, overwrite=True)
+
+
 def test_a_folder_gets_a_table_and_no_map(tmp_path: Path) -> None:
     write_tiles(tmp_path / "crops", 3, np.random.default_rng(0))
     made = write_grid(tmp_path / "crops/images", SMALL, tmp_path / "t.csv", labels=tmp_path / "crops/labels.csv")

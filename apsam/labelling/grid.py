@@ -70,11 +70,7 @@ def write_grid(
         raise InputError(f"{output}: a grid is written as .gpkg or .csv")
     if image.is_dir() and suffix != ".csv":
         raise InputError(f"{output}: ready-made tiles have no place on a map; write their table as .csv")
-    if output.exists() and not overwrite:
-        raise InputError(
-            f"{output}: is there already, and labels filled in there would be lost; name another file, replace it with "
-            f"--overwrite, or add labels to it: apsam label --add"
-        )
+    _check_replaceable(output, overwrite)
     with ExitStack() as opened:
         if image.is_dir():
             tiles = folder_tiles(image, name)
@@ -92,6 +88,24 @@ def write_grid(
         write_grid_project(project, output, tiles)
     lines = existing.summary(tiles.counted) if labels is not None else []
     return MadeGrid(len(tiles.names), int((~tiles.counted).sum()), project, lines)
+
+
+def _check_replaceable(output: Path, overwrite: bool) -> None:
+    if output.exists() and not overwrite:
+        raise InputError(
+            f"{output}: is there already, and labels filled in there would be lost; name another file, replace it with "
+            f"--overwrite, or add labels to it: apsam label --add"
+        )
+    if output.suffix.lower() == ".csv":
+        return
+    project = output.with_suffix(".qgs")
+    if project.exists() and not overwrite:
+        raise InputError(f"{project}: is there already; name another grid, or replace the project with --overwrite")
+    # SQLite keeps what was saved last in a file beside the database while a program has it open.
+    if output.with_name(f"{output.name}-wal").exists():
+        raise InputError(
+            f"{output}: another program has it open (there is a {output.name}-wal); close it in QGIS first"
+        )
 
 
 def grid_layer(tiles: SceneTiles, existing: ExistingLabels) -> gpd.GeoDataFrame:

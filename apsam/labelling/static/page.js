@@ -220,7 +220,7 @@
     for (const option of $("filter").options) {
       if (option.value === "check") option.hidden = option.disabled = !scene.suspects.size;
     }
-    $("order").value = scene.wanted.size ? "suggested" : "asked";
+    $("order").value = scene.wanted.size ? "suggested" : "doubtful";
     $("filter").value = "todo";
     const shown = scene.drawn.length ? " Its shapes are drawn in pink (L)." : "";
     $("source").textContent = scene.source ? `Labels of ${scene.source} are filled in.${shown}` : "";

@@ -21,7 +21,7 @@ Labelling.queue = (labels, filter, order) => {
   const rank = (number) => {
     if (filter === "check") return scene.suspects.get(number);
     if (order === "suggested") return scene.wanted.has(number) ? scene.wanted.get(number) : scene.count;
-    return order === "asked" && !labels.isDoubtful(number) ? 1 : 0;
+    return order === "doubtful" && !labels.isDoubtful(number) ? 1 : 0;
   };
   const found = [];
   for (let number = 0; number < scene.count; number += 1) {
