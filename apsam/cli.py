@@ -28,6 +28,7 @@ from apsam.commands.experiments import (
 )
 from apsam.commands.grid import grid
 from apsam.commands.join import join_prompts, join_stacks
+from apsam.commands.label import label
 from apsam.commands.localizer import localizer
 from apsam.commands.localizer_offline import localizer_offline
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
@@ -40,6 +41,7 @@ from apsam.commands.report import report
 from apsam.commands.resunet import resunet
 from apsam.commands.run import run_app
 from apsam.commands.store import store_app
+from apsam.commands.suggest import localizer_scores, suggest
 from apsam.commands.synthesize import synthesize
 from apsam.commands.tile import tile
 
@@ -48,6 +50,7 @@ STAGES = (
     tile,
     localizer_offline,
     localizer,
+    localizer_scores,
     cams,
     encode,
     prompts,
@@ -93,6 +96,8 @@ app.add_typer(store_app, name="store")
 
 app.command()(predict)
 app.command()(grid)
+app.command()(label)
+app.command()(suggest)
 app.command()(everything)
 app.command()(provenance)
 for stage in STAGES:

@@ -15,9 +15,9 @@ from rasterio.transform import from_origin
 from shapely import Point, box
 
 from apsam.errors import InputError
+from apsam.labelling.grid import write_grid
 from apsam.scenes import Scene
 from apsam.stack import TileStack
-from apsam.tiles.grid import write_grid
 from apsam.tiles.parts import NEITHER, TEST, TRAIN, parts_by_blocks
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import read_tile_image, read_tile_mask
@@ -552,19 +552,19 @@ def test_masks_are_found_by_stem(tmp_path):
 
 def test_grid_lies_on_the_tiles_and_fits_the_label_table(tmp_path):
     path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
-    assert write_grid(path, SMALL, tmp_path / "grid.gpkg") == 9
+    assert write_grid(path, SMALL, tmp_path / "grid.gpkg").tiles == 9
     grid = gpd.read_file(tmp_path / "grid.gpkg")
     row, col = 38, 64
     expected = box(*(TRANSFORM @ (col, row + 64)), *(TRANSFORM @ (col + 64, row)))
     assert grid[grid["tile"] == f"r{row}_c{col}"].geometry.iloc[0].equals(expected)
     write_grid(path, SMALL, tmp_path / "grid.csv")
     lines = (tmp_path / "grid.csv").read_text().splitlines()
-    assert lines[0] == "tile,label" and len(lines) == 10
+    assert lines[0] == "scene,grid,tile,label" and len(lines) == 10
     before = (tmp_path / "grid.gpkg").read_bytes()
     with pytest.raises(InputError, match=r"grid.gpkg: is there already, and labels .* lost; .*--overwrite"):
         write_grid(path, SMALL, tmp_path / "grid.gpkg")
     assert (tmp_path / "grid.gpkg").read_bytes() == before
-    assert write_grid(path, SMALL, tmp_path / "grid.gpkg", overwrite=True) == 9
+    assert write_grid(path, SMALL, tmp_path / "grid.gpkg", overwrite=True).tiles == 9
     with pytest.raises(InputError, match=r"grid.shp: a grid is written as .gpkg or .csv"):
         write_grid(path, SMALL, tmp_path / "grid.shp")
     (tmp_path / "grid.csv").write_text("\n".join([lines[0], *(f"{line}1" for line in lines[1:])]))

@@ -21,12 +21,15 @@ DATE = "1980-01-01T00:00:00Z"
 GEOMETRY_TYPES = {"landslides": "MultiPolygon", "tiles": "Polygon", "prompt_boxes": "Polygon", "prompt_points": "Point"}
 
 
-def write_geopackage(output: Path, layers: Mapping[str, gpd.GeoDataFrame]) -> None:
+def write_geopackage(
+    output: Path, layers: Mapping[str, gpd.GeoDataFrame], documents: Mapping[str, str] | None = None
+) -> None:
     """Write layers with their styles; the same layers always give the same bytes.
 
     Args:
         output: The GeoPackage.
         layers: Name -> features; names are those of `VECTOR_STYLES`. Empty layers are written too.
+        documents: Name -> style of a layer as a whole .qml document, where it is not that of `VECTOR_STYLES`.
     """
     # Otherwise every layer is announced in the job's log.
     logging.getLogger("pyogrio").setLevel(logging.WARNING)
@@ -43,14 +46,15 @@ def write_geopackage(output: Path, layers: Mapping[str, gpd.GeoDataFrame]) -> No
                 dataset_options={} if index else {"VERSION": VERSION},
             )
         # The table that QGIS itself makes when a style is saved in a GeoPackage.
-        pyogrio.write_dataframe(_styles(list(layers)), partial, layer="layer_styles", driver="GPKG", append=True)
+        styles = _styles(list(layers), documents or {})
+        pyogrio.write_dataframe(styles, partial, layer="layer_styles", driver="GPKG", append=True)
         for name, frame in layers.items():
             written = pyogrio.read_info(partial, layer=name)["features"]
             if written != len(frame):
                 raise OSError(errno.EIO, f"{written} of {len(frame)} features of the layer {name}", str(partial))
 
 
-def _styles(names: list[str]) -> pd.DataFrame:
+def _styles(names: list[str], documents: Mapping[str, str]) -> pd.DataFrame:
     count = len(names)
     return pd.DataFrame(
         {
@@ -59,7 +63,7 @@ def _styles(names: list[str]) -> pd.DataFrame:
             "f_table_name": names,
             "f_geometry_column": ["geom"] * count,
             "styleName": names,
-            "styleQML": [qml(VECTOR_STYLES[name][1]) for name in names],
+            "styleQML": [documents.get(name) or qml(VECTOR_STYLES[name][1]) for name in names],
             "styleSLD": [""] * count,
             "useAsDefault": [True] * count,
             "description": [VECTOR_STYLES[name][0] for name in names],

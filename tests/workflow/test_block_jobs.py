@@ -1,4 +1,4 @@
-"""Large scenes in the workflow: they end with the same files as scenes in one piece; starting it imports nothing heavy."""
+"""Large scenes in the workflow: they end with the same files as whole ones; starting it imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,0 +1,65 @@
+"""Commands that say which tiles to label next and which labels look wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apsam.commands.options import Device, Threads, Tiles
+
+
+def localizer_scores(
+    tiles: Tiles,
+    weights: Annotated[Path, typer.Option(help="weights of the localizer")],
+    output: Annotated[Path, typer.Option(help="stack of the scores to make")],
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Write the localizer's probability of every tile of a scene, labelled or not."""
+    from apsam.device import set_threads
+    from apsam.labelling.evidence import score_tiles
+
+    set_threads(threads)
+    score_tiles(tiles, weights, output, device)
+
+
+def suggest(
+    run: Annotated[Path, typer.Argument(help="folder of a finished run, results/NAME")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="suggestions.json for apsam label --order, or .csv", show_default=False),
+    ] = None,
+    grid: Annotated[
+        list[Path] | None,
+        typer.Option(help="tile grid (.gpkg) to write columns into; again for another scene", show_default=False),
+    ] = None,
+    show: Annotated[int, typer.Option(help="how many of each kind to print")] = 10,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Say which tiles are worth a label next, and which labels look wrong; reference masks are not read."""
+    from tempfile import TemporaryDirectory
+
+    from apsam.device import set_threads
+    from apsam.labelling.run_files import run_scenes
+    from apsam.labelling.suggest import suggest_for_run
+    from apsam.labelling.suggestions import write_suggestions
+    from apsam.labelling.tables import fill_suggestions
+
+    set_threads(threads)
+    with TemporaryDirectory() as scratch:
+        found, missing = suggest_for_run(run_scenes(run, Path(scratch), device))
+    for text in missing:
+        print(f"note: {text}")
+    for kind, title in (("look", "Tiles to label next"), ("check", "Labels, those that look wrong first")):
+        entries = found.of(kind)
+        print(f"{title} ({len(entries)} tiles in order)")
+        for entry in entries[:show]:
+            print(f"  {entry.rank:4d}  {entry.scene}  {entry.tile}  {entry.score:.2f}  {entry.why}")
+    if output is not None:
+        write_suggestions(found, output)
+        print(f"{output}: written; see them: apsam label SCENE -o FOLDER --order {output.with_suffix('.json')}")
+    for path in grid or []:
+        print(f"{path}: {fill_suggestions(path, found)} tiles have a rank in the columns look_rank, check_rank")

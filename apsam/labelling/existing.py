@@ -1,0 +1,231 @@
+"""What labels that exist already say of a scene's tiles: which are sure, and which a person should look at.
+
+A point marks a landslide but not how far it reaches, so that it makes its own tile positive, its surroundings doubtful
+and nothing negative. Outlines are drawn with some accuracy, so that a tile which one only just touches, or only just
+misses, is doubtful.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from affine import Affine
+from rasterio.features import rasterize
+from shapely.strtree import STRtree
+
+from apsam.errors import InputError
+from apsam.labelling.scene_tiles import SceneTiles, metres_on_the_map
+from apsam.labelling.tables import grid_layer_name, read_table
+from apsam.scenes import TILE_SUFFIXES
+from apsam.tiles.labels import UNLABELLED
+from apsam.tiles.outlines import outlines
+from apsam.vectors import VECTOR_SUFFIXES, read_features
+
+# Accuracy of outlines where the user does not say it, as a share of a tile's side: 8 m for 256 px of 0.5 m.
+ACCURACY = 1 / 16
+
+LEFT_OUT = "too little data, the run leaves it out"
+
+
+@dataclass(frozen=True)
+class ExistingRules:
+    """How to read a layer of landslides.
+
+    Attributes:
+        complete: The layer holds every landslide of the scene, so that tiles far from all outlines are negative.
+        reach_m: No landslide reaches farther than this from its point; None: nobody knows, and points make no
+            tile negative.
+        accuracy_m: Outlines and points may be wrong by this; None: a sixteenth of a tile's side.
+    """
+
+    complete: bool = True
+    reach_m: float | None = None
+    accuracy_m: float | None = None
+
+
+@dataclass
+class ExistingLabels:
+    """What is known of every tile.
+
+    Attributes:
+        label: (n,) uint8 {0, 1, 255}.
+        reason: (n,) int, index into `reasons`; 0 where there is nothing to say.
+        reasons: Why tiles are empty; the first is empty.
+        doubtful: (n,) bool, empty tiles that a person should look at first.
+        source: The file they come from.
+        shapes: Points, lines and polygons that they come from, in pixels of the scene; none of a table.
+    """
+
+    label: np.ndarray
+    reason: np.ndarray
+    doubtful: np.ndarray
+    source: str = ""
+    reasons: list[str] = field(default_factory=lambda: [""])
+    shapes: Sequence[shapely.Geometry] = ()
+
+    @classmethod
+    def nothing(cls, count: int) -> ExistingLabels:
+        """No label at all."""
+        return cls(np.full(count, UNLABELLED, np.uint8), np.zeros(count, int), np.zeros(count, bool))
+
+    def leave(self, which: np.ndarray, why: str, doubtful: bool = True) -> None:
+        """Leave the tiles `which` (n,) bool empty, and say why."""
+        if why not in self.reasons:
+            self.reasons.append(why)
+        self.label[which] = UNLABELLED
+        self.reason[which] = self.reasons.index(why)
+        self.doubtful[which] = doubtful
+
+    def why(self) -> list[str]:
+        """The reason of every tile, empty where it has a label."""
+        return [self.reasons[number] for number in self.reason]
+
+    def summary(self, counted: np.ndarray) -> list[str]:
+        """Lines for a person: how many tiles of each kind, of those that the run keeps."""
+        label, reason = self.label[counted], self.reason[counted]
+        lines = [
+            f"{np.count_nonzero(label == 1)} tiles labelled positive, {np.count_nonzero(label == 0)} negative, "
+            f"{np.count_nonzero(label == UNLABELLED)} left empty"
+        ]
+        for number, why in enumerate(self.reasons[1:], 1):
+            count = np.count_nonzero((reason == number) & (label == UNLABELLED))
+            if count:
+                lines.append(f"  {count} empty: {why}")
+        return lines
+
+
+def read_existing(path: Path, tiles: SceneTiles, rules: ExistingRules | None = None) -> ExistingLabels:
+    """Read the labels that a file gives to a scene's tiles.
+
+    Args:
+        path: A label table, a labelled grid, or a vector layer of points, lines or polygons.
+        tiles: Of the scene; which of them hold data must be known.
+        rules: How a layer of landslides is read.
+
+    Raises:
+        InputError: The file cannot be read, or speaks of other tiles.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such label file")
+    if path.suffix.lower() in TILE_SUFFIXES:
+        raise InputError(
+            f"{path}: is a raster; labels are filled in from a table, a grid or a layer of points or polygons (a mask "
+            f"labels a scene by the word 'mask' in the scene sheet)"
+        )
+    vector = path.suffix.lower() in VECTOR_SUFFIXES
+    if not vector or _is_grid(path):
+        found = _from_table(path, tiles)
+    elif not tiles.is_raster:
+        raise InputError(f"{path}: a folder of ready-made tiles is labelled by a table, not by a layer")
+    else:
+        found = _from_layer(path, tiles, rules or ExistingRules())
+    found.source = path.name
+    return found
+
+
+def _is_grid(path: Path) -> bool:
+    return path.suffix.lower() != ".parquet" and grid_layer_name(path) is not None
+
+
+def _from_table(path: Path, tiles: SceneTiles) -> ExistingLabels:
+    table = read_table(path)
+    table.check(tiles.identity, tiles.names)
+    found = ExistingLabels.nothing(len(tiles.names))
+    found.label = np.array([table.labels.get(name, UNLABELLED) for name in tiles.names], np.uint8)
+    empty = found.label == UNLABELLED
+    found.leave(empty, f"no label in {path.name}", doubtful=False)
+    doubtful = np.array([name in table.doubtful for name in tiles.names])
+    found.leave(empty & doubtful, f"doubtful in {path.name}")
+    return found
+
+
+def _from_layer(path: Path, tiles: SceneTiles, rules: ExistingRules) -> ExistingLabels:
+    features = read_features(path, tiles.crs.to_wkt())
+    to_metres = np.array(metres_on_the_map(tiles.crs, tiles.transform, tiles.height, tiles.width))
+
+    def ground(shapes: np.ndarray) -> np.ndarray:
+        return shapely.transform(shapes, lambda units: units * to_metres)
+
+    shapes = ground(gpd.GeoSeries(features.geometry).explode(index_parts=False).to_numpy())
+    boxes = ground(outlines(tiles.transform, tiles.windows))
+    side = float(np.median(shapely.area(boxes))) ** 0.5
+    accuracy = side * ACCURACY if rules.accuracy_m is None else rules.accuracy_m
+    is_point = np.isin(shapely.get_type_id(shapes), (0,))
+    points, drawn = shapes[is_point], shapes[~is_point]
+    reach = rules.reach_m if rules.reach_m is not None else 2 * side
+
+    inner = shapely.buffer(boxes, -min(accuracy, side / 2.5), join_style="mitre")
+    found = ExistingLabels.nothing(len(boxes))
+    # From the weakest statement to the strongest; a later one replaces an earlier one.
+    if rules.complete and (not len(points) or rules.reach_m is not None):
+        found.label[:] = 0
+    else:
+        why = (
+            f"{path.name} holds points, which do not say how far landslides reach (--reach)"
+            if rules.complete
+            else f"no landslide of {path.name}, which may lack some"
+        )
+        found.leave(np.ones(len(boxes), bool), why, doubtful=False)
+    near = _within(boxes, points, reach)
+    found.leave(near, f"a point of {path.name} within {reach:.0f} m, how far its landslide reaches is not known")
+    edge = _within(boxes, drawn, accuracy)
+    found.leave(edge, f"the edge of the tile lies within {accuracy:.0f} m of the edge of a landslide of {path.name}")
+    on_the_edge = _within(boxes, points, accuracy)
+    found.leave(on_the_edge, f"a point of {path.name} within {accuracy:.0f} m of the edge of the tile")
+    sure = _within(inner, shapes, 0)
+    found.label[sure], found.reason[sure], found.doubtful[sure] = 1, 0, False
+    # What lies under pixels without data is not to be seen in the tile: a person says what there is.
+    hidden = _hidden(tiles, features.geometry.to_numpy(), sure & (tiles.valid_share < 1))
+    found.leave(hidden, "its landslide lies under pixels without data")
+    found.leave(~tiles.counted, LEFT_OUT, doubtful=False)
+    found.shapes = _in_pixels(features.geometry.to_numpy(), tiles)
+    return found
+
+
+def _within(boxes: np.ndarray, shapes: np.ndarray, distance: float) -> np.ndarray:
+    """(n,) bool: boxes that come within `distance` of a shape; 0: that touch one."""
+    which = np.zeros(len(boxes), bool)
+    if len(shapes):
+        found = STRtree(shapes).query(boxes, predicate="dwithin", distance=distance)
+        which[found[0]] = True
+    return which
+
+
+def _in_pixels(shapes: np.ndarray, tiles: SceneTiles) -> list[shapely.Geometry]:
+    """Shapes that touch the scene, in its pixels, to a pixel."""
+    frame = outlines(tiles.transform, [(0, 0, tiles.height, tiles.width)])[0]
+    near = shapes[STRtree(shapes).query(frame, predicate="intersects")]
+    a, b, c, d, e, f = tuple(~tiles.transform)[:6]
+    pixels = shapely.transform(
+        near, lambda xy: np.stack([a * xy[:, 0] + b * xy[:, 1] + c, d * xy[:, 0] + e * xy[:, 1] + f], axis=1)
+    )
+    return list(shapely.simplify(pixels, 1.0))
+
+
+def _hidden(tiles: SceneTiles, shapes: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """(n,) bool: of the tiles `which`, those whose landslides all lie under pixels without data."""
+    hidden = np.zeros(len(which), bool)
+    tree = STRtree(shapes)
+    polygons = outlines(tiles.transform, tiles.windows)
+    for index in np.flatnonzero(which):
+        row, col, height, width = tiles.windows[index].tolist()
+        drawn = rasterize(
+            shapes[tree.query(polygons[index], predicate="intersects")],
+            (height, width),
+            transform=tiles.transform @ Affine.translation(col, row),
+            all_touched=True,
+            dtype="uint8",
+        )
+        hidden[index] = not (drawn & tiles.read_valid(row, col, height, width)).any()
+    return hidden
+
+
+def as_column(label: np.ndarray) -> pd.arrays.IntegerArray:
+    """Labels (n,) {0, 1, 255} as a column that can be empty."""
+    return pd.array([None if value == UNLABELLED else int(value) for value in label], dtype="Int8")

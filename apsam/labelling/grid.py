@@ -1,0 +1,140 @@
+"""The tiles of a scene as polygons to label in QGIS, or as a table; existing labels are filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+
+from apsam.errors import InputError
+from apsam.labelling.existing import LEFT_OUT, ExistingLabels, ExistingRules, as_column, read_existing
+from apsam.labelling.qgis_grid import COLUMNS, grid_document, grid_style
+from apsam.labelling.scene_tiles import SceneTiles, count_valid, folder_tiles, raster_tiles
+from apsam.labelling.tables import write_table
+from apsam.products.geopackage import write_geopackage
+from apsam.products.qgis import ProjectLayer, write_project
+from apsam.tiles.outlines import outlines
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import TileSettings
+
+LAYER = "tiles"
+
+
+@dataclass(frozen=True)
+class MadeGrid:
+    """What was written.
+
+    Attributes:
+        tiles: All candidate tiles, those without data too: the workflow wants a row for each.
+        left_out: Those of them that the run leaves out (`tiles.min_valid`).
+        project: The QGIS project; None where none was made.
+        lines: What existing labels say, for a person.
+    """
+
+    tiles: int
+    left_out: int
+    project: Path | None
+    lines: Sequence[str]
+
+
+def write_grid(
+    image: Path,
+    settings: TileSettings,
+    output: Path,
+    overwrite: bool = False,
+    labels: Path | None = None,
+    rules: ExistingRules | None = None,
+    name: str | None = None,
+) -> MadeGrid:
+    """Write the tile grid of a scene.
+
+    Args:
+        image: Raster; for a table also a folder of ready-made tiles.
+        settings: Tile size and overlap, those of the run.
+        output: `.gpkg`: polygons with label, number in the run, and a QGIS project of the same name beside it.
+            `.csv`: the columns scene, grid, tile, label. Both are what a scene sheet's `labels` takes.
+        overwrite: Replace a grid that is there.
+        labels: Existing labels to fill in: points, polygons, a table, another grid.
+        rules: How a layer of labels is read.
+        name: Of the scene; the file's by default.
+
+    Raises:
+        InputError: The scene or its labels cannot be used, or the output is there or of another kind.
+    """
+    suffix = output.suffix.lower()
+    if suffix not in (".gpkg", ".csv"):
+        raise InputError(f"{output}: a grid is written as .gpkg or .csv")
+    if image.is_dir() and suffix != ".csv":
+        raise InputError(f"{output}: ready-made tiles have no place on a map; write their table as .csv")
+    _check_replaceable(output, overwrite)
+    with ExitStack() as opened:
+        if image.is_dir():
+            tiles = folder_tiles(image, name)
+        else:
+            reader = opened.enter_context(SceneReader(image, settings))
+            tiles = raster_tiles(reader, settings, name)
+            count_valid(reader, tiles, settings.min_valid)
+        existing = ExistingLabels.nothing(len(tiles.names)) if labels is None else read_existing(labels, tiles, rules)
+    project = None
+    if suffix == ".csv":
+        write_table(output, tiles.identity, tiles.names, existing.label.tolist())
+    else:
+        write_geopackage(output, {LAYER: grid_layer(tiles, existing)}, {LAYER: grid_document(_spot(tiles))})
+        project = output.with_suffix(".qgs")
+        write_grid_project(project, output, tiles)
+    lines = existing.summary(tiles.counted) if labels is not None else []
+    return MadeGrid(len(tiles.names), int((~tiles.counted).sum()), project, lines)
+
+
+def _check_replaceable(output: Path, overwrite: bool) -> None:
+    if output.exists() and not overwrite:
+        raise InputError(
+            f"{output}: is there already, and labels filled in there would be lost; name another file, replace it with "
+            f"--overwrite, or add labels to it: apsam label --add"
+        )
+    if output.suffix.lower() == ".csv":
+        return
+    project = output.with_suffix(".qgs")
+    if project.exists() and not overwrite:
+        raise InputError(f"{project}: is there already; name another grid, or replace the project with --overwrite")
+    # SQLite keeps what was saved last in a file beside the database while a program has it open.
+    if output.with_name(f"{output.name}-wal").exists():
+        raise InputError(
+            f"{output}: another program has it open (there is a {output.name}-wal); close it in QGIS first"
+        )
+
+
+def grid_layer(tiles: SceneTiles, existing: ExistingLabels) -> gpd.GeoDataFrame:
+    """The tiles of a raster as polygons, with the columns that QGIS's form shows."""
+    counted = tiles.counted
+    why = [text if kept else LEFT_OUT for text, kept in zip(existing.why(), counted, strict=True)]
+    columns = {
+        "number": pd.array(tiles.numbers(), dtype="Int32"),
+        "tile": tiles.names,
+        "label": as_column(existing.label),
+        "doubtful": existing.doubtful & counted,
+        "why": why,
+        "scene": tiles.identity.scene,
+        "grid": tiles.identity.text,
+    }
+    polygons = outlines(tiles.transform, tiles.windows)
+    return gpd.GeoDataFrame(columns, columns=list(COLUMNS), geometry=polygons, crs=tiles.crs)
+
+
+def write_grid_project(project: Path, grid: Path, tiles: SceneTiles) -> None:
+    """Write a QGIS project with the grid over its scene; paths in it are relative."""
+    whole = outlines(tiles.transform, [(0, 0, tiles.height, tiles.width)])[0]
+    layers = [
+        ProjectLayer("tiles", "Tiles to label", grid, LAYER, grid_style(_spot(tiles))),
+        ProjectLayer("image", tiles.name, tiles.image),
+    ]
+    write_project(project, f"Labels of {tiles.name}", layers, tiles.crs, whole.bounds)
+
+
+def _spot(tiles: SceneTiles) -> float:
+    """Diameter of the spot that shows a tile's label, units of the CRS: spots of neighbours do not touch."""
+    return 0.4 * tiles.identity.stride * abs(tiles.transform.determinant) ** 0.5

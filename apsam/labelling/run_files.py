@@ -1,0 +1,60 @@
+"""Where the files lie that a run's suggestions are made from, in `results/<run>` as the workflow leaves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from apsam.config import read_config
+from apsam.errors import InputError
+from apsam.labelling.evidence import RunScene, predict_tiles, score_tiles
+from apsam.labelling.tables import grid_layer_name
+from apsam.report.inputs import scene_files
+from apsam.scenes import Scene, read_scene_sheet
+from apsam.vectors import VECTOR_SUFFIXES
+
+
+def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]:
+    """The scenes of a finished run that have tiles.
+
+    Args:
+        run: `results/<run>`.
+        scratch: Folder for scores of tiles, which the workflow does not keep.
+        device: What the networks run on.
+
+    Raises:
+        InputError: `run` is no run with a localizer.
+    """
+    record = run / "report/config.yaml"
+    weights = run / "localizer/weights.safetensors"
+    for file in (record, weights):
+        if not file.is_file():
+            raise InputError(f"{file}: not there, so {run} is no finished run; make one: snakemake --cores all")
+    config = read_config(record)
+    found = []
+    for files in scene_files(run, read_scene_sheet(config.scenes, config.data_dir), config.maps):
+        if not files.tiles.exists():
+            continue
+        scores = scratch / f"{files.name}_scores.zarr.zip"
+        score_tiles(files.tiles, weights, scores, device)
+        folder = files.scene.kind == "folder"
+        probability = files.predicted_tiles("apsam") if folder else files.map("apsam", "probability")
+        map_scores = None
+        resunet = run / "resunet/apsam/weights.safetensors"
+        if not probability.exists() and resunet.is_file():
+            map_scores = scratch / f"{files.name}_map_scores.zarr.zip"
+            predict_tiles(files.tiles, resunet, map_scores, device)
+        table = table_of(files.scene)
+        found.append(RunScene(files.name, files.tiles, table, scores, files.masks("apsam"), probability, map_scores))
+    if not found:
+        raise InputError(f"{run}: holds no tiles; run the workflow first")
+    return found
+
+
+def table_of(scene: Scene) -> Path | None:
+    """The label table or labelled grid of a scene; None where labels come from a layer of landslides or a mask."""
+    path = scene.labels
+    if path is None or not path.exists():
+        return path
+    if path.suffix.lower() in VECTOR_SUFFIXES and (path.suffix.lower() == ".parquet" or not grid_layer_name(path)):
+        return None
+    return path

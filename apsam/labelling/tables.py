@@ -1,0 +1,223 @@
+"""Label tables and grids as this package reads and writes them: labels by tile name, and which tiles they mean."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyogrio
+
+from apsam.errors import InputError
+from apsam.files import atomic_path, read_text
+from apsam.labelling.identity import GRID_COLUMN, SCENE_COLUMN, GridIdentity, common_identity
+from apsam.labelling.suggestions import Suggestions
+from apsam.tiles.labels import NAME_COLUMNS, UNLABELLED, read_label_table
+from apsam.vectors import VECTOR_SUFFIXES
+
+# The label comes last: that is the column that a person fills in.
+COLUMNS = (SCENE_COLUMN, GRID_COLUMN, "tile", "label")
+
+# A grid made from existing labels says which of its empty tiles to look at first.
+DOUBTFUL = "doubtful"
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Labels by tile.
+
+    Attributes:
+        path: Where they come from.
+        labels: Name -> 0, 1 or 255 (empty).
+        identity: Which tiles they mean; None where the file does not say.
+        doubtful: Tiles that a grid says to look at first.
+    """
+
+    path: Path
+    labels: dict[str, int]
+    identity: GridIdentity | None
+    doubtful: frozenset[str] = frozenset()
+
+    def check(self, wanted: GridIdentity | None, names: Iterable[str], what: str = "the scene") -> None:
+        """Raise InputError where the labels are those of other tiles.
+
+        Args:
+            wanted: The tiles they are to be used for.
+            names: Of these.
+            what: How the message calls them.
+        """
+        if wanted is not None and self.identity is not None:
+            difference = wanted.mismatch(self.identity)
+            if difference:
+                raise InputError(f"{self.path}: its labels are {difference}; nothing was changed")
+        known = set(names)
+        unknown = sorted(set(self.labels) - known)
+        if unknown:
+            example = min(known, key=lambda name: (len(name), name)) if known else "none"
+            raise InputError(
+                f"{self.path}: has labels for {len(unknown)} tile(s) that {what} does not have, for example "
+                f"'{unknown[0]}' (one that it has: '{example}'); is it of another scene or tile size?"
+            )
+
+
+def read_table(path: Path) -> LabelTable:
+    """Read a label table (CSV) or a labelled grid (vector layer), which may be empty so far.
+
+    Raises:
+        InputError: It cannot be read, a label is neither 0 nor 1 nor empty, a tile is there twice, or its rows are
+            of several scenes.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such label file")
+    if path.suffix.lower() in VECTOR_SUFFIXES:
+        labels, pairs, doubtful = _read_layer(path)
+    else:
+        doubtful = frozenset()
+        labels = read_label_table(path)
+        rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+        pairs = [((row.get(SCENE_COLUMN) or "").strip(), (row.get(GRID_COLUMN) or "").strip()) for row in rows]
+    try:
+        return LabelTable(path, labels, common_identity(pairs), doubtful)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def grid_layer_name(path: Path) -> str | None:
+    """The first layer of a vector file that has the columns `tile` and `label`; None where there is none.
+
+    Raises:
+        InputError: GDAL cannot read the file.
+    """
+    try:
+        names = [str(name) for name, _ in pyogrio.list_layers(path)]
+        return next((name for name in names if {"tile", "label"} <= set(_fields(path, name))), None)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise InputError(f"{path}: not a vector layer that GDAL can read ({error})") from error
+
+
+def _fields(path: Path, layer: str) -> Sequence[str]:
+    return pyogrio.read_info(path, layer=layer)["fields"]
+
+
+def _read_layer(path: Path) -> tuple[dict[str, int], list[tuple[str, str]], frozenset[str]]:
+    layer = grid_layer_name(path)
+    if layer is None:
+        raise InputError(f"{path}: is no tile grid; it lacks the columns 'tile' and 'label' (apsam grid makes one)")
+    fields = set(pyogrio.read_info(path, layer=layer)["fields"])
+    wanted = [column for column in (*COLUMNS, DOUBTFUL) if column in fields]
+    table = pyogrio.read_dataframe(path, layer=layer, columns=wanted, read_geometry=False)
+    if table["tile"].duplicated().any():
+        raise InputError(f"{path}: tile '{table['tile'][table['tile'].duplicated()].iloc[0]}' is there twice")
+    values = pd.to_numeric(table["label"], errors="coerce")
+    wrong = table["label"][(values.isna() & table["label"].notna()) | (values.notna() & ~values.isin((0, 1)))]
+    if len(wrong):
+        raise InputError(f"{path}: label '{wrong.iloc[0]}' is neither 0 nor 1, nor empty")
+    labels = dict(zip(table["tile"], values.fillna(UNLABELLED).astype(int), strict=True))
+    columns = [table[c].fillna("") if c in table else [""] * len(table) for c in (SCENE_COLUMN, GRID_COLUMN)]
+    doubtful = (
+        frozenset(table["tile"][table[DOUBTFUL].fillna(False).astype(bool)]) if DOUBTFUL in table else frozenset()
+    )
+    return labels, list(zip(*columns, strict=True)), doubtful
+
+
+def write_table(path: Path, identity: GridIdentity, names: Sequence[str], labels: Sequence[int]) -> None:
+    """Write a label table: scene, grid, tile, label; an empty label is 255."""
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for name, label in zip(names, labels, strict=True):
+            writer.writerow((identity.scene, identity.text, name, "" if label == UNLABELLED else int(label)))
+
+
+def fill_table(path: Path, labels: dict[str, int]) -> None:
+    """Set labels of a CSV table; its other columns, its rows and their order stay as they are."""
+    rows = list(csv.reader(io.StringIO(read_text(path), newline="")))
+    header = rows[0]
+    name = header.index(next(column for column in NAME_COLUMNS if column in header))
+    label = header.index(next(column for column in ("label", "landslide", "positive") if column in header))
+    for row in rows[1:]:
+        if len(row) > name and row[name] in labels:
+            row.extend([""] * (label + 1 - len(row)))
+            row[label] = str(labels[row[name]])
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def fill_grid(path: Path, labels: dict[str, int]) -> None:
+    """Set labels of a GeoPackage grid in one transaction, in the file itself: layers, styles and columns stay.
+
+    So it also works while QGIS has the file open, whose saved labels lie in a file beside it (write-ahead log).
+
+    Raises:
+        InputError: Another program is writing to it.
+    """
+    _update(path, {}, "label = ?", [(label, tile) for tile, label in labels.items()])
+
+
+def fill_suggestions(path: Path, suggestions: Suggestions) -> int:
+    """Write suggestions into the columns `look_rank`, `check_rank` and `suggestion` of a GeoPackage grid.
+
+    Labels and all other columns stay; ranks that are there are replaced.
+
+    Returns:
+        Number of tiles that have a rank.
+
+    Raises:
+        InputError: It is no grid, or that of a scene of which there are no suggestions.
+    """
+    if path.suffix.lower() != ".gpkg":
+        raise InputError(f"{path}: suggestions are written into a GeoPackage grid (.gpkg)")
+    table = read_table(path)
+    if table.identity is None:
+        raise InputError(f"{path}: does not say which scene it is of; make the grid again (apsam grid)")
+    own = [entry for entry in suggestions.entries if entry.scene == table.identity.scene]
+    unknown = [entry.tile for entry in own if entry.tile not in table.labels]
+    if unknown or not own:
+        what = f"the tile '{unknown[0]}', which it does not have" if unknown else "no tile of its scene"
+        raise InputError(f"{path}: the suggestions name {what} ('{table.identity.scene}'); is it the grid of the run?")
+    columns = {"look_rank": "MEDIUMINT", "check_rank": "MEDIUMINT", "suggestion": "TEXT"}
+    values = [
+        (
+            entry.rank if entry.kind == "look" else None,
+            entry.rank if entry.kind == "check" else None,
+            entry.why,
+            entry.tile,
+        )
+        for entry in own
+    ]
+    empty = [(None, None, None, tile) for tile in table.labels]
+    _update(path, columns, "look_rank = ?, check_rank = ?, suggestion = ?", [*empty, *values])
+    return len(own)
+
+
+def _update(path: Path, columns: Mapping[str, str], assignments: str, values: Sequence[tuple]) -> None:
+    """Update rows of a grid by tile name, adding columns that it lacks."""
+    import sqlite3
+
+    name = grid_layer_name(path)
+    assert name is not None
+    quoted = '"' + name.replace('"', '""') + '"'
+    with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as database:
+        # Triggers of the spatial index name these functions, though no geometry changes here.
+        for function in ("ST_IsEmpty", "ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY"):
+            database.create_function(function, 1, lambda _: 0)
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            there = {row[1] for row in database.execute(f"PRAGMA table_info({quoted})")}
+            for column, kind in columns.items():
+                if column not in there:
+                    database.execute(f"ALTER TABLE {quoted} ADD COLUMN {column} {kind}")
+            database.executemany(f"UPDATE {quoted} SET {assignments} WHERE tile = ?", values)
+            database.execute(
+                "UPDATE gpkg_contents SET last_change = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE table_name = ?",
+                (name,),
+            )
+            database.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                f"{path}: cannot be written to ({error}); if it is open in QGIS, save and leave the edit mode there"
+            ) from error
