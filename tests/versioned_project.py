@@ -37,14 +37,14 @@ class VersionedProject(Project):
         self.git("commit", "--quiet", "--allow-empty", "-m", message)
 
     def thresholds(self) -> set[int]:
-        """The thresholds that the prompts on disk were made with."""
+        """The thresholds of the prompts in the view."""
         files = sorted((self.folder / RESULTS / "prompts").glob("*.json"))
-        assert len(files) == 3
+        assert len(files) == 3, "the view shows the prompts of all scenes"
         return {json.loads(file.read_text())["settings"]["threshold"] for file in files}
 
     def log_dates(self) -> dict[str, int]:
         """When each job last ran."""
-        files = (self.folder / "logs").rglob("*.log")
+        files = (file for file in (self.folder / "logs").rglob("*.log") if file.parent.name != "view")
         return {str(file): file.stat().st_mtime_ns for file in files}
 
     def jobs_since(self, before: dict[str, int]) -> list[str]:
@@ -61,9 +61,9 @@ class VersionedProject(Project):
         )
 
     def disk_bytes(self) -> int:
-        """Space of the run, DVC's cache included, files with several names counted once."""
+        """Space of store, views and DVC's cache, files with several names counted once."""
         inodes = {}
-        for folder in (RESULTS, ".dvc/cache"):
+        for folder in ("results", ".dvc/cache"):
             for file in (self.folder / folder).rglob("*"):
                 if file.is_file() and not file.is_symlink():
                     inodes[file.stat().st_ino] = file.stat().st_size

@@ -7,7 +7,6 @@ same with every kind of cache, and DVC's experiments, metrics and plots (`make t
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from small_project import ROOT, Project
 from versioned_project import RESULTS, VersionedProject
 
 from workflow_support import dvc_stages
+from workflow_support.stages import STAGES
+from workflow_support.targets import TARGETS
 
 slow = pytest.mark.slow
 
@@ -31,7 +32,7 @@ def test_settings_there_and_back_through_dvc_and_snakemake(copy_of_finished: Cal
 
 def check_there_and_back(project: VersionedProject) -> None:
     """W1 and W2: what is on disk was made with the settings, whoever made it and whoever brought it."""
-    assert "up to date" in project.dvc("status")
+    assert "up to date" in project.dvc("status", "prompts", "report")
     assert project.plan() == {}, "linking changes dates, not content"
 
     project.configure("prompts", threshold=90)
@@ -40,19 +41,18 @@ def check_there_and_back(project: VersionedProject) -> None:
     project.record("threshold 90")
 
     project.git("checkout", "--quiet", "HEAD~1")
-    project.dvc("checkout", "--quiet")
-    assert project.thresholds() == {120}
+    project.dvc("checkout", "--quiet", "--force")
     assert project.plan() == {}, "what is checked out belongs together"
+    project.snakemake()
+    assert project.thresholds() == {120}
 
-    project.configure("prompts", threshold=90)
-    assert project.plan("all_prompts") == {}, "Snakemake's own memory says 90, the files do not, the shelf has them"
-    project.snakemake("all_prompts")
-    assert project.thresholds() == {90}
     project.configure("prompts", threshold=60)
     assert project.plan("all_prompts") == {"prompts": 3}
+    project.snakemake("all_prompts")
     before = project.log_dates()
     project.git("checkout", "--quiet", "config.yaml")
     project.dvc("repro", "prompts")
+    project.snakemake("all_prompts")
     assert project.thresholds() == {120} and project.jobs_since(before) == [], "nothing is computed twice"
 
 
@@ -88,10 +88,30 @@ def test_code_that_changes_no_result_costs_dvc_no_job(copy_of_finished: Callable
     before = project.log_dates()
     prompts = {file: file.read_bytes() for file in (project.folder / RESULTS / "prompts").iterdir()}
     project.dvc("repro", "prompts")
-    assert project.jobs_since(before) == [], "DVC removed the files, they came back from the shelf"
+    assert project.jobs_since(before) == [], "DVC starts the stage, and the store has the files"
     assert {file: file.read_bytes() for file in prompts} == prompts
-    shutil.rmtree(project.folder / RESULTS / ".shelf")
     assert "up to date" in project.dvc("status", "prompts") and project.plan() == {}
+
+
+@slow
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stage"),
+    [
+        ("rules/cams.smk", "mem_mb=more(3000)", "mem_mb=more(3001)", "cams"),
+        ("workflow_support/stages.py", '"""Box and point prompts."""', '"""Prompts."""', "prompts"),
+        ("scripts/encode.py", '"""', '"""\n', "embeddings"),
+    ],
+)
+def test_dvc_sees_a_changed_rule_script_and_table(
+    copy_of_finished: Callable[[str], Project], file: str, old: str, new: str, stage: str
+) -> None:
+    project = VersionedProject(copy_of_finished("versioned").folder)
+    project.start("copy")
+    assert "up to date" in project.dvc("status", stage)
+    text = (project.folder / file).read_text()
+    assert old in text
+    (project.folder / file).write_text(text.replace(old, new, 1))
+    assert "modified" in project.dvc("status", stage)
 
 
 def test_dvc_yaml_is_that_of_the_code() -> None:
@@ -100,11 +120,14 @@ def test_dvc_yaml_is_that_of_the_code() -> None:
     )
 
 
-def test_every_rule_belongs_to_a_stage() -> None:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    allowed = {word for stage in stages.values() for word in stage["cmd"].split(" -- ")[0].split()}
-    assert dvc_stages.rules_of() <= allowed
-    for stage in stages.values():
-        for dependency in stage["deps"]:
+def test_every_stage_of_a_run_belongs_to_a_step() -> None:
+    steps = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    asked_for = {"trials", "apsam_metrics", "table1", "experiments"}
+    assert {name.partition("/")[0] for name in STAGES} - asked_for == set(steps) - {"given"}
+    for step in steps.values():
+        for dependency in step.get("deps", []):
             assert dependency.startswith(("results/", "$")) or (ROOT / dependency).exists(), dependency
-        assert not any(isinstance(out, dict) and out.get("persist") for out in stage.get("outs", []))
+        targets = step["cmd"].partition(" -- ")[2].split()
+        assert set(targets) <= set(TARGETS)
+    assert "results/store/given/${run}.json" in steps["maps"]["deps"], "elevations"
+    assert {"label_gate", "cams"} <= set(steps["cams"]["params"][0]["config.yaml"])
