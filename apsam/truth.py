@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import rasterio
 import shapely
+from affine import Affine
 from pyproj import CRS
 from rasterio.crs import CRS as RasterCRS
 from rasterio.enums import ColorInterp, Resampling
@@ -88,6 +89,12 @@ class TruthReader:
         """Close the mask."""
         self._mask.close()
 
+    def overview(self, side: int) -> np.ndarray:
+        """The whole scene by every so many pixels, the longer side about `side`: uint8 as of `read`."""
+        height, width = self._scene.height, self._scene.width
+        step = max(1, max(height, width) // side)
+        return self._mask.overview(max(1, height // step), max(1, width // step))
+
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
         """One window, which may stick out of the scene. (height, width) uint8: 0 not, 1 landslide, 255 unknown."""
         truth = np.full((height, width), NO_DATA, np.uint8)
@@ -129,6 +136,9 @@ class _Mask(Protocol):
 
     note: str | None
 
+    def overview(self, height: int, width: int) -> np.ndarray:
+        """The whole scene on (height, width) pixels."""
+
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
         """(height, width) uint8 {0, 1, 255}."""
 
@@ -142,7 +152,7 @@ class _PolygonMask:
     note = None
 
     def __init__(self, path: Path, scene: SceneReader) -> None:
-        self._transform = scene.transform
+        self._transform, self._size = scene.transform, (scene.height, scene.width)
         self._shapes = mask_polygons(path, scene)
         self._tree = STRtree(self._shapes)
 
@@ -152,6 +162,12 @@ class _PolygonMask:
             return np.zeros((height, width), np.uint8)
         place = window_transform(Window(col, row, width, height), self._transform)
         return rasterize(self._shapes[near], (height, width), transform=place, fill=0, default_value=1, dtype="uint8")
+
+    def overview(self, height: int, width: int) -> np.ndarray:
+        place = self._transform @ Affine.scale(self._size[1] / width, self._size[0] / height)
+        if not len(self._shapes):
+            return np.zeros((height, width), np.uint8)
+        return rasterize(self._shapes, (height, width), transform=place, all_touched=True, dtype="uint8")
 
     def close(self) -> None:
         pass
@@ -180,9 +196,14 @@ class _RasterMask:
         self._raster.close()
 
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
-        window = Window(col, row, width, height)
+        return self._read(Window(col, row, width, height), (height, width))
+
+    def overview(self, height: int, width: int) -> np.ndarray:
+        return self._read(Window(0, 0, self._scene.width, self._scene.height), (height, width))
+
+    def _read(self, window: Window, shape: tuple[int, int]) -> np.ndarray:
         try:
-            values = self._aligned.read(self._bands, window=window)
+            values = self._aligned.read(self._bands, window=window, out_shape=(len(self._bands), *shape))
         except RasterioError as error:
             raise InputError(f"{self._path}: pixels cannot be read ({error}); is the file whole?") from error
         # Of a colour, one channel may be the no-data value by chance.
@@ -190,9 +211,8 @@ class _RasterMask:
         transparent = np.zeros_like(missing)
         if self._cover is not None:
             place = window_transform(window, self._scene.transform)
-            transparent = missing & (
-                rasterize([self._cover], (height, width), transform=place, fill=0, dtype="uint8") == 1
-            )
+            place = place @ Affine.scale(window.width / shape[1], window.height / shape[0])
+            transparent = missing & (rasterize([self._cover], shape, transform=place, fill=0, dtype="uint8") == 1)
             missing &= ~transparent
         numbers = _numbers(np.nan_to_num(values), self._palette, self._inverted)
         numbers = np.where(missing | transparent, 0, numbers)
@@ -239,6 +259,12 @@ def colour_bands(raster: rasterio.DatasetReader) -> tuple[list[int], bool]:
     """The bands of a raster that are no alpha, and whether there is one that is."""
     alpha = [kind == ColorInterp.alpha for kind in raster.colorinterp]
     return [band for band, none in zip(raster.indexes, alpha, strict=True) if not none], any(alpha)
+
+
+def check_mask_header(path: Path, scene: SceneReader) -> None:
+    """Raise InputError where the header of a mask raster shows that it cannot be laid on a scene."""
+    with open_raster(path) as raster:
+        check_mask_place(raster, path, scene)
 
 
 def check_mask_place(raster: rasterio.DatasetReader, path: Path, scene: SceneReader) -> None:

@@ -60,8 +60,8 @@ def test_the_files_of_a_virtual_raster_are_those_that_gdal_opens(tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "beside", "expected"),
     [
-        ("grid.shp", ("grid.dbf", "grid.SHX", "grid.qix", "other.dbf"), ["grid.dbf", "grid.SHX"]),
-        ("scene.tif", ("scene.tfw", "scene.tif.aux.xml"), ["scene.tfw"]),
+        ("grid.shp", ("grid.dbf", "grid.SHX", "grid.qix", "other.dbf"), ["grid.SHX", "grid.dbf"]),
+        ("scene.tif", ("scene.tfw", "scene.tif.aux.xml", "scene.txt"), ["scene.tfw", "scene.tif.aux.xml"]),
         ("labels.csv", ("labels.dbf",), []),
     ],
 )
@@ -72,10 +72,10 @@ def test_sidecars(tmp_path: Path, name: str, beside: tuple[str, ...], expected: 
 
 
 def test_images_of_a_folder(tmp_path: Path) -> None:
-    for file in ("b.png", "a.TIF", "a.tif.aux.xml", "Thumbs.db"):
+    for file in ("b.png", "a.TIF", "a.TIF.aux.xml", "c.aux.xml", "Thumbs.db"):
         (tmp_path / file).write_text("")
     (tmp_path / "folder.png").mkdir()
-    assert names(tmp_path) == ["a.TIF", "b.png"]
+    assert names(tmp_path) == ["a.TIF", "a.TIF.aux.xml", "b.png"]
 
 
 def test_the_inventory_notes_what_is_read_with_a_file(tmp_path: Path) -> None:

@@ -102,6 +102,10 @@ class SceneReader:
         valid[inside] = mask
         return image, valid
 
+    def valid(self, window: Window | None, shape: tuple[int, int] | None = None) -> np.ndarray:
+        """Whether pixels of a window within the scene are valid, bool; decimated to `shape` where that is given."""
+        return self._read(window, shape)[1] > 0
+
     @property
     def stretched(self) -> bool:
         """Whether values are brought to 8 bit by percentiles."""
