@@ -95,7 +95,7 @@ class _Check:
         self._resolutions: dict[str, float] = {}
         self._without_pixels: list[str] = []
         self._train = [0, 0]
-        self._known_counts = True
+        self._known_counts = self._only_tables = True
 
     def scene(self, scene: Scene) -> SceneReport:
         """One row of the sheet."""
@@ -104,6 +104,7 @@ class _Check:
             row.size, row.labels, row.mask = "made by the run", "mask", "made by the run"
             self._known_counts = False
             return row
+        self._only_tables &= scene.labels is not None and not is_vector(scene.labels_source)
         if scene.kind == "folder":
             self._folder(scene, row)
         else:
@@ -122,10 +123,12 @@ class _Check:
             check_layer(layer, images, self._labels.buffer_m if is_labels else 0, may_be_empty=not is_labels)
         report.notes += check_ground(scenes, self._places, self._tiles, self._split)
         for number, kind in enumerate(("positive", "negative")):
-            if self._known_counts and not self._train[number]:
-                raise InputError(
-                    f"no tile of the training scenes is labelled {kind}; a localizer needs both kinds"
-                )
+            if not self._known_counts or self._train[number]:
+                continue
+            problem = f"no tile of the training scenes is labelled {kind}; a localizer needs both kinds"
+            if self._only_tables:
+                raise InputError(problem)
+            self.warnings.append(problem)
         if dem is not None:
             from apsam.products.elevations import check_elevations
 
