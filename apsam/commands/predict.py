@@ -125,6 +125,6 @@ def predict(
         files = maps[scene]
         where = (files.probability, files.mask)
         predict_scene(scene.stem, scene, weights, *where, config.maps, config.tiles, device, threads)
-        found = make_products(files, config.product_settings(), scene.stem, scene)
+        found = make_products(files, config.product_settings(), scene.stem, scene, tile_settings=config.tiles)
         print(f"{files.project}: {found} landslides; open it in QGIS")
         print(*where, files.geopackage, sep="\n")

@@ -13,11 +13,14 @@ from pyproj import CRS
 from apsam.products.geopackage import GEOMETRY_TYPES, write_geopackage
 from apsam.products.landslides import vectorise
 from apsam.products.layers import prompt_layers, tile_layer
+from apsam.products.picture import write_picture
 from apsam.products.place import north_up
 from apsam.products.qgis import ProjectLayer, write_project
 from apsam.products.settings import ProductSettings
-from apsam.products.stac import write_item
+from apsam.products.stac import date_of, write_item
 from apsam.products.styles import VECTOR_STYLES, mask_style, probability_style, write_qml
+from apsam.stack import TileStack
+from apsam.tiles.settings import TileSettings
 
 # Layers that show when a project opens; the others are there to be switched on.
 SHOWN = ("landslides", "image")
@@ -42,6 +45,11 @@ class ProductFiles:
         return self.geopackage.with_suffix(".stac.json")
 
     @property
+    def picture(self) -> Path:
+        """The scene as the QGIS project shows it, which may be passed on without the scene."""
+        return self.geopackage.with_name(f"{self.geopackage.stem}_image.tif")
+
+    @property
     def styles(self) -> tuple[Path, Path]:
         """Styles of probability and mask, named as QGIS looks for them."""
         return self.probability.with_suffix(".qml"), self.mask.with_suffix(".qml")
@@ -56,6 +64,7 @@ def make_products(
     prompts: Sequence[Path] = (),
     masks: Sequence[Path] = (),
     taken: date | None = None,
+    tile_settings: TileSettings | None = None,
 ) -> int:
     """Write GeoPackage, styles, QGIS project and STAC item of a scene whose maps are there.
 
@@ -63,10 +72,11 @@ def make_products(
         files: The maps, and where the products go.
         settings: What becomes a polygon; `dem` as a path that can be opened.
         name: Of the scene.
-        image: The scene, which the project shows below the maps.
+        image: The scene, of which the project shows a copy below the maps.
         tiles, prompts, masks: Stacks and prompt files of the scene or of its blocks, for the layers that say how the
             map came about; none for a scene that was only mapped.
-        taken: Date of the image.
+        taken: Date of the image; without one, that in its metadata.
+        tile_settings: Bands and stretch for the copy of the scene; those of `tiles`, or the defaults, without.
 
     Returns:
         Number of landslides.
@@ -86,8 +96,10 @@ def make_products(
     write_geopackage(files.geopackage, layers)
     for path, style in zip(files.styles, (probability_style(), mask_style()), strict=True):
         write_qml(path, style)
+    if image is not None:
+        write_picture(image, tile_settings or _tile_settings(tiles), files.picture, name)
     write_project(files.project, f"Landslides of {name}", _project_layers(files, list(layers), image), crs, bounds)
-    write_item(files.item, name, files.probability, files.mask, files.geopackage, files.project, taken)
+    write_item(files.item, name, files.probability, files.mask, files.geopackage, files.project, taken or date_of(image))
     return len(landslides)
 
 
@@ -106,5 +118,13 @@ def _project_layers(files: ProductFiles, vectors: Sequence[str], image: Path | N
         ProjectLayer("probability", "Landslide probability", files.probability, style=probability_style(), on=False)
     )
     if image is not None:
-        layers.append(ProjectLayer("image", "Image", image))
+        layers.append(ProjectLayer("image", "Image", files.picture))
     return layers
+
+
+def _tile_settings(tiles: Sequence[Path]) -> TileSettings:
+    """How a scene was read when its tiles were cut."""
+    if not tiles:
+        return TileSettings()
+    with TileStack(tiles[0]) as stack:
+        return TileSettings(**stack.attributes["made_by"]["tiles"])
