@@ -71,6 +71,22 @@ def datum_shift(source: CRS, target: CRS, area: tuple[float, float, float, float
 
 
 @lru_cache(maxsize=256)
+def proj_crs(wkt: str) -> CRS:
+    """A CRS from its WKT; each is parsed once."""
+    return CRS.from_wkt(wkt)
+
+
+def transformer(source: CRS, target: CRS) -> Transformer:
+    """The transformer between two CRSs, x before y; each is made once."""
+    return _transformer(source.to_wkt(), target.to_wkt())
+
+
+@lru_cache(maxsize=256)
+def _transformer(source: str, target: str) -> Transformer:
+    return Transformer.from_crs(proj_crs(source), proj_crs(target), always_xy=True)
+
+
+@lru_cache(maxsize=256)
 def _datum_shift(source_wkt: str, target_wkt: str, area: tuple[float, float, float, float] | None) -> DatumShift:
     source, target = CRS.from_wkt(source_wkt), CRS.from_wkt(target_wkt)
     if _same_datum(source, target) or (_is_modern(source) and _is_modern(target)):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import shapely
-from pyproj import CRS, Geod, Proj, Transformer
+from pyproj import CRS, Geod, Proj
+
+from apsam.datums import transformer
 
 # A projected CRS measures areas itself unless it distorts them by more than this (UTM: 0.002; Web Mercator: much more).
 AREA_DISTORTION = 0.005
@@ -27,7 +29,7 @@ class Ruler:
 
     def __init__(self, crs: CRS, bounds: tuple[float, float, float, float]) -> None:
         self._geod = crs.get_geod() or Geod(ellps="WGS84")
-        self._to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+        self._to_degrees = transformer(crs, crs.geodetic_crs)
         longitude, latitude = self._to_degrees.transform((bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2)
         self.middle = longitude, latitude
         if crs.is_projected:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +17,6 @@ import numpy as np
 import rasterio
 import shapely
 from affine import Affine
-from pyproj import CRS
 from rasterio.crs import CRS as RasterCRS
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -27,20 +27,21 @@ from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 from shapely.strtree import STRtree
 
-from apsam.datums import datum_shift
+from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError
 from apsam.tiles.georeference import check_placed, degrees_of, turn_to
 from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, find_rule, plane
 from apsam.tiles.outlines import outline
 from apsam.tiles.photometry import Palette, is_lossy, palette_of, white_is_zero
 from apsam.tiles.reader import SceneReader, open_raster
-from apsam.vectors import POLYGONS, is_vector, read_features, read_layer
+from apsam.vectors import is_vector, read_layer, read_shapes
 
 __all__ = ["NO_DATA", "TruthReader"]
 
 log = logging.getLogger(__name__)
 
-AREAS = (*POLYGONS, "GeometryCollection")
+# Polygon, MultiPolygon, GeometryCollection, as GEOS numbers them.
+AREAS = (3, 6, 7)
 
 # Points along each side of a mask that is reprojected, between which its outline is taken for straight.
 SIDE_POINTS = 64
@@ -112,12 +113,14 @@ def mask_polygons(path: Path, scene: SceneReader) -> np.ndarray:
     Raises:
         InputError: The layer holds points or lines there, or nothing else anywhere.
     """
-    everywhere = read_layer(path).geometry.geom_type
-    features = read_features(path, scene.crs, scene.bounds).geometry
-    kinds = features.geom_type if everywhere.isin(AREAS).any() else everywhere
-    others = kinds[~kinds.isin(AREAS)].value_counts().to_dict()
+    shapes = read_shapes(path, scene.crs, scene.bounds)
+    everywhere = np.asarray(read_layer(path).geometry.array)
+    some_are_areas = np.isin(shapely.get_type_id(everywhere), AREAS).any()
+    others = Counter(
+        shape.geom_type for shape in (shapes if some_are_areas else everywhere) if shapely.get_type_id(shape) not in AREAS
+    )
     if not others:
-        return features.to_numpy()
+        return shapes
     listed = ", ".join(f"{count} x {kind}" for kind, count in sorted(others.items()))
     lines = any("Line" in kind or "Ring" in kind for kind in others)
     remedy = (
@@ -223,8 +226,8 @@ class _RasterMask:
         raster, scene = self._raster, self._scene
         crs, transform = scene.crs, scene.transform
         if self._placed:
-            target = CRS.from_user_input(scene.crs.to_wkt())
-            shift = datum_shift(CRS.from_user_input(raster.crs.to_wkt()), target, degrees_of(scene.crs, scene.bounds))
+            target = proj_crs(scene.crs.to_wkt())
+            shift = datum_shift(proj_crs(raster.crs.to_wkt()), target, degrees_of(scene.crs, scene.bounds))
             if shift.note is not None:
                 log.warning("%s: %s", self._path, shift.note)
             crs = RasterCRS.from_wkt(shift.wkt) if shift.crs.is_bound else raster.crs

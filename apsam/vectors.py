@@ -95,7 +95,7 @@ def is_vector(path: Path | str) -> bool:
     file, layer = split_layer(path)
     suffix = file.suffix.lower()
     if suffix == ".gpkg" and layer is None and file.is_file():
-        return bool(_raw_layers(file)) or not _holds_raster(file)
+        return _has_layers(*_stamped(file))
     return layer is not None or suffix in VECTOR_SUFFIXES
 
 
@@ -165,8 +165,8 @@ def read_layer(path: Path | str) -> gpd.GeoDataFrame:
     return _read(*_stamped(file), name)
 
 
-def read_features(path: Path | str, crs: CRS, near: Bounds | None = None) -> gpd.GeoDataFrame:
-    """Features of a layer in the CRS asked for, without empty ones and those that have no place in it.
+def read_shapes(path: Path | str, crs: CRS, near: Bounds | None = None) -> np.ndarray:
+    """Geometries of a layer in the CRS asked for, without empty ones and those that have no place in it.
 
     Args:
         path: The file, `|layername=` where it has several layers.
@@ -177,29 +177,36 @@ def read_features(path: Path | str, crs: CRS, near: Bounds | None = None) -> gpd
     Raises:
         InputError: As of `read_layer`.
     """
+    import geopandas as gpd
     import numpy as np
     import shapely
-    from pyproj import CRS as ProjCRS
+
+    from apsam.datums import proj_crs
 
     features = read_layer(path)
-    target = ProjCRS.from_user_input(crs.to_wkt() if hasattr(crs, "to_wkt") else crs)
+    target = proj_crs(crs.to_wkt())
     shift = layer_shift(path, features, target, near)
     if shift.note is not None:
         log.warning("%s: %s", path, shift.note)
-    if near is not None and len(features):
-        features = features[_reach(features, shift.crs, target, near)]
-    if shift.crs.is_bound and not features.crs.is_bound:
-        features = features.set_crs(shift.crs, allow_override=True)
-    if features.crs != target:
-        features = features.to_crs(target)
+    geometry, source = np.asarray(features.geometry.array), shift.crs if shift.crs.is_bound else features.crs
+    if near is not None and len(geometry):
+        geometry = geometry[_reach(geometry, source, target, near)]
+    if source != target and len(geometry):
+        geometry = gpd.GeoSeries(geometry, crs=source).to_crs(target).to_numpy()
     # What lies too far from the area of a CRS becomes infinite in it, which GEOS refuses.
-    features = features[np.isfinite(features.bounds).all(axis=1)]
-    if target.is_geographic and near is not None and len(features):
-        features = _around(features, near)
-    broken = ~shapely.is_valid(features.geometry.to_numpy())
-    if broken.any():
-        features = features.set_geometry(_repaired(features.geometry.to_numpy()), crs=features.crs)
-    return features
+    geometry = geometry[np.isfinite(shapely.bounds(geometry)).all(axis=1)] if len(geometry) else geometry
+    if target.is_geographic and near is not None and len(geometry):
+        geometry = _around(geometry, near)
+    if not shapely.is_valid(geometry).all():
+        geometry = _repaired(geometry)
+    return geometry
+
+
+def read_features(path: Path | str, crs: CRS, near: Bounds | None = None) -> gpd.GeoDataFrame:
+    """`read_shapes` as a `geopandas.GeoDataFrame`."""
+    import geopandas as gpd
+
+    return gpd.GeoDataFrame(geometry=read_shapes(path, crs, near), crs=crs.to_wkt())
 
 
 def layer_shift(path: Path | str, features: gpd.GeoDataFrame, target: ProjCRS, near: Bounds | None = None) -> Any:
@@ -217,11 +224,10 @@ def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
     """West, south, east, north in degrees of bounds in a CRS; None where they have no place on the Earth."""
     import math
 
-    from pyproj import Transformer
+    from apsam.datums import transformer
 
-    transformer = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
     try:
-        found = transformer.transform_bounds(*bounds)
+        found = transformer(crs, crs.geodetic_crs).transform_bounds(*bounds)
     except Exception:  # PROJ raises for what has no place
         return None
     if not all(map(math.isfinite, found)):
@@ -233,52 +239,48 @@ def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
     return west, south, east, north
 
 
-def _reach(features: gpd.GeoDataFrame, source: ProjCRS, target: ProjCRS, near: Bounds) -> np.ndarray:
-    """Which features may touch `near`; all where that is hard to tell."""
+def _reach(geometry: np.ndarray, source: ProjCRS, target: ProjCRS, near: Bounds) -> np.ndarray:
+    """Which geometries may touch `near`; all where that is hard to tell."""
     import numpy as np
-    from pyproj import Transformer
+    import shapely
 
-    everything = np.ones(len(features), bool)
+    from apsam.datums import transformer
+
+    everything = np.ones(len(geometry), bool)
     try:
-        left, bottom, right, top = Transformer.from_crs(target, source, always_xy=True).transform_bounds(*near)
+        left, bottom, right, top = transformer(target, source).transform_bounds(*near)
     except Exception:  # PROJ raises for what has no place
         return everything
     if not np.isfinite([left, bottom, right, top]).all() or left >= right or bottom >= top:
         return everything
-    if source.is_geographic and (left < -179 or right > 179 or abs(features.total_bounds[[0, 2]]).max() > 180):
+    x0, y0, x1, y1 = shapely.bounds(geometry).T
+    if source.is_geographic and (left < -179 or right > 179 or min(x0.min(), -x1.max()) < -180):
         return everything
     margin = 0.1 * max(right - left, top - bottom)
-    x0, y0, x1, y1 = features.bounds.to_numpy().T
     return (x1 >= left - margin) & (x0 <= right + margin) & (y1 >= bottom - margin) & (y0 <= top + margin)
 
 
-def _around(features: gpd.GeoDataFrame, near: Bounds) -> gpd.GeoDataFrame:
-    """Features with the longitudes, by whole turns, that lie where `near` is; features over the antimeridian whole."""
-    import geopandas as gpd
+def _around(geometry: np.ndarray, near: Bounds) -> np.ndarray:
+    """Geometries with the longitudes, by whole turns, that lie where `near` is; those over the antimeridian whole."""
     import numpy as np
-    import pandas as pd
     import shapely
 
     middle = (near[0] + near[2]) / 2
-    crs, geometry = features.crs, features.geometry.to_numpy()
     left, _, right, _ = shapely.bounds(geometry).T
     wide = right - left >= 180
     usual = near[0] >= -180 and near[2] <= 180 and left.min() >= -180 and right.max() <= 180
     if usual and not wide.any():
-        return features
+        return geometry
     if wide.any():
         # Its vertices lie on both sides of the antimeridian: taken as they are, it would go once around the Earth.
-        near_middle = shapely.transform(geometry[wide], lambda c: _nearest_turn(c, middle))
         geometry = geometry.copy()
-        geometry[wide] = near_middle
-    turned = [shapely.transform(geometry, lambda c, t=turn: c + [t, 0]) for turn in (-360.0, 0.0, 360.0)]
-    turned = [geometry if turn == 0 else moved for turn, moved in zip((-360, 0, 360), turned, strict=True)]
+        geometry[wide] = shapely.transform(geometry[wide], lambda c: _nearest_turn(c, middle))
     kept = []
-    for moved in turned:
-        bounds = shapely.bounds(moved)
-        there = (bounds[:, 2] >= near[0]) & (bounds[:, 0] <= near[2])
-        kept.append(gpd.GeoDataFrame(geometry=moved[there], crs=crs))
-    return gpd.GeoDataFrame(pd.concat(kept, ignore_index=True), crs=crs) if np.sum([len(k) for k in kept]) else kept[1]
+    for turn in (-360.0, 0.0, 360.0):
+        moved = shapely.transform(geometry, lambda c, turn=turn: c + [turn, 0]) if turn else geometry
+        left, _, right, _ = shapely.bounds(moved).T
+        kept.append(moved[(right >= near[0]) & (left <= near[2])])
+    return np.concatenate(kept)
 
 
 def _nearest_turn(coordinates: np.ndarray, middle: float) -> np.ndarray:
@@ -321,6 +323,12 @@ def _layers(file: Path, stamp: tuple[int, ...]) -> tuple[LayerInfo, ...]:
         fields = tuple(map(str, header["fields"]))
         found.append(LayerInfo(str(name), index, int(header["features"]), str(geometry), fields))
     return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _has_layers(file: Path, stamp: tuple[int, ...]) -> bool:
+    """Whether a GeoPackage holds layers rather than a raster."""
+    return bool(_raw_layers(file)) or not _holds_raster(file)
 
 
 def _raw_layers(file: Path, refuse: bool = False) -> list[tuple[str, str | None]]:

@@ -18,7 +18,7 @@ def check(
     data_dir: Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from")] = None,
     pixel_seconds: Annotated[
         float, typer.Option(help="how long pixels are looked at: for valid shares, mask values and shares")
-    ] = 30,
+    ] = 20,
 ) -> None:
     """Validate scenes, labels, masks and elevations before any work, and show what was understood of them.
 

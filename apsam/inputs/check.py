@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import shapely
-from pyproj import CRS
 
+from apsam.datums import proj_crs
 from apsam.errors import InputError
 from apsam.inputs.ground import check_ground
 from apsam.inputs.report import Report, SceneReport
@@ -34,7 +34,7 @@ from apsam.vectors import Bounds, is_vector
 log = logging.getLogger(__name__)
 
 # Seconds that are spent on pixels: beyond, only headers, tables and layers are read, and the report says so.
-PIXEL_SECONDS = 30.0
+PIXEL_SECONDS = 20.0
 
 # Side of the decimated version of a scene that shares are estimated on.
 SIDE = 512
@@ -166,7 +166,7 @@ class _Check:
                 self._without_pixels.append(scene.name)
 
     def _describe(self, scene: Scene, reader: SceneReader, row: SceneReport) -> None:
-        crs = CRS.from_user_input(reader.crs.to_wkt())
+        crs = proj_crs(reader.crs.to_wkt())
         code = ":".join(crs.to_authority() or ()) if crs.to_authority(min_confidence=100) else ""
         ruler = Ruler(crs, reader.bounds)
         row.size = f"{reader.width} x {reader.height}"
@@ -201,7 +201,7 @@ class _Check:
         row.positive, row.negative, row.about = positive, len(windows) - positive, True
         row.labels = f"{source.name} ({len(layer.shapes)} features)"
         near = layer.features
-        row.lengths_m = _lengths(near, Ruler(CRS.from_user_input(reader.crs.to_wkt()), reader.bounds))
+        row.lengths_m = _lengths(near, Ruler(proj_crs(reader.crs.to_wkt()), reader.bounds))
         if not layer.touches:
             self.warnings.append(f"{source}: no feature touches the scene '{scene.name}': all its tiles are negative")
         elif positive >= MANY_TILES * len(windows) and len(windows) > 8:

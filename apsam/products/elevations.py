@@ -14,7 +14,7 @@ from pyproj import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 
-from apsam.datums import datum_shift
+from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError
 from apsam.tiles.georeference import check_placed, degrees_of, raster_bounds
 from apsam.tiles.reader import open_raster
@@ -98,12 +98,12 @@ def check_elevations(path: Path, scenes: Sequence[tuple[object, tuple[float, flo
     with raster:
         notes = [metres.note] if metres.note else []
         own = degrees_of(raster.crs, raster_bounds(raster))
-        covered, target = 0, CRS.from_user_input(raster.crs.to_wkt())
+        covered, target = 0, proj_crs(raster.crs.to_wkt())
         for crs, bounds in scenes:
             place = degrees_of(crs, bounds)
             if own is None or place is None or _boxes_touch(own, place):
                 covered += 1
-            shift = datum_shift(target, CRS.from_user_input(crs.to_wkt()), place)
+            shift = datum_shift(target, proj_crs(crs.to_wkt()), place)
             if shift.note is not None:
                 notes.append(shift.note)
         if scenes and not covered:
@@ -171,7 +171,7 @@ def _metres(raster: rasterio.DatasetReader, path: Path) -> Metres:
         )
     factor = UNITS[unit]
     if unit in ("", "unknown"):
-        factor = _vertical_unit(CRS.from_user_input(raster.crs.to_wkt()))
+        factor = _vertical_unit(proj_crs(raster.crs.to_wkt()))
     scale, offset = raster.scales[0] or 1.0, raster.offsets[0] or 0.0
     return Metres(scale * factor, offset * factor)
 

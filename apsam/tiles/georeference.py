@@ -10,6 +10,7 @@ from affine import Affine
 from pyproj import CRS
 from rasterio.crs import CRS as RasterCRS
 
+from apsam.datums import proj_crs
 from apsam.errors import InputError
 from apsam.tiles.outlines import outline
 from apsam.vectors import Bounds, degrees
@@ -42,7 +43,7 @@ def check_placed(raster: rasterio.DatasetReader, path: Path, what: str = "the ra
             f"{path}: {what} has no coordinate reference system, so its landslides could not be placed on a map; "
             f"{remedy}"
         )
-    crs = CRS.from_user_input(raster.crs.to_wkt())
+    crs = proj_crs(raster.crs.to_wkt())
     if crs.geodetic_crs is None:
         raise InputError(
             f"{path}: its coordinate reference system '{crs.name}' is a local one ({crs.type_name}), which does not "
@@ -64,7 +65,7 @@ def raster_bounds(raster: rasterio.DatasetReader) -> Bounds:
 
 def degrees_of(crs: RasterCRS, bounds: Bounds) -> Bounds | None:
     """West, south, east, north in degrees."""
-    return degrees(CRS.from_user_input(crs.to_wkt()), bounds)
+    return degrees(proj_crs(crs.to_wkt()), bounds)
 
 
 def turn_to(transform: Affine, shape: tuple[int, int], crs: RasterCRS, target: RasterCRS, bounds: Bounds) -> Affine:

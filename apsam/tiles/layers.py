@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
+from apsam.datums import proj_crs, transformer
 from apsam.errors import InputError
 from apsam.ruler import Ruler
 from apsam.tiles.georeference import raster_bounds
@@ -44,7 +45,7 @@ def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_
     elsewhere = []
     for image in images:
         with open_raster(image) as raster:
-            scene_crs = CRS.from_user_input(raster.crs.to_wkt())
+            scene_crs = proj_crs(raster.crs.to_wkt())
             place = raster_bounds(raster)
         if buffer_m > 0:
             place = Ruler(scene_crs, place).widen(shapely.box(*place), buffer_m).bounds
@@ -60,9 +61,8 @@ def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_
 
 def _touch(layer: Bounds, layer_crs: CRS, scene: Bounds, scene_crs: CRS) -> bool:
     """Whether a scene's bounds, in the layer's CRS, meet the layer's: of the two the scene is small."""
-    transformer = Transformer.from_crs(scene_crs, layer_crs, always_xy=True)
     try:
-        left, bottom, right, top = transformer.transform_bounds(*scene)
+        left, bottom, right, top = transformer(scene_crs, layer_crs).transform_bounds(*scene)
     except Exception:  # PROJ raises for what has no place
         return False
     if not all(map(math.isfinite, (left, bottom, right, top))) or bottom > layer[3] or top < layer[1]:

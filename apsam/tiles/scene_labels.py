@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import shapely
 from affine import Affine
-from pyproj import CRS
 from rasterio.features import rasterize
 from shapely.strtree import STRtree
 
+from apsam.datums import proj_crs
 from apsam.ruler import Ruler
 from apsam.scenes import Scene
 from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_layer, read_label_table, tile_name
@@ -25,7 +25,7 @@ from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import LabelSettings
 from apsam.tiles.sources import label_kind
 from apsam.truth import NO_DATA, TruthReader
-from apsam.vectors import read_features
+from apsam.vectors import read_shapes
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +126,9 @@ class LayerLabels:
         self._transform = scene.transform
         whole = outline(scene.transform, 0, 0, scene.height, scene.width)
         around = shapely.box(*whole.bounds)
-        ruler = Ruler(CRS.from_user_input(scene.crs.to_wkt()), whole.bounds) if buffer_m > 0 else None
+        ruler = Ruler(proj_crs(scene.crs.to_wkt()), whole.bounds) if buffer_m > 0 else None
         wide = around if ruler is None else ruler.widen(around, buffer_m)
-        shapes = read_features(path, scene.crs, wide.bounds).geometry.to_numpy()
+        shapes = read_shapes(path, scene.crs, wide.bounds)
         self.features = shapes[STRtree(shapes).query(wide)]
         self.shapes = self.features if ruler is None else ruler.widen(self.features, buffer_m)
         self._tree = STRtree(self.shapes)

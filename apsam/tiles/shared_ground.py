@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import shapely
 from affine import Affine
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from rasterio.windows import Window
 
-from apsam.datums import datum_shift
+from apsam.datums import datum_shift, proj_crs, transformer
 from apsam.tiles.georeference import degrees_of
 from apsam.tiles.outlines import outline, outlines
 from apsam.tiles.reader import SceneReader
@@ -34,9 +34,9 @@ class GroundOf:
 
     def __init__(self, scene: SceneReader, grid: SceneReader) -> None:
         self._scene, self._grid = scene, grid
-        source, target = (CRS.from_user_input(one.crs.to_wkt()) for one in (grid, scene))
+        source, target = (proj_crs(one.crs.to_wkt()) for one in (grid, scene))
         source = datum_shift(source, target, degrees_of(scene.crs, scene.bounds)).crs
-        self._to_scene = Transformer.from_crs(source, target, always_xy=True)
+        self._to_scene = transformer(source, target)
         self._to_pixels = ~scene.transform
         self._middle = (scene.bounds[0] + scene.bounds[2]) / 2 if target.is_geographic else None
         self.outline = self._outline(target, source)
@@ -48,7 +48,7 @@ class GroundOf:
             shapely.box(0, 0, scene.width, scene.height), max(scene.height, scene.width) / EDGE_POINTS
         )
         x, y = np.array([scene.transform @ point for point in edge.exterior.coords]).T
-        x, y = Transformer.from_crs(target, source, always_xy=True).transform(x, y)
+        x, y = transformer(target, source).transform(x, y)
         if source.is_geographic:
             middle = (self._grid.bounds[0] + self._grid.bounds[2]) / 2
             x = middle + (x - middle + 180) % 360 - 180

@@ -15,10 +15,10 @@ from apsam.scenes import Scene, tile_files
 from apsam.stack import TileStackWriter
 from apsam.tiles.blocks import WHOLE, Block
 from apsam.tiles.labels import UNLABELLED, labels_from_table
+from apsam.tiles.mask_values import NO_DATA
 from apsam.tiles.parts import NEITHER, TEST, TRAIN, check_blocks, parts_by_blocks
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask, resize_tile
-from apsam.tiles.mask_values import NO_DATA
 from apsam.tiles.scene_labels import LEAST_KNOWN, scene_labels
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.shared_ground import HeldOutGround
