@@ -41,8 +41,8 @@ FOLDER_DRIVERS = ("KML", "LIBKML")
 # GPX: vertices of the routes and tracks, which are layers themselves.
 GPX_VERTICES = ("route_points", "track_points")
 
-# Degrees beyond which coordinates cannot be longitudes: once around beyond the antimeridian.
-MOST_DEGREES = 540.0
+# Degrees beyond which coordinates cannot be longitudes: twice around the Earth.
+MOST_DEGREES = 720.0
 
 POLYGONS = ("Polygon", "MultiPolygon")
 

@@ -17,7 +17,6 @@ import pytest
 import rasterio
 from given_inputs import (
     LEFT,
-    PLACE,
     SIDE,
     SLIDE,
     TOP,
@@ -26,20 +25,17 @@ from given_inputs import (
     drawn,
     given,
     gpx,
-    in_degrees,
-    kml,
     layer,
     pixels,
     write,
     zipped,
 )
-from pyproj import Transformer
 from pydantic import ValidationError
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
 from rasterio.transform import from_origin
-from shapely import LineString, Point, box
+from shapely import LineString, box
 from shapely.affinity import translate
 
 from apsam.errors import ApsamError

@@ -13,7 +13,7 @@ from rasterio.crs import CRS as RasterCRS
 from apsam.datums import proj_crs
 from apsam.errors import InputError
 from apsam.tiles.outlines import outline
-from apsam.vectors import Bounds, degrees
+from apsam.vectors import MOST_DEGREES, Bounds, degrees
 
 # Ground sides of a pixel, metres, outside of which a geotransform is not in the units of its CRS.
 SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 1e-3, 100_000.0
@@ -92,7 +92,7 @@ def _check_units(raster: rasterio.DatasetReader, path: Path, crs: CRS) -> None:
     text = f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g})"
     if crs.is_geographic:
         to_degrees = math.degrees(crs.axis_info[0].unit_conversion_factor)
-        if max(abs(bottom), abs(top)) * to_degrees > 90.1 or max(abs(left), abs(right)) * to_degrees > 540:
+        if max(abs(bottom), abs(top)) * to_degrees > 90.1 or max(abs(left), abs(right)) * to_degrees > MOST_DEGREES:
             raise InputError(
                 f"{path}: its coordinate reference system {crs.name} counts in degrees, its coordinates {text} are "
                 f"none; assign the one they are of: gdal_edit.py -a_srs EPSG:32648 {path}"
