@@ -1,8 +1,8 @@
 """Sidecar files: what GDAL and OGR read along with a file that is named, and the files of a folder or virtual raster.
 
-Whoever notes what a result was made from has to look at these too: georeference (world files, `.aux.xml`), headers
-(`.hdr`), masks (`.msk`), overviews (`.ovr`), attributes and projections of Shapefiles, the log of a GeoPackage that QGIS
-has open (`-wal`). Only names and text are looked at here, no raster is opened: the workflow asks in every job.
+Whoever notes what a result was made from looks at these too: georeference (world files, `.aux.xml`), headers
+(`.hdr`), masks (`.msk`), overviews (`.ovr`), attributes and projections of Shapefiles, the log of a GeoPackage that
+QGIS has open (`-wal`). Only names and text are looked at here, no raster is opened: the workflow asks in every job.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Shifts between geodetic datums: where PROJ knows none, find one through a third datum, or say what that costs.
 
-Between two datums for which its database has no transformation, or only one whose grid is not installed, PROJ falls back
+Between two datums for which its database has no transformation, or only one whose grid is not installed, PROJ falls
+back
 on a "ballpark" transformation: coordinates stay as they are, which puts them up to some hundreds of metres off, and
 nothing is said.
 """
@@ -27,7 +28,8 @@ QUIET_M = 2.0
 # A transformation that is no better than this, metres, is spoken of even where nothing better is known.
 POOR_M = 10.0
 
-# Semi-major axis and inverse flattening of GRS 80 and WGS 84. Datums on them follow the ITRF and agree within two metres.
+# Semi-major axis and inverse flattening of GRS 80 and WGS 84. Datums on them follow the ITRF and agree within two
+# metres.
 MODERN_AXIS, MODERN_FLATTENING = 6378137.0, 298.2572
 
 # A projected CRS that is used over more degrees of longitude is no country's.

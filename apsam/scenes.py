@@ -87,7 +87,8 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
     columns = tuple(column.strip() for column in next(reader, ()))
     more = [column for column in columns[len(COLUMNS) :] if column]
     if columns[: len(COLUMNS)] != COLUMNS or len(set(more)) < len(more) or not set(more) <= set(OPTIONAL_COLUMNS):
-        separated = next((name for sign, name in ((";", "semicolons"), (",", "commas")) if sign in "".join(columns)), "")
+        text = "".join(columns)
+        separated = "semicolons" if ";" in text else "commas" if "," in text else ""
         raise InputError(
             f"{sheet}: the first line must be the columns {', '.join(COLUMNS)} (and {', '.join(OPTIONAL_COLUMNS)} if "
             f"wanted), separated by tabs{f', not by {separated}' if separated else ''}; it is {list(columns)}"

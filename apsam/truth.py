@@ -46,7 +46,8 @@ AREAS = (3, 6, 7)
 # Points along each side of a mask that is reprojected, between which its outline is taken for straight.
 SIDE_POINTS = 64
 
-# Pixels of a mask that are looked at to find out what its values mean; a larger one is sampled, in whole rows of blocks.
+# Pixels of a mask that are looked at to find out what its values mean; a larger one is sampled, in whole rows of
+# blocks.
 SAMPLE_PIXELS = 16_000_000
 SAMPLE_WINDOWS = 256
 
@@ -117,7 +118,9 @@ def mask_polygons(path: Path, scene: SceneReader) -> np.ndarray:
     everywhere = np.asarray(read_layer(path).geometry.array)
     some_are_areas = np.isin(shapely.get_type_id(everywhere), AREAS).any()
     others = Counter(
-        shape.geom_type for shape in (shapes if some_are_areas else everywhere) if shapely.get_type_id(shape) not in AREAS
+        shape.geom_type
+        for shape in (shapes if some_are_areas else everywhere)
+        if shapely.get_type_id(shape) not in AREAS
     )
     if not others:
         return shapes
@@ -309,9 +312,7 @@ def mask_rule(path: Path, values: str | None = None) -> tuple[MaskRule, Palette 
 
 
 @lru_cache(maxsize=32)
-def _mask_rule(
-    path: Path, values: str | None, *_: int
-) -> tuple[MaskRule, Palette | None, float | None, Sample]:
+def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palette | None, float | None, Sample]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         raster = open_raster(path)

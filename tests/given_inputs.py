@@ -98,7 +98,9 @@ def layer(path: Path, *shapes: Geometry, crs: Any = UTM, name: str | None = None
     return path
 
 
-def given(folder: Path, image: str = "a.tif", labels: str = "inv.gpkg", mask: str = "", split: str = "train", **more: Any):
+def given(
+    folder: Path, image: str = "a.tif", labels: str = "inv.gpkg", mask: str = "", split: str = "train", **more: Any
+):
     """One scene with its inventory; files that are not there yet are made."""
     if not (folder / "a.tif").exists():
         write(folder / "a.tif", pixels())

@@ -148,7 +148,9 @@ def test_an_edge_on_a_tiles_edge_is_not_in_the_tile(tmp_path: Path) -> None:
 def test_labels_as_programs_write_them(tmp_path: Path, yes: str) -> None:
     (tmp_path / "l.csv").write_text(f"Tile,LABEL,who\nr0_c0,{yes},me\nr0_c38,0.0,me\nr38_c0,,me\n")
     found = given(tmp_path, labels="l.csv").tile()
-    used = {place: label for (place, label), part in zip(found["at"].items(), found["part"], strict=True) if part == TRAIN}
+    used = {
+        place: label for (place, label), part in zip(found["at"].items(), found["part"], strict=True) if part == TRAIN
+    }
     assert used == {(0, 0): 1, (0, 38): 0}
 
 
@@ -214,7 +216,10 @@ MASKS = {
     "65535": (lambda p: write(p, drawn(65535, dtype="uint16")), ""),
     "float": (lambda p: write(p, drawn(1, dtype="float32")), ""),
     "red": (lambda p: write(p, np.concatenate([drawn(200), drawn(0), drawn(0)])), ""),
-    "red in JPEG": (lambda p: write(p, np.concatenate([drawn(230), drawn(25), drawn(0)]), photometric="YCBCR", **JPEG), ""),
+    "red in JPEG": (
+        lambda p: write(p, np.concatenate([drawn(230), drawn(25), drawn(0)]), photometric="YCBCR", **JPEG),
+        "",
+    ),
     "white in JPEG": (lambda p: write(p, drawn(255), **JPEG), ""),
     "palette, 0 black": (with_palette({0: BLACK, 1: RED}), ""),
     "palette, 0 transparent": (with_palette({0: (0, 0, 0, 0), 1: RED}), ""),
@@ -418,7 +423,9 @@ def test_scenes_of_other_crs_and_those_that_only_touch(tmp_path: Path) -> None:
     one.check()
     degrees = gpd.GeoSeries([box(LEFT, TOP - SIDE, LEFT + SIDE, TOP)], crs=UTM).to_crs(4326).total_bounds
     step = (degrees[2] - degrees[0]) / SIDE
-    write(tmp_path / "b.tif", pixels(seed=1), crs="EPSG:4326", transform=from_origin(degrees[0], degrees[3], step, step))
+    write(
+        tmp_path / "b.tif", pixels(seed=1), crs="EPSG:4326", transform=from_origin(degrees[0], degrees[3], step, step)
+    )
     with pytest.raises(Exception, match="show the same ground"):
         one.check()
 
@@ -459,7 +466,16 @@ def test_the_table_says_what_was_understood(tmp_path: Path) -> None:
     assert (row.size, row.resolution_m, row.valid) == ("160 x 160", pytest.approx(1, rel=1e-3), 1)
     assert row.lengths_m == pytest.approx((30, 30), rel=1e-3) and row.tile_m == pytest.approx(64, rel=1e-3)
     assert (row.positive, row.negative) == (4, 12)
-    for part in ("EPSG:32648", "160 x 160", "1, 2, 3", "inv.gpkg", "30 m (longest 30 m)", "64 m", "m.tif (raster)", "2.34%"):
+    for part in (
+        "EPSG:32648",
+        "160 x 160",
+        "1, 2, 3",
+        "inv.gpkg",
+        "30 m (longest 30 m)",
+        "64 m",
+        "m.tif (raster)",
+        "2.34%",
+    ):
         assert part in text, (part, text)
     assert not report.warnings
 
@@ -471,7 +487,9 @@ def test_many_headers_are_read_in_little_time(tmp_path: Path) -> None:
     for number in range(100):
         left = LEFT + 400 * number
         profile = {"driver": "GTiff", "count": 3, "height": SIDE, "width": SIDE, "dtype": "uint8", "sparse_ok": True}
-        with rasterio.open(tmp_path / f"s{number}.tif", "w", crs=UTM, transform=from_origin(left, TOP, 1, 1), **profile):
+        with rasterio.open(
+            tmp_path / f"s{number}.tif", "w", crs=UTM, transform=from_origin(left, TOP, 1, 1), **profile
+        ):
             pass
         shapes.append(translate(SLIDE, 400 * number))
         one.rows.append((f"s{number}", f"s{number}.tif", "inv.gpkg", "", "train"))

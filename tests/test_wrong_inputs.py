@@ -307,7 +307,9 @@ ERRORS: dict[str, tuple[Make, str]] = {
         r"has 1 band\(s\) without transparency",
     ),
     "CMYK": (
-        image(lambda p: coloured(p, ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black, count=4)),
+        image(
+            lambda p: coloured(p, ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black, count=4)
+        ),
         "its colours are CMYK",
     ),
     "complex values": (image(lambda p: write(p, pixels(dtype="complex64"))), "values of type complex64"),
@@ -319,7 +321,10 @@ ERRORS: dict[str, tuple[Make, str]] = {
         lambda f: (write(f / "a.tif", pixels(dtype="uint16")), given(f, tiles={"stretch": "none"}))[1],
         "is uint16, which needs 'tiles.stretch: percentile'",
     ),
-    "smaller than a tile": (image(lambda p: write(p, pixels(side=20))), "is 20 x 20 px, which covers 10% of a tile of 64"),
+    "smaller than a tile": (
+        image(lambda p: write(p, pixels(side=20))),
+        "is 20 x 20 px, which covers 10% of a tile of 64",
+    ),
     "no valid pixel": (
         image(lambda p: write(p, np.zeros((3, SIDE, SIDE), np.uint8), nodata=0)),
         "has no valid pixel|no tile has",
@@ -341,13 +346,22 @@ ERRORS: dict[str, tuple[Make, str]] = {
         labels("two.gpkg", two_layers),
         r"2 layers with features: study_area \(1 x Polygon\), landslides .*two.gpkg\|layername=landslides",
     ),
-    "a layer that is not there": (labels("two.gpkg|layername=slides", two_layers), "has no layer 'slides'; its layers: study"),
+    "a layer that is not there": (
+        labels("two.gpkg|layername=slides", two_layers),
+        "has no layer 'slides'; its layers: study",
+    ),
     "a QGIS filter": (labels("two.gpkg|subset=x", two_layers), "after '|' only a layer's name|only a layer's name"),
     "a workbook": (labels("l.xlsx", text("x")), "is a workbook; save the sheet"),
     "an ODS": (labels("l.ods", text("x")), "is a workbook"),
-    "a raster as labels": (labels("m.tif", lambda p: write(p, drawn())), "is a raster; a mask goes into the column 'mask'"),
+    "a raster as labels": (
+        labels("m.tif", lambda p: write(p, drawn())),
+        "is a raster; a mask goes into the column 'mask'",
+    ),
     "a folder as labels": (labels("many", lambda p: p.mkdir()), "is a folder; 'labels' names"),
-    "coordinates": (labels("l.csv", text("latitude,longitude\n27.1,105.0\n")), "coordinates .latitude, longitude.*point layer"),
+    "coordinates": (
+        labels("l.csv", text("latitude,longitude\n27.1,105.0\n")),
+        "coordinates .latitude, longitude.*point layer",
+    ),
     "semicolons": (labels("l.csv", text("tile;label\nr0_c0;1\n")), "separated by semicolons"),
     "tabs in a CSV": (labels("l.csv", text("tile\tlabel\nr0_c0\t1\n")), "separated by tabs"),
     "other columns": (labels("l.csv", text("a,b\n1,2\n")), "needs the columns 'tile' and 'label'"),
@@ -361,14 +375,20 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "255 in a grid": (gridded([255, 1]), "label '255' is neither"),
     "a grid without labels": (gridded([None]), "a tile grid without any label"),
     "a grid without its column": (gridded([1, 0], "seen_by"), "is a tile grid without the column 'label'"),
-    "a layer without CRS": (labels("p.gpkg", lambda p: layer(p, SLIDE, crs=None)), "has no coordinate reference system"),
+    "a layer without CRS": (
+        labels("p.gpkg", lambda p: layer(p, SLIDE, crs=None)),
+        "has no coordinate reference system",
+    ),
     "metres in a GeoJSON": (
         labels("p.geojson", lambda p: p.write_text(gpd.GeoSeries([SLIDE]).to_json())),
         "counts in degrees, its coordinates .* are none",
     ),
     "text as layer": (labels("p.gpkg", text("no layer")), "not a vector layer that GDAL can read"),
     "a broken KMZ": (labels("p.kmz", text("no zip")), "p.kmz: .*features"),
-    "an archive of text": (labels("p.zip", lambda p: zipped(p, _file(p.with_name("readme.txt")))), "must hold one vector layer"),
+    "an archive of text": (
+        labels("p.zip", lambda p: zipped(p, _file(p.with_name("readme.txt")))),
+        "must hold one vector layer",
+    ),
     "tracks and waypoints": (
         labels("p.gpx", lambda p: gpx(p, SLIDE.centroid, LineString(SLIDE.exterior.coords))),
         r"2 layers with features: waypoints .*tracks",
@@ -376,13 +396,19 @@ ERRORS: dict[str, tuple[Make, str]] = {
     # Masks
     "no such mask": (mask("none.tif", None), "none.tif: no such mask"),
     "points as mask": (mask("p.gpkg", lambda p: layer(p, SLIDE.centroid)), "holds 1 x Point.*labels.buffer_m"),
-    "lines as mask": (mask("p.gpkg", lambda p: layer(p, LineString(SLIDE.exterior.coords))), "LineString.*Lines to polygons"),
+    "lines as mask": (
+        mask("p.gpkg", lambda p: layer(p, LineString(SLIDE.exterior.coords))),
+        "LineString.*Lines to polygons",
+    ),
     "two layers as mask": (mask("two.gpkg", two_layers), "2 layers with features"),
     "probabilities": (
         mask("m.tif", lambda p: write(p, np.random.default_rng(0).uniform(0, 1, (1, SIDE, SIDE)).astype("float32"))),
         "values between 0 and 1.*mask_values.*>=0.5",
     ),
-    "classes": (mask("m.tif", lambda p: write(p, drawn() + np.eye(SIDE, dtype="uint8")[None] * 2)), r"0 \(9.*mask_values"),
+    "classes": (
+        mask("m.tif", lambda p: write(p, drawn() + np.eye(SIDE, dtype="uint8")[None] * 2)),
+        r"0 \(9.*mask_values",
+    ),
     "classes without 0": (mask("m.tif", lambda p: write(p, drawn(2, 1))), "which of them are landslide"),
     "an image as mask": (mask("m.tif", lambda p: write(p, pixels())), "different values.*is it a mask"),
     "red on white": (
@@ -397,13 +423,22 @@ ERRORS: dict[str, tuple[Make, str]] = {
         mask("m.tif", lambda p: write(p, drawn(90), compress="JPEG")),
         "must be black and white, but its brightest pixel",
     ),
-    "mask_values that say nothing": (mask("m.tif", lambda p: write(p, drawn()), "landslide"), "mask_values 'landslide'"),
-    "a mask of another shape without CRS": (mask("m.tif", lambda p: write(p, drawn()[:, :80], crs=None)), "give the mask a CRS"),
+    "mask_values that say nothing": (
+        mask("m.tif", lambda p: write(p, drawn()), "landslide"),
+        "mask_values 'landslide'",
+    ),
+    "a mask of another shape without CRS": (
+        mask("m.tif", lambda p: write(p, drawn()[:, :80], crs=None)),
+        "give the mask a CRS",
+    ),
     "a mask of another place without CRS": (
         mask("m.tif", lambda p: write(p, drawn(), crs=None, transform=from_origin(LEFT + 90, TOP, 1, 1))),
         "its geotransform is not that of the scene",
     ),
-    "a mask without geotransform": (mask("m.tif", lambda p: write(p, drawn(), transform=None)), "the mask has .* no geotransform"),
+    "a mask without geotransform": (
+        mask("m.tif", lambda p: write(p, drawn(), transform=None)),
+        "the mask has .* no geotransform",
+    ),
     "a mask of control points": (mask("m.tif", with_gcps(None)), "the mask is placed by 4 ground control points"),
     "a folder as mask of a raster": (mask("many", lambda p: p.mkdir()), "is a folder, but the scene .* is one raster"),
     "a table as mask": (mask("m.csv", text("tile,label\n")), "is a table; the column 'mask'"),
@@ -419,7 +454,10 @@ EARLY: dict[str, tuple[Make, str]] = {
         mask("m.tif", lambda p: write(p, drawn(), transform=from_origin(LEFT + 9000, TOP, 1, 1))),
         "says nothing about the scene",
     ),
-    "a layer elsewhere": (labels("p.gpkg", lambda p: layer(p, translate(SLIDE, 9000))), "touches no scene that uses it"),
+    "a layer elsewhere": (
+        labels("p.gpkg", lambda p: layer(p, translate(SLIDE, 9000))),
+        "touches no scene that uses it",
+    ),
     "a layer without features": (labels("p.gpkg", lambda p: layer(p)), "the layer holds no feature"),
     "a positive tile without mask": (tiles(masks={"y.png": tile_mask(0)}), "has no mask for the tile x.png"),
     "a mask of another size": (tiles(masks=bent()), "x.png: is 39 x 39 px, its image 40 x 40"),
@@ -446,29 +484,58 @@ EARLY: dict[str, tuple[Make, str]] = {
         )[0],
         "both hold the tile x.png",
     ),
-    "the same scene in both parts": (shared(0), r"'a' \(train\) and 'b' \(test\) show the same ground: 25,600 .*100.0%"),
+    "the same scene in both parts": (
+        shared(0),
+        r"'a' \(train\) and 'b' \(test\) show the same ground: 25,600 .*100.0%",
+    ),
     "half a scene in both parts": (shared(80), r"12,800 valid pixels, 50.0% of 'b'.*split.shared_ground: leave_out"),
-    "a sheet of semicolons": (sheet("x", head=("scene;image;labels;mask;split",)), "separated by tabs, not by semicolons"),
-    "a sheet of unknown columns": (sheet("x", head=("scene", "image", "labels", "mask", "part")), "the first line must be"),
+    "a sheet of semicolons": (
+        sheet("x", head=("scene;image;labels;mask;split",)),
+        "separated by tabs, not by semicolons",
+    ),
+    "a sheet of unknown columns": (
+        sheet("x", head=("scene", "image", "labels", "mask", "part")),
+        "the first line must be",
+    ),
     "another split": (sheet("a", "a.tif", "inv.gpkg", "", "validation"), "split 'validation' is none of"),
     "no training scene": (sheet("a", "a.tif", "inv.gpkg", "", "test"), "no scene trains"),
     "a date as Germans write it": (
-        sheet("a", "a.tif", "inv.gpkg", "", "train", "1.8.2021", head=("scene", "image", "labels", "mask", "split", "date")),
+        sheet(
+            "a",
+            "a.tif",
+            "inv.gpkg",
+            "",
+            "train",
+            "1.8.2021",
+            head=("scene", "image", "labels", "mask", "split", "date"),
+        ),
         "is not written like 2026-07-31",
     ),
     "no such elevations": (lambda f: given(f, dem=f / "none.tif"), "none.tif: no such raster of elevations"),
     "text as elevations": (dem(text("no raster")), "products.dem"),
-    "elevations without CRS": (dem(lambda p: write(p, heights(), crs=None)), "the raster of elevations has no coordinate"),
+    "elevations without CRS": (
+        dem(lambda p: write(p, heights(), crs=None)),
+        "the raster of elevations has no coordinate",
+    ),
     "elevations without geotransform": (dem(lambda p: write(p, heights(), transform=None)), "no geotransform"),
     "a hillshade in colour": (dem(lambda p: write(p, pixels())), "holds colours"),
-    "elevations elsewhere": (dem(lambda p: write(p, heights(), transform=from_origin(0, 0, 1, 1))), "cover none of the scenes"),
+    "elevations elsewhere": (
+        dem(lambda p: write(p, heights(), transform=from_origin(0, 0, 1, 1))),
+        "cover none of the scenes",
+    ),
     "elevations in fathoms": (dem(dem_in("fathom")), "are in 'fathom', which is not known here"),
-    "elevations that are none": (dem(lambda p: write(p, heights() * 0 - 9999, transform=DEM_PLACE)), "no value is an elevation"),
+    "elevations that are none": (
+        dem(lambda p: write(p, heights() * 0 - 9999, transform=DEM_PLACE)),
+        "no value is an elevation",
+    ),
 }
 
 WARNINGS: dict[str, tuple[Make, str]] = {
     "an unknown datum shift": (labels("p.gpkg", xian), "no transformation from Xian 1980 to WGS 84 .* m off"),
-    "points without a width": (labels("p.gpkg", lambda p: layer(p, SLIDE.centroid)), "points, which mark only the tiles"),
+    "points without a width": (
+        labels("p.gpkg", lambda p: layer(p, SLIDE.centroid)),
+        "points, which mark only the tiles",
+    ),
     "a study area as landslides": (
         labels("p.gpkg", lambda p: layer(p, box(LEFT, TOP - SIDE, LEFT + SIDE, TOP))),
         "makes 16 of 16 tiles of 'a' positive",
@@ -485,7 +552,7 @@ WARNINGS: dict[str, tuple[Make, str]] = {
     "no data of 0 in a mask": (mask("m.tif", lambda p: write(p, drawn(), nodata=0)), "no-data value is 0"),
     "another resolution": (
         lambda f: (
-            g := shared(90000)(f),
+            shared(90000)(f),
             write(f / "b.tif", pixels(), transform=from_origin(LEFT + 90000, TOP, 10, 10)),
         )[0],
         "a pixel of 'b' is 10 m wide, of 'a' 1 m",

@@ -13,7 +13,8 @@ SHEET_SUFFIXES = (".tsv", ".txt", ".csv")
 
 def check(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="SHEET|CONFIG...", help="scene sheet, or configuration files, later over earlier")
+        list[Path],
+        typer.Argument(metavar="SHEET|CONFIG...", help="scene sheet, or configuration files, later over earlier"),
     ],
     data_dir: Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from")] = None,
     pixel_seconds: Annotated[
@@ -22,7 +23,8 @@ def check(
 ) -> None:
     """Validate scenes, labels, masks and elevations before any work, and show what was understood of them.
 
-    A configuration names its sheet in `scenes`; a relative path of it is looked for where the command is run, then in the
+    A configuration names its sheet in `scenes`; a relative path of it is looked for where the command is run, then
+    in the
     configuration's folder.
     """
     from apsam.config import Config, read_config

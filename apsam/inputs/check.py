@@ -39,7 +39,8 @@ PIXEL_SECONDS = 20.0
 # Side of the decimated version of a scene that shares are estimated on.
 SIDE = 512
 
-# Of a mask with a larger share of landslide, and of a layer that makes a larger share of tiles positive, a word is said.
+# Of a mask with a larger share of landslide, and of a layer that makes a larger share of tiles positive, a word is
+# said.
 MUCH_LANDSLIDE, MANY_TILES = 0.5, 0.9
 
 # Share of pixels that are black, or white, in all bands, from which on they may be no data.
@@ -240,14 +241,14 @@ class _Check:
         known = overview != UNLABELLED
         if not known.any():
             raise InputError(
-                f"{source}: says nothing about the scene {scene.image}: it lies elsewhere, or is no-data where the scene "
-                f"is; check its coordinate reference system and its no-data value"
+                f"{source}: says nothing about the scene {scene.image}: it lies elsewhere, or is no-data where the "
+                f"scene is; check its coordinate reference system and its no-data value"
             )
         row.mask_share = float((overview[known] == 1).mean())
         if row.mask_share > MUCH_LANDSLIDE:
             self.warnings.append(
-                f"{source}: {row.mask_share:.0%} of '{scene.name}' is landslide by it; is it the mask of landslides, and "
-                f"not inverted?"
+                f"{source}: {row.mask_share:.0%} of '{scene.name}' is landslide by it; is it the mask of landslides, "
+                f"and not inverted?"
             )
         if scene.labels is None:
             row.labels = "mask"
@@ -268,8 +269,8 @@ class _Check:
             share = float(((image == value).all(axis=0) & (valid > 0)).mean())
             if not reader.stretched and LEAST_COLLAR <= share < 1 and len(np.unique(image[:, valid > 0])) > 16:
                 self.warnings.append(
-                    f"{scene.image}: {share:.0%} of its pixels are {name} and count as data; if nothing is shown there, "
-                    f"set 'tiles.nodata: {value}'"
+                    f"{scene.image}: {share:.0%} of its pixels are {name} and count as data; if nothing is shown "
+                    f"there, set 'tiles.nodata: {value}'"
                 )
 
     def _folder(self, scene: Scene, row: SceneReport) -> None:

@@ -101,8 +101,8 @@ def _check_folders(scenes: Sequence[Scene]) -> None:
             continue
         if one.image.resolve() == other.image.resolve():
             raise InputError(
-                f"scenes '{one.name}' ({one.split}) and '{other.name}' ({other.split}) are the same folder {one.image}; "
-                f"give each part a folder of its own"
+                f"scenes '{one.name}' ({one.split}) and '{other.name}' ({other.split}) are the same folder "
+                f"{one.image}; give each part a folder of its own"
             )
         by_size: dict[int, list[Path]] = defaultdict(list)
         for file in tile_files(one.image):

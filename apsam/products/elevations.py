@@ -26,7 +26,9 @@ FOOT, SURVEY_FOOT = 0.3048, 1200 / 3937
 UNITS = {
     **dict.fromkeys(("", "m", "metre", "meter", "metres", "meters", "unknown"), 1.0),
     **dict.fromkeys(("ft", "foot", "feet", "international foot", "foot (international)"), FOOT),
-    **dict.fromkeys(("us-ft", "ftus", "us survey foot", "us_survey_foot", "foot_us", "survey foot", "us foot"), SURVEY_FOOT),
+    **dict.fromkeys(
+        ("us-ft", "ftus", "us survey foot", "us_survey_foot", "foot_us", "survey foot", "us foot"), SURVEY_FOOT
+    ),
     **dict.fromkeys(("dm", "decimetre", "decimeter"), 0.1),
     **dict.fromkeys(("cm", "centimetre", "centimeter"), 0.01),
     **dict.fromkeys(("mm", "millimetre", "millimeter"), 0.001),
@@ -120,8 +122,8 @@ def check_elevations(path: Path, scenes: Sequence[tuple[object, tuple[float, flo
         if wrong.any():
             if wrong.sum() == known.sum():
                 raise InputError(
-                    f"{path}: no value is an elevation on the Earth in metres (the first is {stored[wrong][0]:g}); check "
-                    f"its unit, scale and offset"
+                    f"{path}: no value is an elevation on the Earth in metres (the first is {stored[wrong][0]:g}); "
+                    f"check its unit, scale and offset"
                 )
             notes.append(
                 f"{wrong.sum() / known.sum():.1%} of its values, such as {stored[wrong][0]:g}, are no elevation on the "
@@ -155,8 +157,8 @@ def _check_kind(raster: rasterio.DatasetReader, path: Path) -> None:
     kinds = raster.colorinterp
     if ColorInterp.red in kinds or kinds[0] == ColorInterp.palette or raster.count >= 3:
         raise InputError(
-            f"{path}: holds colours ({raster.count} band(s), {kinds[0].name}), not elevations; 'products.dem' wants one "
-            f"band of heights, not a hillshade or an image"
+            f"{path}: holds colours ({raster.count} band(s), {kinds[0].name}), not elevations; 'products.dem' wants "
+            f"one band of heights, not a hillshade or an image"
         )
     if np.dtype(raster.dtypes[0]).kind not in "uif":
         raise InputError(f"{path}: elevations of type {raster.dtypes[0]} cannot be used; export real numbers")

@@ -99,7 +99,8 @@ def make_products(
     if image is not None:
         write_picture(image, tile_settings or _tile_settings(tiles), files.picture, name)
     write_project(files.project, f"Landslides of {name}", _project_layers(files, list(layers), image), crs, bounds)
-    write_item(files.item, name, files.probability, files.mask, files.geopackage, files.project, taken or date_of(image))
+    taken = taken or date_of(image)
+    write_item(files.item, name, files.probability, files.mask, files.geopackage, files.project, taken)
     return len(landslides)
 
 

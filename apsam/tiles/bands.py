@@ -51,7 +51,7 @@ class ChosenBands:
 
 
 def choose_bands(raster: rasterio.DatasetReader, path: Path, bands: Bands | Literal["auto"]) -> ChosenBands:
-    """The bands asked for (`tiles.bands`); of `auto`, those that the raster calls red, green and blue, or its first three.
+    """The bands asked for (`tiles.bands`); `auto`: those that the raster calls red, green, blue, or its first three.
 
     Raises:
         InputError: The raster lacks them, or they hold no colours.
@@ -83,7 +83,9 @@ def _declared(raster: rasterio.DatasetReader, path: Path, palette: Palette | Non
     kinds = list(raster.colorinterp)
     other = next((OTHER_MODELS[kind] for kind in kinds if kind in OTHER_MODELS), None)
     if other is not None:
-        raise InputError(f"{path}: its colours are {other}, not RGB; convert them, for example in an image editor or QGIS")
+        raise InputError(
+            f"{path}: its colours are {other}, not RGB; convert them, for example in an image editor or QGIS"
+        )
     if palette is not None and sum(kind != ColorInterp.alpha for kind in kinds) == 1:
         return ChosenBands((1, 1, 1), "colours of its palette", palette)
     if all(kinds.count(colour) == 1 for colour in COLOURS):

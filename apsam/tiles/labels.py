@@ -100,7 +100,9 @@ def read_label_layer(path: Path) -> dict[str, int] | None:
     if label is None:
         names = read_columns(path, [name])[name].astype(str)
         if len(names) and names.str.fullmatch(TILE_NAME).all():
-            raise InputError(f"{path}: is a tile grid without the column 'label'; add it, with 0, 1 or nothing (apsam grid)")
+            raise InputError(
+                f"{path}: is a tile grid without the column 'label'; add it, with 0, 1 or nothing (apsam grid)"
+            )
         return None
     table = read_columns(path, [name, label])
     if table[name].duplicated().any():
@@ -125,8 +127,8 @@ def _wrong_columns(columns: list[str]) -> str:
     places = [column for column in columns if column.strip().lower() in PLACE_COLUMNS]
     if len(places) >= 2:
         return (
-            f"holds coordinates ({', '.join(places)}), not labels of tiles; make a point layer of it (QGIS: Layer > Add "
-            f"Layer > Add Delimited Text Layer, then Export as GeoPackage) and name that in 'labels'"
+            f"holds coordinates ({', '.join(places)}), not labels of tiles; make a point layer of it (QGIS: Layer > "
+            f"Add Layer > Add Delimited Text Layer, then Export as GeoPackage) and name that in 'labels'"
         )
     return needed
 

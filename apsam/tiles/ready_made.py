@@ -76,7 +76,7 @@ def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None 
 
 
 def _read_mask(file: Path) -> tuple[np.ndarray, np.ndarray, bool]:
-    """(bands, height, width) without alpha, a palette as its colours; no data (height, width); whether it has losses."""
+    """(bands, height, width) without alpha, a palette as colours; no data (height, width); whether it has losses."""
     if file.suffix.lower() not in TIFF_SUFFIXES:
         # IMREAD_UNCHANGED would keep alpha, and ignore the orientation in the EXIF that images are turned by.
         values = np.atleast_3d(_read(file, cv2.IMREAD_ANYCOLOR)).transpose(2, 0, 1)

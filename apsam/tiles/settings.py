@@ -16,8 +16,8 @@ class TileSettings(BaseModel):
     overlap: float = Field(0.4, ge=0, lt=0.9, description="share of a tile that its neighbour repeats (paper: 0.4)")
     bands: tuple[int, int, int] | Literal["auto"] = Field(
         "auto",
-        description="raster bands taken as red, green, blue, from 1; auto: those that a raster declares as such, or its "
-        "first three",
+        description="raster bands taken as red, green, blue, from 1; auto: those that a raster declares as such, or "
+        "its first three",
     )
     stretch: Literal["auto", "none", "percentile"] = Field(
         "auto",

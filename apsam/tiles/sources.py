@@ -34,8 +34,8 @@ def label_kind(path: Path) -> Literal["table", "layer"]:
         raise InputError(f"{file}: is a folder; 'labels' names a table (tile,label), a vector layer, or the word mask")
     if suffix in WORKBOOKS:
         raise InputError(
-            f"{file}: is a workbook; save the sheet with the columns tile and label as 'CSV UTF-8 (comma delimited)' and "
-            f"name that"
+            f"{file}: is a workbook; save the sheet with the columns tile and label as 'CSV UTF-8 (comma delimited)' "
+            f"and name that"
         )
     if suffix not in TABLES:
         if suffix in RASTERS or is_raster(file):
@@ -73,8 +73,8 @@ def check_image(scene: Scene) -> None:
         if suffix in WORKBOOKS + TABLES or (suffix in VECTOR_SUFFIXES and not is_raster(scene.image)):
             kind = "table" if suffix in TABLES else "workbook" if suffix in WORKBOOKS else "vector layer"
             raise InputError(
-                f"{scene.image}: is a {kind}, but the column 'image' of scene '{scene.name}' names a raster or a folder "
-                f"of ready-made tiles; are two columns exchanged?"
+                f"{scene.image}: is a {kind}, but the column 'image' of scene '{scene.name}' names a raster or a "
+                f"folder of ready-made tiles; are two columns exchanged?"
             )
 
 
@@ -101,8 +101,8 @@ def check_labels_and_mask(scene: Scene) -> None:
     if suffix in WORKBOOKS + TABLES:
         kind = "table" if suffix in TABLES else "workbook"
         raise InputError(
-            f"{scene.mask}: is a {kind}; the column 'mask' names a raster or a layer of polygons, tables of labels go into "
-            f"'labels'"
+            f"{scene.mask}: is a {kind}; the column 'mask' names a raster or a layer of polygons, tables of labels go "
+            f"into 'labels'"
         )
 
 

@@ -141,7 +141,7 @@ def check_size(image: Path, height: int, width: int, tiles: TileSettings) -> Non
     if covered < tiles.min_valid:
         raise InputError(
             f"{image}: is {width} x {height} px, which covers {covered:.0%} of a tile of {tiles.size} px, less than "
-            f"'tiles.min_valid' ({tiles.min_valid:.0%}); give a larger scene, or lower 'tiles.size' or 'tiles.min_valid'"
+            f"'tiles.min_valid' ({tiles.min_valid:.0%}); give a larger scene, or lower one of the two"
         )
 
 
