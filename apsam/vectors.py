@@ -345,7 +345,6 @@ def _raw_layers(file: Path, refuse: bool = False) -> list[tuple[str, str | None]
         raise InputError(f"{file}: not a vector layer that GDAL can read, so it gives no features ({error})") from error
 
 
-@lru_cache(maxsize=64)
 def _driver(file: Path) -> str:
     import pyogrio
 
@@ -359,7 +358,6 @@ def _kml_or_other(file: Path) -> str:
     return "LIBKML" if inner.endswith((".kml", ".kmz")) else file.suffix.lower()
 
 
-@lru_cache(maxsize=64)
 def _dataset(file: Path) -> str:
     """What GDAL opens: of an archive, the one set of data in it.
 

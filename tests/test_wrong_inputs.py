@@ -548,7 +548,10 @@ WARNINGS: dict[str, tuple[Make, str]] = {
         image(lambda p: write(p, collar(-9999.0, "float32"))),
         "-9999 in all bands, far from all other values; taken for no-data",
     ),
-    "a black collar": (image(lambda p: write(p, collar(0, "uint8"))), "25% of its pixels are black.*tiles.nodata: 0"),
+    "a black collar": (
+        image(lambda p: write(p, collar(0, "uint8"))),
+        r"25% of its pixels are black \(0\).*tiles.nodata: 0",
+    ),
     "no data of 0 in a mask": (mask("m.tif", lambda p: write(p, drawn(), nodata=0)), "no-data value is 0"),
     "another resolution": (
         lambda f: (

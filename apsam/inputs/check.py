@@ -46,6 +46,9 @@ MUCH_LANDSLIDE, MANY_TILES = 0.5, 0.9
 # Share of pixels that are black, or white, in all bands, from which on they may be no data.
 LEAST_COLLAR = 0.05
 
+# With as few different values, an image is a drawing.
+LEAST_COLOURS = 16
+
 # Scenes whose resolutions differ by a larger factor look different to a network.
 RESOLUTIONS = 1.5
 
@@ -133,7 +136,9 @@ class _Check:
         if dem is not None:
             from apsam.products.elevations import check_elevations
 
-            report.notes += [f"{dem}: {note}" for note in check_elevations(dem, self._grounds)]
+            notes, warnings = check_elevations(dem, self._grounds)
+            report.notes += [f"{dem}: {note}" for note in notes]
+            self.warnings += [f"{dem}: {warning}" for warning in warnings]
         if self._resolutions and max(self._resolutions.values()) > RESOLUTIONS * min(self._resolutions.values()):
             fine, coarse = (f(self._resolutions, key=self._resolutions.get) for f in (min, max))
             self.warnings.append(
@@ -259,18 +264,20 @@ class _Check:
                 row.positive = None  # a small landslide may lie between the pixels that were looked at
 
     def _look_at_pixels(self, scene: Scene, reader: SceneReader, row: SceneReport) -> None:
-        image, valid = reader.overview(SIDE)
+        values, valid = reader.stored_overview(SIDE)
         row.valid = float(valid.mean())
         if not valid.any():
             raise InputError(f"{scene.image}: has no valid pixel; check its no-data value and 'tiles.nodata'")
         for value in reader.undeclared:
             row.notes.append(f"{value:g} in all bands is taken for no data")
-        for value, name in ((0, "black"), (255, "white")):
-            share = float(((image == value).all(axis=0) & (valid > 0)).mean())
-            if not reader.stretched and LEAST_COLLAR <= share < 1 and len(np.unique(image[:, valid > 0])) > 16:
+        for value, name in ((0, "black (0)"), (255 if reader.dtype == np.uint8 else None, "white (255)")):
+            if value is None or len(np.unique(values[:, valid > 0])) <= LEAST_COLOURS:
+                continue
+            share = float(((values == value).all(axis=0) & (valid > 0)).mean())
+            if LEAST_COLLAR <= share < 1:
                 self.warnings.append(
-                    f"{scene.image}: {share:.0%} of its pixels are {name} and count as data; if nothing is shown "
-                    f"there, set 'tiles.nodata: {value}'"
+                    f"{scene.image}: {share:.0%} of its pixels are {name} in all bands and count as data; if nothing "
+                    f"is shown there, set 'tiles.nodata: {value}'"
                 )
 
     def _folder(self, scene: Scene, row: SceneReport) -> None:

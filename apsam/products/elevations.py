@@ -83,7 +83,9 @@ def open_elevations(path: Path) -> tuple[rasterio.DatasetReader, Metres]:
         raise
 
 
-def check_elevations(path: Path, scenes: Sequence[tuple[object, tuple[float, float, float, float]]]) -> list[str]:
+def check_elevations(
+    path: Path, scenes: Sequence[tuple[object, tuple[float, float, float, float]]]
+) -> tuple[list[str], list[str]]:
     """Validate a raster of elevations as the products will read it.
 
     Args:
@@ -91,14 +93,14 @@ def check_elevations(path: Path, scenes: Sequence[tuple[object, tuple[float, flo
         scenes: CRS (`rasterio.crs.CRS`) and bounds of the scenes.
 
     Returns:
-        What is converted or should be known, in sentences without the file's name.
+        What is converted, and what may be wrong, in sentences without the file's name.
 
     Raises:
         InputError: As of `open_elevations`, or it covers no scene.
     """
     raster, metres = open_elevations(path)
     with raster:
-        notes = [metres.note] if metres.note else []
+        notes, warnings = [metres.note] if metres.note else [], []
         own = degrees_of(raster.crs, raster_bounds(raster))
         covered, target = 0, proj_crs(raster.crs.to_wkt())
         for crs, bounds in scenes:
@@ -107,7 +109,7 @@ def check_elevations(path: Path, scenes: Sequence[tuple[object, tuple[float, flo
                 covered += 1
             shift = datum_shift(target, proj_crs(crs.to_wkt()), place)
             if shift.note is not None:
-                notes.append(shift.note)
+                warnings.append(shift.note)
         if scenes and not covered:
             raise InputError(
                 f"{path}: the elevations cover none of the scenes: they lie at {_text(own)}, the first scene at "
@@ -115,7 +117,7 @@ def check_elevations(path: Path, scenes: Sequence[tuple[object, tuple[float, flo
                 f"the right coordinate reference system?"
             )
         if scenes and covered < len(scenes):
-            notes.append(f"covers {covered} of {len(scenes)} scenes; landslides elsewhere have no slope")
+            warnings.append(f"covers {covered} of {len(scenes)} scenes; landslides elsewhere have no slope")
         stored = _sampled(raster, path)
         known = np.isfinite(stored)
         wrong = known & ~np.isfinite(metres(stored))
@@ -125,11 +127,11 @@ def check_elevations(path: Path, scenes: Sequence[tuple[object, tuple[float, flo
                     f"{path}: no value is an elevation on the Earth in metres (the first is {stored[wrong][0]:g}); "
                     f"check its unit, scale and offset"
                 )
-            notes.append(
+            warnings.append(
                 f"{wrong.sum() / known.sum():.1%} of its values, such as {stored[wrong][0]:g}, are no elevation on the "
                 f"Earth; taken for no data"
             )
-    return list(dict.fromkeys(notes))
+    return notes, list(dict.fromkeys(warnings))
 
 
 def no_elevation(raster: rasterio.DatasetReader, metres: Metres) -> float | None:

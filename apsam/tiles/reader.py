@@ -119,6 +119,10 @@ class SceneReader:
         values, mask = self._read(None, shape)
         return self._to_8_bit(values) * mask, mask
 
+    def stored_overview(self, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """`overview` with the values that the file has, (3, h, w) of its type."""
+        return self._read(None, _decimated(self.height, self.width, side))
+
     def _read(
         self, window: Window | None, shape: tuple[int, int] | None = None, far: tuple[float, ...] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
