@@ -409,6 +409,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
         mask("m.tif", lambda p: write(p, drawn() + np.eye(SIDE, dtype="uint8")[None] * 2)),
         r"0 \(9.*mask_values",
     ),
+    "0 and -1": (mask("m.tif", lambda p: write(p, drawn(-1, dtype="int8"))), "which of them are landslide"),
     "classes without 0": (mask("m.tif", lambda p: write(p, drawn(2, 1))), "which of them are landslide"),
     "an image as mask": (mask("m.tif", lambda p: write(p, pixels())), "different values.*is it a mask"),
     "red on white": (
@@ -551,6 +552,14 @@ WARNINGS: dict[str, tuple[Make, str]] = {
     "a black collar": (
         image(lambda p: write(p, collar(0, "uint8"))),
         r"25% of its pixels are black \(0\).*tiles.nodata: 0",
+    ),
+    "four bands without names": (
+        image(lambda p: write(p, pixels(4), photometric="MINISBLACK", alpha="no")),
+        r"has 4 bands, of which none is declared.*\[3, 2, 1\]",
+    ),
+    "a mask without landslide": (
+        lambda f: (write(f / "m.tif", drawn(0)), given(f, mask="m.tif"))[1],
+        "shows no landslide in 'a', of which 4 tiles are labelled positive",
     ),
     "no data of 0 in a mask": (mask("m.tif", lambda p: write(p, drawn(), nodata=0)), "no-data value is 0"),
     "another resolution": (

@@ -190,6 +190,11 @@ class _Check:
             row.notes.append("the numbers of a colour table are read as its colours")
         if reader.chosen.why.endswith("red, green, blue") and reader.chosen.bands != (1, 2, 3):
             row.notes.append(f"bands {', '.join(map(str, reader.chosen.bands))} are red, green, blue, as it declares")
+        if reader.undeclared_colours:
+            self.warnings.append(
+                f"{scene.image}: has {reader.count} bands, of which none is declared as red, green or blue; the first "
+                f"three are taken. Many sensors begin with blue: then set 'tiles.bands: [3, 2, 1]'"
+            )
         place = degrees_of(reader.crs, reader.bounds)
         self._places[scene.name] = place
         self._grounds.append((reader.crs, reader.bounds))
@@ -250,6 +255,11 @@ class _Check:
                 f"scene is; check its coordinate reference system and its no-data value"
             )
         row.mask_share = float((overview[known] == 1).mean())
+        if not row.mask_share and scene.labels is not None and row.positive:
+            self.warnings.append(
+                f"{source}: shows no landslide in '{scene.name}', of which {row.positive} tiles are labelled positive; "
+                f"is it the right mask, and the no-data value that it declares not landslide itself?"
+            )
         if row.mask_share > MUCH_LANDSLIDE:
             self.warnings.append(
                 f"{source}: {row.mask_share:.0%} of '{scene.name}' is landslide by it; is it the mask of landslides, "

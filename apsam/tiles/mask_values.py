@@ -276,7 +276,7 @@ def _by_numbers(path: Path, sample: Sample) -> MaskRule:
         return MaskRule(known=known, note="no landslide in it")
     codes = {value for value in rest if value in UNKNOWN_CODES or abs(value) > 1e30 or _is_lowest(value, sample.dtype)}
     positive = rest - codes
-    if not positive and zero:
+    if not positive and zero and rest != {-1.0}:
         return MaskRule(frozenset(), unknown=frozenset(codes), known=known, note=f"{_list(codes)} taken for unknown")
     if len(positive) == 1 and min(positive) > 0 and (zero or not codes):
         note = f"{_list(codes)} taken for 'not looked at'" if codes else None

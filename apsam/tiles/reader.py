@@ -40,6 +40,7 @@ class SceneReader:
         bounds: Left, bottom, right, top on the map, also of a raster that is turned.
         chosen: The bands taken as red, green and blue (`apsam.tiles.bands.ChosenBands`).
         dtype: Of their values.
+        count: Bands of the raster.
 
     Raises:
         InputError: The raster cannot be read, has no CRS or no geotransform, too few bands or complex values.
@@ -58,6 +59,7 @@ class SceneReader:
             types = [np.dtype(self._raster.dtypes[band - 1]) for band in self.chosen.bands]
             self.dtype = np.result_type(*types)
             self._mixed = len(set(types)) > 1
+            self.count = self._raster.count
             if settings.stretch == "none" and self.dtype != np.uint8:
                 raise InputError(
                     f"{self.path}: is {self.dtype}, which needs 'tiles.stretch: percentile' (or auto) to become 8 bit"
@@ -118,6 +120,11 @@ class SceneReader:
         shape = _decimated(self.height, self.width, side)
         values, mask = self._read(None, shape)
         return self._to_8_bit(values) * mask, mask
+
+    @property
+    def undeclared_colours(self) -> bool:
+        """Whether the first three of more bands were taken because nothing says which are red, green and blue."""
+        return self.settings.bands == "auto" and self.count > 3 and self.chosen.why.startswith("the first three")
 
     def stored_overview(self, side: int) -> tuple[np.ndarray, np.ndarray]:
         """`overview` with the values that the file has, (3, h, w) of its type."""
