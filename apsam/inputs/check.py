@@ -29,7 +29,7 @@ from apsam.tiles.sources import check_image, check_labels_and_mask
 from apsam.tiles.tiling import check_size, folder_labels_from_masks
 from apsam.tiles.windows import tile_windows
 from apsam.truth import TruthReader, check_mask_header
-from apsam.vectors import Bounds, is_vector
+from apsam.vectors import Bounds, chosen_layers, is_vector, split_layer
 
 log = logging.getLogger(__name__)
 
@@ -210,7 +210,8 @@ class _Check:
         layer = LayerLabels(source, reader, self._labels.buffer_m)
         positive = len(np.unique(layer.touching(windows)[0]))
         row.positive, row.negative, row.about = positive, len(windows) - positive, True
-        row.labels = f"{source.name} ({len(layer.shapes)} features)"
+        widened = f", widened by {self._labels.buffer_m:g} m" if self._labels.buffer_m else ""
+        row.labels = f"{_named(source)} ({len(layer.shapes)} features near{widened})"
         near = layer.features
         row.lengths_m = _lengths(near, Ruler(proj_crs(reader.crs.to_wkt()), reader.bounds))
         if not layer.touches:
@@ -236,7 +237,7 @@ class _Check:
         source = scene.mask_source
         if is_vector(source):
             self._layers.setdefault((source, False), []).append(scene.image)
-            row.mask = f"{source.name} (polygons)"
+            row.mask = f"{_named(source)} (polygons)"
         else:
             row.mask = f"{source.name} (raster)"
             if time.monotonic() >= self._until:
@@ -323,6 +324,11 @@ class _Check:
         if sizes:
             sides = [max(size) for size in sizes]
             row.size += f" of {min(sides)} to {max(sides)} px" if min(sides) < max(sides) else f" of {max(sides)} px"
+
+
+def _named(source: Path) -> str:
+    """A vector file with the layers that are read."""
+    return f"{split_layer(source)[0].name}: {', '.join(layer.name for layer in chosen_layers(source))}"
 
 
 def _count(row: SceneReport, labels: np.ndarray) -> None:
