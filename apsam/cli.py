@@ -14,6 +14,7 @@ from rich.table import Table
 
 from apsam import __version__
 from apsam.commands.cams import cams
+from apsam.commands.check import check
 from apsam.commands.encode import encode
 from apsam.commands.everything import everything
 from apsam.commands.experiments import (
@@ -94,6 +95,7 @@ config_app = typer.Typer(no_args_is_help=True, help="The configuration: its keys
 app.add_typer(config_app, name="config")
 app.add_typer(store_app, name="store")
 
+app.command()(check)
 app.command()(predict)
 app.command()(grid)
 app.command()(label)

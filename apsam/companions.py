@@ -1,7 +1,8 @@
-"""Files that are read with a file that is named: those of a folder, of a Shapefile, of a virtual raster.
+"""Sidecar files: what GDAL and OGR read along with a file that is named, and the files of a folder or virtual raster.
 
-Whoever notes what a result was made from has to look at these too. Only names and text are looked at here, no raster is
-opened: the workflow asks in every job.
+Whoever notes what a result was made from looks at these too: georeference (world files, `.aux.xml`), headers
+(`.hdr`), masks (`.msk`), overviews (`.ovr`), attributes and projections of Shapefiles, the log of a GeoPackage that
+QGIS has open (`-wal`). Only names and text are looked at here, no raster is opened: the workflow asks in every job.
 """
 
 from __future__ import annotations
@@ -12,40 +13,103 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from apsam.scenes import TILE_SUFFIXES
+from apsam.vectors import split_layer
 
 VIRTUAL = ".vrt"
-SIDECARS = {
-    ".shp": (".dbf", ".shx", ".prj", ".cpg"),
-    ".tif": (".tfw",),
-    ".tiff": (".tfw",),
+
+# What follows the whole name of a file: `scene.tif.aux.xml`, `grid.gpkg-wal`.
+APPENDED = (
+    *(".aux.xml", ".aux", ".ovr", ".ovr.aux.xml", ".msk", ".msk.ovr", ".hdr", ".prj", ".wld", ".gfs", ".csvt"),
+    *("-wal", "-journal"),
+)
+
+# What replaces the ending of a file of any kind: world files, headers, projections, other georeferences.
+REPLACED = (
+    *(".hdr", ".prj", ".wld", ".aux", ".ovr", ".rrd", ".ige", ".clr", ".stx", ".blw", ".bpw", ".bqw", ".imd", ".rpb"),
+    *(".tab", ".sdw", ".eww", ".pvl", ".lbl", ".csvt", ".xsd", ".gfs"),
+)
+
+# What is read instead or besides, by the ending: parts of one layer, bands of one image.
+BY_SUFFIX = {
+    ".shp": (".dbf", ".shx", ".prj", ".cpg", ".cst"),
+    ".tab": (".dat", ".map", ".id", ".ind"),
+    ".mif": (".mid",),
 }
-# Elements of a virtual raster that name a file.
-SOURCES = ("SourceFilename", "SourceDataset")
+
+# Endings that `REPLACED` and world files are looked for with: a table has none.
+VECTORS_WITHOUT = (".gpkg", ".geojson", ".json", ".fgb", ".kml", ".kmz", ".parquet", ".gpx", ".zip", ".sqlite")
+TABLES = (".csv", ".txt", ".tsv")
+
+# After the stem of an image: coefficients of its sensor.
+RPC = ("_rpc.txt", "_RPC.TXT", "_RPC.txt")
+
+# Elements of a virtual raster or layer that name a file.
+SOURCES = ("SourceFilename", "SourceDataset", "SrcDataSource")
+
+# Locks that programs leave in a geodatabase.
+LOCKS = (".lock",)
+
+ARCHIVE_PREFIXES = ("/vsizip/", "/vsitar/", "/vsigzip/")
 
 
 def companions(path: Path) -> list[Path]:
     """The files that are read with `path`, or in it, by name: images of a folder, sidecars, sources of a .vrt.
 
-    What is named, but is not there, or not a file of its own (/vsizip/...), is left out.
+    What is named, but is not there, is left out, and of `/vsizip/...` the archive is meant. Of `file|layername=x` it is
+    the file's.
     """
+    path, _ = split_layer(path)
     if path.is_dir():
-        with os.scandir(path) as entries:
-            return sorted(path / e.name for e in entries if e.name.lower().endswith(TILE_SUFFIXES) and e.is_file())
+        return sorted(_in_folder(path))
+    found: set[Path] = set()
+    _collect(path, found)
+    return sorted(found - {path})
+
+
+def _collect(path: Path, found: set[Path]) -> None:
+    """Add the sidecars of a file and the sources of a virtual one, with theirs."""
+    found.update(_sidecars(path))
+    if path.suffix.lower() == VIRTUAL:
+        for source in _named_in(path):
+            if source not in found and source.is_file():
+                found.add(source)
+                _collect(source, found)
+
+
+def _sidecars(path: Path) -> Iterator[Path]:
     suffix = path.suffix.lower()
-    if suffix == VIRTUAL:
-        return sorted(_sources(path, set()))
-    both_cases = (path.with_suffix(text) for ending in SIDECARS.get(suffix, ()) for text in (ending, ending.upper()))
-    return [file for file in both_cases if file.is_file()]
+    names = [f"{path.name}{ending}" for ending in APPENDED]
+    if suffix in BY_SUFFIX:
+        endings = BY_SUFFIX[suffix]
+    elif suffix in VECTORS_WITHOUT:
+        endings = ()
+    elif suffix in TABLES:
+        endings = (".csvt", ".prj")
+    else:
+        endings = (*REPLACED, *_world_file(suffix))
+        names += [f"{path.stem}{ending}" for ending in RPC]
+    names += [f"{path.stem}{text}" for ending in endings for text in (ending, ending.upper())]
+    for name in dict.fromkeys(names):
+        file = path.with_name(name)
+        if name != path.name and file.is_file():
+            yield file
 
 
-def _sources(raster: Path, seen: set[Path]) -> set[Path]:
-    """The files of a virtual raster and of those that it is made of."""
-    for file in _named_in(raster):
-        if file not in seen and file.is_file():
-            seen.add(file)
-            if file.suffix.lower() == VIRTUAL:
-                _sources(file, seen)
-    return seen
+def _world_file(suffix: str) -> tuple[str, ...]:
+    """`.tfw`, `.tifw` of `.tif`: first and last letter and w, or all and w."""
+    letters = suffix.removeprefix(".")
+    return (f".{letters[0]}{letters[-1]}w", f".{letters}w") if len(letters) > 1 else ()
+
+
+def _in_folder(folder: Path) -> Iterator[Path]:
+    """Images of a folder of ready-made tiles with what is read beside them; all of a geodatabase but locks."""
+    database = folder.suffix.lower() == ".gdb"
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name.lower()
+            wanted = not name.endswith(LOCKS) if database else name.removesuffix(".aux.xml").endswith(TILE_SUFFIXES)
+            if wanted and entry.is_file():
+                yield folder / entry.name
 
 
 def _named_in(raster: Path) -> Iterator[Path]:
@@ -55,4 +119,11 @@ def _named_in(raster: Path) -> Iterator[Path]:
         return  # whoever opens it says what is wrong
     for element in tree.iter():
         if element.tag in SOURCES and element.text:
-            yield Path(raster.parent if element.get("relativeToVRT") == "1" else "", element.text.strip())
+            text = element.text.strip()
+            relative = element.get("relativeToVRT") == "1"
+            archive = next((prefix for prefix in ARCHIVE_PREFIXES if text.startswith(prefix)), None)
+            if archive is None:
+                yield Path(raster.parent if relative else "", text)
+                continue
+            inside = Path(text.removeprefix(archive))
+            yield from (Path(raster.parent if relative else "", part) for part in (inside, *inside.parents[:-1]))

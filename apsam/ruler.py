@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import shapely
-from pyproj import CRS, Geod, Proj, Transformer
+from pyproj import CRS, Geod, Proj
+
+from apsam.datums import transformer
 
 # A projected CRS measures areas itself unless it distorts them by more than this (UTM: 0.002; Web Mercator: much more).
 AREA_DISTORTION = 0.005
@@ -21,23 +23,24 @@ class Ruler:
         planar: Whether the CRS measures by itself, in `metres_per_unit`; else the ellipsoid does.
         metres_per_unit: Length of a unit of the CRS in the middle of the scene; of a degree to the north, where
             it has degrees.
+        metres_east: Length of a unit to the east; other than `metres_per_unit` in a CRS of degrees.
         middle: Longitude and latitude there.
     """
 
     def __init__(self, crs: CRS, bounds: tuple[float, float, float, float]) -> None:
         self._geod = crs.get_geod() or Geod(ellps="WGS84")
-        self._to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+        self._to_degrees = transformer(crs, crs.geodetic_crs)
         longitude, latitude = self._to_degrees.transform((bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2)
         self.middle = longitude, latitude
         if crs.is_projected:
             self._unit = crs.axis_info[0].unit_conversion_factor
             scale = Proj(crs).get_factors(longitude, latitude).areal_scale
             self.planar = abs(scale - 1) <= AREA_DISTORTION
-            self.metres_per_unit = self._east = self._unit / scale**0.5
+            self.metres_per_unit = self.metres_east = self._unit / scale**0.5
         else:
             self.planar = False
             self.metres_per_unit = self._geod.line_length([longitude] * 2, [latitude - 0.5, latitude + 0.5])
-            self._east = self._geod.line_length([longitude - 0.5, longitude + 0.5], [latitude] * 2)
+            self.metres_east = self._geod.line_length([longitude - 0.5, longitude + 0.5], [latitude] * 2)
 
     def area(self, geometry: shapely.Geometry) -> float:
         """Area in m2."""
@@ -53,9 +56,14 @@ class Ruler:
 
     def widen(self, geometry: np.ndarray | shapely.Geometry, metres: float) -> np.ndarray | shapely.Geometry:
         """All that lies within `metres` of a geometry, or of each of several, in their CRS."""
-        metres_per_unit = np.array([self._east, self.metres_per_unit])
-        wide = shapely.buffer(shapely.transform(geometry, lambda units: units * metres_per_unit), metres, quad_segs=16)
+        metres_per_unit = np.array([self.metres_east, self.metres_per_unit])
+        wide = shapely.buffer(self.in_metres(geometry), metres, quad_segs=16)
         return shapely.transform(wide, lambda lengths: lengths / metres_per_unit)
+
+    def in_metres(self, geometry: np.ndarray | shapely.Geometry) -> np.ndarray | shapely.Geometry:
+        """A geometry, or each of several, with coordinates in metres, as they are in the middle of the scene."""
+        metres_per_unit = np.array([self.metres_east, self.metres_per_unit])
+        return shapely.transform(geometry, lambda units: units * metres_per_unit)
 
     def _degrees(self, geometry: shapely.Geometry) -> shapely.Geometry:
         points = shapely.transform(geometry, self._to_degrees.transform, interleaved=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +12,17 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from apsam.errors import InputError, no_such
+from apsam.errors import InputError
 from apsam.files import read_text
-from apsam.vectors import VECTOR_SUFFIXES
+from apsam.vectors import split_layer, with_layer
 
 if TYPE_CHECKING:
     from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 
+log = logging.getLogger(__name__)
+
 COLUMNS = ("scene", "image", "labels", "mask", "split")
-OPTIONAL_COLUMNS = ("date",)
+OPTIONAL_COLUMNS = ("date", "mask_values")
 SPLITS = ("train", "test", "blocks")
 SYNTHETIC = "synthetic"
 LABELS_FROM_MASK = "mask"
@@ -35,10 +38,12 @@ class Scene:
         name: Letters, digits, `_` and `-`; names its files in the results.
         kind: `raster`, `folder` (of ready-made tiles) or `synthetic` (made by the workflow).
         image: The raster or the folder; None for a synthetic scene.
-        labels: A table or vector layer of image-level labels; None: derived from the mask.
+        labels: The file of image-level labels, a table or vector layer; None: derived from the mask.
         mask: True mask, raster, vector layer or folder of masks; None where there is none.
         split: `train`, `test` or `blocks`.
         taken: Date of the image, where the sheet has the column `date`.
+        labels_layer, mask_layer: Layer of these files, where the sheet names one: `file.gpkg|layername=landslides`.
+        mask_values: What the mask's values mean, where the sheet has the column (`apsam.tiles.mask_values`).
     """
 
     name: str
@@ -48,6 +53,19 @@ class Scene:
     mask: Path | None
     split: Literal["train", "test", "blocks"]
     taken: date | None = None
+    labels_layer: str | None = None
+    mask_layer: str | None = None
+    mask_values: str | None = None
+
+    @property
+    def labels_source(self) -> Path | None:
+        """What is read as labels: the file, with its layer where one is named."""
+        return None if self.labels is None else with_layer(self.labels, self.labels_layer)
+
+    @property
+    def mask_source(self) -> Path | None:
+        """What is read as mask: the file, with its layer where one is named."""
+        return None if self.mask is None else with_layer(self.mask, self.mask_layer)
 
 
 def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
@@ -67,16 +85,19 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
     ]
     reader = csv.reader((line for _, line in lines), delimiter="\t")
     columns = tuple(column.strip() for column in next(reader, ()))
-    if columns not in (COLUMNS, COLUMNS + OPTIONAL_COLUMNS):
+    more = [column for column in columns[len(COLUMNS) :] if column]
+    if columns[: len(COLUMNS)] != COLUMNS or len(set(more)) < len(more) or not set(more) <= set(OPTIONAL_COLUMNS):
+        text = "".join(columns)
+        separated = "semicolons" if ";" in text else "commas" if "," in text else ""
         raise InputError(
-            f"{sheet}: the first line must be the columns {', '.join(COLUMNS)} (and {OPTIONAL_COLUMNS[0]} if wanted), "
-            f"separated by tabs; it is {list(columns)}"
+            f"{sheet}: the first line must be the columns {', '.join(COLUMNS)} (and {', '.join(OPTIONAL_COLUMNS)} if "
+            f"wanted), separated by tabs{f', not by {separated}' if separated else ''}; it is {list(columns)}"
         )
     base = data_dir or sheet.parent
     scenes: list[Scene] = []
     for number, cells in enumerate(reader, 1):
         _check_width(cells, columns, f"{sheet}, line {lines[reader.line_num - 1][0]}")
-        row = dict(zip(columns, cells, strict=False))
+        row = {column: cell for column, cell in zip(columns, cells, strict=False) if column}
         where = f"{sheet}, scene {number} ('{row['scene']}')"
         scene = _parse(row, base, where)
         if scene.name in {other.name for other in scenes}:
@@ -112,14 +133,27 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
     if not image or not labels:
         raise InputError(f"{where}: 'image' and 'labels' must be given")
     image_path = base / image
-    mask_path = base / mask if mask else None
+    mask_path, mask_layer = _source(base, mask, where)
+    mask_values = (row.get("mask_values") or "").strip() or None
     if labels == LABELS_FROM_MASK and mask_path is None:
         raise InputError(f"{where}: labels are to be derived from the mask, but no mask is given")
     kind = "folder" if image_path.is_dir() else "raster"
     if kind == "folder" and split == "blocks":
         raise InputError(f"{where}: a folder of tiles cannot be split into blocks; use one folder a part")
-    label_path = None if labels == LABELS_FROM_MASK else base / labels
-    return Scene(name, kind, image_path, label_path, mask_path, split, taken)  # type: ignore[arg-type]
+    label_path, label_layer = (None, None) if labels == LABELS_FROM_MASK else _source(base, labels, where)
+    return Scene(
+        name, kind, image_path, label_path, mask_path, split, taken, label_layer, mask_layer, mask_values,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _source(base: Path, cell: str, where: str) -> tuple[Path | None, str | None]:
+    """File and layer that a cell names."""
+    if not cell:
+        return None, None
+    try:
+        return split_layer(base / cell)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def _date(text: str | None, where: str) -> date | None:
@@ -155,82 +189,28 @@ def tile_files(folder: Path) -> list[Path]:
     return files
 
 
-def check_scenes(scenes: Sequence[Scene], tiles: TileSettings, labels: LabelSettings, split: SplitSettings) -> None:
-    """Meet bad input before work starts: open every header, check that files exist and fit together.
-
-    Only headers, label tables and one tile of a folder are read: a sheet of 1,000 scenes is checked in seconds.
+def check_scenes(
+    scenes: Sequence[Scene],
+    tiles: TileSettings,
+    labels: LabelSettings,
+    split: SplitSettings,
+    dem: Path | None = None,
+) -> None:
+    """Validate all inputs before work starts, as the jobs will read them; warnings are logged.
 
     Args:
         scenes: All scenes of the sheet.
         tiles: Bands that rasters must have, and size of a tile.
         labels: How much the features of layers are widened.
-        split: Blocks that scenes are divided into.
+        split: Blocks that scenes are divided into, and what becomes of ground that training and test scenes share.
+        dem: Raster of elevations, where one is given.
 
     Raises:
         InputError: The first thing that is wrong.
     """
-    if all(scene.kind == "synthetic" for scene in scenes):
+    if dem is None and all(scene.kind == "synthetic" for scene in scenes):
         return
-    from apsam.tiles.labels import read_label_table
-    from apsam.tiles.parts import check_blocks
-    from apsam.tiles.reader import check_bands, check_crs, open_raster
-    from apsam.tiles.ready_made import check_tiles
+    from apsam.inputs import check
 
-    positive = negative = 0
-    only_tables = True
-    for scene in scenes:
-        if scene.kind == "synthetic":
-            only_tables = False
-            continue
-        if scene.kind == "raster":
-            with open_raster(scene.image) as raster:
-                check_bands(raster, scene.image, tiles.bands)
-                check_crs(raster, scene.image)
-                if scene.split == "blocks":
-                    check_blocks(scene.image, *raster.shape, split, tiles)
-        if scene.mask is not None:
-            if scene.kind == "folder" and not scene.mask.is_dir():
-                raise InputError(f"{scene.mask}: masks of the tile folder {scene.image} must be a folder too")
-            if not scene.mask.exists():
-                raise no_such("mask", scene.mask)
-        if scene.kind == "folder":
-            check_tiles(tile_files(scene.image), scene.mask)
-        if scene.labels is None or scene.labels.suffix.lower() in VECTOR_SUFFIXES:
-            only_tables = False
-            if scene.labels is not None and not scene.labels.exists():
-                raise no_such("vector layer", scene.labels)
-            continue
-        table = read_label_table(scene.labels)
-        if scene.kind == "folder":
-            names = {file.name for file in tile_files(scene.image)}
-            unknown = sorted(set(table) - names)
-            if unknown:
-                raise InputError(f"{scene.labels}: '{unknown[0]}' is no tile of {scene.image}")
-            missing = sorted(names - set(table))
-            if missing:
-                raise InputError(f"{scene.labels}: has no label for the tile '{missing[0]}' of {scene.image}")
-        if scene.split != "test":
-            positive += sum(label == 1 for label in table.values())
-            negative += sum(label == 0 for label in table.values())
-    _check_layers(scenes, labels)
-    if only_tables and not positive:
-        raise InputError("no tile of the training scenes is labelled positive; a localizer needs both kinds")
-    if only_tables and not negative:
-        raise InputError("no tile of the training scenes is labelled negative; a localizer needs both kinds")
-
-
-def _check_layers(scenes: Sequence[Scene], labels: LabelSettings) -> None:
-    """Vector layers of raster scenes, each once: one may serve many scenes, as labels and as mask."""
-    uses: dict[Path, list[Path]] = {}
-    for scene in scenes:
-        for layer in dict.fromkeys((scene.labels, scene.mask)):
-            if scene.kind == "raster" and layer is not None and layer.suffix.lower() in VECTOR_SUFFIXES:
-                uses.setdefault(layer, []).append(scene.image)
-    if not uses:
-        return
-    from apsam.tiles.layers import check_layer
-
-    labelling = {scene.labels for scene in scenes}
-    for layer, images in uses.items():
-        given = layer in labelling
-        check_layer(layer, images, labels.buffer_m if given else 0, may_be_empty=not given)
+    for warning in check(scenes, tiles, labels, split, dem).warnings:
+        log.warning("warning: %s", warning)

@@ -60,8 +60,8 @@ def test_the_files_of_a_virtual_raster_are_those_that_gdal_opens(tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "beside", "expected"),
     [
-        ("grid.shp", ("grid.dbf", "grid.SHX", "grid.qix", "other.dbf"), ["grid.dbf", "grid.SHX"]),
-        ("scene.tif", ("scene.tfw", "scene.tif.aux.xml"), ["scene.tfw"]),
+        ("grid.shp", ("grid.dbf", "grid.SHX", "grid.qix", "other.dbf"), ["grid.SHX", "grid.dbf"]),
+        ("scene.tif", ("scene.tfw", "scene.tif.aux.xml", "scene.txt"), ["scene.tfw", "scene.tif.aux.xml"]),
         ("labels.csv", ("labels.dbf",), []),
     ],
 )
@@ -71,11 +71,58 @@ def test_sidecars(tmp_path: Path, name: str, beside: tuple[str, ...], expected: 
     assert names(tmp_path / name) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "driver"),
+    [("s.tif", "GTiff"), ("s.jpg", "JPEG"), ("s.png", "PNG"), ("s.dat", "ENVI"), ("s.bil", "EHdr"), ("s.img", "HFA")],
+)
+def test_all_that_gdal_reads_beside_a_raster_is_known(tmp_path: Path, name: str, driver: str) -> None:
+    raster = tmp_path / name
+    write_raster(tmp_path / "made.tif")
+    bands = [1] if driver == "EHdr" else [1, 2, 3]
+    with rasterio.open(tmp_path / "made.tif") as made:
+        values, place = made.read(bands), {"crs": made.crs, "transform": made.transform}
+    with rasterio.open(
+        raster, "w", driver=driver, count=len(bands), height=64, width=64, dtype="uint8", **place
+    ) as out:
+        out.write(values)
+    if driver == "GTiff":
+        write_raster(tmp_path / "s.tif.msk")
+        with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(raster, "r+") as out:
+            out.build_overviews([2])
+    else:
+        (tmp_path / f"s.{name[2]}{name[-1]}w").write_text("1\n0\n0\n-1\n0\n0\n")
+    with rasterio.open(raster) as out:
+        read = {Path(file) for file in out.files} - {raster}
+    assert read <= set(companions(raster)) and (read or driver == "HFA")
+
+
+def test_what_qgis_has_saved_but_not_yet_written(tmp_path: Path) -> None:
+    for name in ("grid.gpkg", "grid.gpkg-wal", "grid.gpkg-shm", "grid.tfw"):
+        (tmp_path / name).write_text("")
+    assert names(tmp_path / "grid.gpkg") == ["grid.gpkg-wal"] == names(Path(f"{tmp_path}/grid.gpkg|layername=tiles"))
+
+
+def test_a_geodatabase_is_all_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "inventory.gdb"
+    folder.mkdir()
+    for name in ("a0001.gdbtable", "gdb", "x.sr.lock"):
+        (folder / name).write_text("")
+    assert names(folder) == ["a0001.gdbtable", "gdb"]
+
+
+def test_sidecars_of_sources_and_archives_count_too(tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "a.tif")
+    (tmp_path / "a.tif.aux.xml").write_text("<PAMDataset/>")
+    (tmp_path / "b.zip").write_text("")
+    mosaic = write_vrt(tmp_path / "m.vrt", source.name, "/vsizip/b.zip/inner/b.tif")
+    assert names(mosaic) == ["a.tif", "a.tif.aux.xml", "b.zip"]
+
+
 def test_images_of_a_folder(tmp_path: Path) -> None:
-    for file in ("b.png", "a.TIF", "a.tif.aux.xml", "Thumbs.db"):
+    for file in ("b.png", "a.TIF", "a.TIF.aux.xml", "c.aux.xml", "Thumbs.db"):
         (tmp_path / file).write_text("")
     (tmp_path / "folder.png").mkdir()
-    assert names(tmp_path) == ["a.TIF", "b.png"]
+    assert names(tmp_path) == ["a.TIF", "a.TIF.aux.xml", "b.png"]
 
 
 def test_the_inventory_notes_what_is_read_with_a_file(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import shutil
 import sqlite3
 import subprocess
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +15,7 @@ import numpy as np
 import pyogrio
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from fake_run import make_fake_run
 from pyproj import CRS
@@ -22,6 +23,7 @@ from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
 from apsam.maps.cog import STEPS, MapWriter, apply_threshold, from_steps
+from apsam.products import stac
 from apsam.products.geopackage import write_geopackage
 from apsam.products.layers import tile_layer
 from apsam.products.make import ProductFiles, make_products
@@ -223,7 +225,9 @@ def test_a_scene_that_was_only_mapped(run: Path, tmp_path: Path) -> None:
     assert make_products(files, SETTINGS, "birch") > 0
     assert [name for name, _ in pyogrio.list_layers(files.geopackage)] == ["landslides", "layer_styles"]
     properties = json.loads(files.item.read_text())["properties"]
-    assert properties["datetime"] is None and properties["start_datetime"] < properties["end_datetime"]
+    made = datetime.fromtimestamp(files.mask.stat().st_mtime, UTC).date()
+    assert properties["datetime"] == f"{made}T00:00:00Z" and "start_datetime" not in properties
+    assert "date of the image is not known" in properties["description"]
 
 
 def tilted(path: Path, crs: str = "EPSG:32648", covers: float = 1.0) -> Path:
@@ -307,3 +311,40 @@ def test_products_of_a_map_whose_first_row_lies_south(tmp_path: Path) -> None:
 def test_no_elevations_no_length(tmp_path: Path) -> None:
     (row,) = mapped(tmp_path, tilted(tmp_path / "dem.tif", covers=0.28)).to_dict("records")
     assert np.isnan(row["length_m"]) and np.isnan(row["drop_m"]) and row["area_m2"] == 1200
+
+
+def test_a_folder_of_products_that_is_passed_on_keeps_its_scene(run: Path, tmp_path: Path) -> None:
+    project = tmp_path / "passed_on"
+    shutil.copytree(run / "maps/apsam", project)
+    text = (project / "birch.qgs").read_text()
+    assert "<datasource>./birch_image.tif</datasource>" in text and ".." not in text
+    with rasterio.open(project / "birch_image.tif") as copy, rasterio.open(run / "scenes/birch.tif") as scene:
+        assert copy.transform == scene.transform and copy.shape == scene.shape and copy.crs == scene.crs
+        assert abs(copy.read().astype(int) - scene.read((1, 2, 3))).mean() < 12
+        assert copy.tags()["APSAM_SCENE"] == "birch"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected", "kind"),
+    [
+        ((179.9, -1, 180.1, 0), [179.9, -1, -179.9, 0], "MultiPolygon"),
+        ((200, 1, 201, 2), [-160, 1, -159, 2], "Polygon"),
+        ((179, 1, 180, 2), [179, 1, 180, 2], "Polygon"),
+    ],
+)
+def test_an_item_beyond_180_degrees(bounds, expected, kind) -> None:
+    west, south, east, north = stac._degrees(bounds)
+    assert [west, south, east, north] == pytest.approx(expected)
+    footprint = stac._footprint(west, south, east, north)
+    assert footprint["type"] == kind
+    longitudes = [x for x, _ in shapely.get_coordinates(shapely.geometry.shape(footprint)).tolist()]
+    assert -180 <= min(longitudes) and max(longitudes) <= 180
+
+
+def test_the_date_in_an_images_metadata(tmp_path: Path) -> None:
+    profile = {"driver": "GTiff", "count": 1, "height": 8, "width": 8, "dtype": "uint8"}
+    with rasterio.open(tmp_path / "a.tif", "w", **profile) as raster:
+        raster.write(np.zeros((1, 8, 8), np.uint8))
+        raster.update_tags(ACQUISITION_DATE="2020-08-01T03:04:05Z")
+    assert stac.date_of(tmp_path / "a.tif") == date(2020, 8, 1)
+    assert stac.date_of(None) is None

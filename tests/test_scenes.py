@@ -29,7 +29,7 @@ def sheet(folder, *rows, head=HEAD):
     return path
 
 
-def raster(path, bands=3, crs="EPSG:32648", corner=(0, 0), side=64):
+def raster(path, bands=3, crs="EPSG:32648", corner=(0, 0), side=200):
     profile = {"driver": "GTiff", "count": bands, "height": side, "width": side, "dtype": "uint8", "crs": crs}
     with rasterio.open(path, "w", transform=from_origin(*corner, 1, 1), **profile) as out:
         out.write(np.ones((bands, side, side), np.uint8))
@@ -125,8 +125,9 @@ def test_columns_are_separated_by_tabs(tmp_path):
 
 
 def check_all(folder, *rows, **settings):
-    split, labels = settings.pop("split", SplitSettings()), LabelSettings(**settings)
-    check_scenes(read_scene_sheet(sheet(folder, *rows)), TileSettings(), labels, split)
+    split, size = settings.pop("split", SplitSettings()), settings.pop("size", 64)
+    labels = LabelSettings(**settings)
+    check_scenes(read_scene_sheet(sheet(folder, *rows)), TileSettings(size=size), labels, split)
 
 
 def check(folder, *row, **settings):
@@ -161,8 +162,9 @@ def test_label_tables_are_checked_before_work(tmp_path):
         cv2.imwrite(str(tmp_path / "tiles" / name), np.zeros((8, 8, 3), np.uint8))
     table = tmp_path / "l.csv"
     for text, message in [
-        ("tile,label\nx.png,1\nz.png,0\n", "'z.png' is no tile"),
-        ("tile,label\nx.png,1\n", "no label for the tile 'y.png'"),
+        ("tile,label\nx.png,1\nz.png,0\n", "do not exist, for example 'z.png'"),
+        ("tile,label\n", "a label table without any label"),
+        ("tile;label\nx.png;1\n", "separated by semicolons"),
         ("tile,label\nx.png,1\ny.png,2\n", "line 3: label '2'"),
         ("tile,label\nx.png,1\nx.png,1\n", "listed twice"),
         ("a,b\n", "needs the columns"),
@@ -185,9 +187,12 @@ def test_ready_made_tiles_are_checked_before_work(tmp_path):
     cv2.imwrite(str(tmp_path / "masks" / "y.png"), np.zeros((9, 8), np.uint8))
     with pytest.raises(InputError, match="y.png: is 8 x 9 px, its image 9 x 8"):
         check(tmp_path, *row)
-    (tmp_path / "masks" / "y.png").unlink()
-    with pytest.raises(InputError, match="masks: has no mask for the tile y.png"):
+    (tmp_path / "masks" / "y.png").unlink()  # labelled negative, so that it needs none
+    check(tmp_path, *row)
+    (tmp_path / "masks" / "x.png").unlink()
+    with pytest.raises(InputError, match="masks: has no mask for the tile x.png"):
         check(tmp_path, *row)
+    cv2.imwrite(str(tmp_path / "masks" / "x.png"), np.zeros((8, 9), np.uint8))
     cv2.imwrite(str(tmp_path / "tiles" / "x.png"), np.zeros((8, 9, 3), np.uint16))
     with pytest.raises(InputError, match="x.png: is uint16, ready-made tiles must be 8 bit"):
         check(tmp_path, *row)
@@ -205,8 +210,9 @@ def test_only_scenes_that_are_mapped_are_named_at_the_end(tmp_path, monkeypatch)
     assert "a.qgs" not in run.where_to_look()
 
 
-def layer(path, points, crs="EPSG:32648", **columns):
-    gpd.GeoDataFrame(columns, geometry=[Point(point) for point in points], crs=crs).to_file(path)
+def layer(path, points, crs="EPSG:32648", radius=0, **columns):
+    shapes = [Point(point).buffer(radius) if radius else Point(point) for point in points]
+    gpd.GeoDataFrame(columns, geometry=shapes, crs=crs).to_file(path)
 
 
 def test_a_layer_must_touch_a_scene_that_uses_it(tmp_path):
@@ -223,7 +229,7 @@ def test_a_layer_must_touch_a_scene_that_uses_it(tmp_path):
     # Also as a mask, and where a layer of another CRS is meant.
     degrees = gpd.GeoSeries([Point(inside)], crs="EPSG:32648").to_crs(4326)[0]
     layer(tmp_path / "p.gpkg", [degrees.coords[0]], crs="EPSG:4326")
-    layer(tmp_path / "wrong.gpkg", [degrees.coords[0]])
+    layer(tmp_path / "wrong.gpkg", [degrees.coords[0]], radius=1)
     check_all(tmp_path, *rows)
     for columns in (("wrong.gpkg", ""), ("p.gpkg", "wrong.gpkg"), ("mask", "wrong.gpkg")):
         with pytest.raises(InputError, match="wrong.gpkg: touches no scene that uses it"):
@@ -239,7 +245,7 @@ def test_a_layer_must_touch_a_scene_that_uses_it(tmp_path):
 
 
 def test_a_scene_over_the_antimeridian(tmp_path):
-    raster(tmp_path / "a.tif", crs="EPSG:3832", corner=(3339584.7 - 32, 0))
+    raster(tmp_path / "a.tif", crs="EPSG:3832", corner=(3339584.7 - 100, 0))
     for longitude in (179.9999, -179.9999, 180.0001):
         layer(tmp_path / "p.gpkg", [(longitude, -0.0003)], crs="EPSG:4326")
         check(tmp_path, "a", "a.tif", "p.gpkg", "", "train")
@@ -253,7 +259,8 @@ def test_layers_that_say_nothing(tmp_path):
     layer(tmp_path / "p.gpkg", [])
     with pytest.raises(InputError, match="p.gpkg: the layer holds no feature"):
         check(tmp_path, "a", "a.tif", "p.gpkg", "", "train")
-    check(tmp_path, "a", "a.tif", "mask", "p.gpkg", "train")
+    layer(tmp_path / "q.gpkg", [(1, -1)])
+    check(tmp_path, "a", "a.tif", "q.gpkg", "p.gpkg", "train")
     layer(tmp_path / "p.gpkg", [(1, -1)], crs=None)
     with pytest.raises(InputError, match="p.gpkg: the layer has no coordinate reference system"):
         check(tmp_path, "a", "a.tif", "p.gpkg", "", "train")
@@ -261,7 +268,7 @@ def test_layers_that_say_nothing(tmp_path):
     with pytest.raises(InputError, match="p.gpkg: not a vector layer"):
         check(tmp_path, "a", "a.tif", "p.gpkg", "", "train")
     # A grid labelled in a GIS speaks by the names of tiles.
-    layer(tmp_path / "g.gpkg", [(9, 9)], tile=["r0_c0"], label=[1])
+    layer(tmp_path / "g.gpkg", [(9, 9), (8, 8)], tile=["r0_c0", "r0_c38"], label=[1, 0])
     check(tmp_path, "a", "a.tif", "g.gpkg", "", "train")
 
 
@@ -271,8 +278,8 @@ def test_a_scene_that_is_one_block_cannot_be_divided(tmp_path, side, fits):
     layer(tmp_path / "p.gpkg", [(1, -1)])
     row = ("a", "a.tif", "p.gpkg", "", "blocks")
     with pytest.raises(InputError, match=f"a.tif: .* is one block, .* set split.block to {fits} or less"):
-        check(tmp_path, *row)
-    check(tmp_path, *row, split=SplitSettings(block=fits))
+        check(tmp_path, *row, size=256)
+    check(tmp_path, *row, split=SplitSettings(block=fits), size=256)
     parts = parts_by_blocks(tile_windows(side, side, 256, 154), side, side, SplitSettings(block=fits, test_share=0.95))
     assert {TRAIN, TEST} <= set(parts.tolist()), "not all blocks are held out"
 
@@ -281,4 +288,4 @@ def test_a_scene_too_small_to_be_divided(tmp_path):
     raster(tmp_path / "a.tif", side=400)
     layer(tmp_path / "p.gpkg", [(1, -1)])
     with pytest.raises(InputError, match="too small for tiles of 256 px to be divided: give another scene"):
-        check(tmp_path, "a", "a.tif", "p.gpkg", "", "blocks")
+        check(tmp_path, "a", "a.tif", "p.gpkg", "", "blocks", size=256)

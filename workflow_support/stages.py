@@ -274,12 +274,10 @@ def products(source: str) -> Callable[[Run, str], Job]:
 
     def job(run: Run, unit: str) -> Job:
         scene, (probability, mask) = run.scenes[unit], run.map_refs(source, unit)
-        # What a project says of the scene's place is part of it.
-        place = "../../scenes/" + f"{unit}.tif" if scene.image is None else str(scene.image.absolute())
         return Job(
             {
                 "name": unit,
-                "image": place,
+                "image": run.image(unit),
                 "probability": probability,
                 "mask": mask,
                 "tiles": run.stack("tiles", unit),
@@ -449,6 +447,7 @@ def _products() -> list[Stage]:
         "+item": "{unit}.stac.json",
         "+probability_style": "{unit}_probability.qml",
         "+mask_style": "{unit}_mask.qml",
+        "+picture": "{unit}_image.tif",
     }
     return [
         Stage(

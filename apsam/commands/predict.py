@@ -134,6 +134,6 @@ def predict(
         where = (files.probability, files.mask)
         with scene_to_map(scene, found, resample, files.probability) as image:
             predict_scene(scene.stem, image, found.weights, *where, found.maps, found.tiles, device, threads)
-        count = make_products(files, found.products, scene.stem, scene)
+        count = make_products(files, found.products, scene.stem, scene, tile_settings=found.tiles)
         print(f"{files.project}: {count} landslides; open it in QGIS")
         print(*where, files.geopackage, sep="\n")

@@ -17,7 +17,7 @@ def products(
     probability: Annotated[Path, typer.Option(help="probability map of the scene")],
     mask: Annotated[Path, typer.Option(help="mask map of the scene")],
     geopackage: Annotated[Path, typer.Option(help="GeoPackage to make; .qgs, .stac.json and styles come beside it")],
-    image: Annotated[str | None, typer.Option(help="the scene, as the QGIS project names it")] = None,
+    image: Annotated[Path | None, typer.Option(help="the scene, of which the QGIS project shows a copy")] = None,
     tiles: Annotated[list[Path] | None, typer.Option(help="tile stacks of the scene")] = None,
     prompts: Annotated[list[Path] | None, typer.Option(help="prompts, a file a tile stack")] = None,
     masks: Annotated[list[Path] | None, typer.Option(help="APSAM's mask stacks, which chose a threshold")] = None,

@@ -23,14 +23,28 @@ def tile(
     label_settings: Annotated[LabelSettings, section(LabelSettings, "labels")] = LabelSettings(),
     split_settings: Annotated[SplitSettings, section(SplitSettings, "split")] = SplitSettings(),
     block: BlockOption = "1/1",
+    mask_values: Annotated[
+        str | None, typer.Option(help="what the mask's values mean, where they leave that open: 1,2 or >=0.5")
+    ] = None,
+    held_out: Annotated[
+        list[Path] | None, typer.Option(help="raster measured on: tiles that share ground with it do not train")
+    ] = None,
 ) -> None:
     """Cut a scene, or a block of it, into tiles with image-level labels."""
     from apsam.errors import InputError
     from apsam.scenes import Scene
+    from apsam.tiles.sources import check_image, check_labels_and_mask
     from apsam.tiles.tiling import tile_scene
+    from apsam.vectors import split_layer
 
     if labels is None and mask is None:
         raise InputError(f"{scene}: labels come from a file or from a mask; give --labels or --mask")
     kind: Literal["folder", "raster"] = "folder" if image.is_dir() else "raster"
-    row = Scene(scene, kind, image, labels, mask, split)
-    tile_scene(row, settings, label_settings, split_settings, output, read_block(block))
+    files = [split_layer(path) if path is not None else (None, None) for path in (labels, mask)]
+    (label_file, label_layer), (mask_file, mask_layer) = files
+    row = Scene(
+        scene, kind, image, label_file, mask_file, split, None, label_layer, mask_layer, mask_values or None
+    )  # fmt: skip
+    check_image(row)
+    check_labels_and_mask(row)
+    tile_scene(row, settings, label_settings, split_settings, output, read_block(block), held_out or ())

@@ -16,7 +16,7 @@ from apsam.scenes import Scene, read_scene_sheet
 from apsam.stack import TileStack
 from apsam.tiles.parts import TEST, TRAIN
 from apsam.tiles.reader import SceneReader
-from apsam.tiles.ready_made import MaskFolder, read_tile_mask
+from apsam.tiles.ready_made import MaskFolder
 from apsam.tiles.settings import TileSettings
 from apsam.truth import TruthReader
 
@@ -111,10 +111,10 @@ class TileTruth:
         if self.names is None:
             # Only the scene's grid is used here, so its bands and their stretch do not matter.
             reader = self._open.enter_context(SceneReader(scene.image, TileSettings(bands=(1, 1, 1))))
-            self.truth = self._open.enter_context(TruthReader(scene.mask, reader))
+            self.truth = self._open.enter_context(TruthReader(scene.mask_source, reader, scene.mask_values))
             self.height, self.width = reader.height, reader.width
         else:
-            self._masks = MaskFolder(scene.mask)
+            self._masks = MaskFolder(scene.mask, scene.mask_values)
         return self
 
     def __exit__(
@@ -133,10 +133,6 @@ class TileTruth:
         return cv2.resize(self.own(index), (self.size, self.size), interpolation=cv2.INTER_NEAREST)
 
     def own(self, index: int) -> np.ndarray:
-        """Truth of a ready-made tile at its own size, (height, width) uint8 {0, 1}."""
-        path = self._masks.mask(self.names[index])
-        mask = read_tile_mask(path)
+        """Truth of a ready-made tile at its own size, (height, width) uint8 {0, 1, 255}."""
         height, width = self.window[index][2:].tolist()
-        if mask.shape != (height, width):
-            raise InputError(f"{path}: is {mask.shape[1]} x {mask.shape[0]} px, its image {width} x {height}")
-        return mask
+        return self._masks.read(self.names[index], (height, width), int(self.label[index]))

@@ -15,11 +15,14 @@ from apsam.errors import InputError
 from apsam.products.geopackage import GEOMETRY_TYPES, write_geopackage
 from apsam.products.landslides import vectorise
 from apsam.products.layers import prompt_layers, tile_layer
+from apsam.products.picture import write_picture
 from apsam.products.place import north_up
 from apsam.products.qgis import ProjectLayer, write_project
 from apsam.products.settings import ProductSettings
-from apsam.products.stac import write_item
+from apsam.products.stac import date_of, write_item
 from apsam.products.styles import VECTOR_STYLES, mask_style, probability_style, write_qml
+from apsam.stack import TileStack
+from apsam.tiles.settings import TileSettings
 from apsam.writing import raster_problem
 
 # Layers that show when a project opens; the others are there to be switched on.
@@ -49,6 +52,11 @@ class ProductFiles:
         return self.geopackage.with_suffix(".stac.json")
 
     @property
+    def picture(self) -> Path:
+        """The scene as the QGIS project shows it, which may be passed on without the scene."""
+        return self.geopackage.with_name(f"{self.geopackage.stem}_image.tif")
+
+    @property
     def styles(self) -> tuple[Path, Path]:
         """Styles of probability and mask, named as QGIS looks for them."""
         names = (self.probability.with_suffix(".qml").name, self.mask.with_suffix(".qml").name)
@@ -59,11 +67,12 @@ def make_products(
     files: ProductFiles,
     settings: ProductSettings,
     name: str,
-    image: Path | str | None = None,
+    image: Path | None = None,
     tiles: Sequence[Path] = (),
     prompts: Sequence[Path] = (),
     masks: Sequence[Path] = (),
     taken: date | None = None,
+    tile_settings: TileSettings | None = None,
 ) -> int:
     """Write GeoPackage, styles, QGIS project and STAC item of a scene whose maps are there.
 
@@ -71,10 +80,11 @@ def make_products(
         files: The maps, and where the products go.
         settings: What becomes a polygon; `dem` as a path that can be opened.
         name: Of the scene.
-        image: The scene, which the project shows below the maps; text is written as it is.
+        image: The scene, of which the project shows a copy below the maps.
         tiles, prompts, masks: Stacks and prompt files of the scene or of its blocks, for the layers that say how the
             map came about; none for a scene that was only mapped.
-        taken: Date of the image.
+        taken: Date of the image; without one, that in its metadata.
+        tile_settings: Bands and stretch for the copy of the scene; those of `tiles`, or the defaults, without.
 
     Returns:
         Number of landslides.
@@ -103,12 +113,15 @@ def make_products(
     write_geopackage(files.geopackage, layers)
     for path, style in zip(files.styles, (probability_style(), mask_style()), strict=True):
         write_qml(path, style)
+    if image is not None:
+        write_picture(image, tile_settings or _tile_settings(tiles), files.picture, name)
     write_project(files.project, f"Landslides of {name}", _project_layers(files, list(layers), image), crs, bounds)
+    taken = taken or date_of(image)
     write_item(files.item, name, files.probability, files.mask, files.geopackage, files.project, taken)
     return len(landslides)
 
 
-def _project_layers(files: ProductFiles, vectors: Sequence[str], image: Path | str | None) -> list[ProjectLayer]:
+def _project_layers(files: ProductFiles, vectors: Sequence[str], image: Path | None) -> list[ProjectLayer]:
     """From the top down: points, boxes, landslides, tiles, mask, probability, image."""
     order = [name for name in ("prompt_points", "prompt_boxes", "landslides", "tiles") if name in vectors]
     layers = [
@@ -125,5 +138,13 @@ def _project_layers(files: ProductFiles, vectors: Sequence[str], image: Path | s
         )
     )
     if image is not None:
-        layers.append(ProjectLayer("image", "Image", image))
+        layers.append(ProjectLayer("image", "Image", f"./{files.picture.name}"))
     return layers
+
+
+def _tile_settings(tiles: Sequence[Path]) -> TileSettings:
+    """How a scene was read when its tiles were cut."""
+    if not tiles:
+        return TileSettings()
+    with TileStack(tiles[0]) as stack:
+        return TileSettings(**stack.attributes["made_by"]["tiles"])

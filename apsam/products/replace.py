@@ -49,7 +49,7 @@ def check_outputs(planned: Mapping[Path, Sequence[Path]], overwrite: bool = Fals
 
 def product_paths(files: ProductFiles) -> list[Path]:
     """All files that `make_products` and the maps before it write."""
-    return [files.probability, files.mask, files.geopackage, files.project, files.item, *files.styles]
+    return [files.probability, files.mask, files.geopackage, files.project, files.item, files.picture, *files.styles]
 
 
 def _foreign(files: Sequence[Path]) -> Path | None:

@@ -15,6 +15,7 @@ import numpy as np
 import rasterio
 import shapely
 from pyproj import CRS, Transformer
+from rasterio.crs import CRS as RasterCRS
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.features import geometry_mask
@@ -22,13 +23,18 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window, from_bounds
 from rasterio.windows import transform as window_transform
 
+from apsam.datums import datum_shift
 from apsam.errors import InputError
+from apsam.products.elevations import Metres, no_elevation, open_elevations
 from apsam.ruler import Ruler
 
 COLUMNS = ("length_m", "width_m", "slope_deg", "downslope_deg", "drop_m")
 
 # A mean gradient below this, rise over run, has no direction to speak of.
 FLAT = 1e-3
+
+# Degrees around a scene's middle for which a transformation between datums is looked up.
+NEAR = 0.05
 
 # No ground is as low, and 16-bit elevations can say it.
 BELOW_ALL = -32768.0
@@ -41,7 +47,7 @@ class Slopes:
     """Measures landslides against a raster of elevations.
 
     Args:
-        dem: Raster of elevations in metres, in any CRS.
+        dem: Raster of elevations in any CRS; by its scale, offset and unit they become metres.
         crs: Of the landslides.
         ruler: Of the scene: where its CRS does not measure in metres, a local one takes its place.
 
@@ -55,12 +61,16 @@ class Slopes:
         longitude, latitude = ruler.middle
         local = crs if metric else CRS.from_proj4(f"+proj=aeqd +lat_0={latitude} +lon_0={longitude} +units=m")
         self._to_local = None if metric else Transformer.from_crs(crs, local, always_xy=True)
+        self._raster, self._metres = open_elevations(dem)
+        around = (longitude - NEAR, latitude - NEAR, longitude + NEAR, latitude + NEAR)
+        shift = datum_shift(CRS.from_user_input(self._raster.crs.to_wkt()), crs, around)
         try:
-            self._raster = rasterio.open(dem)
-            if self._raster.crs is None:
-                raise InputError(f"{dem}: the elevations have no coordinate reference system; assign the right one")
             self._local = WarpedVRT(
-                self._raster, crs=local.to_wkt(), resampling=Resampling.bilinear, **_uncovered(self._raster)
+                self._raster,
+                crs=local.to_wkt(),
+                resampling=Resampling.bilinear,
+                **({"src_crs": RasterCRS.from_wkt(shift.wkt)} if shift.crs.is_bound else {}),
+                **_uncovered(self._raster, self._metres),
             )
         except RasterioError as error:
             raise InputError(f"{dem}: no raster of elevations that GDAL reads ({error}): 'products.dem'") from error
@@ -115,7 +125,7 @@ class Slopes:
             read = raster.read(1, window=window, masked=True)
         except RasterioError as error:
             raise InputError(f"{self._path}: elevations cannot be read ({error}); is the file whole?") from error
-        height = np.ma.filled(read.astype(np.float64), np.nan)
+        height = self._metres(np.ma.filled(read.astype(np.float64), np.nan))
         transform = window_transform(window, raster.transform)
         north, east = np.gradient(height, transform.e, transform.a)
         inside = geometry_mask([landslide], height.shape, transform, invert=True)
@@ -129,9 +139,13 @@ class Slopes:
         return height[known], east[known], north[known]
 
 
-def _uncovered(raster: rasterio.DatasetReader) -> dict[str, float]:
+def _uncovered(raster: rasterio.DatasetReader, metres: Metres) -> dict[str, float]:
     """What a warped raster says where the elevations do not reach; ground at height 0, unless it has a value for it."""
     if MaskFlags.all_valid not in raster.mask_flag_enums[0]:
         return {}
+    # Resampled with its neighbours, an undeclared no-data value would become a height that ground may have.
+    undeclared = no_elevation(raster, metres)
+    if undeclared is not None:
+        return {"src_nodata": undeclared, "nodata": undeclared}
     dtype = np.dtype(raster.dtypes[0])
     return {"nodata": float(np.iinfo(dtype).max) if dtype.kind == "u" else BELOW_ALL}

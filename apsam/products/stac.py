@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import rasterio
 from pyproj import CRS
+from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 
 from apsam import __version__
@@ -24,7 +26,15 @@ EXTENSIONS = {
     "processing": "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
 }
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
-UNKNOWN = ("1970-01-01T00:00:00Z", "2099-12-31T23:59:59Z")
+
+# Tags in which rasters say when they were taken: domain, name.
+DATE_TAGS = (
+    ("IMAGERY", "ACQUISITIONDATETIME"),
+    (None, "ACQUISITION_DATE"),
+    (None, "ACQUISITIONDATETIME"),
+    (None, "EXIF_DateTimeOriginal"),
+)
+DATE = re.compile(r"(\d{4})[-:/](\d{2})[-:/](\d{2})")
 
 
 def write_item(
@@ -36,20 +46,23 @@ def write_item(
         output: The item, JSON.
         name: Of the scene.
         probability, mask, geopackage, project: The products.
-        taken: When the image was taken. Where nobody knows, STAC wants an interval: it spans the satellite age.
+        taken: When the image was taken. Where nobody knows, the item carries the day on which the map was made, as the
+            specification has it for data without a date of their own, and says so in its description.
     """
     with rasterio.open(mask) as raster:
         crs = CRS.from_user_input(raster.crs.to_wkt())
         bounds, shape, transform = north_up(raster.bounds), list(raster.shape), list(raster.transform)[:6]
-        west, south, east, north = transform_bounds(raster.crs, "EPSG:4326", *bounds, densify_pts=21)
+        west, south, east, north = _degrees(transform_bounds(raster.crs, "EPSG:4326", *bounds, densify_pts=21))
         tags = raster.tags()
     with rasterio.open(probability) as raster:
         scale = raster.scales[0]
     authority = crs.to_authority()
+    made = datetime.fromtimestamp(mask.stat().st_mtime, UTC).date()
+    undated = "" if taken else " The date of the image is not known; datetime is the day on which the map was made."
     properties: dict[str, Any] = {
-        **_time(taken),
+        "datetime": f"{(taken or made).isoformat()}T00:00:00Z",
         "title": f"Landslides of {name}",
-        "description": "Landslide probability, mask and polygons, learnt from image-level labels.",
+        "description": f"Landslide probability, mask and polygons, learnt from image-level labels.{undated}",
         "proj:code": ":".join(authority) if authority else None,
         "proj:bbox": list(bounds),
         "proj:shape": shape,
@@ -86,10 +99,7 @@ def write_item(
         "stac_version": STAC_VERSION,
         "stac_extensions": sorted(EXTENSIONS.values()),
         "id": name,
-        "geometry": {
-            "type": "Polygon",
-            "coordinates": [[[west, south], [east, south], [east, north], [west, north], [west, south]]],
-        },
+        "geometry": _footprint(west, south, east, north),
         "bbox": [west, south, east, north],
         "properties": properties,
         "links": [],
@@ -102,11 +112,42 @@ def _asset(item: Path, file: Path, title: str, kind: str, roles: list[str], **mo
     return {"href": f"./{file.name}", "title": title, "type": kind, "roles": roles, **more}
 
 
-def _time(taken: date | None) -> dict[str, str | None]:
-    if taken is None:
-        return {"datetime": None, "start_datetime": UNKNOWN[0], "end_datetime": UNKNOWN[1]}
-    moment = datetime(taken.year, taken.month, taken.day, tzinfo=UTC)
-    return {"datetime": moment.strftime("%Y-%m-%dT%H:%M:%SZ")}
+def date_of(image: Path | None) -> date | None:
+    """When an image was taken, by its own metadata; None where they do not say."""
+    if image is None:
+        return None
+    try:
+        with rasterio.open(image) as raster:
+            texts = [raster.tags(ns=domain).get(name, "") for domain, name in DATE_TAGS]
+    except RasterioError:
+        return None
+    for found in filter(None, map(DATE.search, texts)):
+        try:
+            return date(*map(int, found.groups()))
+        except ValueError:
+            continue
+    return None
+
+
+def _degrees(bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """West, south, east, north within 180 degrees; over the antimeridian west is more than east (RFC 7946)."""
+    west, south, east, north = bounds
+    if east - west >= 360:
+        return -180.0, south, 180.0, north
+    return _within(west), south, _within(east) if _within(east) != -180 else 180.0, north
+
+
+def _within(longitude: float) -> float:
+    return longitude if -180 <= longitude <= 180 else (longitude + 180) % 360 - 180
+
+
+def _footprint(west: float, south: float, east: float, north: float) -> dict[str, Any]:
+    def ring(left: float, right: float) -> list[list[list[float]]]:
+        return [[[left, south], [right, south], [right, north], [left, north], [left, south]]]
+
+    if west <= east:
+        return {"type": "Polygon", "coordinates": ring(west, east)}
+    return {"type": "MultiPolygon", "coordinates": [ring(west, 180.0), ring(-180.0, east)]}
 
 
 def _lineage(tags: Mapping[str, str]) -> str:

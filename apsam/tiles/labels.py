@@ -4,23 +4,53 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
+import math
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from apsam.errors import InputError, no_such
 from apsam.files import read_text
+from apsam.vectors import chosen_layers, read_columns
+
+log = logging.getLogger(__name__)
 
 NAME_COLUMNS = ("tile", "image", "name", "file")
 LABEL_COLUMNS = ("label", "landslide", "positive")
+PLACE_COLUMNS = ("lat", "latitude", "lon", "lng", "long", "longitude", "x", "y", "easting", "northing")
 
 # What a tile without a label counts as here: it takes no part in training or measuring.
 UNLABELLED = 255
+
+LABELS = {"0": 0, "1": 1, "false": 0, "true": 1, "": UNLABELLED, "nan": UNLABELLED, "<na>": UNLABELLED}
+
+TILE_NAME = re.compile(r"r\d+_c\d+")
 
 
 def tile_name(row: int, col: int) -> str:
     """The name of a raster scene's tile in a label table: `r154_c308` starts at pixel row 154, column 308."""
     return f"r{row}_c{col}"
+
+
+def parse_label(value: Any, where: str) -> int:
+    """An image-level label: 0, 1 (also `1.0`, true), or 255 where there is none.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return UNLABELLED
+    text = str(value).strip().lower()
+    number = re.fullmatch(r"([01])\.0*", text)
+    if number:
+        text = number[1]
+    if text not in LABELS:
+        raise InputError(f"{where}: label '{value}' is neither 0 nor 1, nor empty (not looked at)")
+    return LABELS[text]
 
 
 def read_label_table(path: Path) -> dict[str, int]:
@@ -38,19 +68,19 @@ def read_label_table(path: Path) -> dict[str, int]:
     if not path.is_file():
         raise no_such("label file", path)
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    columns = reader.fieldnames or []
-    name = next((c for c in NAME_COLUMNS if c in columns), None)
-    label = next((c for c in LABEL_COLUMNS if c in columns), None)
+    columns = list(reader.fieldnames or [])
+    name, label = _column(columns, NAME_COLUMNS), _column(columns, LABEL_COLUMNS)
     if name is None or label is None:
-        raise InputError(f"{path}: needs the columns 'tile' and 'label' (0 or 1), but has {columns}")
+        raise InputError(f"{path}: {_wrong_columns(columns)}")
     labels: dict[str, int] = {}
     for number, line in enumerate(reader, 2):
-        given = (line[label] or "").strip()
-        if given not in ("0", "1", ""):
-            raise InputError(f"{path}, line {number}: label '{given}' is neither 0 nor 1, nor empty")
-        if line[name] in labels:
-            raise InputError(f"{path}, line {number}: tile '{line[name]}' is listed twice")
-        labels[line[name]] = int(given) if given else UNLABELLED
+        tile = (line[name] or "").strip()
+        if not tile and not (line[label] or "").strip():
+            continue
+        if tile in labels:
+            raise InputError(f"{path}, line {number}: tile '{tile}' is listed twice")
+        labels[tile] = parse_label(line[label], f"{path}, line {number}")
+    _check_any(path, labels.values(), "label table")
     return labels
 
 
@@ -61,26 +91,51 @@ def read_label_layer(path: Path) -> dict[str, int] | None:
         Name -> label, 255 where it is empty; None for any other layer.
 
     Raises:
-        InputError: A label other than 0 and 1, or a tile twice.
+        InputError: A label other than 0 and 1, or a tile twice; a grid without labels.
     """
-    import pandas as pd
-    import pyogrio
+    [layer, *_] = chosen_layers(path)
+    name, label = _column(layer.fields, NAME_COLUMNS[:1]), _column(layer.fields, LABEL_COLUMNS[:1])
+    if name is None:
+        return None
+    if label is None:
+        names = read_columns(path, [name])[name].astype(str)
+        if len(names) and names.str.fullmatch(TILE_NAME).all():
+            raise InputError(
+                f"{path}: is a tile grid without the column 'label'; add it, with 0, 1 or nothing (apsam grid)"
+            )
+        return None
+    table = read_columns(path, [name, label])
+    if table[name].duplicated().any():
+        raise InputError(f"{path}: tile '{table[name][table[name].duplicated()].iloc[0]}' is there twice")
+    pairs = zip(table[name].astype(str), table[label].astype(object).where(table[label].notna(), None), strict=True)
+    labels = {tile: parse_label(value, f"{path}, tile '{tile}'") for tile, value in pairs}
+    _check_any(path, labels.values(), "tile grid")
+    return labels
 
-    try:
-        columns = set(pyogrio.read_info(path)["fields"])
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError):
-        return None
-    if not {"tile", "label"} <= columns:
-        return None
-    table = pyogrio.read_dataframe(path, columns=["tile", "label"], read_geometry=False)
-    if table["tile"].duplicated().any():
-        raise InputError(f"{path}: tile '{table['tile'][table['tile'].duplicated()].iloc[0]}' is there twice")
-    labels = pd.to_numeric(table["label"], errors="coerce").fillna(UNLABELLED)
-    if not labels.isin((0, 1, UNLABELLED)).all():
-        raise InputError(f"{path}: label {labels[~labels.isin((0, 1, UNLABELLED))].iloc[0]:g} is neither 0 nor 1")
-    if (labels == UNLABELLED).all():
-        raise InputError(f"{path}: a tile grid without any label; fill in the column 'label' with 0 or 1")
-    return dict(zip(table["tile"], labels.astype(int), strict=True))
+
+def _column(columns: Iterable[str], wanted: Iterable[str]) -> str | None:
+    """The first of some columns that is there, however its letters are written."""
+    known = {str(column).strip().lower(): column for column in columns}
+    return next((known[name] for name in wanted if name in known), None)
+
+
+def _wrong_columns(columns: list[str]) -> str:
+    needed = f"needs the columns 'tile' and 'label' (0 or 1), but has {columns}"
+    for sign, called in ((";", "semicolons"), ("\t", "tabs")):
+        if len(columns) == 1 and sign in columns[0]:
+            return f"its columns are separated by {called}; separate them by commas ({columns[0]!r})"
+    places = [column for column in columns if column.strip().lower() in PLACE_COLUMNS]
+    if len(places) >= 2:
+        return (
+            f"holds coordinates ({', '.join(places)}), not labels of tiles; make a point layer of it (QGIS: Layer > "
+            f"Add Layer > Add Delimited Text Layer, then Export as GeoPackage) and name that in 'labels'"
+        )
+    return needed
+
+
+def _check_any(path: Path, labels: Iterable[int], kind: str) -> None:
+    if all(label == UNLABELLED for label in labels):
+        raise InputError(f"{path}: a {kind} without any label; fill in the column 'label' with 0 or 1")
 
 
 def labels_from_table(path: Path, names: list[str], table: dict[str, int] | None = None) -> np.ndarray:
@@ -92,7 +147,7 @@ def labels_from_table(path: Path, names: list[str], table: dict[str, int] | None
         table: Its labels, where they have been read already.
 
     Raises:
-        InputError: The table names tiles that do not exist, or lacks some that do.
+        InputError: The table names tiles that do not exist. Those that it lacks were not looked at.
     """
     table = read_label_table(path) if table is None else table
     unknown = sorted(set(table) - set(names))
@@ -103,5 +158,8 @@ def labels_from_table(path: Path, names: list[str], table: dict[str, int] | None
         )
     missing = [name for name in names if name not in table]
     if missing:
-        raise InputError(f"{path}: has no label for {len(missing)} tile(s), for example '{missing[0]}'")
-    return np.array([table[name] for name in names], np.uint8)
+        log.warning(
+            "%s: has no row for %d of %d tile(s), for example '%s'; they count as not looked at",
+            path, len(missing), len(names), missing[0],
+        )  # fmt: skip
+    return np.array([table.get(name, UNLABELLED) for name in names], np.uint8)

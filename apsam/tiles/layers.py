@@ -1,32 +1,30 @@
-"""Vector layers of a scene sheet, checked by their headers before work starts."""
+"""Vector layers of a scene sheet, validated before work starts by the same reading that the jobs do."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyogrio
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
+from apsam.datums import proj_crs, transformer
 from apsam.errors import InputError
 from apsam.ruler import Ruler
-from apsam.tiles.outlines import outline
+from apsam.tiles.georeference import raster_bounds
 from apsam.tiles.reader import open_raster
-
-Bounds = tuple[float, float, float, float]
+from apsam.vectors import Bounds, layer_shift, read_layer
 
 
 def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_empty: bool = False) -> None:
-    """Meet a layer that is empty, or lies elsewhere than all scenes that use it: mostly, its CRS is a wrong one.
+    """Raise InputError for a layer that is empty, or lies elsewhere than all scenes that use it.
 
-    A scene without landslides is fine, so one of them that the layer's bounds touch is enough. A tile grid labelled in
-    a GIS speaks by the names of tiles, wherever it lies.
+    Mostly its CRS is a wrong one. A scene without landslides is fine, so one of them that the layer's bounds touch is
+    enough.
 
     Args:
-        path: The layer.
+        path: The layer, with `|layername=` where its file has several.
         images: The raster scenes that use it.
         buffer_m: Metres by which its features are widened.
         may_be_empty: Whether it may say that there is no landslide at all.
@@ -34,35 +32,24 @@ def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_
     Raises:
         InputError: It is empty, elsewhere, without CRS, or no layer.
     """
-    if path.suffix.lower() == ".parquet":
-        return  # not every GDAL knows it
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of several layers the first is used
-            header = pyogrio.read_info(path, force_feature_count=True, force_total_bounds=True)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise InputError(f"{path}: not a vector layer that GDAL can read ({error})") from error
-    if {"tile", "label"} <= set(header["fields"]):
-        return
-    if header["crs"] is None:
-        raise InputError(f"{path}: the layer has no coordinate reference system; assign the right one in QGIS")
-    bounds = header["total_bounds"]
-    if not header["features"] or bounds is None or not all(map(math.isfinite, bounds)):
+    features = read_layer(path)
+    if not len(features):
         if may_be_empty:
             return
         raise InputError(
             f"{path}: the layer holds no feature; if its scenes show no landslide, name the layer of the whole region, "
             f"or label tiles in a table (apsam grid)"
         )
-    crs = CRS.from_user_input(header["crs"])
+    bounds: Bounds = tuple(features.total_bounds.tolist())  # type: ignore[assignment]
+    crs = CRS.from_user_input(features.crs)
     elsewhere = []
     for image in images:
         with open_raster(image) as raster:
-            scene_crs = CRS.from_user_input(raster.crs.to_wkt())
-            place = outline(raster.transform, 0, 0, raster.height, raster.width).bounds
+            scene_crs = proj_crs(raster.crs.to_wkt())
+            place = raster_bounds(raster)
         if buffer_m > 0:
             place = Ruler(scene_crs, place).widen(shapely.box(*place), buffer_m).bounds
-        if _touch(bounds, crs, place, scene_crs):
+        if _touch(bounds, layer_shift(path, features, scene_crs, place).crs, place, scene_crs):
             return
         elsewhere.append(f"{image} ({scene_crs.name}: {_text(place)})")
     more = f" and {len(elsewhere) - 3} more" if len(elsewhere) > 3 else ""
@@ -74,15 +61,17 @@ def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_
 
 def _touch(layer: Bounds, layer_crs: CRS, scene: Bounds, scene_crs: CRS) -> bool:
     """Whether a scene's bounds, in the layer's CRS, meet the layer's: of the two the scene is small."""
-    transformer = Transformer.from_crs(scene_crs, layer_crs, always_xy=True)
-    left, bottom, right, top = transformer.transform_bounds(*scene)
+    try:
+        left, bottom, right, top = transformer(scene_crs, layer_crs).transform_bounds(*scene)
+    except Exception:  # PROJ raises for what has no place
+        return False
     if not all(map(math.isfinite, (left, bottom, right, top))) or bottom > layer[3] or top < layer[1]:
         return False
-    if not layer_crs.is_geographic:
+    if not (layer_crs.is_geographic or (layer_crs.is_bound and layer_crs.source_crs.is_geographic)):
         return left <= layer[2] and right >= layer[0]
     if left > right:  # over the antimeridian
         right += 360
-    return any(left + turn <= layer[2] and right + turn >= layer[0] for turn in (-360, 0, 360))
+    return any(left + turn <= layer[2] and right + turn >= layer[0] for turn in (-720, -360, 0, 360, 720))
 
 
 def _text(bounds: Bounds) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import rasterio
-from pyproj import CRS
 from rasterio.enums import MaskFlags, Resampling
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from apsam.errors import InputError, no_such
+from apsam.tiles.bands import choose_bands, undeclared_no_data
+from apsam.tiles.georeference import check_placed, raster_bounds
 from apsam.tiles.settings import TileSettings
+
+log = logging.getLogger(__name__)
 
 # The stretch is found on a decimated read of at most this many pixels a side, whatever the scene's size.
 STRETCH_SIDE = 1024
@@ -20,6 +26,8 @@ STRETCH_SIDE = 1024
 
 class SceneReader:
     """Read windows of a raster; never the whole of it.
+
+    Opening reads the header alone; the first window, or `limits`, a decimated version of the whole.
 
     Args:
         path: A raster that GDAL reads.
@@ -29,20 +37,36 @@ class SceneReader:
         height, width: Size of the scene, pixels.
         crs: `rasterio.crs.CRS`.
         transform: `Affine`, pixel to map.
+        bounds: Left, bottom, right, top on the map, also of a raster that is turned.
+        chosen: The bands taken as red, green and blue (`apsam.tiles.bands.ChosenBands`).
+        dtype: Of their values.
+        count: Bands of the raster.
 
     Raises:
-        InputError: The raster cannot be read, has no CRS, too few bands or complex values.
+        InputError: The raster cannot be read, has no CRS or no geotransform, too few bands or complex values.
     """
 
     def __init__(self, path: Path | str, settings: TileSettings) -> None:
         self.path = Path(path)
         self.settings = settings
         self._raster = open_raster(self.path)
-        check_bands(self._raster, self.path, settings.bands)
-        check_crs(self._raster, self.path)
-        self.height, self.width = self._raster.shape
-        self.crs, self.transform = self._raster.crs, self._raster.transform
-        self._stretch = self._find_stretch()
+        try:
+            self.chosen = choose_bands(self._raster, self.path, settings.bands)
+            check_placed(self._raster, self.path)
+            self.height, self.width = self._raster.shape
+            self.crs, self.transform = self._raster.crs, self._raster.transform
+            self.bounds = raster_bounds(self._raster)
+            types = [np.dtype(self._raster.dtypes[band - 1]) for band in self.chosen.bands]
+            self.dtype = np.result_type(*types)
+            self._mixed = len(set(types)) > 1
+            self.count = self._raster.count
+            if settings.stretch == "none" and self.dtype != np.uint8:
+                raise InputError(
+                    f"{self.path}: is {self.dtype}, which needs 'tiles.stretch: percentile' (or auto) to become 8 bit"
+                )
+        except BaseException:
+            self._raster.close()
+            raise
 
     def __enter__(self) -> SceneReader:
         return self
@@ -85,10 +109,52 @@ class SceneReader:
         valid[inside] = mask
         return image, valid
 
-    def _read(self, window: Window | None, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
-        bands = list(self.settings.bands)
+    def valid(self, window: Window | None, shape: tuple[int, int] | None = None) -> np.ndarray:
+        """Whether pixels of a window within the scene are valid, bool; decimated to `shape` where that is given."""
+        return self._read(window, shape)[1] > 0
+
+    @property
+    def stretched(self) -> bool:
+        """Whether values are brought to 8 bit by percentiles."""
+        if self.chosen.palette is not None or self.settings.stretch == "none":
+            return False
+        return not (self.settings.stretch == "auto" and self.dtype == np.uint8)
+
+    def overview(self, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """The whole scene as of `read`, by every so many pixels, so that the longer side has about `side`."""
+        shape = _decimated(self.height, self.width, side)
+        values, mask = self._read(None, shape)
+        return self._to_8_bit(values) * mask, mask
+
+    @property
+    def undeclared_colours(self) -> bool:
+        """Whether the first three of more bands were taken because nothing says which are red, green and blue."""
+        return self.settings.bands == "auto" and self.count > 3 and self.chosen.why.startswith("the first three")
+
+    def stored_overview(self, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """`overview` with the values that the file has, (3, h, w) of its type."""
+        return self._read(None, _decimated(self.height, self.width, side))
+
+    def _read(
+        self, window: Window | None, shape: tuple[int, int] | None = None, far: tuple[float, ...] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        values, mask = self._stored(window, shape)
+        nodata = self.settings.nodata
+        given = () if nodata is None else nodata if isinstance(nodata, tuple) else (nodata,)
+        for value in (*given, *(self.undeclared if far is None else far)):
+            mask &= ~(values == value).all(axis=0)
+        if self.chosen.palette is not None:
+            values, opaque = _colours(values[0], self.chosen.palette.colours)
+            mask &= opaque
+        return values, mask.astype(np.uint8)
+
+    def _stored(self, window: Window | None, shape: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
+        """Values as the file has them, and where they are data by what the file declares."""
+        bands = list(self.chosen.bands)
         out = {} if shape is None else {"out_shape": (3, *shape), "resampling": Resampling.nearest}
         out_mask = {} if shape is None else {"out_shape": (3, *shape)}
+        if self._mixed:
+            out["out_dtype"] = self.dtype.name
         try:
             values = self._raster.read(bands, window=window, **out)
             mask = self._valid(self._raster.read_masks(bands, window=window, **out_mask) > 0)
@@ -96,9 +162,7 @@ class SceneReader:
             raise InputError(f"{self.path}: pixels cannot be read ({error}); is the file whole?") from error
         if values.dtype.kind == "f":
             mask &= np.isfinite(values).all(axis=0)
-        if self.settings.nodata is not None:
-            mask &= ~(values == self.settings.nodata).all(axis=0)
-        return values, mask.astype(np.uint8)
+        return values, mask
 
     def _valid(self, masks: np.ndarray) -> np.ndarray:
         """Of the masks of three bands (3, h, w) bool, what is valid (h, w).
@@ -107,19 +171,34 @@ class SceneReader:
         of the file are the same for all bands.
         """
         flags = self._raster.mask_flag_enums
-        by_value = np.array([MaskFlags.nodata in flags[band - 1] for band in self.settings.bands])
+        by_value = np.array([MaskFlags.nodata in flags[band - 1] for band in self.chosen.bands])
         return masks[~by_value].all(axis=0) & (masks[by_value].any(axis=0) | ~by_value.any())
 
-    def _find_stretch(self) -> tuple[np.ndarray, np.ndarray] | None:
-        dtype = np.dtype(self._raster.dtypes[self.settings.bands[0] - 1])
-        if self.settings.stretch == "none" or (self.settings.stretch == "auto" and dtype == np.uint8):
-            if dtype != np.uint8:
-                raise InputError(
-                    f"{self.path}: is {dtype}, which needs 'tiles.stretch: percentile' (or auto) to become 8 bit"
-                )
+    @cached_property
+    def undeclared(self) -> tuple[float, ...]:
+        """Values that are no data by their look, though neither the file nor `tiles.nodata` says so."""
+        if not self.stretched or self.dtype == np.uint8:
+            return ()
+        values, mask = self._read(None, _decimated(self.height, self.width, STRETCH_SIDE), ())
+        found = undeclared_no_data(values[:, mask > 0])
+        for value, share in found:
+            log.warning(
+                "%s: %.0f %% of its pixels are %.8g in all bands, far from all other values; taken for no-data, though "
+                "the file does not declare it (gdal_edit.py -a_nodata %.8g, or 'tiles.nodata')",
+                self.path, max(100 * share, 1), value, value,
+            )  # fmt: skip
+        return tuple(value for value, _ in found)
+
+    @cached_property
+    def limits(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Low and high value of each band that become 0 and 255; None where values are taken as they are.
+
+        Raises:
+            InputError: The scene has no valid pixel.
+        """
+        if not self.stretched:
             return None
-        scale = max(1, max(self.height, self.width) // STRETCH_SIDE)
-        values, mask = self._read(None, (max(1, self.height // scale), max(1, self.width // scale)))
+        values, mask = self._read(None, _decimated(self.height, self.width, STRETCH_SIDE))
         chosen = values[:, mask > 0].astype(np.float64)
         if chosen.size == 0:
             raise InputError(f"{self.path}: has no valid pixel; check its no-data value and 'tiles.nodata'")
@@ -127,11 +206,24 @@ class SceneReader:
         return low, np.maximum(high, low + 1e-9)
 
     def _to_8_bit(self, values: np.ndarray) -> np.ndarray:
-        if self._stretch is None:
+        if self.limits is None:
             return values
-        low, high = (limit[:, None, None] for limit in self._stretch)
+        low, high = (limit[:, None, None] for limit in self.limits)
         scaled = (np.nan_to_num(values.astype(np.float64)) - low) / (high - low)
         return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _decimated(height: int, width: int, side: int) -> tuple[int, int]:
+    scale = max(1, max(height, width) // side)
+    return max(1, height // scale), max(1, width // scale)
+
+
+def _colours(numbers: np.ndarray, palette: dict[int, tuple[int, int, int, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Colours (3, h, w) uint8 of numbers (h, w), and where they are not transparent (h, w) bool."""
+    table = np.zeros((max(int(numbers.max(initial=0)), *palette) + 1, 4), np.uint8)
+    table[list(palette)] = list(palette.values())
+    red, green, blue, alpha = np.moveaxis(table[numbers], -1, 0)
+    return np.stack([red, green, blue]), alpha > 0
 
 
 def open_raster(path: Path) -> rasterio.DatasetReader:
@@ -143,33 +235,8 @@ def open_raster(path: Path) -> rasterio.DatasetReader:
     if not path.exists():
         raise no_such("file", path)
     try:
-        return rasterio.open(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return rasterio.open(path)
     except RasterioError as error:
         raise InputError(f"{path}: not a raster that GDAL can read ({error})") from error
-
-
-def check_bands(raster: rasterio.DatasetReader, path: Path, bands: tuple[int, int, int]) -> None:
-    """Raise InputError unless `raster` has the bands asked for, with real numbers in them."""
-    if max(bands) > raster.count:
-        raise InputError(
-            f"{path}: has {raster.count} band(s), but 'tiles.bands' asks for {list(bands)}; "
-            f"the method needs three, for one band repeat it: [1, 1, 1]"
-        )
-    if np.dtype(raster.dtypes[bands[0] - 1]).kind not in "uif":
-        raise InputError(f"{path}: values of type {raster.dtypes[0]} cannot be used; export real numbers")
-
-
-def check_crs(raster: rasterio.DatasetReader, path: Path) -> None:
-    """Raise InputError unless `raster` has a coordinate reference system that says where on the Earth it lies."""
-    remedy = f"assign the right one, for example: gdal_edit.py -a_srs EPSG:32648 {path}"
-    if raster.crs is None:
-        raise InputError(
-            f"{path}: the raster has no coordinate reference system, so its landslides could not be placed on a map; "
-            f"{remedy}"
-        )
-    crs = CRS.from_user_input(raster.crs.to_wkt())
-    if crs.geodetic_crs is None:
-        raise InputError(
-            f"{path}: its coordinate reference system '{crs.name}' is a local one ({crs.type_name}), which does not "
-            f"say where on the Earth the raster lies; {remedy}"
-        )

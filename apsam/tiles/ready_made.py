@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -15,12 +16,14 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from apsam.errors import InputError
 from apsam.scenes import TILE_SUFFIXES
+from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, find_rule, plane
+from apsam.tiles.photometry import is_lossy, palette_of, white_is_zero
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 
-# JPEG leaves grey specks around what was white: half of white is where a landslide begins.
-JPEG_LANDSLIDE = 127
+# Masks of a folder, evenly spaced, that are looked at to find out what their values mean.
+SAMPLE_MASKS = 400
 
 # EXIF: the tag of the orientation, and its values that swap width and height.
 ORIENTATION, ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
@@ -52,28 +55,52 @@ def read_tile_image(file: Path) -> np.ndarray:
     return np.ascontiguousarray(image)
 
 
-def read_tile_mask(file: Path) -> np.ndarray:
-    """The mask of a ready-made tile, (height, width) uint8 {0, 1}.
+def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None = None) -> np.ndarray:
+    """The mask of a ready-made tile, (height, width) uint8 {0, 1, 255 unknown}.
 
-    Of any depth; a pixel is landslide where any colour channel is above 0 (in a JPEG: above 127). Alpha is ignored.
+    Args:
+        file: Of any depth; a palette counts by its colours, alpha is ignored.
+        rule: How its values are read, found from all masks of its folder; none: from this one alone. A JPEG, which
+            changes values, is read by a rule of its own: landslide is brighter than 127 of 255.
+        values: What its values mean, where they leave that open (`mask_values`).
 
     Raises:
-        InputError: Not an image, or a JPEG that is not black and white.
+        InputError: Not an image, or its values leave open what is landslide.
     """
-    if file.suffix.lower() in TIFF_SUFFIXES:
-        values = _read_tiff(file)
-    else:
+    bands, missing, lossy = _read_mask(file)
+    if rule is None or (lossy and not values):
+        sample = Sample.of(bands.dtype, lossy)
+        sample.add(bands, missing)
+        rule = find_rule(file, sample, values)
+    return rule.apply(plane(bands), missing, file)
+
+
+def _read_mask(file: Path) -> tuple[np.ndarray, np.ndarray, bool]:
+    """(bands, height, width) without alpha, a palette as colours; no data (height, width); whether it has losses."""
+    if file.suffix.lower() not in TIFF_SUFFIXES:
         # IMREAD_UNCHANGED would keep alpha, and ignore the orientation in the EXIF that images are turned by.
-        values = np.atleast_3d(_read(file, cv2.IMREAD_ANYCOLOR))
-    strongest = values[..., :3].max(axis=2)
-    if file.suffix.lower() not in JPEG_SUFFIXES:
-        return (strongest > 0).astype(np.uint8)
-    if 0 < strongest.max() <= JPEG_LANDSLIDE:
-        raise InputError(
-            f"{file}: a mask in JPEG must be black and white, but its brightest pixel is {strongest.max()} of 255; "
-            f"write masks as PNG, which does not blur them"
-        )
-    return (strongest > JPEG_LANDSLIDE).astype(np.uint8)
+        values = np.atleast_3d(_read(file, cv2.IMREAD_ANYCOLOR)).transpose(2, 0, 1)
+        return values, np.zeros(values.shape[1:], bool), file.suffix.lower() in JPEG_SUFFIXES
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(file) as raster:
+                kinds = zip(raster.indexes, raster.colorinterp, strict=True)
+                values = raster.read([band for band, kind in kinds if kind != ColorInterp.alpha] or 1)
+                values = values.reshape(-1, *values.shape[-2:])
+                palette, black, lossy = palette_of(raster), white_is_zero(raster), is_lossy(raster)
+                no_data = None if raster.nodata == 0 else raster.nodata
+    except RasterioError as error:
+        raise InputError(f"{file}: not an image that GDAL can read ({error}); remove it or repair it") from error
+    missing = np.zeros(values.shape[1:], bool)
+    if values.dtype.kind == "f":
+        missing = ~np.isfinite(values).any(axis=0)
+        values = np.nan_to_num(values)
+    if no_data is not None:
+        missing |= (values == no_data).all(axis=0)
+    if palette is not None:
+        return _as_colours(values[0], palette.colours).transpose(2, 0, 1), missing, lossy
+    return values if black is None else (black - values).astype(values.dtype), missing, lossy
 
 
 def resize_tile(image: np.ndarray, size: int) -> np.ndarray:
@@ -87,13 +114,15 @@ class MaskFolder:
 
     Args:
         folder: Where they lie.
+        values: What their values mean, where they leave that open (`mask_values` of the scene sheet).
 
     Raises:
         InputError: There is no such folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, values: str | None = None) -> None:
         self.folder = folder
+        self.values = values
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of masks")
         files = [file for file in folder.iterdir() if file.suffix.lower() in TILE_SUFFIXES]
@@ -102,6 +131,44 @@ class MaskFolder:
         self._files: dict[str, Path] = {}
         for file in files:
             self._files.setdefault(file.stem, file)
+
+    @cached_property
+    def rule(self) -> MaskRule | None:
+        """How their values are read, by what they hold together; None where all are JPEGs, read one by one.
+
+        Raises:
+            InputError: The values leave open what is landslide.
+        """
+        return self._sampled[0]
+
+    @property
+    def share(self) -> float | None:
+        """Share of landslide in the masks that were looked at."""
+        return self._sampled[1]
+
+    @cached_property
+    def _sampled(self) -> tuple[MaskRule | None, float | None]:
+        files = sorted(self._files.values())
+        sample, lossy = None, None
+        for file in files[:: max(1, len(files) // SAMPLE_MASKS)]:
+            bands, missing, with_losses = _read_mask(file)
+            if with_losses and not self.values:
+                lossy = lossy or Sample.of(bands.dtype, True)
+                lossy.add(bands, missing)
+                continue
+            if sample is None:
+                sample = Sample.of(bands.dtype)
+            sample.dtype = np.result_type(sample.dtype, bands.dtype)
+            sample.add(bands, missing)
+        if sample is None:
+            shades = None if lossy is None or not lossy.counts else find_rule(self.folder, lossy)
+            return None, None if shades is None else lossy.share(shades)
+        rule = find_rule(self.folder, sample, self.values)
+        return rule, sample.share(rule)
+
+    def has(self, image: str) -> bool:
+        """Whether there is a mask of the tile with this file name."""
+        return Path(image).stem in self._files
 
     def mask(self, image: str) -> Path:
         """The mask of the tile with this file name.
@@ -116,33 +183,47 @@ class MaskFolder:
             )
         return self._files[stem]
 
-    def masks(self, images: Sequence[Path]) -> list[Path]:
-        """The masks of tiles, in their order.
+    def read(self, image: str, shape: tuple[int, int], label: int | None = None) -> np.ndarray:
+        """The mask of the tile with this file name, (height, width) uint8 {0, 1, 255 unknown}.
+
+        Args:
+            image: Name of the tile.
+            shape: Height and width of it.
+            label: Its image-level label: a tile labelled negative needs no mask; that of a tile that nobody looked at
+                (255) is unknown where there is none.
+
+        Raises:
+            InputError: There is none, it has another size, or cannot be read.
+        """
+        if label in (0, NO_DATA) and not self.has(image):
+            return np.full(shape, label, np.uint8)
+        path = self.mask(image)
+        mask = read_tile_mask(path, self.rule, self.values)
+        if mask.shape != shape:
+            raise InputError(f"{path}: is {mask.shape[1]} x {mask.shape[0]} px, its image {shape[1]} x {shape[0]}")
+        return mask
+
+    def masks(self, images: Sequence[Path], labels: Mapping[str, int] | None = None) -> list[Path]:
+        """The masks of tiles, in their order; tiles whose label says that they need none have none.
+
+        Args:
+            images: The tiles.
+            labels: Their labels by name, where they were given.
 
         Raises:
             InputError: One is missing, or is not of its tile's size.
         """
-        found = [self.mask(image.name) for image in images]
-        for image, mask in zip(images, found, strict=True):
-            wanted, size = _size(image), _size(mask)
+        needed = [
+            image
+            for image in images
+            if self.has(image.name) or labels is None or labels.get(image.name, NO_DATA) not in (0, NO_DATA)
+        ]
+        found = [self.mask(image.name) for image in needed]
+        for image, mask in zip(needed, found, strict=True):
+            wanted, size = image_size(image), image_size(mask)
             if wanted and size and wanted != size:
                 raise InputError(f"{mask}: is {size[0]} x {size[1]} px, its image {wanted[0]} x {wanted[1]}")
         return found
-
-
-def check_tiles(images: Sequence[Path], masks: Path | None) -> None:
-    """Meet tiles that cannot be used before work starts: names, the headers of all, the first one's pixels.
-
-    Args:
-        images: Of the scene, at least one.
-        masks: Folder of their masks, or None.
-
-    Raises:
-        InputError: The first thing that is wrong.
-    """
-    read_tile_image(images[0])
-    if masks is not None:
-        read_tile_mask(MaskFolder(masks).masks(images)[0])
 
 
 def _read(file: Path, colours: int) -> np.ndarray:
@@ -169,13 +250,18 @@ def _read_tiff(file: Path) -> np.ndarray:
     except RasterioError as error:
         raise InputError(f"{file}: not an image that GDAL can read ({error}); remove it or repair it") from error
     if palette is not None:
-        table = np.zeros((max(int(values.max()), *palette) + 1, 3), np.uint8)
-        table[list(palette)] = [colour[:3] for colour in palette.values()]
-        return table[values[0]]
+        return _as_colours(values[0], palette)
     return values.reshape(-1, *values.shape[-2:]).transpose(1, 2, 0)
 
 
-def _size(file: Path) -> tuple[int, int] | None:
+def _as_colours(numbers: np.ndarray, palette: Mapping[int, tuple[int, int, int, int]]) -> np.ndarray:
+    """Colours (height, width, 3) of numbers (height, width)."""
+    table = np.zeros((max(int(numbers.max(initial=0)), *palette) + 1, 3), np.uint8)
+    table[list(palette)] = [colour[:3] for colour in palette.values()]
+    return table[numbers]
+
+
+def image_size(file: Path) -> tuple[int, int] | None:
     """Width and height from the header, as the file is read; None where the header is not understood."""
     try:
         with Image.open(file) as image:

@@ -13,23 +13,27 @@ from pathlib import Path
 import numpy as np
 import shapely
 from affine import Affine
-from pyproj import CRS
 from rasterio.features import rasterize
 from shapely.strtree import STRtree
 
+from apsam.datums import proj_crs
 from apsam.ruler import Ruler
 from apsam.scenes import Scene
-from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_layer, tile_name
+from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_layer, read_label_table, tile_name
 from apsam.tiles.outlines import outline, outlines
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import LabelSettings
+from apsam.tiles.sources import label_kind
 from apsam.truth import NO_DATA, TruthReader
-from apsam.vectors import VECTOR_SUFFIXES, read_features
+from apsam.vectors import read_shapes
 
 log = logging.getLogger(__name__)
 
 # Where a mask knows less of a tile's valid pixels than this, it cannot say that the tile shows no landslide.
 LEAST_KNOWN = 0.5
+
+# Pixels by which a polygon must reach into a tile: less is an edge on the tile's edge, but for rounding.
+EDGE = 1e-3
 
 # Windows (n, 4) of row, col, height, width and their valid pixels (n, height, width) {0, 1} -> (n,) uint8 {0, 1, 255}.
 Labeller = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -49,17 +53,38 @@ def scene_labels(scene: Scene, reader: SceneReader, windows: np.ndarray, setting
         InputError: Layer, table or mask cannot be used.
     """
     if scene.labels is None:
-        with TruthReader(scene.mask, reader) as truth:
+        with TruthReader(scene.mask_source, reader, scene.mask_values) as truth:
             yield lambda some, valid: labels_by_mask(truth, some, valid, settings.min_pixels)
         return
-    vector = scene.labels.suffix.lower() in VECTOR_SUFFIXES
-    table = read_label_layer(scene.labels) if vector else None
-    if vector and table is None:
-        yield LayerLabels(scene.labels, reader, settings.buffer_m)
+    known = tile_table(scene, windows)
+    if known is None:
+        layer = LayerLabels(scene.labels_source, reader, settings.buffer_m)
+        if not layer.touches:
+            log.warning(
+                "%s: no feature touches the scene %s, so all its tiles are labelled negative",
+                scene.labels_source, reader.path,
+            )  # fmt: skip
+        yield layer
         return
-    names = _names(windows)
-    known = dict(zip(names, labels_from_table(scene.labels, names, table).tolist(), strict=True))
     yield lambda some, valid: np.array([known[name] for name in _names(some)], np.uint8)
+
+
+def tile_table(scene: Scene, windows: np.ndarray) -> dict[str, int] | None:
+    """Labels of all tiles of a raster scene by name, 255 not looked at; None where a layer of landslides gives them.
+
+    Args:
+        scene: The row of the scene sheet; its labels are not derived from the mask.
+        windows: (n, 4) of all its tiles.
+
+    Raises:
+        InputError: Table or grid cannot be used.
+    """
+    source = scene.labels_source
+    table = read_label_layer(source) if label_kind(source) == "layer" else read_label_table(source)
+    if table is None:
+        return None
+    names = _names(windows)
+    return dict(zip(names, labels_from_table(source, names, table).tolist(), strict=True))
 
 
 def labels_by_mask(truth: TruthReader, windows: np.ndarray, valid: np.ndarray, min_pixels: int) -> np.ndarray:
@@ -80,12 +105,18 @@ def labels_by_mask(truth: TruthReader, windows: np.ndarray, valid: np.ndarray, m
 class LayerLabels:
     """A tile touched by a feature (point, line or polygon) is positive, others are negative.
 
-    A tile whose features all lie under no-data pixels is not labelled. Where none touches the scene, all are negative.
+    A polygon must share ground with the tile: an edge that lies on the tile's edge shows nothing in it. A tile whose
+    features all lie under no-data pixels is not labelled. Where none touches the scene, all are negative.
 
     Args:
         path: The layer.
         scene: The scene.
         buffer_m: Metres by which features are widened first.
+
+    Attributes:
+        touches: Whether any feature touches the scene.
+        features: Those near the scene, in its CRS.
+        shapes: The same, widened.
 
     Raises:
         InputError: The layer cannot be read, or has no CRS.
@@ -94,28 +125,40 @@ class LayerLabels:
     def __init__(self, path: Path, scene: SceneReader, buffer_m: float = 0) -> None:
         self._transform = scene.transform
         whole = outline(scene.transform, 0, 0, scene.height, scene.width)
-        shapes = read_features(path, scene.crs).geometry.to_numpy()
         around = shapely.box(*whole.bounds)
-        if buffer_m > 0:
-            ruler = Ruler(CRS.from_user_input(scene.crs.to_wkt()), whole.bounds)
-            near = shapes[STRtree(shapes).query(ruler.widen(around, buffer_m))]
-            self._shapes = ruler.widen(near, buffer_m)
-        else:
-            self._shapes = shapes[STRtree(shapes).query(around)]
-        self._tree = STRtree(self._shapes)
-        if not len(self._tree.query(whole, predicate="intersects")):
-            log.warning("%s: no feature touches the scene %s, so all its tiles are labelled negative", path, scene.path)
+        ruler = Ruler(proj_crs(scene.crs.to_wkt()), whole.bounds) if buffer_m > 0 else None
+        wide = around if ruler is None else ruler.widen(around, buffer_m)
+        shapes = read_shapes(path, scene.crs, wide.bounds)
+        self.features = shapes[STRtree(shapes).query(wide)]
+        self.shapes = self.features if ruler is None else ruler.widen(self.features, buffer_m)
+        self._tree = STRtree(self.shapes)
+        self._areal = shapely.area(self.shapes) > 0
+        whole_scene = np.array([(0, 0, scene.height, scene.width)])
+        self.touches = bool(len(self.touching(whole_scene)[0]))
+
+    def touching(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of windows (n, 4) and features that touch, by index, in the order of the windows."""
+        tiles, shapes = self._tree.query(outlines(self._transform, windows), predicate="intersects")
+        if not self._areal[shapes].any():
+            return tiles, shapes
+        inner = np.asarray(windows, float) + [EDGE, EDGE, -2 * EDGE, -2 * EDGE]
+        sharing = self._tree.query(outlines(self._transform, inner), predicate="intersects")
+        pairs = {*zip(tiles[~self._areal[shapes]].tolist(), shapes[~self._areal[shapes]].tolist(), strict=True)}
+        areal = self._areal[sharing[1]]
+        pairs |= {*zip(sharing[0][areal].tolist(), sharing[1][areal].tolist(), strict=True)}
+        both = np.array(sorted(pairs), np.int64).reshape(-1, 2)
+        return both[:, 0], both[:, 1]
 
     def __call__(self, windows: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """(n,) uint8 {0, 1, 255} of windows (n, 4) with valid pixels (n, height, width) {0, 1}."""
-        tiles, shapes = self._tree.query(outlines(self._transform, windows), predicate="intersects")
+        tiles, shapes = self.touching(windows)
         labels = np.zeros(len(windows), np.uint8)
         labels[tiles] = 1
         for index in np.flatnonzero((labels == 1) & ~valid.all(axis=(1, 2))):
             row, col = windows[index, :2].tolist()
             place = self._transform @ Affine.translation(col, row)
             shown = rasterize(
-                self._shapes[shapes[tiles == index]],
+                self.shapes[shapes[tiles == index]],
                 valid[index].shape,
                 transform=place,
                 all_touched=True,

@@ -14,20 +14,26 @@ class TileSettings(BaseModel):
 
     size: int = Field(256, ge=64, le=1024, multiple_of=32, description="side of a tile, pixels (paper: 256)")
     overlap: float = Field(0.4, ge=0, lt=0.9, description="share of a tile that its neighbour repeats (paper: 0.4)")
-    bands: tuple[int, int, int] = Field((1, 2, 3), description="raster bands taken as red, green, blue, from 1")
+    bands: tuple[int, int, int] | Literal["auto"] = Field(
+        "auto",
+        description="raster bands taken as red, green, blue, from 1; auto: those that a raster declares as such, or "
+        "its first three",
+    )
     stretch: Literal["auto", "none", "percentile"] = Field(
         "auto",
         description="to 8 bit: none, percentile, or auto (none for 8-bit rasters, percentile for others)",
     )
     percentiles: tuple[float, float] = Field((2.0, 98.0), description="low and high percentile of the stretch")
-    nodata: float | None = Field(None, description="value that means no data where the raster does not say so itself")
+    nodata: float | tuple[float, ...] | None = Field(
+        None, description="value, or list of values, that mean no data where the raster does not say so itself"
+    )
     min_valid: float = Field(0.25, ge=0, le=1, description="a tile with a smaller share of valid pixels is left out")
     block_tiles: int = Field(4096, ge=1, description="tiles a job at most; a larger scene is divided into blocks")
 
     @field_validator("bands")
     @classmethod
-    def _from_one(cls, bands: tuple[int, int, int]) -> tuple[int, int, int]:
-        if min(bands) < 1:
+    def _from_one(cls, bands: tuple[int, int, int] | str) -> tuple[int, int, int] | str:
+        if isinstance(bands, tuple) and min(bands) < 1:
             raise ValueError("bands are counted from 1")
         return bands
 
@@ -61,6 +67,7 @@ class LabelSettings(BaseModel):
     buffer_m: float = Field(
         0,
         ge=0,
+        le=5000,
         description="metres by which the features of a vector layer are widened before a tile counts as touched: about "
         "half a landslide's length where points stand for whole landslides",
     )
@@ -74,3 +81,8 @@ class SplitSettings(BaseModel):
     block: int = Field(768, ge=64, description="side of a block, pixels")
     test_share: float = Field(0.35, gt=0, lt=1, description="share of the blocks held out for measuring")
     seed: int = Field(1, ge=0, description="which blocks are held out")
+    shared_ground: Literal["error", "leave_out"] = Field(
+        "error",
+        description="where a training scene shows ground of a test scene too: error, or leave_out: its tiles there are "
+        "used for neither",
+    )

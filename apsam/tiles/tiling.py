@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +15,26 @@ from apsam.scenes import Scene, tile_files
 from apsam.stack import TileStackWriter
 from apsam.tiles.blocks import WHOLE, Block
 from apsam.tiles.labels import UNLABELLED, labels_from_table
+from apsam.tiles.mask_values import NO_DATA
 from apsam.tiles.parts import NEITHER, TEST, TRAIN, check_blocks, parts_by_blocks
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask, resize_tile
-from apsam.tiles.scene_labels import scene_labels
+from apsam.tiles.scene_labels import LEAST_KNOWN, scene_labels
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
+from apsam.tiles.shared_ground import HeldOutGround
 from apsam.tiles.windows import tile_windows
 
 BATCH = 64
 
 
 def tile_scene(
-    scene: Scene, tiles: TileSettings, labels: LabelSettings, split: SplitSettings, output: Path, block: Block = WHOLE
+    scene: Scene,
+    tiles: TileSettings,
+    labels: LabelSettings,
+    split: SplitSettings,
+    output: Path,
+    block: Block = WHOLE,
+    held_out: Sequence[Path] = (),
 ) -> None:
     """Write the tile stack of one scene, or of one block of it.
 
@@ -40,6 +49,8 @@ def tile_scene(
         split: Blocks, for a scene split into blocks.
         output: The stack to write.
         block: Which share of the scene's tiles to write; stretch, labels and parts do not depend on it.
+        held_out: Rasters of other scenes that are measured on: tiles that share ground with them do not train
+            (`split.shared_ground: leave_out`; `apsam.inputs.held_out_images`).
 
     Raises:
         InputError: The scene, its labels or its mask cannot be used.
@@ -47,7 +58,7 @@ def tile_scene(
     if scene.kind == "folder":
         _tile_folder(scene, tiles, labels, output, block)
     else:
-        _tile_raster(scene, tiles, labels, split, output, block)
+        _tile_raster(scene, tiles, labels, split, output, block, held_out)
 
 
 def _specs(size: int) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -61,9 +72,15 @@ def _specs(size: int) -> dict[str, tuple[tuple[int, ...], str]]:
 
 
 def _tile_raster(
-    scene: Scene, tiles: TileSettings, labels: LabelSettings, split: SplitSettings, output: Path, block: Block
+    scene: Scene,
+    tiles: TileSettings,
+    labels: LabelSettings,
+    split: SplitSettings,
+    output: Path,
+    block: Block,
+    held_out: Sequence[Path],
 ) -> None:
-    with SceneReader(scene.image, tiles) as reader:
+    with SceneReader(scene.image, tiles) as reader, closing(HeldOutGround(held_out, reader, tiles)) as ground:
         everywhere = tile_windows(reader.height, reader.width, tiles.size, tiles.stride)
         windows = everywhere[block.range(len(everywhere))]
         if scene.split == "blocks":
@@ -102,6 +119,8 @@ def _tile_raster(
                 if keep.any():
                     found = labels_of(rows[keep], valid[keep])
                     label, own_part = _without_unlabelled(found, part[start : start + BATCH][keep])
+                    if held_out:
+                        own_part[(own_part == TRAIN) & ground.shares(rows[keep], valid[keep])] = NEITHER
                     writer.append(
                         image=images[keep],
                         valid=valid[keep],
@@ -110,10 +129,21 @@ def _tile_raster(
                         window=rows[keep],
                     )
             if not kept and block.count == 1:
+                check_size(scene.image, reader.height, reader.width, tiles)
                 raise InputError(
                     f"{scene.image}: no tile has {tiles.min_valid:.0%} valid pixels; check its no-data value, "
                     f"'tiles.nodata' and 'tiles.min_valid'"
                 )
+
+
+def check_size(image: Path, height: int, width: int, tiles: TileSettings) -> None:
+    """Raise InputError where a scene is so much smaller than a tile that its only tile is left out."""
+    covered = min(height, tiles.size) * min(width, tiles.size) / tiles.size**2
+    if covered < tiles.min_valid:
+        raise InputError(
+            f"{image}: is {width} x {height} px, which covers {covered:.0%} of a tile of {tiles.size} px, less than "
+            f"'tiles.min_valid' ({tiles.min_valid:.0%}); give a larger scene, or lower one of the two"
+        )
 
 
 def _without_unlabelled(label: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +158,8 @@ def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, outpu
     files = everything[own]
     names = [file.name for file in files]
     if scene.labels is None:
-        label = _folder_labels_from_masks(scene.mask, files, labels.min_pixels)
+        masks = MaskFolder(scene.mask, scene.mask_values)
+        label = folder_labels_from_masks(masks, files, labels.min_pixels)
     else:
         label = labels_from_table(scene.labels, [file.name for file in everything])[own]
     part = np.full(len(files), TEST if scene.split == "test" else TRAIN, np.uint8)
@@ -169,6 +200,12 @@ def _read_folder(files: list[Path], size: int, description: str) -> Iterator[tup
         yield start, np.stack(images), np.array(windows, np.int32)
 
 
-def _folder_labels_from_masks(folder: Path, files: list[Path], min_pixels: int) -> np.ndarray:
-    counts = [np.count_nonzero(read_tile_mask(mask)) for mask in MaskFolder(folder).masks(files)]
-    return (np.array(counts) >= min_pixels).astype(np.uint8)
+def folder_labels_from_masks(masks: MaskFolder, files: list[Path], min_pixels: int) -> np.ndarray:
+    """(n,) uint8 {0, 1, 255}: not labelled where less than half of a mask is known, and no landslide."""
+    labels = []
+    for path in masks.masks(files):
+        mask = read_tile_mask(path, masks.rule, masks.values)
+        unknown = np.count_nonzero(mask == NO_DATA)
+        positive = np.count_nonzero(mask == 1) >= min_pixels
+        labels.append(1 if positive else UNLABELLED if unknown > (1 - LEAST_KNOWN) * mask.size else 0)
+    return np.array(labels, np.uint8)

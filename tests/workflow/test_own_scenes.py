@@ -20,7 +20,7 @@ def own(tmp_path: Path) -> Project:
     """The small project over two folders of ready-made tiles whose masks are uncompressed, in a folder of odd name."""
     project = copy_project(tmp_path / "project")
     for part, count in (("train", 4), ("test", 2)):
-        write_tiles(tmp_path / AWKWARD / part, count, np.random.default_rng(0), ".tif")
+        write_tiles(tmp_path / AWKWARD / part, count, np.random.default_rng(count), ".tif")
     rows = [f"{part}\t{part}/images\t{part}/labels.csv\t{part}/masks\t{part}" for part in ("train", "test")]
     (project.folder / "config/own.tsv").write_text("\n".join([SHEET, *rows]) + "\n")
     project.replace("config.yaml", "scenes: config/small_scenes.tsv", "scenes: config/own.tsv")

@@ -1,0 +1,54 @@
+"""Command that validates a run's inputs and says what was understood of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SHEET_SUFFIXES = (".tsv", ".txt", ".csv")
+
+
+def check(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="SHEET|CONFIG...", help="scene sheet, or configuration files, later over earlier"),
+    ],
+    data_dir: Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from")] = None,
+    pixel_seconds: Annotated[
+        float, typer.Option(help="how long pixels are looked at: for valid shares, mask values and shares")
+    ] = 20,
+) -> None:
+    """Validate scenes, labels, masks and elevations before any work, and show what was understood of them.
+
+    A configuration names its sheet in `scenes`; a relative path of it is looked for where the command is run, then
+    in the
+    configuration's folder.
+    """
+    from apsam.config import Config, read_config
+    from apsam.errors import InputError
+    from apsam.inputs import check as check_inputs
+    from apsam.scenes import read_scene_sheet
+
+    sheets = [path for path in inputs if path.suffix.lower() in SHEET_SUFFIXES]
+    files = [path for path in inputs if path not in sheets]
+    if len(sheets) > 1:
+        raise InputError(f"give one scene sheet, not {len(sheets)}: {', '.join(map(str, sheets))}")
+    config = read_config(*files) if files else Config()
+    sheet = sheets[0] if sheets else config.scenes
+    if not sheets and not sheet.is_file() and not sheet.is_absolute():
+        beside = next((file.parent / sheet for file in reversed(files) if (file.parent / sheet).is_file()), None)
+        sheet = beside or sheet
+    update = {"scenes": sheet} | ({"data_dir": data_dir} if data_dir is not None else {})
+    config = config.model_copy(update=update)
+    scenes = read_scene_sheet(config.scenes, config.data_dir)
+    report = check_inputs(scenes, config.tiles, config.labels, config.split, config.dem, pixel_seconds)
+    print(report.table())
+    if report.warnings:
+        print()
+    for warning in report.warnings:
+        print(f"warning: {warning}")
+    count = len(report.warnings)
+    print(f"{os.linesep}{len(scenes)} scenes, {count} warning{'s' * (count != 1)}: nothing that stops a run")

@@ -1,0 +1,287 @@
+"""Shifts between geodetic datums: where PROJ knows none, find one through a third datum, or say what that costs.
+
+Between two datums for which its database has no transformation, or only one whose grid is not installed, PROJ falls
+back
+on a "ballpark" transformation: coordinates stay as they are, which puts them up to some hundreds of metres off, and
+nothing is said.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pyproj import CRS, Geod, Transformer
+from pyproj.aoi import AreaOfInterest
+from pyproj.crs import BoundCRS
+from pyproj.crs.coordinate_operation import ToWGS84Transformation
+from pyproj.database import query_crs_info
+from pyproj.enums import PJType
+from pyproj.transformer import TransformerGroup
+
+# Below this, metres, nothing is said: less than the pixels and outlines that landslides are mapped by.
+QUIET_M = 2.0
+
+# A transformation that is no better than this, metres, is spoken of even where nothing better is known.
+POOR_M = 10.0
+
+# Semi-major axis and inverse flattening of GRS 80 and WGS 84. Datums on them follow the ITRF and agree within two
+# metres.
+MODERN_AXIS, MODERN_FLATTENING = 6378137.0, 298.2572
+
+# A projected CRS that is used over more degrees of longitude is no country's.
+LOCAL_DEGREES = 10
+
+WGS84 = CRS.from_epsg(4326)
+
+AUTHORITY = re.compile(r',AUTHORITY\["[^"]*","[^"]*"\]')
+
+
+@dataclass(frozen=True)
+class DatumShift:
+    """How coordinates of one CRS are to be brought into another's datum.
+
+    Attributes:
+        crs: What to transform from: the source, or, where PROJ has only a ballpark transformation and a way through a
+            third datum was found, the source bound to WGS 84 by a translation that holds in the area.
+        note: What a user has to know, in one sentence without the file's name; None where nothing is to be said.
+        unknown: Whether the shift is not known, so that the note is a warning.
+    """
+
+    crs: CRS
+    note: str | None = None
+    unknown: bool = False
+
+    @property
+    def wkt(self) -> str:
+        """The CRS for GDAL, which drops the shift of a CRS that it knows by its code."""
+        return AUTHORITY.sub("", self.crs.to_wkt("WKT1_GDAL")) if self.crs.is_bound else self.crs.to_wkt()
+
+
+def datum_shift(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> DatumShift:
+    """Look up the transformation between the datums of two CRSs.
+
+    Args:
+        source, target: Coordinate reference systems.
+        area: Where it is wanted: west, south, east, north in degrees; None: anywhere.
+    """
+    place = None if area is None else tuple(round(value, 1) for value in area)
+    return _datum_shift(source.to_wkt(), target.to_wkt(), place)
+
+
+@lru_cache(maxsize=256)
+def proj_crs(wkt: str) -> CRS:
+    """A CRS from its WKT; each is parsed once."""
+    return CRS.from_wkt(wkt)
+
+
+def transformer(source: CRS, target: CRS) -> Transformer:
+    """The transformer between two CRSs, x before y; each is made once."""
+    return _transformer(source.to_wkt(), target.to_wkt())
+
+
+@lru_cache(maxsize=256)
+def _transformer(source: str, target: str) -> Transformer:
+    return Transformer.from_crs(proj_crs(source), proj_crs(target), always_xy=True)
+
+
+@lru_cache(maxsize=256)
+def _datum_shift(source_wkt: str, target_wkt: str, area: tuple[float, float, float, float] | None) -> DatumShift:
+    source, target = CRS.from_wkt(source_wkt), CRS.from_wkt(target_wkt)
+    if _same_datum(source, target) or (_is_modern(source) and _is_modern(target)):
+        return DatumShift(source)
+    best = _best(source, target, area)
+    if best is not None and best.accuracy <= POOR_M and (best.complete or best.accuracy <= QUIET_M):
+        return DatumShift(source)
+    names = f"from {_datum_name(source)} to {_datum_name(target)}"
+    through = _through_third_datum(source, target, area) if area is not None else None
+    if through is not None and (best is None or through.accuracy < best.accuracy):
+        unsure = f", good to {through.accuracy:.0f} m" if through.accuracy > 0 else ""
+        return DatumShift(
+            through.crs,
+            f"PROJ has no direct transformation {names} here; its coordinates are shifted by way of {through.name} "
+            f"({through.moved:.0f} m{unsure})",
+            unknown=through.accuracy > POOR_M,
+        )
+    if best is not None:
+        better = ", since the grid of a better one is not installed (projsync --all, or PROJ_NETWORK=ON)"
+        return DatumShift(
+            source,
+            f"the transformation {names} is good to {best.accuracy:.0f} m only{better if not best.complete else ''}",
+            unknown=True,
+        )
+    return DatumShift(
+        source,
+        f"PROJ knows no transformation {names} here, so coordinates are taken as they are, which may put them "
+        f"{_likely_size(source, target, area)} off; transform the file by the parameters of your mapping agency first"
+        f"{_missing_grids(source, target, area)}",
+        unknown=True,
+    )
+
+
+@dataclass(frozen=True)
+class _Best:
+    accuracy: float
+    complete: bool
+
+
+@dataclass(frozen=True)
+class _Through:
+    crs: CRS
+    name: str
+    accuracy: float
+    moved: float
+
+
+def _group(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> TransformerGroup:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of grids that are not installed
+        wanted = AreaOfInterest(*area) if area is not None and area[0] <= area[2] else None
+        return TransformerGroup(source, target, always_xy=True, area_of_interest=wanted)
+
+
+def _best(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> _Best | None:
+    """The transformation that PROJ uses; None if that is a ballpark one."""
+    group = _group(source, target, area)
+    first = next(iter(group.transformers), None)
+    if first is None or "ballpark" in first.description.lower():
+        return None
+    if first.accuracy < 0:
+        return _Best(QUIET_M, True) if group.best_available else None
+    return _Best(first.accuracy, group.best_available)
+
+
+def _geographic(crs: CRS) -> CRS:
+    found = crs.geodetic_crs
+    return crs if found is None else found.to_2d() if hasattr(found, "to_2d") else found
+
+
+def _through_third_datum(source: CRS, target: CRS, area: tuple[float, float, float, float]) -> _Through | None:
+    """The best way by two known transformations with a third datum between them.
+
+    Transformations are mostly between geographic CRSs; some agencies publish them between projected ones.
+    """
+    first, last = _geographic(source), _geographic(target)
+    chains = _chains(first, last, [WGS84, *_known_here(PJType.GEOGRAPHIC_2D_CRS, area)], area)
+    if not chains:
+        projected = _known_here(PJType.PROJECTED_CRS, area)
+        starts = [crs for crs in projected if _same_datum(crs, first)]
+        others = [crs for crs in projected if not _same_datum(crs, first)]
+        chains = [chain for start in starts for chain in _chains(start, last, others, area)]
+    if not chains:
+        return None
+    accuracy, start, middle = min(chains, key=lambda chain: chain[0])
+    west, south, east, north = area
+    longitude, latitude = (west + (east if west <= east else east + 360)) / 2, (south + north) / 2
+    shifted = _in_its_units(longitude, latitude, first)
+    for one, other in ((first, start), (start, middle), (middle, last), (last, WGS84)):
+        shifted = Transformer.from_crs(one, other, always_xy=True).transform(*shifted)
+    if not all(map(math.isfinite, shifted)):
+        return None
+    translation = [
+        round(b - a, 4)
+        for a, b in zip(_geocentric(longitude, latitude, first), _geocentric(*shifted, WGS84), strict=True)
+    ]
+    moved = Geod(ellps="WGS84").inv(longitude, latitude, *shifted)[2]
+    horizontal = source.sub_crs_list[0] if source.is_compound else source
+    bound = BoundCRS(horizontal, WGS84, ToWGS84Transformation(first, *translation))
+    return _Through(bound, _datum_name(middle), accuracy, moved)
+
+
+def _chains(
+    start: CRS, last: CRS, middles: list[CRS], area: tuple[float, float, float, float]
+) -> list[tuple[float, CRS, CRS]]:
+    """Accuracy in metres, start and middle of all known ways from `start` by way of a middle to `last`."""
+    found = []
+    for middle in middles:
+        if _same_datum(middle, start) or _same_datum(middle, last):
+            continue
+        to_middle = _best(start, middle, area)
+        if to_middle is None or to_middle.accuracy > 2 * POOR_M:
+            continue
+        both_modern = _is_modern(middle) and _is_modern(last)
+        onward = _Best(1.0, True) if both_modern else _best(middle, last, area)
+        if onward is not None:
+            found.append((to_middle.accuracy + onward.accuracy, start, middle))
+    return found
+
+
+def _known_here(kind: PJType, area: tuple[float, float, float, float]) -> list[CRS]:
+    west, south, east, north = area
+    place = AreaOfInterest(west, south, east, north) if west <= east else None
+    found = query_crs_info(auth_name="EPSG", pj_types=[kind], area_of_interest=place, contains=True)
+    local = [info for info in found if not info.deprecated and info.code != "4326"]
+    if kind == PJType.PROJECTED_CRS:
+        # Those of one country: the world's and a continent's are on datums that PROJ connects by geographic CRSs.
+        local = [info for info in local if info.area_of_use.east - info.area_of_use.west < LOCAL_DEGREES]
+    return [CRS.from_epsg(info.code) for info in local]
+
+
+def _in_its_units(longitude: float, latitude: float, crs: CRS) -> tuple[float, float]:
+    """Degrees from Greenwich as a geographic CRS counts: from its own meridian, some in grads."""
+    meridian = crs.prime_meridian
+    zero = 0.0 if meridian is None else math.degrees(meridian.longitude * meridian.unit_conversion_factor)
+    radians_a_unit = crs.axis_info[0].unit_conversion_factor
+    return math.radians(longitude - zero) / radians_a_unit, math.radians(latitude) / radians_a_unit
+
+
+def _geocentric(longitude: float, latitude: float, crs: CRS) -> tuple[float, float, float]:
+    """Earth-centred coordinates in metres of a point at height 0."""
+    a, flattening = crs.ellipsoid.semi_major_metre, crs.ellipsoid.inverse_flattening
+    f = 1 / flattening if flattening else 0.0
+    e2 = f * (2 - f)
+    lon, lat = math.radians(longitude), math.radians(latitude)
+    n = a / math.sqrt(1 - e2 * math.sin(lat) ** 2)
+    return n * math.cos(lat) * math.cos(lon), n * math.cos(lat) * math.sin(lon), n * (1 - e2) * math.sin(lat)
+
+
+def _likely_size(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> str:
+    """How far off untransformed coordinates may lie: as far as transformations of other regions move them."""
+    first, last = _geographic(source), _geographic(target)
+    if area is not None:
+        longitude, latitude = (area[0] + area[2]) / 2, (area[1] + area[3]) / 2
+        moved = []
+        for one in _group(first, last, None).transformers + _group(first, WGS84, None).transformers:
+            if "ballpark" in one.description.lower():
+                continue
+            there = one.transform(longitude, latitude)
+            if all(map(math.isfinite, there)):
+                moved.append(Geod(ellps="WGS84").inv(longitude, latitude, *there)[2])
+        moved = [metres for metres in moved if metres < 5000]
+        if moved:
+            return f"about {sorted(moved)[len(moved) // 2]:.0f} m (by transformations of other regions)"
+    return "50 to 800 m"
+
+
+def _missing_grids(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> str:
+    grids = [
+        grid.short_name
+        for operation in _group(source, target, area).unavailable_operations
+        for grid in operation.grids
+        if not grid.available
+    ]
+    names = list(dict.fromkeys(grids))[:2]
+    return f", or install PROJ's grid {' or '.join(names)} (projsync, or PROJ_NETWORK=ON)" if names else ""
+
+
+def _same_datum(one: CRS, other: CRS) -> bool:
+    return _datum_name(one) == _datum_name(other)
+
+
+def _datum_name(crs: CRS) -> str:
+    geographic = crs.geodetic_crs or crs
+    return geographic.name.removesuffix(" (3D)")
+
+
+def _is_modern(crs: CRS) -> bool:
+    """Whether a datum follows the ITRF by its ellipsoid; not one that is bound to another by its own parameters."""
+    ellipsoid = crs.ellipsoid
+    return (
+        ellipsoid is not None
+        and not crs.is_bound
+        and abs(ellipsoid.semi_major_metre - MODERN_AXIS) < 0.5
+        and abs(ellipsoid.inverse_flattening - MODERN_FLATTENING) < 1e-3
+    )

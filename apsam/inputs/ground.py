@@ -1,0 +1,116 @@
+"""Training and test scenes that show the same ground."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import shapely
+from shapely.strtree import STRtree
+
+from apsam.errors import InputError
+from apsam.files import sha256_file
+from apsam.scenes import Scene, tile_files
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import SplitSettings, TileSettings
+from apsam.tiles.shared_ground import shared_pixels
+from apsam.vectors import Bounds
+
+
+def held_out_images(scene: Scene, scenes: Sequence[Scene]) -> list[Path]:
+    """Rasters of the other scenes that are measured on: where a training scene's tiles show their ground, and
+    `split.shared_ground` is `leave_out`, these tiles are used for neither (`apsam tile --held-out`).
+
+    Args:
+        scene: A scene; one that does not train has none.
+        scenes: All of the sheet.
+    """
+    if scene.kind != "raster" or scene.split == "test":
+        return []
+    others = [other for other in scenes if other.kind == "raster" and other.name != scene.name]
+    return [other.image for other in others if other.split != "train" and other.image is not None]
+
+
+def check_ground(
+    scenes: Sequence[Scene], places: dict[str, Bounds | None], tiles: TileSettings, split: SplitSettings
+) -> list[str]:
+    """Look for ground that a scene trains on and another is measured on.
+
+    Args:
+        scenes: All scenes of the sheet.
+        places: West, south, east, north in degrees of the raster scenes, by name.
+        tiles: How they are read.
+        split: What is to become of shared ground.
+
+    Returns:
+        Notes on what is left out.
+
+    Raises:
+        InputError: There is shared ground, and it is not to be left out.
+    """
+    notes = []
+    for one, other in _near(scenes, places):
+        trains, measured = (one, other) if one.split != "test" and other.split != "train" else (other, one)
+        with SceneReader(measured.image, tiles) as test, SceneReader(trains.image, tiles) as training:
+            pixels, share = shared_pixels(test, training)
+        if not pixels:
+            continue
+        what = (
+            f"scenes '{trains.name}' ({trains.split}) and '{measured.name}' ({measured.split}) show the same ground: "
+            f"{pixels:,} valid pixels, {share:.1%} of '{measured.name}'"
+        )
+        if split.shared_ground == "error":
+            raise InputError(
+                f"{what}; figures would count as held out what was trained on. Give other scenes, or set "
+                f"'split.shared_ground: leave_out', which leaves training tiles there out"
+            )
+        notes.append(f"{what}; training tiles there are left out (split.shared_ground)")
+    _check_folders(scenes)
+    return notes
+
+
+def _near(scenes: Sequence[Scene], places: dict[str, Bounds | None]) -> list[tuple[Scene, Scene]]:
+    """Pairs of raster scenes of which one trains and the other is measured on, and whose boxes touch."""
+    known = [scene for scene in scenes if places.get(scene.name) is not None]
+    boxes, owners = [], []
+    for index, scene in enumerate(known):
+        west, south, east, north = places[scene.name]  # type: ignore[misc]
+        east = east + 360 if west > east else east
+        for turn in (0, 360) if east > 180 or west < -90 else (0,):
+            boxes.append(shapely.box(west + turn, south, east + turn, north))
+            owners.append(index)
+    if not boxes:
+        return []
+    first, second = STRtree(boxes).query(boxes, predicate="intersects")
+    pairs = {tuple(sorted((owners[a], owners[b]))) for a, b in zip(first.tolist(), second.tolist(), strict=True)}
+    found = []
+    for a, b in sorted(pairs):
+        one, other = known[a], known[b]
+        if a != b and not {one.split, other.split} <= {"train"} and not {one.split, other.split} <= {"test"}:
+            found.append((one, other))
+    return found
+
+
+def _check_folders(scenes: Sequence[Scene]) -> None:
+    """Raise InputError where a file of ready-made tiles both trains and is measured on."""
+    folders = [scene for scene in scenes if scene.kind == "folder"]
+    for one, other in itertools.combinations(folders, 2):
+        if {one.split, other.split} != {"train", "test"}:
+            continue
+        if one.image.resolve() == other.image.resolve():
+            raise InputError(
+                f"scenes '{one.name}' ({one.split}) and '{other.name}' ({other.split}) are the same folder "
+                f"{one.image}; give each part a folder of its own"
+            )
+        by_size: dict[int, list[Path]] = defaultdict(list)
+        for file in tile_files(one.image):
+            by_size[file.stat().st_size].append(file)
+        for file in tile_files(other.image):
+            for twin in by_size.get(file.stat().st_size, ()):
+                if sha256_file(twin) == sha256_file(file):
+                    raise InputError(
+                        f"scenes '{one.name}' ({one.split}) and '{other.name}' ({other.split}) both hold the tile "
+                        f"{twin.name} ({file}); remove it from one, or figures count as held out what was trained on"
+                    )

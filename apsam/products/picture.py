@@ -1,0 +1,46 @@
+"""A copy of a scene as it is seen, small enough to be passed on with its maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from affine import Affine
+from rasterio.io import MemoryFile
+from rasterio.shutil import copy
+
+from apsam.files import atomic_path
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import TileSettings
+
+# Longer side in pixels; a larger scene is shown by every so many pixels.
+LONGEST_SIDE = 4096
+
+QUALITY = 85
+
+
+def write_picture(image: Path, settings: TileSettings, output: Path, name: str) -> None:
+    """Write a scene as 8-bit RGB with the stretch that the networks see: a COG in JPEG with a mask of its no-data.
+
+    Args:
+        image: The scene.
+        settings: Bands and stretch.
+        output: GeoTIFF to write.
+        name: Of the scene.
+
+    Raises:
+        InputError: The scene cannot be read.
+    """
+    with SceneReader(image, settings) as scene:
+        pixels, valid = scene.overview(LONGEST_SIDE)
+        height, width = valid.shape
+        place = scene.transform @ Affine.scale(scene.width / width, scene.height / height)
+        profile = {"driver": "GTiff", "count": 3, "height": height, "width": width, "dtype": "uint8"}
+        with MemoryFile() as memory, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+            with memory.open(crs=scene.crs, transform=place, photometric="RGB", **profile) as raster:
+                raster.write(pixels)
+                raster.write_mask((valid * np.uint8(255)).astype(np.uint8))
+                raster.update_tags(APSAM_SCENE=name)
+            with memory.open() as raster, atomic_path(output) as partial:
+                copy(raster, partial, driver="COG", COMPRESS="JPEG", QUALITY=QUALITY, OVERVIEWS="AUTO")

@@ -1,0 +1,111 @@
+"""Whether a raster says where on the Earth its pixels lie: a CRS and a geotransform, or a plain refusal."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import rasterio
+from affine import Affine
+from pyproj import CRS
+from rasterio.crs import CRS as RasterCRS
+
+from apsam.datums import proj_crs
+from apsam.errors import InputError
+from apsam.tiles.outlines import outline
+from apsam.vectors import MOST_DEGREES, Bounds, degrees
+
+# Ground sides of a pixel, metres, outside of which a geotransform is not in the units of its CRS.
+SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 1e-3, 100_000.0
+
+
+def check_placed(raster: rasterio.DatasetReader, path: Path, what: str = "the raster") -> None:
+    """Raise InputError unless a raster has a CRS and a geotransform, each of which makes sense with the other.
+
+    Args:
+        raster: The raster, open.
+        path: Its path, for the message.
+        what: What to call it: the raster, the mask, the elevations.
+    """
+    points, points_crs = raster.gcps
+    unplaced = raster.transform.is_identity or not raster.transform.determinant
+    if unplaced and (points or raster.rpcs is not None):
+        target = (points_crs.to_string() if points_crs else None) or "EPSG:32648"
+        by = f"{len(points)} ground control points" if points else "rational polynomial coefficients (RPC)"
+        how = "-tps " if len(points) > 10 else "-rpc " if not points else ""
+        raise InputError(
+            f"{path}: {what} is placed by {by} alone, not by a geotransform; rectify it first, for example: gdalwarp "
+            f"{how}-t_srs {target} {path} rectified.tif"
+        )
+    remedy = f"assign the right one, for example: gdal_edit.py -a_srs EPSG:32648 {path}"
+    if raster.crs is None:
+        raise InputError(
+            f"{path}: {what} has no coordinate reference system, so its landslides could not be placed on a map; "
+            f"{remedy}"
+        )
+    crs = proj_crs(raster.crs.to_wkt())
+    if crs.geodetic_crs is None:
+        raise InputError(
+            f"{path}: its coordinate reference system '{crs.name}' is a local one ({crs.type_name}), which does not "
+            f"say where on the Earth {what} lies; {remedy}"
+        )
+    if unplaced:
+        raise InputError(
+            f"{path}: {what} has a coordinate reference system ({crs.name}) but no geotransform, so its pixels have no "
+            f"place: mostly, a world file beside it (.tfw, .jgw, .pgw, .wld) or .aux.xml was not copied along; copy "
+            f"it, or give the corners: gdal_edit.py -a_ullr LEFT TOP RIGHT BOTTOM {path}"
+        )
+    _check_units(raster, path, crs)
+
+
+def raster_bounds(raster: rasterio.DatasetReader) -> Bounds:
+    """Left, bottom, right, top of a raster, also of one that is turned or lies south up."""
+    return outline(raster.transform, 0, 0, raster.height, raster.width).bounds
+
+
+def degrees_of(crs: RasterCRS, bounds: Bounds) -> Bounds | None:
+    """West, south, east, north in degrees."""
+    return degrees(proj_crs(crs.to_wkt()), bounds)
+
+
+def turn_to(transform: Affine, shape: tuple[int, int], crs: RasterCRS, target: RasterCRS, bounds: Bounds) -> Affine:
+    """The geotransform of a raster, by whole turns of longitude moved to where a scene in degrees lies.
+
+    Args:
+        transform, shape, crs: Of the raster.
+        target, bounds: CRS and bounds of the scene.
+    """
+    if not (crs.is_geographic and target.is_geographic):
+        return transform
+    left, _, right, _ = outline(transform, 0, 0, *shape).bounds
+
+    def shared(turn: int) -> float:
+        return min(right + turn, bounds[2]) - max(left + turn, bounds[0])
+
+    turn = max((0, -360, 360), key=shared)
+    return Affine.translation(turn, 0) @ transform if shared(turn) > 0 >= shared(0) else transform
+
+
+def _check_units(raster: rasterio.DatasetReader, path: Path, crs: CRS) -> None:
+    """Coordinates that cannot be of the CRS: metres in one of degrees, degrees in one of metres."""
+    left, bottom, right, top = raster_bounds(raster)
+    text = f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g})"
+    if crs.is_geographic:
+        to_degrees = math.degrees(crs.axis_info[0].unit_conversion_factor)
+        if max(abs(bottom), abs(top)) * to_degrees > 90.1 or max(abs(left), abs(right)) * to_degrees > MOST_DEGREES:
+            raise InputError(
+                f"{path}: its coordinate reference system {crs.name} counts in degrees, its coordinates {text} are "
+                f"none; assign the one they are of: gdal_edit.py -a_srs EPSG:32648 {path}"
+            )
+        return
+    side = abs(raster.transform.determinant) ** 0.5 * crs.axis_info[0].unit_conversion_factor
+    if not SMALLEST_PIXEL_M <= side <= LARGEST_PIXEL_M:
+        raise InputError(
+            f"{path}: a pixel would be {side:.2g} m wide in {crs.name}; its coordinates {text} look like those of "
+            f"another coordinate reference system, for example degrees (EPSG:4326): assign the right one"
+        )
+    if degrees(crs, (left, bottom, right, top)) is None:
+        raise InputError(
+            f"{path}: its coordinates {text} have no place on the Earth in {crs.name}; assign the coordinate reference "
+            f"system they are of, for example: gdal_edit.py -a_srs EPSG:32648 {path}"
+        )

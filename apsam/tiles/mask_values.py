@@ -1,0 +1,325 @@
+"""What the values of a mask mean: one rule for masks of scenes and of ready-made tiles.
+
+A mask says landslide, not landslide, or not looked at. Which values say what differs from program to program: 1 or 255
+for a landslide, a colour, a palette, grey specks around white in a JPEG, 255 for what nobody looked at. What a mask's
+values leave open is asked for (`mask_values`) rather than guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from apsam.errors import ConfigError, InputError
+from apsam.tiles.photometry import Palette
+
+NO_DATA = 255
+
+# Grey values of an 8-bit mask with compression losses above which a pixel is landslide: JPEG leaves specks.
+LOSSY_LANDSLIDE = 127
+
+# More different values or colours than this are no classes but shades: losses of a compression, or no mask.
+MOST_CLASSES = 16
+
+# Of a mask in shades, at least this share must be nearly black or nearly white, which is within so many values.
+CLEAR_SHARE, CLEAR = 0.95, 48
+
+# Values that programs write where nothing is known.
+UNKNOWN_CODES = (-1, -99, -999, -9999, -32767, -32768, -2147483648)
+
+HOW_TO_SAY = (
+    "say it in the column 'mask_values' of the scene sheet (apsam tile: --mask-values): '1' or '1,2' (these are "
+    "landslide, others are not), '1=landslide 255=unknown', or '>=0.5'"
+)
+
+PAIR = re.compile(r"(?P<value>[-+.\deE]+)\s*=\s*(?P<meaning>landslide|none|unknown)")
+LIMIT = re.compile(r"(?P<sign>>=|>)\s*(?P<value>[-+.\deE]+)")
+
+
+@dataclass(frozen=True)
+class MaskValues:
+    """What `mask_values` says: values that are landslide, not landslide, unknown; or a limit from which on they are."""
+
+    landslide: frozenset[float] = frozenset()
+    none: frozenset[float] = frozenset()
+    unknown: frozenset[float] = frozenset()
+    limit: float | None = None
+    above: bool = False
+
+
+@dataclass(frozen=True)
+class MaskRule:
+    """How the values of a mask are read.
+
+    Attributes:
+        landslide: Values that are landslide; None: all above `limit`.
+        limit: See `landslide`; a value of it is none unless `from_limit`.
+        from_limit: Whether the limit itself is landslide.
+        unknown: Values where nobody looked.
+        known: All values that the rule was made for; None: it holds for any.
+        note: What was understood, where that is not plain.
+    """
+
+    landslide: frozenset[float] | None = None
+    limit: float = 0
+    from_limit: bool = False
+    unknown: frozenset[float] = frozenset()
+    known: frozenset[float] | None = None
+    note: str | None = None
+
+    def apply(self, values: np.ndarray, missing: np.ndarray, path: Path) -> np.ndarray:
+        """Read values.
+
+        Args:
+            values: (height, width), one number a pixel (`plane`).
+            missing: (height, width) bool: no data.
+            path: Named in the error.
+
+        Returns:
+            (height, width) uint8: 0 not, 1 landslide, 255 unknown.
+
+        Raises:
+            InputError: A value that the rule does not know, as a part of the mask that was not sampled may hold.
+        """
+        if self.known is not None:
+            strange = ~missing & ~np.isin(values, list(self.known))
+            if strange.any():
+                found = f"{values[strange][0]:g}"
+                raise InputError(f"{path}: holds the value {found} beside {_list(self.known)}; {HOW_TO_SAY}")
+        if self.landslide is not None:
+            there = np.isin(values, list(self.landslide))
+        else:
+            there = values >= self.limit if self.from_limit else values > self.limit
+        unknown = missing | np.isin(values, list(self.unknown)) if self.unknown else missing
+        return np.where(unknown, NO_DATA, there).astype(np.uint8)
+
+
+@dataclass
+class Sample:
+    """Values found in a mask.
+
+    Attributes:
+        counts: Value (of a palette: number; of several bands: brightest channel) -> pixels.
+        colours: Colours (all channels, 0 where transparent) -> pixels; of one band empty.
+        dtype: Of the mask.
+        lossy: Whether its compression changes values.
+    """
+
+    counts: dict[float, int]
+    colours: dict[tuple[float, ...], int]
+    dtype: np.dtype
+    lossy: bool = False
+
+    @classmethod
+    def of(cls, dtype: np.dtype, lossy: bool = False) -> Sample:
+        """An empty one."""
+        return cls({}, {}, np.dtype(dtype), lossy)
+
+    def add(self, bands: np.ndarray, missing: np.ndarray | None = None) -> None:
+        """Count the pixels of (bands, height, width)."""
+        pixels = bands.reshape(len(bands), -1)
+        if missing is not None:
+            pixels = pixels[:, ~missing.ravel()]
+        values, counts = np.unique(plane(pixels), return_counts=True)
+        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+            self.counts[float(value)] = self.counts.get(float(value), 0) + count
+        if len(bands) > 1 and len(self.colours) <= 4 * MOST_CLASSES and pixels.size:
+            colours, counts = _unique_colours(pixels)
+            for colour, count in zip(colours, counts, strict=True):
+                self.colours[colour] = self.colours.get(colour, 0) + count
+
+    def share(self, rule: MaskRule) -> float | None:
+        """Share of landslide among the pixels that are known; None where none is."""
+        values = np.array(list(self.counts))
+        counts = np.array(list(self.counts.values()))
+        if not len(values):
+            return None
+        read = rule.apply(values[None], np.zeros((1, len(values)), bool), Path("mask"))[0]
+        known = counts[read != NO_DATA].sum()
+        return float(counts[read == 1].sum() / known) if known else None
+
+
+def plane(bands: np.ndarray) -> np.ndarray:
+    """One number a pixel: the brightest channel of several."""
+    return bands[0] if len(bands) == 1 else bands.max(axis=0)
+
+
+def find_rule(path: Path, sample: Sample, said: str | None = None, palette: Palette | None = None) -> MaskRule:
+    """Decide how a mask's values are to be read.
+
+    Args:
+        path: The mask, for messages.
+        sample: Its values.
+        said: `mask_values` of the scene sheet.
+        palette: Its colour table.
+
+    Raises:
+        InputError: Its values leave open what is landslide.
+    """
+    if said:
+        return _as_said(parse_mask_values(said), sample)
+    if palette is not None:
+        return _by_palette(path, sample, palette)
+    if sample.lossy and sample.dtype == np.uint8:
+        return _in_shades(path, sample, "JPEG")
+    if len(sample.colours) > 1 and len(sample.colours) <= MOST_CLASSES:
+        _check_background(path, sample.colours)
+        return MaskRule()
+    if sample.colours:
+        return MaskRule() if len(sample.colours) == 1 else _in_shades(path, sample, "colours")
+    return _by_numbers(path, sample)
+
+
+def parse_mask_values(text: str) -> MaskValues:
+    """Read `mask_values`: `1,2`, `1=landslide 255=unknown`, `>=0.5 -1=unknown`.
+
+    Raises:
+        ConfigError: It says something else.
+    """
+    rest = text.strip().strip("'\"")
+    found: dict[str, set[float]] = {"landslide": set(), "none": set(), "unknown": set()}
+    limit, above = None, False
+    try:
+        for pair in PAIR.finditer(rest):
+            found[pair["meaning"]].add(float(pair["value"]))
+        rest = PAIR.sub(" ", rest)
+        for match in LIMIT.finditer(rest):
+            limit, above = float(match["value"]), match["sign"] == ">"
+        rest = LIMIT.sub(" ", rest)
+        found["landslide"] |= {float(value) for value in re.split(r"[,\s]+", rest) if value}
+    except ValueError:
+        raise ConfigError(f"mask_values '{text}' cannot be read; {HOW_TO_SAY}") from None
+    if not any(found.values()) and limit is None:
+        raise ConfigError(f"mask_values '{text}' says nothing; {HOW_TO_SAY}")
+    return MaskValues(*(frozenset(found[key]) for key in ("landslide", "none", "unknown")), limit, above)
+
+
+def _as_said(said: MaskValues, sample: Sample) -> MaskRule:
+    note = "read by 'mask_values'"
+    if said.limit is not None:
+        return MaskRule(None, said.limit, not said.above, said.unknown, note=note)
+    if said.landslide:
+        return MaskRule(said.landslide, unknown=said.unknown, note=note)
+    # Only what is not landslide is named.
+    return MaskRule(frozenset(set(sample.counts) - said.none - said.unknown - {0.0}), unknown=said.unknown, note=note)
+
+
+def _by_palette(path: Path, sample: Sample, palette: Palette) -> MaskRule:
+    used = {number: palette.colours.get(int(number), (0, 0, 0, 0)) for number in sample.counts}
+    colours = {colour[:3] if colour[3] else (0, 0, 0): sample.counts[number] for number, colour in used.items()}
+    if len(colours) == 1 and len(used) > 1:
+        raise InputError(
+            f"{path}: a palette mask of the numbers {_list(used)}, all in one colour: which are landslide? {HOW_TO_SAY}"
+        )
+    _check_background(path, colours)
+    landslide = frozenset(number for number, colour in used.items() if colour[3] and max(colour[:3]) > 0)
+    plain = all(number > 0 for number in landslide)
+    note = None if plain else f"read by the colours of its palette: the number(s) {_list(landslide)} are landslide"
+    if sample.lossy or len(used) > MOST_CLASSES:
+        landslide = frozenset(n for n, c in used.items() if c[3] and max(c[:3]) > LOSSY_LANDSLIDE)
+    known = frozenset(float(number) for number in palette.colours) | frozenset(sample.counts)
+    everywhere = frozenset(
+        float(number) for number, colour in palette.colours.items() if colour[3] and max(colour[:3]) > 0
+    )
+    return MaskRule(landslide | (everywhere if len(used) <= MOST_CLASSES else frozenset()), known=known, note=note)
+
+
+def _check_background(path: Path, colours: dict[tuple[float, ...], int]) -> None:
+    """Raise InputError unless a mask in colours is drawn on black, or on nothing."""
+    if len(colours) < 2:
+        return
+    drawn = [colour for colour in colours if max(colour) > 0]
+    total = sum(colours.values())
+    white = [colour for colour in drawn if min(colour) == max(colour)]
+    if len(drawn) < len(colours) and not (white and len(drawn) > 1):
+        return
+    listed = ", ".join(
+        f"{tuple(int(v) for v in colour)} ({count / total:.0%})"
+        for colour, count in sorted(colours.items(), key=lambda item: -item[1])[:4]
+    )
+    raise InputError(
+        f"{path}: a mask in the colours {listed}: any colour on black would be landslide, but here it is open which "
+        f"is; draw landslides in one colour on black, or {HOW_TO_SAY}"
+    )
+
+
+def _in_shades(path: Path, sample: Sample, what: str) -> MaskRule:
+    brightest, top = max(sample.counts, default=0), 255 if sample.dtype == np.uint8 else np.inf
+    if 0 < brightest <= LOSSY_LANDSLIDE:
+        raise InputError(
+            f"{path}: a mask in {what} must be black and white, but its brightest pixel is {brightest:g} of 255; "
+            f"write masks as PNG or TIFF without losses, or {HOW_TO_SAY}"
+        )
+    total = sum(sample.counts.values())
+    clear = sum(n for value, n in sample.counts.items() if value <= CLEAR or value >= top - CLEAR)
+    # A coloured landslide in a JPEG is no white, but far from black.
+    dark_or_bright = sum(n for value, n in sample.counts.items() if value <= CLEAR or value > LOSSY_LANDSLIDE)
+    enough = dark_or_bright if sample.lossy else clear
+    if total and enough < CLEAR_SHARE * total:
+        raise InputError(
+            f"{path}: has {len(sample.counts)} different values, of which {1 - enough / total:.0%} are neither black "
+            f"nor white: is it a mask? {HOW_TO_SAY}"
+        )
+    note = f"in shades ({what}): brighter than {LOSSY_LANDSLIDE} of 255 is landslide"
+    return MaskRule(limit=LOSSY_LANDSLIDE, note=note)
+
+
+def _by_numbers(path: Path, sample: Sample) -> MaskRule:
+    values, zero = set(sample.counts), 0.0 in sample.counts
+    rest = values - {0.0}
+    known = frozenset(values | {0.0})
+    if not rest:
+        return MaskRule(known=known, note="no landslide in it")
+    codes = {value for value in rest if value in UNKNOWN_CODES or abs(value) > 1e30 or _is_lowest(value, sample.dtype)}
+    positive = rest - codes
+    if not positive and zero and rest != {-1.0}:
+        return MaskRule(frozenset(), unknown=frozenset(codes), known=known, note=f"{_list(codes)} taken for unknown")
+    if len(positive) == 1 and min(positive) > 0 and (zero or not codes):
+        note = f"{_list(codes)} taken for 'not looked at'" if codes else None
+        if not zero:
+            note = f"one value only ({_list(positive)}): all that is known is landslide"
+        return MaskRule(frozenset(positive), unknown=frozenset(codes), known=known, note=note)
+    full = {255.0, float(np.iinfo(sample.dtype).max)} if sample.dtype.kind in "iu" else {255.0}
+    if zero and 1.0 in positive and positive - full == {1.0}:
+        unknown = frozenset(codes | (positive & full))
+        return MaskRule(
+            frozenset({1.0}), unknown=unknown, known=known,
+            note=f"values 0, 1 and {_list(unknown)}: {_list(unknown)} taken for 'not looked at'",
+        )  # fmt: skip
+    if len(values) > MOST_CLASSES and sample.dtype == np.uint8:
+        return _in_shades(path, sample, "grey")
+    total = sum(sample.counts.values())
+    most = sorted(sample.counts.items(), key=lambda item: -item[1])[:5]
+    listed = ", ".join(f"{value:g} ({count / total:.0%})" for value, count in most)
+    more = f" and {len(values) - 5} more" if len(values) > 5 else ""
+    if len(values) > 2 and min(values) >= 0 and max(values) <= 1:
+        raise InputError(
+            f"{path}: holds values between 0 and 1, as a map of probabilities does; from which one on is it landslide? "
+            f"{HOW_TO_SAY}"
+        )
+    raise InputError(f"{path}: a mask of the values {listed}{more}: which of them are landslide? {HOW_TO_SAY}")
+
+
+def _is_lowest(value: float, dtype: np.dtype) -> bool:
+    return dtype.kind == "i" and value == np.iinfo(dtype).min
+
+
+def _unique_colours(pixels: np.ndarray) -> tuple[list[tuple[float, ...]], list[int]]:
+    """Distinct columns of (bands, n)."""
+    if pixels.dtype == np.uint8 and len(pixels) <= 4:
+        packed = sum(pixels[band].astype(np.int64) << (8 * band) for band in range(len(pixels)))
+        values, counts = np.unique(packed, return_counts=True)
+        if len(values) > 4 * MOST_CLASSES:
+            values, counts = values[: 4 * MOST_CLASSES], counts[: 4 * MOST_CLASSES]
+        colours = [tuple(int(v >> (8 * b)) & 255 for b in range(len(pixels))) for v in values.tolist()]
+        return colours, counts.tolist()
+    values, counts = np.unique(pixels[:, : 1 << 20], axis=1, return_counts=True)
+    return [tuple(column) for column in values.T[: 4 * MOST_CLASSES].tolist()], counts[: 4 * MOST_CLASSES].tolist()
+
+
+def _list(values: Iterable[float]) -> str:
+    return ", ".join(f"{value:g}" for value in sorted(values))

@@ -1,0 +1,51 @@
+"""What a raster says about its values as colours: colour table, 0 for white, compression that changes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp
+
+# Compressions that lose something, as GDAL names them.
+LOSSY = ("JPEG", "YCBCR JPEG", "WEBP", "JXL", "LERC")
+
+
+@dataclass
+class Palette:
+    """A colour table: number -> red, green, blue, alpha."""
+
+    colours: dict[int, tuple[int, int, int, int]]
+
+    def strength(self, numbers: np.ndarray) -> np.ndarray:
+        """Brightest channel of each colour; 0 where it is transparent or not in the table."""
+        table = np.zeros(max(max(self.colours), int(np.nan_to_num(numbers).max(initial=0))) + 1, np.uint8)
+        for number, (red, green, blue, alpha) in self.colours.items():
+            table[number] = max(red, green, blue) if alpha else 0
+        return table[np.nan_to_num(numbers).astype(np.int64)]
+
+
+def palette_of(raster: rasterio.DatasetReader) -> Palette | None:
+    """The colour table of a raster's first band, where it is one of numbers for colours."""
+    if raster.colorinterp[0] != ColorInterp.palette:
+        return None
+    try:
+        return Palette(raster.colormap(1))
+    except ValueError:
+        return None
+
+
+def white_is_zero(raster: rasterio.DatasetReader) -> float | None:
+    """The value of black in a raster in which 0 is white; None in all others, and where a palette says it."""
+    if raster.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE", "NO") != "YES" or palette_of(raster) is not None:
+        return None
+    bits = int(raster.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * np.dtype(raster.dtypes[0]).itemsize))
+    return float(2**bits - 1)
+
+
+def is_lossy(raster: rasterio.DatasetReader) -> bool:
+    """Whether a raster's compression changes values."""
+    tags = raster.tags(ns="IMAGE_STRUCTURE")
+    lossless = tags.get("COMPRESSION_REVERSIBILITY", "").startswith("LOSSLESS")
+    return raster.driver == "JPEG" or (tags.get("COMPRESSION", "").upper() in LOSSY and not lossless)

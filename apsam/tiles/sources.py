@@ -1,0 +1,113 @@
+"""What kind of file a cell of the scene sheet names: the right file in the wrong column is told so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pyogrio
+
+from apsam.errors import InputError, no_such
+from apsam.scenes import Scene
+from apsam.vectors import VECTOR_SUFFIXES, split_layer
+
+WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
+TABLES = (".csv", ".txt")
+RASTERS = (".tif", ".tiff", ".vrt", ".img", ".jp2", ".png", ".jpg", ".jpeg", ".dat", ".asc", ".ecw", ".nc")
+
+
+def label_kind(path: Path) -> Literal["table", "layer"]:
+    """Whether labels are a table or a vector layer.
+
+    Raises:
+        InputError: There is no such file, or it is another kind of file: a workbook, a raster, a folder.
+    """
+    file, layer = split_layer(path)
+    suffix = file.suffix.lower()
+    if layer is not None or suffix in VECTOR_SUFFIXES:
+        if not file.exists():
+            raise no_such("vector layer", file)
+        return "layer"
+    if not file.exists():
+        raise no_such("label file", file)
+    if file.is_dir():
+        raise InputError(f"{file}: is a folder; 'labels' names a table (tile,label), a vector layer, or the word mask")
+    if suffix in WORKBOOKS:
+        raise InputError(
+            f"{file}: is a workbook; save the sheet with the columns tile and label as 'CSV UTF-8 (comma delimited)' "
+            f"and name that"
+        )
+    if suffix not in TABLES:
+        if suffix in RASTERS or is_raster(file):
+            raise InputError(
+                f"{file}: is a raster; a mask goes into the column 'mask', with the word mask in 'labels' to derive "
+                f"labels from it"
+            )
+        if _is_layer(file):
+            return "layer"
+    return "table"
+
+
+def is_raster(path: Path) -> bool:
+    """Whether GDAL opens a file as a raster."""
+    import warnings
+
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as raster:
+                return raster.count > 0
+    except RasterioError:
+        return False
+
+
+def check_image(scene: Scene) -> None:
+    """Raise InputError where the column `image` names another kind of file, or none that is there."""
+    if not scene.image.exists():
+        raise no_such("file", scene.image)
+    if scene.image.is_file():
+        suffix = scene.image.suffix.lower()
+        if suffix in WORKBOOKS + TABLES or (suffix in VECTOR_SUFFIXES and not is_raster(scene.image)):
+            kind = "table" if suffix in TABLES else "workbook" if suffix in WORKBOOKS else "vector layer"
+            raise InputError(
+                f"{scene.image}: is a {kind}, but the column 'image' of scene '{scene.name}' names a raster or a "
+                f"folder of ready-made tiles; are two columns exchanged?"
+            )
+
+
+def check_labels_and_mask(scene: Scene) -> None:
+    """Raise InputError where `labels` or `mask` name a file of another column, or none that is there."""
+    if scene.labels is not None and label_kind(scene.labels_source) == "layer" and scene.kind == "folder":
+        raise InputError(
+            f"{scene.labels}: ready-made tiles have no place on the map, so a vector layer cannot label them; give a "
+            f"table with the columns tile (the file's name) and label (0 or 1)"
+        )
+    if scene.mask is None:
+        return
+    if not scene.mask.exists():
+        raise no_such("mask", scene.mask)
+    folder = scene.mask.is_dir() and scene.mask.suffix.lower() != ".gdb"
+    if scene.kind == "folder" and not folder:
+        raise InputError(f"{scene.mask}: masks of the tile folder {scene.image} must be a folder too")
+    if scene.kind == "raster" and folder:
+        raise InputError(
+            f"{scene.mask}: is a folder, but the scene {scene.image} is one raster; its mask is a raster or a layer of "
+            f"polygons"
+        )
+    suffix = scene.mask.suffix.lower()
+    if suffix in WORKBOOKS + TABLES:
+        kind = "table" if suffix in TABLES else "workbook"
+        raise InputError(
+            f"{scene.mask}: is a {kind}; the column 'mask' names a raster or a layer of polygons, tables of labels go "
+            f"into 'labels'"
+        )
+
+
+def _is_layer(file: Path) -> bool:
+    try:
+        return any(geometry is not None for _, geometry in pyogrio.list_layers(file))
+    except Exception:  # GDAL's drivers raise many kinds
+        return False

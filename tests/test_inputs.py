@@ -1,0 +1,515 @@
+"""Inputs that are right, if unusual: what is read of them, by the check and by the job alike."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import cv2
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+from given_inputs import (
+    LEFT,
+    SIDE,
+    SLIDE,
+    TOP,
+    UTM,
+    Given,
+    drawn,
+    given,
+    gpx,
+    kml,
+    layer,
+    pixels,
+    write,
+    zipped,
+)
+from pyproj import Transformer
+from rasterio.enums import ColorInterp
+from rasterio.transform import from_origin
+from shapely import LineString, Point, box
+from shapely.affinity import translate
+
+from apsam.datums import datum_shift, proj_crs
+from apsam.inputs import held_out_images
+from apsam.products.elevations import open_elevations
+from apsam.tiles.mask_values import NO_DATA, parse_mask_values
+from apsam.tiles.parts import NEITHER, TRAIN
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.ready_made import MaskFolder, read_tile_mask
+from apsam.tiles.settings import TileSettings
+from apsam.truth import TruthReader
+from apsam.vectors import is_vector, read_layer, split_layer
+
+# Windows of 64 px that the landslide of rows 20 to 40 and columns 20 to 50 touches.
+POSITIVE = {(0, 0), (0, 38), (38, 0), (38, 38)}
+EXPECTED = (drawn()[0] == 1).astype(np.uint8)
+
+
+def positive(one: Given) -> set[tuple[int, int]]:
+    """Tiles that the job labels positive; the check counts as many."""
+    found = {place for place, label in one.tile()["at"].items() if label}
+    assert one.check().scenes[0].positive == len(found)
+    return found
+
+
+# --- layers ---------------------------------------------------------------------------------------------------------
+
+
+def parts(folder: Path) -> tuple[Path, ...]:
+    layer(folder / "inv.shp", SLIDE)
+    return tuple(folder / f"inv.{ending}" for ending in ("shp", "dbf", "shx", "prj"))
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("x.gpkg", lambda p: layer(p, SLIDE)),
+        ("x.geojson", lambda p: layer(p, SLIDE)),
+        ("x.fgb", lambda p: layer(p, SLIDE)),
+        ("x.shp", lambda p: layer(p, SLIDE)),
+        ("x.gml", lambda p: layer(p, SLIDE)),
+        ("x.parquet", lambda p: gpd.GeoDataFrame(geometry=[SLIDE], crs=UTM).to_parquet(p)),
+        ("x.gdb", lambda p: gpd.GeoDataFrame({"a": [1]}, geometry=[SLIDE], crs=UTM).to_file(p, driver="OpenFileGDB")),
+        ("x.zip", lambda p: zipped(p, *parts(p.parent))),
+        ("x.kml", lambda p: kml(p, SLIDE)),
+        ("x.kmz", lambda p: zipped(p, kml(p.with_name("doc.kml"), SLIDE))),
+        ("x.gpx", lambda p: gpx(p, track=LineString(SLIDE.exterior.coords))),
+    ],
+)
+def test_kinds_of_layers(tmp_path: Path, name: str, make) -> None:
+    make(tmp_path / name)
+    assert is_vector(tmp_path / name)
+    assert positive(given(tmp_path, labels=name)) == POSITIVE
+
+
+def test_the_layer_that_is_named_is_read(tmp_path: Path) -> None:
+    layer(tmp_path / "two.gpkg", box(LEFT, TOP - SIDE, LEFT + SIDE, TOP), name="study_area")
+    layer(tmp_path / "two.gpkg", SLIDE, name="landslides")
+    one = given(tmp_path, labels="two.gpkg|layername=landslides", mask="two.gpkg|layername=landslides")
+    assert positive(one) == POSITIVE
+    scene = one.scenes()[0]
+    assert scene.labels == tmp_path / "two.gpkg" and scene.labels_layer == "landslides"
+    assert split_layer(scene.mask_source) == (tmp_path / "two.gpkg", "landslides")
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as reader, TruthReader(scene.mask_source, reader) as truth:
+        assert (truth.read(0, 0, SIDE, SIDE) == 1).sum() == 600
+    layer(tmp_path / "one.gpkg", name="empty")
+    layer(tmp_path / "one.gpkg", SLIDE, name="landslides")
+    assert positive(given(tmp_path, labels="one.gpkg")) == POSITIVE, "a layer without features does not count"
+
+
+def test_folders_of_a_kml_are_read_together(tmp_path: Path) -> None:
+    kml(tmp_path / "x.kml", SLIDE, translate(SLIDE, 90, -90))
+    assert positive(given(tmp_path, labels="x.kml")) == POSITIVE | {(96, 96), (76, 76), (96, 76), (76, 96)}
+
+
+def test_a_zip_of_several_shapefiles_needs_a_name(tmp_path: Path) -> None:
+    first = parts(tmp_path)
+    layer(tmp_path / "area.shp", box(LEFT, TOP - SIDE, LEFT + SIDE, TOP))
+    zipped(tmp_path / "x.zip", *first, *(tmp_path / f"area.{end}" for end in ("shp", "dbf", "shx", "prj")))
+    with pytest.raises(Exception, match="2 layers with features: .*inv .*area"):
+        given(tmp_path, labels="x.zip").check()
+    assert positive(given(tmp_path, labels="x.zip|layername=inv")) == POSITIVE
+
+
+def test_a_file_whose_name_holds_a_bar(tmp_path: Path) -> None:
+    layer(tmp_path / "a|b.gpkg", SLIDE)
+    assert positive(given(tmp_path, labels="a|b.gpkg")) == POSITIVE
+
+
+def test_an_outline_that_crosses_itself_is_not_lost(tmp_path: Path) -> None:
+    from shapely import Polygon
+
+    at = [(LEFT + x, TOP - y) for x, y in ((5, 5), (145, 155), (155, 145), (5, 15))]
+    layer(tmp_path / "x.gpkg", Polygon(at))
+    narrow = positive(given(tmp_path, labels="x.gpkg"))
+    one = given(tmp_path, labels="x.gpkg")
+    one.labels = {"buffer_m": 5}
+    broad = positive(one)
+    assert narrow and narrow <= broad and read_layer(tmp_path / "x.gpkg").geometry.is_valid.all()
+
+
+def test_an_edge_on_a_tiles_edge_is_not_in_the_tile(tmp_path: Path) -> None:
+    # Without overlap tiles begin at 0, 64 and 96: the polygon ends exactly where those of column 64 begin.
+    layer(tmp_path / "x.gpkg", box(LEFT + 20, TOP - 40, LEFT + 64, TOP - 20))
+    one = given(tmp_path, labels="x.gpkg", tiles={"overlap": 0})
+    assert positive(one) == {(0, 0)}
+    layer(tmp_path / "y.gpkg", Point(LEFT + 64, TOP - 20))
+    assert positive(given(tmp_path, labels="y.gpkg", tiles={"overlap": 0})) == {(0, 0), (0, 64)}
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("yes", ["1", "1.0", "True", "true", " 1 "])
+def test_labels_as_programs_write_them(tmp_path: Path, yes: str) -> None:
+    (tmp_path / "l.csv").write_text(f"Tile,LABEL,who\nr0_c0,{yes},me\nr0_c38,0.0,me\nr38_c0,,me\n")
+    found = given(tmp_path, labels="l.csv").tile()
+    used = {
+        place: label for (place, label), part in zip(found["at"].items(), found["part"], strict=True) if part == TRAIN
+    }
+    assert used == {(0, 0): 1, (0, 38): 0}
+
+
+# --- datums ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_datum_without_a_direct_transformation_is_shifted(tmp_path: Path) -> None:
+    to_67, to_utm = (Transformer.from_crs(3826, target, always_xy=True) for target in (3828, 32651))
+    x, y = to_utm.transform(250000, 2650000)
+    write(tmp_path / "a.tif", pixels(), crs="EPSG:32651", transform=from_origin(x - 80, y + 80, 1, 1))
+    spot = Point(to_67.transform(250000, 2650000)).buffer(8, cap_style="square")
+    layer(tmp_path / "x.gpkg", spot, translate(spot, 3000, 3000), crs=3828)
+    layer(tmp_path / "right.gpkg", Point(x, y).buffer(8, cap_style="square"), crs=32651)
+    assert positive(given(tmp_path, labels="x.gpkg")) == positive(given(tmp_path, labels="right.gpkg"))
+    x67, y67 = to_67.transform(250000, 2650000)
+    values = np.zeros((1, 400, 400), np.uint8)
+    values[0, 190:210, 190:210] = 1
+    write(tmp_path / "m.tif", values, crs="EPSG:3828", transform=from_origin(x67 - 200, y67 + 200, 1, 1))
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as reader, TruthReader(tmp_path / "m.tif", reader) as truth:
+        rows, cols = np.nonzero(truth.read(0, 0, SIDE, SIDE) == 1)
+    assert len(rows) == pytest.approx(400, abs=12)
+    assert (rows.mean(), cols.mean()) == pytest.approx((79.5, 79.5), abs=1)
+    assert any("by way of TWD97" in warning for warning in given(tmp_path, labels="x.gpkg").check().warnings)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "place", "says"),
+    [
+        ("EPSG:4490", "EPSG:4326", (100, 30, 101, 31), None),  # CGCS2000: no transformation, but the same within 1 m
+        ("EPSG:26910", "EPSG:32610", (-124, 37, -121, 39), None),
+        ("EPSG:31287", "EPSG:32633", (13, 47, 14, 48), None),
+        ("EPSG:2343", "EPSG:32648", (102, 27, 104, 29), "no transformation from Xian 1980"),
+        ("EPSG:30169", "EPSG:6677", (139, 35, 140, 36), "by way of WGS 84"),
+        ("EPSG:26710", "EPSG:26910", (-124, 37, -121, 39), "from NAD27 to NAD83 here; .* shifted by way of"),
+        ("EPSG:27572", "EPSG:2154", (5, 45, 6, 46), "from NTF .Paris. to RGF93"),  # grads, from Paris
+    ],
+)
+def test_datum_shifts(source: str, target: str, place, says: str | None) -> None:
+    source, target = (proj_crs(rasterio.crs.CRS.from_string(crs).to_wkt()) for crs in (source, target))
+    shift = datum_shift(source, target, place)
+    assert (shift.note is None) if says is None else re.search(says, shift.note or "")
+
+
+# --- masks ----------------------------------------------------------------------------------------------------------
+
+
+def with_palette(colours: dict[int, tuple[int, int, int, int]], swap: bool = False):
+    def make(path: Path) -> None:
+        write(path, 1 - drawn() if swap else drawn())
+        with rasterio.open(path, "r+") as raster:
+            raster.write_colormap(1, colours)
+
+    return make
+
+
+WHITE, BLACK, RED = (255, 255, 255, 255), (0, 0, 0, 255), (255, 0, 0, 255)
+JPEG = {"compress": "JPEG", "tiled": True, "blockxsize": 64, "blockysize": 64}
+MASKS = {
+    "0 and 1": (lambda p: write(p, drawn()), ""),
+    "254": (lambda p: write(p, drawn(254)), ""),
+    "255": (lambda p: write(p, drawn(255)), ""),
+    "7 of 16 bit": (lambda p: write(p, drawn(7, dtype="uint16")), ""),
+    "65535": (lambda p: write(p, drawn(65535, dtype="uint16")), ""),
+    "float": (lambda p: write(p, drawn(1, dtype="float32")), ""),
+    "red": (lambda p: write(p, np.concatenate([drawn(200), drawn(0), drawn(0)])), ""),
+    "red in JPEG": (
+        lambda p: write(p, np.concatenate([drawn(230), drawn(25), drawn(0)]), photometric="YCBCR", **JPEG),
+        "",
+    ),
+    "white in JPEG": (lambda p: write(p, drawn(255), **JPEG), ""),
+    "palette, 0 black": (with_palette({0: BLACK, 1: RED}), ""),
+    "palette, 0 transparent": (with_palette({0: (0, 0, 0, 0), 1: RED}), ""),
+    "palette, 0 white": (with_palette({0: WHITE, 1: BLACK}, swap=True), ""),
+    "0 is white, one bit": (lambda p: write(p, 1 - drawn(), photometric="MINISWHITE", nbits=1), ""),
+    "0 is white, 8 bit": (lambda p: write(p, 255 - drawn(255), photometric="MINISWHITE"), ""),
+    "probabilities": (lambda p: write(p, drawn(0.7, 0.2, "float32") + pixels(1).astype("float32") / 9999), ">=0.5"),
+    "classes": (lambda p: write(p, drawn(2, 1)), "2"),
+    "classes by name": (lambda p: write(p, drawn(3, 1)), "3=landslide 1=none"),
+    "grey specks": (lambda p: write(p, specks()), ""),
+}
+
+
+def specks() -> np.ndarray:
+    values = drawn(250)
+    values[0, :, 100] = np.arange(SIDE) % 30
+    return values
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_masks_are_read_as_drawn_by_one_rule(tmp_path: Path, name: str) -> None:
+    make, said = MASKS[name]
+    write(tmp_path / "a.tif", pixels())
+    make(tmp_path / "m.tif")
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
+        with TruthReader(tmp_path / "m.tif", scene, said) as truth:
+            of_scene = truth.read(0, 0, SIDE, SIDE)
+    of_tile = read_tile_mask(tmp_path / "m.tif", values=said)
+    np.testing.assert_array_equal(of_scene, of_tile)
+    # A JPEG thins out colours, so that edges are soft.
+    assert (of_scene != EXPECTED).sum() <= (12 if "JPEG" in name else 0)
+    one = given(tmp_path, labels="mask", mask="m.tif")
+    if said:
+        one.head, one.rows = (*one.head, "mask_values"), [(*one.rows[0], said)]
+    assert positive(one) == POSITIVE and one.check().scenes[0].mask_share == pytest.approx(600 / SIDE**2, rel=0.03)
+
+
+@pytest.mark.parametrize(("code", "dtype"), [(255, "uint8"), (65535, "uint16"), (-9999, "int16"), (-9999, "float32")])
+def test_values_for_not_looked_at(tmp_path: Path, code: float, dtype: str) -> None:
+    values = drawn(1, dtype=dtype)
+    values[0, 100:] = code
+    expected = EXPECTED.copy()
+    expected[100:] = NO_DATA
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "m.tif", values)
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene, TruthReader(tmp_path / "m.tif", scene) as truth:
+        np.testing.assert_array_equal(truth.read(0, 0, SIDE, SIDE), expected)
+        assert "not looked at" in truth.note
+    np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif"), expected)
+
+
+def test_masks_of_a_folder_are_read_by_what_they_hold_together(tmp_path: Path) -> None:
+    for name, values in (("a.png", (0, 1, 255)), ("b.png", (0, 255))):
+        cv2.imwrite(str(tmp_path / name), np.resize(np.repeat(values, 8), (16, 24)).astype(np.uint8))
+    masks = MaskFolder(tmp_path)
+    assert set(np.unique(masks.read("b.png", (16, 24)))) == {0, 255}, "255 is 'not looked at' here too"
+    assert (masks.read("c.png", (3, 4), 0) == 0).all() and (masks.read("c.png", (3, 4), 255) == 255).all()
+
+
+def test_what_mask_values_says() -> None:
+    said = parse_mask_values("1, 2 255=unknown")
+    assert said.landslide == {1, 2} and said.unknown == {255}
+    assert parse_mask_values(">0.25").limit == 0.25 and parse_mask_values(">0.25").above
+
+
+# --- bands ----------------------------------------------------------------------------------------------------------
+
+
+def declared(path: Path, *kinds: ColorInterp, names: tuple[str, ...] = ()) -> np.ndarray:
+    values = pixels(max(len(kinds), len(names)))
+    write(path, values, photometric="MINISBLACK")
+    with rasterio.open(path, "r+") as raster:
+        if kinds:
+            raster.colorinterp = kinds
+        for band, name in enumerate(names, 1):
+            raster.set_band_description(band, name)
+    return values
+
+
+B, G, R, A = ColorInterp.blue, ColorInterp.green, ColorInterp.red, ColorInterp.alpha
+
+
+@pytest.mark.parametrize(
+    ("kinds", "names", "order"),
+    [
+        ((R, G, B), (), [0, 1, 2]),
+        ((B, G, R), (), [2, 1, 0]),
+        ((B, G, R, ColorInterp.undefined), (), [2, 1, 0]),
+        ((), ("Blue", "green", "red", "nir"), [2, 1, 0]),
+        ((), ("a", "b", "c", "d"), [0, 1, 2]),
+    ],
+)
+def test_bands_are_those_that_are_declared(tmp_path: Path, kinds, names, order) -> None:
+    values = declared(tmp_path / "a.tif", *kinds, names=names)
+    np.testing.assert_array_equal(given(tmp_path).tile()["image"][0], values[order][:, :64, :64])
+    asked = given(tmp_path, tiles={"bands": (3, 2, 1)}).tile()["image"][0]
+    np.testing.assert_array_equal(asked, values[[2, 1, 0]][:, :64, :64])
+
+
+def test_a_band_of_transparency_in_the_middle(tmp_path: Path) -> None:
+    values = declared(tmp_path / "a.tif", R, A, G, B)
+    np.testing.assert_array_equal(given(tmp_path).tile()["image"][0], values[[0, 2, 3]][:, :64, :64])
+
+
+def test_a_scene_with_a_colour_table(tmp_path: Path) -> None:
+    numbers = (pixels(1) % 3).astype(np.uint8)
+    write(tmp_path / "a.tif", numbers, nodata=2)
+    with rasterio.open(tmp_path / "a.tif", "r+") as raster:
+        raster.write_colormap(1, {0: (10, 20, 30, 255), 1: (200, 100, 0, 255), 2: (0, 0, 0, 255)})
+    found = given(tmp_path).tile()
+    colours = np.array([(10, 20, 30), (200, 100, 0), (0, 0, 0)], np.uint8)
+    np.testing.assert_array_equal(found["image"][0], colours[numbers[0, :64, :64]].transpose(2, 0, 1))
+    np.testing.assert_array_equal(found["valid"][0], numbers[0, :64, :64] < 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(-9999, "float32"), (-3.4028234663852886e38, "float32"), (-32768, "int16"), (65535, "uint16")],
+)
+def test_a_value_far_from_all_others_is_no_data(tmp_path: Path, value: float, dtype: str) -> None:
+    values = pixels().astype("float32") / 255
+    values = values if dtype == "float32" else (values * 10000).astype(dtype)
+    values[:, :, :40] = value
+    write(tmp_path / "a.tif", values, nodata=value)
+    right = given(tmp_path).tile()
+    write(tmp_path / "a.tif", values)
+    found = given(tmp_path).tile()
+    for name in ("image", "valid"):
+        np.testing.assert_array_equal(found[name], right[name])
+    assert not found["valid"][0, :, :40].any() and found["valid"][0, :, 40:].all()
+
+
+def test_several_no_data_values(tmp_path: Path) -> None:
+    values = pixels()
+    values[:, :, :10], values[:, :10] = 0, 255
+    write(tmp_path / "a.tif", values)
+    valid = given(tmp_path, tiles={"nodata": [0, 255]}).tile()["valid"][0]
+    assert not valid[:10].any() and not valid[:, :10].any() and valid[10:, 10:].all()
+
+
+def test_values_without_a_gap_are_data(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = np.minimum(rng.exponential(4000, (3, SIDE, SIDE)), 30000).astype(np.uint16)
+    values[:, :40] = 0  # shade
+    write(tmp_path / "a.tif", values)
+    assert given(tmp_path).tile()["valid"].all()
+
+
+# --- elevations -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stored", "scale", "offset", "unit", "crs"),
+    [
+        ("float32", 1, 0, None, UTM),
+        ("int16", 0.1, 0, "m", UTM),
+        ("uint16", 0.02, 900, "metre", UTM),
+        ("float32", 1, 0, "foot", UTM),
+        ("float32", 1, 0, "US survey foot", UTM),
+        ("float32", 1, 0, None, "EPSG:26910+6360"),  # heights in NAVD 88, US survey feet
+    ],
+)
+def test_elevations_become_metres(tmp_path: Path, stored: str, scale: float, offset: float, unit, crs) -> None:
+    metres = np.linspace(1000, 1300, 100).reshape(1, 10, 10)
+    factor = {"foot": 0.3048, "US survey foot": 1200 / 3937}.get(unit, 1200 / 3937 if "+" in crs else 1)
+    write(tmp_path / "d.tif", ((metres / factor - offset) / scale).round(4).astype(stored), crs=crs)
+    with rasterio.open(tmp_path / "d.tif", "r+") as raster:
+        raster.scales, raster.offsets = (scale,), (offset,)
+        if unit:
+            raster.units = (unit,)
+    raster, to_metres = open_elevations(tmp_path / "d.tif")
+    with raster:
+        np.testing.assert_allclose(to_metres(raster.read(1)), metres[0], atol=0.11)
+    assert np.isnan(to_metres(np.array([-9999.0 / max(scale, 1e-9)]))).all()
+
+
+# --- ground ---------------------------------------------------------------------------------------------------------
+
+
+def test_training_tiles_on_the_ground_of_a_test_scene_are_left_out(tmp_path: Path) -> None:
+    one = given(tmp_path, split="train")
+    one.split = {"shared_ground": "leave_out"}
+    values = pixels(seed=1)
+    values[:, 80:] = 0
+    shown = from_origin(LEFT + 100, TOP, 1, 1)
+    write(tmp_path / "b.tif", values, transform=shown, nodata=0)
+    one.rows.append(("b", "b.tif", "inv.gpkg", "", "test"))
+    report = one.check()
+    assert any("4,800 valid pixels" in note and "left out" in note for note in report.notes)
+    scenes = one.scenes()
+    assert held_out_images(scenes[0], scenes) == [tmp_path / "b.tif"] and held_out_images(scenes[1], scenes) == []
+    found = one.tile(0, tuple(held_out_images(scenes[0], scenes)))
+    for (row, col, _, _), part in zip(found["window"].tolist(), found["part"].tolist(), strict=True):
+        assert part == (NEITHER if row < 80 and col + 64 > 100 else TRAIN), (row, col)
+
+
+def test_scenes_of_other_crs_and_those_that_only_touch(tmp_path: Path) -> None:
+    one = given(tmp_path)
+    write(tmp_path / "b.tif", pixels(seed=1), transform=from_origin(LEFT + SIDE, TOP, 1, 1))
+    one.rows.append(("b", "b.tif", "inv.gpkg", "", "test"))
+    one.check()
+    degrees = gpd.GeoSeries([box(LEFT, TOP - SIDE, LEFT + SIDE, TOP)], crs=UTM).to_crs(4326).total_bounds
+    step = (degrees[2] - degrees[0]) / SIDE
+    write(
+        tmp_path / "b.tif", pixels(seed=1), crs="EPSG:4326", transform=from_origin(degrees[0], degrees[3], step, step)
+    )
+    with pytest.raises(Exception, match="show the same ground"):
+        one.check()
+
+
+# --- degrees beyond 180 ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("west", [179.9996, 199.9996, -180.0004])
+@pytest.mark.parametrize("turn", [0, 360, -360])
+def test_longitudes_beyond_180(tmp_path: Path, west: float, turn: float) -> None:
+    step = 1e-5
+    write(tmp_path / "a.tif", pixels(), crs="EPSG:4326", transform=from_origin(west, 10, step, step))
+    spot = box(west + 20 * step, 10 - 40 * step, west + 50 * step, 10 - 20 * step)
+    layer(tmp_path / "x.gpkg", translate(spot, turn), crs=4326)
+    assert positive(given(tmp_path, labels="x.gpkg")) == POSITIVE
+    corner = from_origin(west + turn, 10, step, step)
+    write(tmp_path / "m.tif", drawn(), crs="EPSG:4326", transform=corner)
+    assert positive(given(tmp_path, labels="mask", mask="m.tif")) == POSITIVE
+
+
+def test_an_outline_over_the_antimeridian_from_another_crs(tmp_path: Path) -> None:
+    step = 1e-5
+    write(tmp_path / "a.tif", pixels(), crs="EPSG:4326", transform=from_origin(179.9992, 10, step, step))
+    spot = box(179.9992 + 20 * step, 10 - 40 * step, 179.9992 + 120 * step, 10 - 20 * step)
+    gpd.GeoSeries([spot], crs=4326).to_crs("EPSG:3832").to_file(tmp_path / "x.gpkg")
+    found = positive(given(tmp_path, labels="x.gpkg"))
+    assert found == {(row, col) for row in (0, 38) for col in (0, 38, 76, 96)}
+
+
+# --- the report -----------------------------------------------------------------------------------------------------
+
+
+def test_the_table_says_what_was_understood(tmp_path: Path) -> None:
+    one = given(tmp_path, mask="m.tif")
+    write(tmp_path / "m.tif", drawn(255))
+    report = one.check()
+    row, text = report.scenes[0], report.table()
+    assert (row.size, row.resolution_m, row.valid) == ("160 x 160", pytest.approx(1, rel=1e-3), 1)
+    assert row.lengths_m == pytest.approx((30, 30), rel=1e-3) and row.tile_m == pytest.approx(64, rel=1e-3)
+    assert (row.positive, row.negative) == (4, 12)
+    for part in (
+        "EPSG:32648",
+        "160 x 160",
+        "1, 2, 3",
+        "inv.gpkg",
+        "30 m (longest 30 m)",
+        "64 m",
+        "m.tif (raster)",
+        "2.34%",
+    ):
+        assert part in text, (part, text)
+    assert not report.warnings
+
+
+def test_many_headers_are_read_in_little_time(tmp_path: Path) -> None:
+    one = given(tmp_path)
+    one.rows = []
+    shapes = []
+    for number in range(100):
+        left = LEFT + 400 * number
+        profile = {"driver": "GTiff", "count": 3, "height": SIDE, "width": SIDE, "dtype": "uint8", "sparse_ok": True}
+        with rasterio.open(
+            tmp_path / f"s{number}.tif", "w", crs=UTM, transform=from_origin(left, TOP, 1, 1), **profile
+        ):
+            pass
+        shapes.append(translate(SLIDE, 400 * number))
+        one.rows.append((f"s{number}", f"s{number}.tif", "inv.gpkg", "", "train"))
+    layer(tmp_path / "inv.gpkg", *shapes)
+    started = time.process_time()
+    report = one.check()
+    # 2,000 in a minute: 100 in three seconds, of computing, since other work may hold the processors.
+    assert time.process_time() - started < 3 + 1 and [row.positive for row in report.scenes] == [4] * 100
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from apsam.cli import app
+
+    one = given(tmp_path)
+    one.scenes()
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "mine.yaml"
+    config.write_text("run: mine\nscenes: scenes.tsv\ntiles: {size: 64}\n")
+    for arguments in ([str(config)], [str(tmp_path / "scenes.tsv"), str(config)]):
+        done = CliRunner().invoke(app, ["check", *arguments])
+        assert done.exit_code == 0 and "1 scenes, 0 warnings" in done.stdout and "~4" in done.stdout, done.output

@@ -1,0 +1,619 @@
+"""A hundred inputs as strangers bring them, each with its verdict: an error that helps, a warning, or the right value.
+
+What the check before the start refuses because of one scene, the job of that scene refuses too.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+from given_inputs import (
+    LEFT,
+    SIDE,
+    SLIDE,
+    TOP,
+    UTM,
+    Given,
+    drawn,
+    given,
+    gpx,
+    layer,
+    pixels,
+    write,
+    zipped,
+)
+from pydantic import ValidationError
+from rasterio.control import GroundControlPoint
+from rasterio.enums import ColorInterp
+from rasterio.rpc import RPC
+from rasterio.transform import from_origin
+from shapely import LineString, box
+from shapely.affinity import translate
+
+from apsam.errors import ApsamError
+
+Make = Callable[[Path], Given]
+
+# Tiles of the inventory's landslide: rows and columns 0 to 64, and 38 to 102.
+POSITIVE = {(0, 0), (0, 38), (38, 0), (38, 38)}
+
+
+def image(make: Callable[[Path], object]) -> Make:
+    """A scene whose raster `a.tif` is made by `make`."""
+
+    def build(folder: Path) -> Given:
+        make(folder / "a.tif")
+        return given(folder)
+
+    return build
+
+
+def labels(name: str, make: Callable[[Path], object] | None, **more) -> Make:
+    """A scene labelled by a file."""
+
+    def build(folder: Path) -> Given:
+        if make is not None:
+            make(folder / name.split("|")[0])
+        return given(folder, labels=name, **more)
+
+    return build
+
+
+def mask(name: str, make: Callable[[Path], object] | None, values: str = "") -> Make:
+    """A scene labelled by its mask, so that the job reads it too."""
+
+    def build(folder: Path) -> Given:
+        if make is not None:
+            make(folder / name.split("|")[0])
+        found = given(folder, labels="mask", mask=name)
+        if values:
+            found.head, found.rows = (*found.head, "mask_values"), [(*found.rows[0], values)]
+        return found
+
+    return build
+
+
+def text(content: str, encoding: str = "utf-8") -> Callable[[Path], object]:
+    return lambda path: path.write_text(content, encoding=encoding)
+
+
+def grid_of(folder: Path, **columns) -> gpd.GeoDataFrame:
+    from apsam.tiles.grid import write_grid
+    from apsam.tiles.settings import TileSettings
+
+    write(folder / "a.tif", pixels())
+    write_grid(folder / "a.tif", TileSettings(size=64), folder / "grid.gpkg")
+    grid = gpd.read_file(folder / "grid.gpkg", layer="tiles")
+    (folder / "grid.gpkg").unlink()
+    for name, values in columns.items():
+        grid[name] = [values[index % len(values)] for index in range(len(grid))]
+    return grid
+
+
+def gridded(values: list, column: str = "label") -> Make:
+    def build(folder: Path) -> Given:
+        grid = grid_of(folder).drop(columns="label")
+        grid[column] = [values[index % len(values)] for index in range(len(grid))]
+        grid.to_file(folder / "grid.gpkg")
+        return given(folder, labels="grid.gpkg")
+
+    return build
+
+
+def local_crs() -> str:
+    return 'LOCAL_CS["mine",UNIT["metre",1]]'
+
+
+def with_gcps(crs: str | None) -> Callable[[Path], object]:
+    def make(path: Path) -> None:
+        spots = [(0, 0), (0, SIDE), (SIDE, 0), (SIDE, SIDE)]
+        points = [GroundControlPoint(r, c, LEFT + c + r * 0.1, TOP - r, 0) for r, c in spots]
+        write(path, pixels(), crs=None, transform=None)
+        with rasterio.open(path, "r+") as raster:
+            raster.gcps = (points, rasterio.crs.CRS.from_string(UTM))
+        if crs:
+            with rasterio.open(path, "r+") as raster:
+                raster.crs = crs
+
+    return make
+
+
+def with_rpcs(path: Path) -> None:
+    ones = [0.0] * 19 + [1.0]
+    rpc = RPC(height_off=0, height_scale=1, lat_off=27, lat_scale=1, line_den_coeff=ones, line_num_coeff=ones,
+              line_off=0, line_scale=1, long_off=105, long_scale=1, samp_den_coeff=ones, samp_num_coeff=ones,
+              samp_off=0, samp_scale=1)  # fmt: skip
+    write(path, pixels(), crs=None, transform=None, rpcs=rpc)
+
+
+def coloured(path: Path, *kinds: ColorInterp, count: int = 3) -> None:
+    write(path, pixels(count), photometric="MINISBLACK")
+    with rasterio.open(path, "r+") as raster:
+        raster.colorinterp = kinds
+
+
+def palette(path: Path, numbers: np.ndarray, colours: dict[int, tuple[int, int, int, int]]) -> None:
+    write(path, numbers)
+    with rasterio.open(path, "r+") as raster:
+        raster.write_colormap(1, colours)
+
+
+def broken(path: Path) -> None:
+    write(path, pixels(), compress="deflate")
+    path.write_bytes(path.read_bytes()[:20000])
+
+
+def geographic_metres(path: Path) -> None:
+    write(path, pixels(), crs="EPSG:4326")
+
+
+def folder_of(path: Path, names: list[str], dtype: str = "uint8", size: int = 40) -> None:
+    path.mkdir()
+    for number, name in enumerate(names):
+        cv2.imwrite(str(path / name), pixels(3, size, dtype, number).transpose(1, 2, 0))
+
+
+def tiles(table: str = "tile,label\nx.png,1\ny.png,0\n", masks: dict[str, np.ndarray] | None = None, **more) -> Make:
+    """A folder of two ready-made tiles, x and y."""
+
+    def build(folder: Path) -> Given:
+        folder_of(folder / "tiles", ["x.png", "y.png"], **more)
+        (folder / "l.csv").write_text(table)
+        if masks is not None:
+            (folder / "masks").mkdir()
+            for name, values in masks.items():
+                cv2.imwrite(str(folder / "masks" / name), values)
+        return Given(folder, [("t", "tiles", "l.csv", "masks" if masks is not None else "", "train")])
+
+    return build
+
+
+def tile_mask(value: int = 1, size: int = 40) -> np.ndarray:
+    values = np.zeros((size, size), np.uint8)
+    values[:10, :20] = value
+    return values
+
+
+def sheet(*cells: str, head: tuple[str, ...] | None = None) -> Make:
+    def build(folder: Path) -> Given:
+        found = given(folder)
+        found.rows = [cells]
+        if head is not None:
+            found.head = head
+        return found
+
+    return build
+
+
+def dem(make: Callable[[Path], object]) -> Make:
+    def build(folder: Path) -> Given:
+        make(folder / "dem.tif")
+        return given(folder, dem=folder / "dem.tif")
+
+    return build
+
+
+def heights(dtype: str = "float32", side: int = SIDE + 40) -> np.ndarray:
+    return np.tile(1000 + np.arange(side, dtype=dtype), (side, 1))[None].astype(dtype)
+
+
+DEM_PLACE = from_origin(LEFT - 20, TOP + 20, 1, 1)
+
+
+def dem_in(unit: str) -> Callable[[Path], object]:
+    def make(path: Path) -> None:
+        write(path, heights(), transform=DEM_PLACE)
+        with rasterio.open(path, "r+") as raster:
+            raster.units = (unit,)
+
+    return make
+
+
+def shared(shift: float, other: str = "test", crs: str = UTM) -> Make:
+    def build(folder: Path) -> Given:
+        found = given(folder)
+        write(folder / "b.tif", pixels(seed=1), transform=from_origin(LEFT + shift, TOP, 1, 1), crs=crs)
+        found.rows += [("b", "b.tif", "inv.gpkg", "", other)]
+        return found
+
+    return build
+
+
+def two_layers(path: Path) -> None:
+    layer(path, box(LEFT, TOP - SIDE, LEFT + SIDE, TOP), name="study_area")
+    layer(path, SLIDE, name="landslides")
+
+
+def xian(path: Path) -> None:
+    layer(path, SLIDE, translate(SLIDE, 60, 60), crs=UTM)
+    gpd.read_file(path).to_crs(2343).to_file(path)
+
+
+def self_crossing(path: Path) -> None:
+    spots = [(20, 20), (50, 40), (50, 20), (20, 40)]
+    layer(path, shapely_polygon([(LEFT + x, TOP - y) for x, y in spots]))
+
+
+def shapely_polygon(points: list[tuple[float, float]]):
+    from shapely import Polygon
+
+    return Polygon(points)
+
+
+def bent(size: int = 40) -> dict[str, np.ndarray]:
+    return {"x.png": tile_mask(1, size - 1), "y.png": tile_mask(0, size)}
+
+
+def _file(path: Path) -> Path:
+    path.write_text("nothing")
+    return path
+
+
+def _with(one: Given, **changes) -> Given:
+    for name, value in changes.items():
+        setattr(one, name, value)
+    return one
+
+
+def blocks(folder: Path) -> Given:
+    return _with(given(folder), rows=[("a", "a.tif", "inv.gpkg", "", "blocks")], split={"block": 600})
+
+
+def wide(folder: Path) -> Given:
+    return _with(given(folder), labels={"buffer_m": 900})
+
+
+def tiles_row(folder: Path) -> Given:
+    (folder / "l.csv").write_text("tile,label\nx.png,1\n")
+    return Given(folder, [("t", "tiles", "l.csv", "", "train")])
+
+
+def collar(value: float, dtype: str) -> np.ndarray:
+    values = pixels(dtype=dtype)
+    values[:, :, :40] = value
+    return values
+
+
+ERRORS: dict[str, tuple[Make, str]] = {
+    # Scenes
+    "no such scene": (sheet("a", "none.tif", "inv.gpkg", "", "train"), "none.tif: no such file"),
+    "text as scene": (image(text("no raster")), "not a raster that GDAL can read"),
+    "scene without CRS": (image(lambda p: write(p, pixels(), crs=None)), "no coordinate reference system"),
+    "scene with a local CRS": (image(lambda p: write(p, pixels(), crs=local_crs())), "'mine' is a local one"),
+    "CRS without geotransform": (image(lambda p: write(p, pixels(), transform=None)), "no geotransform.*world file"),
+    "control points only": (image(with_gcps(None)), "4 ground control points alone.*gdalwarp -t_srs EPSG:32648"),
+    "control points and a CRS": (image(with_gcps(UTM)), "ground control points alone.*gdalwarp"),
+    "RPC only": (image(with_rpcs), "RPC.* alone.*gdalwarp -rpc"),
+    "metres in a CRS of degrees": (image(geographic_metres), "counts in degrees, its coordinates .* are none"),
+    "degrees in a CRS of metres": (
+        image(lambda p: write(p, pixels(), transform=from_origin(105, 27, 5e-6, 5e-6))),
+        "a pixel would be 5e-06 m wide",
+    ),
+    "nowhere on the Earth": (
+        image(lambda p: write(p, pixels(), transform=from_origin(5e9, 3e9, 1, 1))),
+        "have no place on the Earth",
+    ),
+    "one band": (image(lambda p: write(p, pixels(1))), r"has 1 band\(s\).*tiles.bands: \[1, 1, 1\]"),
+    "grey and alpha": (
+        image(lambda p: coloured(p, ColorInterp.gray, ColorInterp.alpha, count=2)),
+        r"has 1 band\(s\) without transparency",
+    ),
+    "CMYK": (
+        image(
+            lambda p: coloured(p, ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black, count=4)
+        ),
+        "its colours are CMYK",
+    ),
+    "complex values": (image(lambda p: write(p, pixels(dtype="complex64"))), "values of type complex64"),
+    "bands that are not there": (
+        lambda f: given(f, tiles={"bands": (3, 4, 5)}),
+        r"has 3 band\(s\), but 'tiles.bands' asks for \[3, 4, 5\]",
+    ),
+    "16 bit without a stretch": (
+        lambda f: (write(f / "a.tif", pixels(dtype="uint16")), given(f, tiles={"stretch": "none"}))[1],
+        "is uint16, which needs 'tiles.stretch: percentile'",
+    ),
+    "smaller than a tile": (
+        image(lambda p: write(p, pixels(side=20))),
+        "is 20 x 20 px, which covers 10% of a tile of 64",
+    ),
+    "no valid pixel": (
+        image(lambda p: write(p, np.zeros((3, SIDE, SIDE), np.uint8), nodata=0)),
+        "has no valid pixel|no tile has",
+    ),
+    "a file cut off": (image(broken), "pixels cannot be read|not a raster"),
+    "a layer in the column image": (
+        lambda f: (layer(f / "x.gpkg", SLIDE), given(f, image="x.gpkg"))[1],
+        "is a vector layer, but the column 'image'",
+    ),
+    "a table in the column image": (
+        lambda f: ((f / "x.csv").write_text("tile,label\n"), given(f, image="x.csv"))[1],
+        "is a table, but the column 'image'",
+    ),
+    "one block only": (blocks, "is one block"),
+    # Labels
+    "no such layer file": (labels("none.gpkg", None), "none.gpkg: no such vector layer"),
+    "no such table": (labels("none.csv", None), "none.csv: no such label file"),
+    "two layers": (
+        labels("two.gpkg", two_layers),
+        r"2 layers with features: study_area \(1 x Polygon\), landslides .*two.gpkg\|layername=landslides",
+    ),
+    "a layer that is not there": (
+        labels("two.gpkg|layername=slides", two_layers),
+        "has no layer 'slides'; its layers: study",
+    ),
+    "a QGIS filter": (labels("two.gpkg|subset=x", two_layers), "after '|' only a layer's name|only a layer's name"),
+    "a workbook": (labels("l.xlsx", text("x")), "is a workbook; save the sheet"),
+    "an ODS": (labels("l.ods", text("x")), "is a workbook"),
+    "a raster as labels": (
+        labels("m.tif", lambda p: write(p, drawn())),
+        "is a raster; a mask goes into the column 'mask'",
+    ),
+    "a folder as labels": (labels("many", lambda p: p.mkdir()), "is a folder; 'labels' names"),
+    "coordinates": (
+        labels("l.csv", text("latitude,longitude\n27.1,105.0\n")),
+        "coordinates .latitude, longitude.*point layer",
+    ),
+    "semicolons": (labels("l.csv", text("tile;label\nr0_c0;1\n")), "separated by semicolons"),
+    "tabs in a CSV": (labels("l.csv", text("tile\tlabel\nr0_c0\t1\n")), "separated by tabs"),
+    "other columns": (labels("l.csv", text("a,b\n1,2\n")), "needs the columns 'tile' and 'label'"),
+    "words in a table": (labels("l.csv", text("tile,label\nr0_c0,yes\n")), "line 2: label 'yes' is neither 0 nor 1"),
+    "another class": (labels("l.csv", text("tile,label\nr0_c0,2\n")), "label '2' is neither"),
+    "a tile twice": (labels("l.csv", text("tile,label\nr0_c0,1\nr0_c0,0\n")), "listed twice"),
+    "a tile of another grid": (labels("l.csv", text("tile,label\nr7_c7,1\n")), "do not exist, for example 'r7_c7'"),
+    "an empty table": (labels("l.csv", text("tile,label\n")), "without any label"),
+    "UTF-16": (labels("l.csv", text("tile,label\nr0_c0,1\n", "utf-16")), "is not UTF-8.*UTF-16"),
+    "words in a grid": (gridded(["yes", "0"]), "tile 'r0_c0': label 'yes' is neither 0 nor 1"),
+    "255 in a grid": (gridded([255, 1]), "label '255' is neither"),
+    "a grid without labels": (gridded([None]), "a tile grid without any label"),
+    "a grid without its column": (gridded([1, 0], "seen_by"), "is a tile grid without the column 'label'"),
+    "a layer without CRS": (
+        labels("p.gpkg", lambda p: layer(p, SLIDE, crs=None)),
+        "has no coordinate reference system",
+    ),
+    "metres in a GeoJSON": (
+        labels("p.geojson", lambda p: p.write_text(gpd.GeoSeries([SLIDE]).to_json())),
+        "counts in degrees, its coordinates .* are none",
+    ),
+    "text as layer": (labels("p.gpkg", text("no layer")), "not a vector layer that GDAL can read"),
+    "a broken KMZ": (labels("p.kmz", text("no zip")), "p.kmz: .*features"),
+    "an archive of text": (
+        labels("p.zip", lambda p: zipped(p, _file(p.with_name("readme.txt")))),
+        "must hold one vector layer",
+    ),
+    "tracks and waypoints": (
+        labels("p.gpx", lambda p: gpx(p, SLIDE.centroid, LineString(SLIDE.exterior.coords))),
+        r"2 layers with features: waypoints .*tracks",
+    ),
+    # Masks
+    "no such mask": (mask("none.tif", None), "none.tif: no such mask"),
+    "points as mask": (mask("p.gpkg", lambda p: layer(p, SLIDE.centroid)), "holds 1 x Point.*labels.buffer_m"),
+    "lines as mask": (
+        mask("p.gpkg", lambda p: layer(p, LineString(SLIDE.exterior.coords))),
+        "LineString.*Lines to polygons",
+    ),
+    "two layers as mask": (mask("two.gpkg", two_layers), "2 layers with features"),
+    "probabilities": (
+        mask("m.tif", lambda p: write(p, np.random.default_rng(0).uniform(0, 1, (1, SIDE, SIDE)).astype("float32"))),
+        "values between 0 and 1.*mask_values.*>=0.5",
+    ),
+    "classes": (
+        mask("m.tif", lambda p: write(p, drawn() + np.eye(SIDE, dtype="uint8")[None] * 2)),
+        r"0 \(9.*mask_values",
+    ),
+    "0 and -1": (mask("m.tif", lambda p: write(p, drawn(-1, dtype="int8"))), "which of them are landslide"),
+    "classes without 0": (mask("m.tif", lambda p: write(p, drawn(2, 1))), "which of them are landslide"),
+    "an image as mask": (mask("m.tif", lambda p: write(p, pixels())), "different values.*is it a mask"),
+    "red on white": (
+        mask("m.tif", lambda p: palette(p, drawn(), {0: (255, 255, 255, 255), 1: (255, 0, 0, 255)})),
+        "it is open which is",
+    ),
+    "a palette in one colour": (
+        mask("m.tif", lambda p: palette(p, drawn(), {0: (0, 0, 0, 255), 1: (0, 0, 0, 255)})),
+        "all in one colour",
+    ),
+    "a dark JPEG": (
+        mask("m.tif", lambda p: write(p, drawn(90), compress="JPEG")),
+        "must be black and white, but its brightest pixel",
+    ),
+    "mask_values that say nothing": (
+        mask("m.tif", lambda p: write(p, drawn()), "landslide"),
+        "mask_values 'landslide'",
+    ),
+    "a mask of another shape without CRS": (
+        mask("m.tif", lambda p: write(p, drawn()[:, :80], crs=None)),
+        "give the mask a CRS",
+    ),
+    "a mask of another place without CRS": (
+        mask("m.tif", lambda p: write(p, drawn(), crs=None, transform=from_origin(LEFT + 90, TOP, 1, 1))),
+        "its geotransform is not that of the scene",
+    ),
+    "a mask without geotransform": (
+        mask("m.tif", lambda p: write(p, drawn(), transform=None)),
+        "the mask has .* no geotransform",
+    ),
+    "a mask of control points": (mask("m.tif", with_gcps(None)), "the mask is placed by 4 ground control points"),
+    "a folder as mask of a raster": (mask("many", lambda p: p.mkdir()), "is a folder, but the scene .* is one raster"),
+    "a table as mask": (mask("m.csv", text("tile,label\n")), "is a table; the column 'mask'"),
+    # Folders of tiles
+    "16-bit tiles": (tiles(dtype="uint16"), "x.png: is uint16, ready-made tiles must be 8 bit"),
+    "an unknown tile": (tiles("tile,label\nx.png,1\ny.png,0\nz.png,0\n"), "do not exist, for example 'z.png'"),
+    "an empty folder": (lambda f: ((f / "tiles").mkdir(), tiles_row(f))[1], "holds no tile"),
+}
+
+# Refused before the start; the job of one scene cannot know, or is never asked.
+EARLY: dict[str, tuple[Make, str]] = {
+    "a mask elsewhere": (
+        mask("m.tif", lambda p: write(p, drawn(), transform=from_origin(LEFT + 9000, TOP, 1, 1))),
+        "says nothing about the scene",
+    ),
+    "a layer elsewhere": (
+        labels("p.gpkg", lambda p: layer(p, translate(SLIDE, 9000))),
+        "touches no scene that uses it",
+    ),
+    "a layer without features": (labels("p.gpkg", lambda p: layer(p)), "the layer holds no feature"),
+    "a positive tile without mask": (tiles(masks={"y.png": tile_mask(0)}), "has no mask for the tile x.png"),
+    "a mask of another size": (tiles(masks=bent()), "x.png: is 39 x 39 px, its image 40 x 40"),
+    "a layer for a folder": (
+        lambda f: (layer(f / "p.gpkg", SLIDE), _with(tiles()(f), rows=[("t", "tiles", "p.gpkg", "", "train")]))[1],
+        "ready-made tiles have no place on the map",
+    ),
+    "a file as masks of a folder": (
+        lambda f: (write(f / "m.tif", drawn()), _with(tiles()(f), rows=[("t", "tiles", "l.csv", "m.tif", "train")]))[1],
+        "must be a folder too",
+    ),
+    "only positive tiles": (tiles("tile,label\nx.png,1\ny.png,1\n"), "labelled negative"),
+    "one folder for both parts": (
+        lambda f: (g := tiles()(f), g.rows.append(("u", "tiles", "l.csv", "", "test")))[0],
+        "are the same folder",
+    ),
+    "a tile in both parts": (
+        lambda f: (
+            g := tiles()(f),
+            (f / "more").mkdir(),
+            shutil.copy(f / "tiles/x.png", f / "more/x2.png"),
+            (f / "m.csv").write_text("tile,label\nx2.png,1\n"),
+            g.rows.append(("u", "more", "m.csv", "", "test")),
+        )[0],
+        "both hold the tile x.png",
+    ),
+    "the same scene in both parts": (
+        shared(0),
+        r"'a' \(train\) and 'b' \(test\) show the same ground: 25,600 .*100.0%",
+    ),
+    "half a scene in both parts": (shared(80), r"12,800 valid pixels, 50.0% of 'b'.*split.shared_ground: leave_out"),
+    "a sheet of semicolons": (
+        sheet("x", head=("scene;image;labels;mask;split",)),
+        "separated by tabs, not by semicolons",
+    ),
+    "a sheet of unknown columns": (
+        sheet("x", head=("scene", "image", "labels", "mask", "part")),
+        "the first line must be",
+    ),
+    "another split": (sheet("a", "a.tif", "inv.gpkg", "", "validation"), "split 'validation' is none of"),
+    "no training scene": (sheet("a", "a.tif", "inv.gpkg", "", "test"), "no scene trains"),
+    "a date as Germans write it": (
+        sheet(
+            "a",
+            "a.tif",
+            "inv.gpkg",
+            "",
+            "train",
+            "1.8.2021",
+            head=("scene", "image", "labels", "mask", "split", "date"),
+        ),
+        "is not written like 2026-07-31",
+    ),
+    "no such elevations": (lambda f: given(f, dem=f / "none.tif"), "none.tif: no such raster of elevations"),
+    "text as elevations": (dem(text("no raster")), "products.dem"),
+    "elevations without CRS": (
+        dem(lambda p: write(p, heights(), crs=None)),
+        "the raster of elevations has no coordinate",
+    ),
+    "elevations without geotransform": (dem(lambda p: write(p, heights(), transform=None)), "no geotransform"),
+    "a hillshade in colour": (dem(lambda p: write(p, pixels())), "holds colours"),
+    "elevations elsewhere": (
+        dem(lambda p: write(p, heights(), transform=from_origin(0, 0, 1, 1))),
+        "cover none of the scenes",
+    ),
+    "elevations in fathoms": (dem(dem_in("fathom")), "are in 'fathom', which is not known here"),
+    "elevations that are none": (
+        dem(lambda p: write(p, heights() * 0 - 9999, transform=DEM_PLACE)),
+        "no value is an elevation",
+    ),
+}
+
+WARNINGS: dict[str, tuple[Make, str]] = {
+    "an unknown datum shift": (labels("p.gpkg", xian), "no transformation from Xian 1980 to WGS 84 .* m off"),
+    "points without a width": (
+        labels("p.gpkg", lambda p: layer(p, SLIDE.centroid)),
+        "points, which mark only the tiles",
+    ),
+    "a study area as landslides": (
+        labels("p.gpkg", lambda p: layer(p, box(LEFT, TOP - SIDE, LEFT + SIDE, TOP))),
+        "makes 16 of 16 tiles of 'a' positive",
+    ),
+    "an outline that crosses itself": (labels("p.gpkg", self_crossing), "1 of 1 outlines are not valid.*repaired"),
+    "rows that are missing": (labels("l.csv", text("tile,label\nr0_c0,1\nr0_c38,0\n")), "has no row for 14 of 16 tile"),
+    "a wide buffer": (wide, "is more than the side of a tile"),
+    "an inverted mask": (mask("m.tif", lambda p: write(p, drawn(0, 1))), "98% of 'a' is landslide"),
+    "no data that is not declared": (
+        image(lambda p: write(p, collar(-9999.0, "float32"))),
+        "-9999 in all bands, far from all other values; taken for no-data",
+    ),
+    "a black collar": (
+        image(lambda p: write(p, collar(0, "uint8"))),
+        r"25% of its pixels are black \(0\).*tiles.nodata: 0",
+    ),
+    "four bands without names": (
+        image(lambda p: write(p, pixels(4), photometric="MINISBLACK", alpha="no")),
+        r"has 4 bands, of which none is declared.*\[3, 2, 1\]",
+    ),
+    "a mask without landslide": (
+        lambda f: (write(f / "m.tif", drawn(0)), given(f, mask="m.tif"))[1],
+        "shows no landslide in 'a', of which 4 tiles are labelled positive",
+    ),
+    "no data of 0 in a mask": (mask("m.tif", lambda p: write(p, drawn(), nodata=0)), "no-data value is 0"),
+    "another resolution": (
+        lambda f: (
+            shared(90000)(f),
+            write(f / "b.tif", pixels(), transform=from_origin(LEFT + 90000, TOP, 10, 10)),
+        )[0],
+        "a pixel of 'b' is 10 m wide, of 'a' 1 m",
+    ),
+    "all tiles positive": (gridded([1]), "labelled negative; a localizer needs both kinds"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_refused_before_the_start_and_by_the_job(tmp_path: Path, name: str) -> None:
+    make, message = ERRORS[name]
+    with pytest.raises(ApsamError, match=message) as refused:
+        make(tmp_path).check()
+    assert "\n" not in str(refused.value), "one line"
+    with pytest.raises(ApsamError):
+        make_again(make, tmp_path).tile()
+
+
+def make_again(make: Make, folder: Path) -> Given:
+    again = folder / "again"
+    again.mkdir()
+    return make(again)
+
+
+@pytest.mark.parametrize("name", EARLY)
+def test_refused_before_the_start(tmp_path: Path, name: str) -> None:
+    make, message = EARLY[name]
+    with pytest.raises(ApsamError, match=message) as refused:
+        make(tmp_path).check()
+    assert "\n" not in str(refused.value), "one line"
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_warned_of(tmp_path: Path, name: str) -> None:
+    make, message = WARNINGS[name]
+    report = make(tmp_path).check()
+    assert any(re.search(message, warning) for warning in report.warnings), report.warnings
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("labels", {"buffer_m": 60000}),
+        ("labels", {"buffer_m": -1}),
+        ("tiles", {"bands": (0, 1, 2)}),
+        ("tiles", {"nodata": "none"}),
+        ("split", {"shared_ground": "ignore"}),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path: Path, section: str, values: dict) -> None:
+    with pytest.raises(ValidationError, match=next(iter(values))):
+        _with(given(tmp_path), **{section: values}).settings()
