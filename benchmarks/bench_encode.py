@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from apsam.device import bf16_pays
-from apsam.sam.encode import encode_tiles, resize_tiles
+from apsam.sam.encode import encode_tiles
+from apsam.sam.frame import resize_tiles
 from apsam.sam.registry import OFFICIAL, LoadedSam, build_untrained, wrap_sam
 from benchmarks.measuring import TILE, measure, ratio, set_up, write
 
