@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from apsam import torchvision_ops  # noqa: F401  (before transformers, which imports torchvision)
-from apsam.sam.hub import HubSam, wrap_hub_sam
+from apsam.sam.hub import FAMILIES, HubSam, wrap_hub_sam
 
 SIDE = 128
 WIDTH = 64
@@ -96,7 +96,30 @@ def tiny_sam1_config() -> Any:
     )
 
 
-CONFIGS = {"sam2": tiny_sam2_config, "sam3": tiny_sam3_config, "sam_hq": tiny_sam_hq_config, "sam": tiny_sam1_config}
+def tiny_edgetam_config() -> Any:
+    """The backbone has its real size, since timm names it; the image is small."""
+    from transformers import EdgeTamConfig, EdgeTamVisionConfig
+
+    backbone = dict(
+        model_type="timm_wrapper", architecture="repvit_m1", num_classes=2,
+        model_args={"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
+    )  # fmt: skip
+    return EdgeTamConfig(
+        vision_config=EdgeTamVisionConfig(
+            backbone_config=backbone, backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]], fpn_hidden_size=WIDTH
+        ),
+        prompt_encoder_config=dict(hidden_size=WIDTH, image_size=SIDE, patch_size=16, mask_input_channels=8),
+        mask_decoder_config=dict(DECODER),
+    )
+
+
+CONFIGS = {
+    "sam2": tiny_sam2_config,
+    "sam3": tiny_sam3_config,
+    "sam_hq": tiny_sam_hq_config,
+    "sam": tiny_sam1_config,
+    "edgetam": tiny_edgetam_config,
+}
 
 
 def tiny_hub_model(family: str, seed: int = 0) -> Any:
@@ -105,8 +128,7 @@ def tiny_hub_model(family: str, seed: int = 0) -> Any:
 
     torch.manual_seed(seed)
     config = CONFIGS[family]()
-    names = {"sam2": "Sam2Model", "sam3": "Sam3TrackerModel", "sam_hq": "SamHQModel", "sam": "SamModel"}
-    model = getattr(transformers, names[family])(config).eval()
+    model = getattr(transformers, FAMILIES[config.model_type][0])(config).eval()
     enliven(model)
     return model
 
@@ -117,7 +139,7 @@ def enliven(model: Any) -> None:
         for name, parameter in model.named_parameters():
             if any(part in name for part in ("rel_pos", "pos_embed", "no_memory_embedding")):
                 parameter.normal_(std=0.1)
-            elif parameter.ndim > 1 and ("mask_decoder" in name or "vision_encoder" in name):
+            elif parameter.ndim > 1 and ("mask_decoder" in name or "vision_encoder" in name) and "timm" not in name:
                 parameter.normal_(std=parameter[0].numel() ** -0.5)
             if name.endswith("proj_out.weight") and ("hypernetworks" in name or "hq_mask_mlp" in name):
                 parameter *= 10
@@ -127,7 +149,7 @@ def tiny_processor(family: str) -> Any:
     """The library's own, with the tiny model's size."""
     import transformers
 
-    if family == "sam2":
+    if family in ("sam2", "edgetam"):
         image = transformers.Sam2ImageProcessor(size={"height": SIDE, "width": SIDE})
         return transformers.Sam2Processor(image)
     if family == "sam3":

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from apsam.errors import ApsamError, InputError
-from apsam.sam.names import KNOWN, is_folder, is_hub_sam, repository_of
+from apsam.sam.names import KNOWN, KnownSam, is_folder, is_hub_sam, repository_of
 from apsam.sam.settings import SamSettings
 from apsam.weights import PUBLISHED, cache_folder, is_cached
 
@@ -140,6 +140,27 @@ def _weights_files(folder: Path) -> list[Path]:
     pickles = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in folder.glob(pattern))
     advice = f"; {pickles[0]} is not read, since it may run code: convert it to safetensors" if pickles else ""
     raise InputError(f"{folder}: no {WEIGHTS}{advice}")
+
+
+def sams_of_the_hub() -> tuple[dict[str, Path], list[KnownSam]]:
+    """Which SAMs of the Hugging Face hub are on this machine.
+
+    Returns:
+        Folders by `sam.name`: of the known ones, and of whatever lies in `<cache>/hub`; and the known ones absent.
+    """
+    there: dict[str, Path] = {}
+    absent: list[KnownSam] = []
+    for sam in KNOWN.values():
+        if sam.repository:
+            try:
+                there[sam.name] = hub_folder(sam.name)
+            except ApsamError:
+                absent.append(sam)
+    own = cache_folder() / "hub"
+    for config in sorted(own.glob(f"*/*/{CONFIG}")):
+        if config.parent not in there.values():
+            there[config.parent.relative_to(own).as_posix()] = config.parent
+    return there, absent
 
 
 def licence_of(name: str, checkpoint: Path | None = None) -> str:
