@@ -15,11 +15,16 @@ PLACE = "<!-- {0} -->\n.*?<!-- end of {0} -->"
 
 
 def write_tables(document: Path = DOCUMENT, measured: Path = MEASURED) -> None:
-    """Replace the part of each measurement in docs/performance.md, between its two comments."""
+    """Replace the part of each measurement in docs/performance.md, between its two comments.
+
+    Measurements without a place there belong to other pages and may look otherwise.
+    """
     text = document.read_text()
     for path in sorted(measured.glob("*.json")):
-        table = f"<!-- {path.stem} -->\n{render(read_json(path))}\n<!-- end of {path.stem} -->"
-        text = re.sub(PLACE.format(path.stem), table.replace("\\", r"\\"), text, flags=re.DOTALL)
+        place = re.compile(PLACE.format(re.escape(path.stem)), re.DOTALL)
+        if place.search(text):
+            table = f"<!-- {path.stem} -->\n{render(read_json(path))}\n<!-- end of {path.stem} -->"
+            text = place.sub(lambda _, table=table: table, text)
     with atomic_path(document) as partial:
         partial.write_text(text)
 
