@@ -1,4 +1,4 @@
-"""What was measured, as tables of docs/performance.md."""
+"""What was measured, as tables of docs/performance.md and docs/sam.md."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from typing import Any
 from apsam.files import atomic_path, read_json
 from benchmarks.measuring import MEASURED
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
+DOCUMENTS = tuple(Path(__file__).parents[1] / "docs" / name for name in ("performance.md", "sam.md"))
 PLACE = "<!-- {0} -->\n.*?<!-- end of {0} -->"
 
 
-def write_tables(document: Path = DOCUMENT, measured: Path = MEASURED) -> None:
-    """Replace the part of each measurement in docs/performance.md, between its two comments.
+def write_all_tables() -> None:
+    """Write the tables of every document that has some."""
+    for document in DOCUMENTS:
+        write_tables(document)
+
+
+def write_tables(document: Path, measured: Path = MEASURED) -> None:
+    """Replace the part of each measurement in a document, between its two comments.
 
     Measurements without a place there belong to other pages and may look otherwise.
     """
@@ -147,6 +153,24 @@ def _report(content: dict[str, Any]) -> list[str]:
     ]
 
 
+def _sams(content: dict[str, Any]) -> list[str]:
+    head = ["sam.name", "parameters, M", "embedding", "store, MB a tile", "encode, s a tile", "decode, ms a prompt"]
+    rows = [
+        [
+            f"`{name}`", row["parameters_m"], "x".join(map(str, row["embedding"])), row["store_mb"], row["encode_s"],
+            row["decode_ms"], row["peak_mb"],
+        ]
+        for name, row in content["sams"].items()
+    ]  # fmt: skip
+    return _table([*head, "memory, MB"], rows)
+
+
+def _demo(content: dict[str, Any]) -> list[str]:
+    facts = content["demo"]
+    stages = ", ".join(f"{stage} {seconds} s" for stage, seconds in facts["stages_s"].items())
+    return [f"The {facts['configuration']} run takes **{facts['wall_s']} s**. Its jobs together: {stages}."]
+
+
 # What a measurement may hold, and how that is shown.
 PARTS = {
     "measured": _times,
@@ -158,4 +182,6 @@ PARTS = {
     "windows": _windows,
     "compressors": _store,
     "report": _report,
+    "sams": _sams,
+    "demo": _demo,
 }
