@@ -154,7 +154,9 @@ def _report(content: dict[str, Any]) -> list[str]:
 
 
 def _sams(content: dict[str, Any]) -> list[str]:
-    head = ["sam.name", "parameters, M", "embedding", "store, MB a tile", "encode, s a tile", "decode, ms a prompt"]
+    unit = "" if content["machine"].get("gpu") else " of a core"
+    head = ["sam.name", "parameters, M", "embedding", "store, MB a tile"]
+    head += [f"encode, s{unit} a tile", f"decode, ms{unit} a prompt"]
     rows = [
         [
             f"`{name}`", row["parameters_m"], "x".join(map(str, row["embedding"])), row["store_mb"], row["encode_s"],
