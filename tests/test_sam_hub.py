@@ -21,7 +21,7 @@ from apsam.sam.embeddings import Embeddings, EmbeddingStore
 from apsam.sam.encode import encode_tiles
 from apsam.sam.encode_scene import embedding_bytes, encode_scene
 from apsam.sam.everything import segment_everything
-from apsam.sam.hub import FAMILIES
+from apsam.sam.hub import FAMILIES, FastVitAttention
 from apsam.sam.registry import build_sam
 from apsam.sam.segment import segment_scene
 from apsam.sam.settings import EverythingSettings, MasksSettings, SamSettings
@@ -273,6 +273,10 @@ def test_original_attention_gives_the_same(family, tmp_path):
     images = pictures(1, 64, 64)
     a, b = (encode_tiles(each, images, precision="fp32", dtype=np.float32) for each in (fast, plain))
     np.testing.assert_allclose(a, b, atol=1e-4)
+    assert fast.checkpoint_hash == plain.checkpoint_hash
+    ours = [module for module in fast.model.modules() if isinstance(module, FastVitAttention)]
+    assert len(ours) == (3 if family in ("sam", "sam_hq") else 0)
+    assert not any(isinstance(module, FastVitAttention) for module in plain.model.modules())
 
 
 def test_weights_of_the_video_models_are_the_image_models(tmp_path):

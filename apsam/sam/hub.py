@@ -18,10 +18,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from apsam import torchvision_ops  # noqa: F401  (before transformers, which imports torchvision)
 from apsam.errors import ConfigError, InputError
+from apsam.sam.attention import FastAttention
 from apsam.sam.model import LoadedSam, weights_hash
 from apsam.sam.weights_files import CONFIG, hub_files
 
@@ -163,6 +164,26 @@ class HubSamHq(HubSam):
         return logits, iou
 
 
+class FastVitAttention(FastAttention):
+    """Attention of the library's SAM and SAM-HQ encoders computed our way (`apsam.sam.attention`).
+
+    Args:
+        attention: The library's module, whose parameters it takes under the same names.
+    """
+
+    def __init__(self, attention: nn.Module) -> None:
+        nn.Module.__init__(self)  # the base class would make parameters of its own
+        self.num_heads, self.scale = attention.num_attention_heads, attention.scale
+        self.use_rel_pos = attention.use_rel_pos
+        self.qkv, self.proj = attention.qkv, attention.proj
+        if self.use_rel_pos:
+            self.rel_pos_h, self.rel_pos_w = attention.rel_pos_h, attention.rel_pos_w
+
+    def forward(self, hidden_states: Tensor) -> tuple[Tensor, None]:
+        """(B, H, W, C) -> (B, H, W, C), and no weights of the attention."""
+        return super().forward(hidden_states), None
+
+
 # What `config.json` calls the model -> the library's class that answers prompts, and how it is called here. A video
 # model's checkpoint holds the image model's weights.
 FAMILIES: dict[str, tuple[str, type[HubSam]]] = {
@@ -185,7 +206,8 @@ def load_hub_sam(folder: Path, name: str, device: torch.device, fast_attention: 
         folder: Holds `config.json`, the image processor's settings and the weights as safetensors.
         name: What the configuration calls it.
         device: Where it computes.
-        fast_attention: The library's scaled dot product attention instead of its plain one.
+        fast_attention: Ours for SAM's ViT, the library's scaled dot product attention for the others, instead of its
+            plain one.
 
     Raises:
         ConfigError: The library is not installed.
@@ -235,6 +257,9 @@ def wrap_hub_sam(
     """
     ours = ours or FAMILIES[model.config.model_type][1]
     model.eval().requires_grad_(False)
+    if fast_attention and not ours.stretches:  # those with SAM's ViT
+        for layer in model.vision_encoder.layers:
+            layer.attn = FastVitAttention(layer.attn)
     masks = model.config.mask_decoder_config.num_multimask_outputs
     if masks != 3:
         raise InputError(f"{source}: it answers with {masks} masks a prompt, SAMs with 3")
