@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from apsam import torchvision_ops  # noqa: F401  (before timm, which imports torchvision)
 from apsam.errors import ApsamError
+from apsam.folded_backbone import FoldedBackbone
 from apsam.weights import fetch, why_unreadable
 
 import timm  # isort: skip
@@ -75,8 +76,28 @@ class Backbone(nn.Module):
         return (image.float() - self.pixel_mean) / self.pixel_std
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Normalised images (B, 3, H, W) to one map (B, channels[i], H/strides[i], W/strides[i]) a stage."""
-        return self.network(image)
+        """Normalised images (B, 3, H, W) to one map (B, channels[i], H/strides[i], W/strides[i]) a stage.
+
+        Where nothing is learned, a folded copy of the network does it (`apsam.folded_backbone`).
+        """
+        return self._folded()(image) if self._is_constant() else self.network(image)
+
+    def _is_constant(self) -> bool:
+        """Whether the network is a fixed function now: no gradients of its weights, no statistics of batches."""
+        learned = torch.is_grad_enabled() and any(weight.requires_grad for weight in self.network.parameters())
+        return not learned and not any(
+            module.training for module in self.network.modules() if isinstance(module, nn.BatchNorm2d)
+        )
+
+    def _folded(self) -> FoldedBackbone:
+        """The folded copy, kept until weights change. It is no part of the state dict."""
+        values = (*self.network.parameters(), *self.network.buffers())
+        key = tuple((value.data_ptr(), value._version, value.device) for value in values)
+        known, folded = self.__dict__.get("_kept_folded", (None, None))
+        if known != key:
+            folded = FoldedBackbone(self.network)
+            self.__dict__["_kept_folded"] = key, folded
+        return folded
 
     def stages(self) -> list[list[nn.Module]]:
         """The modules of every stage in the order of `channels`: stage 0 holds the stem too."""

@@ -59,7 +59,7 @@ def examine() -> Iterator[Finding]:
     """Look at everything, one finding after the other."""
     yield Finding("Python", "ok", f"{platform.python_version()}, {sys.executable}")
     yield from _packages()
-    for look in (_torchvision, _opencv, _processor, _gpus, _backbone, _light_sam, _official_weights):
+    for look in (_torchvision, _opencv, _processor, _gpus, _backbone, _light_sam, _official_weights, _hub_sams):
         yield _guarded(look)
     yield _space()
 
@@ -122,9 +122,11 @@ def _backbone() -> Finding:
 
 def _light_sam() -> Finding:
     from apsam.sam.light import LIGHT_WEIGHTS
+    from apsam.sam.weights_files import licence_of
 
     if LIGHT_WEIGHTS.is_file():
-        return Finding("SAM light", "ok", f"{LIGHT_WEIGHTS} ({LIGHT_WEIGHTS.stat().st_size / 1e6:.1f} MB)")
+        size_mb = LIGHT_WEIGHTS.stat().st_size / 1e6
+        return Finding("SAM light", "ok", f"{LIGHT_WEIGHTS} ({size_mb:.1f} MB, licence {licence_of('light')})")
     remedy = f"{REINSTALL}, or train it: make light-sam"
     return Finding("SAM light", "missing", f"{LIGHT_WEIGHTS} is not there", remedy)
 
@@ -134,15 +136,41 @@ def _official_weights() -> Finding:
 
     folder = cache_folder()
     there = [w.name for w in PUBLISHED.values() if is_cached(w.name)]
-    found = f"in {folder}: {', '.join(there) or 'none'}"
+    found = f"in {folder}: {', '.join(name + _licence(name) for name in there) or 'none'}"
     absent = [w for w in PUBLISHED.values() if w.name not in there]
     if not absent:
         return Finding("other weights", "ok", found)
-    lines = [f"{w.name} ({w.size / 1e6:.0f} MB): {w.url}\n  -> {folder / w.filename}" for w in absent]
+    lines = [f"{w.name} ({w.size / 1e6:.0f} MB{_licence(w.name)}): {w.url}\n  -> {folder / w.filename}" for w in absent]
     remedy = (
         "not needed by default; a run that asks for them downloads them; without network put them there yourself:\n"
     )
     return Finding("other weights", "ok" if there else "note", found, remedy + "\n".join(lines))
+
+
+def _licence(name: str) -> str:
+    """The licence of published weights of a SAM, as a remark; empty for other networks'."""
+    from apsam.sam.names import KNOWN
+
+    sam = KNOWN.get(name.removeprefix("sam_"))
+    return f", licence {sam.licence}" if sam else ""
+
+
+def _hub_sams() -> Finding:
+    from apsam.sam.weights_files import download_command, licence_of, sams_of_the_hub
+    from apsam.weights import cache_folder
+
+    subject, folder = "SAMs of the Hugging Face hub", cache_folder() / "hub"
+    there, absent = sams_of_the_hub()
+    lines = [f"{name} (licence {licence_of(name)}): {place}" for name, place in there.items()]
+    remedy = "not needed by default (docs/sam.md); fetched by you, for instance:\n" + "\n".join(
+        f"{sam.name} (licence {sam.licence}): {download_command(sam.repository, folder / sam.repository)}"
+        for sam in absent
+    )
+    if there and not _installed("transformers"):
+        return Finding(
+            subject, "note", "\n".join(lines), "they need the transformers library: pip install 'apsam[hub]'"
+        )
+    return Finding(subject, "ok" if there else "note", "\n".join(lines) or "none", remedy if absent else "")
 
 
 def _space() -> Finding:

@@ -4,6 +4,7 @@ python -m benchmarks                       all, with their default sizes: some 2
 python -m benchmarks --short               all in small: some minutes
 python -m benchmarks decode sweep          these two
 python -m benchmarks encode floor --device cuda --sam vit_h      on a GPU
+python -m benchmarks.gpu                   all tables of a GPU, in 8 minutes of its time
 python -m benchmarks --tables              only the tables, from what was measured before
 """
 
@@ -14,10 +15,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from benchmarks.tables import write_tables
+from benchmarks.tables import write_all_tables
 
-# In the document's order. `bench_country` and `bench_workflow` are those of docs/scaling.md and run alone.
-NAMES = ("encode", "floor", "compile", "windows", "decode", "sweep", "store", "memory", "report")
+# In the document's order. `bench_country` and `bench_workflow` are those of docs/scaling.md, `bench_sams` is that of
+# docs/sam.md, `bench_demo` runs the whole workflow: they run alone.
+NAMES = ("encode", "floor", "compile", "backbone", "windows", "decode", "sweep", "train", "store", "memory", "report")
 
 
 def main() -> None:
@@ -32,7 +34,7 @@ def main() -> None:
     if not arguments.tables:
         # One that fails must not cost the hours of the others.
         failed = [name for name in arguments.names or NAMES if _fails(name, options)]
-    write_tables()
+    write_all_tables()
     if failed:
         sys.exit(f"failed, see above: {', '.join(failed)}")
 

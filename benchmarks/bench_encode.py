@@ -15,18 +15,13 @@ import numpy as np
 import torch
 
 from apsam.device import bf16_pays
-from apsam.sam.encode import encode_tiles, resize_tiles
+from apsam.sam.encode import encode_tiles
+from apsam.sam.frame import resize_tiles
 from apsam.sam.registry import OFFICIAL, LoadedSam, build_untrained, wrap_sam
 from benchmarks.measuring import TILE, measure, ratio, set_up, write
+from benchmarks.real_sizes import VIT
 
 from segment_anything import SamPredictor  # isort: skip
-
-# ViT-B is the default of transformers' own configuration.
-WIDTHS = {
-    "vit_b": {},
-    "vit_l": dict(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, global_attn_indexes=[5, 11, 17, 23]),
-    "vit_h": dict(hidden_size=1280, num_hidden_layers=32, num_attention_heads=16, global_attn_indexes=[7, 15, 23, 31]),
-}
 
 
 def transformers_encoder(name: str, device: torch.device) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -35,7 +30,7 @@ def transformers_encoder(name: str, device: torch.device) -> Callable[[np.ndarra
         from transformers import SamConfig, SamImageProcessor, SamModel, SamVisionConfig
     except ImportError:
         return None
-    widths = WIDTHS[name]
+    widths = VIT[name]
     vision = SamVisionConfig(**widths, **({"mlp_dim": 4 * widths["hidden_size"]} if widths else {}))
     model = SamModel(SamConfig(vision_config=vision)).eval().to(device)
     processor = SamImageProcessor()

@@ -19,6 +19,8 @@ from apsam.sam.registry import OFFICIAL, build_untrained, wrap_sam
 from benchmarks.measuring import set_up, synchronise, write
 
 TOP = 8
+# Rows, inner side and columns of the large product.
+PRODUCTS = {"cpu": (4096, 1024, 4096), "cuda": (8192, 8192, 8192)}
 
 
 def count_products(encoder: nn.Module, pixels: torch.Tensor) -> int:
@@ -44,7 +46,7 @@ def count_products(encoder: nn.Module, pixels: torch.Tensor) -> int:
 
 def product_rate(device: torch.device, dtype: torch.dtype) -> float:
     """Operations a second of one large matrix product, the best of five."""
-    shape = (8192, 8192, 8192) if device.type == "cuda" else (4096, 1024, 4096)
+    shape = PRODUCTS[device.type]
     left = torch.randn(shape[:2], device=device).to(dtype)
     right = torch.randn(shape[1:], device=device).to(dtype)
     seconds = []

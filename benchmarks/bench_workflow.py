@@ -8,18 +8,18 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import platform
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 from apsam.files import write_json
+from benchmarks import measuring
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from small_project import Project, copy_project  # noqa: E402
-
-MEASURED = Path(__file__).parent / "measured" / "workflow.json"
 
 # Stands for every script: makes what the arguments call outputs.
 TOUCH = """
@@ -75,9 +75,12 @@ def job_seconds(project: Project) -> tuple[int, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--plan", type=int, default=2000, help="scenes of the plan")
-    parser.add_argument("--run", type=int, default=1000, help="scenes of the run, tiled: two jobs each")
+    parser.add_argument("--short", action="store_true", help="20 scenes each")
+    parser.add_argument("--plan", type=int, help="scenes of the plan (default: 2000)")
+    parser.add_argument("--run", type=int, help="scenes of the run, tiled: two jobs each (default: 1000)")
     arguments = parser.parse_args()
+    arguments.plan = arguments.plan or (20 if arguments.short else 2000)
+    arguments.run = arguments.run or (20 if arguments.short else 1000)
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         large = make_project(Path(folder) / "plan", arguments.plan)
@@ -90,15 +93,16 @@ def main() -> None:
     overhead = (run["wall_s"] * 2 - own) / jobs
     result = {
         "command": "python -m benchmarks.bench_workflow",
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": 2, "load_1min": round(load, 1)},
+        "machine": {**measuring.machine(torch.device("cpu")), "load_1min": round(load, 1)},
         "plan": {"scenes": arguments.plan, **plan},
         "parse": {"first": first_parse, "later": later_parse},
         "run": {"scenes": arguments.run, "jobs": jobs, **run, "own_s": round(own, 1)},
         "overhead_s_a_job": round(max(0.0, overhead), 3),
         "processor_s_a_job": round(run["processor_s"] / jobs, 3),
     }
-    write_json(MEASURED, result)
-    print(MEASURED.read_text())
+    path = measuring.MEASURED / "workflow.json"
+    write_json(path, result)
+    print(path.read_text())
 
 
 if __name__ == "__main__":

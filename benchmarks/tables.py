@@ -1,4 +1,4 @@
-"""What was measured, as tables of docs/performance.md."""
+"""What was measured, as tables of docs/performance.md and docs/sam.md."""
 
 from __future__ import annotations
 
@@ -10,16 +10,27 @@ from typing import Any
 from apsam.files import atomic_path, read_json
 from benchmarks.measuring import MEASURED
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
+DOCUMENTS = tuple(Path(__file__).parents[1] / "docs" / name for name in ("performance.md", "sam.md"))
 PLACE = "<!-- {0} -->\n.*?<!-- end of {0} -->"
 
 
-def write_tables(document: Path = DOCUMENT, measured: Path = MEASURED) -> None:
-    """Replace the part of each measurement in docs/performance.md, between its two comments."""
+def write_all_tables() -> None:
+    """Write the tables of every document that has some."""
+    for document in DOCUMENTS:
+        write_tables(document)
+
+
+def write_tables(document: Path, measured: Path = MEASURED) -> None:
+    """Replace the part of each measurement in a document, between its two comments.
+
+    Measurements without a place there belong to other pages and may look otherwise.
+    """
     text = document.read_text()
     for path in sorted(measured.glob("*.json")):
-        table = f"<!-- {path.stem} -->\n{render(read_json(path))}\n<!-- end of {path.stem} -->"
-        text = re.sub(PLACE.format(path.stem), table.replace("\\", r"\\"), text, flags=re.DOTALL)
+        place = re.compile(PLACE.format(re.escape(path.stem)), re.DOTALL)
+        if place.search(text):
+            table = f"<!-- {path.stem} -->\n{render(read_json(path))}\n<!-- end of {path.stem} -->"
+            text = place.sub(lambda _, table=table: table, text)
     with atomic_path(document) as partial:
         partial.write_text(text)
 
@@ -142,6 +153,26 @@ def _report(content: dict[str, Any]) -> list[str]:
     ]
 
 
+def _sams(content: dict[str, Any]) -> list[str]:
+    unit = "" if content["machine"].get("gpu") else " of a core"
+    head = ["sam.name", "parameters, M", "embedding", "store, MB a tile"]
+    head += [f"encode, s{unit} a tile", f"decode, ms{unit} a prompt"]
+    rows = [
+        [
+            f"`{name}`", row["parameters_m"], "x".join(map(str, row["embedding"])), row["store_mb"], row["encode_s"],
+            row["decode_ms"], row["peak_mb"],
+        ]
+        for name, row in content["sams"].items()
+    ]  # fmt: skip
+    return _table([*head, "memory, MB"], rows)
+
+
+def _demo(content: dict[str, Any]) -> list[str]:
+    facts = content["demo"]
+    stages = ", ".join(f"{stage} {seconds} s" for stage, seconds in facts["stages_s"].items())
+    return [f"The {facts['configuration']} run takes **{facts['wall_s']} s**. Its jobs together: {stages}."]
+
+
 # What a measurement may hold, and how that is shown.
 PARTS = {
     "measured": _times,
@@ -153,4 +184,6 @@ PARTS = {
     "windows": _windows,
     "compressors": _store,
     "report": _report,
+    "sams": _sams,
+    "demo": _demo,
 }

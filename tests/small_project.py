@@ -82,13 +82,14 @@ class Project:
         return found
 
 
-def _left_out(folder: str, names: list[str]) -> set[str]:
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """What of a folder is not copied."""
     return {"cache", "tmp"} if Path(folder).name == ".dvc" else LEFT_OUT & set(names)
 
 
 def copy_project(target: Path) -> Project:
     """Copy the source, and put config/small.yaml into config.yaml."""
-    shutil.copytree(ROOT, target, ignore=_left_out, symlinks=True)
+    shutil.copytree(ROOT, target, ignore=left_out, symlinks=True)
     config = yaml.safe_load((target / "config.yaml").read_text())
     for key, value in yaml.safe_load((target / "config" / "small.yaml").read_text()).items():
         config[key] = {**config[key], **value} if isinstance(value, dict) else value

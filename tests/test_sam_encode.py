@@ -13,8 +13,9 @@ from tiny_sam import tiny_sam, tiny_sam_model
 
 from apsam.errors import ApsamError
 from apsam.sam import encode
-from apsam.sam.encode import encode_tiles, read_ahead, resize_tiles, write_behind
+from apsam.sam.encode import encode_tiles, read_ahead, write_behind
 from apsam.sam.encode_scene import encode_scene
+from apsam.sam.frame import resize_tiles
 from apsam.sam.settings import SamSettings
 from apsam.stack import TileStack, TileStackWriter
 

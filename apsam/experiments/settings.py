@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from apsam.localizer.method_settings import MethodName
-from apsam.sam.settings import EverythingSettings, SamName
+from apsam.sam.names import SamName
+from apsam.sam.settings import EverythingSettings
 
 GreyValue = Annotated[int, Field(ge=0, le=254)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]

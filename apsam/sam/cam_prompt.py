@@ -15,13 +15,14 @@ from torch.nn import functional
 LOGIT_RANGE = 8.0  # SAM's own mask logits lie mostly within +-10
 
 
-def cam_to_mask_prompt(cam: Tensor | np.ndarray, size: int) -> Tensor:
+def cam_to_mask_prompt(cam: Tensor | np.ndarray, size: int, stretched: bool = False) -> Tensor:
     """Scale CAMs to SAM's mask input.
 
     Args:
         cam: (N, H, W), uint8 0..255 or float 0..1. The longer side becomes `size`; what is missing to a square,
             right or below, is padded as background, as SAM pads images.
-        size: Side of SAM's mask input, four times that of its embedding (`prompt_encoder.mask_input_size`).
+        size: Side of SAM's mask input (`LoadedSam.mask_input_size`).
+        stretched: Stretch CAMs to the square instead, as SAM 2 and 3 do with images.
 
     Returns:
         (N, 1, size, size) float32 logits from -8 (CAM 0) to 8 (CAM at its maximum).
@@ -30,7 +31,7 @@ def cam_to_mask_prompt(cam: Tensor | np.ndarray, size: int) -> Tensor:
     share = values.float() / 255 if values.dtype == torch.uint8 else values.float()
     height, width = share.shape[-2:]
     scale = size / max(height, width)
-    shape = (max(1, round(height * scale)), max(1, round(width * scale)))
+    shape = (size, size) if stretched else (max(1, round(height * scale)), max(1, round(width * scale)))
     share = share.unsqueeze(1)
     if shape != (height, width):
         share = functional.interpolate(share, shape, mode="bilinear", align_corners=False, antialias=True)

@@ -1,7 +1,4 @@
-"""Mask decoding: prompts of many tiles in one batch, on stored embeddings.
-
-With `sam.attention: fast`, by the decoder of `apsam.sam.folded_decoder`; otherwise by the released one.
-"""
+"""Mask decoding: prompts of many tiles in one batch, on stored embeddings."""
 
 from __future__ import annotations
 
@@ -15,12 +12,9 @@ from torch import Tensor
 
 from apsam.sam.batches import BatchSize, decode_batch, in_batches
 from apsam.sam.embeddings import Embeddings, of_tiles
-from apsam.sam.encode import input_size
-from apsam.sam.folded_decoder import decode_folded, fold_detail, mask_logits, unfold_pixels
-from apsam.sam.registry import LoadedSam
+from apsam.sam.frame import input_size
+from apsam.sam.model import LoadedSam
 from apsam.sam.select import choose_masks, wants_three
-
-from segment_anything.modeling import Sam  # isort: skip
 
 
 @dataclass(frozen=True)
@@ -112,7 +106,8 @@ def decode_prompts(
         low, quality = _low_resolution(sam, embeddings, some, tile_size, wants_three(mask_choice))
         low, quality = choose_masks(low, quality, mask_choice, mask_index)
         corners = None if embeddings.corners is None else embeddings.corners[some.tile]
-        return upscale(low, sam.image_size, tile_size, embeddings.frame, corners).cpu().numpy(), quality.cpu().numpy()
+        logits = upscale(low, sam.image_size, tile_size, embeddings.frame, corners, sam.stretches)
+        return logits.cpu().numpy(), quality.cpu().numpy()
 
     what = f"decode one prompt with SAM '{sam.name}' on {sam.device}"
     for part, (found, quality) in in_batches(len(prompts), batch, answer, what):
@@ -124,9 +119,10 @@ def decode_prompts(
 def _low_resolution(
     sam: LoadedSam, embeddings: Embeddings, prompts: PromptBatch, tile_size: tuple[int, int], three: bool
 ) -> tuple[Tensor, Tensor]:
-    """Masks (P, M, 4E, 4E) and IoU estimates (P, M) as the decoder gives them."""
-    model, device = sam.model, sam.device
-    scale = _scale(embeddings.frame or tile_size, sam.image_size)
+    """Masks (P, M, s, s) of the encoder's square and IoU estimates (P, M), as the decoder gives them."""
+    device, frame = sam.device, embeddings.frame or tile_size
+    height, width = sam.input_size(*frame)
+    scale = np.array([width / frame[1], height / frame[0]])  # of x and y
     shift = np.zeros((len(prompts), 2)) if embeddings.corners is None else embeddings.corners[prompts.tile]
     points = boxes = masks = None
     if prompts.points is not None:
@@ -140,66 +136,10 @@ def _low_resolution(
         boxes = torch.from_numpy(corners.astype(np.float32)).reshape(-1, 4).to(device)
     if prompts.mask_logits is not None:
         masks = torch.as_tensor(prompts.mask_logits, dtype=torch.float32, device=device)
-    sparse, dense = model.prompt_encoder(points=points, boxes=boxes, masks=masks)
 
     rows, index = np.unique(embeddings.row[prompts.tile], return_inverse=True)
     images = torch.from_numpy(np.ascontiguousarray(embeddings.values[rows])).to(device).float()
-    decode = _folded if sam.fast_attention else _released
-    return decode(
-        model, images, torch.from_numpy(index).to(device), sparse, dense if masks is not None else dense[:1], three
-    )
-
-
-def _folded(
-    model: Sam, images: Tensor, image: Tensor, sparse: Tensor, dense: Tensor, three: bool
-) -> tuple[Tensor, Tensor]:
-    """Answer P prompts.
-
-    Args:
-        images: (n, D, E, E) embeddings.
-        image: (P,) which of them each prompt is of.
-        sparse: (P, T, D) point and box tokens.
-        dense: (P, D, E, E) mask prompts, or (1, D, E, E) where there are none.
-        three: SAM's three masks instead of its single one.
-
-    Returns:
-        Masks (P, M, 4E, 4E) and IoU estimates (P, M).
-    """
-    decoder, side = model.mask_decoder, images.shape[-1]
-    width = decoder.transformer_dim
-    pixels, ground = (maps.flatten(2).transpose(1, 2) for maps in (images[:, :width], dense))
-    pixels = (pixels + ground)[image] if len(ground) == 1 else pixels[image] + ground
-    # The light SAM's embedding has channels that prompts have not.
-    detail = fold_detail(F.pixel_shuffle(images[:, width:], 4))[image] if images.shape[1] > width else None
-    position = model.prompt_encoder.get_dense_pe().flatten(2)[0].T.contiguous()
-    masks = slice(1, None) if three else slice(0, 1)
-    vectors, pixels, quality = decode_folded(decoder, pixels, detail, position, sparse, masks=masks)
-    return unfold_pixels(mask_logits(vectors, pixels), 4 * side), quality
-
-
-def _released(
-    model: Sam, images: Tensor, image: Tensor, sparse: Tensor, dense: Tensor, three: bool
-) -> tuple[Tensor, Tensor]:
-    """The same by the released decoder.
-
-    It repeats one image's embedding for all prompts and then adds the dense prompts. With zeros for the image and each
-    prompt's own image in the dense prompts the sum is the same, and it serves many tiles at once.
-    """
-    images = images[image]
-    dense = images + F.pad(dense, (0, 0, 0, 0, 0, images.shape[1] - dense.shape[1]))
-    return model.mask_decoder(
-        image_embeddings=torch.zeros_like(dense[:1]),
-        image_pe=model.prompt_encoder.get_dense_pe(),
-        sparse_prompt_embeddings=sparse,
-        dense_prompt_embeddings=dense,
-        multimask_output=three,
-    )
-
-
-def _scale(tile_size: tuple[int, int], image_size: int) -> np.ndarray:
-    """Factors from a tile's x and y to the encoder's frame."""
-    height, width = input_size(*tile_size, image_size)
-    return np.array([width / tile_size[1], height / tile_size[0]])
+    return sam.decode(images, torch.from_numpy(index).to(device), points, boxes, masks, three)
 
 
 def upscale(
@@ -208,28 +148,34 @@ def upscale(
     tile_size: tuple[int, int],
     frame: tuple[int, int] | None = None,
     corners: np.ndarray | None = None,
+    stretched: bool = False,
 ) -> Tensor:
     """Bring the decoder's masks to the tile's pixels: what `Sam.postprocess_masks` does, in one step.
 
     SAM interpolates to the encoder's square, cuts the padding off and interpolates to the image. Both steps
     are linear and separable, so they are one small matrix an axis, and the large square in between is never
-    made. Of a tile in a larger window, the same matrices' rows and columns of the tile are taken.
+    made. Of a tile in a larger window, the same matrices' rows and columns of the tile are taken. SAMs that stretch
+    images have nothing to cut off and interpolate once (`Sam2Processor.post_process_masks`).
 
     Args:
-        masks: (P, M, 4E, 4E).
+        masks: (P, M, s, s) of the encoder's square.
         image_size: Side of the encoder's square.
         tile_size: Height and width of the result.
         frame: Height and width of what was encoded; that of the tile where it was.
         corners: (P, 2) x and y of each tile in what was encoded.
+        stretched: What was encoded was stretched to the square instead of padded.
 
     Returns:
         (P, M, h, w).
     """
     frame = frame or tile_size
-    height, width = input_size(*frame, image_size)
     low = masks.shape[-1]
-    rows = _interpolation(low, image_size, height, frame[0]).to(masks.device)
-    columns = _interpolation(low, image_size, width, frame[1]).to(masks.device)
+    if stretched:
+        rows, columns = (_interpolation(low, size) for size in frame)
+    else:
+        used = input_size(*frame, image_size)
+        rows, columns = (_two_interpolations(low, image_size, *axis) for axis in zip(used, frame, strict=True))
+    rows, columns = rows.to(masks.device), columns.to(masks.device)
     if corners is not None:
         first = torch.as_tensor(corners, device=masks.device)[:, None, :, None]
         columns, rows = (
@@ -240,8 +186,13 @@ def upscale(
 
 
 @lru_cache(maxsize=16)
-def _interpolation(low: int, image_size: int, used: int, size: int) -> Tensor:
+def _interpolation(low: int, size: int) -> Tensor:
+    """The matrix (size, low) that interpolates `low` values to `size`."""
+    return F.interpolate(torch.eye(low)[None], size=size, mode="linear", align_corners=False)[0].T.contiguous()
+
+
+@lru_cache(maxsize=16)
+def _two_interpolations(low: int, image_size: int, used: int, size: int) -> Tensor:
     """The matrix (size, low): `low` values to `image_size`, then the first `used` of these to `size`."""
-    identity = torch.eye(low)[None]
-    square = F.interpolate(identity, size=image_size, mode="linear", align_corners=False)[..., :used]
+    square = F.interpolate(torch.eye(low)[None], size=image_size, mode="linear", align_corners=False)[..., :used]
     return F.interpolate(square, size=size, mode="linear", align_corners=False)[0].T.contiguous()

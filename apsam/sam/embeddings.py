@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 
 from apsam.errors import InputError
-from apsam.sam.registry import LoadedSam
+from apsam.sam.model import LoadedSam
 from apsam.stack import TileStack
 
 

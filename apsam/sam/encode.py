@@ -9,47 +9,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from apsam.device import bf16_pays
+from apsam.errors import ApsamError
 from apsam.sam.batches import BatchSize, encode_batch, in_batches
-from apsam.sam.registry import LoadedSam
+from apsam.sam.model import LoadedSam
 
 T = TypeVar("T")
-
-
-def input_size(height: int, width: int, image_size: int) -> tuple[int, int]:
-    """Height and width of a tile brought to `image_size` by its longest side (SAM's `ResizeLongestSide`)."""
-    scale = image_size / max(height, width)
-    return int(height * scale + 0.5), int(width * scale + 0.5)
-
-
-def resize_tiles(images: np.ndarray, image_size: int) -> Tensor:
-    """Bring tiles to the encoder's size, pixel by pixel as `SamPredictor` does.
-
-    SAM was trained on what Pillow's bilinear filter makes. torch's 8-bit kernel gives the same bytes for
-    whole-number factors, such as 256 -> 1024, and does a batch at once; for others it is off by one in up
-    to a hundredth of the pixels, so Pillow itself does those.
-
-    Args:
-        images: (n, 3, h, w) uint8.
-
-    Returns:
-        (n, 3, h', w') uint8 with max(h', w') = image_size.
-    """
-    height, width = images.shape[-2:]
-    size = input_size(height, width, image_size)
-    if size == (height, width):
-        return torch.from_numpy(images)
-    if image_size % max(height, width) == 0:
-        return F.interpolate(torch.from_numpy(images), size, mode="bilinear", align_corners=False, antialias=True)
-    resized = np.empty((len(images), 3, *size), np.uint8)
-    for target, image in zip(resized, images, strict=True):
-        picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-        target[:] = np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-    return torch.from_numpy(resized)
 
 
 def encode_tiles(
@@ -71,36 +38,39 @@ def encode_tiles(
         (n, D, E, E) embeddings.
 
     Raises:
-        ApsamError: Not even one tile fits into memory.
+        ApsamError: Not even one tile fits into memory, or an embedding does not fit into `dtype`.
     """
-    return encode_resized(sam, resize_tiles(images, sam.image_size), batch, precision, dtype)
+    return encode_prepared(sam, sam.prepare(images), batch, precision, dtype)
 
 
 @torch.no_grad()
-def encode_resized(
+def encode_prepared(
     sam: LoadedSam,
-    resized: Tensor,
+    prepared: Tensor,
     batch: int | str | BatchSize = "auto",
     precision: str = "auto",
     dtype: type[np.floating] = np.float16,
 ) -> np.ndarray:
-    """Embed what `resize_tiles` made, (n, 3, h', w') uint8; the other arguments and the result as `encode_tiles`."""
+    """Embed n images as `LoadedSam.prepare` made them; the other arguments and the result as `encode_tiles`."""
     batch = batch if isinstance(batch, BatchSize) else encode_batch(batch, sam.device)
-    embeddings = np.empty((len(resized), *sam.embedding_shape), dtype)
+    embeddings = np.empty((len(prepared), *sam.embedding_shape), dtype)
     what = f"encode one tile with SAM '{sam.name}' on {sam.device}"
-    for part, done in in_batches(len(resized), batch, lambda part: _encode(sam, resized[part], precision), what):
-        embeddings[part] = done
+    for part, done in in_batches(len(prepared), batch, lambda part: _encode(sam, prepared[part], precision), what):
+        with np.errstate(over="ignore"):  # said below
+            embeddings[part] = done
+        if not np.isfinite(embeddings[part]).all():
+            raise ApsamError(
+                f"SAM '{sam.name}': its embedding holds values that are no numbers or exceed {np.dtype(dtype)}; "
+                "set sam.precision: fp32, and check the checkpoint if that does not help"
+            )
     return embeddings
 
 
-def _encode(sam: LoadedSam, resized: Tensor, precision: str) -> np.ndarray:
-    """(b, 3, h', w') uint8 -> (b, D, E, E) float32."""
-    model = sam.model
-    pixels = model.preprocess(pinned(resized, sam.device).to(sam.device, non_blocking=True).float())
-    # Convolutions are up to twice as fast with the channels last; a ViT, with one at its entrance, does not mind.
-    pixels = pixels.contiguous(memory_format=torch.channels_last)
+def _encode(sam: LoadedSam, prepared: Tensor, precision: str) -> np.ndarray:
+    """A batch of prepared images -> (b, D, E, E) float32."""
+    pixels = pinned(prepared, sam.device).to(sam.device, non_blocking=True)
     with arithmetic(sam.device, precision):
-        embeddings = model.image_encoder(pixels)
+        embeddings = sam.encode(pixels)
     return embeddings.float().cpu().numpy()
 
 

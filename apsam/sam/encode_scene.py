@@ -16,8 +16,9 @@ import torch
 from apsam.errors import ApsamError
 from apsam.progress import track
 from apsam.sam.batches import encode_batch
-from apsam.sam.encode import encode_resized, pinned, read_ahead, resize_tiles, write_behind
-from apsam.sam.registry import LoadedSam, build_sam
+from apsam.sam.encode import encode_prepared, pinned, read_ahead, write_behind
+from apsam.sam.model import LoadedSam
+from apsam.sam.registry import build_sam
 from apsam.sam.settings import SamSettings
 from apsam.sam.windows import most_tiles, open_scene_of, plan_windows, window_size
 from apsam.stack import TileStack, TileStackWriter
@@ -25,9 +26,6 @@ from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
 
 log = logging.getLogger(__name__)
-
-# Stored with the embeddings: what was done to pixels before the encoder saw them.
-PREPROCESSING = "longest side, bilinear as Pillow, mean and deviation of SAM, padded right and below"
 
 # What one append to the stack holds beside the embeddings: name -> (shape of an entry, dtype).
 Specs = dict[str, tuple[tuple[int, ...], str]]
@@ -100,7 +98,7 @@ def encode_scene(
             "scene": scene,
             "sam": sam.name,
             "checkpoint_hash": sam.checkpoint_hash,
-            "preprocessing": PREPROCESSING,
+            "preprocessing": sam.preprocessing,
             "image_size": sam.image_size,
             "tile_size": stack.attributes["tile_size"],
             "tiles": len(stack),
@@ -114,7 +112,7 @@ def encode_scene(
             pixels = source.read(part)
             if settings.channels == "bgr":
                 pixels = np.ascontiguousarray(pixels[:, ::-1])
-            return pinned(resize_tiles(pixels, sam.image_size), sam.device)
+            return pinned(sam.prepare(pixels), sam.device)
 
         # While some are encoded, the next ones are read and brought to size, and the last ones compressed and written.
         with (
@@ -122,13 +120,13 @@ def encode_scene(
             write_behind(writer.append) as append,
         ):
             ready = read_ahead(prepare(part) for part in parts)
-            for part, resized in zip(track(parts, f"embeddings of {scene}"), ready, strict=True):
+            for part, prepared in zip(track(parts, f"embeddings of {scene}"), ready, strict=True):
                 table = {name: values[part] for name, values in source.table.items()}
-                append(embedding=encode_resized(sam, resized, batch, settings.precision), **table)
+                append(embedding=encode_prepared(sam, prepared, batch, settings.precision), **table)
 
 
 def embedding_bytes(shape: tuple[int, int, int]) -> int:
-    """What one stored embedding takes before compression: 2 MB for an official SAM."""
+    """What one stored embedding takes before compression, in bytes: 2 MB for SAM, 8 MB for SAM 2."""
     return 2 * int(np.prod(shape))
 
 

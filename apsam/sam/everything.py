@@ -13,7 +13,7 @@ import numpy as np
 from apsam.sam.decode import PromptBatch, decode_prompts
 from apsam.sam.embeddings import Embeddings
 from apsam.sam.encode import encode_tiles
-from apsam.sam.registry import LoadedSam
+from apsam.sam.model import LoadedSam
 from apsam.sam.settings import EverythingSettings
 
 # Points whose three full-size masks are held at a time: bounds memory whatever the grid.
@@ -97,8 +97,8 @@ def _ask(
     decoded = decode_prompts(sam, embedding, prompts, size, "all")
     logits, iou = decoded.logits.reshape(-1, *size), decoded.iou.ravel()
     points = points.repeat(3, axis=0)
-    stability = stability_score(logits, sam.model.mask_threshold, settings.stability_offset)
-    masks = logits > sam.model.mask_threshold
+    stability = stability_score(logits, sam.mask_threshold, settings.stability_offset)
+    masks = logits > sam.mask_threshold
     good = masks.sum((1, 2)) > settings.min_area
     if settings.min_iou > 0:
         good &= iou > settings.min_iou

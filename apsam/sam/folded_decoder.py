@@ -18,10 +18,13 @@ Same parameters, same function (tests/test_sam_decode.py): only the order of flo
 from __future__ import annotations
 
 import torch
-from segment_anything.modeling import MaskDecoder
-from segment_anything.modeling.transformer import Attention
 from torch import Tensor, nn
 from torch.nn import functional
+
+from apsam import torchvision_ops  # noqa: F401  (before segment_anything, which imports torchvision)
+
+from segment_anything.modeling import MaskDecoder  # isort: skip
+from segment_anything.modeling.transformer import Attention  # isort: skip
 
 NEVER = -1e4  # logit of a token that is not there
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -19,7 +18,11 @@ from apsam.errors import ConfigError, InputError
 from apsam.sam.attention import use_fast_attention
 from apsam.sam.light import LIGHT_WEIGHTS, build_light_sam
 from apsam.sam.mobile import build_mobile_sam
+from apsam.sam.model import LoadedSam, weights_hash
+from apsam.sam.names import is_hub_sam
+from apsam.sam.original import OriginalSam
 from apsam.sam.settings import SamSettings
+from apsam.sam.weights_files import hub_folder
 
 from segment_anything import build_sam_vit_b, build_sam_vit_h, build_sam_vit_l  # isort: skip
 from segment_anything.modeling import Sam  # isort: skip
@@ -37,40 +40,6 @@ PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
 
-@dataclass(frozen=True)
-class LoadedSam:
-    """A SAM with its weights, in evaluation mode, without gradients.
-
-    Attributes:
-        model: `segment_anything`'s own class; `SamPredictor(sam.model)` works on it.
-        name: Its name in the configuration.
-        checkpoint_hash: SHA-256 over names, shapes and values of the weights, whatever file they came in.
-        fast_attention: Whether attention is computed our way, in the encoder and in decoding.
-    """
-
-    model: Sam
-    name: str
-    checkpoint_hash: str
-    fast_attention: bool = True
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square the image encoder sees, pixels (official SAMs: 1024)."""
-        return int(self.model.image_encoder.img_size)
-
-    @property
-    def embedding_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image embedding (official SAMs: 256, 64, 64; the light one: 384, 32, 32)."""
-        prompt_encoder = self.model.prompt_encoder
-        channels = getattr(self.model.image_encoder, "out_channels", prompt_encoder.embed_dim)
-        return (int(channels), *map(int, prompt_encoder.image_embedding_size))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return torch.device(self.model.device)
-
-
 def build_sam(
     settings: SamSettings | str, checkpoint: Path | None = None, device: torch.device | str = "auto"
 ) -> LoadedSam:
@@ -78,47 +47,47 @@ def build_sam(
 
     Args:
         settings: The section `sam` of the configuration, or a name alone.
-        checkpoint: Weights file; overrides that of the settings. Without one, `light` takes the packaged
-            weights and the others those of the cache, downloaded where they are not there yet.
+        checkpoint: Weights file, or the folder of a SAM of the Hugging Face hub; overrides that of the settings.
+            Without one, `light` takes the packaged weights, the other SAMs of `segment_anything`'s classes those of
+            the cache, downloaded where they are not there yet, and those of the hub what `hub_folder` finds.
         device: As `apsam.device.pick_device` takes it.
 
     Raises:
         ConfigError: The name is unknown.
         InputError: The file is missing, is no checkpoint, or is one of another SAM.
+        ApsamError: The weights are not on this machine; says what to download and where to put it.
     """
     if isinstance(settings, str):
-        if settings not in NAMES:
-            raise ConfigError(f"sam: unknown name '{settings}'; known are {', '.join(NAMES)}")
-        settings = SamSettings(name=settings)
+        try:
+            settings = SamSettings(name=settings)
+        except ValidationError as error:
+            raise ConfigError(f"sam: {error.errors()[0]['ctx']['error']}") from error
     checkpoint = checkpoint or settings.checkpoint
-    if settings.name == "light":
+    name, fast = settings.name, settings.attention == "fast"
+    target = device if isinstance(device, torch.device) else pick_device(device)
+    if is_hub_sam(name):
+        # Here, because transformers takes seconds to import.
+        from apsam.sam.hub import load_hub_sam
+
+        return load_hub_sam(hub_folder(name, checkpoint), name, target, fast)
+    if name == "light":
         model = build_light_sam(checkpoint or LIGHT_WEIGHTS)
     else:
-        model = _load_official(settings.name, checkpoint or weights.fetch(f"sam_{settings.name}"))
-    target = device if isinstance(device, torch.device) else pick_device(device)
-    return wrap_sam(model.to(target), settings.name, fast_attention=settings.attention == "fast")
+        model = _load_official(name, checkpoint or weights.fetch(f"sam_{name}"))
+    return wrap_sam(model.to(target), name, fast_attention=fast)
 
 
-def wrap_sam(model: Sam, name: str, fast_attention: bool = True) -> LoadedSam:
+def wrap_sam(model: Sam, name: str, fast_attention: bool = True) -> OriginalSam:
     """Make a `LoadedSam` of any of `segment_anything`'s models, for instance a fine-tuned one."""
     model.eval().requires_grad_(False)
     if fast_attention:
         use_fast_attention(model)
-    return LoadedSam(model, name, weights_hash(model), fast_attention)
+    return OriginalSam(model, name, weights_hash(model), fast_attention)
 
 
 def build_untrained(name: str) -> Sam:
     """A SAM with random weights (the light one keeps its backbone's), for tests and measurements of speed."""
     return build_light_sam(None) if name == "light" else OFFICIAL[name]()
-
-
-def weights_hash(model: torch.nn.Module) -> str:
-    """SHA-256 over the names, shapes, types and bytes of a state dict, in order of names. 64 hex digits."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -168,7 +137,9 @@ def _check_fit(state: Mapping[str, Tensor], model: Sam, name: str, path: Path) -
         return
     likely = identify(state)
     if likely and likely != name:
-        advice = f"set sam.name: {likely}" if likely in NAMES else f"known are {', '.join(NAMES)}"
+        advice = f"set sam.name: {likely}"
+        if likely == "SAM 2":
+            advice = "take it as the Hugging Face hub has it, for instance sam.name: sam2.1_large (docs/sam.md)"
         raise InputError(f"{path}: this is a checkpoint of '{likely}', not of '{name}'; {advice}")
     wrong = [f"no {key}" for key in expected.keys() - found.keys()]
     wrong += [f"unknown {key}" for key in found.keys() - expected.keys()]

@@ -15,7 +15,7 @@ from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts
 from apsam.sam.embeddings import Embeddings, EmbeddingStore, of_tiles
 from apsam.sam.encode import read_ahead
-from apsam.sam.registry import LoadedSam
+from apsam.sam.model import LoadedSam
 from apsam.sam.select import agreement, pick_set
 from apsam.sam.settings import MasksSettings
 from apsam.stack import TileStack
@@ -104,7 +104,7 @@ def answer_sets(
         )  # fmt: skip
         for (place, _, _), logits, quality in zip(prompts, decoded.logits[:, 0], decoded.iou[:, 0], strict=True):
             np.maximum(joined[place], logits, out=joined[place])
-            claims[place] += logits > sam.model.mask_threshold
+            claims[place] += logits > sam.mask_threshold
             iou[place] += quality / len(sets[place][1]["prompts"])
     probability = torch.from_numpy(joined).sigmoid().numpy()
     agreements = agreement(probability, cams[[row for row, _ in sets]])
@@ -207,7 +207,7 @@ def _prompt_batch(
     with_points, with_boxes = settings.prompts != "boxes", settings.prompts != "points"
     masks = None
     if settings.cam_mask:
-        masks = cam_to_mask_prompt(_framed(cams, embeddings), 4 * sam.embedding_shape[-1]).numpy()[rows]
+        masks = cam_to_mask_prompt(_framed(cams, embeddings), sam.mask_input_size, sam.stretches).numpy()[rows]
     return PromptBatch(
         tile=np.array(rows),
         boxes=np.array([prompt["box"] for prompt in prompts], float) if with_boxes else None,

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SamName = Literal["light", "vit_b", "vit_l", "vit_h", "mobile"]
+from apsam.sam.names import SamName
+
 MaskChoice = Literal["single", "best_iou", "index"]
 Batch = Annotated[int, Field(ge=1)] | Literal["auto"]
 
@@ -22,10 +23,15 @@ class SamSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: SamName = Field(
-        "light", description="light (in the package), vit_b, vit_l, vit_h (official) or mobile: downloaded"
+        "light",
+        description="light (in the package); vit_b, vit_l, vit_h (official) or mobile: downloaded; sam2.1_large, sam3, "
+        "sam_hq_vit_h and others (docs/sam.md), a repository of the Hugging Face hub (organisation/repository) or a "
+        "folder (./path): fetched by you",
     )
     checkpoint: Path | None = Field(
-        None, description="weights (.pth, .safetensors); none: the packaged ones, or downloaded by name"
+        None,
+        description="weights (.pth, .safetensors; of a SAM of the hub, its folder); none: the packaged ones, or those "
+        "found or downloaded by name",
     )
     window: int | None = Field(
         None,
@@ -35,7 +41,8 @@ class SamSettings(BaseModel):
     )
     attention: Literal["fast", "original"] = Field(
         "fast",
-        description="fast: the same numbers computed another way, in encoder and decoding; original: as released",
+        description="fast: memory-efficient attention, numerically equivalent, in encoder and decoding; original: as "
+        "released",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",

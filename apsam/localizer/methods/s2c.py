@@ -100,7 +100,7 @@ class S2c(Method):
         prompts = PromptBatch(tile=np.arange(len(rows)), points=points, point_labels=labels)
         choice = self.settings.s2c.mask_choice
         logits = decode_prompts(self._sam, embeddings, prompts, tuple(size), choice, MASK_INDEX).logits[:, 0]
-        masks[rows] = torch.from_numpy((logits > self._sam.model.mask_threshold).astype(np.int32))
+        masks[rows] = torch.from_numpy((logits > self._sam.mask_threshold).astype(np.int32))
         return masks
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:

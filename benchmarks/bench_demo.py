@@ -1,0 +1,58 @@
+"""The demo from nothing to its report, in a copy of the project: wall clock, and what each stage's jobs took.
+
+python -m benchmarks.bench_demo --device cpu --cores 2
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.measuring import set_up, write
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from small_project import ROOT, Project, copy_project, left_out  # noqa: E402
+
+
+def copy_demo(folder: Path, small: bool) -> Project:
+    """The project in a folder of its own; with the small configuration that its tests run, or as it is."""
+    if small:
+        return copy_project(folder)
+    shutil.copytree(ROOT, folder, ignore=left_out, symlinks=True)
+    return Project(folder)
+
+
+def stage_seconds(project: Project) -> dict[str, float]:
+    """Seconds of each rule's jobs together, as Snakemake measured them."""
+    seconds: Counter[str] = Counter()
+    for file in (project.folder / "logs").glob("*/benchmarks/**/*.tsv"):
+        parts = file.relative_to(project.folder / "logs").parts
+        stage = parts[2] if len(parts) > 3 else file.stem
+        seconds[stage] += sum(float(row["s"]) for row in csv.DictReader(file.open(), delimiter="\t"))
+    return {stage: round(value, 1) for stage, value in seconds.most_common()}
+
+
+def main() -> None:
+    sizes = {"cores": (0, 2, "cores of Snakemake; 0: all")}
+    setup = set_up(__doc__, sam="light", sams=("light",), sizes=sizes)
+    with tempfile.TemporaryDirectory(prefix="apsam-demo-") as folder:
+        project = copy_demo(Path(folder) / "apsam", setup.short)
+        command = ["snakemake", "--cores", str(setup.options.cores or "all"), "--config", f"device={setup.device}"]
+        started = time.perf_counter()
+        done = subprocess.run(command, cwd=project.folder, env=project.environment(), capture_output=True, text=True)
+        wall = time.perf_counter() - started
+        if done.returncode:
+            sys.exit(f"the demo failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        stages = stage_seconds(project)
+    name = "small" if setup.short else "demo"
+    write("demo", setup.device, demo={"configuration": name, "wall_s": round(wall, 1), "stages_s": stages})
+
+
+if __name__ == "__main__":
+    main()
