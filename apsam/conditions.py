@@ -197,6 +197,9 @@ def _resolution_of(attributes: dict[str, Any]) -> float | None:
 def _different(trained: dict[str, Any], given: dict[str, Any]) -> str:
     """The settings that differ, `bands: [1, 2, 3] and [3, 2, 1]`; empty where none does."""
     names = sorted((trained.keys() | given.keys()) - FREE)
+    if "auto" in (trained.get("bands"), given.get("bands")):
+        # Which bands these are, the scene's declared colours say.
+        names.remove("bands")
     return ", ".join(
         f"{name}: {trained.get(name)} and {given.get(name)}" for name in names if trained.get(name) != given.get(name)
     )

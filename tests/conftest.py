@@ -32,10 +32,12 @@ def report_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, di
 @pytest.fixture(scope="session")
 def report_page(report_run: tuple[Path, list, dict]) -> Path:
     """The report of the faked run."""
+    from fake_run import RECIPES
+
     from apsam.report.page import make_report
     from apsam.report.settings import ReportSettings
 
     folder, scenes, config = report_run
     output = folder / "report/index.html"
-    make_report(folder, scenes, config, output, ReportSettings(map_side=200, gallery_tiles=9), folder / "benchmarks")
+    make_report(folder, scenes, config, output, ReportSettings(map_side=200, gallery_tiles=9), recipes=RECIPES)
     return output

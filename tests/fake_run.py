@@ -27,6 +27,12 @@ from apsam.synthetic.scene import make_scene, write_scene
 from apsam.synthetic.settings import SyntheticSettings
 from apsam.tiles.tiling import tile_scene
 
+# How long its jobs took, as their recipes would say.
+RECIPES = [
+    {"stage": "tiles", "seconds": 2.1, "peak_mb": 312.5},
+    {"stage": "localizer", "seconds": 61.5, "peak_mb": 312.5},
+]
+
 
 def make_fake_run(
     folder: Path, names: tuple[str, ...] = ("alder", "birch"), size_px: int = 256, tile: int = 128
@@ -131,18 +137,14 @@ def _fake_json(folder: Path, counts: dict) -> None:
     epochs = [{"epoch": n, "learning_rate": 0.01, "classification": round(0.7 * 0.7**n + 0.02, 4)} for n in range(1, 9)]
     history = {
         "schema": 1, "settings": {}, "optimizer": {}, "seed": 1, "epochs": epochs,
-        "tiles": {"train": {"positive": 30, "negative": 34}, "test": {"positive": 28, "negative": 36}},
-        "test": {"accuracy": 0.906, "auc": 0.96},
+        "tiles": {"positive": 30, "negative": 34},
     }  # fmt: skip
     write_json(folder / "localizer/history.json", history)
     for source in ("apsam", "cam"):
         losses = [{"epoch": n, "loss": round(0.9 / n + 0.1, 4), "learning_rate": 1e-3} for n in range(1, 5)]
         write_json(folder / f"resunet/{source}/history.json", {"settings": {}, "seed": 1, "epochs": losses})
     (folder / "resunet/apsam/weights.safetensors").write_bytes(b"weights")
-    for stage, seconds in (("tile", 2.1), ("localizer", 61.5)):
-        path = folder / f"benchmarks/{stage}/all.tsv"
-        path.parent.mkdir(parents=True)
-        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:02\t312.5\n")
+    write_json(folder / "metrics/localizer.json", {"schema": 1, "tiles": {}, "accuracy": 0.906, "auc": 0.96})
 
 
 def _fake_experiments(folder: Path) -> None:

@@ -15,9 +15,10 @@ from apsam.errors import ApsamError, InputError
 from apsam.localizer.augment import augment
 from apsam.localizer.checkpoint import load_localizer, save_localizer
 from apsam.localizer.data import TEST, TRAIN, EpochOrder, TileSet
+from apsam.localizer.evaluate import classification_figures, evaluate_localizer
 from apsam.localizer.methods import build_method
 from apsam.localizer.settings import AugmentationSettings, LocalizerSettings
-from apsam.localizer.train import LocalizerTask, classification_figures, rate_factor, train_localizer
+from apsam.localizer.train import LocalizerTask, rate_factor, train_localizer
 from apsam.stack import TileStackWriter
 
 STILL = AugmentationSettings(dihedral=False, zoom=(1, 1), view=1, shift=0, colour=0)
@@ -252,11 +253,11 @@ def test_tiles_outside_part_0_are_in_no_batch(tmp_path: Path, monkeypatch: pytes
     train_localizer([stack], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")
     assert seen == [7] * 16
     history = json.loads((tmp_path / "h.json").read_text())
-    assert history["tiles"] == {
-        "train": {"positive": 4, "negative": 4},
-        "test": {"positive": 4, "negative": 4},
-    }
-    assert set(history["test"]) == {"accuracy", "auc"}
+    assert history["tiles"] == {"positive": 4, "negative": 4}
+    evaluate_localizer([stack], tmp_path / "w.safetensors", tmp_path / "e.json", "cpu")
+    held_out = json.loads((tmp_path / "e.json").read_text())
+    assert held_out["tiles"] == {"positive": 4, "negative": 4} and 0 <= held_out["accuracy"] <= 1
+    assert seen == [7] * 16, "nothing was trained on them"
     assert len(history["epochs"]) == 2
 
 

@@ -34,7 +34,7 @@ from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 
 SMALL = ResUNetSettings(preset="paper", widths=(4, 6, 8, 8, 8), pyramid_width=4, epochs=1, batch_size=4)
-TILES = TileSettings(size=64)
+TILES = TileSettings(size=64, bands=(1, 2, 3))
 
 
 def write(

@@ -9,7 +9,6 @@ import pytest
 import torch
 from test_experiments import metrics_file
 from tiny_sam import tiny_sam
-from workflow_support.variants import Variants
 
 from apsam.config import Config, read_config
 from apsam.experiments.released import ALL, CHOICES, DEFAULT, LATER_CHOICES, all_overrides, released_effects
@@ -24,6 +23,7 @@ from apsam.protocol import protocol_of
 from apsam.sam.encode_scene import encode_scene
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
+from workflow_support.run import Run
 
 ROOT = Path(__file__).parents[1]
 SIZE = 64
@@ -44,22 +44,26 @@ def tiles(tmp_path):
     return tmp_path / "tiles.zarr.zip"
 
 
+def run() -> Run:
+    """The default run."""
+    return Run({**Config().model_dump(mode="json"), "scenes": str(ROOT / "scenes.tsv")})
+
+
 def test_the_overlay_is_all_choices_together():
     config = read_config(ROOT / "config.yaml", ROOT / "config/as_released.yaml")
-    variants = Variants(Config())
-    together = variants.config(variants.add(all_overrides()))
+    config = config.model_copy(update={"scenes": ROOT / "scenes.tsv"})
+    together = run().variant(all_overrides()).config
     assert config == together
     paper = [ROOT / "config.yaml", ROOT / "config/paper.yaml"]
     assert read_config(*paper, ROOT / "config/as_released.yaml").run == read_config(*paper).run, "one for each data set"
 
 
 def test_every_choice_changes_something_and_the_figures_say_what_they_are():
-    variants = Variants(Config())
-    protocols = {}
+    default, protocols = run(), {}
     for choice in (*CHOICES, *LATER_CHOICES):
-        folder = variants.add(choice.overrides)
-        assert folder, f"{choice.name} is the default"
-        protocols[choice.name] = protocol_of(variants.config(folder))
+        variant = default.variant(choice.overrides)
+        assert variant is not default, f"{choice.name} is the default"
+        protocols[choice.name] = protocol_of(variant.config)
     assert {name for name, protocol in protocols.items() if protocol == "as_released"} == {"added_masks", "best_epoch"}
     assert protocol_of(Config()) == "held_out"
     assert protocol_of(read_config(ROOT / "config.yaml", ROOT / "config/as_released.yaml")) == "as_released"

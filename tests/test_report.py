@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 import shutil
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import cv2
 import numpy as np
 import pytest
-from fake_run import make_fake_folder_run
+from fake_run import RECIPES, make_fake_folder_run
 
 from apsam.errors import InputError
 from apsam.maps.settings import MapSettings
@@ -23,9 +23,10 @@ from apsam.report.inputs import Notes, scene_files
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.page import make_report
 from apsam.report.settings import ReportSettings
-from apsam.report.times import elapsed, stage_times
+from apsam.report.times import elapsed, recipes_of, stage_times
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
+from apsam.store.recipe import write_recipe
 
 SETTINGS = ReportSettings(map_side=200, gallery_tiles=9)
 
@@ -182,7 +183,7 @@ def test_same_run_same_bytes(run, page_file, tmp_path, monkeypatch):
     folder, scenes, config = run
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     for name in ("a", "b"):
-        make_report(folder, scenes, config, tmp_path / name / "index.html", SETTINGS, folder / "benchmarks")
+        make_report(folder, scenes, config, tmp_path / name / "index.html", SETTINGS, recipes=RECIPES)
     first, second = ({p.name: p.read_bytes() for p in (tmp_path / n).rglob("*.*") if p.is_file()} for n in "ab")
     assert first == second and "2023-11-14 22:13 UTC" in first["index.html"].decode()
 
@@ -288,32 +289,35 @@ def test_compare_names_every_case():
     assert compare(mask, None).tolist() == [[1, 1, 0, 0, NO_DATA, 1]]
 
 
-def test_times_are_summed_by_stage(tmp_path):
-    (tmp_path / "cams").mkdir()
-    for name, seconds in (("a", 1.5), ("b", 2.0)):
-        (tmp_path / f"cams/{name}.tsv").write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0\t-\n")
-    (tmp_path / "localizer.tsv").write_text("s\th:m:s\tmax_rss\n9.0\t0\t800\n")
-    times = [(t.stage, t.jobs, t.seconds, t.peak_mb) for t in stage_times(tmp_path)]
+def test_times_are_summed_by_stage():
+    jobs = [("cams", 1.5, None), ("cams", 2.0, None), ("localizer", 9.0, 800.0)]
+    recipes = [{"stage": stage, "seconds": seconds, "peak_mb": peak} for stage, seconds, peak in jobs]
+    times = [(t.stage, t.jobs, t.seconds, t.peak_mb) for t in stage_times(recipes)]
     assert times == [("localizer", 1, 9.0, 800.0), ("cams", 2, 3.5, None)]
-    for folder in ("variants/seed=2", "experiments", "table1"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "late.tsv").write_text("s\th:m:s\tmax_rss\n99\t0\t1\n")
-    assert [t.stage for t in stage_times(tmp_path)] == ["localizer", "cams"], "what is asked for by name is not the run"
 
 
-def test_time_from_the_first_job_to_the_last(tmp_path):
-    def job(name, end, seconds):
-        (tmp_path / name).write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0\t1\n")
-        os.utime(tmp_path / name, (end, end))
+def test_recipes_are_those_of_the_runs_own_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for stage in ("cams", "experiments/seeds"):
+        folder = tmp_path / f"results/store/{stage}/west.{'0' * 12}"
+        folder.mkdir(parents=True)
+        (folder / "west.json").write_text("")
+        write_recipe(folder, {"stage": stage, "view": stage}, [], {"seconds": 1})
+        link = tmp_path / f"files/{stage}/west.json"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(folder / "west.json")
+    assert [recipe["stage"] for recipe in recipes_of(tmp_path / "files")] == ["cams"]
 
-    assert elapsed(tmp_path, 2) is None
-    job("a.tsv", 1_000_100, 100)
-    job("b.tsv", 1_000_110, 50)
-    job("c.tsv", 1_000_200, 80)
-    assert elapsed(tmp_path, 2) == 200
-    assert elapsed(tmp_path, 1) is None
-    job("d.tsv", 1_009_000, 10)
-    assert elapsed(tmp_path, 2) is None
+
+def test_time_from_the_first_job_to_the_last():
+    def job(end, seconds):
+        return {"seconds": seconds, "ended": datetime.fromtimestamp(end, UTC).isoformat()}
+
+    assert elapsed([], 2) is None
+    jobs = [job(1_000_100, 100), job(1_000_110, 50), job(1_000_200, 80)]
+    assert elapsed(jobs, 2) == 200
+    assert elapsed(jobs, 1) is None
+    assert elapsed([*jobs, job(1_009_000, 10)], 2) is None
 
 
 def test_a_large_scene_is_shrunk_from_some_of_its_pixels(tmp_path):

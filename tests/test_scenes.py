@@ -18,7 +18,6 @@ from apsam.tiles.labels import read_label_table
 from apsam.tiles.parts import TEST, TRAIN, parts_by_blocks
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.windows import tile_windows
-from workflow_support.run import Run
 
 HEAD = "scene\timage\tlabels\tmask\tsplit\n"
 
@@ -196,18 +195,6 @@ def test_ready_made_tiles_are_checked_before_work(tmp_path):
     cv2.imwrite(str(tmp_path / "tiles" / "x.png"), np.zeros((8, 9, 3), np.uint16))
     with pytest.raises(InputError, match="x.png: is uint16, ready-made tiles must be 8 bit"):
         check(tmp_path, *row)
-
-
-def test_only_scenes_that_are_mapped_are_named_at_the_end(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    rows = [(name, "synthetic", "mask", "", split) for name, split in (("a", "train"), ("b", "test"))]
-    run = Run({"run": "r", "scenes": str(sheet(tmp_path, *rows))})
-    for name in ("a", "b"):
-        project = tmp_path / f"results/r/maps/apsam/{name}.qgs"
-        project.parent.mkdir(parents=True, exist_ok=True)
-        project.touch()
-    assert run.mapped == ["b"] and "Maps in QGIS: results/r/maps/apsam/b.qgs" in run.where_to_look()
-    assert "a.qgs" not in run.where_to_look()
 
 
 def layer(path, points, crs="EPSG:32648", radius=0, **columns):

@@ -27,10 +27,14 @@ from apsam.metrics.scene import MeasuredScene
 from apsam.report.colours import TRUTH
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
+from apsam.store.recipe import write_recipe
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 from workflow_support.run import Run
-from workflow_support.table1 import Table1
+from workflow_support.table1 import changes
+from workflow_support.table1 import figures as figures_of
+
+ROOT = Path(__file__).parents[1]
 
 SIDE = 64
 
@@ -253,61 +257,72 @@ def test_what_cannot_share_a_table_is_refused(measured: list[Measured], tmp_path
         Measured.parse("masks:apsam", "x.json")
 
 
-def test_seconds_are_the_sum_of_the_benchmarks_or_unknown(tmp_path: Path) -> None:
+def test_seconds_are_the_sum_of_the_recipes_or_unknown(tmp_path: Path) -> None:
+    files = []
     for name, seconds in (("a", 1.5), ("b", 2.0)):
-        (tmp_path / f"{name}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:00:01\n")
-    assert read_seconds([tmp_path / "a.tsv", tmp_path / "b.tsv"]) == 3.5
-    assert read_seconds([tmp_path / "a.tsv", tmp_path / "c.tsv"]) is None
+        folder = tmp_path / f"results/store/cams/{name}.{'0' * 12}"
+        folder.mkdir(parents=True)
+        write_recipe(folder, {"stage": "cams"}, [], {"seconds": seconds})
+        files.append(folder / "cam.zarr.zip")
+    assert read_seconds(files) == 3.5
+    assert read_seconds([files[0], tmp_path / f"results/store/cams/c.{'0' * 12}/cam.zarr.zip"]) is None
+
+
+def run(**settings: object) -> Run:
+    """The default run with settings of Table 1."""
+    values = Config().model_dump(mode="json")
+    values["experiments"]["table1"] = settings
+    return Run({**values, "scenes": str(ROOT / "scenes.tsv")})
+
+
+def arguments(one: Run, option: str) -> dict[str, str]:
+    """Name -> file of an option of the table's command."""
+    words = shlex.split(one.recipe("experiments/table1").command(1))
+    pairs = [words[n + 1] for n, word in enumerate(words) if word == f"--{option}"]
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def test_variants_of_the_table_share_what_the_method_leaves_alone() -> None:
-    values = Config().model_dump(mode="json")
-    values["experiments"]["table1"] = {"methods": ["cam", "sipe"], "seeds": [1, 2], "resunet_epochs": 2}
-    run = Run(values)
-    table = Table1(run)
-    folder = table.variant("sipe", 2)
-    places = {stage: run.variants.place(stage, folder) for stage in ("tiles", "embeddings", "cams", "masks/truth")}
-    assert places == {
-        "tiles": "", "embeddings": "", "masks/truth": "", "cams": "variants/localizer.method=sipe+seed=2/",
-    }  # fmt: skip
-    assert run.variants.place("cams", table.variant("cam", 1)) == "", "the run's own localizer"
-    config = run.variants.config(folder)
-    assert (config.localizer.method, config.seed, config.prompts.threshold) == ("sipe", 2, "auto")
-    assert config.resunet.epochs == 2
-    sharpened = run.variants.config(table.variant("cam_refined", 2))
-    assert (sharpened.localizer.method, sharpened.cams.refine) == ("cam", "prototype")
-    assert run.variants.place("localizer", table.variant("cam_refined", 1)) == "", "no training of its own"
-    names = set(table.files)
-    assert "maps:apsam:cam_refined:2" in names
-    assert {f"maps:apsam:sipe:{seed}" for seed in (1, 2)} <= names and "maps:truth:none:2" in names
-    assert "masks:box:none:1" in names and not [n for n in names if n.startswith("masks:truth")]
-    assert len(set(table.files.values())) == len(table.files)
-    for file in table.files.values():
-        assert file.startswith("results/demo/")
+    own = run(methods=["cam", "sipe"], seeds=[1, 2], resunet_epochs=2)
+    sipe = own.variant(changes(own, "sipe", 2))
+    same = {
+        stage: own.file(stage, "elk_terrace") == sipe.file(stage, "elk_terrace")
+        for stage in ("tiles", "embeddings", "cams")
+    }
+    assert same == {"tiles": True, "embeddings": True, "cams": False}
+    assert own.variant(changes(own, "cam", 1)).file("cams", "elk_terrace") == own.file("cams", "elk_terrace")
+    assert (sipe.config.localizer.method, sipe.config.seed, sipe.config.prompts.threshold) == ("sipe", 2, "auto")
+    assert sipe.config.resunet.epochs == 2
+    sharpened = own.variant(changes(own, "cam_refined", 1))
+    assert (sharpened.config.localizer.method, sharpened.config.cams.refine) == ("cam", "prototype")
+    assert sharpened.file("localizer") == own.file("localizer"), "no training of its own"
+    files = arguments(own, "measured")
+    assert "maps:apsam:cam_refined:2" in files
+    assert {f"maps:apsam:sipe:{seed}" for seed in (1, 2)} <= set(files) and "maps:truth:none:2" in files
+    assert "masks:box:none:1" in files and not [name for name in files if name.startswith("masks:truth")]
+    assert len(set(files.values())) == len(files)
 
 
 def test_figures_show_the_first_seed_of_every_method_and_apsam() -> None:
-    values = Config().model_dump(mode="json")
-    values["experiments"]["table1"] = {"methods": ["cam", "sipe"], "seeds": [2, 1], "refined": False}
-    run = Run(values)
-    table = Table1(run)
-    assert table.figures() == ["masks", "maps"]
-    for kind in table.figures():
-        arguments = shlex.split(table.shown_arguments(kind))
-        folders = dict(one.split("=", 1) for one in arguments if "=" in one)
-        assert list(folders) == ["cam", "sipe", "apsam:cam"]
-        assert all("seed=2" in folder for folder in folders.values())
-        files = {file.rsplit("/", 1)[0] for file in table.shown_files(kind)}
-        assert files == set(folders.values()), "the files that Snakemake knows are those that are read"
-    values["experiments"]["table1"]["resunet"] = False
-    assert Table1(Run(values)).figures() == ["masks"]
+    own = run(methods=["cam", "sipe"], seeds=[2, 1], refined=False)
+    assert figures_of(own) == ["masks", "maps"]
+    for kind in ("masks", "maps"):
+        recipe = own.recipe(f"experiments/table1_{kind}")
+        words = shlex.split(recipe.command(1))
+        shown = [word.split("=", 1) for word in words if word.split("=")[0] in ("cam", "sipe", "apsam:cam")]
+        assert [name for name, _ in shown[:: len(shown) // 3]] == ["cam", "sipe", "apsam:cam"]
+        files = {file for _, file in shown}
+        assert files <= set(recipe.inputs), "the files that Snakemake knows are those that are read"
+        first, output = own.variant(changes(own, "sipe", 2)), "mask" if kind == "maps" else ""
+        assert first.file(f"{kind}/cam_agreed", "elk_terrace", output) in files or kind == "masks"
+    assert figures_of(run(methods=["cam"], seeds=[1], resunet=False)) == ["masks"]
 
 
 def test_zhou_s_network_is_one_setting_for_all() -> None:
-    values = Config().model_dump(mode="json")
-    values["experiments"]["table1"] = {"methods": ["cda"], "seeds": [1], "network": "zhou", "bounds": False}
-    run = Run(values)
-    config = run.variants.config(Table1(run).variant("cda", 1))
-    assert (config.localizer.head, config.localizer.pooling, config.localizer.frozen_stages) == ("plain", "mean", 1)
-    assert config.cams.gamma == 1.0
-    assert run.offline_files(Table1(run).variant("cda", 1))[0].endswith("localizer_offline/objects.zarr.zip")
+    own = run(methods=["cda"], seeds=[1], network="zhou", bounds=False)
+    variant = own.variant(changes(own, "cda", 1))
+    localizer = variant.config.localizer
+    assert (localizer.head, localizer.pooling, localizer.frozen_stages) == ("plain", "mean", 1)
+    assert variant.config.cams.gamma == 1.0
+    assert variant.file("localizer/offline/cda").endswith("/objects.zarr.zip")
+    assert variant.file("localizer/offline/cda") in variant.recipe("localizer").inputs

@@ -48,10 +48,10 @@ class Code:
         return self._get("sam weights", lambda: files_hash((PACKAGE_ROOT / "sam" / "weights").glob("*.safetensors")))
 
     def _get(self, name: str, make: Callable[[], str]) -> str:
-        return self._memory.get("code", name, self._source, make)
+        return self._memory.get("code", name, self.source, make)
 
     @cached_property
-    def _source(self) -> str:
+    def source(self) -> str:
         """State of the package: names, sizes and times of all its files."""
         lines = [str(PACKAGE_ROOT)]
         for file in sorted(PACKAGE_ROOT.rglob("*")):

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apsam import weights
-from apsam.experiments.released import ALL as EVERY_CHOICE
-from apsam.experiments.released import CHOICES, DEFAULT, all_overrides
+from apsam.sam.settings import SamSettings
+from apsam.sam.weights_files import weights_present
 from workflow_support.measuring import measured_masks
 from workflow_support.recipes import ALL, STACK, STORE, Job, Named, Ref, Section, Stage, Unkeyed, figure_outputs
 
@@ -105,12 +104,11 @@ def sam_size(run: Run, unit: str) -> Job:
 
 def skipped_sams(run: Run) -> Mapping[str, str]:
     """SAM -> why it cannot be run here."""
-    own, reasons = run.config.sam, {}
+    reasons = {}
     for name in run.config.experiments.sams:
-        given = name == own.name and own.checkpoint is not None
-        if name != "light" and not given and not weights.is_cached(f"sam_{name}"):
-            file = weights.PUBLISHED[f"sam_{name}"].filename
-            reasons[name] = f"its weights are not on this machine ({file} in the folder APSAM_CACHE)"
+        settings = run.config.sam if name == run.config.sam.name else SamSettings(name=name)
+        if not weights_present(settings):
+            reasons[name] = f"its weights are not on this machine (apsam doctor says how to get {name})"
     return reasons
 
 
@@ -130,9 +128,12 @@ def seeds(run: Run, unit: str) -> Job:
 
 def released_effects(run: Run, unit: str) -> Job:
     """What each choice of the released code changes."""
-    choices: dict[str, dict[str, Any]] = {DEFAULT: {}}
-    choices |= {choice.name: dict(choice.overrides) for choice in CHOICES}
-    choices |= {EVERY_CHOICE: all_overrides()}
+    # Imported where it is needed: it imports NumPy, and every job starts a Snakemake.
+    from apsam.experiments import released
+
+    choices: dict[str, dict[str, Any]] = {released.DEFAULT: {}}
+    choices |= {choice.name: dict(choice.overrides) for choice in released.CHOICES}
+    choices |= {released.ALL: released.all_overrides()}
     return Job({"measured": [Named(name, Ref("apsam_metrics", changes=change)) for name, change in choices.items()]})
 
 

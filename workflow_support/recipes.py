@@ -54,9 +54,10 @@ class Ref(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A file or folder that the user gave."""
+    """A file or folder that the user gave, and the layer of it that is meant, where it has several."""
 
     path: Path
+    layer: str | None = None
 
 
 class Section(NamedTuple):
@@ -234,8 +235,8 @@ class Recipe:
                 return None
             case Ref():
                 return self._run.path(value)
-            case Given(path):
-                return self._run.given.digest(path)
+            case Given(path, layer):
+                return [self._run.given.digest(path), *([layer] if layer else [])]
             case Section(name):
                 return self._run.keyed_section(name)
             case Named(name, inner):
@@ -250,8 +251,8 @@ class Recipe:
         match value:
             case Ref():
                 return self._run.path(value)
-            case Given(path):
-                return str(path)
+            case Given(path, layer):
+                return f"{path}|layername={layer}" if layer else str(path)
             case Section(name):
                 return self._run.section(name)
             case Unkeyed(text):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +14,11 @@ from typing import Any
 from apsam.config import Config, parse_config
 from apsam.errors import ConfigError, InputError
 from apsam.protocol import protocol_of
+from apsam.sam.weights_files import PACKAGED, weights_identity
 from apsam.scenes import TILE_SUFFIXES, Scene, read_scene_sheet
 from apsam.tiles.blocks import block_count, block_names, window_count
-from apsam.weights import PUBLISHED
 from workflow_support.code import Code
-from workflow_support.given import GivenData
+from workflow_support.given import GivenData, files_of
 from workflow_support.memory import Memory
 from workflow_support.raster_size import raster_size
 from workflow_support.recipes import ALL, STORE, Given, Recipe, Ref, Unkeyed
@@ -24,9 +26,11 @@ from workflow_support.stages import STAGES
 from workflow_support.view import check_run_folder
 
 # Endings that name a scene's other files; a scene called so could not be told from them.
-RESERVED_ENDINGS = ("_mask", "_probability")
+RESERVED_ENDINGS = ("_mask", "_probability", "_image")
 # Folders of results/ that are no runs.
 RESERVED_RUNS = ("store", "edited")
+# More scenes than this are not listed when a run starts.
+SHOWN_SCENES = 20
 # Keys that name files, by section, and the values of `localizer.weights` that name none.
 PATHS = {"sam": ("checkpoint",), "localizer": ("weights",)}
 NO_FILE = ("imagenet", "none")
@@ -283,7 +287,15 @@ class Run:
         scene = self.scenes[name]
         if scene.kind == "synthetic":
             return Ref("scenes", name, "mask")
-        return Given(scene.mask) if scene.mask else None
+        return Given(scene.mask, scene.mask_layer) if scene.mask else None
+
+    def shares_ground_with(self, name: str) -> list[Path]:
+        """Held-out rasters whose ground a training scene must leave out (`split.shared_ground`)."""
+        if self.config.split.shared_ground != "leave_out":
+            return []
+        from apsam.inputs import held_out_images
+
+        return held_out_images(self.scenes[name], list(self.scenes.values()))
 
     def sheet(self) -> dict[str, Any]:
         """The options that name the scene sheet; what it says counts by `rows`."""
@@ -295,7 +307,7 @@ class Run:
 
     def reference(self, names: Sequence[str]) -> dict[str, Any]:
         """What a job reads of the reference masks of scenes, for `Job.also`."""
-        rows = [f"{name}:{self.scenes[name].split}" for name in names]
+        rows = [f"{name}:{self.scenes[name].split}:{self.scenes[name].mask_values}" for name in names]
         given = [one for name in names for one in (self.image(name), self.mask(name)) if isinstance(one, Given)]
         return {"rows": rows, "reference": given}
 
@@ -334,12 +346,10 @@ class Run:
         return self._sections[name]
 
     @property
-    def sam_weights(self) -> str | Given:
-        """What tells the weights of SAM from others: a given file, or the checksum of those known by name."""
-        sam = self.config.sam
-        if sam.checkpoint:
-            return Given(Path(sam.checkpoint))
-        return self.code.packaged_sam() if sam.name == "light" else PUBLISHED[f"sam_{sam.name}"].sha256
+    def sam_weights(self) -> list[str | Given]:
+        """What tells the weights of SAM from others: a text, and the files whose content counts."""
+        files, text = weights_identity(self.config.sam)
+        return [text, *(self.code.packaged_sam() if file == PACKAGED else Given(file) for file in files)]
 
     @property
     def backbone_weights(self) -> str | Given:
@@ -367,7 +377,7 @@ class Run:
         """Files and folders that the user gave: of all scenes, elevations, checkpoints and weights."""
         scenes = [scene for scene in self.scenes.values() if scene.kind != "synthetic"]
         paths = [path for s in scenes for path in (s.image, s.labels, s.mask) if path is not None]
-        weights = [one.path for one in (self.sam_weights, self.backbone_weights) if isinstance(one, Given)]
+        weights = [one.path for one in (*self.sam_weights, self.backbone_weights) if isinstance(one, Given)]
         return list(dict.fromkeys([*paths, *([self.config.dem] if self.config.dem else []), *weights]))
 
     def check(self) -> None:
@@ -385,11 +395,7 @@ class Run:
         Raises:
             ApsamError: The first thing that is wrong, and what to do.
         """
-        from apsam.scenes import check_scenes
-
-        check_scenes(list(self.scenes.values()), self.config.tiles, self.config.labels, self.config.split)
-        if self.config.dem and not self.config.dem.is_file():
-            raise InputError(f"{self.config.dem}: no such raster of elevations; check 'products.dem' and 'data_dir'")
+        self._check_scenes()
         for path in self.all_given():
             if not path.exists():
                 raise InputError(f"{path}: no such file; check the configuration")
@@ -400,6 +406,36 @@ class Run:
                 f"set sam.window: null"
             )
         self.given.prepare(self.all_given())
+
+    def _check_scenes(self) -> None:
+        """Read all inputs as the jobs will, and say what was understood; remembered until one of them changes."""
+        if not self.all_given():
+            return
+        state = self._state_of_inputs()
+        found = self.memory.get("check", str(self.config.scenes), state, self._read_inputs)
+        for warning in found:
+            print(f"warning: {warning}", file=sys.stderr)
+
+    def _read_inputs(self) -> list[str]:
+        from apsam.inputs import check
+
+        config = self.config
+        report = check(list(self.scenes.values()), config.tiles, config.labels, config.split, config.dem)
+        if len(self.scenes) <= SHOWN_SCENES:
+            print(report.table(), file=sys.stderr)
+        else:
+            print(f"{len(self.scenes)} scenes were checked; apsam check {config.scenes} shows them", file=sys.stderr)
+        return list(report.warnings)
+
+    def _state_of_inputs(self) -> str:
+        """Digest of all that a check of the inputs depends on: settings, code, size and time of every file."""
+        lines = [self.section(name) for name in ("tiles", "labels", "split")]
+        lines += [repr(self.scenes), str(self.config.dem), self.code.source]
+        for path in self.all_given():
+            for file in files_of(path):
+                status = file.stat() if file.exists() else None
+                lines.append(f"{file} {status.st_size} {status.st_mtime_ns}" if status else f"{file} -")
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:

@@ -38,7 +38,10 @@ def tiles(run: Run, unit: str) -> Job:
     """The tiles of a scene or block, with image-level labels."""
     name, number = block_of(unit)
     scene, count = run.scenes[name], run.blocks[name]
-    labels = {"labels": Given(scene.labels)} if scene.labels is not None else {"mask": run.mask(name)}
+    if scene.labels is not None:
+        labels: dict[str, Any] = {"labels": Given(scene.labels, scene.labels_layer)}
+    else:
+        labels = {"mask": run.mask(name), "mask-values": scene.mask_values}
     return Job(
         {
             "scene": name,
@@ -46,6 +49,7 @@ def tiles(run: Run, unit: str) -> Job:
             **labels,
             "split": scene.split,
             "block": f"{number}/{count}" if count > 1 else None,
+            "held-out": [Given(path) for path in run.shares_ground_with(name)],
             "settings": Section("tiles"),
             "label-settings": Section("labels"),
             "split-settings": Section("split"),

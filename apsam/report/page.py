@@ -25,7 +25,7 @@ from apsam.report.mosaic import OUTLINE_TRANSFORM
 from apsam.report.scene_maps import scene_maps
 from apsam.report.settings import ReportSettings
 from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table, scene_table
-from apsam.report.times import elapsed, recipes_of, stage_times
+from apsam.report.times import Recipe, elapsed, recipes_of, stage_times
 from apsam.report.training import read_training
 from apsam.report.views import tile_views
 from apsam.scenes import Scene
@@ -41,6 +41,7 @@ def make_report(
     output: Path,
     settings: ReportSettings | None = None,
     name: str | None = None,
+    recipes: Sequence[Recipe] | None = None,
 ) -> None:
     """Write the report of a run: `index.html`, beside it `config.yaml` and `figures/`.
 
@@ -53,6 +54,7 @@ def make_report(
         output: The page.
         settings: Sizes and how much is shown.
         name: Name of the run; by default that of its folder.
+        recipes: What made its files, and how long that took; by default as found beside them.
 
     Raises:
         ConfigError: The configuration is not one.
@@ -77,7 +79,7 @@ def make_report(
         partial.write_text(provenance.as_yaml(plain), encoding="utf-8")
     figures = write_figures(gallery, training, output.parent / "figures") if settings.figures else []
     name = name or run.name
-    jobs = recipes_of(run)
+    jobs = recipes_of(run) if recipes is None else recipes
     times = stage_times(jobs)
     if not times:
         notes.add("times of the stages", f"{run}: no file of it has a recipe")

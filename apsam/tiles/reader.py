@@ -83,11 +83,6 @@ class SceneReader:
         """Mean side of a pixel in units of the CRS."""
         return float(abs(self.transform.determinant) ** 0.5)
 
-    @property
-    def stretched(self) -> bool:
-        """Whether values are brought to 8 bit by percentiles."""
-        return self._stretch is not None
-
     def read(self, row: int, col: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Read one window, which may stick out of the scene.
 

@@ -27,9 +27,7 @@ def test_there_and_back_with_every_kind_of_cache(
     data = sum(file.stat().st_size for file in (project.folder / "results/store").rglob("*"))
     if cache != "copy":
         project.snakemake()  # no job; large files of the view become links again
-        assert project.disk_bytes() < 1.3 * data, (
-            "store, view and cache name the same files"
-        )
+        assert project.disk_bytes() < 1.3 * data, "store, view and cache name the same files"
     check_there_and_back(project)
     clone = push_and_clone(project, tmp_path)
     assert clone.plan() == {}
