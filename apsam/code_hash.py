@@ -4,7 +4,8 @@ The hash covers the script and every top-level definition of this package that i
 the source (nothing is imported or run): the names a piece of code uses, where they are defined or imported
 from, and what those use in turn. Comments, docstrings, descriptions of settings and layout do not count. What
 a module does when it is imported always counts, and a module counts whole where it is used other than by
-`module.name`. Third-party packages count by name only: their versions are pinned.
+`module.name`. Third-party packages count by name only: their versions stand in the recipe of each file, not in its key
+(docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -289,7 +290,7 @@ def _chain(node: ast.AST) -> list[str]:
 def _without_documentation(tree: ast.Module) -> ast.Module:
     """Drop docstrings, and the `description=` of settings."""
     for node in _walk(tree):
-        if isinstance(node, ast.Call):
+        if isinstance(node, ast.Call) and _chain(node.func)[-1:] == ["Field"]:
             node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

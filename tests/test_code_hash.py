@@ -188,3 +188,14 @@ def test_each_script_of_the_workflow_can_be_hashed() -> None:
     scripts = sorted((root / "scripts").glob("*.py"))
     hashes = {script.name: code_hash(script) for script in scripts}
     assert len(set(hashes.values())) == len(scripts)
+
+
+def test_descriptions_of_settings_do_not_count_and_those_of_other_calls_do(tmp_path: Path) -> None:
+    def hashed(text: str) -> str:
+        file = tmp_path / "script.py"
+        file.write_text(text)
+        return code_hash(file, tmp_path)
+
+    assert hashed('a = Field(1, description="one")\n') == hashed('a = Field(1, description="two")\n')
+    assert hashed('a = pydantic.Field(1, description="one")\n') == hashed('a = pydantic.Field(1, description="two")\n')
+    assert hashed('draw(description="A")\n') != hashed('draw(description="B")\n')
