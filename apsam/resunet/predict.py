@@ -112,7 +112,7 @@ def predict_raster(
             MapWriter(probability, "probability", *place, tags) as probability_map,
             MapWriter(mask, "mask", *place, tags) as mask_map,
         ):
-            for row, values in _blended_rows(scene, predictor, tiles.size, settings, name):
+            for row, values in blended_rows(scene, predictor, tiles.size, settings, name):
                 steps = to_steps(values)
                 probability_map.write(row, steps)
                 mask_map.write(row, cut(steps, settings.threshold))
@@ -144,11 +144,11 @@ def predict_band(
         first, last = band_rows(scene.height, tiles.size, settings.stride(tiles.size), band)
         place = (scene.crs, scene.transform @ Affine.translation(0, first))
         with BandWriter(output, last - first, scene.width, *place, predictor.name) as writer:
-            for row, values in _blended_rows(scene, predictor, tiles.size, settings, name, band):
+            for row, values in blended_rows(scene, predictor, tiles.size, settings, name, band):
                 writer.write(row - first, to_steps(values))
 
 
-def _blended_rows(
+def blended_rows(
     scene: SceneReader, predictor: Predictor, size: int, settings: MapSettings, name: str, band: Block = WHOLE
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first row, (rows, width) float32 probabilities, NaN where the scene has no data) from the top down.
