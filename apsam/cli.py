@@ -27,6 +27,15 @@ from apsam.commands.experiments import (
     trials,
 )
 from apsam.commands.grid import grid
+from apsam.commands.ground import ground_labels, ground_masks, resunet_scenes, views
+from apsam.commands.heatmaps import (
+    heatmap_factor,
+    heatmap_masks,
+    heatmap_network,
+    heatmap_scene,
+    heatmap_stack,
+    heatmap_threshold,
+)
 from apsam.commands.inventory import inventory
 from apsam.commands.join import join_prompts, join_stacks
 from apsam.commands.localizer import localizer
@@ -48,17 +57,27 @@ STAGES = (
     synthesize,
     inventory,
     tile,
+    ground_labels,
     localizer_offline,
     localizer,
     cams,
+    heatmap_network,
+    heatmap_scene,
+    heatmap_threshold,
+    heatmap_factor,
+    views,
+    heatmap_stack,
     encode,
     prompts,
     masks_apsam,
     masks_cam,
     masks_grabcut,
+    ground_masks,
+    heatmap_masks,
     join_stacks,
     join_prompts,
     resunet,
+    resunet_scenes,
     predict_scene,
     predict_block,
     predict_join,

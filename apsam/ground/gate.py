@@ -8,8 +8,8 @@ from types import TracebackType
 
 import numpy as np
 
-from apsam.ground.labels import ALL_LABELS, FREE, common_grid
-from apsam.ground.raster import GridReader
+from apsam.ground.labels import ALL_LABELS, FREE
+from apsam.ground.raster import Grid, GridReader
 from apsam.stack import TileStack
 
 
@@ -26,10 +26,11 @@ class GroundGate:
     """
 
     def __init__(self, tiles: Path, labels: Path | None) -> None:
-        with TileStack(tiles) as stack:
-            self._windows = stack.read("window")
-            self._shape = stack.arrays["valid"][0]
-        self._labels = None if labels is None else GridReader(labels, common_grid([tiles]))
+        self._labels = None
+        if labels is not None:
+            with TileStack(tiles) as stack:
+                self._windows, self._shape = stack.read("window"), stack.arrays["valid"][0]
+            self._labels = GridReader(labels, Grid.of_tiles(tiles))
 
     def __enter__(self) -> GroundGate:
         return self
@@ -40,10 +41,14 @@ class GroundGate:
         if self._labels is not None:
             self._labels.close()
 
-    def possible(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """(n, height, width) bool of some tiles: False where a tile labelled negative covers the ground."""
+    def of(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(n, height, width) bool of tiles by index: False where a tile labelled negative covers the ground.
+
+        Without a label map (n, 1, 1), True.
+        """
+        if self._labels is None:
+            return np.ones((len(indices), 1, 1), bool)
         allowed = np.ones((len(indices), *self._shape), bool)
-        if self._labels is not None:
-            for target, window in zip(allowed, self._windows[np.asarray(indices, int)].tolist(), strict=True):
-                target[:] = self._labels.read(*window, band=ALL_LABELS) != FREE
+        for target, window in zip(allowed, self._windows[np.asarray(indices, int)].tolist(), strict=True):
+            target[:] = self._labels.read(*window, band=ALL_LABELS) != FREE
         return allowed

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from apsam.device import bf16_pays, pick_device
+from apsam.ground.gate import GroundGate
 from apsam.localizer.checkpoint import load_localizer
 from apsam.localizer.methods import Method
 from apsam.localizer.refine import refine_by_prototypes
@@ -29,11 +30,13 @@ def make_cams(
     settings: CamSettings,
     device: str = "auto",
     label_gate: bool = True,
+    ground: Path | None = None,
 ) -> None:
     """Write the CAM stack of one tile stack: `cam` (n, H, W) uint8, 255 where evidence is strongest.
 
     Tiles labelled negative are not computed and stay zero: every map reaches its maximum somewhere, so that a
-    negative tile's map would be a false alarm (label gate). Pixels without data are zero.
+    negative tile's map would be a false alarm (label gate). Pixels without data are zero, and with `ground` those that
+    a tile labelled negative covers: a map is scaled to its maximum over the others.
 
     Args:
         tiles: Tile stack with `image`, `valid` and `label`.
@@ -42,13 +45,14 @@ def make_cams(
         settings: Views, normalisation, refinement.
         device: `auto`, `cpu`, `cuda`, ...
         label_gate: False makes maps of all tiles, as the paper's released code does.
+        ground: Label map of the scene's ground (`apsam.ground.labels`); None: overlapping tiles say nothing (paper).
 
     Raises:
-        InputError: The tile stack or the weights cannot be used.
+        InputError: The tile stack, the label map or the weights cannot be used.
     """
     where = pick_device(device)
     method = load_localizer(weights).to(where)
-    with TileStack(tiles) as stack:
+    with TileStack(tiles) as stack, GroundGate(tiles, ground) as possible:
         labels = stack.read("label")
         height, width = stack.arrays["valid"][0]
         attributes = {"scene": stack.attributes["scene"], "made_by": settings.model_dump(mode="json")}
@@ -59,7 +63,8 @@ def make_cams(
                 cams = np.zeros((len(labels[start : start + size]), height, width), np.uint8)
                 if len(gate):
                     images = torch.from_numpy(stack.read("image", start, start + size)[gate]).to(where)
-                    valid = torch.from_numpy(stack.read("valid", start, start + size)[gate]).to(where)
+                    valid = stack.read("valid", start, start + size)[gate] * possible.of(start + gate)
+                    valid = torch.from_numpy(valid).to(where)
                     cams[gate] = to_bytes(tile_cams(method, images, valid, settings), settings)
                 writer.append(cam=cams)
 

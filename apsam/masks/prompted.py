@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from apsam.ground.gate import GroundGate
 from apsam.masks.stack import BATCH, NO_DATA, same_tiles
 from apsam.progress import track
 from apsam.prompts import read_prompts
@@ -24,6 +25,7 @@ def make_prompted_masks(
     settings: MasksSettings,
     output: Path,
     device: str = "auto",
+    ground: Path | None = None,
 ) -> None:
     """Write SAM's pseudo-masks of one scene.
 
@@ -41,6 +43,7 @@ def make_prompted_masks(
         settings: Prompts used, mask choice, CAM as mask prompt.
         output: The mask stack.
         device: `auto`, `cpu`, `cuda`.
+        ground: Label map of the scene's ground, to exclude what negative tiles cover.
 
     Raises:
         InputError: Embeddings of another SAM, or stacks of different runs.
@@ -48,7 +51,7 @@ def make_prompted_masks(
     model = build_sam(sam, device=device)
     answers = iter(segment_scene(model, embeddings, cams, read_prompts(prompts), settings))
     waiting: TileMask | None = next(answers, None)
-    with TileStack(tiles) as stack, same_tiles(tiles, cams):
+    with TileStack(tiles) as stack, same_tiles(tiles, cams), GroundGate(tiles, ground) as possible:
         size, scene = stack.attributes["tile_size"], stack.attributes["scene"]
         made_by = {"sam": sam.model_dump(mode="json"), "masks": settings.model_dump(mode="json")}
         attributes = {"scene": scene, "source": "apsam", "made_by": made_by, "checkpoint": model.checkpoint_hash}
@@ -67,6 +70,8 @@ def make_prompted_masks(
                     mask[row], claims[row], score[row] = waiting.mask, waiting.claims, waiting.score
                     threshold[row] = -1 if waiting.threshold is None else waiting.threshold
                     waiting = next(answers, None)
+                allowed = possible.of(range(start, start + len(valid)))
+                mask, claims = mask * allowed, claims * allowed
                 writer.append(
                     mask=np.where(valid > 0, mask, NO_DATA).astype(np.uint8),
                     threshold=threshold,
