@@ -24,7 +24,7 @@ from apsam.ground.labels import make_ground_labels
 from apsam.ground.settings import ViewSettings
 from apsam.ground.views import make_views
 from apsam.ground.votes import make_ground_masks
-from apsam.heatmaps.calibrate import calibrate, read_decision, write_decision
+from apsam.heatmaps.calibrate import calibrate
 from apsam.heatmaps.factor import choose_factor, read_factor, write_factor
 from apsam.heatmaps.grey import make_heat_masks, make_heat_stack
 from apsam.heatmaps.logits import make_logits
@@ -46,7 +46,7 @@ from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 
 # Rows of the result: name -> which pseudo-masks its network learns.
-ROWS = {"with SAM": "sam", "without SAM": "heat", "bound": "truth"}
+ROWS = {"with SAM": "sam", "without SAM": "heat", "second round": "again", "bound": "truth"}
 
 
 @dataclass(frozen=True)
@@ -121,52 +121,74 @@ def measure(given: argparse.Namespace, settings: Settings) -> dict:
     trained = "+".join(given.train)
     folder = given.work / trained
     training = [Files(given.data, folder, name) for name in given.train]
-    facts = pseudo_masks(training, settings, given.heat_seeds)
-    for scene in training:
-        for kind in ("heat", "sam"):
-            print(f"{trained}: {kind} masks of {scene.name}: F1 {f1(scene.at(f'{kind}.tif'), scene):.3f}", flush=True)
-    rows: dict[str, dict[str, dict[str, float]]] = {name: {} for name in given.rows}
+    facts = first_round(training, settings, given.heat_seeds)
+    rows: dict[str, dict[str, dict[str, float]]] = {}
     for name in given.rows:
         for seed in given.seeds:
+            masks = masks_of(ROWS[name], training, settings, seed)
+            if ROWS[name] != "truth":
+                for scene, mask in zip(training, masks, strict=True):
+                    print(f"{trained}: {mask.name}: F1 {f1(mask, scene):.3f}", flush=True)
             weights = folder / f"{ROWS[name]}_{seed}.safetensors"
-            masks = [scene.truth if ROWS[name] == "truth" else scene.at(f"{ROWS[name]}.tif") for scene in training]
-            if not weights.exists():
-                scenes = [
-                    TrainingScene(s.image, s.at("tiles.zarr.zip"), m) for s, m in zip(training, masks, strict=True)
-                ]
-                start = time.perf_counter()
-                train_on_scenes(scenes, settings.resunet, weights, weights.with_suffix(".json"), seed)
-                print(f"trained {weights.name} in {time.perf_counter() - start:.0f} s", flush=True)
+            train(training, masks, settings, weights, seed)
             for test in given.test:
                 scene = Files(given.data, folder, test)
                 mask = folder / f"map_{test}_{ROWS[name]}_{seed}.tif"
                 if not mask.exists():
-                    predict_raster(
-                        scene.image, weights, settings.tiles, settings.maps, mask.with_suffix(".prob.tif"), mask
-                    )
-                rows[name].setdefault(test, {})[str(seed)] = f1(mask, scene)
+                    probability = mask.with_suffix(".probability.tif")
+                    predict_raster(scene.image, weights, settings.tiles, settings.maps, probability, mask)
+                rows.setdefault(name, {}).setdefault(test, {})[str(seed)] = f1(mask, scene)
                 print(f"{trained} -> {test}, {name}, seed {seed}: F1 {rows[name][test][str(seed)]:.3f}", flush=True)
     return {"train": given.train, "facts": facts, "f1": rows}
 
 
-def pseudo_masks(scenes: Sequence[Files], settings: Settings, first_seed: int) -> dict:
+def train(scenes: Sequence[Files], masks: Sequence[Path], settings: Settings, weights: Path, seed: int) -> None:
+    """Train the ResUNet on scene-wide masks, unless it is there."""
+    if weights.exists():
+        return
+    start = time.perf_counter()
+    given = [TrainingScene(s.image, s.at("tiles.zarr.zip"), mask) for s, mask in zip(scenes, masks, strict=True)]
+    train_on_scenes(given, settings.resunet, weights, weights.with_suffix(".json"), seed)
+    print(f"trained {weights.name} in {time.perf_counter() - start:.0f} s", flush=True)
+
+
+def masks_of(kind: str, scenes: Sequence[Files], settings: Settings, seed: int) -> list[Path]:
+    """Masks that a row's network learns: true ones, those of the first round, or those of the second."""
+    if kind == "truth":
+        return [scene.truth for scene in scenes]
+    if kind != "again":
+        return [scene.at(f"{kind}.tif") for scene in scenes]
+    weights = scenes[0].folder / f"sam_{seed}.safetensors"
+    train(scenes, [scene.at("sam.tif") for scene in scenes], settings, weights, seed)
+    masks = []
+    for scene in scenes:
+        masks.append(scene.at(f"again_{seed}.tif"))
+        if not masks[-1].exists():
+            logits = scene.at(f"again_{seed}_logits.tif")
+            make_logits(scene.at("tiles.zarr.zip"), scene.image, [weights], settings.heatmaps, logits)
+            # A network that learned masks of objects, not of tiles, is right at its own 0.5.
+            sam_masks(scene, settings, logits, 0.0, masks[-1])
+    return masks
+
+
+def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int) -> dict:
     """Scene-wide pseudo-masks of the training scenes, with SAM (`_sam.tif`) and without (`_heat.tif`)."""
     folder = scenes[0].folder
     folder.mkdir(parents=True, exist_ok=True)
     for scene in scenes:
         tiles = scene.at("tiles.zarr.zip")
-        if not tiles.exists():
+        if not scene.at("labels.tif").exists():
             row = Scene(scene.name, "raster", scene.image, None, scene.truth, "train")
             tile_scene(row, settings.tiles, settings.labels, SplitSettings(), tiles)
             make_ground_labels([tiles], scene.at("labels.tif"))
-    images, tiles, labels, logits = (
-        [scene.image for scene in scenes],
-        *([scene.at(ending) for scene in scenes] for ending in ("tiles.zarr.zip", "labels.tif", "logits.tif")),
+    images = [scene.image for scene in scenes]
+    tiles, labels, logits = (
+        [scene.at(ending) for scene in scenes] for ending in ("tiles.zarr.zip", "labels.tif", "logits.tif")
     )
-    networks = []
-    for number in range(settings.heatmaps.networks):
-        weights = folder / f"heat_network_{first_seed + number}.safetensors"
-        networks.append(weights)
+    networks = [
+        folder / f"heat_network_{first_seed + number}.safetensors" for number in range(settings.heatmaps.networks)
+    ]
+    for number, weights in enumerate(networks):
         if not weights.exists():
             history = weights.with_suffix(".json")
             train_heat_network(images, tiles, labels, settings.heatmaps, weights, history, first_seed + number)
@@ -174,28 +196,30 @@ def pseudo_masks(scenes: Sequence[Files], settings: Settings, first_seed: int) -
         if not heat.exists():
             make_logits(stack, image, networks, settings.heatmaps, heat)
     decision = calibrate(tiles, logits, settings.heatmaps.present_share)
-    write_decision(decision, folder / "threshold.json", {})
-    threshold = read_decision(folder / "threshold.json")
+    threshold = decision.threshold
     write_factor(choose_factor(tiles, logits, labels, threshold, settings.views), folder / "factor.json")
     factor = read_factor(folder / "factor.json")
     print(f"threshold {threshold:g}, balanced accuracy {decision.balanced_accuracy:.3f}, factor {factor:g}", flush=True)
-    sam, prompting, asking = SamSettings(), PromptSettings(), MasksSettings(cam_mask=True)
     for scene in scenes:
-        stack, ground, heat = scene.at("tiles.zarr.zip"), scene.at("labels.tif"), scene.at("logits.tif")
-        if scene.at("sam.tif").exists():
-            continue
-        make_heat_masks(heat, ground, threshold, stack, scene.at("heat.tif"))
-        views, cams, prompts, embeddings, masks = (
-            scene.at(ending)
-            for ending in ("views.zarr.zip", "cams.zarr.zip", "prompts.json", "embeddings.zarr.zip", "masks.zarr.zip")
-        )
-        make_views([stack], scene.image, ground, settings.views, factor, views)
-        make_heat_stack(views, heat, ground, threshold, settings.heatmaps, cams)
-        make_prompts(cams, prompting, prompts)
-        encode_scene(views, embeddings, sam)
-        make_prompted_masks(views, cams, prompts, embeddings, sam, asking, masks)
-        make_ground_masks([views], [masks], ground, scene.at("sam.tif"), settings.views.votes)
+        if not scene.at("sam.tif").exists():
+            stack, ground = scene.at("tiles.zarr.zip"), scene.at("labels.tif")
+            make_heat_masks(scene.at("logits.tif"), ground, threshold, stack, scene.at("heat.tif"))
+            make_views([stack], scene.image, ground, settings.views, factor, scene.at("views.zarr.zip"))
+            encode_scene(scene.at("views.zarr.zip"), scene.at("embeddings.zarr.zip"), SamSettings())
+            sam_masks(scene, settings, scene.at("logits.tif"), threshold, scene.at("sam.tif"))
     return {"threshold": threshold, "balanced_accuracy": decision.balanced_accuracy, "factor": factor}
+
+
+def sam_masks(scene: Files, settings: Settings, logits: Path, threshold: float, output: Path) -> None:
+    """The scene-wide pseudo-mask of SAM, asked with the prompts of a heat map."""
+    views, labels, embeddings = (scene.at(e) for e in ("views.zarr.zip", "labels.tif", "embeddings.zarr.zip"))
+    cams, prompts, masks = (
+        output.with_suffix(ending) for ending in (".cams.zarr.zip", ".prompts.json", ".masks.zarr.zip")
+    )
+    make_heat_stack(views, logits, labels, threshold, settings.heatmaps, cams)
+    make_prompts(cams, PromptSettings(), prompts)
+    make_prompted_masks(views, cams, prompts, embeddings, SamSettings(), MasksSettings(cam_mask=True), masks)
+    make_ground_masks([views], [masks], labels, output, settings.views.votes)
 
 
 def f1(mask: Path, scene: Files) -> float:

@@ -1,10 +1,38 @@
-"""Settings of scene-wide pseudo-masks, section `views` of the configuration. Imports no torch."""
+"""Settings of what is done on the ground of a scene, sections `ground` and `views` of the configuration.
+
+Imports no torch.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+
+class GroundSettings(BaseModel):
+    """What the labels of overlapping tiles are used for, and where pseudo-masks are made. The defaults are the paper's.
+
+    For scenes of one's own, `exclude: true`, `heat_maps: labels` and `masks: scene` measure best (docs/ground.md).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    exclude: bool = Field(
+        False,
+        description="a tile labelled negative empties heat maps and masks of all tiles that share ground with it; "
+        "false (paper): each tile's own label alone counts",
+    )
+    heat_maps: Literal["cam", "labels"] = Field(
+        "cam",
+        description="what prompts are made of: cam (paper), or labels: networks trained on the label map of the ground "
+        "(section heatmaps)",
+    )
+    masks: Literal["tiles", "scene"] = Field(
+        "tiles",
+        description="tiles (paper): a pseudo-mask for each tile; scene: one for the ground, of views that SAM is shown "
+        "(section views); the ResUNet then learns from crops at random positions",
+    )
 
 
 class ViewSettings(BaseModel):
