@@ -6,19 +6,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ground_scenes import SIZE, make_scene, read_grid, relabel, write_grid, write_raster
+import rasterio
+from affine import Affine
+from ground_scenes import SIZE, TILES, TRANSFORM, make_scene, read_grid, relabel, write_grid, write_raster
 
 from apsam.errors import InputError
 from apsam.ground.gate import GroundGate
 from apsam.ground.labels import ALL_LABELS, TRAINING_LABELS, make_ground_labels
 from apsam.ground.raster import GridReader
+from apsam.ground.ready_made import make_tile_ground_labels
 from apsam.ground.settings import ViewSettings
 from apsam.ground.views import make_views
 from apsam.ground.votes import make_ground_masks
 from apsam.masks.settings import CamMaskSettings
 from apsam.masks.thresholded import make_cam_masks
+from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter, join_stacks
 from apsam.tiles.parts import NEITHER, TEST, TRAIN
+from apsam.tiles.settings import LabelSettings, SplitSettings
+from apsam.tiles.tiling import tile_scene
 
 
 def expected(tiles: list[Path], parts: tuple[int, ...], height: int, width: int) -> np.ndarray:
@@ -114,6 +120,58 @@ def test_negative_tiles_of_another_block_empty_a_mask(tmp_path: Path) -> None:
             seen = valid[index] > 0
             assert (found[index][seen] == (ground[seen] != 0)).all()
             assert (found[index][~seen] == 255).all()
+
+
+def ready_made(folder: Path, mask: np.ndarray, placed: bool = True) -> Path:
+    """A scene of random pixels cut into overlapping GeoTIFFs; the stack of them. Files lie in `folder`/tiles."""
+    (folder / "tiles").mkdir()
+    corners = [(row, col) for row in range(0, mask.shape[0] - SIZE + 1, 40) for col in (0, 40, 80)]
+    rows = ["tile,label"]
+    for row, col in corners:
+        name = f"r{row}_c{col}.tif"
+        pixels = np.full((3, SIZE, SIZE), 90, np.uint8)
+        place = TRANSFORM @ Affine.translation(col, row)
+        profile = {"driver": "GTiff", "height": SIZE, "width": SIZE, "count": 3, "dtype": "uint8"}
+        where = {"crs": "EPSG:32648", "transform": place} if placed else {}
+        with rasterio.open(folder / "tiles" / name, "w", **profile, **where) as raster:
+            raster.write(pixels)
+        rows.append(f"{name},{int(mask[row : row + SIZE, col : col + SIZE].any())}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    scene = Scene("crops", "folder", folder / "tiles", folder / "labels.csv", None, "train")
+    stack = folder / "crops.zarr.zip"
+    tile_scene(scene, TILES, LabelSettings(), SplitSettings(), stack)
+    return stack
+
+
+def test_ready_made_tiles_that_know_their_place(tmp_path: Path) -> None:
+    mask = np.zeros((224, 144), np.uint8)
+    mask[100:110, 30:50] = 1
+    tiles = ready_made(tmp_path, mask)
+    output = tmp_path / "ground.zarr.zip"
+    make_tile_ground_labels(tiles, tmp_path / "tiles", output)
+    free = np.zeros(mask.shape, bool)
+    with TileStack(tiles) as stack, TileStack(output) as ground, GroundGate(tiles, output) as gate:
+        label, names = stack.read("label"), stack.attributes["names"]
+        corners = [tuple(int(part[1:]) for part in Path(name).stem.split("_")) for name in names]
+        for (row, col), positive in zip(corners, label, strict=True):
+            if not positive:
+                free[row : row + SIZE, col : col + SIZE] = True
+        assert free.any() and label.any() and not free[mask == 1].any()
+        for index, (row, col) in enumerate(corners):
+            own = free[row : row + SIZE, col : col + SIZE]
+            assert np.array_equal(ground.read("ground")[index], np.where(own, 0, 1))
+            assert np.array_equal(gate.of([index])[0], ~own)
+
+
+def test_ready_made_tiles_without_a_place_say_nothing_of_others(tmp_path: Path) -> None:
+    mask = np.zeros((104, 144), np.uint8)
+    mask[70:80, 10:20] = 1
+    tiles = ready_made(tmp_path, mask, placed=False)
+    output = tmp_path / "ground.zarr.zip"
+    make_tile_ground_labels(tiles, tmp_path / "tiles", output)
+    with TileStack(tiles) as stack, TileStack(output) as ground:
+        expected = np.broadcast_to(stack.read("label")[:, None, None], (len(stack), SIZE, SIZE))
+        assert np.array_equal(ground.read("ground"), expected)
 
 
 def test_views_average_the_scene(tmp_path: Path) -> None:

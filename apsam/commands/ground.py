@@ -23,12 +23,20 @@ SceneTriples = Annotated[
 
 def ground_labels(
     tiles: Stacks,
-    output: Annotated[Path, typer.Option(help="GeoTIFF to make")],
+    output: Annotated[Path, typer.Option(help="GeoTIFF to make; of ready-made tiles a stack, .zarr.zip")],
+    folder: Annotated[Path | None, typer.Option(help="folder of ready-made tiles that the stack was made of")] = None,
 ) -> None:
     """Write what the labels of overlapping tiles say of the ground: 0 free of landslides, 1 possible, 255 unknown."""
+    from apsam.errors import InputError
     from apsam.ground.labels import make_ground_labels
+    from apsam.ground.ready_made import make_tile_ground_labels
 
-    make_ground_labels(tiles, output)
+    if folder is None:
+        make_ground_labels(tiles, output)
+    elif len(tiles) == 1:
+        make_tile_ground_labels(tiles[0], folder, output)
+    else:
+        raise InputError(f"{len(tiles)} stacks of ready-made tiles were given; give one, joined by join-stacks")
 
 
 def views(
