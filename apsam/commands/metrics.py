@@ -58,6 +58,26 @@ def metrics_maps(
     write_json(output, measure_maps(measured, files, protocol))
 
 
+def metrics_objects(
+    scenes: Sheet,
+    tiles: Tiles,
+    synthetic: Synthetic,
+    maps: Annotated[list[str], MASKS],
+    output: Output,
+    protocol: Protocol = HELD_OUT,
+    min_area_m2: Annotated[float, typer.Option(help="smaller landslides do not count; products.min_area_m2")] = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """Measure the maps of a run landslide by landslide: found, missed, false, and their area."""
+    from apsam.files import write_json
+    from apsam.metrics.objects import measure_objects
+    from apsam.metrics.scene import measured_scenes
+
+    measured = [m for m in measured_scenes(scenes, data_dir, tiles, synthetic) if m.scene.kind != "folder"]
+    files = {name: [m.map_in(folder) for m in measured] for name, folder in map(named, maps)}
+    write_json(output, measure_objects(measured, files, protocol, min_area_m2))
+
+
 def metrics_summary(
     masks: Annotated[Path, typer.Option(help="figures of the pseudo-masks")],
     maps: Annotated[Path, typer.Option(help="figures of the ResUNets' maps")],
