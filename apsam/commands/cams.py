@@ -19,6 +19,7 @@ def cams(
     settings: Annotated[CamSettings, section(CamSettings, "cams")] = CamSettings(),
     label_gate: LabelGate = True,
     ground: Ground = None,
+    image: Annotated[Path | None, typer.Option(help="the scene's raster, for cams.context")] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -27,4 +28,4 @@ def cams(
     from apsam.localizer.cam import make_cams
 
     set_threads(threads)
-    make_cams(tiles, weights, output, settings, device, label_gate, ground)
+    make_cams(tiles, weights, output, settings, device, label_gate, ground, image)
