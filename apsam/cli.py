@@ -41,7 +41,7 @@ from apsam.commands.join import join_prompts, join_stacks
 from apsam.commands.localizer import localizer
 from apsam.commands.localizer_offline import localizer_offline
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
-from apsam.commands.metrics import metrics_maps, metrics_masks, metrics_objects, metrics_summary
+from apsam.commands.metrics import metrics_checks, metrics_maps, metrics_masks, metrics_objects, metrics_summary
 from apsam.commands.predict import predict, predict_block, predict_join, predict_scene, predict_tiles
 from apsam.commands.products import products
 from apsam.commands.prompts import prompts
@@ -86,6 +86,7 @@ STAGES = (
     metrics_masks,
     metrics_maps,
     metrics_objects,
+    metrics_checks,
     metrics_summary,
     report,
 )
