@@ -42,6 +42,7 @@ from apsam.resunet.train import train_on_scenes
 from apsam.sam.encode_scene import encode_scene
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.scenes import Scene
+from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 
@@ -93,6 +94,7 @@ def main() -> None:
     parser.add_argument(
         "--min-pixels", type=int, default=328, help="landslide pixels that make a tile positive: 0.5 %%"
     )
+    parser.add_argument("--wrong-labels", type=float, default=0, help="share of the tiles whose label is turned")
     for name, model in SECTIONS.items():
         parser.add_argument(f"--{name}", type=model.model_validate_json, default=model())
     parser.add_argument("--threads", type=int, default=1)
@@ -121,7 +123,7 @@ def measure(given: argparse.Namespace, settings: Settings) -> dict:
     trained = "+".join(given.train)
     folder = given.work / trained
     training = [Files(given.data, folder, name) for name in given.train]
-    facts = first_round(training, settings, given.heat_seeds)
+    facts = first_round(training, settings, given.heat_seeds, given.wrong_labels)
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for name in given.rows:
         for seed in given.seeds:
@@ -171,7 +173,7 @@ def masks_of(kind: str, scenes: Sequence[Files], settings: Settings, seed: int) 
     return masks
 
 
-def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int) -> dict:
+def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wrong_labels: float) -> dict:
     """Scene-wide pseudo-masks of the training scenes, with SAM (`_sam.tif`) and without (`_heat.tif`)."""
     folder = scenes[0].folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -180,6 +182,8 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int) ->
         if not scene.at("labels.tif").exists():
             row = Scene(scene.name, "raster", scene.image, None, scene.truth, "train")
             tile_scene(row, settings.tiles, settings.labels, SplitSettings(), tiles)
+            if wrong_labels:
+                turn_labels(tiles, wrong_labels)
             make_ground_labels([tiles], scene.at("labels.tif"))
     images = [scene.image for scene in scenes]
     tiles, labels, logits = (
@@ -208,6 +212,17 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int) ->
             encode_scene(scene.at("views.zarr.zip"), scene.at("embeddings.zarr.zip"), SamSettings())
             sam_masks(scene, settings, scene.at("logits.tif"), threshold, scene.at("sam.tif"))
     return {"threshold": threshold, "balanced_accuracy": decision.balanced_accuracy, "factor": factor}
+
+
+def turn_labels(tiles: Path, share: float) -> None:
+    """Give some tiles, drawn with a fixed seed, the other label."""
+    with TileStack(tiles) as stack:
+        arrays, attributes, specs = {name: stack.read(name) for name in stack.arrays}, stack.attributes, stack.arrays
+    count = len(arrays["label"])
+    wrong = np.random.default_rng(1).permutation(count)[: round(share * count)]
+    arrays["label"][wrong] = 1 - arrays["label"][wrong]
+    with TileStackWriter(tiles, attributes, specs) as writer:
+        writer.append(**arrays)
 
 
 def sam_masks(scene: Files, settings: Settings, logits: Path, threshold: float, output: Path) -> None:
