@@ -42,7 +42,7 @@ def heat_of(mask: np.ndarray, high: float, low: float, around: float = 0, reach:
 
 
 def test_networks_are_averaged_as_log_odds(tmp_path: Path) -> None:
-    image, tiles, mask = make_scene(tmp_path)
+    image, tiles, mask = make_scene(tmp_path, 560, 110)
     labels = tmp_path / "labels.tif"
     make_ground_labels(tiles, labels)
     networks = []

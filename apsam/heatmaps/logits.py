@@ -46,10 +46,8 @@ def make_logits(
         predictors = [Predictor(path, maps, device) for path in networks]
         tags = {"APSAM_MODEL": ", ".join(predictor.name for predictor in predictors)}
         writer = opened.enter_context(_RowsWriter(output, grid, tags))
-        rows = [
-            blended_rows(opened.enter_context(open_scene_of(stack, image)), predictor, size, maps, grid.scene)
-            for predictor in predictors
-        ]
+        scene = opened.enter_context(open_scene_of(stack, image))
+        rows = [blended_rows(scene, predictor, size, maps, grid.scene) for predictor in predictors]
         for several in zip(*rows, strict=True):
             row = several[0][0]
             writer.add(row, to_steps(np.mean([log_odds(values) for _, values in several], axis=0)))

@@ -174,7 +174,8 @@ def train_resunet(
     with scratch_folder(output, f"tiles{processes.rank if processes else ''}") as folder:
         data = PseudoMaskTiles(tiles, masks, folder)
         order = Shuffled(len(data), seed)
-        _train(data, order, settings, key, output, history, seed, device, _judge(settings, truth), RESUNET_STEPS)
+        judge = _judge(settings, truth)
+        _train(data, order, tiles, settings, key, output, history, seed, device, judge, RESUNET_STEPS)
 
 
 def train_on_scenes(
@@ -201,11 +202,12 @@ def train_on_scenes(
         ApsamError: The loss is no number any more.
         Stopped: A signal asked to stop.
     """
-    key = _key([s.tiles for s in scenes], [], settings, seed, truth, [(s.mask, s.band) for s in scenes])
+    tiles = [scene.tiles for scene in scenes]
+    key = _key(tiles, [], settings, seed, truth, [(scene.mask, scene.band) for scene in scenes])
     data = SceneCrops(scenes, seed)
     try:
-        order = CropOrder(len(data), seed)
-        _train(data, order, settings, key, output, history, seed, device, _judge(settings, truth), least_steps)
+        order, judge = CropOrder(len(data), seed), _judge(settings, truth)
+        _train(data, order, tiles, settings, key, output, history, seed, device, judge, least_steps)
     finally:
         data.close()
 
@@ -213,6 +215,7 @@ def train_on_scenes(
 def _train(
     data: PseudoMaskTiles | SceneCrops,
     order: Shuffled | CropOrder,
+    tiles: Sequence[Path],
     settings: ResUNetSettings,
     key: str,
     output: Path,
@@ -234,7 +237,7 @@ def _train(
     run(task, data, order, settings.batch_size, epochs, chosen, checkpoint, LEAST_TILES)
     if task.global_rank != 0:
         return
-    counts = {"tiles": len(data), "with_landslide": data.positive}
+    counts = {"scenes": len(tiles), "tiles": len(data), "with_landslide": data.positive}
     parameters = sum(parameter.numel() for parameter in network.parameters())
     save_resunet(task.kept, settings, output, {"seed": seed, **counts})
     write_json(
