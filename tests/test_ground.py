@@ -163,6 +163,7 @@ def test_ready_made_tiles_that_know_their_place(tmp_path: Path) -> None:
             assert np.array_equal(gate.of([index])[0], ~own)
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_ready_made_tiles_without_a_place_say_nothing_of_others(tmp_path: Path) -> None:
     mask = np.zeros((104, 144), np.uint8)
     mask[70:80, 10:20] = 1
