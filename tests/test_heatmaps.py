@@ -139,23 +139,34 @@ def test_heat_maps_of_tiles_become_prompts_where_labels_allow(tmp_path: Path) ->
     assert np.array_equal(read_grid(tmp_path / "mask.tif"), np.where(ground == 1, 0, ground))
 
 
-def test_the_view_grows_with_the_landslides(tmp_path: Path) -> None:
-    _, tiles, _ = make_scene(tmp_path, 300, 300)
-    labels = write_grid(tmp_path / "labels.tif", tiles[0], np.ones((2, 300, 300), np.uint8))
-    settings = ViewSettings(size=64, step=38, fill=0.5)
+def test_the_view_grows_until_half_of_it_is_free(tmp_path: Path) -> None:
+    _, tiles, _ = make_scene(tmp_path, 512, 512)
+    labels = write_grid(tmp_path / "labels.tif", tiles[0], np.ones((2, 512, 512), np.uint8))
+    settings = ViewSettings(size=64, step=64, factors=(4, 1, 2))
 
     def factor(side: int, given: ViewSettings = settings) -> float:
-        mask = np.zeros((300, 300), np.uint8)
-        mask[5 : 5 + side, 5 : 5 + side] = 1
-        mask[250:253, 250:253] = 1  # small and many do not outweigh what is large
+        mask = np.zeros((512, 512), np.uint8)
+        mask[:side, :side] = 1
+        mask[480:484, 480:484] = 1  # what is small does not outweigh what is large
         logits = write_grid(tmp_path / "logits.tif", tiles[0], heat_of(mask, 4, -4), NO_DATA)
         chosen = choose_factor(tiles, [logits], [labels], 0.0, given)
         write_factor(chosen, tmp_path / "factor.json")
         assert read_factor(tmp_path / "factor.json") == chosen.factor
         return chosen.factor
 
-    assert [factor(side) for side in (20, 32, 33, 64, 120, 200)] == [1, 1, 2, 2, 4, 4]
+    # A square of 45 px covers 49 % of a view of 64 px, one of 46 px 52 %.
+    assert [factor(side) for side in (20, 45, 46, 64, 128, 256)] == [1, 1, 2, 2, 4, 4]
     assert factor(20, ViewSettings(factor=3)) == 3
+
+
+def test_ground_that_labels_exclude_does_not_count(tmp_path: Path) -> None:
+    _, tiles, _ = make_scene(tmp_path, 256, 256)
+    ground = np.zeros((2, 256, 256), np.uint8)
+    ground[:, :20, :20] = 1
+    labels = write_grid(tmp_path / "labels.tif", tiles[0], ground)
+    logits = write_grid(tmp_path / "logits.tif", tiles[0], to_steps(np.full((256, 256), 5.0)), NO_DATA)
+    chosen = choose_factor(tiles, [logits], [labels], 0.0, ViewSettings(size=64, step=64))
+    assert chosen.factor == 1 and chosen.covered == {"1": round(400 / 4096, 4)}
 
 
 def test_without_a_region_the_view_is_a_tile(tmp_path: Path) -> None:

@@ -43,18 +43,21 @@ class ViewSettings(BaseModel):
     factor: Annotated[float, Field(ge=1, le=16)] | Literal["auto"] = Field(
         "auto",
         description="scene pixels per pixel of a view, along each side: 2 shows SAM twice the ground, at half the "
-        "resolution; auto: by the size of the heat map's regions, without masks",
+        "resolution; auto: by how much of a view the heat map covers, without masks",
     )
     factors: tuple[float, ...] = Field((1, 2, 4), description="factors that `auto` chooses from, rising")
-    fill: float = Field(
+    covered: float = Field(
         0.5,
         gt=0,
         le=1,
-        description="auto: the smallest factor at which a typical region (median by area) spans at most this share of "
-        "a view's side",
+        description="auto: the smallest factor at which the heat map covers at most this share of a typical view",
     )
     size: int = Field(256, ge=64, le=2048, multiple_of=32, description="side of a view, pixels of the view")
     step: int = Field(154, ge=16, le=2048, description="from one view to the next, pixels of the view")
     votes: float = Field(
         0.5, gt=0, le=1, description="share of the views over a pixel whose masks must hold it for a landslide"
     )
+
+    def on_ground(self, factor: float) -> tuple[int, int]:
+        """Side and step of views in pixels of the scene."""
+        return round(self.size * factor), max(1, round(self.step * factor))

@@ -48,7 +48,7 @@ def make_views(
         InputError: Image or labels do not belong to the tiles.
     """
     grid, size = common_grid(tiles), settings.size
-    side, step = round(size * factor), max(1, round(settings.step * factor))
+    side, step = settings.on_ground(factor)
     windows = tile_windows(grid.height, grid.width, side, step)
     with TileStack(tiles[0]) as stack, open_scene_of(stack, image) as scene, GridReader(labels, grid) as ground:
         attributes = {

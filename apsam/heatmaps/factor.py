@@ -1,17 +1,16 @@
-"""How much ground SAM should be shown, by the size of the heat map's regions. No mask is read.
+"""How much ground SAM should be shown, by how much of a view the heat map covers. No mask is read.
 
-SAM separates an object from what surrounds it. Where a region fills the window, its box is the window and nothing is
-left to separate; where it is a few pixels wide, its outline is lost. So the view grows until a typical region spans a
-set share of its side.
+SAM separates an object from what surrounds it. Where the heat map fills the view, so does SAM's box, and nothing is
+left to separate; the more ground a view shows, the coarser is the outline. So the view grows until the heat map leaves
+half of a typical one free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from apsam.errors import InputError
@@ -31,61 +30,58 @@ class ChosenFactor:
 
     Attributes:
         factor: Scene pixels per pixel of a view.
-        span: Longer side of the typical region's bounding box, pixels of the scene (median weighted by area); None
-            where the factor is given, or where there is no region.
-        fill: Share of a view's side that it spans, for each factor tried.
+        covered: For each factor tried, the share of a view that the heat map covers: median over the views, each
+            weighted by what it covers, so that views of large landslides count more.
     """
 
     factor: float
-    span: float | None
-    fill: dict[str, float]
+    covered: dict[str, float]
 
 
 def choose_factor(
     tiles: Sequence[Path], logits: Sequence[Path], labels: Sequence[Path], threshold: float, settings: ViewSettings
 ) -> ChosenFactor:
-    """The factor of a run's views: that of the settings, or by the regions of its training scenes' heat maps.
+    """The factor of a run's views: that of the settings, or by the heat maps of its training scenes.
 
     Args:
         tiles, logits, labels: Tile stack, heat map and label map of every training scene.
         threshold: Calibrated threshold of the heat maps, log-odds.
-        settings: Factors to choose from, and the share of a view's side that a typical region may span.
+        settings: Factors to choose from, and the share of a view that may be covered.
     """
     if settings.factor != "auto":
-        return ChosenFactor(settings.factor, None, {})
-    factors = sorted(settings.factors)
-    side = round(settings.size * factors[-1])
-    regions = [
-        region
-        for path, heat, ground in zip(tiles, logits, labels, strict=True)
-        for region in _regions(Grid.of_tiles(path), heat, ground, threshold, side)
-    ]
-    if not regions:
-        return ChosenFactor(factors[0], None, {})
-    span = _weighted_median(np.array(regions, float))
-    fill = {f"{factor:g}": round(span / (settings.size * factor), 3) for factor in factors}
-    fitting = [factor for factor in factors if span <= settings.fill * settings.size * factor]
-    return ChosenFactor(fitting[0] if fitting else factors[-1], span, fill)
+        return ChosenFactor(settings.factor, {})
+    factors, covered = sorted(settings.factors), {}
+    for factor in factors:
+        side, step = settings.on_ground(factor)
+        shares = np.array(
+            [
+                share
+                for path, heat, ground in zip(tiles, logits, labels, strict=True)
+                for share in _shares(Grid.of_tiles(path), heat, ground, threshold, side, step)
+            ]
+        )
+        covered[factor] = round(_weighted_median(shares), 4) if len(shares) else 0.0
+        if covered[factor] <= settings.covered:
+            break
+    # The last one tried is the first that fits, or the largest there is.
+    return ChosenFactor(factor, {f"{factor:g}": share for factor, share in covered.items()})
 
 
-def _regions(grid: Grid, logits: Path, labels: Path, threshold: float, side: int) -> list[tuple[int, int]]:
-    """Longer side and area of the regions in windows of the largest view, pixels of the scene."""
-    found = []
+def _shares(grid: Grid, logits: Path, labels: Path, threshold: float, side: int, step: int) -> Iterator[float]:
+    """Share of every view that the heat map covers where the labels allow it; views without any are left out."""
+    least = round(threshold / STEP)
     with GridReader(logits, grid) as heat, GridReader(labels, grid) as ground:
-        for window in tile_windows(grid.height, grid.width, side, side).tolist():
-            allowed = ground.read(*window, band=ALL_LABELS) == POSSIBLE
-            high = (heat.read(*window) >= round(threshold / STEP)) & allowed
-            _, _, stats, _ = cv2.connectedComponentsWithStats(high.astype(np.uint8), connectivity=8)
-            for _, _, width, height, area in stats[1:].tolist():
-                found.append((max(width, height), area))
-    return found
+        for window in tile_windows(grid.height, grid.width, side, step).tolist():
+            high = heat.read(*window) >= least
+            share = (high & (ground.read(*window, band=ALL_LABELS) == POSSIBLE)).mean() if high.any() else 0
+            if share:
+                yield float(share)
 
 
-def _weighted_median(regions: np.ndarray) -> float:
-    """Median of the first column, weighted by the second."""
-    ordered = regions[np.argsort(regions[:, 0], kind="stable")]
-    share = np.cumsum(ordered[:, 1]) / ordered[:, 1].sum()
-    return float(ordered[np.searchsorted(share, 0.5), 0])
+def _weighted_median(values: np.ndarray) -> float:
+    """Median of values, each weighted by itself."""
+    ordered = np.sort(values)
+    return float(ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)])
 
 
 def write_factor(chosen: ChosenFactor, output: Path) -> None:
