@@ -180,7 +180,7 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
     for scene in scenes:
         tiles = scene.at("tiles.zarr.zip")
         if not scene.at("labels.tif").exists():
-            row = Scene(scene.name, "raster", scene.image, None, scene.truth, "train")
+            row = Scene(scene.name, "raster", scene.image, labels=None, mask=scene.truth, split="train")
             tile_scene(row, settings.tiles, settings.labels, SplitSettings(), tiles)
             if wrong_labels:
                 turn_labels(tiles, wrong_labels)
