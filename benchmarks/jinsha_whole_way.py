@@ -96,7 +96,9 @@ def main() -> None:
     )
     parser.add_argument("--wrong-labels", type=float, default=0, help="share of the tiles whose label is turned")
     for name, model in SECTIONS.items():
-        parser.add_argument(f"--{name}", type=model.model_validate_json, default=model())
+        # The answers of a network trained with soft dice are no probabilities: unsure, it paints too much.
+        default = ResUNetSettings(loss="bce") if model is ResUNetSettings else model()
+        parser.add_argument(f"--{name}", type=model.model_validate_json, default=default)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="where to write the figures")
     given = parser.parse_args()

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class GroundSettings(BaseModel):
     """What the labels of overlapping tiles are used for, and where pseudo-masks are made. The defaults are the paper's.
 
-    For scenes of one's own, `exclude: true`, `heat_maps: labels` and `masks: scene` measure best (docs/ground.md).
+    For scenes of one's own, `exclude: true`, `heat_maps: labels` and `masks: scene` measure best, with
+    `masks.cam_mask: true` and `resunet.loss: bce` (docs/ground.md).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
