@@ -42,7 +42,7 @@ from apsam.commands.localizer import localizer
 from apsam.commands.localizer_offline import localizer_offline
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
 from apsam.commands.metrics import metrics_checks, metrics_maps, metrics_masks, metrics_objects, metrics_summary
-from apsam.commands.predict import predict, predict_block, predict_join, predict_scene, predict_tiles
+from apsam.commands.predict import predict, predict_block, predict_join, predict_mask, predict_scene, predict_tiles
 from apsam.commands.products import products
 from apsam.commands.prompts import prompts
 from apsam.commands.provenance import provenance
@@ -82,6 +82,7 @@ STAGES = (
     predict_block,
     predict_join,
     predict_tiles,
+    predict_mask,
     products,
     metrics_masks,
     metrics_maps,
