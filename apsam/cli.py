@@ -28,13 +28,29 @@ from apsam.commands.experiments import (
     trials,
 )
 from apsam.commands.grid import grid
+from apsam.commands.ground import ground_labels, ground_masks, resunet_scenes, views
+from apsam.commands.heatmaps import (
+    heatmap_factor,
+    heatmap_masks,
+    heatmap_network,
+    heatmap_scene,
+    heatmap_stack,
+    heatmap_threshold,
+)
 from apsam.commands.join import join_prompts, join_stacks
 from apsam.commands.label import label
 from apsam.commands.localizer import localizer
 from apsam.commands.localizer_offline import localizer_offline
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
-from apsam.commands.metrics import metrics_localizer, metrics_maps, metrics_masks, metrics_summary
-from apsam.commands.predict import predict, predict_block, predict_join, predict_scene, predict_tiles
+from apsam.commands.metrics import (
+    metrics_checks,
+    metrics_localizer,
+    metrics_maps,
+    metrics_masks,
+    metrics_objects,
+    metrics_summary,
+)
+from apsam.commands.predict import predict, predict_block, predict_join, predict_mask, predict_scene, predict_tiles
 from apsam.commands.products import products
 from apsam.commands.prompts import prompts
 from apsam.commands.provenance import provenance
@@ -49,26 +65,39 @@ from apsam.commands.tile import tile
 STAGES = (
     synthesize,
     tile,
+    ground_labels,
     localizer_offline,
     localizer,
     localizer_scores,
     cams,
+    heatmap_network,
+    heatmap_scene,
+    heatmap_threshold,
+    heatmap_factor,
+    views,
+    heatmap_stack,
     encode,
     prompts,
     masks_apsam,
     masks_cam,
     masks_grabcut,
+    ground_masks,
+    heatmap_masks,
     join_stacks,
     join_prompts,
     resunet,
+    resunet_scenes,
     predict_scene,
     predict_block,
     predict_join,
     predict_tiles,
+    predict_mask,
     products,
     metrics_localizer,
     metrics_masks,
     metrics_maps,
+    metrics_objects,
+    metrics_checks,
     metrics_summary,
     report,
 )

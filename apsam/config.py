@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from apsam.errors import ConfigError
 from apsam.experiments.settings import ExperimentSettings
+from apsam.ground.settings import GroundSettings, ViewSettings
+from apsam.heatmaps.settings import HeatMapSettings
 from apsam.localizer.settings import CamSettings, LocalizerSettings
 from apsam.maps.settings import MapSettings
 from apsam.masks.settings import CamMaskSettings, GrabCutSettings
@@ -54,6 +56,9 @@ class Config(BaseModel):
     tiles: TileSettings = Field(default_factory=TileSettings)
     labels: LabelSettings = Field(default_factory=LabelSettings)
     split: SplitSettings = Field(default_factory=SplitSettings)
+    ground: GroundSettings = Field(default_factory=GroundSettings)
+    heatmaps: HeatMapSettings = Field(default_factory=HeatMapSettings)
+    views: ViewSettings = Field(default_factory=ViewSettings)
     localizer: LocalizerSettings = Field(default_factory=LocalizerSettings)
     cams: CamSettings = Field(default_factory=CamSettings)
     prompts: PromptSettings = Field(default_factory=PromptSettings)

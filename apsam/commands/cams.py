@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.options import Device, LabelGate, Threads, Tiles
+from apsam.commands.options import Device, Ground, LabelGate, Threads, Tiles
 from apsam.commands.options import settings as section
 from apsam.localizer.settings import CamSettings
 
@@ -18,6 +18,8 @@ def cams(
     output: Annotated[Path, typer.Option(help="CAM stack to make")],
     settings: Annotated[CamSettings, section(CamSettings, "cams")] = CamSettings(),
     label_gate: LabelGate = True,
+    ground: Ground = None,
+    image: Annotated[Path | None, typer.Option(help="the scene's raster, for cams.context")] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -26,4 +28,4 @@ def cams(
     from apsam.localizer.cam import make_cams
 
     set_threads(threads)
-    make_cams(tiles, weights, output, settings, device, label_gate)
+    make_cams(tiles, weights, output, settings, device, label_gate, ground, image)

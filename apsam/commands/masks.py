@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.options import Cams, Device, Prompts, Threads, Tiles
+from apsam.commands.options import Cams, Device, Ground, Prompts, Threads, Tiles
 from apsam.commands.options import settings as section
 from apsam.masks.settings import CamMaskSettings, GrabCutSettings
 from apsam.sam.settings import MasksSettings, SamSettings
@@ -23,6 +23,7 @@ def masks_apsam(
     output: Output,
     settings: Annotated[MasksSettings, section(MasksSettings, "masks")] = MasksSettings(),
     sam: Annotated[SamSettings, section(SamSettings, "sam")] = SamSettings(),
+    ground: Ground = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -31,7 +32,7 @@ def masks_apsam(
     from apsam.masks.prompted import make_prompted_masks
 
     set_threads(threads)
-    make_prompted_masks(tiles, cams, prompts, embeddings, sam, settings, output, device)
+    make_prompted_masks(tiles, cams, prompts, embeddings, sam, settings, output, device, ground)
 
 
 def masks_cam(
@@ -39,11 +40,12 @@ def masks_cam(
     cams: Cams,
     output: Output,
     settings: Annotated[CamMaskSettings, section(CamMaskSettings, "cam_masks")] = CamMaskSettings(),
+    ground: Ground = None,
 ) -> None:
     """Cut a scene's CAMs at a threshold: the baseline."""
     from apsam.masks.thresholded import make_cam_masks
 
-    make_cam_masks(tiles, cams, settings, output)
+    make_cam_masks(tiles, cams, settings, output, ground)
 
 
 def masks_grabcut(
@@ -51,8 +53,9 @@ def masks_grabcut(
     prompts: Prompts,
     output: Output,
     settings: Annotated[GrabCutSettings, section(GrabCutSettings, "grabcut")] = GrabCutSettings(),
+    ground: Ground = None,
 ) -> None:
     """Give GrabCut the prompts that SAM gets: the reference without learnt weights."""
     from apsam.masks.grabcut import make_grabcut_masks
 
-    make_grabcut_masks(tiles, prompts, settings, output)
+    make_grabcut_masks(tiles, prompts, settings, output, ground)

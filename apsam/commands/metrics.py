@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from apsam.commands.options import DataDir, Device, Protocol, Sheet, Synthetic, Threads, named
+from apsam.commands.options import settings as section
+from apsam.maps.settings import MapSettings
 from apsam.protocol import HELD_OUT
 
 Output = Annotated[Path, typer.Option(help="JSON file to make")]
@@ -74,6 +76,42 @@ def metrics_localizer(
 
     set_threads(threads)
     evaluate_localizer(tiles, weights, output, device)
+
+
+def metrics_objects(
+    scenes: Sheet,
+    tiles: Tiles,
+    synthetic: Synthetic,
+    maps: Annotated[list[str], MASKS],
+    output: Output,
+    protocol: Protocol = HELD_OUT,
+    min_area_m2: Annotated[float, typer.Option(help="smaller landslides do not count; products.min_area_m2")] = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """Measure the maps of a run landslide by landslide: found, missed, false, and their area."""
+    from apsam.files import write_json
+    from apsam.metrics.objects import measure_objects
+    from apsam.metrics.scene import measured_scenes
+
+    measured = [m for m in measured_scenes(scenes, data_dir, tiles, synthetic) if m.scene.kind != "folder"]
+    files = {name: [m.map_in(folder) for m in measured] for name, folder in map(named, maps)}
+    write_json(output, measure_objects(measured, files, protocol, min_area_m2))
+
+
+def metrics_checks(
+    pairs: Annotated[list[Path], typer.Argument(help="tile stacks of raster scenes, then their maps of probability")],
+    output: Output,
+    settings: Annotated[MapSettings, section(MapSettings, "maps")] = MapSettings(),
+) -> None:
+    """Check maps without reference masks: agreement with image-level labels, period at the tile step; warnings."""
+    from apsam.errors import InputError
+    from apsam.files import write_json
+    from apsam.metrics.checks import check_maps
+
+    half, rest = divmod(len(pairs), 2)
+    if rest:
+        raise InputError(f"{len(pairs)} files were given; give a map for each tile stack")
+    write_json(output, check_maps(pairs[:half], pairs[half:], settings.threshold))
 
 
 def metrics_summary(

@@ -17,6 +17,10 @@ Section = TypeVar("Section", bound=BaseModel)
 
 Tiles = Annotated[Path, typer.Option(help="tile stack of the scene")]
 Cams = Annotated[Path, typer.Option(help="CAM stack of the scene")]
+Ground = Annotated[
+    Path | None,
+    typer.Option(help="label map of the scene's ground (ground-labels): excludes what negative tiles cover"),
+]
 Prompts = Annotated[Path, typer.Option(help="prompts of the scene, JSON")]
 Seed = Annotated[int, typer.Option(help="seed of all that is random")]
 LabelGate = Annotated[bool, typer.Option(help="leave out tiles labelled negative (the paper's released code does not)")]

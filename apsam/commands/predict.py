@@ -87,6 +87,16 @@ def predict_tiles(
     predict_folder(folder, weights, tile_settings, settings, masks, device)
 
 
+def predict_mask(
+    probability: Annotated[Path, typer.Option(help="map of the probability")],
+    mask: Annotated[Path, typer.Option(help="GeoTIFF of the mask to make")],
+) -> None:
+    """Write the mask of a map at the threshold with the highest F1 that the map expects of itself."""
+    from apsam.resunet.decision import expected_f1_threshold, map_histogram, write_mask
+
+    write_mask(probability, expected_f1_threshold(map_histogram(probability)), mask)
+
+
 def predict(
     scenes: Annotated[list[Path], typer.Argument(help="rasters, or folders of ready-made tiles")],
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the maps")],

@@ -12,10 +12,12 @@ from torch.nn import functional
 
 from apsam.conditions import check_tiles, read_conditions
 from apsam.device import bf16_pays, pick_device
+from apsam.ground.gate import GroundGate
 from apsam.localizer.checkpoint import load_localizer
 from apsam.localizer.methods import Method
 from apsam.localizer.refine import refine_by_prototypes
 from apsam.localizer.settings import CamSettings
+from apsam.localizer.surroundings import Surroundings
 from apsam.progress import track
 from apsam.stack import TileStack, TileStackWriter
 
@@ -30,11 +32,14 @@ def make_cams(
     settings: CamSettings,
     device: str = "auto",
     label_gate: bool = True,
+    ground: Path | None = None,
+    image: Path | None = None,
 ) -> None:
     """Write the CAM stack of one tile stack: `cam` (n, H, W) uint8, 255 where evidence is strongest.
 
     Tiles labelled negative are not computed and stay zero: every map reaches its maximum somewhere, so that a
-    negative tile's map would be a false alarm (label gate). Pixels without data are zero.
+    negative tile's map would be a false alarm (label gate). Pixels without data are zero, and with `ground` those that
+    a tile labelled negative covers: a map is scaled to its maximum over the others.
 
     Args:
         tiles: Tile stack with `image`, `valid` and `label`.
@@ -43,13 +48,21 @@ def make_cams(
         settings: Views, normalisation, refinement.
         device: `auto`, `cpu`, `cuda`, ...
         label_gate: False makes maps of all tiles, as the paper's released code does.
+        ground: Label map of the scene's ground (`apsam.ground.labels`); None: overlapping tiles say nothing (paper).
+        image: The raster that the tiles were cut of, for `context`.
 
     Raises:
-        InputError: The tile stack or the weights cannot be used, or tiles and training were read in different ways.
+        ConfigError: `context` needs the image.
+        InputError: The tile stack, the label map or the weights cannot be used, or tiles and training were read in
+            different ways.
     """
     where = pick_device(device)
     method = load_localizer(weights).to(where)
-    with TileStack(tiles) as stack:
+    with (
+        TileStack(tiles) as stack,
+        GroundGate(tiles, ground) as possible,
+        Surroundings(stack, image, settings.context) as surroundings,
+    ):
         if "made_by" in stack.attributes:
             check_tiles(read_conditions(weights), stack.attributes["made_by"]["tiles"], weights)
         labels = stack.read("label")
@@ -61,8 +74,10 @@ def make_cams(
                 gate = np.flatnonzero((labels[start : start + size] == 1) | (not label_gate))
                 cams = np.zeros((len(labels[start : start + size]), height, width), np.uint8)
                 if len(gate):
-                    images = torch.from_numpy(stack.read("image", start, start + size)[gate]).to(where)
-                    valid = torch.from_numpy(stack.read("valid", start, start + size)[gate]).to(where)
+                    pixels = surroundings.around(start + gate, stack.read("image", start, start + size)[gate])
+                    images = torch.from_numpy(pixels).to(where)
+                    valid = stack.read("valid", start, start + size)[gate] * possible.of(start + gate)
+                    valid = torch.from_numpy(valid).to(where)
                     cams[gate] = to_bytes(tile_cams(method, images, valid, settings), settings)
                 writer.append(cam=cams)
 
@@ -73,7 +88,7 @@ def tile_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettin
 
     Args:
         method: Trained localizer, in evaluation mode.
-        images: (B, 3, H, W) uint8 RGB.
+        images: (B, 3, H + 2 c, W + 2 c) uint8 RGB: tiles, with c pixels around them.
         valid: (B, H, W) {0, 1}.
         settings: Views, normalisation, refinement, gamma.
 
@@ -82,6 +97,10 @@ def tile_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettin
     """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16_pays(images.device)):
         maps = sum_of_views(method.cam, images, settings)[:, 0]
+    border = (images.shape[-1] - valid.shape[-1]) // 2
+    if border:
+        inner = slice(border, -border)
+        maps, images = maps[:, inner, inner], images[:, :, inner, inner]
     maps = scale_to_one(maps * valid, settings)
     if settings.refine == "prototype":
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16_pays(images.device)):

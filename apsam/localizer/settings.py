@@ -197,4 +197,12 @@ class CamSettings(BaseModel):
         "none",
         description="none, or prototype: multiply by the likeness to the tile's own landslide and background pixels",
     )
+    context: int = Field(
+        0,
+        ge=0,
+        le=512,
+        multiple_of=16,
+        description="pixels of the scene around a tile that the localizer sees too, mirrored where the scene ends; 0: "
+        "the tile alone (the paper), whose map is then high in the middle of every tile",
+    )
     batch_size: int = Field(16, ge=1, le=1024, description="tiles at a time")

@@ -44,7 +44,9 @@ def grabcut(image: np.ndarray, prompt: dict[str, Any], settings: GrabCutSettings
     return ((states == cv2.GC_FGD) | (states == cv2.GC_PR_FGD)).astype(np.uint8)
 
 
-def make_grabcut_masks(tiles: Path, prompts: Path, settings: GrabCutSettings, output: Path) -> None:
+def make_grabcut_masks(
+    tiles: Path, prompts: Path, settings: GrabCutSettings, output: Path, ground: Path | None = None
+) -> None:
     """Write GrabCut's pseudo-masks of one scene; the masks of one tile are joined by OR.
 
     Args:
@@ -52,6 +54,7 @@ def make_grabcut_masks(tiles: Path, prompts: Path, settings: GrabCutSettings, ou
         prompts: Its prompt file.
         settings: Rounds and radius.
         output: The mask stack (`apsam.masks.stack`).
+        ground: Label map of the scene's ground, to exclude what negative tiles cover.
     """
     content = read_prompts(prompts)
     by_tile = {entry["tile"]: entry["sets"] for entry in content["tiles"]}
@@ -68,4 +71,4 @@ def make_grabcut_masks(tiles: Path, prompts: Path, settings: GrabCutSettings, ou
                     masks[tile - start] |= grabcut(image, prompt, settings)
             return masks
 
-        write_masks(tiles, output, "grabcut", settings.model_dump(mode="json"), masks_of)
+        write_masks(tiles, output, "grabcut", settings.model_dump(mode="json"), masks_of, ground)

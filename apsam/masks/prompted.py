@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from apsam.ground.gate import GroundGate
 from apsam.masks.stack import BATCH, NO_DATA, same_tiles
 from apsam.progress import track
 from apsam.prompts import check_tile_order, read_prompts
@@ -27,6 +28,7 @@ def make_prompted_masks(
     settings: MasksSettings,
     output: Path,
     device: str = "auto",
+    ground: Path | None = None,
 ) -> None:
     """Write SAM's pseudo-masks of one scene.
 
@@ -44,12 +46,13 @@ def make_prompted_masks(
         settings: Prompts used, mask choice, CAM as mask prompt.
         output: The mask stack.
         device: `auto`, `cpu`, `cuda`.
+        ground: Label map of the scene's ground, to exclude what negative tiles cover.
 
     Raises:
         InputError: Embeddings of another SAM, stacks of different runs, or prompts of tiles that do not exist.
     """
     content = read_prompts(prompts)
-    with TileStack(tiles) as stack, same_tiles(tiles, cams):
+    with TileStack(tiles) as stack, same_tiles(tiles, cams), GroundGate(tiles, ground) as possible:
         check_tile_order(content, prompts, len(stack))
         model = build_sam(sam, device=device)
         answers = iter(segment_scene(model, embeddings, cams, content, settings))
@@ -73,6 +76,8 @@ def make_prompted_masks(
                     claims[row] = np.minimum(waiting.claims, MOST_CLAIMS)
                     threshold[row] = -1 if waiting.threshold is None else waiting.threshold
                     waiting = next(answers, None)
+                allowed = possible.of(range(start, start + len(valid)))
+                mask, claims = mask * allowed, claims * allowed
                 writer.append(
                     mask=np.where(valid > 0, mask, NO_DATA).astype(np.uint8),
                     threshold=threshold,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from apsam.errors import InputError
+from apsam.ground.gate import GroundGate
 from apsam.progress import track
 from apsam.stack import TileStack, TileStackWriter
 
@@ -23,6 +24,7 @@ def write_masks(
     source: str,
     made_by: dict[str, Any],
     masks_of: Callable[[int, int], np.ndarray],
+    ground: Path | None = None,
 ) -> None:
     """Write a mask stack with the tile axis of `tiles`.
 
@@ -32,15 +34,18 @@ def write_masks(
         source: `apsam`, `cam` or `grabcut`.
         made_by: Settings, stored with the stack.
         masks_of: Gives the {0, 1} masks of the tiles from `start` to `stop`, (stop - start, size, size).
+        ground: Label map of the scene's ground: masks are 0 where a tile labelled negative covers it. None: only the
+            tile's own label counts.
     """
-    with TileStack(tiles) as stack:
+    with TileStack(tiles) as stack, GroundGate(tiles, ground) as possible:
         size, scene = stack.attributes["tile_size"], stack.attributes["scene"]
         attributes = {"scene": scene, "source": source, "made_by": made_by}
         with TileStackWriter(output, attributes, {"mask": ((size, size), "uint8")}) as writer:
             for start in track(range(0, len(stack), BATCH), f"{source} masks of {scene}"):
                 stop = min(start + BATCH, len(stack))
                 valid = stack.read("valid", start, stop)
-                writer.append(mask=np.where(valid > 0, masks_of(start, stop), NO_DATA).astype(np.uint8))
+                masks = masks_of(start, stop) * possible.of(range(start, stop))
+                writer.append(mask=np.where(valid > 0, masks, NO_DATA).astype(np.uint8))
 
 
 @contextmanager

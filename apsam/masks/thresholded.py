@@ -22,7 +22,9 @@ def threshold_cam(cam: np.ndarray, settings: CamMaskSettings) -> np.ndarray:
     return binarize(cam, int(level))
 
 
-def make_cam_masks(tiles: Path, cams: Path, settings: CamMaskSettings, output: Path) -> None:
+def make_cam_masks(
+    tiles: Path, cams: Path, settings: CamMaskSettings, output: Path, ground: Path | None = None
+) -> None:
     """Write the thresholded CAMs of one scene as pseudo-masks.
 
     Args:
@@ -30,10 +32,11 @@ def make_cam_masks(tiles: Path, cams: Path, settings: CamMaskSettings, output: P
         cams: Its CAM stack.
         settings: The threshold.
         output: The mask stack (`apsam.masks.stack`).
+        ground: Label map of the scene's ground, to exclude what negative tiles cover.
     """
     with same_tiles(tiles, cams) as stack:
 
         def masks_of(start: int, stop: int) -> np.ndarray:
             return np.stack([threshold_cam(cam, settings) for cam in stack.read("cam", start, stop)])
 
-        write_masks(tiles, output, "cam", settings.model_dump(mode="json"), masks_of)
+        write_masks(tiles, output, "cam", settings.model_dump(mode="json"), masks_of, ground)

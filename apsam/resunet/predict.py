@@ -118,7 +118,7 @@ def predict_raster(
             MapWriter(probability, "probability", *place, tags) as probability_map,
             MapWriter(mask, "mask", *place, tags) as mask_map,
         ):
-            for row, values in _blended_rows(scene, predictor, tiles.size, settings, name):
+            for row, values in blended_rows(scene, predictor, tiles.size, settings, name):
                 probability_map.write(row, to_steps(values))
                 mask_map.write(row, apply_threshold(values, settings.threshold))
 
@@ -151,11 +151,11 @@ def predict_band(
         first, last = band_rows(scene.height, tiles.size, settings.stride(tiles.size), band)
         place = (scene.crs, scene.transform @ Affine.translation(0, first))
         with BandWriter(output, last - first, scene.width, *place, predictor.name, settings.threshold) as writer:
-            for row, values in _blended_rows(scene, predictor, tiles.size, settings, name, band):
+            for row, values in blended_rows(scene, predictor, tiles.size, settings, name, band):
                 writer.write(row - first, values)
 
 
-def _blended_rows(
+def blended_rows(
     scene: SceneReader, predictor: Predictor, size: int, settings: MapSettings, name: str, band: Block = WHOLE
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first row, (rows, width) float32 probabilities, NaN where the scene has no data) from the top down.

@@ -21,6 +21,7 @@ from apsam.device import pick_device, seed_everything
 from apsam.files import scratch_folder, sha256_file, write_json
 from apsam.resunet.augment import colour, dihedral
 from apsam.resunet.checkpoint import save_resunet
+from apsam.resunet.crops import CropOrder, SceneCrops, TrainingScene
 from apsam.resunet.data import PseudoMaskTiles
 from apsam.resunet.model import ResUNet, build_resunet
 from apsam.resunet.settings import ResUNetSettings
@@ -168,25 +169,77 @@ def train_resunet(
         ApsamError: The loss is no number any more.
         Stopped: A signal asked to stop.
     """
-    chosen = pick_device(device)
-    seed_everything(seed)
-    conditions = conditions_of(tiles)
-    checkpoint = Checkpoint(output, _key(tiles, masks, settings, seed, truth))
+    key = _key(tiles, masks, settings, seed, truth)
     processes = find_processes()
     with scratch_folder(output, f"tiles{processes.rank if processes else ''}") as folder:
         data = PseudoMaskTiles(tiles, masks, folder)
-        network = build_resunet(settings).to(memory_format=torch.channels_last)
-        task = ResUNetTraining(network, settings, seed, _judge(settings, truth))
         order = Shuffled(len(data), seed)
-        # As one process counts them: the devices do not change how long a network is trained.
-        steps = len(Batches(order, settings.batch_size, LEAST_TILES))
-        epochs = passes(settings.epochs, steps, RESUNET_STEPS)
-        run(task, data, order, settings.batch_size, epochs, chosen, checkpoint, LEAST_TILES)
-        if task.global_rank != 0:
-            return
-        counts = {"tiles": len(data), "with_landslide": data.positive}
+        judge = _judge(settings, truth)
+        _train(data, order, tiles, settings, key, output, history, seed, device, judge, RESUNET_STEPS)
+
+
+def train_on_scenes(
+    scenes: Sequence[TrainingScene],
+    settings: ResUNetSettings,
+    output: Path,
+    history: Path,
+    seed: int = 1,
+    device: str = "auto",
+    truth: Sequence[MeasuredScene] = (),
+    least_steps: int = RESUNET_STEPS,
+) -> None:
+    """Train on crops at random positions of some scenes and keep the last epoch.
+
+    A training that was stopped goes on after its last whole epoch.
+
+    Args:
+        scenes: Scenes with their masks of the ground. An epoch has as many crops as these have training tiles.
+        settings, output, history, seed, device, truth: As for `train_resunet`.
+        least_steps: Of `epochs: auto`.
+
+    Raises:
+        InputError: Files do not fit together, or there is too little to train on.
+        ApsamError: The loss is no number any more.
+        Stopped: A signal asked to stop.
+    """
+    tiles = [scene.tiles for scene in scenes]
+    key = _key(tiles, [], settings, seed, truth, [(scene.mask, scene.band) for scene in scenes])
+    data = SceneCrops(scenes, seed)
+    try:
+        order, judge = CropOrder(len(data), seed), _judge(settings, truth)
+        _train(data, order, tiles, settings, key, output, history, seed, device, judge, least_steps)
+    finally:
+        data.close()
+
+
+def _train(
+    data: PseudoMaskTiles | SceneCrops,
+    order: Shuffled | CropOrder,
+    tiles: Sequence[Path],
+    settings: ResUNetSettings,
+    key: str,
+    output: Path,
+    history: Path,
+    seed: int,
+    device: str,
+    judge: Judge | None,
+    least_steps: int,
+) -> None:
+    """Train on some data and write weights and history."""
+    chosen = pick_device(device)
+    seed_everything(seed)
+    checkpoint = Checkpoint(output, key)
+    network = build_resunet(settings).to(memory_format=torch.channels_last)
+    task = ResUNetTraining(network, settings, seed, judge)
+    # As one process counts them: the devices do not change how long a network is trained.
+    steps = len(Batches(order, settings.batch_size, LEAST_TILES))
+    epochs = passes(settings.epochs, steps, least_steps)
+    run(task, data, order, settings.batch_size, epochs, chosen, checkpoint, LEAST_TILES)
+    if task.global_rank != 0:
+        return
+    counts = {"scenes": len(tiles), "tiles": len(data), "with_landslide": data.positive}
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    save_resunet(task.kept, settings, output, {"seed": seed, **counts}, conditions)
+    save_resunet(task.kept, settings, output, {"seed": seed, **counts}, conditions_of(tiles))
     write_json(
         history,
         {
@@ -215,9 +268,12 @@ def _key(
     settings: ResUNetSettings,
     seed: int,
     truth: Sequence[MeasuredScene],
+    rasters: Sequence[tuple[Path, int]] = (),
 ) -> str:
-    code = code_hash(Path(__file__), definition="train_resunet")
-    facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "code": code}
+    code = code_hash(Path(__file__), definition="train_on_scenes" if rasters else "train_resunet")
+    facts: dict[str, Any] = {"settings": settings.model_dump(mode="json"), "seed": seed, "code": code}
+    if rasters:
+        facts["masks"] = [[sha256_file(path), band] for path, band in rasters]
     measured = [scene.scene.mask for scene in truth] if settings.keep != "last" else []
     # A folder of masks counts by its name: its files may be many.
     known = [sha256_file(path) if path.is_file() else str(path) for path in measured if path]

@@ -13,6 +13,8 @@ AUTO_EPOCHS = 8
 # Steps that the trainings of the demo take in `AUTO_EPOCHS` passes over its 256 training tiles, rounded down.
 LOCALIZER_STEPS = 100
 RESUNET_STEPS = 250
+# Networks on label maps: as good after 150 steps as after 600 on one scene of 135 tiles (pixel AUC 0.86 both).
+HEATMAP_STEPS = 150
 
 
 def passes(epochs: Epochs, steps_a_pass: int, least_steps: int) -> int:

@@ -1,0 +1,102 @@
+"""Commands of the stages that work on the ground of a scene: label map, views for SAM, scene-wide pseudo-mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apsam.commands.options import Device, Seed, Threads
+from apsam.commands.options import settings as section
+from apsam.ground.settings import ViewSettings
+from apsam.resunet.settings import ResUNetSettings
+
+Stacks = Annotated[list[Path], typer.Argument(help="tile stack of the scene, or the stacks of its blocks")]
+Image = Annotated[Path, typer.Option(help="raster of the scene")]
+Labels = Annotated[Path, typer.Option(help="label map of the scene's ground, from ground-labels")]
+Views = Annotated[ViewSettings, section(ViewSettings, "views")]
+SceneTriples = Annotated[
+    list[Path], typer.Argument(help="rasters, then their tile stacks, then their masks, in the same order")
+]
+
+
+def ground_labels(
+    tiles: Stacks,
+    output: Annotated[Path, typer.Option(help="GeoTIFF to make; of ready-made tiles a stack, .zarr.zip")],
+    folder: Annotated[Path | None, typer.Option(help="folder of ready-made tiles that the stack was made of")] = None,
+) -> None:
+    """Write what the labels of overlapping tiles say of the ground: 0 free of landslides, 1 possible, 255 unknown."""
+    from apsam.errors import InputError
+    from apsam.ground.labels import make_ground_labels
+    from apsam.ground.ready_made import make_tile_ground_labels
+
+    if folder is None:
+        make_ground_labels(tiles, output)
+    elif len(tiles) == 1:
+        make_tile_ground_labels(tiles[0], folder, output)
+    else:
+        raise InputError(f"{len(tiles)} stacks of ready-made tiles were given; give one, joined by join-stacks")
+
+
+def views(
+    tiles: Stacks,
+    image: Image,
+    labels: Labels,
+    factor: Annotated[Path, typer.Option(help="chosen factor, from heatmap-factor")],
+    output: Annotated[Path, typer.Option(help="stack of views to make")],
+    settings: Views = ViewSettings(),
+) -> None:
+    """Cut the windows of a scene that SAM is shown for a scene-wide pseudo-mask."""
+    from apsam.ground.views import make_views
+    from apsam.heatmaps.factor import read_factor
+
+    make_views(tiles, image, labels, settings, read_factor(factor), output)
+
+
+def ground_masks(
+    pairs: Annotated[list[Path], typer.Argument(help="stacks of tiles or views, then their mask stacks")],
+    labels: Labels,
+    output: Annotated[Path, typer.Option(help="GeoTIFF to make")],
+    settings: Views = ViewSettings(),
+) -> None:
+    """Join the masks of overlapping tiles or views to one pseudo-mask of the scene."""
+    from apsam.errors import InputError
+    from apsam.ground.votes import make_ground_masks
+
+    half, rest = divmod(len(pairs), 2)
+    if rest:
+        raise InputError(f"{len(pairs)} stacks were given; give as many mask stacks as stacks of tiles or views")
+    make_ground_masks(pairs[:half], pairs[half:], labels, output, settings.votes)
+
+
+def resunet_scenes(
+    scenes: SceneTriples,
+    output: Annotated[Path, typer.Option(help="weights to make, .safetensors")],
+    history: Annotated[Path, typer.Option(help="history of the training to make, .json")],
+    settings: Annotated[ResUNetSettings, section(ResUNetSettings, "resunet")] = ResUNetSettings(),
+    seed: Seed = 1,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Train the ResUNet on crops at random positions of scenes, with their scene-wide pseudo-masks."""
+    from apsam.device import set_threads
+    from apsam.resunet.crops import TrainingScene
+    from apsam.resunet.train import train_on_scenes
+
+    set_threads(threads)
+    train_on_scenes([TrainingScene(*three) for three in triples(scenes)], settings, output, history, seed, device)
+
+
+def triples(files: list[Path]) -> list[tuple[Path, Path, Path]]:
+    """Files given as all of a first kind, all of a second and all of a third, by scene.
+
+    Raises:
+        InputError: Their number is not three for each scene.
+    """
+    from apsam.errors import InputError
+
+    third, rest = divmod(len(files), 3)
+    if rest or not third:
+        raise InputError(f"{len(files)} files were given; give three of each scene: all of one kind, then the next")
+    return list(zip(files[:third], files[third : 2 * third], files[2 * third :], strict=True))

@@ -1,0 +1,121 @@
+"""Commands of the stages that make heat maps from image-level labels, as an alternative to CAMs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apsam.commands.ground import Image, Labels, Views, triples
+from apsam.commands.options import Device, Seed, Threads, Tiles
+from apsam.commands.options import settings as section
+from apsam.ground.settings import ViewSettings
+from apsam.heatmaps.settings import HeatMapSettings
+
+Settings = Annotated[HeatMapSettings, section(HeatMapSettings, "heatmaps")]
+Logits = Annotated[Path, typer.Option(help="heat map of the scene, from heatmap-scene")]
+Threshold = Annotated[Path, typer.Option(help="calibrated threshold, from heatmap-threshold")]
+
+# Networks of runs with different seeds share none: `heatmaps.networks` is at most 20.
+NETWORK_SEEDS = 20
+
+
+def heatmap_network(
+    scenes: Annotated[
+        list[Path], typer.Argument(help="rasters, then their tile stacks, then label maps of their ground")
+    ],
+    output: Annotated[Path, typer.Option(help="weights to make, .safetensors")],
+    history: Annotated[Path, typer.Option(help="history of the training to make, .json")],
+    number: Annotated[int, typer.Option(min=0, help="which of `heatmaps.networks` it is: added to the seed")] = 0,
+    settings: Settings = HeatMapSettings(),
+    seed: Seed = 1,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Train one of the networks of the heat maps on the label maps of the training scenes' ground."""
+    from apsam.device import set_threads
+    from apsam.heatmaps.train import train_heat_network
+
+    set_threads(threads)
+    images, tiles, labels = zip(*triples(scenes), strict=True)
+    train_heat_network(images, tiles, labels, settings, output, history, NETWORK_SEEDS * seed + number, device)
+
+
+def heatmap_scene(
+    networks: Annotated[list[Path], typer.Argument(help="weights of the networks, from heatmap-network")],
+    tiles: Tiles,
+    image: Image,
+    output: Annotated[Path, typer.Option(help="GeoTIFF to make")],
+    settings: Settings = HeatMapSettings(),
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Write the heat map of a scene: mean log-odds of the networks."""
+    from apsam.device import set_threads
+    from apsam.heatmaps.logits import make_logits
+
+    set_threads(threads)
+    make_logits(tiles, image, networks, settings, output, device)
+
+
+def heatmap_threshold(
+    pairs: Annotated[list[Path], typer.Argument(help="tile stacks of the training scenes, then their heat maps")],
+    output: Annotated[Path, typer.Option(help="JSON file to make")],
+    settings: Settings = HeatMapSettings(),
+) -> None:
+    """Find the threshold at which the heat maps agree best with the labels of the training tiles."""
+    from apsam.heatmaps.calibrate import calibrate, write_decision
+
+    half = len(pairs) // 2
+    decision = calibrate(pairs[:half], pairs[half:], settings.present_share)
+    write_decision(decision, output, {"present_share": settings.present_share})
+
+
+def heatmap_factor(
+    scenes: Annotated[
+        list[Path], typer.Argument(help="tile stacks of the training scenes, then their heat maps, then label maps")
+    ],
+    threshold: Threshold,
+    output: Annotated[Path, typer.Option(help="JSON file to make")],
+    settings: Views = ViewSettings(),
+) -> None:
+    """Choose how much ground a view for SAM shows, by the size of the heat maps' regions."""
+    from apsam.heatmaps.calibrate import read_decision
+    from apsam.heatmaps.factor import choose_factor, write_factor
+
+    tiles, logits, labels = zip(*triples(scenes), strict=True)
+    write_factor(choose_factor(tiles, logits, labels, read_decision(threshold), settings), output)
+
+
+def heatmap_stack(
+    tiles: Annotated[Path, typer.Option(help="stack of tiles or views")],
+    logits: Logits,
+    labels: Labels,
+    output: Annotated[Path, typer.Option(help="stack to make, read like a CAM stack")],
+    threshold: Annotated[
+        Path | None,
+        typer.Option(help="from heatmap-threshold; none: a probability of 0.5, for the heat map of a second round"),
+    ] = None,
+    settings: Settings = HeatMapSettings(),
+) -> None:
+    """Cut a scene's heat map into grey maps of tiles or views, 0 where the labels exclude a landslide."""
+    from apsam.heatmaps.calibrate import read_decision
+    from apsam.heatmaps.grey import make_heat_stack
+
+    log_odds = 0.0 if threshold is None else read_decision(threshold)
+    make_heat_stack(tiles, logits, labels, log_odds, settings, output)
+
+
+def heatmap_masks(
+    tiles: Tiles,
+    logits: Logits,
+    labels: Labels,
+    threshold: Threshold,
+    output: Annotated[Path, typer.Option(help="GeoTIFF to make")],
+) -> None:
+    """Write the scene-wide pseudo-mask of the heat map alone, without SAM."""
+    from apsam.heatmaps.calibrate import read_decision
+    from apsam.heatmaps.grey import make_heat_masks
+
+    make_heat_masks(logits, labels, read_decision(threshold), tiles, output)

@@ -1,0 +1,95 @@
+"""What image-level labels say of the ground: free of landslides wherever a tile labelled negative covers it.
+
+Tiles overlap, so a pixel is seen by several of them. One negative tile is enough to know that it shows no landslide;
+where all labelled tiles that cover it are positive, it may show one. No network is involved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from apsam.errors import InputError
+from apsam.ground.raster import Grid, GridWriter, row_bands
+from apsam.stack import TileStack
+from apsam.tiles.parts import TEST, TRAIN
+
+# Values of a ground label map.
+FREE, POSSIBLE, UNKNOWN = 0, 1, 255
+
+# Bands of the file: labels of all tiles, for masks that are measured; labels of training tiles alone, to train on.
+ALL_LABELS, TRAINING_LABELS = 1, 2
+_BANDS = {ALL_LABELS: (TRAIN, TEST), TRAINING_LABELS: (TRAIN,)}
+
+
+def make_ground_labels(tiles: Sequence[Path], output: Path) -> None:
+    """Write the label map of a scene's ground, a GeoTIFF of two bands.
+
+    Values: 0 where a tile labelled negative covers the pixel, 1 where labelled tiles do and all of them are positive,
+    255 where no labelled tile covers it or the scene has no data. Band 1 uses the labels of training and test tiles,
+    band 2 those of training tiles alone. Tiles of neither part (nobody looked, or between two parts) say nothing.
+    In memory are the tiles' windows and one band of rows.
+
+    Args:
+        tiles: Tile stack of the scene, or the stacks of its blocks.
+        output: GeoTIFF to make, on the scene's grid.
+
+    Raises:
+        InputError: The tiles are ready-made ones, or of different scenes.
+    """
+    grid = common_grid(tiles)
+    with GridWriter(output, grid, ("all labels", "labels of training tiles"), "uint8", UNKNOWN, {}) as writer:
+        for top, rows in row_bands(grid.height):
+            free = np.zeros((len(_BANDS), rows, grid.width), bool)
+            covered = np.zeros_like(free)
+            for window, valid, label, part in _labelled_tiles(tiles, top, rows):
+                own, seen = clip_rows(window, valid, top, rows, grid.width)
+                for index, parts in enumerate(_BANDS.values()):
+                    if part in parts and label in (FREE, POSSIBLE):
+                        covered[index][own] |= seen > 0
+                        if label == FREE:
+                            free[index][own] |= seen > 0
+            values = np.where(free, FREE, np.where(covered, POSSIBLE, UNKNOWN)).astype(np.uint8)
+            writer.write(top, values)
+
+
+def common_grid(tiles: Sequence[Path]) -> Grid:
+    """The grid of some stacks of one scene.
+
+    Raises:
+        InputError: They are of different scenes, or there is none.
+    """
+    grids = [Grid.of_tiles(path) for path in tiles]
+    if not grids:
+        raise InputError("no tile stack was given; give that of the scene, or those of its blocks")
+    other = next((grid for grid in grids if grid != grids[0]), None)
+    if other is not None:
+        raise InputError(f"tile stacks of different scenes, '{grids[0].scene}' and '{other.scene}'; give one scene's")
+    return grids[0]
+
+
+def clip_rows(
+    window: Sequence[int], values: np.ndarray, top: int, rows: int, scene_width: int
+) -> tuple[tuple[slice, slice], np.ndarray]:
+    """The share of a window's values (height, width) in a band of rows: its place in the band, and the values there."""
+    row, col, height, width = window
+    first, last = max(row, top), min(row + height, top + rows)
+    right = min(col + width, scene_width)
+    return (slice(first - top, last - top), slice(col, right)), values[first - row : last - row, : right - col]
+
+
+def _labelled_tiles(tiles: Sequence[Path], top: int, rows: int) -> Iterator[tuple[list[int], np.ndarray, int, int]]:
+    """Window, valid pixels, label and part of the tiles that reach into some rows."""
+    for path in tiles:
+        with TileStack(path) as stack:
+            windows, labels, parts = (stack.read(name) for name in ("window", "label", "part"))
+            for index in tiles_in_rows(windows, top, rows):
+                valid = stack.read_at("valid", [index])[0]
+                yield windows[index].tolist(), valid, int(labels[index]), int(parts[index])
+
+
+def tiles_in_rows(windows: np.ndarray, top: int, rows: int) -> np.ndarray:
+    """Indices of the windows (n, 4) that reach into `rows` rows from `top` on."""
+    return np.flatnonzero((windows[:, 0] < top + rows) & (windows[:, 0] + windows[:, 2] > top))

@@ -1,0 +1,64 @@
+"""Settings of what is done on the ground of a scene, sections `ground` and `views` of the configuration.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class GroundSettings(BaseModel):
+    """What the labels of overlapping tiles are used for, and where pseudo-masks are made. The defaults are the paper's.
+
+    For scenes of one's own, `exclude: true`, `heat_maps: labels` and `masks: scene` measure best, with
+    `masks.cam_mask: true` and `resunet.loss: bce` (docs/ground.md).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    exclude: bool = Field(
+        False,
+        description="a tile labelled negative empties heat maps and masks of all tiles that share ground with it; "
+        "false (paper): each tile's own label alone counts",
+    )
+    heat_maps: Literal["cam", "labels"] = Field(
+        "cam",
+        description="what prompts are made of: cam (paper), or labels: networks trained on the label map of the ground "
+        "(section heatmaps)",
+    )
+    masks: Literal["tiles", "scene"] = Field(
+        "tiles",
+        description="tiles (paper): a pseudo-mask for each tile; scene: one for the ground, of views that SAM is shown "
+        "(section views); the ResUNet then learns from crops at random positions",
+    )
+
+
+class ViewSettings(BaseModel):
+    """Windows of the scene that SAM is shown for scene-wide pseudo-masks, independent of the labelled tiles."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    factor: Annotated[float, Field(ge=1, le=16)] | Literal["auto"] = Field(
+        "auto",
+        description="scene pixels per pixel of a view, along each side: 2 shows SAM twice the ground, at half the "
+        "resolution; auto: by how much of a view the heat map covers, without masks",
+    )
+    factors: tuple[float, ...] = Field((1, 2, 4), description="factors that `auto` chooses from, rising")
+    covered: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="auto: the smallest factor at which the heat map covers at most this share of a typical view",
+    )
+    size: int = Field(256, ge=64, le=2048, multiple_of=32, description="side of a view, pixels of the view")
+    step: int = Field(154, ge=16, le=2048, description="from one view to the next, pixels of the view")
+    votes: float = Field(
+        0.5, gt=0, le=1, description="share of the views over a pixel whose masks must hold it for a landslide"
+    )
+
+    def on_ground(self, factor: float) -> tuple[int, int]:
+        """Side and step of views in pixels of the scene."""
+        return round(self.size * factor), max(1, round(self.step * factor))

@@ -1,0 +1,101 @@
+"""The threshold at which a heat map agrees best with image-level labels. No pixel label is read.
+
+Networks that learn "every pixel of a positive tile is landslide" say so too often at a probability of 0.5. The labels
+say which tiles show a landslide: the threshold is the one at which "the map has a landslide in the tile" is right most
+often, as the mean of both labels' accuracies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apsam.errors import InputError
+from apsam.files import read_json, write_json
+from apsam.ground.raster import Grid, GridReader
+from apsam.heatmaps.logits import NO_DATA, STEP
+from apsam.progress import track
+from apsam.stack import TileStack
+from apsam.tiles.parts import TRAIN
+
+SCHEMA = 1
+# Thresholds tried, log-odds: probabilities of 0.05 to 0.999.
+CANDIDATES = np.round(np.arange(-3, 7.01, 0.25), 2)
+# Thresholds whose agreement is this close to the best count as equal; the middle one is taken.
+TIE = 0.003
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A calibrated threshold.
+
+    Attributes:
+        threshold: Log-odds from which a pixel counts as landslide.
+        balanced_accuracy: Of "the map has a landslide in the tile" at this threshold, over the training tiles.
+        positive, negative: Number of training tiles of each label.
+        curve: (threshold, balanced accuracy) of every candidate.
+    """
+
+    threshold: float
+    balanced_accuracy: float
+    positive: int
+    negative: int
+    curve: list[tuple[float, float]]
+
+
+def calibrate(tiles: Sequence[Path], logits: Sequence[Path], present_share: float) -> Decision:
+    """Find the threshold of some scenes' heat maps that agrees best with the labels of their training tiles.
+
+    Args:
+        tiles: Tile stacks.
+        logits: Their heat maps (`apsam.heatmaps.logits`), in the same order.
+        present_share: Share of a tile's known pixels above which a map shows a landslide there.
+
+    Raises:
+        InputError: There is no positive or no negative training tile.
+    """
+    shares, labels = [], []
+    for path, heat in zip(tiles, logits, strict=True):
+        with TileStack(path) as stack, GridReader(heat, Grid.of_tiles(path)) as raster:
+            windows, label, part = (stack.read(name) for name in ("window", "label", "part"))
+            for index in track(np.flatnonzero(part == TRAIN).tolist(), f"calibrate on {stack.attributes['scene']}"):
+                values = raster.read(*windows[index].tolist())
+                values = np.sort(values[values != NO_DATA])
+                if len(values):
+                    below = np.searchsorted(values, np.rint(CANDIDATES / STEP), side="left")
+                    shares.append(1 - below / len(values))
+                    labels.append(int(label[index]))
+    positive = np.array(labels) == 1
+    if not positive.any() or positive.all():
+        raise InputError(
+            f"{', '.join(map(str, tiles))}: {int(positive.sum())} positive and {int((~positive).sum())} negative "
+            f"training tiles; a threshold needs both: check the labels and the split"
+        )
+    present = np.array(shares) > present_share
+    agreement = (present[positive].mean(axis=0) + (~present[~positive]).mean(axis=0)) / 2
+    equal = np.flatnonzero(agreement >= agreement.max() - TIE)
+    best = int(equal[len(equal) // 2])
+    curve = [(float(t), round(float(a), 4)) for t, a in zip(CANDIDATES, agreement, strict=True)]
+    counts = int(positive.sum()), int((~positive).sum())
+    return Decision(float(CANDIDATES[best]), round(float(agreement[best]), 4), *counts, curve)
+
+
+def write_decision(decision: Decision, output: Path, facts: dict[str, Any]) -> None:
+    """Write a calibrated threshold as JSON, with `facts` on what it was found on."""
+    write_json(output, {"schema": SCHEMA, **asdict(decision), **facts})
+
+
+def read_decision(path: Path) -> float:
+    """The threshold (log-odds) of a file that `write_decision` wrote.
+
+    Raises:
+        InputError: It is another file.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA or "threshold" not in content:
+        raise InputError(f"{path}: not a calibrated threshold of schema {SCHEMA}; calibrate again")
+    return float(content["threshold"])

@@ -1,0 +1,101 @@
+"""How much ground SAM should be shown, by how much of a view the heat map covers. No mask is read.
+
+SAM separates an object from what surrounds it. Where the heat map fills the view, so does SAM's box, and nothing is
+left to separate; the more ground a view shows, the coarser is the outline. So the view grows until the heat map leaves
+half of a typical one free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from apsam.errors import InputError
+from apsam.files import read_json, write_json
+from apsam.ground.labels import ALL_LABELS, POSSIBLE
+from apsam.ground.raster import Grid, GridReader
+from apsam.ground.settings import ViewSettings
+from apsam.heatmaps.logits import STEP
+from apsam.tiles.windows import tile_windows
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ChosenFactor:
+    """How the factor of views was chosen.
+
+    Attributes:
+        factor: Scene pixels per pixel of a view.
+        covered: For each factor tried, the share of a view that the heat map covers: median over the views, each
+            weighted by what it covers, so that views of large landslides count more.
+    """
+
+    factor: float
+    covered: dict[str, float]
+
+
+def choose_factor(
+    tiles: Sequence[Path], logits: Sequence[Path], labels: Sequence[Path], threshold: float, settings: ViewSettings
+) -> ChosenFactor:
+    """The factor of a run's views: that of the settings, or by the heat maps of its training scenes.
+
+    Args:
+        tiles, logits, labels: Tile stack, heat map and label map of every training scene.
+        threshold: Calibrated threshold of the heat maps, log-odds.
+        settings: Factors to choose from, and the share of a view that may be covered.
+    """
+    if settings.factor != "auto":
+        return ChosenFactor(settings.factor, {})
+    factors, covered = sorted(settings.factors), {}
+    for factor in factors:
+        side, step = settings.on_ground(factor)
+        shares = np.array(
+            [
+                share
+                for path, heat, ground in zip(tiles, logits, labels, strict=True)
+                for share in _shares(Grid.of_tiles(path), heat, ground, threshold, side, step)
+            ]
+        )
+        covered[factor] = round(_weighted_median(shares), 4) if len(shares) else 0.0
+        if covered[factor] <= settings.covered:
+            break
+    # The last one tried is the first that fits, or the largest there is.
+    return ChosenFactor(factor, {f"{factor:g}": share for factor, share in covered.items()})
+
+
+def _shares(grid: Grid, logits: Path, labels: Path, threshold: float, side: int, step: int) -> Iterator[float]:
+    """Share of every view that the heat map covers where the labels allow it; views without any are left out."""
+    least = round(threshold / STEP)
+    with GridReader(logits, grid) as heat, GridReader(labels, grid) as ground:
+        for window in tile_windows(grid.height, grid.width, side, step).tolist():
+            high = heat.read(*window) >= least
+            share = (high & (ground.read(*window, band=ALL_LABELS) == POSSIBLE)).mean() if high.any() else 0
+            if share:
+                yield float(share)
+
+
+def _weighted_median(values: np.ndarray) -> float:
+    """Median of values, each weighted by itself."""
+    ordered = np.sort(values)
+    return float(ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)])
+
+
+def write_factor(chosen: ChosenFactor, output: Path) -> None:
+    """Write the factor and what it was chosen by as JSON."""
+    write_json(output, {"schema": SCHEMA, **asdict(chosen)})
+
+
+def read_factor(path: Path) -> float:
+    """The factor of a file that `write_factor` wrote.
+
+    Raises:
+        InputError: It is another file.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA or "factor" not in content:
+        raise InputError(f"{path}: not a factor of views of schema {SCHEMA}; choose it again")
+    return float(content["factor"])

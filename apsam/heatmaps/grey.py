@@ -1,0 +1,89 @@
+"""A scene's heat map as grey values of tiles or views, which the prompt stage reads like CAMs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from apsam.ground.labels import ALL_LABELS, FREE, POSSIBLE, UNKNOWN, common_grid
+from apsam.ground.raster import Grid, GridReader, GridWriter, row_bands
+from apsam.ground.views import view_factor
+from apsam.heatmaps.logits import NO_DATA, STEP
+from apsam.heatmaps.settings import HeatMapSettings
+from apsam.progress import track
+from apsam.stack import TileStack, TileStackWriter
+
+# Grey value that the calibrated threshold becomes: the paper cuts heat maps above 120.
+GREY_AT_THRESHOLD = 120.5
+BATCH = 64
+
+
+def to_grey(steps: np.ndarray, threshold: float, grey_per_logit: float) -> np.ndarray:
+    """Stored log-odds as grey values: above 120 where they reach the threshold, 0 without data. uint8."""
+    logits = steps.astype(np.float32) * STEP
+    # Half a step below, so that a value at the threshold itself lies above it after rounding.
+    grey = np.floor(GREY_AT_THRESHOLD + 0.5 + grey_per_logit * (logits - threshold))
+    return np.where(steps == NO_DATA, 0, np.clip(grey, 0, 255)).astype(np.uint8)
+
+
+def make_heat_stack(
+    tiles: Path, logits: Path, labels: Path, threshold: float, settings: HeatMapSettings, output: Path
+) -> None:
+    """Write a stack like a CAM stack, `cam` (n, size, size) uint8: the heat map where the labels allow a landslide.
+
+    Args:
+        tiles: Stack of tiles or views.
+        logits: Heat map of the scene (`apsam.heatmaps.logits`).
+        labels: Label map of its ground.
+        threshold: Calibrated threshold, log-odds; becomes the grey value 120.
+        settings: Grey values a unit of log-odds.
+        output: The stack to write.
+    """
+    grid = common_grid([tiles])
+    with TileStack(tiles) as stack, GridReader(logits, grid) as heat, GridReader(labels, grid) as ground:
+        view_factor(stack)
+        windows, size = stack.read("window"), int(stack.attributes["tile_size"])
+        made_by = {**settings.model_dump(mode="json"), "threshold": threshold}
+        attributes = {"scene": grid.scene, "made_by": made_by}
+        with TileStackWriter(output, attributes, {"cam": ((size, size), "uint8")}) as writer:
+            for start in track(range(0, len(windows), BATCH), f"heat maps of {grid.scene}"):
+                some = [
+                    _grey_window(heat, ground, window, size, threshold, settings.grey_per_logit)
+                    for window in windows[start : start + BATCH].tolist()
+                ]
+                valid = stack.read("valid", start, start + BATCH)
+                writer.append(cam=np.stack(some) * (valid > 0).astype(np.uint8))
+
+
+def _grey_window(
+    heat: GridReader, ground: GridReader, window: list[int], size: int, threshold: float, grey_per_logit: float
+) -> np.ndarray:
+    grey = to_grey(heat.read(*window), threshold, grey_per_logit)
+    grey[ground.read(*window, band=ALL_LABELS) != POSSIBLE] = 0
+    return grey if grey.shape == (size, size) else cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def make_heat_masks(logits: Path, labels: Path, threshold: float, tiles: Path, output: Path) -> None:
+    """Write the scene-wide pseudo-mask of the heat map alone, without SAM: 1 where it reaches the threshold.
+
+    Args:
+        logits: Heat map of the scene.
+        labels: Label map of its ground: 0 where it excludes a landslide, 255 where it knows nothing.
+        threshold: Calibrated threshold, log-odds.
+        tiles: Tile stack of the scene.
+        output: GeoTIFF to make, on the scene's grid.
+    """
+    grid = Grid.of_tiles(tiles)
+    least = round(threshold / STEP)
+    with (
+        GridReader(logits, grid) as heat,
+        GridReader(labels, grid) as ground,
+        GridWriter(output, grid, ("pseudo-mask",), "uint8", UNKNOWN, {"APSAM_THRESHOLD": f"{threshold:g}"}) as writer,
+    ):
+        for top, rows in row_bands(grid.height):
+            allowed = ground.read(top, 0, rows, grid.width, ALL_LABELS)
+            found = (heat.read(top, 0, rows, grid.width) >= least) & (allowed == POSSIBLE)
+            mask = np.where(allowed == UNKNOWN, UNKNOWN, np.where(found, POSSIBLE, FREE))
+            writer.write(top, mask[None].astype(np.uint8))

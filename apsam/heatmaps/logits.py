@@ -1,0 +1,95 @@
+"""The heat map of a scene: mean log-odds of several networks, as a raster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from apsam.ground.raster import BLOCK, Grid, GridWriter
+from apsam.heatmaps.settings import HeatMapSettings
+from apsam.maps.settings import MapSettings
+from apsam.resunet.predict import Predictor, blended_rows
+from apsam.sam.windows import open_scene_of
+from apsam.stack import TileStack
+
+# Log-odds are stored as int16 in steps of a hundredth, cut at those of a probability of 1e-5.
+STEP, LIMIT, NO_DATA = 0.01, 11.5, -32768
+LEAST = 1e-5
+
+
+def make_logits(
+    tiles: Path, image: Path, networks: Sequence[Path], settings: HeatMapSettings, output: Path, device: str = "auto"
+) -> None:
+    """Write the mean log-odds of some networks over a scene: int16 in steps of 0.01, -32768 no data.
+
+    Scene rows are read and predicted as for maps; in memory is one band of windows a network.
+
+    Args:
+        tiles: Tile stack of the scene: bands, stretch and tile size.
+        image: The raster it was cut of.
+        networks: Weights of ResUNets trained on the label map of the ground.
+        settings: Overlap and flips.
+        output: GeoTIFF to make, on the scene's grid.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`.
+
+    Raises:
+        InputError: The image does not belong to the tiles, or weights cannot be used.
+    """
+    grid = Grid.of_tiles(tiles)
+    maps = MapSettings(overlap=settings.overlap, flips=settings.flips)
+    with ExitStack() as opened:
+        stack = opened.enter_context(TileStack(tiles))
+        size = int(stack.attributes["tile_size"])
+        predictors = [Predictor(path, maps, device) for path in networks]
+        tags = {"APSAM_MODEL": ", ".join(predictor.name for predictor in predictors)}
+        writer = opened.enter_context(_RowsWriter(output, grid, tags))
+        scene = opened.enter_context(open_scene_of(stack, image))
+        rows = [blended_rows(scene, predictor, size, maps, grid.scene) for predictor in predictors]
+        for several in zip(*rows, strict=True):
+            row = several[0][0]
+            writer.add(row, to_steps(np.mean([log_odds(values) for _, values in several], axis=0)))
+
+
+def log_odds(probability: np.ndarray) -> np.ndarray:
+    """Log-odds of probabilities, cut at 1e-5 from both ends; NaN stays NaN."""
+    cut = np.clip(probability, LEAST, 1 - LEAST)
+    return np.log(cut / (1 - cut))
+
+
+def to_steps(logits: np.ndarray) -> np.ndarray:
+    """Log-odds as int16 steps of 0.01; NaN as -32768."""
+    known = np.isfinite(logits)
+    steps = np.full(logits.shape, NO_DATA, np.int16)
+    steps[known] = np.rint(np.clip(logits[known], -LIMIT, LIMIT) / STEP).astype(np.int16)
+    return steps
+
+
+class _RowsWriter:
+    """Collect rows until a whole row of blocks can be written: else blocks would be compressed again and again."""
+
+    def __init__(self, path: Path, grid: Grid, tags: dict[str, str]) -> None:
+        self._writer = GridWriter(path, grid, ("mean log-odds x 100",), "int16", NO_DATA, tags)
+        self._height = grid.height
+        self._waiting: list[np.ndarray] = []
+        self._first = 0
+
+    def __enter__(self) -> _RowsWriter:
+        self._writer.__enter__()
+        return self
+
+    def add(self, row: int, values: np.ndarray) -> None:
+        """Add rows, which follow those added before."""
+        self._waiting.append(values)
+        held = np.concatenate(self._waiting) if row + len(values) >= min(self._first + BLOCK, self._height) else None
+        if held is None:
+            return
+        whole = len(held) if row + len(values) >= self._height else len(held) // BLOCK * BLOCK
+        self._writer.write(self._first, held[None, :whole])
+        self._first += whole
+        self._waiting = [held[whole:]]
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.__exit__(*error)

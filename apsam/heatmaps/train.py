@@ -1,0 +1,38 @@
+"""Train the networks of heat maps from labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from apsam.ground.labels import TRAINING_LABELS
+from apsam.heatmaps.settings import HeatMapSettings
+from apsam.resunet.crops import TrainingScene
+from apsam.resunet.train import train_on_scenes
+from apsam.training.length import HEATMAP_STEPS
+
+
+def train_heat_network(
+    images: Sequence[Path],
+    tiles: Sequence[Path],
+    labels: Sequence[Path],
+    settings: HeatMapSettings,
+    output: Path,
+    history: Path,
+    seed: int = 1,
+    device: str = "auto",
+) -> None:
+    """Train one network on the label maps of some scenes' ground, by the labels of training tiles alone.
+
+    Args:
+        images: Rasters.
+        tiles: Their tile stacks.
+        labels: Label maps of their ground.
+        settings: Length of the training.
+        output, history, seed, device: As for `apsam.resunet.train.train_on_scenes`.
+
+    Raises:
+        InputError: Files do not fit together, or there is too little to train on.
+    """
+    scenes = [TrainingScene(*three, band=TRAINING_LABELS) for three in zip(images, tiles, labels, strict=True)]
+    train_on_scenes(scenes, settings.network(), output, history, seed, device, least_steps=HEATMAP_STEPS)

@@ -1,0 +1,78 @@
+"""Real pixels around the tiles of a scene, so that a network's view does not end at the tile's border."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from apsam.errors import ConfigError
+from apsam.sam.windows import open_scene_of
+from apsam.stack import TileStack
+from apsam.tiles.reader import SceneReader
+
+
+class Surroundings:
+    """Tiles with the ground around them.
+
+    Around a tile of a raster scene are the scene's pixels; where the scene ends, and around ready-made tiles, what is
+    there is mirrored.
+
+    Args:
+        tiles: Tile stack, open.
+        image: The raster it was cut of; None for ready-made tiles, or without surroundings.
+        context: Pixels around a tile.
+
+    Raises:
+        ConfigError: The image of a raster scene is not named.
+        InputError: It is not the one that the tiles were cut of.
+    """
+
+    def __init__(self, tiles: TileStack, image: Path | None, context: int) -> None:
+        self._context = context
+        self._scene: SceneReader | None = None
+        if not context:
+            return
+        self._windows = tiles.read("window")
+        if tiles.attributes["kind"] == "raster":
+            if image is None:
+                raise ConfigError(
+                    f"cams.context: the image of '{tiles.attributes['scene']}' is needed beside its tiles (--image)"
+                )
+            self._scene = open_scene_of(tiles, image)
+
+    def __enter__(self) -> Surroundings:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._scene is not None:
+            self._scene.close()
+
+    def around(self, indices: Sequence[int] | np.ndarray, images: np.ndarray) -> np.ndarray:
+        """Tiles (n, 3, h, w) uint8 by index, with `context` pixels more on every side."""
+        if not self._context:
+            return images
+        if self._scene is None:
+            return _mirrored(images, [(self._context, self._context)] * 2)
+        return np.stack([self._read(*self._windows[index].tolist()) for index in indices])
+
+    def _read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
+        starts = (row - self._context, col - self._context)
+        stops = (row + height + self._context, col + width + self._context)
+        ends = (self._scene.height, self._scene.width)
+        # Of a scene smaller than a tile, the tile's own padding is kept.
+        ends = tuple(max(end, first + side) for end, first, side in zip(ends, (row, col), (height, width), strict=True))
+        first = [max(start, 0) for start in starts]
+        last = [min(stop, end) for stop, end in zip(stops, ends, strict=True)]
+        image, _ = self._scene.read(*first, last[0] - first[0], last[1] - first[1])
+        missing = [(a - start, stop - b) for a, start, stop, b in zip(first, starts, stops, last, strict=True)]
+        return _mirrored(image[None], missing)[0]
+
+
+def _mirrored(images: np.ndarray, missing: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Images (n, 3, h, w) with mirrored rows and columns added on both sides."""
+    return np.pad(images, [(0, 0), (0, 0), *missing], mode="symmetric")

@@ -1,0 +1,171 @@
+"""Checks of maps that need no reference mask, and the warnings that follow from them.
+
+A map can be worthless without any error. What image-level labels and the map itself say is checked here: whether the
+map has landslides in the tiles that have some, how many of its tiles hang in the balance, and whether it repeats at
+the step of the tiles it was learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.windows import Window
+from scipy.stats import rankdata
+
+from apsam.errors import InputError
+from apsam.metrics.period import SUSPICIOUS, period_ratio
+from apsam.stack import TileStack
+from apsam.tiles.parts import TEST, TRAIN
+from apsam.tiles.settings import TileSettings
+
+# A map has a landslide in a tile where more than this share of it reaches the threshold (18 x 18 of 256 x 256 px).
+PRESENT_SHARE = 0.005
+# Fewer labelled tiles of one kind than this say little.
+FEW_TILES = 20
+# A tile is near the decision where its score is within this of the threshold.
+NEAR, MANY_NEAR = 0.1, 0.25
+# Below this, a map hardly tells tiles with landslides from tiles without.
+WEAK_ACCURACY, WEAK_AUC = 0.65, 0.7
+
+
+@dataclass(frozen=True)
+class MapCheck:
+    """What image-level labels and a map say of each other. Shares are of the tiles of one part of a scene.
+
+    Attributes:
+        scene: Its name.
+        part: `train` or `test`.
+        positive, negative: Labelled tiles.
+        balanced_accuracy: Of "the map has a landslide in the tile", mean over both labels; None with one label alone.
+        accuracy, majority: Share of tiles it is right in, and that of the more frequent label.
+        auc: Chance that a positive tile has a higher score than a negative one; None with one label alone. The score
+            of a tile is the probability that `PRESENT_SHARE` of its pixels exceed.
+        near: Share of tiles whose score is within 0.1 of the threshold.
+        mapped_share: Share of the part's pixels that the map calls landslide.
+        period: Amplitude of the map at the tile step over that at neighbouring periods; None where it is too small.
+    """
+
+    scene: str
+    part: str
+    positive: int
+    negative: int
+    balanced_accuracy: float | None
+    accuracy: float
+    majority: float
+    auc: float | None
+    near: float
+    mapped_share: float
+    period: float | None
+
+
+def check_map(tiles: Path, probability: Path, threshold: float) -> list[MapCheck]:
+    """Check the map of a raster scene against the labels of its tiles, part by part.
+
+    Args:
+        tiles: Tile stack of the scene.
+        probability: Its map, a GeoTIFF of uint8 with a scale (`apsam.maps.cog`) on the scene's grid.
+        threshold: Probability from which a pixel is landslide.
+
+    Raises:
+        InputError: The map does not belong to the tiles.
+    """
+    with TileStack(tiles) as stack:
+        windows, label, part = (stack.read(name) for name in ("window", "label", "part"))
+        attributes = stack.attributes
+    step = TileSettings(**attributes["made_by"]["tiles"]).stride
+    with rasterio.open(probability) as raster:
+        if raster.shape != (attributes["height"], attributes["width"]):
+            raise InputError(f"{probability}: is no map of the scene '{attributes['scene']}'; predict again")
+        scores, shares = zip(*(_tile_score(raster, window, threshold) for window in windows.tolist()), strict=True)
+    period = period_ratio(probability, step)
+    checks = []
+    for name, code in (("train", TRAIN), ("test", TEST)):
+        chosen = (part == code) & np.isfinite(scores)
+        if chosen.any():
+            some = np.array(scores)[chosen], np.array(shares)[chosen], label[chosen] == 1
+            checks.append(_check(attributes["scene"], name, *some, threshold, period))
+    return checks
+
+
+def _tile_score(raster: rasterio.DatasetReader, window: Sequence[int], threshold: float) -> tuple[float, float]:
+    """The probability that `PRESENT_SHARE` of a tile's pixels exceed, and the share that reaches the threshold."""
+    row, col, height, width = window
+    place = Window(col, row, width, height).intersection(Window(0, 0, raster.width, raster.height))
+    values = raster.read(1, window=place)
+    values = values[values != raster.nodata] * raster.scales[0]
+    if not len(values):
+        return np.nan, np.nan
+    return float(np.quantile(values, 1 - PRESENT_SHARE, method="lower")), float((values >= threshold - 1e-9).mean())
+
+
+def _check(
+    scene: str,
+    part: str,
+    scores: np.ndarray,
+    shares: np.ndarray,
+    positive: np.ndarray,
+    threshold: float,
+    period: float | None,
+) -> MapCheck:
+    present = shares > PRESENT_SHARE
+    count, both = int(positive.sum()), bool(positive.any() and not positive.all())
+    balanced = (present[positive].mean() + (~present[~positive]).mean()) / 2 if both else None
+    ranks = rankdata(scores)
+    wins = ranks[positive].sum() - count * (count + 1) / 2
+    return MapCheck(
+        scene=scene,
+        part=part,
+        positive=count,
+        negative=len(positive) - count,
+        balanced_accuracy=None if balanced is None else round(float(balanced), 4),
+        accuracy=round(float((present == positive).mean()), 4),
+        majority=round(max(float(positive.mean()), 1 - float(positive.mean())), 4),
+        auc=round(float(wins / (count * (len(positive) - count))), 4) if both else None,
+        near=round(float((np.abs(scores - threshold) < NEAR).mean()), 4),
+        mapped_share=round(float(shares.mean()), 4),
+        period=None if period is None else round(period, 3),
+    )
+
+
+def warnings_of(check: MapCheck) -> list[str]:
+    """What a reader must know before using the map, most serious first; empty where nothing stands out."""
+    found = []
+    weak = check.balanced_accuracy is not None and check.balanced_accuracy < WEAK_ACCURACY
+    if check.balanced_accuracy is not None and (weak or check.auc < WEAK_AUC):
+        found.append(
+            f"{check.scene}: the map hardly tells {check.part} tiles with landslides from tiles without (balanced "
+            f"accuracy {check.balanced_accuracy:.2f}, AUC {check.auc:.2f}; chance is 0.50): do not use it"
+        )
+    elif check.balanced_accuracy is not None and check.accuracy <= check.majority:
+        found.append(
+            f"{check.scene}: the map is right in {check.accuracy:.0%} of the {check.part} tiles, and the more frequent "
+            f"label alone is in {check.majority:.0%}"
+        )
+    if check.period is not None and check.period > SUSPICIOUS:
+        found.append(
+            f"{check.scene}: the map repeats at the step of the tiles ({check.period:.1f} times the amplitude at "
+            f"neighbouring periods): it shows where tiles lie, not where landslides do; train with ground.masks: scene"
+        )
+    if min(check.positive, check.negative) < FEW_TILES:
+        found.append(
+            f"{check.scene}: only {check.positive} positive and {check.negative} negative {check.part} tiles are "
+            f"labelled, too few to tell how good the map is"
+        )
+    if check.near > MANY_NEAR:
+        found.append(
+            f"{check.scene}: in {check.near:.0%} of the {check.part} tiles the map is within {NEAR} of its threshold: "
+            f"another seed would decide otherwise there"
+        )
+    return found
+
+
+def check_maps(tiles: Sequence[Path], probabilities: Sequence[Path], threshold: float) -> dict[str, Any]:
+    """Check the maps of several scenes: {"threshold", "rows", "warnings"}, JSON values."""
+    checks = [c for path, map_ in zip(tiles, probabilities, strict=True) for c in check_map(path, map_, threshold)]
+    warnings = [text for check in checks for text in warnings_of(check)]
+    return {"threshold": threshold, "rows": [asdict(check) for check in checks], "warnings": warnings}

@@ -1,0 +1,142 @@
+"""How good maps are landslide by landslide: found, missed and false ones, by size, and the area they add up to.
+
+An inventory is judged by its landslides, not by its pixels: one large landslide can hold more pixels than all others.
+A reference landslide is found where the map covers at least half of it, partly found where it covers less, and else
+missed. A landslide of the map is false where less than half of it lies on reference landslides. Size classes are
+decades of square metres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from pyproj import CRS, Geod
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from apsam.errors import InputError
+from apsam.metrics.maps import ROWS_AT_ONCE, part_rows
+from apsam.metrics.regions import Overlaps, Regions
+from apsam.metrics.scene import PARTS, MeasuredScene, TileTruth
+from apsam.protocol import HELD_OUT
+
+# Share of a landslide that the other mask must cover for a match.
+MATCH = 0.5
+# Lower limits of the size classes, m2; the first also holds what is smaller.
+CLASSES_M2 = (0, 100, 1_000, 10_000, 100_000)
+
+
+def measure_objects(
+    scenes: Sequence[MeasuredScene],
+    maps: Mapping[str, Sequence[Path]],
+    protocol: str = HELD_OUT,
+    min_area_m2: float = 0,
+) -> dict[str, Any]:
+    """Count landslides of maps and reference masks.
+
+    Raster scenes alone: ready-made tiles cut landslides. Pixels belong to parts as in `measure_maps`; a landslide that
+    reaches beyond a part counts with its share of it. Pixels that the reference mask does not know belong to neither.
+
+    Args:
+        scenes: Scenes with a reference mask.
+        maps: Source -> mask of every scene, in the order of `scenes`: a GeoTIFF {0, 1, 255} on the scene's grid.
+        protocol: `held_out` or `as_released`.
+        min_area_m2: Smaller landslides count on neither side (the map's minimum mapping unit).
+
+    Returns:
+        {"protocol", "min_area_m2", "rows"}: a row for each source, part and scene.
+
+    Raises:
+        InputError: A map does not belong to its scene.
+    """
+    rows = []
+    for index, measured in enumerate(scenes):
+        if measured.scene.kind == "folder":
+            continue
+        with TileTruth(measured) as truth:
+            area = pixel_area_m2(measured.scene.image)
+            for source, paths in maps.items():
+                for part, code in PARTS.items():
+                    if (truth.part == code).any():
+                        counted = _count(truth, paths[index], code, area, min_area_m2)
+                        rows.append({"source": source, "part": part, "scene": measured.scene.name, **counted})
+    return {"protocol": protocol, "min_area_m2": min_area_m2, "rows": rows}
+
+
+def pixel_area_m2(image: Path) -> float:
+    """Area of the pixel in the middle of a raster: on the map of a projected raster, else on the ellipsoid."""
+    with rasterio.open(image) as raster:
+        crs, transform = CRS.from_user_input(raster.crs.to_wkt()), raster.transform
+        row, col = raster.height // 2, raster.width // 2
+    if crs.is_projected:
+        return abs(transform.determinant) * crs.axis_info[0].unit_conversion_factor ** 2
+    x, y = transform @ (np.array([col, col + 1, col + 1, col]), np.array([row, row, row + 1, row + 1]))
+    ellipsoid = crs.ellipsoid
+    geod = Geod(a=ellipsoid.semi_major_metre, b=ellipsoid.semi_minor_metre)
+    return abs(geod.polygon_area_perimeter(x, y)[0])
+
+
+def _count(truth: TileTruth, path: Path, part: int, pixel_m2: float, min_area_m2: float) -> dict[str, Any]:
+    there, found, both = Regions(), Regions(), Overlaps()
+    try:
+        with rasterio.open(path) as raster:
+            if raster.shape != (truth.height, truth.width):
+                raise InputError(f"{path}: is no map of a scene of {truth.width} x {truth.height} px; predict again")
+            for top in range(0, truth.height, ROWS_AT_ONCE):
+                rows = min(ROWS_AT_ONCE, truth.height - top)
+                reference = truth.truth.read(top, 0, rows, truth.width)
+                chosen = part_rows(truth.window, truth.part, top, rows, truth.width) == part
+                chosen &= reference != 255
+                guess = raster.read(1, window=Window(0, top, truth.width, rows))
+                both.add(there.add((reference == 1) & chosen), found.add((guess == 1) & chosen))
+    except RasterioError as error:
+        raise InputError(f"{path}: not a map that can be read ({error}); predict again") from error
+    references = _landslides(there, both.shared(there, 0), pixel_m2, min_area_m2)
+    mapped = _landslides(found, both.shared(found, 1), pixel_m2, min_area_m2)
+    return {**summarise(references, mapped), "classes": _by_class(references, mapped)}
+
+
+def _landslides(
+    regions: Regions, shared: Mapping[int, int], pixel_m2: float, min_area_m2: float
+) -> list[tuple[float, float]]:
+    """Area, m2, and covered share of every landslide that is large enough."""
+    areas = regions.areas()
+    return [
+        (pixels * pixel_m2, shared.get(region, 0) / pixels)
+        for region, pixels in areas.items()
+        if pixels * pixel_m2 >= min_area_m2
+    ]
+
+
+def summarise(references: Sequence[tuple[float, float]], mapped: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Counts and areas of landslides, given (area, covered share) of those of the reference and of the map.
+
+    `area_error` is the mapped area over the reference's, less 1; None where the reference has none.
+    """
+    found = sum(share >= MATCH for _, share in references)
+    partly = sum(0 < share < MATCH for _, share in references)
+    area, mapped_area = (round(sum(size for size, _ in some), 1) for some in (references, mapped))
+    return {
+        "reference": len(references),
+        "found": found,
+        "partly": partly,
+        "missed": len(references) - found - partly,
+        "mapped": len(mapped),
+        "false": sum(share < MATCH for _, share in mapped),
+        "reference_m2": area,
+        "mapped_m2": mapped_area,
+        "area_error": round(mapped_area / area - 1, 4) if area else None,
+    }
+
+
+def _by_class(references: Sequence[tuple[float, float]], mapped: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
+    """The same for every size class: the area-frequency table of both."""
+    rows = []
+    for least, below in zip(CLASSES_M2, [*CLASSES_M2[1:], None], strict=True):
+        some = [[one for one in side if least <= one[0] < (below or np.inf)] for side in (references, mapped)]
+        rows.append({"least_m2": least, "below_m2": below, **summarise(*some)})
+    return rows

@@ -1,0 +1,167 @@
+"""Training data of the ResUNet: crops at random positions of scenes, with the mask of the ground there.
+
+A network that sees tiles on a fixed grid can learn the place in the tile; crops at random positions leave it nothing to
+learn there. A crop lies within half a step of a training tile, so that scenes are sampled as their tiles are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from apsam.errors import InputError
+from apsam.ground.labels import UNKNOWN
+from apsam.ground.raster import Grid, GridReader
+from apsam.sam.windows import open_scene_of
+from apsam.stack import TileStack
+from apsam.tiles.parts import TEST, TRAIN
+from apsam.tiles.settings import TileSettings
+
+# Positions tried until a crop shares no pixel with a test tile and enough of its mask is known; then the tile itself.
+ATTEMPTS = 20
+LEAST_KNOWN = 0.3
+
+
+@dataclass(frozen=True)
+class TrainingScene:
+    """A scene to train on.
+
+    Attributes:
+        image: The raster.
+        tiles: Tile stack that was cut of it; its training tiles say where crops lie.
+        mask: GeoTIFF on the scene's grid: {0, 1}, 255 not known.
+        band: Band of the mask.
+    """
+
+    image: Path
+    tiles: Path
+    mask: Path
+    band: int = 1
+
+
+class SceneCrops(Dataset[tuple[Tensor, Tensor]]):
+    """As many crops an epoch as there are training tiles, each near one of them.
+
+    Item `epoch * len + tile` is the crop near `tile` in that epoch (`CropOrder`): it depends on the seed and this
+    number alone, whatever was read before, so that a training can be resumed after any epoch. No crop shares a pixel
+    with a test tile.
+
+    Args:
+        scenes: Scenes of one tile size.
+        seed: Of the positions.
+
+    Raises:
+        InputError: Files do not belong together, or there are fewer than two training tiles.
+    """
+
+    def __init__(self, scenes: Sequence[TrainingScene], seed: int) -> None:
+        self._seed = seed
+        self._opened = [_OpenScene(scene) for scene in scenes]
+        sizes = {scene.size for scene in self._opened}
+        if len(sizes) > 1:
+            raise InputError(f"tile stacks of different tile sizes {sorted(sizes)}; tile all scenes alike")
+        self._places = [(scene, index) for scene in self._opened for index in scene.training]
+        if len(self) < 2:
+            names = ", ".join(str(scene.tiles) for scene in scenes)
+            raise InputError(
+                f"{len(self)} training tile(s) in {names}; the ResUNet needs at least two: "
+                f"give a scene with 'split' train or blocks"
+            )
+        self.positive = sum((scene.mask_at(scene.windows[index]) == 1).any() for scene, index in self._places)
+        self.positive = int(self.positive)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        """Image (3, s, s) uint8 RGB and mask (s, s) uint8 {0, 1, 255}."""
+        scene, index = self._places[number % len(self)]
+        image, mask = scene.crop(index, np.random.default_rng([self._seed, number]))
+        return torch.from_numpy(image), torch.from_numpy(mask)
+
+    def close(self) -> None:
+        """Close all files."""
+        for scene in self._opened:
+            scene.close()
+
+
+class CropOrder:
+    """All of `count` tiles, shuffled anew every epoch; numbers of later epochs go on where the last ones ended."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, counted from 0."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
+        return iter((order + self.epoch * self.count).tolist())
+
+
+class _OpenScene:
+    """One scene with its files open."""
+
+    def __init__(self, scene: TrainingScene) -> None:
+        grid = Grid.of_tiles(scene.tiles)
+        with TileStack(scene.tiles) as stack:
+            self.size = int(stack.attributes["tile_size"])
+            self.windows, parts = stack.read("window"), stack.read("part")
+            self._step = TileSettings(**stack.attributes["made_by"]["tiles"]).stride
+            self._reader = open_scene_of(stack, scene.image)
+        self._mask = GridReader(scene.mask, grid)
+        self._band = scene.band
+        self.training = np.flatnonzero(parts == TRAIN)
+        self._held_out = self.windows[parts == TEST]
+
+    def crop(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Image and mask at a random position near a training tile."""
+        row, col = self.windows[index, :2].tolist()
+        reach = self._step // 2
+        for _ in range(ATTEMPTS):
+            down, across = rng.integers(-reach, reach + 1, 2).tolist()
+            window = [
+                min(max(row + down, 0), max(self._reader.height - self.size, 0)),
+                min(max(col + across, 0), max(self._reader.width - self.size, 0)),
+                self.size,
+                self.size,
+            ]
+            if self._touches_test_tile(window):
+                continue
+            mask = self.mask_at(window)
+            if (mask != UNKNOWN).mean() >= LEAST_KNOWN:
+                break
+        else:
+            window = [row, col, self.size, self.size]
+            mask = self.mask_at(window)
+        image, valid = self._reader.read(*window)
+        return image, np.where(valid > 0, mask, UNKNOWN).astype(np.uint8)
+
+    def mask_at(self, window: Sequence[int]) -> np.ndarray:
+        return self._mask.read(*(int(value) for value in window), band=self._band)
+
+    def _touches_test_tile(self, window: Sequence[int]) -> bool:
+        row, col, height, width = window
+        other = self._held_out
+        return bool(
+            (
+                (other[:, 0] < row + height)
+                & (other[:, 0] + other[:, 2] > row)
+                & (other[:, 1] < col + width)
+                & (other[:, 1] + other[:, 3] > col)
+            ).any()
+        )
+
+    def close(self) -> None:
+        self._reader.close()
+        self._mask.close()

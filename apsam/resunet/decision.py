@@ -1,0 +1,67 @@
+"""The threshold of a map that maximises the F1 it expects of itself. No label and no mask is read.
+
+At 0.5 a calibrated network makes the fewest wrong pixels. Where it is unsure of most landslides, as on a scene unlike
+those it was trained on, that leaves most of them out: the F1 is highest at half of the highest F1 that can be reached,
+which is below 0.5 (Lipton, Elkan and Naryanaswamy, ECML PKDD 2014). With probabilities p the expected F1 at t is
+2 * sum(p where p >= t) / (number of p >= t + sum(p)), and its maximum is found from the map's histogram. It needs
+probabilities that mean what they say: a network trained with plain BCE (`resunet.loss: bce`), not with soft dice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.windows import Window
+
+from apsam.errors import InputError
+from apsam.maps.cog import NO_DATA, STEPS, MapWriter
+
+ROWS_AT_ONCE = 512
+
+
+def expected_f1_threshold(histogram: np.ndarray) -> float:
+    """The threshold with the highest expected F1.
+
+    Args:
+        histogram: (251,) pixels of each stored probability, in steps of 1/250.
+
+    Returns:
+        A multiple of 1/250; 0.5 for a map without any pixel that may be landslide.
+    """
+    probability = np.arange(STEPS + 1) / STEPS
+    found = np.cumsum(histogram[::-1].astype(np.float64))[::-1]
+    right = np.cumsum((histogram * probability)[::-1])[::-1]
+    if right[0] == 0:
+        return 0.5
+    return int(np.argmax(2 * right[1:] / (found[1:] + right[0]))) / STEPS + 1 / STEPS
+
+
+def map_histogram(probability: Path) -> np.ndarray:
+    """(251,) int64, pixels of each stored probability of a map; no-data pixels do not count.
+
+    Raises:
+        InputError: It is no map of probabilities.
+    """
+    counts = np.zeros(256, np.int64)
+    with rasterio.open(probability) as raster:
+        if raster.dtypes[0] != "uint8" or not np.isclose(raster.scales[0], 1 / STEPS):
+            raise InputError(f"{probability}: not a map of probabilities of apsam; predict again")
+        for top in range(0, raster.height, ROWS_AT_ONCE):
+            window = Window(0, top, raster.width, min(ROWS_AT_ONCE, raster.height - top))
+            counts += np.bincount(raster.read(1, window=window).ravel(), minlength=256)
+    return counts[: STEPS + 1]
+
+
+def write_mask(probability: Path, threshold: float, mask: Path) -> None:
+    """Write the mask of a map at another threshold: a COG {0, 1}, 255 no data, with the map's tags."""
+    with rasterio.open(probability) as raster:
+        tags = {key: value for key, value in raster.tags().items() if key.startswith("APSAM_")}
+        tags["APSAM_THRESHOLD"] = f"{threshold:g}"
+        with MapWriter(mask, "mask", raster.height, raster.width, raster.crs, raster.transform, tags) as writer:
+            for top in range(0, raster.height, ROWS_AT_ONCE):
+                window = Window(0, top, raster.width, min(ROWS_AT_ONCE, raster.height - top))
+                steps = raster.read(1, window=window)
+                found = steps >= threshold * STEPS - 1e-9
+                writer.write(top, np.where(steps == NO_DATA, NO_DATA, found).astype(np.uint8))

@@ -1,0 +1,176 @@
+"""Heat maps from labels: log-odds of networks, calibrated threshold, grey maps, factor of the views."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ground_scenes import SIZE, TILES, make_scene, read_grid, relabel, write_grid
+
+from apsam.errors import InputError
+from apsam.ground.labels import make_ground_labels
+from apsam.ground.settings import ViewSettings
+from apsam.heatmaps.calibrate import CANDIDATES, calibrate, read_decision, write_decision
+from apsam.heatmaps.factor import choose_factor, read_factor, write_factor
+from apsam.heatmaps.grey import make_heat_masks, make_heat_stack, to_grey
+from apsam.heatmaps.logits import NO_DATA, STEP, log_odds, make_logits, to_steps
+from apsam.heatmaps.settings import HeatMapSettings
+from apsam.heatmaps.train import train_heat_network
+from apsam.maps.settings import MapSettings
+from apsam.prompt_settings import PromptSettings
+from apsam.prompts import make_prompts, read_prompts
+from apsam.resunet.predict import predict_raster
+from apsam.stack import TileStack
+from apsam.tiles.parts import TEST
+
+SETTINGS = HeatMapSettings(networks=2, epochs=1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def heat_of(mask: np.ndarray, high: float, low: float, around: float = 0, reach: int = 0) -> np.ndarray:
+    """Log-odds: `high` on landslides, `around` within `reach` pixels of them, else `low`."""
+    near = np.zeros(mask.shape, bool)
+    for row, col in np.argwhere(mask == 1)[::7]:
+        near[max(row - reach, 0) : row + reach, max(col - reach, 0) : col + reach] = True
+    return to_steps(np.where(mask == 1, high, np.where(near, around, low)).astype(float))
+
+
+def test_networks_are_averaged_as_log_odds(tmp_path: Path) -> None:
+    image, tiles, mask = make_scene(tmp_path, 560, 110)
+    labels = tmp_path / "labels.tif"
+    make_ground_labels(tiles, labels)
+    networks = []
+    for seed in (1, 2):
+        networks.append(tmp_path / f"{seed}.safetensors")
+        train_heat_network([image], tiles, [labels], SETTINGS, networks[-1], tmp_path / "h.json", seed, "cpu")
+    make_logits(tiles[0], image, networks, SETTINGS, tmp_path / "logits.tif", "cpu")
+    steps = read_grid(tmp_path / "logits.tif")
+    assert (steps[:, -10:] == NO_DATA).all() and (steps[:, :-10] != NO_DATA).all()
+    maps = MapSettings(overlap=SETTINGS.overlap, flips=False)
+    logits = []
+    for network in networks:
+        probability = tmp_path / f"{network.stem}.tif"
+        predict_raster(image, network, TILES, maps, probability, tmp_path / "mask.tif", "cpu")
+        logits.append(log_odds(read_grid(probability)[:, :-10] / 250))
+    middle = np.abs(np.array(logits)).max(axis=0) < 3  # maps hold probabilities in steps of 0.004
+    assert middle.sum() > 1000
+    difference = np.abs(np.mean(logits, axis=0) - steps[:, :-10] * STEP)[middle]
+    assert difference.max() < 0.1
+
+
+def test_log_odds_are_cut_and_no_data_stays() -> None:
+    assert to_steps(log_odds(np.array([0.5, 0.0, 1.0, np.nan]))).tolist() == [0, -1150, 1150, NO_DATA]
+
+
+def test_the_threshold_is_where_labels_and_map_agree(tmp_path: Path) -> None:
+    _, tiles, mask = make_scene(tmp_path, 300, 300)
+    # Landslides at 4, what surrounds them for a tile's length at 1, the rest at -4.
+    logits = write_grid(tmp_path / "logits.tif", tiles[0], heat_of(mask, 4, -4, 1, 60), NO_DATA)
+    decision = calibrate(tiles, [logits], 0.005)
+    assert decision.balanced_accuracy > 0.97
+    assert 1 < decision.threshold <= 4
+    assert abs(decision.threshold - 2.625) < 0.13, "the middle of the thresholds that are right on every tile"
+    write_decision(decision, tmp_path / "threshold.json", {"present_share": 0.005})
+    assert read_decision(tmp_path / "threshold.json") == decision.threshold
+    assert len(decision.curve) == len(CANDIDATES)
+
+
+def test_labels_of_test_tiles_calibrate_nothing(tmp_path: Path) -> None:
+    _, tiles, mask = make_scene(tmp_path, 300, 300, "blocks")
+    logits = write_grid(tmp_path / "logits.tif", tiles[0], heat_of(mask, 4, -4, 1, 60), NO_DATA)
+    before = calibrate(tiles, [logits], 0.005)
+    with TileStack(tiles[0]) as stack:
+        tests, label = np.flatnonzero(stack.read("part") == TEST), stack.read("label")
+    assert len(tests)
+    relabel(tiles[0], label={int(index): 1 - int(label[index]) for index in tests})
+    assert calibrate(tiles, [logits], 0.005) == before
+
+
+def test_a_threshold_needs_both_labels(tmp_path: Path) -> None:
+    _, tiles, mask = make_scene(tmp_path)
+    logits = write_grid(tmp_path / "logits.tif", tiles[0], heat_of(mask, 4, -4), NO_DATA)
+    with TileStack(tiles[0]) as stack:
+        count = len(stack)
+    relabel(tiles[0], label=dict.fromkeys(range(count), 1))
+    with pytest.raises(InputError, match=f"{count} positive and 0 negative"):
+        calibrate(tiles, [logits], 0.005)
+
+
+def test_another_file_is_no_threshold_and_no_factor(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[1]")
+    with pytest.raises(InputError, match="calibrate again"):
+        read_decision(tmp_path / "a.json")
+    with pytest.raises(InputError, match="choose it again"):
+        read_factor(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("threshold", [-0.37, 0.0, 1.75])
+def test_the_grey_value_120_is_the_threshold(threshold: float) -> None:
+    steps = to_steps(np.array([threshold - STEP, threshold, threshold + 1, threshold - 10, np.nan]))
+    grey = to_grey(steps, threshold, 40).tolist()
+    assert grey[0] <= 120 < grey[1]
+    assert grey[2] == grey[1] + 40 and grey[3:] == [0, 0]
+
+
+def test_heat_maps_of_tiles_become_prompts_where_labels_allow(tmp_path: Path) -> None:
+    _, tiles, mask = make_scene(tmp_path)
+    labels, cams = tmp_path / "labels.tif", tmp_path / "cams.zarr.zip"
+    make_ground_labels(tiles, labels)
+    everywhere = write_grid(tmp_path / "logits.tif", tiles[0], to_steps(np.full(mask.shape, 5.0)), NO_DATA)
+    make_heat_stack(tiles[0], everywhere, labels, 1.0, SETTINGS, cams)
+    ground = read_grid(labels)
+    with TileStack(tiles[0]) as stack, TileStack(cams) as heat:
+        for (row, col), cam in zip(stack.read("window")[:, :2], heat.read("cam"), strict=True):
+            own = ground[row : row + SIZE, col : col + SIZE]
+            assert ((cam > 120) == (own == 1)).all()
+        negative = np.flatnonzero(stack.read("label") == 0)
+    make_prompts(cams, PromptSettings(), tmp_path / "prompts.json")
+    asked = {entry["tile"] for entry in read_prompts(tmp_path / "prompts.json")["tiles"]}
+    assert asked and not asked & set(negative.tolist())
+    make_heat_masks(everywhere, labels, 1.0, tiles[0], tmp_path / "mask.tif")
+    assert np.array_equal(read_grid(tmp_path / "mask.tif"), ground)
+    make_heat_masks(everywhere, labels, 6.0, tiles[0], tmp_path / "mask.tif")
+    assert np.array_equal(read_grid(tmp_path / "mask.tif"), np.where(ground == 1, 0, ground))
+
+
+def test_the_view_grows_until_half_of_it_is_free(tmp_path: Path) -> None:
+    _, tiles, _ = make_scene(tmp_path, 512, 512)
+    labels = write_grid(tmp_path / "labels.tif", tiles[0], np.ones((2, 512, 512), np.uint8))
+    settings = ViewSettings(size=64, step=64, factors=(4, 1, 2))
+
+    def factor(side: int, given: ViewSettings = settings) -> float:
+        mask = np.zeros((512, 512), np.uint8)
+        mask[:side, :side] = 1
+        mask[480:484, 480:484] = 1  # what is small does not outweigh what is large
+        logits = write_grid(tmp_path / "logits.tif", tiles[0], heat_of(mask, 4, -4), NO_DATA)
+        chosen = choose_factor(tiles, [logits], [labels], 0.0, given)
+        write_factor(chosen, tmp_path / "factor.json")
+        assert read_factor(tmp_path / "factor.json") == chosen.factor
+        return chosen.factor
+
+    # A square of 45 px covers 49 % of a view of 64 px, one of 46 px 52 %.
+    assert [factor(side) for side in (20, 45, 46, 64, 128, 256)] == [1, 1, 2, 2, 4, 4]
+    assert factor(20, ViewSettings(factor=3)) == 3
+
+
+def test_ground_that_labels_exclude_does_not_count(tmp_path: Path) -> None:
+    _, tiles, _ = make_scene(tmp_path, 256, 256)
+    ground = np.zeros((2, 256, 256), np.uint8)
+    ground[:, :20, :20] = 1
+    labels = write_grid(tmp_path / "labels.tif", tiles[0], ground)
+    logits = write_grid(tmp_path / "logits.tif", tiles[0], to_steps(np.full((256, 256), 5.0)), NO_DATA)
+    chosen = choose_factor(tiles, [logits], [labels], 0.0, ViewSettings(size=64, step=64))
+    assert chosen.factor == 1 and chosen.covered == {"1": round(400 / 4096, 4)}
+
+
+def test_without_a_region_the_view_is_a_tile(tmp_path: Path) -> None:
+    _, tiles, mask = make_scene(tmp_path)
+    labels = write_grid(tmp_path / "labels.tif", tiles[0], np.ones((2, *mask.shape), np.uint8))
+    logits = write_grid(tmp_path / "logits.tif", tiles[0], heat_of(mask, -4, -4), NO_DATA)
+    assert choose_factor(tiles, [logits], [labels], 0.0, ViewSettings()).factor == 1

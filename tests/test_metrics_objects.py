@@ -1,0 +1,108 @@
+"""Landslides found, missed and false; regions of masks that come in bands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import rasterio
+from ground_scenes import make_scene, write_grid
+from rasterio.transform import from_origin
+
+from apsam.errors import InputError
+from apsam.metrics import objects
+from apsam.metrics.objects import measure_objects, pixel_area_m2
+from apsam.metrics.regions import Overlaps, Regions
+from apsam.metrics.scene import MeasuredScene
+from apsam.scenes import Scene
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 64])
+@pytest.mark.parametrize("share", [0.2, 0.42, 0.6])
+def test_regions_do_not_depend_on_the_bands(rows: int, share: float) -> None:
+    rng = np.random.default_rng(int(share * 100))
+    one, other = rng.random((2, 64, 50)) < share
+    regions, others, overlaps = Regions(), Regions(), Overlaps()
+    numbers = []
+    for top in range(0, 64, rows):
+        band = slice(top, top + rows)
+        numbers.append(regions.add(one[band]))
+        overlaps.add(numbers[-1], others.add(other[band]))
+    count, whole = cv2.connectedComponents(one.astype(np.uint8), connectivity=8)
+    joined = regions.roots()[np.concatenate(numbers)]
+    pairs = set(zip(whole.ravel().tolist(), joined.ravel().tolist(), strict=True))
+    assert len(pairs) == count == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+    assert sorted(regions.areas().values()) == sorted(np.bincount(whole.ravel())[1:].tolist())
+    shared = {root: int((other & (joined == root)).sum()) for root in regions.areas()}
+    assert overlaps.shared(regions, 0) == {root: pixels for root, pixels in shared.items() if pixels}
+
+
+def scene_with(folder: Path, mask: np.ndarray, split: str = "test") -> MeasuredScene:
+    image, tiles, _ = make_scene(folder, *mask.shape, split)
+    truth = write_grid(folder / "reference.tif", tiles[0], mask)
+    return MeasuredScene(Scene("valley", "raster", image, None, truth, split), tiles[0])
+
+
+def test_found_partly_found_missed_and_false(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "ROWS_AT_ONCE", 16)
+    truth, guess = np.zeros((2, 200, 160), np.uint8)
+    truth[10:30, 10:30] = 1  # 400 px, 100 m2: half of it is found
+    guess[10:30, 10:20] = 1
+    truth[60:80, 10:30] = 1  # a quarter of it is found
+    guess[60:80, 10:15] = 1
+    truth[120:130, 10:20] = 1  # missed, 25 m2
+    guess[100:160, 60:120] = 1  # false, 900 m2
+    guess[10:12, 100:102] = 1  # 1 m2: below the smallest area
+    measured = scene_with(tmp_path, truth)
+    found = write_grid(tmp_path / "map.tif", measured.tiles, guess)
+    rows = measure_objects([measured], {"apsam": [found]}, min_area_m2=2)["rows"]
+    assert len(rows) == 1
+    row = rows[0]
+    assert (row["source"], row["part"], row["scene"]) == ("apsam", "test", "valley")
+    assert {key: row[key] for key in ("reference", "found", "partly", "missed", "mapped", "false")} == {
+        "reference": 3, "found": 1, "partly": 1, "missed": 1, "mapped": 3, "false": 1,
+    }  # fmt: skip
+    assert row["reference_m2"] == 225 and row["mapped_m2"] == 975
+    assert row["area_error"] == round(975 / 225 - 1, 4)
+    classes = {entry["least_m2"]: entry for entry in row["classes"]}
+    assert (classes[0]["reference"], classes[0]["missed"]) == (1, 1)
+    assert (classes[100]["reference"], classes[100]["mapped"], classes[100]["false"]) == (2, 1, 1)
+    for key in ("reference", "found", "partly", "missed", "mapped", "false"):
+        assert sum(entry[key] for entry in row["classes"]) == row[key]
+
+
+def test_what_is_not_known_counts_on_neither_side(tmp_path: Path) -> None:
+    truth = np.full((200, 160), 255, np.uint8)
+    truth[:100] = 0
+    truth[10:30, 10:30] = 1
+    guess = np.zeros_like(truth)
+    guess[10:30, 10:30] = 1
+    guess[120:150, 10:40] = 1
+    measured = scene_with(tmp_path, truth)
+    found = write_grid(tmp_path / "map.tif", measured.tiles, guess)
+    row = measure_objects([measured], {"apsam": [found]})["rows"][0]
+    assert (row["reference"], row["found"], row["mapped"], row["false"]) == (1, 1, 1, 0)
+    assert row["area_error"] == 0
+
+
+def test_a_map_of_another_size_is_refused(tmp_path: Path) -> None:
+    measured = scene_with(tmp_path, np.zeros((200, 160), np.uint8))
+    (tmp_path / "b").mkdir()
+    _, other, _ = make_scene(tmp_path / "b", 100, 100)
+    wrong = write_grid(tmp_path / "map.tif", other[0], np.zeros((100, 100), np.uint8))
+    with pytest.raises(InputError, match="no map of a scene of 160 x 200"):
+        measure_objects([measured], {"apsam": [wrong]})
+
+
+def test_area_of_a_pixel(tmp_path: Path) -> None:
+    image, _, _ = make_scene(tmp_path)
+    assert pixel_area_m2(image) == pytest.approx(0.25)
+    degrees = tmp_path / "degrees.tif"
+    place = from_origin(100, 30, 1e-5, 1e-5)
+    profile = {"driver": "GTiff", "height": 10, "width": 10, "count": 1, "dtype": "uint8", "crs": "EPSG:4326"}
+    with rasterio.open(degrees, "w", **profile, transform=place) as raster:
+        raster.write(np.zeros((1, 10, 10), np.uint8))
+    # 1e-5 degrees at 30 degrees north: 0.9649 m to the east, 1.1085 m to the north.
+    assert pixel_area_m2(degrees) == pytest.approx(0.9649 * 1.1085, rel=2e-3)
