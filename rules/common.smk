@@ -66,7 +66,9 @@ def recipe(stage, wildcards):
 
 def inputs_of(stage):
     """Input: the files of the store that a job reads. Ancient: that they are there decides, not when they were made."""
-    return signed(lambda wildcards: [ancient(path) for path in recipe(stage, wildcards).inputs])
+    return signed(
+        lambda wildcards: [ancient(path) for path in recipe(stage, wildcards).inputs]
+    )
 
 
 def outputs_of(stage, files=None, **flags):

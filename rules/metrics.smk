@@ -1,4 +1,4 @@
-# The only rules, beside experiments and report, that read reference masks of held-out tiles.
+# The only rules, beside experiments and report, that read reference masks of held-out tiles; `metrics_checks` reads none.
 rule metrics_masks:
     input:
         inputs_of("metrics/pseudo_masks"),
@@ -58,5 +58,47 @@ rule metrics_summary:
         command=command_of("metrics/summary"),
     message:
         "Put the figures that versions are compared by into one table"
+    shell:
+        "{params.command} > {log} 2>&1"
+
+
+rule metrics_objects:
+    input:
+        inputs_of("metrics/objects"),
+    output:
+        **outputs_of("metrics/objects", output=shown("metrics_objects", "Metrics")),
+    log:
+        log_of("metrics/objects"),
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=more(2000),
+        runtime=more(60),
+    params:
+        command=command_of("metrics/objects"),
+    message:
+        "Count landslides that the maps found, missed or added"
+    shell:
+        "{params.command} > {log} 2>&1"
+
+
+rule metrics_checks:
+    input:
+        inputs_of("metrics/checks"),
+    output:
+        **outputs_of("metrics/checks"),
+    log:
+        log_of("metrics/checks"),
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=more(2000),
+        runtime=more(30),
+    params:
+        command=command_of("metrics/checks"),
+    message:
+        "Check the maps against the image-level labels"
     shell:
         "{params.command} > {log} 2>&1"

@@ -87,3 +87,24 @@ rule predict_tiles:
         "Map the tiles of {wildcards.unit} with the ResUNet of the {wildcards.source} masks"
     shell:
         "{params.command} > {log} 2>&1"
+
+
+rule predict_mask:
+    input:
+        inputs_of("maps/ground/decided"),
+    output:
+        **outputs_of("maps/ground/decided"),
+    log:
+        log_of("maps/ground/decided"),
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=more(1000),
+        runtime=more(30),
+    params:
+        command=command_of("maps/ground/decided"),
+    message:
+        "Cut the map of {wildcards.unit} where the F1 that it expects of itself is highest"
+    shell:
+        "{params.command} > {log} 2>&1"

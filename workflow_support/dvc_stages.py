@@ -35,6 +35,8 @@ vars: ["config.yaml:run,scenes"]
 
 # More files of one subpackage than this, and the stage depends on all of it.
 FILES_OF_A_PACKAGE = 3
+# Of the section `ground`: a step depends on all that it can read, whatever is switched on.
+ON_THE_GROUND = {"exclude": True, "heat_maps": "labels", "masks": "scene", "decision": "expected_f1"}
 # What decides how rules become commands.
 WORKFLOW = ("Snakefile", "rules/common.smk", "workflow_support")
 
@@ -60,11 +62,14 @@ class Step(NamedTuple):
 STEPS = {
     "scenes": Step("all_scenes", ("synthesize",)),
     "tiles": Step("all_tiles", ("tile", "join"), given=True),
+    "ground": Step("all_ground", ("ground",), given=True),
     "localizer": Step("all_localizer", ("localizer",), given=True, shown=("localizer/history.json",)),
     "cams": Step("all_cams", ("cams", "join")),
     "embeddings": Step("all_embeddings", ("encode", "join"), given=True),
     "prompts": Step("all_prompts", ("prompts", "join")),
-    "masks": Step("all_masks", ("masks", "join"), given=True),
+    "heatmaps": Step("all_heatmaps", ("heatmaps",), given=True),
+    "views": Step("all_views", ("ground", "heatmaps"), given=True),
+    "masks": Step("all_masks", ("masks", "join", "ground"), given=True),
     "resunet": Step(
         "all_networks", ("resunet",), given=True, shown=("resunet/apsam/history.json", "resunet/cam/history.json")
     ),
@@ -105,8 +110,9 @@ class Reading:
 
 def render() -> str:
     """The text of dvc.yaml."""
-    run = Run({**Config().model_dump(mode="json"), "scenes": str(ROOT / "scenes.tsv")})
-    stages = "\n".join("\n".join(_stage(name, step, run)) + "\n" for name, step in STEPS.items())
+    values = {**Config().model_dump(mode="json"), "scenes": str(ROOT / "scenes.tsv")}
+    runs = [Run({**values, "ground": ground}) for ground in (values["ground"], ON_THE_GROUND)]
+    stages = "\n".join("\n".join(_stage(name, step, runs)) + "\n" for name, step in STEPS.items())
     return f"{HEADER}\nstages:\n{_given()}\n{stages}\n{PLOTS}"
 
 
@@ -120,8 +126,10 @@ def _given() -> str:
 """
 
 
-def _stage(name: str, step: Step, run: Run) -> Iterator[str]:
-    inputs, keys, commands = _reads(name, run)
+def _stage(name: str, step: Step, runs: Sequence[Run]) -> Iterator[str]:
+    read = [_reads(name, run) for run in runs]
+    inputs = [folder for folder in (f"{STORE}/{other}" for other in STEPS) if any(folder in found[0] for found in read)]
+    keys, commands = set().union(*(found[1] for found in read)), read[0][2]
     yield f"  {name}:"
     # A run may have no synthetic scene; DVC wants every output to be there.
     yield f"    cmd: mkdir -p {STORE}/{name} && snakemake --cores all --quiet all --nocolor -- {step.target}"

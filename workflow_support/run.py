@@ -19,6 +19,7 @@ from apsam.scenes import TILE_SUFFIXES, Scene, read_scene_sheet
 from apsam.tiles.blocks import block_count, block_names, window_count
 from workflow_support.code import Code
 from workflow_support.given import GivenData, files_of
+from workflow_support.measuring import GROUND, scene_wide
 from workflow_support.memory import Memory
 from workflow_support.raster_size import raster_size
 from workflow_support.recipes import ALL, STORE, Given, Recipe, Ref, Unkeyed
@@ -321,7 +322,9 @@ class Run:
         if self.scenes[name].kind == "folder":
             return [Ref(f"maps/{source}/tiles", name)]
         joined = "/joined" if self.bands[name] > 1 else ""
-        return [Ref(f"maps/{source}{joined}", name, output) for output in ("probability", "mask")]
+        probability, mask = (Ref(f"maps/{source}{joined}", name, output) for output in ("probability", "mask"))
+        decided = source == GROUND and self.config.ground.decision == "expected_f1"
+        return [probability, Ref(f"maps/{GROUND}/decided", name) if decided else mask]
 
     def section(self, name: str) -> str:
         """A section of the configuration as JSON, every key of it that changes results."""
@@ -405,7 +408,27 @@ class Run:
                 f"sam.window: '{folders[0]}' is a folder of ready-made tiles, which have no surroundings; "
                 f"set sam.window: null"
             )
+        if scene_wide(self):
+            self._check_scene_wide(folders)
         self.given.prepare(self.all_given())
+
+    def _check_scene_wide(self, folders: Sequence[str]) -> None:
+        config = self.config
+        if folders:
+            raise ConfigError(
+                f"ground.masks: '{folders[0]}' is a folder of ready-made tiles, which have no common pixel grid; give "
+                f"the scene as one raster, or set ground.masks: tiles and ground.heat_maps: cam"
+            )
+        if config.sam.window:
+            raise ConfigError(
+                "sam.window: is for pseudo-masks of tiles; with ground.masks: scene the section views says what SAM "
+                "is shown; set sam.window: null"
+            )
+        if config.resunet.keep != "last":
+            raise ConfigError(
+                f"resunet.keep: '{config.resunet.keep}' reads reference masks, which no training has with ground.masks: "
+                f"scene; set resunet.keep: last"
+            )
 
     def _check_scenes(self) -> None:
         """Read all inputs as the jobs will, and say what was understood; remembered until one of them changes."""

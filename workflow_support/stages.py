@@ -6,13 +6,24 @@ to read an entry: `workflow_support.recipes`. Who runs it with how many threads 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from apsam.localizer.method_settings import OFFLINE_FILES
 from apsam.tiles.blocks import block_of
 from workflow_support.experiments import experiment_stages, tables_made
-from workflow_support.measuring import SOURCES, TRAINED, measured_maps, measured_masks
+from workflow_support.ground import DECISION, LABEL_STAGES, MASK_STAGES, PROMPTS, label_map, one_ground
+from workflow_support.ground import resunet as ground_resunet
+from workflow_support.measuring import (
+    GROUND,
+    SOURCES,
+    TRAINED,
+    measured_maps,
+    measured_masks,
+    measured_objects,
+    scene_wide,
+    trained,
+)
 from workflow_support.recipes import ALL, FIGURE, STACK, Given, Job, Ref, Section, Stage, Unkeyed
 from workflow_support.table1 import table1_stages
 
@@ -21,7 +32,7 @@ if TYPE_CHECKING:
 
 # Masks to compare with (Table 1).
 REFERENCES = ("cam_agreed", "box", "truth")
-NETWORKS = (*TRAINED, *REFERENCES)
+NETWORKS = (*TRAINED, *REFERENCES, GROUND)
 # Stages whose stacks a scene in blocks has joined.
 IN_BLOCKS = ("tiles", "cams", "embeddings", *(f"masks/{source}" for source in SOURCES))
 
@@ -104,12 +115,16 @@ def localizer_metrics(run: Run, unit: str) -> Job:
 
 def cams(run: Run, unit: str) -> Job:
     """The class activation maps of a scene or block."""
+    name = block_of(unit)[0]
+    surroundings = run.config.cams.context > 0 and run.scenes[name].kind != "folder"
     return Job(
         {
             "tiles": Ref("tiles", unit),
             "weights": Ref("localizer"),
             "settings": Section("cams"),
             "label-gate": run.config.label_gate,
+            "ground": label_map(run, name),
+            "image": run.image(name) if surroundings else None,
             "device": run.device,
         },
         {"method": run.code.of_method(run.config.localizer.method)},
@@ -148,6 +163,7 @@ def masks_apsam(run: Run, unit: str) -> Job:
             "embeddings": Ref("embeddings", unit),
             "settings": Section("masks"),
             "sam": Section("sam"),
+            "ground": label_map(run, block_of(unit)[0]),
             "device": run.device,
         },
         {"weights": run.sam_weights},
@@ -156,12 +172,26 @@ def masks_apsam(run: Run, unit: str) -> Job:
 
 def masks_cam(run: Run, unit: str) -> Job:
     """The CAM at a threshold: the baseline."""
-    return Job({"tiles": Ref("tiles", unit), "cams": Ref("cams", unit), "settings": Section("cam_masks")})
+    return Job(
+        {
+            "tiles": Ref("tiles", unit),
+            "cams": Ref("cams", unit),
+            "settings": Section("cam_masks"),
+            "ground": label_map(run, block_of(unit)[0]),
+        }
+    )
 
 
 def masks_grabcut(run: Run, unit: str) -> Job:
     """GrabCut with the same prompts."""
-    return Job({"tiles": Ref("tiles", unit), "prompts": Ref("prompts", unit), "settings": Section("grabcut")})
+    return Job(
+        {
+            "tiles": Ref("tiles", unit),
+            "prompts": Ref("prompts", unit),
+            "settings": Section("grabcut"),
+            "ground": label_map(run, block_of(unit)[0]),
+        }
+    )
 
 
 def masks_cam_agreed(run: Run, unit: str) -> Job:
@@ -306,7 +336,29 @@ def pseudo_masks(run: Run, unit: str) -> Job:
 
 def map_metrics(run: Run, unit: str) -> Job:
     """Figures of the ResUNets' maps."""
-    return measured_maps(run, run.measured_maps, TRAINED, run.mapped == run.names)
+    return measured_maps(run, run.measured_maps, trained(run), run.mapped == run.names)
+
+
+def objects(run: Run, unit: str) -> Job:
+    """Landslides of the ResUNets' maps that were found, missed or are false."""
+    return measured_objects(run, _measured_rasters(run), trained(run))
+
+
+def checks(run: Run, unit: str) -> Job:
+    """What image-level labels and the maps say of each other: warnings, without any reference mask."""
+    source, names = best_source(run), _rasters(run)
+    refs = [run.map_refs(source, name) for name in names]
+    return Job(
+        {
+            "_": [*run.stacks("tiles", names), *(probability for probability, _ in refs)],
+            "mask": [mask for _, mask in refs],
+        }
+    )
+
+
+def best_source(run: Run) -> str:
+    """The pseudo-masks whose maps people take away first."""
+    return GROUND if scene_wide(run) else TRAINED[0]
 
 
 def summary(run: Run, unit: str) -> Job:
@@ -326,13 +378,18 @@ def report_files(run: Run) -> list[Ref]:
         *run.stacks("cams", run.names),
         *(run.prompts(name) for name in run.names),
         *(ref for source in SOURCES for ref in run.stacks(f"masks/{source}", run.names)),
-        *(Ref(f"resunet/{source}", ALL, output) for source in TRAINED for output in ("output", "history")),
-        *(ref for source in TRAINED for name in run.mapped for ref in run.map_refs(source, name)),
-        *(Ref(f"maps/{source}/products", name, "+project") for source in TRAINED for name in rasters),
+        *(Ref(f"resunet/{source}", ALL, output) for source in trained(run) for output in ("output", "history")),
+        *(ref for source in trained(run) for name in run.mapped for ref in run.map_refs(source, name)),
+        *(Ref(f"maps/{source}/products", name, "+project") for source in trained(run) for name in rasters),
         Ref("metrics/pseudo_masks"),
         Ref("metrics/maps"),
         Ref("metrics/summary"),
+        *(Ref(stage) for stage in ("metrics/checks", "metrics/objects") if _listed(run, stage)),
     ]
+
+
+def _listed(run: Run, stage: str) -> bool:
+    return bool(STAGES[stage].units(run))
 
 
 def report(run: Run, unit: str) -> Job:
@@ -388,12 +445,28 @@ def _rasters(run: Run) -> list[str]:
     return [name for name in run.mapped if name in run.bands]
 
 
+def _measured_rasters(run: Run) -> list[str]:
+    return [name for name in run.measured_maps if name in run.bands]
+
+
+def _where_rasters(run: Run) -> list[str]:
+    return [ALL] if _rasters(run) else []
+
+
+def _where_measured_rasters(run: Run) -> list[str]:
+    return [ALL] if _measured_rasters(run) else []
+
+
 def _names(run: Run) -> list[str]:
     return run.names
 
 
 def _measured(run: Run) -> list[str]:
     return run.measured
+
+
+def _where_scene_wide(units: Callable[[Run], Sequence[str]]) -> Callable[[Run], Sequence[str]]:
+    return lambda run: units(run) if scene_wide(run) else []
 
 
 def _of_method(method: str) -> Callable[[Run], list[str]]:
@@ -421,10 +494,13 @@ def _masks() -> list[Stage]:
 
 
 def _networks() -> list[Stage]:
-    trained = {"output": "weights.safetensors", "history": "history.json"}
-    return [
-        Stage(f"resunet/{source}", trained, "resunet.py", "resunet", resunet(source)) for source in NETWORKS
-    ]  # fmt: skip
+    files = {"output": "weights.safetensors", "history": "history.json"}
+    of_tiles = [Stage(f"resunet/{source}", files, "resunet.py", "resunet", resunet(source)) for source in NETWORKS[:-1]]
+    of_scenes = Stage(
+        f"resunet/{GROUND}", files, "ground.py resunet-scenes", "ground:resunet_scenes", ground_resunet,
+        units=one_ground,
+    )  # fmt: skip
+    return [*of_tiles, of_scenes]
 
 
 def _maps() -> list[Stage]:
@@ -440,6 +516,7 @@ def _maps() -> list[Stage]:
         }
         for name, (outputs, command, job, folder, units) in of.items():
             script = f"predict.py {command.replace('_', '-')}"
+            units = _where_scene_wide(units) if source == GROUND else units
             made.append(Stage(name, outputs, script, f"predict:{command}", job, folder, units=units))
     return made
 
@@ -456,9 +533,9 @@ def _products() -> list[Stage]:
     return [
         Stage(
             f"maps/{source}/products", outputs, "products.py", "products", products(source), f"maps/{source}",
-            units=_rasters,
+            units=_where_scene_wide(_rasters) if source == GROUND else _rasters,
         )
-        for source in TRAINED
+        for source in (*TRAINED, GROUND)
     ]  # fmt: skip
 
 
@@ -477,15 +554,20 @@ def _joined() -> list[Stage]:
     return [*stacks, prompt_files]
 
 
-PROMPTS = {"output": "{unit}.json", "geojson": "{unit}.geojson"}
 SCENE = {"image": "{unit}.tif", "mask": "{unit}_mask.tif"}
 TRAINED_LOCALIZER = {"output": "weights.safetensors", "history": "history.json"}
 PAGE = {"output": "index.html", "+config": "config.yaml"}
 
 
-def _metrics(name: str, file: str, command: str, job: Callable[[Run, str], Job]) -> Stage:
+def _metrics(
+    name: str,
+    file: str,
+    command: str,
+    job: Callable[[Run, str], Job],
+    units: Callable[[Run], Sequence[str]] = lambda run: [ALL],
+) -> Stage:
     script = f"metrics.py {command.replace('_', '-')}"
-    return Stage(name, {"output": file}, script, f"metrics:{command}", job, "metrics")
+    return Stage(name, {"output": file}, script, f"metrics:{command}", job, "metrics", units=units)
 
 
 LISTED = [
@@ -500,17 +582,22 @@ LISTED = [
     ),
     Stage("localizer", TRAINED_LOCALIZER, "localizer.py", "localizer", localizer),
     _metrics("metrics/localizer", "localizer.json", "metrics_localizer", localizer_metrics),
+    *LABEL_STAGES,
     Stage("cams", {"output": STACK}, "cams.py", "cams", cams, units=_units),
     Stage("prompts", PROMPTS, "prompts.py", "prompts", prompts, units=_units),
     Stage("embeddings", {"output": STACK}, "encode.py", "encode", embeddings, units=_units),
     *_masks(),
     *_joined(),
+    *MASK_STAGES,
     *_networks(),
     *_maps(),
+    DECISION,
     *_products(),
     _metrics("metrics/pseudo_masks", "pseudo_masks.json", "metrics_masks", pseudo_masks),
     _metrics("metrics/maps", "resunet.json", "metrics_maps", map_metrics),
     _metrics("metrics/summary", "summary.json", "metrics_summary", summary),
+    _metrics("metrics/checks", "checks.json", "metrics_checks", checks, _where_rasters),
+    _metrics("metrics/objects", "objects.json", "metrics_objects", objects, _where_measured_rasters),
     *experiment_stages(_measured),
     *table1_stages(),
     Stage("report", PAGE, "report.py", "report", report, folders=("figures",)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from workflow_support.measuring import SOURCES, TRAINED
+from workflow_support.measuring import GROUND, SOURCES, TRAINED
 from workflow_support.recipes import Ref
 from workflow_support.stages import STAGES
 from workflow_support.table1 import table1_refs
@@ -28,21 +28,25 @@ def sweep_tables(run: Run) -> list[Ref]:
 
 
 MASKS = [f"masks/{source}" for source in SOURCES]
-MAPS = [f"maps/{source}{kind}" for source in TRAINED for kind in ("", "/joined", "/tiles", "/products")]
-METRICS = [f"metrics/{name}" for name in ("localizer", "pseudo_masks", "maps", "summary")]
+NETWORKS = (*TRAINED, GROUND)
+MAPS = [f"maps/{source}{kind}" for source in NETWORKS for kind in ("", "/joined", "/tiles", "/products")]
+METRICS = [f"metrics/{name}" for name in ("localizer", "pseudo_masks", "maps", "summary", "checks", "objects")]
 
 # Name -> files. Each target also updates the view of the run.
 TARGETS: Mapping[str, Files] = {
-    "all": everything("scenes", *MAPS, *METRICS, "report"),
+    "all": everything("scenes", *MAPS, f"maps/{GROUND}/decided", *METRICS, "report"),
     "all_scenes": everything("scenes"),
     "all_tiles": everything("tiles", "tiles/joined"),
     "all_localizer": everything("localizer"),
+    "all_ground": everything("ground", "ground/tiles"),
     "all_cams": everything("cams", "cams/joined"),
     "all_prompts": everything("prompts", "prompts/joined"),
     "all_embeddings": everything("embeddings", "embeddings/joined"),
-    "all_masks": everything(*MASKS, *(f"{stage}/joined" for stage in MASKS)),
-    "all_networks": everything("localizer", *(f"resunet/{source}" for source in TRAINED)),
-    "all_maps": everything(*MAPS),
+    "all_heatmaps": everything("heatmaps/networks", "heatmaps", "heatmaps/threshold", "heatmaps/factor"),
+    "all_views": everything("views", "views/heatmaps", "views/prompts", "views/embeddings", "views/masks"),
+    "all_masks": everything(*MASKS, *(f"{stage}/joined" for stage in MASKS), f"masks/{GROUND}"),
+    "all_networks": everything("localizer", *(f"resunet/{source}" for source in NETWORKS)),
+    "all_maps": everything(*MAPS, f"maps/{GROUND}/decided"),
     "all_metrics": everything(*METRICS),
     "all_reports": everything("report"),
     "threshold_sweep": sweep_tables,

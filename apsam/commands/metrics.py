@@ -87,13 +87,14 @@ def metrics_objects(
     protocol: Protocol = HELD_OUT,
     min_area_m2: Annotated[float, typer.Option(help="smaller landslides do not count; products.min_area_m2")] = 0,
     data_dir: DataDir = None,
+    only: Only = None,
 ) -> None:
     """Measure the maps of a run landslide by landslide: found, missed, false, and their area."""
     from apsam.files import write_json
     from apsam.metrics.objects import measure_objects
     from apsam.metrics.scene import measured_scenes
 
-    measured = [m for m in measured_scenes(scenes, data_dir, tiles, synthetic) if m.scene.kind != "folder"]
+    measured = [m for m in measured_scenes(scenes, data_dir, tiles, synthetic, only) if m.scene.kind != "folder"]
     files = {name: [m.map_in(folder) for m in measured] for name, folder in map(named, maps)}
     write_json(output, measure_objects(measured, files, protocol, min_area_m2))
 
@@ -102,16 +103,22 @@ def metrics_checks(
     pairs: Annotated[list[Path], typer.Argument(help="tile stacks of raster scenes, then their maps of probability")],
     output: Output,
     settings: Annotated[MapSettings, section(MapSettings, "maps")] = MapSettings(),
+    mask: Annotated[
+        list[Path] | None, typer.Option(help="masks of the maps, whose thresholds count instead of maps.threshold")
+    ] = None,
 ) -> None:
     """Check maps without reference masks: agreement with image-level labels, period at the tile step; warnings."""
     from apsam.errors import InputError
     from apsam.files import write_json
-    from apsam.metrics.checks import check_maps
+    from apsam.metrics.checks import check_maps, threshold_of
 
     half, rest = divmod(len(pairs), 2)
     if rest:
         raise InputError(f"{len(pairs)} files were given; give a map for each tile stack")
-    write_json(output, check_maps(pairs[:half], pairs[half:], settings.threshold))
+    thresholds = list(map(threshold_of, mask)) if mask else [settings.threshold] * half
+    if len(thresholds) != half:
+        raise InputError(f"{len(thresholds)} masks were given for {half} maps; give the mask of each map")
+    write_json(output, check_maps(pairs[:half], pairs[half:], thresholds))
 
 
 def metrics_summary(

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class GroundSettings(BaseModel):
     """What the labels of overlapping tiles are used for, and where pseudo-masks are made. The defaults are the paper's.
 
     For scenes of one's own, `exclude: true`, `heat_maps: labels` and `masks: scene` measure best, with
-    `masks.cam_mask: true` and `resunet.loss: bce` (docs/ground.md).
+    `masks.cam_mask: true`, `resunet.loss: bce` and `decision: expected_f1` (docs/ground.md, config/real_scenes.yaml).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +34,23 @@ class GroundSettings(BaseModel):
         description="tiles (paper): a pseudo-mask for each tile; scene: one for the ground, of views that SAM is shown "
         "(section views); the ResUNet then learns from crops at random positions",
     )
+    decision: Literal["threshold", "expected_f1"] = Field(
+        "threshold",
+        description="how the map of scene-wide pseudo-masks is cut: threshold (that of section maps), or expected_f1: "
+        "where the F1 that the map expects of itself is highest, which needs resunet.loss bce",
+    )
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> GroundSettings:
+        if (self.masks == "scene") != (self.heat_maps == "labels"):
+            raise ValueError(
+                f"masks: {self.masks} with heat_maps: {self.heat_maps} is not made; scene-wide masks come from heat "
+                f"maps from labels (masks: scene, heat_maps: labels), masks of tiles from CAMs (masks: tiles, "
+                f"heat_maps: cam)"
+            )
+        if self.decision != "threshold" and self.masks != "scene":
+            raise ValueError(f"decision: {self.decision} is for masks: scene; set decision: threshold")
+        return self
 
 
 class ViewSettings(BaseModel):

@@ -164,8 +164,29 @@ def warnings_of(check: MapCheck) -> list[str]:
     return found
 
 
-def check_maps(tiles: Sequence[Path], probabilities: Sequence[Path], threshold: float) -> dict[str, Any]:
-    """Check the maps of several scenes: {"threshold", "rows", "warnings"}, JSON values."""
-    checks = [c for path, map_ in zip(tiles, probabilities, strict=True) for c in check_map(path, map_, threshold)]
+def threshold_of(mask: Path) -> float:
+    """The probability that the mask of a map was cut at.
+
+    Raises:
+        InputError: It is no mask of a map.
+    """
+    with rasterio.open(mask) as raster:
+        threshold = raster.tags().get("APSAM_THRESHOLD")
+    if threshold is None:
+        raise InputError(f"{mask}: does not say at which threshold it was cut; predict again")
+    return float(threshold)
+
+
+def check_maps(
+    tiles: Sequence[Path], probabilities: Sequence[Path], thresholds: Sequence[float] | float
+) -> dict[str, Any]:
+    """Check the maps of several scenes, each at its threshold: {"thresholds", "rows", "warnings"}, JSON values."""
+    if isinstance(thresholds, float):
+        thresholds = [thresholds] * len(tiles)
+    checks = [
+        check
+        for path, probability, threshold in zip(tiles, probabilities, thresholds, strict=True)
+        for check in check_map(path, probability, threshold)
+    ]
     warnings = [text for check in checks for text in warnings_of(check)]
-    return {"threshold": threshold, "rows": [asdict(check) for check in checks], "warnings": warnings}
+    return {"thresholds": list(thresholds), "rows": [asdict(check) for check in checks], "warnings": warnings}

@@ -24,7 +24,10 @@ from workflow_support.stages import STAGES
 
 HEADER = "scene\timage\tlabels\tmask\tsplit"
 SYNTHETIC = {"north": "train", "south": "train", "west": "test"}
-END = {"metrics/pseudo_masks": 1, "metrics/maps": 1, "metrics/summary": 1, "report": 1}
+END = {
+    "metrics/pseudo_masks": 1, "metrics/maps": 1, "metrics/summary": 1, "metrics/checks": 1, "metrics/objects": 1,
+    "report": 1,
+}  # fmt: skip
 
 
 CODE = Code(Memory(Path(os.devnull)))
@@ -90,7 +93,8 @@ def test_a_threshold_changes_prompts_and_what_follows(sheet: Callable[..., Path]
 @pytest.mark.parametrize(
     ("sections", "expected"),
     [
-        ({"products": {"min_area_m2": 50}}, {"maps/apsam/products": 1, "maps/cam/products": 1, "report": 1}),
+        ({"products": {"min_area_m2": 50}}, {"maps/apsam/products": 1, "maps/cam/products": 1, "metrics/objects": 1,
+                                           "report": 1}),
         ({"device": "cpu"}, {}),
         ({"keep_embeddings": False}, {}),
         ({"report": {"gallery_tiles": 9}}, {"report": 1}),

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.slow
 
 AFTER_PROMPTS = {
     "prompts": 3, "masks_apsam": 3, "masks_grabcut": 3, "resunet": 1, "predict": 1, "products": 2,
-    "metrics_masks": 1, "metrics_maps": 1, "metrics_summary": 1, "report": 1,
+    "metrics_masks": 1, "metrics_maps": 1, "metrics_summary": 1, "metrics_checks": 1, "metrics_objects": 1,
+    "report": 1,
 }  # fmt: skip
 
 
@@ -62,7 +63,8 @@ def test_an_added_held_out_scene_runs_its_own_jobs_and_the_tables(project: Proje
     with (project.folder / "config/small_scenes.tsv").open("a") as sheet:
         sheet.write("east\tsynthetic\tmask\t\ttest\n")
     one = ("synthesize", "tile", "encode", "cams", "prompts", "masks_apsam", "masks_cam", "masks_grabcut")
-    tables = ("localizer_metrics", "metrics_masks", "metrics_maps", "metrics_summary", "report")
+    metrics = ("metrics_masks", "metrics_maps", "metrics_summary", "metrics_checks", "metrics_objects")
+    tables = ("localizer_metrics", *metrics, "report")
     assert project.plan() == {**dict.fromkeys([*one, *tables], 1), "predict": 2, "products": 2}
 
 

@@ -33,6 +33,8 @@ def test_every_stage_leaves_what_it_promises(finished: Project) -> None:
         "metrics/pseudo_masks.json",
         "metrics/resunet.json",
         "metrics/summary.json",
+        "metrics/checks.json",
+        "metrics/objects.json",
         "report/index.html",
         *(f"report/figures/{name}.png" for name in ("tiles", "localizer_loss", "resunet_loss")),
     ]

@@ -1,0 +1,7 @@
+"""Work on the ground of a scene: `ground-labels`, `views` for SAM, `ground-masks`; `resunet-scenes` is trained on them."""
+
+from apsam.commands.ground import ground_labels, ground_masks, resunet_scenes, views
+from apsam.commands.run import run
+
+if __name__ == "__main__":
+    run(ground_labels, views, ground_masks, resunet_scenes)

@@ -1,0 +1,253 @@
+"""The stages on the ground of a scene (docs/ground.md): label map, heat maps from labels, scene-wide pseudo-masks.
+
+`ground.exclude` asks for the label maps alone, which empty CAMs and masks of tiles. `ground.masks: scene` asks for all
+of it: the run then has one more ResUNet and one more map, `ground`, beside those of the tiles' masks. With the defaults
+no stage here has a unit, and no job of another stage has an option more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workflow_support.measuring import GROUND, scene_wide
+from workflow_support.recipes import ALL, STACK, Job, Ref, Section, Stage
+
+if TYPE_CHECKING:
+    from workflow_support.run import Run
+
+RASTER = {"output": "{unit}.tif"}
+PROMPTS = {"output": "{unit}.json", "geojson": "{unit}.geojson"}
+
+
+def label_map(run: Run, name: str) -> Ref | None:
+    """What the labels of overlapping tiles say of a scene's ground, where tiles' masks are to heed it."""
+    return _labels(run, name) if run.config.ground.exclude else None
+
+
+def _labels(run: Run, name: str) -> Ref:
+    return Ref("ground/tiles" if run.scenes[name].kind == "folder" else "ground", name)
+
+
+# Label map
+
+
+def ground(run: Run, unit: str) -> Job:
+    """The label map of a raster scene."""
+    return Job({"_": [Ref("tiles", block) for block in run.units(unit)]})
+
+
+def ground_of_tiles(run: Run, unit: str) -> Job:
+    """The label maps of ready-made tiles, one for each tile."""
+    return Job({"_": [run.stack("tiles", unit)], "folder": run.image(unit)})
+
+
+# Heat maps
+
+
+def network(run: Run, unit: str) -> Job:
+    """One of the networks of the heat maps."""
+    names = run.training
+    return Job(
+        {
+            "_": [*map(run.image, names), *run.stacks("tiles", names), *(_labels(run, name) for name in names)],
+            "number": int(unit) - 1,
+            "settings": Section("heatmaps"),
+            "seed": run.config.seed,
+            "device": run.device,
+        }
+    )
+
+
+def heat_map(run: Run, unit: str) -> Job:
+    """The heat map of a training scene."""
+    return Job(
+        {
+            "_": [Ref("heatmaps/networks", one) for one in _networks(run)],
+            "tiles": run.stack("tiles", unit),
+            "image": run.image(unit),
+            "settings": Section("heatmaps"),
+            "device": run.device,
+        }
+    )
+
+
+def threshold(run: Run, unit: str) -> Job:
+    """Where the heat maps agree best with the labels of the training tiles."""
+    pairs = [*run.stacks("tiles", run.training), *(Ref("heatmaps", name) for name in run.training)]
+    return Job({"_": pairs, "settings": Section("heatmaps")})
+
+
+def factor(run: Run, unit: str) -> Job:
+    """How much ground SAM is shown."""
+    names = run.training
+    maps = [*(Ref("heatmaps", name) for name in names), *(_labels(run, name) for name in names)]
+    return Job(
+        {
+            "_": [*run.stacks("tiles", names), *maps],
+            "threshold": Ref("heatmaps/threshold"),
+            "settings": Section("views"),
+        }
+    )
+
+
+# Views, and what SAM says of them
+
+
+def views(run: Run, unit: str) -> Job:
+    """The windows of a training scene that SAM is shown."""
+    return Job(
+        {
+            "_": [Ref("tiles", block) for block in run.units(unit)],
+            "image": run.image(unit),
+            "labels": _labels(run, unit),
+            "factor": Ref("heatmaps/factor"),
+            "settings": Section("views"),
+        }
+    )
+
+
+def view_heat_maps(run: Run, unit: str) -> Job:
+    """The heat map in each view, in the place of CAMs."""
+    return Job(
+        {
+            "tiles": Ref("views", unit),
+            "logits": Ref("heatmaps", unit),
+            "labels": _labels(run, unit),
+            "threshold": Ref("heatmaps/threshold"),
+            "settings": Section("heatmaps"),
+        }
+    )
+
+
+def view_prompts(run: Run, unit: str) -> Job:
+    """Box and point prompts in each view."""
+    return Job({"tiles": Ref("views", unit), "cams": Ref("views/heatmaps", unit), "settings": Section("prompts")})
+
+
+def view_embeddings(run: Run, unit: str) -> Job:
+    """The output of SAM's image encoder for each view."""
+    return Job(
+        {"tiles": Ref("views", unit), "settings": Section("sam"), "device": run.device}, {"weights": run.sam_weights}
+    )
+
+
+def view_masks(run: Run, unit: str) -> Job:
+    """SAM's mask of each view."""
+    return Job(
+        {
+            "tiles": Ref("views", unit),
+            "cams": Ref("views/heatmaps", unit),
+            "prompts": Ref("views/prompts", unit),
+            "embeddings": Ref("views/embeddings", unit),
+            "settings": Section("masks"),
+            "sam": Section("sam"),
+            "device": run.device,
+        },
+        {"weights": run.sam_weights},
+    )
+
+
+def ground_masks(run: Run, unit: str) -> Job:
+    """The pseudo-mask of a training scene."""
+    pairs = [Ref("views", unit), Ref("views/masks", unit)]
+    return Job({"_": pairs, "labels": _labels(run, unit), "settings": Section("views")})
+
+
+# ResUNet and maps
+
+
+def resunet(run: Run, unit: str) -> Job:
+    """The ResUNet, trained on crops of the training scenes and their pseudo-masks."""
+    names = run.training
+    return Job(
+        {
+            "_": [
+                *map(run.image, names),
+                *run.stacks("tiles", names),
+                *(Ref(f"masks/{GROUND}", name) for name in names),
+            ],
+            "settings": Section("resunet"),
+            "seed": run.config.seed,
+            "device": run.device,
+        }
+    )
+
+
+def decided(run: Run, unit: str) -> Job:
+    """The mask of a map at the threshold with the highest F1 that the map expects of itself."""
+    return Job({"probability": run.map_refs(GROUND, unit)[0]})
+
+
+# Which units there are of a stage.
+
+
+def _wanted(run: Run) -> bool:
+    return scene_wide(run) or run.config.ground.exclude
+
+
+def _rasters(run: Run) -> list[str]:
+    return [name for name in run.names if run.scenes[name].kind != "folder"] if _wanted(run) else []
+
+
+def _folders(run: Run) -> list[str]:
+    return [name for name in run.names if run.scenes[name].kind == "folder"] if _wanted(run) else []
+
+
+def _training(run: Run) -> list[str]:
+    return run.training if scene_wide(run) else []
+
+
+def _networks(run: Run) -> list[str]:
+    return [str(number) for number in range(1, run.config.heatmaps.networks + 1)] if scene_wide(run) else []
+
+
+def one_ground(run: Run) -> list[str]:
+    """One job a run, where there are scene-wide pseudo-masks."""
+    return [ALL] if scene_wide(run) else []
+
+
+def _decided(run: Run) -> list[str]:
+    return run.mapped if scene_wide(run) and run.config.ground.decision == "expected_f1" else []
+
+
+# Stages with SAM and prompts run the commands that tiles have too.
+LABEL_STAGES = [
+    Stage("ground", RASTER, "ground.py ground-labels", "ground:ground_labels", ground, units=_rasters),
+    Stage(
+        "ground/tiles", {"output": STACK}, "ground.py ground-labels", "ground:ground_labels", ground_of_tiles, "ground",
+        units=_folders,
+    ),
+]  # fmt: skip
+MASK_STAGES = [
+    Stage(
+        "heatmaps/networks", {"output": "{unit}.safetensors", "history": "{unit}.json"}, "heatmaps.py heatmap-network",
+        "heatmaps:heatmap_network", network, units=_networks,
+    ),
+    Stage("heatmaps", RASTER, "heatmaps.py heatmap-scene", "heatmaps:heatmap_scene", heat_map, units=_training),
+    Stage(
+        "heatmaps/threshold", {"output": "threshold.json"}, "heatmaps.py heatmap-threshold",
+        "heatmaps:heatmap_threshold", threshold, "heatmaps", units=one_ground,
+    ),
+    Stage(
+        "heatmaps/factor", {"output": "factor.json"}, "heatmaps.py heatmap-factor", "heatmaps:heatmap_factor", factor,
+        "heatmaps", units=one_ground,
+    ),
+    Stage("views", {"output": STACK}, "ground.py views", "ground:views", views, units=_training),
+    Stage(
+        "views/heatmaps", {"output": STACK}, "heatmaps.py heatmap-stack", "heatmaps:heatmap_stack", view_heat_maps,
+        units=_training,
+    ),
+    Stage("views/prompts", PROMPTS, "prompts.py", "prompts", view_prompts, units=_training),
+    Stage("views/embeddings", {"output": STACK}, "encode.py", "encode", view_embeddings, units=_training),
+    Stage(
+        "views/masks", {"output": STACK}, "masks.py masks-apsam", "masks:masks_apsam", view_masks, units=_training
+    ),
+    Stage(
+        f"masks/{GROUND}", RASTER, "ground.py ground-masks", "ground:ground_masks", ground_masks, units=_training
+    ),
+]  # fmt: skip
+# Its mask has the plain name of the one at `maps.threshold`, which it takes the place of in the view.
+DECISION = Stage(
+    f"maps/{GROUND}/decided", {"mask": "{unit}_mask.tif"}, "predict.py predict-mask", "predict:predict_mask", decided,
+    f"maps/{GROUND}", units=_decided,
+)  # fmt: skip
