@@ -426,8 +426,8 @@ class Run:
             )
         if config.resunet.keep != "last":
             raise ConfigError(
-                f"resunet.keep: '{config.resunet.keep}' reads reference masks, which no training has with ground.masks: "
-                f"scene; set resunet.keep: last"
+                f"resunet.keep: '{config.resunet.keep}' reads reference masks, which no training has with "
+                f"ground.masks: scene; set resunet.keep: last"
             )
 
     def _check_scenes(self) -> None:

@@ -20,12 +20,15 @@ from typing import Any
 from filelock import FileLock
 
 from apsam.errors import InputError
-from apsam.files import sha256_file, write_json
+from apsam.files import read_json, sha256_file, write_json
 from apsam.store.recipe import RECIPE, job_folder, read_recipe, store_of
 from apsam.store.view import MANIFEST, is_old_run, read_manifest
 from workflow_support.memory import Memory
 
 STORE = Path("results/store")
+# Whose maps are named first: scene-wide pseudo-masks, where a run has them.
+SHOWN = ("ground", "apsam")
+CHECKS = "metrics/checks.json"
 LINKED = (".zip", ".safetensors", ".tif", ".png", ".svg")
 # What programs leave beside a file they open.
 LEFT_BY_PROGRAMS = (".aux.xml", "-wal", "-shm", "-journal", ".qgs~")
@@ -291,7 +294,8 @@ def _exchange(new: Path, folder: Path) -> None:
 def where_to_look(folder: Path, update: Update) -> str:
     """What to tell when all is done: what was made and found, and what to open."""
     names = list(update.files)
-    projects = [str(folder / name) for name in names if name.startswith("maps/apsam/") and name.endswith(".qgs")]
+    found = {source: [n for n in names if n.startswith(f"maps/{source}/") and n.endswith(".qgs")] for source in SHOWN}
+    projects = [str(folder / name) for name in next((some for some in found.values() if some), [])]
     tables = [str(folder / name) for name in names if name.startswith("experiments/") and name.endswith(".csv")]
     lines = [f"{folder}: the files of {update.made} jobs made now, of {update.found} found in the store"]
     if "report/index.html" in update.files:
@@ -300,7 +304,18 @@ def where_to_look(folder: Path, update: Update) -> str:
         lines.append(f"Maps in QGIS: {', '.join(projects[:3])}{', ...' if projects[3:] else ''}")
     if tables:
         lines.append(f"Experiments:  {', '.join(tables)}")
-    return "\n".join([*(f"warning: {text}" for text in update.warnings), *lines])
+    warnings = [*update.warnings, *_warnings_of_maps(update)]
+    return "\n".join([*(f"warning: {text}" for text in warnings), *lines])
+
+
+def _warnings_of_maps(update: Update) -> list[str]:
+    """What image-level labels say against the maps (`apsam.metrics.checks`)."""
+    if CHECKS not in update.files:
+        return []
+    try:
+        return list(read_json(Path(update.files[CHECKS])).get("warnings", []))
+    except InputError as error:
+        return [str(error)]
 
 
 def show(folder: str, files: Mapping[str, str], started: float, log: str) -> None:

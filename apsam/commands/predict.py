@@ -101,7 +101,10 @@ def predict(
     scenes: Annotated[list[Path], typer.Argument(help="rasters, or folders of ready-made tiles")],
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the maps")],
     run: Annotated[Path | None, typer.Option(help="folder of a trained run", show_default=False)] = None,
-    model: Annotated[Literal["apsam", "cam"], typer.Option(help="of a run: pseudo-masks it learnt from")] = "apsam",
+    model: Annotated[
+        Literal["apsam", "cam", "ground"],
+        typer.Option(help="of a run: pseudo-masks it learnt from; ground: scene-wide ones (ground.masks)"),
+    ] = "apsam",
     weights: Annotated[
         Path | None, typer.Option(help="weights of a ResUNet, instead of a run; nothing else is needed")
     ] = None,

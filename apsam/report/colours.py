@@ -16,6 +16,7 @@ TRUTH, PREDICTION, BOTH, NEITHER, UNKNOWN = "#56b4e9", "#d55e00", "#f4f4f2", "#1
 
 LAYER_COLOURS = {
     "truth": TRUTH,
+    "prediction-ground": "#cc79a7",
     "prediction-apsam": PREDICTION,
     "prediction-cam": "#e69f00",
     "masks-apsam": "#f0e442",

@@ -16,13 +16,20 @@ from apsam.stack import TileStack
 
 MASK_SOURCES = ("apsam", "cam", "grabcut")
 MAP_SOURCES = ("apsam", "cam")
+SCENE_WIDE = "ground"
 SOURCE_NAMES = {
+    SCENE_WIDE: "Scene-wide",
     "apsam": "APSAM",
     "cam": "CAM",
     "grabcut": "GrabCut",
     "centred_box": "Centred box",
     "box": "Centred box",
 }
+
+
+def map_sources(run: Path) -> tuple[str, ...]:
+    """Pseudo-masks that the maps of a run were learnt from, first that to look at first."""
+    return (SCENE_WIDE, *MAP_SOURCES) if (run / "maps" / SCENE_WIDE).is_dir() else MAP_SOURCES
 
 
 @dataclass(frozen=True)

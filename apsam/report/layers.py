@@ -44,6 +44,8 @@ LAYERS = (
     Layer("prediction-cam", "ResUNet from CAM masks", "outline", colour=LAYER_COLOURS["prediction-cam"], dashed=True),
     Layer("prediction-apsam", "ResUNet from APSAM masks", "outline", on=True, colour=LAYER_COLOURS["prediction-apsam"],
           letter="p"),
+    Layer("prediction-ground", "ResUNet from scene-wide masks", "outline", on=True,
+          colour=LAYER_COLOURS["prediction-ground"], letter="g"),
     Layer("truth", "Truth", "outline", on=True, colour=LAYER_COLOURS["truth"], letter="t", hollow=True),
     Layer("prompts", "Prompts, boxes and points", "prompts", colour=LAYER_COLOURS["prompts"], letter="o", hollow=True),
     Layer("positive", "Tiles labelled positive", "outline", colour=LAYER_COLOURS["positive"], dashed=True, letter="l",

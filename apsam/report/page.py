@@ -24,7 +24,7 @@ from apsam.report.layers import LAYERS
 from apsam.report.mosaic import OUTLINE_TRANSFORM
 from apsam.report.scene_maps import scene_maps
 from apsam.report.settings import ReportSettings
-from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table, scene_table
+from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table, objects_table, scene_table
 from apsam.report.times import Recipe, elapsed, recipes_of, stage_times
 from apsam.report.training import read_training
 from apsam.report.views import tile_views
@@ -74,6 +74,14 @@ def make_report(
         name: load_json(run / f"metrics/{name}.json", title, notes)
         for name, title in (("pseudo_masks", "figures of the pseudo-masks"), ("resunet", "figures of the ResUNet"))
     }
+    # Of rasters alone: a run of ready-made tiles has neither, and misses nothing.
+    checks, objects = (
+        load_json(file, what, notes) if file.is_file() else None
+        for file, what in (
+            (run / "metrics/checks.json", "checks of the maps"),
+            (run / "metrics/objects.json", "figures of single landslides"),
+        )
+    )
     plain = checked.model_dump(mode="json")
     with atomic_path(output.parent / "config.yaml") as partial:
         partial.write_text(provenance.as_yaml(plain), encoding="utf-8")
@@ -95,6 +103,7 @@ def make_report(
             experiment_protocols=sorted({(one.protocol, one.meaning) for one in experiments}),
             again=provenance.again(name),
             headline=headline(metrics),
+            warnings=(checks or {}).get("warnings", []),
             methods=describe_methods(checked),
             protocols=_protocols(metrics),
             maps=maps,
@@ -104,6 +113,7 @@ def make_report(
             gallery=gallery,
             columns=COLUMNS,
             tables=_tables(metrics),
+            objects=objects_table(objects) if objects else None,
             definitions=DEFINITIONS,
             training=training,
             figures=figures,

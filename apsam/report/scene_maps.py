@@ -17,7 +17,7 @@ from apsam.errors import ApsamError
 from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.prompts import read_prompts
 from apsam.report.colours import heat_overlay, webp_within
-from apsam.report.inputs import MAP_SOURCES, MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
+from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, map_sources, open_stack
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.settings import ReportSettings
 from apsam.stack import TileStack
@@ -100,12 +100,13 @@ def _scene_map(files: SceneFiles, side: int, budget: int, notes: Notes) -> Scene
         else:
             # Half of the tiles that cover a pixel must say landslide.
             masks[key] = (values >= 0.5) & with_data
-    for source in MAP_SOURCES:
+    sources = map_sources(files.run)
+    for source in sources:
         what = f"prediction from {SOURCE_NAMES[source]} masks"
         values = _read_small(files.map(source, "mask"), mosaic.shape, what, files, notes)
         if values is not None:
             masks[f"prediction-{source}"] = values >= 0.5
-    source = next((s for s in MAP_SOURCES if files.map(s, "probability").is_file()), MAP_SOURCES[0])
+    source = next((s for s in sources if files.map(s, "probability").is_file()), sources[0])
     values = _read_small(files.map(source, "probability"), mosaic.shape, "predicted probability", files, notes)
     if values is not None:
         content["probability"] = webp_within(_heat(values, "viridis"), int(budget * HEAT_SHARE))

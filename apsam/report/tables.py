@@ -109,6 +109,29 @@ def scene_table(title: str, first: str, metrics: dict[str, Any]) -> Table | None
     return Table(f"{title} by scene", "", ["Scene", "Part", first, *(name for _, name in SHARES)], lines)
 
 
+def objects_table(metrics: dict[str, Any]) -> Table:
+    """Landslides of maps and reference masks, by scene: how many were found, missed or are false, and their area."""
+    lines = []
+    for row in sorted(rows_of(metrics), key=lambda r: (r.get("part") != "test", r["scene"], *_order(r))):
+        error = row["area_error"]
+        lines.append(
+            [
+                Cell(row["scene"]),
+                Cell(PARTS.get(row["part"], row["part"])),
+                Cell(source_name(row)),
+                *(Cell(f"{row[key]:,}", True) for key in ("reference", "found", "partly", "missed", "mapped", "false")),
+                Cell("–" if error is None else f"{100 * error:+.0f} %", True),
+            ]
+        )
+    columns = ["Scene", "Part", "Trained on masks of", "There", "Found", "Partly", "Missed", "Mapped", "False"]
+    caption = (
+        f"Landslides of at least {metrics['min_area_m2']:g} m²: found where the map covers at least half of it, partly "
+        f"where less; false where the truth covers less than half of what is mapped. Area: mapped against true. "
+        f"Protocol {metrics['protocol']}."
+    )
+    return Table("Landslides", caption, [*columns, "Area"], lines)
+
+
 def source_name(row: dict[str, Any]) -> str:
     """What people call the source of a row."""
     return SOURCE_NAMES.get(row["source"], row["source"])

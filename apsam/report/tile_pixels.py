@@ -11,7 +11,7 @@ from apsam.errors import ApsamError
 from apsam.maps.tiles import MapTiles
 from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.prompts import read_prompts
-from apsam.report.inputs import MAP_SOURCES, MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
+from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, map_sources, open_stack
 from apsam.report.scene_maps import NO_TRUTH, chosen_thresholds, fits, note_missing_map, used_set
 from apsam.stack import TileStack
 
@@ -106,7 +106,7 @@ class SceneTiles:
         return stack if fits(stack, self.windows, self.files, self._notes) else None
 
     def _open_prediction(self) -> MapTiles | None:
-        for source in MAP_SOURCES:
+        for source in map_sources(self.files.run):
             folder = self.files.scene.kind == "folder"
             path = self.files.predicted_tiles(source) if folder else self.files.map(source, "mask")
             if not self.files.mapped or not path.is_file():

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from apsam.report.charts import Line, line_chart
-from apsam.report.inputs import MAP_SOURCES, SOURCE_NAMES, Notes, load_json
+from apsam.report.inputs import SOURCE_NAMES, Notes, load_json, map_sources
 
 # Names of the curves' files.
 CURVES = ("localizer_loss", "resunet_loss")
@@ -52,7 +52,7 @@ def read_training(run: Path, notes: Notes) -> Training:
     if lines:
         curves.append(_curve("Localizer", CURVES[0], lines))
     lines = []
-    for source in MAP_SOURCES:
+    for source in map_sources(run):
         what = f"training of the ResUNet from {SOURCE_NAMES[source]} masks"
         history = load_json(run / f"resunet/{source}/history.json", what, notes)
         if history:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from run_keys import CODE, SHEET_HEADER, SYNTHETIC
 from small_project import Project, copy_project
+
+from workflow_support import run as run_module
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +42,17 @@ def copy_of_finished(finished: Project, tmp_path: Path) -> Callable[[str], Proje
 def project(copy_of_finished: Callable[[str], Project]) -> Project:
     """A copy of the finished run to change."""
     return copy_of_finished("project")
+
+
+@pytest.fixture
+def sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Writes a scene sheet; the store and the memory are those of an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_module, "Code", lambda memory: CODE)  # worked out once
+
+    def write(scenes: dict[str, str] | None = None, *rows: str) -> Path:
+        lines = [f"{name}\tsynthetic\tmask\t\t{split}" for name, split in (scenes or SYNTHETIC).items()]
+        (tmp_path / "scenes.tsv").write_text("\n".join([SHEET_HEADER, *([] if rows else lines), *rows]) + "\n")
+        return tmp_path / "scenes.tsv"
+
+    return write

@@ -20,13 +20,15 @@ def test_params_yaml_has_every_key_and_changes_nothing() -> None:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     assert changes.with_changes(config, ROOT / "params.yaml") == (config, {})
     keys = yaml.safe_load((ROOT / "params.yaml").read_text())
-    assert keys["prompts"]["threshold"] is None and "epochs" in keys["resunet"], "also keys that a preset gives"
+    assert keys["prompts"]["threshold"] == changes.UNCHANGED and "epochs" in keys["resunet"], (
+        "also keys that a preset gives"
+    )
     assert set(keys) | changes.NOT_CHANGED == set(Config.model_fields)
 
 
 def test_values_are_laid_over_the_configuration(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text("prompts: {threshold: 90, min_area: null}\nresunet: {epochs: null}\nseed: 0\n")
+    file.write_text("prompts: {threshold: 90, min_area: unchanged}\nresunet: {epochs: unchanged}\nseed: 0\n")
     config = {"prompts": {"threshold": 120, "min_area": 5}, "resunet": {"preset": "demo"}}
     changed, named = changes.with_changes(config, file)
     assert changed["prompts"] == {"threshold": 90, "min_area": 5} and changed["seed"] == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,66 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 from own_scenes import write_tiles
+from run_keys import CODE, SYNTHETIC, changed, paths, run_of
 
-from apsam.config import Config
 from apsam.errors import ConfigError, InputError
-from workflow_support import run as run_module
-from workflow_support.code import Code
 from workflow_support.memory import Memory
 from workflow_support.recipes import ALL, Ref
 from workflow_support.run import Run
 from workflow_support.stages import STAGES
 
-HEADER = "scene\timage\tlabels\tmask\tsplit"
-SYNTHETIC = {"north": "train", "south": "train", "west": "test"}
 END = {
     "metrics/pseudo_masks": 1, "metrics/maps": 1, "metrics/summary": 1, "metrics/checks": 1, "metrics/objects": 1,
     "report": 1,
 }  # fmt: skip
-
-
-CODE = Code(Memory(Path(os.devnull)))
-
-
-@pytest.fixture
-def sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Writes a scene sheet; the store and the memory are those of an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_module, "Code", lambda memory: CODE)  # worked out once
-
-    def write(scenes: dict[str, str] | None = None, *rows: str) -> Path:
-        lines = [f"{name}\tsynthetic\tmask\t\t{split}" for name, split in (scenes or SYNTHETIC).items()]
-        (tmp_path / "scenes.tsv").write_text("\n".join([HEADER, *([] if rows else lines), *rows]) + "\n")
-        return tmp_path / "scenes.tsv"
-
-    return write
-
-
-def run_of(sheet: Path, **sections: Any) -> Run:
-    values = Config().model_dump(mode="json")
-    for name, value in sections.items():
-        values[name] = {**values[name], **value} if isinstance(value, dict) else value
-    return Run({**values, "scenes": str(sheet)})
-
-
-def paths(run: Run) -> dict[str, str]:
-    """The path of every file that the default target needs, by plain name."""
-    return {name: path for name, path in run.view_files().items() if _is_wanted(run, name)}
-
-
-def _is_wanted(run: Run, name: str) -> bool:
-    if name.endswith("/"):
-        return False
-    stage = run.plain_names[name].stage
-    return not stage.startswith(("trials", "apsam_metrics", "table1", "experiments")) and not any(
-        source in stage for source in ("cam_agreed", "box", "truth")
-    )
-
-
-def changed(before: dict[str, str], after: dict[str, str]) -> Counter[str]:
-    """Jobs by stage whose files are at another path after than before."""
-    folders = {str(Path(path).parent) for path in after.values()} - {str(Path(path).parent) for path in before.values()}
-    return Counter(folder.removeprefix("results/store/").rpartition("/")[0] for folder in folders)
 
 
 def test_the_same_recipe_has_the_same_path_and_settings_there_and_back(sheet: Callable[..., Path]) -> None:

@@ -1,0 +1,178 @@
+"""Stages on the ground of a scene: nothing of them by default, what each setting adds, and what is refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from own_scenes import write_tiles
+from run_keys import changed, paths, run_of
+from small_project import ROOT, copy_project
+
+from apsam.errors import ConfigError
+from apsam.files import read_json
+from workflow_support.recipes import Given, Ref
+from workflow_support.run import Run
+from workflow_support.stages import STAGES
+from workflow_support.targets import TARGETS
+
+SCENE_WIDE = {"exclude": True, "heat_maps": "labels", "masks": "scene"}
+NEW = ("ground", "heatmaps", "views")
+NEEDS_LABEL_MAP = ("cams", "masks/apsam", "masks/cam", "masks/grabcut")
+
+
+def made(run: Run) -> Counter[str]:
+    """Jobs by stage of all that the run has."""
+    return Counter({name: len(units) for name, stage in STAGES.items() if (units := stage.units(run))})
+
+
+def is_new(stage: str) -> bool:
+    return stage.split("/")[0] in NEW or "ground" in stage.split("/")
+
+
+def test_the_default_run_has_none_of_it(sheet: Callable[..., Path]) -> None:
+    run = run_of(sheet())
+    assert not [stage for stage in made(run) if is_new(stage)]
+    for stage in (STAGES[name] for name in made(run)):
+        for unit in stage.units(run):
+            job = stage.job(run, unit)
+            assert job.options.get("ground") is None, f"{stage.name}: a key of a run with the defaults"
+            refs = [one for value in job.options.values() for one in (value if isinstance(value, list) else [value])]
+            assert not [one for one in refs if isinstance(one, Ref) and is_new(one.stage)]
+    assert "--image" not in run.recipe("cams", "west").command(1)
+
+
+def test_label_maps_change_the_stages_that_read_them_and_what_follows(sheet: Callable[..., Path]) -> None:
+    before, after = run_of(sheet()), run_of(sheet(), ground={"exclude": True})
+    assert made(after) - made(before) == {"ground": 3}
+    found = changed(paths(before), paths(after))
+    assert {stage: found[stage] for stage in NEEDS_LABEL_MAP} == dict.fromkeys(NEEDS_LABEL_MAP, 3)
+    assert not {"tiles", "localizer", "embeddings", "scenes"} & set(found)
+    for stage in NEEDS_LABEL_MAP:
+        assert f"--ground {after.path(Ref('ground', 'west'))}" in after.recipe(stage, "west").command(1)
+
+
+def test_a_scene_in_blocks_has_one_label_map(sheet: Callable[..., Path]) -> None:
+    run = run_of(sheet(), synthetic={"size_px": 512}, tiles={"block_tiles": 4}, ground={"exclude": True})
+    assert len(run.recipe("ground", "west").inputs) == 3
+    assert run.path(Ref("ground", "west")) in run.recipe("cams", "west.b002").inputs
+
+
+def test_tiles_of_ones_own_have_label_maps_of_their_own(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+    write_tiles(tmp_path / "data/train", 4, np.random.default_rng(0), ".tif")
+    row = "crops\tdata/train/images\tdata/train/labels.csv\t\ttrain"
+    run = run_of(sheet(None, row), ground={"exclude": True}, cams={"context": 32})
+    assert made(run)["ground/tiles"] == 1 and made(run)["ground"] == 0
+    command = run.recipe("cams", "crops").command(1)
+    assert f"--ground {run.path(Ref('ground/tiles', 'crops'))}" in command
+    assert "--image" not in command, "ready-made tiles have no surroundings but mirrored ones"
+    assert STAGES["ground/tiles"].job(run, "crops").options["folder"] == Given(run.scenes["crops"].image)
+
+
+def test_surroundings_need_the_image(sheet: Callable[..., Path]) -> None:
+    run = run_of(sheet(), cams={"context": 32})
+    assert f"--image {run.path(Ref('scenes', 'west', 'image'))}" in run.recipe("cams", "west").command(1)
+
+
+def test_scene_wide_masks_add_a_network_and_its_maps(sheet: Callable[..., Path]) -> None:
+    before, after = run_of(sheet()), run_of(sheet(), ground={**SCENE_WIDE, "decision": "expected_f1"})
+    assert made(after) - made(before) == {
+        "ground": 3, "heatmaps/networks": 3, "heatmaps": 2, "heatmaps/threshold": 1, "heatmaps/factor": 1,
+        "views": 2, "views/heatmaps": 2, "views/prompts": 2, "views/embeddings": 2, "views/masks": 2,
+        "masks/ground": 2, "resunet/ground": 1, "maps/ground": 1, "maps/ground/products": 1, "maps/ground/decided": 1,
+    }  # fmt: skip
+    wanted = {ref.stage for ref in TARGETS["all"](after)}
+    assert {"maps/ground", "maps/ground/products", "maps/ground/decided"} <= wanted
+    assert after.find("maps/ground/west_mask.tif") == Ref("maps/ground/decided", "west", "mask")
+    assert after.path(Ref("maps/ground/decided", "west")) in after.recipe("metrics/maps").inputs
+    assert after.path(Ref("maps/ground/decided", "west")) in after.recipe("maps/ground/products", "west").inputs
+
+
+def test_no_held_out_scene_reaches_a_training(sheet: Callable[..., Path]) -> None:
+    run = run_of(sheet(), ground=SCENE_WIDE)
+    for stage in ("heatmaps/networks", "heatmaps/threshold", "heatmaps/factor", "resunet/ground"):
+        (unit, *_) = STAGES[stage].units(run)
+        assert not [path for path in run.recipe(stage, unit).inputs if "/west." in path], stage
+    assert made(run_of(sheet(), ground=SCENE_WIDE))["maps/ground/decided"] == 0, "the map's 0.5"
+
+
+@pytest.mark.parametrize(
+    ("sections", "stages"),
+    [
+        ({"heatmaps": {"grey_per_logit": 30}}, {"heatmaps/networks", "heatmaps", "views/heatmaps", "masks/ground"}),
+        ({"views": {"votes": 0.4}}, {"heatmaps/factor", "views", "masks/ground", "resunet/ground"}),
+        ({"maps": {"flips": False}}, {"maps/ground", "maps/ground/products"}),
+    ],
+)
+def test_a_setting_changes_the_stages_that_read_it(
+    sheet: Callable[..., Path],
+    sections: dict[str, Any],
+    stages: set[str],
+) -> None:
+    found = changed(paths(run_of(sheet(), ground=SCENE_WIDE)), paths(run_of(sheet(), ground=SCENE_WIDE, **sections)))
+    assert stages <= set(found) and "cams" not in found
+
+
+@pytest.mark.parametrize(
+    ("ground", "message"),
+    [
+        ({"masks": "scene"}, "masks: scene, heat_maps: labels"),
+        ({"heat_maps": "labels"}, "masks: tiles, heat_maps: cam"),
+        ({"decision": "expected_f1"}, "set decision: threshold"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(
+    sheet: Callable[..., Path],
+    ground: dict[str, str],
+    message: str,
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run_of(sheet(), ground=ground)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"sam": {"window": 512}}, "set sam.window: null"),
+        ({"resunet": {"keep": "best_on_labels"}}, "set resunet.keep: last"),
+    ],
+)
+def test_what_scene_wide_masks_cannot_be_made_with_is_named(
+    sheet: Callable[..., Path],
+    sections: dict[str, Any],
+    message: str,
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run_of(sheet(), ground=SCENE_WIDE, **sections).check()
+
+
+def test_ready_made_tiles_have_no_scene_wide_masks(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+    write_tiles(tmp_path / "data/train", 4, np.random.default_rng(0), ".tif")
+    row = "crops\tdata/train/images\tdata/train/labels.csv\t\ttrain"
+    with pytest.raises(ConfigError, match="'crops' is a folder of ready-made tiles.*give the scene as one raster"):
+        run_of(sheet(None, row), ground=SCENE_WIDE).check()
+
+
+@pytest.mark.slow
+def test_the_settings_for_real_scenes_from_nothing_to_the_report(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    for section, values in yaml.safe_load((ROOT / "config/real_scenes.yaml").read_text()).items():
+        project.configure(section, **values)
+    project.configure("heatmaps", networks=1, epochs=1)
+    printed = project.snakemake()
+    results = project.folder / "results/small"
+    for name in ("ground/west.tif", "masks/ground/north.tif", "maps/ground/west_mask.tif", "maps/ground/west.gpkg"):
+        assert (results / name).is_file(), name
+    for name in ("resunet", "objects"):
+        assert "ground" in {row["source"] for row in read_json(results / f"metrics/{name}.json")["rows"]}
+    (warning, *_) = read_json(results / "metrics/checks.json")["warnings"]
+    assert f"warning: {warning}" in printed
+    assert "maps/ground/west.qgs" in printed.split("jobs made now")[-1]
+    page = (results / "report/index.html").read_text()
+    assert "Before these maps are used" in page and "ResUNet from scene-wide masks" in page
+    assert project.plan() == {}
