@@ -222,6 +222,22 @@ def test_missing_inputs_are_named_and_the_rest_is_shown(run, tmp_path):
     assert "APSAM’s own score" in page.text
 
 
+def test_warnings_and_landslides_are_shown_where_they_are_known(run, page, tmp_path):
+    assert "Before these maps are used" not in page.text
+    folder = tmp_path / "tiny"
+    shutil.copytree(run[0], folder)
+    warning = "birch: the map repeats at the step of the tiles <1.5>"
+    (folder / "metrics/checks.json").write_text(json.dumps({"rows": [], "warnings": [warning]}))
+    counts = {"reference": 7, "found": 4, "partly": 2, "missed": 1, "mapped": 9, "false": 3, "area_error": -0.25}
+    row = {"source": "ground", "part": "test", "scene": "birch", **counts}
+    objects = {"protocol": "held_out", "min_area_m2": 100, "rows": [row]}
+    (folder / "metrics/objects.json").write_text(json.dumps(objects))
+    make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
+    shown = Page((folder / "report/index.html").read_text()).text
+    assert "Before these maps are used" in shown and warning in shown
+    assert re.search(r"birch\s*held out\s*Scene-wide\s*7\s*4\s*2\s*1\s*9\s*3\s*-25 %", shown)
+
+
 def test_ready_made_tiles_have_no_map(tmp_path):
     scenes, config = make_fake_folder_run(tmp_path / "crops-run")
     output = tmp_path / "index.html"

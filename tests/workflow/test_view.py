@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
@@ -174,6 +175,13 @@ def test_a_geopackage_that_is_open_for_writing_does_not_reach_the_store(store: P
         database.commit()
         update("b")
     assert file.read_bytes() == before
+
+
+def test_warnings_of_the_maps_come_first(store: Path) -> None:
+    job("metrics/checks", "all." + KEYS["a"], json.dumps({"warnings": ["west: do not use it"]}), "checks.json")
+    checks = {"metrics/checks.json": f"results/store/metrics/checks/all.{KEYS['a']}/checks.json"}
+    told = where_to_look(RUN, update_view(RUN, files_of("a") | checks, 0))
+    assert told.startswith("warning: west: do not use it\n")
 
 
 def test_it_says_what_was_made_and_where_to_look(store: Path) -> None:
