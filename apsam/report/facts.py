@@ -12,7 +12,7 @@ from markupsafe import Markup
 from apsam.config import Config
 from apsam.errors import InputError
 from apsam.report.charts import bar_chart
-from apsam.report.inputs import Notes, SceneFiles, open_stack
+from apsam.report.inputs import SCENE_WIDE, Notes, SceneFiles, open_stack
 from apsam.report.tables import find_row
 from apsam.training.length import LOCALIZER_STEPS, RESUNET_STEPS, in_words
 
@@ -157,12 +157,13 @@ def describe_labels(covers: Sequence[tuple[int, float]]) -> LabelFacts | None:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of the summary: of APSAM, of the CAM baseline, and how far they are apart."""
+    """One figure of the summary: of APSAM, of the CAM baseline, of scene-wide masks where the run has them."""
 
     name: str
     what: str
     apsam: float | None
     cam: float | None
+    scene_wide: float | None = None
 
     @property
     def margin(self) -> float | None:
@@ -178,8 +179,8 @@ def headline(metrics: Mapping[str, dict[str, Any] | None]) -> list[Figure]:
         ("resunet", "iou", "IoU", "ResUNet, held-out scenes"),
         ("pseudo_masks", "iou", "IoU", "pseudo-masks, held-out tiles"),
     ):
-        rows = [find_row(metrics.get(file), source) for source in ("apsam", "cam")]
-        apsam, cam = (None if row is None else row.get(key) for row in rows)
+        rows = [find_row(metrics.get(file), source) for source in ("apsam", "cam", SCENE_WIDE)]
+        apsam, cam, scene_wide = (None if row is None else row.get(key) for row in rows)
         if apsam is not None or cam is not None:
-            figures.append(Figure(name, what, apsam, cam))
+            figures.append(Figure(name, what, apsam, cam, scene_wide))
     return figures

@@ -184,6 +184,17 @@ def test_warnings_of_the_maps_come_first(store: Path) -> None:
     assert told.startswith("warning: west: do not use it\n")
 
 
+def test_maps_of_scene_wide_masks_are_named_before_the_others(store: Path) -> None:
+    files = {}
+    for source in ("apsam", "ground"):
+        job(f"maps/{source}/products", "west." + KEYS["a"], source, "west.qgs")
+        files[f"maps/{source}/west.qgs"] = f"results/store/maps/{source}/products/west.{KEYS['a']}/west.qgs"
+    told = where_to_look(RUN, update_view(RUN, files, 0))
+    assert "maps/ground/west.qgs" in told and "maps/apsam" not in told
+    del files["maps/ground/west.qgs"]
+    assert "maps/apsam/west.qgs" in where_to_look(RUN, update_view(RUN, files, 0))
+
+
 def test_it_says_what_was_made_and_where_to_look(store: Path) -> None:
     found = update_view(RUN, files_of("a"), 0)
     assert where_to_look(RUN, found).startswith("results/demo: the files of 2 jobs made now, of 0 found")
