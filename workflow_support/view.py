@@ -23,6 +23,7 @@ from apsam.errors import InputError
 from apsam.files import sha256_file, write_json
 from apsam.store.recipe import RECIPE, job_folder, read_recipe, store_of
 from apsam.store.view import MANIFEST, is_old_run, read_manifest
+from workflow_support.given import write_given
 from workflow_support.memory import Memory
 
 STORE = Path("results/store")
@@ -303,9 +304,14 @@ def where_to_look(folder: Path, update: Update) -> str:
     return "\n".join([*(f"warning: {text}" for text in update.warnings), *lines])
 
 
-def show(folder: str, files: Mapping[str, str], started: float, log: str) -> None:
-    """Update a view and say where to look, in the terminal and in a log: what the last job of every run does."""
+def show(folder: str, files: Mapping[str, str], given: Mapping[str, str], started: float, log: str) -> None:
+    """Update a view and say where to look, in the terminal and in a log: what the last job of every run does.
+
+    For `dvc commit`, which wants every output to be there, it also notes the digests of given data.
+    """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
+    (STORE / "scenes").mkdir(parents=True, exist_ok=True)
+    write_given(STORE / "given" / f"{Path(folder).name}.json", given)
     with FileLock(STORE / ".view_lock"):
         update = update_view(Path(folder), files, started)
     text = where_to_look(Path(folder), update)
