@@ -28,6 +28,13 @@ from workflow_support.memory import Memory
 
 STORE = Path("results/store")
 LINKED = (".zip", ".safetensors", ".tif", ".png", ".svg")
+# Files of a view that DVC shows as metrics and plots (`workflow_support.dvc_stages`).
+TRACKED = {
+    "localizer/history.json",
+    "resunet/apsam/history.json",
+    "resunet/cam/history.json",
+    "metrics/summary.json",
+}
 # What programs leave beside a file they open.
 LEFT_BY_PROGRAMS = (".aux.xml", "-wal", "-shm", "-journal", ".qgs~")
 # Files that changed since their recipe was written are compared by content, up to this many bytes a run.
@@ -59,7 +66,7 @@ def check_run_folder(folder: Path) -> None:
     Raises:
         InputError: It is something else, of which nothing is touched.
     """
-    if not folder.exists() or (folder / MANIFEST).is_file():
+    if not folder.exists() or (folder / MANIFEST).is_file() or _is_pulled(folder):
         return
     what = (
         "holds results of an earlier version of apsam, which kept its files there"
@@ -70,6 +77,12 @@ def check_run_folder(folder: Path) -> None:
         f"{folder}: {what}; nothing of it is touched. Give the run another name (run: {folder.name}_2), or move "
         f"the folder away: mv {folder} {folder}_old"
     )
+
+
+def _is_pulled(folder: Path) -> bool:
+    """Whether all that is in a folder are those files of a view that DVC brings to a clone."""
+    files = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    return files <= TRACKED
 
 
 def update_view(folder: Path, files: Mapping[str, str], started: float) -> Update:
