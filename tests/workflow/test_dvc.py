@@ -23,14 +23,6 @@ from workflow_support.view import TRACKED
 slow = pytest.mark.slow
 
 
-@slow
-def test_settings_there_and_back_through_dvc_and_snakemake(copy_of_finished: Callable[[str], Project]) -> None:
-    project = VersionedProject(copy_of_finished("versioned").folder)
-    project.start("hardlink")
-    check_there_and_back(project)
-    assert project.cache_is_sound()
-
-
 def check_there_and_back(project: VersionedProject) -> None:
     """W1 and W2: what is on disk was made with the settings, whoever made it and whoever brought it."""
     assert "up to date" in project.dvc("status", "prompts", "report")
