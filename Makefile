@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kills test-dvc test-cluster lint lock bench light-sam clean
+.PHONY: help setup demo test test-kills test-dvc test-versions test-cluster lint lock bench light-sam clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -39,6 +39,9 @@ test-dvc: $(READY)  ## DVC with every kind of cache, its experiments, metrics an
 
 test-kills: $(READY)  ## kill jobs and Snakemake at random moments, run on, compare with an undisturbed run (minutes)
 	$(BIN)/python -m pytest tests/workflow/kill_anything.py --quiet --capture=no
+
+test-versions: $(READY)  ## run the workflow with the oldest, a middle and the newest supported Snakemake (minutes)
+	$(BIN)/python -m pytest tests/workflow/versions.py $(PYTEST_FLAGS)
 
 test-cluster: $(READY)  ## run the workflow through a real SLURM on this machine (installs Debian's packages; needs root)
 	tests/cluster/install_slurm.sh

@@ -70,6 +70,7 @@ rule view_file:
     params:
         folder=lambda wildcards: run.folder,
         files=lambda wildcards: run.view_files([run.find(wildcards.file)]),
+        given=lambda wildcards: run.given_digests(),
         started=STARTED,
     message:
         UPDATE_VIEW

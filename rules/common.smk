@@ -119,6 +119,7 @@ def view(refs=lambda run: []):
     return {
         "folder": lambda wildcards: run.folder,
         "files": lambda wildcards: run.view_files(refs(run)),
+        "given": lambda wildcards: run.given_digests(),
         "started": STARTED,
     }
 

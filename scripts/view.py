@@ -7,4 +7,4 @@ sys.path.insert(0, os.getcwd())
 
 from workflow_support.view import show  # noqa: E402
 
-show(snakemake.params.folder, snakemake.params.files, snakemake.params.started, snakemake.log[0])  # noqa: F821
+show(**snakemake.params, log=snakemake.log[0])  # noqa: F821

@@ -1,4 +1,4 @@
-"""Files that are read with a file that is named, and that the inventory notes them."""
+"""Files that are read with a file that is named."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from apsam.inventory import take_inventory
 from rasterio.shutil import copy as copy_raster
 from rasterio.transform import from_origin
 from rasterio.vrt import WarpedVRT
 
 from apsam.companions import companions
-from apsam.scenes import Scene
 
 
 def write_raster(file: Path) -> Path:
@@ -123,14 +121,3 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
         (tmp_path / file).write_text("")
     (tmp_path / "folder.png").mkdir()
     assert names(tmp_path) == ["a.TIF", "a.TIF.aux.xml", "b.png"]
-
-
-def test_the_inventory_notes_what_is_read_with_a_file(tmp_path: Path) -> None:
-    image = write_vrt(tmp_path / "mosaic.vrt", str(write_raster(tmp_path / "a.tif").name))
-    scene = Scene("valley", "raster", image, write_raster(tmp_path / "l.tif"), None, "train")
-    before = take_inventory([scene])["scenes"]["valley"]
-    assert list(before["image"]["with"]) == [str(tmp_path / "a.tif")] and "with" not in before["labels"]
-    with (tmp_path / "a.tif").open("ab") as file:
-        file.write(b"x")
-    after = take_inventory([scene])["scenes"]["valley"]
-    assert before["image"]["sha256"] == after["image"]["sha256"] and before != after

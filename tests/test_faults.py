@@ -287,8 +287,8 @@ WRITING_CALLS = {
     "write_text", "write_bytes", "to_file", "to_csv", "savefig", "save_file", "imwrite", "write_dataframe", "dump",
     "copy_raster", "copyfile",
 }  # fmt: skip
-# What writes elsewhere than at a final name: the lead-in of a download, the workflow's shelf.
-OTHER_WAYS = {"weights.py", "shelf.py", "leftovers.py", "gpu_slots.py"}
+# What writes elsewhere than at a final name: the lead-in of a download.
+OTHER_WAYS = {"weights.py", "leftovers.py", "gpu_slots.py"}
 
 
 def test_every_writer_of_the_library_goes_through_the_same_place() -> None:

@@ -116,6 +116,11 @@ def render() -> str:
     return f"{HEADER}\nstages:\n{_given()}\n{stages}\n{PLOTS}"
 
 
+def shown() -> set[str]:
+    """Files of the view that are outputs."""
+    return {file for step in STEPS.values() for file in step.shown}
+
+
 def _given() -> str:
     return f"""\
   given:

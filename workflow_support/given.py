@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
 from apsam.companions import companions
-from apsam.files import sha256_file
+from apsam.errors import InputError
+from apsam.files import read_json, sha256_file, write_json
 from workflow_support.memory import Memory
 
 # Above this, a progress line says what takes the time.
@@ -111,16 +112,25 @@ def _drop_empty(element: ElementTree.Element) -> None:
             element.remove(child)
 
 
+def write_given(file: Path, digests: Mapping[str, str]) -> None:
+    """Write the digests of given data, if they are others than those noted."""
+    try:
+        same = read_json(file) == digests
+    except InputError:
+        same = False
+    if not same:
+        write_json(file, digests)
+
+
 def main() -> None:
     """Write the digests of all given data as JSON."""
     from apsam.config import read_config
-    from apsam.files import write_json
     from workflow_support.changes import with_changes
     from workflow_support.run import Run
 
     config, _ = with_changes(read_config(Path("config.yaml")).model_dump(mode="json"))
     run = Run(config)
-    write_json(sys.argv[1], {str(path): run.given.digest(path) for path in run.all_given()})
+    write_given(Path(sys.argv[1]), run.given_digests())
     run.memory.save()
 
 

@@ -383,6 +383,10 @@ class Run:
         weights = [one.path for one in (*self.sam_weights, self.backbone_weights) if isinstance(one, Given)]
         return list(dict.fromkeys([*paths, *([self.config.dem] if self.config.dem else []), *weights]))
 
+    def given_digests(self) -> dict[str, str]:
+        """Path -> digest of all given data."""
+        return {str(path): self.given.digest(path) for path in self.all_given()}
+
     def check(self) -> None:
         """Check everything that can be wrong before any job starts.
 

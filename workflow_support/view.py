@@ -23,6 +23,7 @@ from apsam.errors import InputError
 from apsam.files import read_json, sha256_file, write_json
 from apsam.store.recipe import RECIPE, job_folder, read_recipe, store_of
 from apsam.store.view import MANIFEST, is_old_run, read_manifest
+from workflow_support.given import write_given
 from workflow_support.memory import Memory
 
 STORE = Path("results/store")
@@ -30,6 +31,13 @@ STORE = Path("results/store")
 SHOWN = ("ground", "apsam")
 CHECKS = "metrics/checks.json"
 LINKED = (".zip", ".safetensors", ".tif", ".png", ".svg")
+# Files of a view that DVC shows as metrics and plots (`workflow_support.dvc_stages`).
+TRACKED = {
+    "localizer/history.json",
+    "resunet/apsam/history.json",
+    "resunet/cam/history.json",
+    "metrics/summary.json",
+}
 # What programs leave beside a file they open.
 LEFT_BY_PROGRAMS = (".aux.xml", "-wal", "-shm", "-journal", ".qgs~")
 # Files that changed since their recipe was written are compared by content, up to this many bytes a run.
@@ -61,7 +69,7 @@ def check_run_folder(folder: Path) -> None:
     Raises:
         InputError: It is something else, of which nothing is touched.
     """
-    if not folder.exists() or (folder / MANIFEST).is_file():
+    if not folder.exists() or (folder / MANIFEST).is_file() or _is_pulled(folder):
         return
     what = (
         "holds results of an earlier version of apsam, which kept its files there"
@@ -72,6 +80,12 @@ def check_run_folder(folder: Path) -> None:
         f"{folder}: {what}; nothing of it is touched. Give the run another name (run: {folder.name}_2), or move "
         f"the folder away: mv {folder} {folder}_old"
     )
+
+
+def _is_pulled(folder: Path) -> bool:
+    """Whether all that is in a folder are those files of a view that DVC brings to a clone."""
+    files = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    return files <= TRACKED
 
 
 def update_view(folder: Path, files: Mapping[str, str], started: float) -> Update:
@@ -318,9 +332,14 @@ def _warnings_of_maps(update: Update) -> list[str]:
         return [str(error)]
 
 
-def show(folder: str, files: Mapping[str, str], started: float, log: str) -> None:
-    """Update a view and say where to look, in the terminal and in a log: what the last job of every run does."""
+def show(folder: str, files: Mapping[str, str], given: Mapping[str, str], started: float, log: str) -> None:
+    """Update a view and say where to look, in the terminal and in a log: what the last job of every run does.
+
+    For `dvc commit`, which wants every output to be there, it also notes the digests of given data.
+    """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
+    (STORE / "scenes").mkdir(parents=True, exist_ok=True)
+    write_given(STORE / "given" / f"{Path(folder).name}.json", given)
     with FileLock(STORE / ".view_lock"):
         update = update_view(Path(folder), files, started)
     text = where_to_look(Path(folder), update)

@@ -93,7 +93,8 @@ class GridWriter:
         }
 
     def __enter__(self) -> GridWriter:
-        self._raster = rasterio.open(self._atomic.__enter__(), "w", **self._profile)
+        partial = self._atomic.__enter__()
+        self._raster = rasterio.open(partial, "w", **self._profile)
         self._raster.update_tags(**{key: str(value) for key, value in self._tags.items()})
         self._raster.descriptions = tuple(self._bands)
         return self
@@ -105,7 +106,11 @@ class GridWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._raster.close()
+        try:
+            self._raster.close()
+        except BaseException as failed:
+            self._atomic.__exit__(type(failed), failed, failed.__traceback__)
+            raise
         self._atomic.__exit__(kind, error, trace)
 
 

@@ -146,7 +146,7 @@ def _from_table(path: Path, tiles: SceneTiles) -> ExistingLabels:
 
 
 def _from_layer(path: Path, tiles: SceneTiles, rules: ExistingRules) -> ExistingLabels:
-    features = read_features(path, tiles.crs.to_wkt())
+    features = read_features(path, tiles.crs)
     to_metres = np.array(metres_on_the_map(tiles.crs, tiles.transform, tiles.height, tiles.width))
 
     def ground(shapes: np.ndarray) -> np.ndarray:

@@ -100,11 +100,11 @@ class PyramidWriter:
             self._add(level + 1, small, some.astype(np.uint8))
 
 
-def write_jpeg(path: Path, image: np.ndarray) -> None:
-    """Write (h, w, 3) uint8 RGB."""
+def write_jpeg(partial: Path, image: np.ndarray) -> None:
+    """Write (h, w, 3) uint8 RGB into a folder that is being made (`apsam.files.atomic_path`)."""
     done, content = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     assert done
-    path.write_bytes(content.tobytes())
+    partial.write_bytes(content.tobytes())
 
 
 def raster_pictures(reader: SceneReader, tiles: SceneTiles, settings: TileSettings, folder: Path) -> list[Level]:

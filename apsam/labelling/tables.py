@@ -77,7 +77,7 @@ def read_table(path: Path) -> LabelTable:
         labels, pairs, doubtful = _read_layer(path)
     else:
         doubtful = frozenset()
-        labels = read_label_table(path)
+        labels = read_label_table(path, may_be_empty=True)
         rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
         pairs = [((row.get(SCENE_COLUMN) or "").strip(), (row.get(GRID_COLUMN) or "").strip()) for row in rows]
     try:

@@ -53,8 +53,12 @@ def parse_label(value: Any, where: str) -> int:
     return LABELS[text]
 
 
-def read_label_table(path: Path) -> dict[str, int]:
+def read_label_table(path: Path, may_be_empty: bool = False) -> dict[str, int]:
     """Read a CSV of tile names and labels.
+
+    Args:
+        path: The table.
+        may_be_empty: Whether a table without any label is right, as one that is yet to be filled in.
 
     Columns: `tile` (or image, name, file) and `label` (or landslide, positive) with 0, 1 or nothing (not looked at);
     others are ignored.
@@ -80,7 +84,8 @@ def read_label_table(path: Path) -> dict[str, int]:
         if tile in labels:
             raise InputError(f"{path}, line {number}: tile '{tile}' is listed twice")
         labels[tile] = parse_label(line[label], f"{path}, line {number}")
-    _check_any(path, labels.values(), "label table")
+    if not may_be_empty:
+        _check_any(path, labels.values(), "label table")
     return labels
 
 

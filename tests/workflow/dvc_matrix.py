@@ -33,6 +33,7 @@ def test_there_and_back_with_every_kind_of_cache(
     assert clone.plan() == {}
     clone.dvc("config", "cache.type", cache)
     clone.dvc("checkout", "--relink", "--quiet")
+    clone.snakemake()
     assert clone.plan() == {} and clone.thresholds() == {120}
     assert project.cache_is_sound() and clone.cache_is_sound()
 
