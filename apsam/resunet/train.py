@@ -237,7 +237,7 @@ def _train(
     run(task, data, order, settings.batch_size, epochs, chosen, checkpoint, LEAST_TILES)
     if task.global_rank != 0:
         return
-    counts = {"scenes": len(tiles), "tiles": len(data), "with_landslide": data.positive}
+    counts = {"tiles": len(data), "with_landslide": data.positive}
     parameters = sum(parameter.numel() for parameter in network.parameters())
     save_resunet(task.kept, settings, output, {"seed": seed, **counts}, conditions_of(tiles))
     write_json(
