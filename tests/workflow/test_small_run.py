@@ -15,7 +15,7 @@ from small_project import ROOT, Project, copy_project
 pytestmark = pytest.mark.slow
 
 SCENES = ("north", "south", "west")
-MAPS = ("_probability.tif", "_mask.tif", ".gpkg", ".qgs", ".stac.json", "_probability.qml", "_mask.qml")
+MAPS = ("_probability.tif", "_mask.tif", "_image.tif", ".gpkg", ".qgs", ".stac.json", "_probability.qml", "_mask.qml")
 
 
 def test_every_stage_leaves_what_it_promises(finished: Project) -> None:
