@@ -5,15 +5,14 @@ python -m benchmarks.bench_demo --device cpu --cores 2
 
 from __future__ import annotations
 
-import csv
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
+from apsam.report.times import recipes_of, stage_times
 from benchmarks.measuring import set_up, write
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -29,13 +28,8 @@ def copy_demo(folder: Path, small: bool) -> Project:
 
 
 def stage_seconds(project: Project) -> dict[str, float]:
-    """Seconds of each rule's jobs together, as Snakemake measured them."""
-    seconds: Counter[str] = Counter()
-    for file in (project.folder / "logs").glob("*/benchmarks/**/*.tsv"):
-        parts = file.relative_to(project.folder / "logs").parts
-        stage = parts[2] if len(parts) > 3 else file.stem
-        seconds[stage] += sum(float(row["s"]) for row in csv.DictReader(file.open(), delimiter="\t"))
-    return {stage: round(value, 1) for stage, value in seconds.most_common()}
+    """Seconds of each stage's jobs together, as their recipes say."""
+    return {one.stage: round(one.seconds, 1) for one in stage_times(recipes_of(project.folder / "results"))}
 
 
 def main() -> None:

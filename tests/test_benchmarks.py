@@ -220,7 +220,7 @@ def test_the_benchmarks_of_the_workflow_run_in_short(tiny, monkeypatch):
     importlib.import_module("benchmarks.bench_workflow").main()
     run_benchmark("demo", monkeypatch)
     assert read_json(tiny / "workflow.json")["machine"]["threads"]
-    assert read_json(tiny / "demo.json")["demo"]["stages_s"]["resunet"] > 0
+    assert read_json(tiny / "demo.json")["demo"]["stages_s"]["resunet/apsam"] > 0
 
 
 # The command for a GPU, with tiny sizes on the CPU.
