@@ -49,7 +49,7 @@ def _run(folder: Path, overlays: list[str], cores: str) -> dict[str, str]:
     return {
         "/".join(file.relative_to(results).parts[1:]): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(results.rglob("*"))
-        if file.is_file() and ".shelf" not in file.parts
+        if file.is_file() and file.name != ".view.json"
     }
 
 
