@@ -86,8 +86,7 @@ def text(content: str, encoding: str = "utf-8") -> Callable[[Path], object]:
 
 
 def grid_of(folder: Path, **columns) -> gpd.GeoDataFrame:
-    from apsam.tiles.grid import write_grid
-
+    from apsam.labelling.grid import write_grid
     from apsam.tiles.settings import TileSettings
 
     write(folder / "a.tif", pixels())

@@ -52,6 +52,7 @@ def test_a_supported_snakemake(copy_of_finished: Callable[[str], Project], tmp_p
     assert str(tmp_path) in printed and (version == "newest" or printed.startswith(version))
     assert "0 jobs made now" in snakemake(), "the run of another Snakemake is this one's too"
     project.configure("prompts", threshold=90)
-    assert "17 jobs made now" in snakemake()
+    expected = sum(project.plan().values())
+    assert expected > 10 and f"{expected} jobs made now" in snakemake()
     assert "0 jobs made now" in snakemake()
     assert project.plan() == {}, "and the other way round"
