@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from apsam.errors import InputError
-from apsam.store.recipe import RECIPE, job_folder, read_recipe, store_of, write_recipe
+from apsam.store.recipe import job_folder, read_recipe, store_of, write_recipe
 
 FILES, RECIPE_OPTION, PLAIN = "--files", "--recipe", "@files"
 
@@ -98,6 +98,3 @@ def _cost(start: float) -> dict[str, Any]:
         "peak_mb": round(max(own.ru_maxrss, below.ru_maxrss) / 1024, 1),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-__all__ = ["FILES", "PLAIN", "RECIPE", "RECIPE_OPTION", "job_arguments", "link_plain", "plain_name"]

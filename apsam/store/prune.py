@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from apsam.errors import InputError
-from apsam.store.recipe import KEYED, RECIPE, input_folders, job_folder, read_recipe
+from apsam.store.recipe import KEYED, RECIPE, input_folders, job_folder
 from apsam.store.verify import job_folders
 from apsam.store.view import MANIFEST, read_manifest
 
@@ -55,14 +54,6 @@ def remove(folders: Iterable[Path]) -> None:
         shutil.rmtree(folder)
         if not any(folder.parent.iterdir()):
             folder.parent.rmdir()
-
-
-def describe(folder: Path) -> dict[str, Any]:
-    """The recipe of a job; empty where there is none."""
-    try:
-        return read_recipe(folder)
-    except InputError:
-        return {}
 
 
 def _with_inputs(folders: set[Path], store: Path) -> set[Path]:
