@@ -9,10 +9,13 @@ from pathlib import Path
 # The code beside this Snakefile is the code that runs, also in a copy of the project (a clone, `dvc exp run --temp`).
 sys.path.insert(0, workflow.basedir)
 
+from snakemake.exceptions import WorkflowError
+
 from apsam.errors import ApsamError
 from apsam.localizer.method_settings import OFFLINE_FILES
 from workflow_support.changes import with_changes
 from workflow_support.environment import starts_here, use_project
+from workflow_support.measuring import trained
 from workflow_support.lock import take_lock
 from workflow_support.recipes import FIGURE, STORE
 from workflow_support.run import Run
@@ -23,12 +26,13 @@ from workflow_support.targets import TARGETS
 
 use_project(workflow.basedir)
 STARTED = time.time()
+STARTED_HERE = starts_here()
 
 try:
     config, changes = with_changes(config)
     run = Run(config)
     # Jobs parse all this again, and need no second check.
-    if starts_here():
+    if STARTED_HERE:
         for key, value in changes.items():
             print(f"params.yaml: {key} is {value}", file=sys.stderr)
         run.check()
@@ -95,6 +99,22 @@ def log_of(stage):
 def command_of(stage):
     """Parameter: the command line of a job."""
     return signed(lambda wildcards, threads: recipe(stage, wildcards).command(threads))
+
+
+def side_by_side(jobs, most=8):
+    """Threads: this machine's cores shared by `jobs` trainings, which are faster side by side than one after another."""
+
+    def threads(wildcards):
+        if not STARTED_HERE:
+            return (
+                most  # a job on a node of a cluster, which has the cores it asked for
+            )
+        try:
+            return max(1, min(most, workflow.cores // jobs))
+        except WorkflowError:
+            return most  # the main process of a cluster, where `--cores` is not given
+
+    return signed(threads)
 
 
 def more(amount):
