@@ -1,4 +1,4 @@
-# What all rules share: the run, and how the table of stages (workflow_support/stages.py) fills the form of a rule.
+# What all rules share: the run, and how the table of stages (workflow_support/stages/) fills the form of a rule.
 import atexit
 import inspect
 import os
@@ -14,14 +14,15 @@ from snakemake.exceptions import WorkflowError
 from apsam.errors import ApsamError
 from apsam.localizer.method_settings import OFFLINE_FILES
 from workflow_support.changes import with_changes
+from workflow_support.checks import check_run
 from workflow_support.environment import starts_here, use_project
-from workflow_support.measuring import trained
 from workflow_support.lock import take_lock
 from workflow_support.recipes import FIGURE, STORE
 from workflow_support.run import Run
-from workflow_support.stages import IN_BLOCKS, NETWORKS, STAGES
-
-from workflow_support.table1 import KINDS, MEASURED_SOURCES
+from workflow_support.stages import STAGES
+from workflow_support.stages.sources import NETWORKS
+from workflow_support.stages.table1 import KINDS, MEASURED_SOURCES
+from workflow_support.stages.tiles import IN_BLOCKS
 from workflow_support.targets import TARGETS
 
 use_project(workflow.basedir)
@@ -35,7 +36,7 @@ try:
     if STARTED_HERE:
         for key, value in changes.items():
             print(f"params.yaml: {key} is {value}", file=sys.stderr)
-        run.check()
+        check_run(run)
         atexit.register(run.memory.save)
 except ApsamError as error:
     # Not a WorkflowError, which would add this line's place to a message about a configuration or a scene.
