@@ -52,6 +52,10 @@ lint: $(READY)  ## ruff, snakefmt, snakemake --lint
 	$(BIN)/snakefmt --check Snakefile rules
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --lint
 
+config-docs: $(READY)  ## write docs/configuration.md and config/schema.json from the schema of the settings
+	$(BIN)/python -m workflow_support.config_page > docs/configuration.md
+	$(BIN)/apsam config schema > config/schema.json
+
 # Existing pins stay where they still fit; LOCK_FLAGS=--upgrade takes the newest versions.
 lock: $(READY)  ## refresh constraints.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --custom-compile-command "make lock" $(LOCK_FLAGS) \
