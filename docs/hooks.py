@@ -28,7 +28,8 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)]*)?\)")
 API = """\
 # API
 
-The names below are those of `import apsam` (`apsam.__all__`). They are kept stable between versions; other modules may change.
+The names of `import apsam`, in the order of `apsam.__all__`. They stay stable between versions;
+other modules may change.
 
 ```python
 import apsam
