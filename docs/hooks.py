@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -48,6 +49,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         name = notebook.relative_to(ROOT).as_posix()
         files.append(File(name, str(ROOT), config.site_dir, config.use_directory_urls))
     return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Give links that are named by their file the title of the page."""
+    return re.sub(r"\[([\w-]+\.md)\]", lambda match: f"[{_title(match[1])}]", markdown)
+
+
+@cache
+def _title(name: str) -> str:
+    file = ROOT / "docs" / name
+    return file.read_text().partition("# ")[2].partition("\n")[0] if file.is_file() else name
 
 
 def for_site(text: str) -> str:
