@@ -187,9 +187,7 @@ def test_masks_of_a_scene(run, sam, tmp_path, cam_mask, monkeypatch):
     seen = []
     released = segment.decode_prompts
     monkeypatch.setattr(segment, "decode_prompts", lambda *given: seen.append(given) or released(*given))
-    [mask] = segment_scene(
-        sam, run / "e.zarr.zip", tmp_path / "c.zarr.zip", tiles, MasksSettings(cam_mask=cam_mask)
-    )
+    [mask] = segment_scene(sam, run / "e.zarr.zip", tmp_path / "c.zarr.zip", tiles, MasksSettings(cam_mask=cam_mask))
     assert mask.tile == 1 and mask.mask.shape == (TILE, TILE)
     _, embeddings, asked, *_ = seen[0]
     if cam_mask:
