@@ -115,9 +115,7 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         self.conv_stem = convolution(3, STEM, 3, stride=2)
         self.bn1 = BatchNormAct(STEM)
-        for _ in range(
-            2
-        ):  # timm draws weights of two layers here and drops them; so a seed gives what it gave with timm
+        for _ in range(2):  # timm draws weights of two layers here and drops them: a seed gives what it gave with timm
             nn.Conv2d(8, 8, 1)
         self.channels: list[int] = []
         self.strides: list[int] = []
