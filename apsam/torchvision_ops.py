@@ -1,9 +1,9 @@
 """Make PyPI's torchvision importable next to a CPU build of torch.
 
 The wheels of torchvision on PyPI are compiled against CUDA. Beside a CPU torch the extension cannot be loaded, so
-that operators such as `torchvision::nms` do not exist; but torchvision's Python registers meta kernels for some of them
-while it is imported, which ends in ``RuntimeError: operator torchvision::nms does not exist``. Declaring those operators
-beforehand is enough for the import to succeed; they stay without a kernel, and `apsam` never calls them. Which ones the
+that operators such as `torchvision::nms` do not exist; but torchvision's Python registers meta kernels for some of
+them while it is imported, which ends in ``RuntimeError: operator torchvision::nms does not exist``. Declaring them
+before is enough for the import to succeed; they stay without a kernel, and `apsam` never calls them. Which ones the
 installed torchvision registers is read from its source, so that this holds for any pair of versions.
 
 Import this module before anything that imports torchvision (`timm`, `segment_anything`)::
@@ -69,8 +69,10 @@ def declare_missing_operators() -> list[str]:
         The names declared: empty where torchvision is whole, absent, already imported, or already guarded.
     """
     global _fragment
+    if _fragment is not None or NAMESPACE in sys.modules or extension_loads():
+        return []
     folder = torchvision_folder()
-    if _fragment is not None or NAMESPACE in sys.modules or folder is None or extension_loads():
+    if folder is None:
         return []
     source = folder / "_meta_registrations.py"
     operators = registered_operators(source.read_text(encoding="utf-8")) if source.is_file() else {}

@@ -47,7 +47,7 @@ def test_whole_torchvision_is_left_alone(monkeypatch: pytest.MonkeyPatch):
 def test_operators_are_read_from_the_source():
     from apsam.torchvision_ops import registered_operators
 
-    source = '''
+    source = """
 @register_meta("roi_align")
 def meta_roi_align(input, rois): ...
 @torch.library.register_fake("torchvision::nms")
@@ -56,7 +56,7 @@ def meta_nms(dets, scores, iou_threshold): ...
 def meta_old(dets): ...
 @torch.library.register_fake("other::nms")
 def meta_other(dets): ...
-'''
+"""
     assert registered_operators(source) == {"nms": 3, "old": 1}
 
 
