@@ -2,14 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kills test-dvc test-versions test-cluster lint lock bench light-sam clean
+.PHONY: help setup demo test test-fast coverage types docs config-docs test-kills test-dvc test-versions test-cluster lint lock bench light-sam clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-EXTRAS := workflow,dvc,dev
+EXTRAS := workflow,dvc,dev,docs
 # For instance PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" spares a machine without a GPU the CUDA libraries.
 PIP_FLAGS ?=
 CORES ?= all
@@ -35,6 +35,12 @@ demo: $(READY)  ## run the default workflow: scenes, pseudo-masks, maps, report
 test: $(READY)  ## run all tests, WORKERS=2 side by side
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
+test-fast: $(READY)  ## run the tests that do not run the workflow
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
+
+coverage: $(READY)  ## run the fast tests, with the share of apsam/ that they reach
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered --cov-report=xml $(PYTEST_FLAGS)
+
 test-dvc: $(READY)  ## DVC with every kind of cache, its experiments, metrics and plots, scenes of one's own (minutes)
 	$(BIN)/python -m pytest tests/workflow/dvc_matrix.py $(PYTEST_FLAGS)
 
@@ -53,6 +59,17 @@ lint: $(READY)  ## ruff, snakefmt, snakemake --lint
 	$(BIN)/snakefmt --check Snakefile rules
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --lint
 
+types: $(READY)  ## mypy
+	$(BIN)/mypy apsam
+
+docs: $(READY)  ## build the documentation site in site/; fails on a broken link. Needs no network
+	NO_MKDOCS_2_WARNING=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html"
+
+config-docs: $(READY)  ## write docs/configuration.md and config/schema.json from the schema of the settings
+	$(BIN)/python -m workflow_support.config_page > docs/configuration.md
+	$(BIN)/apsam config schema > config/schema.json
+
 # Existing pins stay where they still fit; LOCK_FLAGS=--upgrade takes the newest versions.
 lock: $(READY)  ## refresh constraints.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --custom-compile-command "make lock" $(LOCK_FLAGS) \
@@ -68,5 +85,5 @@ light-sam: $(READY)  ## train the light SAM that comes with the package (78 minu
 	$(BIN)/python scripts/train_light_sam.py
 
 clean:  ## remove results, logs and caches; .venv stays
-	rm -rf results logs .snakemake .pytest_cache .ruff_cache
+	rm -rf results logs site .snakemake .pytest_cache .ruff_cache .coverage coverage.xml
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

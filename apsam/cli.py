@@ -177,13 +177,9 @@ def doctor() -> None:
 @config_app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration, for editors that complete and check YAML."""
-    from apsam.config import Config
+    from apsam.config_file import json_schema
 
-    schema = Config.model_json_schema()
-    for section in schema["$defs"].values():
-        # Every key has a default; those that a preset gives are not known to the schema.
-        section.pop("required", None)
-    print(json.dumps(schema, indent=1))
+    print(json.dumps(json_schema(), indent=1))
 
 
 @config_app.command()

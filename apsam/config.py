@@ -38,19 +38,30 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    run: str = Field("demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the folder in results/")
-    scenes: Path = Field(Path("scenes.tsv"), description="scene sheet: scene, image, labels, mask, split (tabs)")
-    data_dir: Path | None = Field(None, description="folder that the sheet's paths start from; none: the sheet's own")
-    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of both trainings")
-    device: str = Field("auto", description="auto (a GPU where there is one), cpu, cuda, cuda:1")
+    run: str = Field(
+        "demo",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Name of the run: its results are shown in results/<run>/.",
+    )
+    scenes: Path = Field(
+        Path("scenes.tsv"),
+        description="Scene sheet: a tab-separated table with the columns scene, image, labels, mask, split.",
+    )
+    data_dir: Path | None = Field(
+        None, description="Folder that relative paths of the scene sheet start from. null: the folder of the sheet."
+    )
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="Random seed of all trainings.")
+    device: str = Field("auto", description="auto (a GPU if there is one), cpu, cuda or cuda:1.")
     keep_embeddings: bool = Field(
         True,
-        description="keep SAM's embeddings, 2 MB a tile with an official SAM, for other thresholds and prompts; false: "
-        "delete them when the run has its masks (not under DVC, which tracks them)",
+        description="Keep SAM's image embeddings (2 MB per tile with an official SAM), so that other thresholds and "
+        "prompts need no encoding. false: delete them once the run has its masks (without effect under "
+        "DVC, which tracks them).",
     )
     label_gate: bool = Field(
         True,
-        description="a tile labelled negative yields no CAM, no prompt, an empty mask; false: all tiles alike",
+        description="A tile labelled negative yields no CAM, no prompt and an empty mask. false: treat all tiles "
+        "alike.",
     )
     synthetic: SyntheticSettings = Field(default_factory=SyntheticSettings)
     tiles: TileSettings = Field(default_factory=TileSettings)

@@ -1,4 +1,4 @@
-"""The configuration as a commented YAML file: one line a key, with what it means."""
+"""The configuration for people and their editors: a commented YAML file, and a JSON schema."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ def render_config(config: Config) -> str:
     return "\n".join(_render(config, 0)) + "\n"
 
 
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of a configuration, for editors that complete and check YAML.
+
+    No key is required: a file names only what differs from the defaults.
+    """
+    schema = Config.model_json_schema()
+    for section in schema["$defs"].values():
+        section.pop("required", None)
+    return schema
+
+
 def _render(model: BaseModel, depth: int) -> list[str]:
     lines: list[str] = []
     # Written out, a preset's values would win over another preset named in an overlay.
@@ -34,9 +45,9 @@ def _render(model: BaseModel, depth: int) -> list[str]:
                 lines += ["", f"# {summary}"]
             lines += [f"{indent}{name}:", *_render(value, depth + 1)]
             continue
-        text = f"{indent}{name}: {_scalar(value)}"
+        text = f"{indent}{name}: {scalar(value)}"
         if name in from_preset:
-            lines.append(f"{indent}# {name}: {_scalar(value)}  (of the preset) {field.description or ''}".rstrip())
+            lines.append(f"{indent}# {name}: {scalar(value)}  (of the preset) {field.description or ''}".rstrip())
             continue
         line = f"{text:<{COMMENT_COLUMN}}  # {field.description}"
         if len(line) <= LONGEST_LINE:
@@ -46,10 +57,10 @@ def _render(model: BaseModel, depth: int) -> list[str]:
     return lines
 
 
-def _scalar(value: Any) -> str:
-    """One value in YAML's flow style, of which JSON is a part."""
+def scalar(value: Any) -> str:
+    """Write one value in YAML's flow style, of which JSON is a part."""
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_scalar(item) for item in value)}]"
+        return f"[{', '.join(scalar(item) for item in value)}]"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if value is None or isinstance(value, bool | int | float):

@@ -2,7 +2,7 @@
 
 A batch norm that keeps its statistics is a linear map of each channel, as is the convolution before it: together they
 are one convolution (`torch.nn.utils.fusion`). TensorFlow's "same" padding of convolutions with stride 2 is uneven,
-0 before and 1 after for a kernel of 3, which timm makes by copying the whole input into a larger, zeroed tensor;
+0 before and 1 after for a kernel of 3, which is made by copying the whole input into a larger, zeroed tensor;
 a kernel that begins with a row and a column of zeros does the same with even padding and no copy.
 
 The same function: only the order of floating-point sums differs. Measured with `python -m benchmarks.bench_backbone`.
@@ -17,9 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from apsam import torchvision_ops  # noqa: F401  (before timm, which imports torchvision)
-
-from timm.layers import Conv2dSame  # isort: skip
+from apsam.efficientnet_lite import SameConv2d
 
 # Pixels of a batch whose widest layer stays near a CPU's caches; images of a batch do not depend on each other.
 CPU_PIXELS = 2 * 256 * 256
@@ -29,7 +27,7 @@ class FoldedBackbone(nn.Module):
     """A copy of a network of convolutions, batch norms and activations for inference.
 
     Args:
-        network: As timm builds it, with batch norms that keep their statistics. Later changes of it are not seen.
+        network: Of `apsam.backbones`, with batch norms that keep their statistics. Later changes of it are not seen.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -51,7 +49,7 @@ class FoldedBackbone(nn.Module):
 class EvenlyPadded(nn.Module):
     """A convolution with stride 2 and "same" padding, without a padded copy of images of even sides."""
 
-    def __init__(self, convolution: Conv2dSame) -> None:
+    def __init__(self, convolution: SameConv2d) -> None:
         super().__init__()
         self.same = convolution
         self.weight = nn.Parameter(functional.pad(convolution.weight, (1, 0, 1, 0)), requires_grad=False)
@@ -72,7 +70,7 @@ def _fold(module: nn.Module) -> None:
             if before is None or not isinstance(before[1], nn.Conv2d) or before[1].out_channels != child.num_features:
                 raise ValueError(f"no convolution before the batch norm '{name}' of {type(module).__name__}")
             setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
-            # timm's batch norms hold the activation that follows.
+            # Batch norms of `apsam.efficientnet_lite` hold the activation that follows.
             setattr(module, name, _in_place(getattr(child, "act", nn.Identity())))
             before = None
         elif isinstance(child, nn.Conv2d):
@@ -80,7 +78,7 @@ def _fold(module: nn.Module) -> None:
         elif not isinstance(child, nn.Identity):
             _fold(child)
     for name, child in list(module.named_children()):
-        if isinstance(child, Conv2dSame) and _can_be_even(child):
+        if isinstance(child, SameConv2d) and _can_be_even(child):
             setattr(module, name, EvenlyPadded(child))
 
 

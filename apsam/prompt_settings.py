@@ -8,36 +8,41 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class PromptSettings(BaseModel):
-    """How CAMs become prompts."""
+    """Box and point prompts from CAMs."""
 
     model_config = ConfigDict(extra="forbid")
 
     threshold: int | Literal["auto"] = Field(
         120,
-        description="grey value of 0..255 that a CAM pixel must exceed (paper: 120); auto: every value of "
-        "`candidates` is tried and SAM's masks choose, tile by tile, without labels (docs/architecture.md)",
+        description="CAM threshold, grey value 0..255: a pixel is foreground if its value is greater (paper: 120). "
+        "auto: try every value of `candidates` and select per tile by SAM's masks, without labels "
+        "(docs/architecture.md).",
     )
     candidates: tuple[int, ...] = Field(
-        (60, 80, 100, 120, 140, 160, 180, 200), description="thresholds tried where `threshold` is auto"
+        (60, 80, 100, 120, 140, 160, 180, 200), description="Thresholds tried with threshold: auto."
     )
     min_area: float = Field(
-        0, ge=0, description="contours of a smaller area, px2, give no prompt (paper: none given; its code: 200)"
+        0, ge=0, description="Ignore contours of a smaller area, square pixels (paper: none given; released code: 200)."
     )
     min_side: int = Field(
-        0, ge=0, description="contours with a box of a shorter side, pixels, give no prompt (the paper's code: 5)"
+        0, ge=0, description="Ignore contours whose bounding box has a shorter side, pixels (released code: 5)."
     )
     area: Literal["region", "polygon"] = Field(
         "region",
-        description="area that min_area speaks of: pixels of the region, or (the paper's code) that of the polygon "
-        "through the contour's pixel centres, which ignores holes and takes 15 x 15 px for 196",
+        description="Area that `min_area` refers to: region (number of pixels), or polygon (released code): the "
+        "polygon through the centres of the contour's pixels, which ignores holes and gives 196 for 15 "
+        "x 15 px.",
     )
     contours: Literal["all", "external"] = Field(
-        "all", description="all: an island in a hole is a region too; external (the paper's code): outermost ones only"
+        "all",
+        description="all: also regions inside a hole of another region. external (released code): outermost "
+        "contours only.",
     )
     point: Literal["inside", "centroid"] = Field(
         "inside",
-        description="inside: the centroid, or the deepest pixel where it lies outside the region; centroid (the "
-        "paper's code): that of the simplified outer contour, wherever it lies",
+        description="Point prompt: inside is the centroid, or the pixel farthest from the border if the centroid "
+        "lies outside the region; centroid (released code) is that of the simplified outer contour, "
+        "wherever it lies.",
     )
 
     def thresholds(self) -> tuple[int, ...]:

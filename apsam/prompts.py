@@ -2,46 +2,72 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from apsam.errors import InputError
-from apsam.files import atomic_path, read_json, write_json
 from apsam.prompt_settings import PromptSettings
-from apsam.stack import TileStack
 
-SCHEMA = 1
 # Of a contour's length: how far the paper's code simplifies contours before it takes their centroid.
 RELEASED_SIMPLIFICATION = 0.001
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One box and one point, born from the same contour. Pixels of the tile, x to the right, y down.
+    """One box and one point for SAM, of the same landslide. Pixels of the image, x to the right, y down.
+
+    `generate_prompts` makes them of a CAM; a prompt of your own needs `box` and `point` alone.
 
     Attributes:
         box: x0, y0, x1, y1; the pixels of the contour lie within x0 <= x < x1, y0 <= y < y1 (equation 4).
         point: x, y, a pixel inside the contour.
-        point_label: 1, positive; the paper's points all are.
+        point_label: 1, positive; 0, a point outside the landslide. The paper's points are all positive.
         point_source: `centroid` (equation 6), or `interior` where the centroid falls outside the region.
         area: Area of the region without its holes, px2.
         mean_cam: Mean of the CAM over the region, 0..255.
         contour: Vertices (x, y) of the outer contour (equation 3).
+
+    Examples:
+        >>> Prompt(box=(10, 20, 60, 90), point=(35, 50)).point_label
+        1
     """
 
-    box: tuple[int, int, int, int]
+    box: tuple[float, float, float, float]
     point: tuple[float, float]
-    point_label: int
-    point_source: Literal["centroid", "interior"]
-    area: int
-    mean_cam: float
-    contour: list[tuple[int, int]]
+    point_label: int = 1
+    point_source: Literal["centroid", "interior"] = "centroid"
+    area: int = 0
+    mean_cam: float = 0.0
+    contour: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """The prompts that one threshold of a CAM gives.
+
+    Attributes:
+        threshold: Grey value that the CAM's pixels exceed, 0..254.
+        prompts: One a region, from top to bottom; none where no pixel exceeds the threshold.
+    """
+
+    threshold: int
+    prompts: tuple[Prompt, ...] = ()
+
+
+@dataclass(frozen=True)
+class TilePrompts:
+    """The prompts of one tile of a scene.
+
+    Attributes:
+        tile: Index in the tile stack.
+        sets: One a threshold; several where SAM's masks choose the threshold (`prompts.threshold: auto`).
+    """
+
+    tile: int
+    sets: tuple[PromptSet, ...] = ()
 
 
 def binarize(cam: np.ndarray, threshold: int) -> np.ndarray:
@@ -49,8 +75,8 @@ def binarize(cam: np.ndarray, threshold: int) -> np.ndarray:
     return (cam > threshold).astype(np.uint8)
 
 
-def generate_prompts(cam: np.ndarray, threshold: int, settings: PromptSettings | None = None) -> list[Prompt]:
-    """Equations 2 to 8: the prompts of one tile.
+def generate_prompts(cam: np.ndarray, threshold: int = 120, settings: PromptSettings | None = None) -> list[Prompt]:
+    """Make box and point prompts of the regions of a CAM that exceed a threshold (equations 2 to 8).
 
     Regions are 8-connected; a hole belongs to the region around it and takes part in neither point nor area, and an
     island within a hole is a region of its own. The centroid of equation 6 is computed over the region's pixels, that
@@ -60,13 +86,28 @@ def generate_prompts(cam: np.ndarray, threshold: int, settings: PromptSettings |
     the paper's released code are `area`, `contours` and `point` of the settings.
 
     Args:
-        cam: (h, w) uint8.
-        threshold: 0..254.
+        cam: (h, w) uint8, 255 where evidence is strongest (`Model.cam`).
+        threshold: Grey value that the CAM must exceed, 0..254 (paper: 120).
         settings: Which contours count, and where the point lies; its thresholds are not read. None: the defaults.
 
     Returns:
         One prompt a region, from top to bottom.
+
+    Raises:
+        InputError: `cam` is not (h, w) uint8, or the threshold lies outside 0..254.
+
+    Examples:
+        >>> import numpy as np
+        >>> cam = np.zeros((64, 64), np.uint8)
+        >>> cam[10:20, 30:50] = 200
+        >>> [prompt] = generate_prompts(cam, threshold=120)
+        >>> prompt.box, prompt.point
+        ((30, 10, 50, 20), (39.5, 14.5))
     """
+    if cam.dtype != np.uint8 or cam.ndim != 2:
+        raise InputError(f"cam: needs (h, w) uint8 in 0..255, is {cam.shape} {cam.dtype}")
+    if not 0 <= threshold <= 254:
+        raise InputError(f"threshold: needs a grey value within 0..254, is {threshold}")
     settings = settings or PromptSettings()
     binary = binarize(cam, threshold)
     mode = cv2.RETR_CCOMP if settings.contours == "all" else cv2.RETR_EXTERNAL
@@ -94,7 +135,7 @@ def generate_prompts(cam: np.ndarray, threshold: int, settings: PromptSettings |
                 point_source=source,
                 area=area,
                 mean_cam=round(float(cam[y : y + height, x : x + width][region > 0].mean()), 2),
-                contour=[(int(a), int(b)) for a, b in contour[:, 0]],
+                contour=tuple((int(a), int(b)) for a, b in contour[:, 0]),
             )
         )
     return sorted(prompts, key=lambda prompt: (prompt.box[1], prompt.box[0], prompt.area))
@@ -120,139 +161,13 @@ def _point_inside(region: np.ndarray) -> tuple[tuple[float, float], Literal["cen
     return (float(col), float(row)), "interior"
 
 
-def make_prompts(cams: Path, settings: PromptSettings, output: Path) -> None:
-    """Write the prompts of one scene: `<scene>.json`.
-
-    Tiles labelled negative have an empty CAM and are absent, as are tiles without any region.
+def tile_prompts(tile: int, cam: np.ndarray, settings: PromptSettings, thresholds: tuple[int, ...]) -> TilePrompts:
+    """Make the prompts of one tile at several thresholds.
 
     Args:
-        cams: CAM stack of the scene.
-        settings: Thresholds and smallest area.
-        output: The JSON file (schema in docs/architecture.md).
+        tile: Index in the tile stack.
+        cam: (h, w) uint8.
+        settings: Which contours count, and where the point lies.
+        thresholds: Rising, each in 0..254.
     """
-    tiles = []
-    with TileStack(cams) as stack:
-        for start, batch in stack.batches(("cam",), 256):
-            for offset in np.flatnonzero(batch["cam"].any(axis=(1, 2))):
-                cam = batch["cam"][offset]
-                sets = [
-                    {
-                        "threshold": t,
-                        "prompts": [asdict(p) for p in generate_prompts(cam, t, settings)],
-                    }
-                    for t in settings.thresholds()
-                ]
-                if any(s["prompts"] for s in sets):
-                    tiles.append({"tile": int(start + offset), "sets": sets})
-        scene = stack.attributes["scene"]
-    write_json(
-        output,
-        {"schema": SCHEMA, "scene": scene, "settings": settings.model_dump(mode="json"), "tiles": tiles},
-    )
-
-
-def read_prompts(path: Path) -> dict[str, Any]:
-    """Read `<scene>.json`.
-
-    Raises:
-        InputError: Not a prompt file, or one of another schema.
-    """
-    prompts = read_json(path)
-    if not isinstance(prompts, dict) or prompts.get("schema") != SCHEMA:
-        raise InputError(f"{path}: not a prompt file of schema {SCHEMA}; remove it and run again")
-    return prompts
-
-
-def check_tile_order(prompts: Mapping[str, Any], path: Path, count: int) -> None:
-    """Check the tile numbers of a prompt file, which may have been edited by hand.
-
-    Args:
-        prompts: What `read_prompts` gives.
-        path: Its file, for the message.
-        count: Number of tiles of the scene.
-
-    Raises:
-        InputError: The numbers are not rising, one is used twice, or one is no tile of the scene.
-    """
-    numbers = [entry["tile"] for entry in prompts["tiles"]]
-    for before, number in zip([None, *numbers], numbers, strict=False):
-        if not isinstance(number, int) or not 0 <= number < count:
-            raise InputError(f"{path}: tile {number!r} does not exist, the scene has {count}; make the prompts again")
-        if before is not None and number <= before:
-            raise InputError(f"{path}: tile {number} comes after tile {before}; list each tile once, by rising number")
-
-
-def join_prompts(blocks: Sequence[Path], lengths: Sequence[int], output: Path) -> None:
-    """Write the prompts of a scene, given those of its blocks.
-
-    Args:
-        blocks: Prompt files of the blocks, in order.
-        lengths: Number of tiles of every block.
-        output: The JSON file: as `make_prompts` would write it of the whole scene.
-    """
-    joined, first = None, 0
-    for path, length in zip(blocks, lengths, strict=True):
-        prompts = read_prompts(path)
-        tiles = [{**entry, "tile": entry["tile"] + first} for entry in prompts["tiles"]]
-        joined = {**prompts, "tiles": [*joined["tiles"], *tiles]} if joined else {**prompts, "tiles": tiles}
-        first += length
-    write_json(output, joined)
-
-
-def write_prompts_geojson(prompts: dict[str, Any], tiles: Path, output: Path) -> None:
-    """Write the prompts in the scene's CRS, so that they lie over the scene in a GIS.
-
-    Each prompt gives two features, its box (polygon) and its point. For folders of ready-made tiles, which have no
-    place on the map, the file holds no feature.
-
-    Args:
-        prompts: What `read_prompts` gives.
-        tiles: Tile stack of the scene.
-        output: The GeoJSON file.
-    """
-    with TileStack(tiles) as stack:
-        transform, crs = stack.attributes["transform"], stack.attributes["crs"]
-        windows = stack.read("window")
-    features: list[dict[str, Any]] = []
-    if transform is not None:
-        a, b, c, d, e, f = transform
-        for entry in prompts["tiles"]:
-            row, col = (int(v) for v in windows[entry["tile"]][:2])
-            for prompt_set in entry["sets"]:
-                for prompt in prompt_set["prompts"]:
-                    x0, y0, x1, y1 = prompt["box"]
-                    ring = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
-                    px, py = prompt["point"][0] + 0.5, prompt["point"][1] + 0.5
-                    corners = [_to_map(col + x, row + y, a, b, c, d, e, f) for x, y in ring]
-                    point = _to_map(col + px, row + py, a, b, c, d, e, f)
-                    properties = {
-                        "tile": entry["tile"],
-                        "threshold": prompt_set["threshold"],
-                        **{k: prompt[k] for k in ("area", "mean_cam", "point_source")},
-                    }
-                    features.append(_feature("Polygon", [corners], {**properties, "prompt": "box"}))
-                    features.append(_feature("Point", point, {**properties, "prompt": "point"}))
-    collection: dict[str, Any] = {"type": "FeatureCollection", "name": prompts["scene"], "features": features}
-    if crs is not None:
-        collection["crs"] = {"type": "name", "properties": {"name": _crs_urn(crs)}}
-    with atomic_path(output) as partial:
-        partial.write_text(json.dumps(collection, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _to_map(x: float, y: float, a: float, b: float, c: float, d: float, e: float, f: float) -> tuple[float, float]:
-    return a * x + b * y + c, d * x + e * y + f
-
-
-def _feature(kind: str, coordinates: Sequence[Any], properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "Feature",
-        "geometry": {"type": kind, "coordinates": coordinates},
-        "properties": properties,
-    }
-
-
-def _crs_urn(wkt: str) -> str:
-    from pyproj import CRS
-
-    authority = CRS.from_wkt(wkt).to_authority()
-    return f"urn:ogc:def:crs:{authority[0]}::{authority[1]}" if authority else wkt
+    return TilePrompts(tile, tuple(PromptSet(t, tuple(generate_prompts(cam, t, settings))) for t in thresholds))

@@ -20,17 +20,20 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
-from zarr.codecs import BloscCodec, ZstdCodec
-from zarr.storage import LocalStore, ZipStore
 
 from apsam import __version__
 from apsam.errors import InputError
 from apsam.files import atomic_path, scratch_folder, sha256_file
 from apsam.open_files import PooledFile
+
+# Imported where a stack is opened: mapping a scene needs none, and zarr is in the extra `train`.
+if TYPE_CHECKING:
+    import zarr
+    from zarr.codecs import BloscCodec, ZstdCodec
+    from zarr.storage import ZipStore
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -65,6 +68,9 @@ class TileStackWriter:
         self._scratch = scratch_folder(self.path, "chunks")
         self._folder = self._scratch.__enter__()
         try:
+            import zarr
+            from zarr.storage import LocalStore
+
             self._group = zarr.create_group(LocalStore(self._folder), attributes=self._attributes)
             self._arrays = {
                 name: self._group.create_array(
@@ -243,6 +249,9 @@ class _Part(PooledFile):
                 ) from error
 
     def _open(self) -> tuple[ZipStore, dict[str, zarr.Array], dict[str, Any]]:
+        import zarr
+        from zarr.storage import ZipStore
+
         try:
             store = ZipStore(self.path, mode="r")
             group = zarr.open_group(store, mode="r")
@@ -305,6 +314,8 @@ def _block(joined: Path, name: str) -> Path:
 
 def _compressor(dtype: np.dtype) -> BloscCodec | ZstdCodec:
     """Lossless and cheap (`benchmarks/bench_store.py`): half floats shrink further with equal bits side by side."""
+    from zarr.codecs import BloscCodec, ZstdCodec
+
     if dtype == np.float16:
         return BloscCodec(typesize=2, cname="zstd", clevel=1, shuffle="bitshuffle")
     return ZstdCodec(level=1)

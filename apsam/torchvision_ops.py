@@ -1,10 +1,10 @@
 """Make PyPI's torchvision importable next to a CPU build of torch.
 
-The wheel of torchvision on PyPI is compiled against CUDA. Beside a CPU torch its extension cannot be
-loaded, the operators `torchvision::nms` and `torchvision::qnms` do not exist, and torchvision's own
-Python registers meta kernels for them while it is imported, which ends in
-``RuntimeError: operator torchvision::nms does not exist``. Declaring the two schemas beforehand is enough
-for the import to succeed; the operators stay without a kernel, and `apsam` never calls them.
+The wheels of torchvision on PyPI are compiled against CUDA. Beside a CPU torch the extension cannot be loaded, so
+that operators such as `torchvision::nms` do not exist; but torchvision's Python registers meta kernels for some of
+them while it is imported, which ends in ``RuntimeError: operator torchvision::nms does not exist``. Declaring them
+before is enough for the import to succeed; they stay without a kernel, and `apsam` never calls them. Which ones the
+installed torchvision registers is read from its source, so that this holds for any pair of versions.
 
 Import this module before anything that imports torchvision (`timm`, `segment_anything`)::
 
@@ -13,25 +13,30 @@ Import this module before anything that imports torchvision (`timm`, `segment_an
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 from pathlib import Path
 
 import torch
 
-SCHEMAS = {
-    "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-}
-_fragment: torch.library.Library | None = None  # the schemas live as long as this object does
+NAMESPACE = "torchvision"
+# What registers a meta kernel for an operator that has to exist: today's name, and that of torch 2.3 and before.
+REGISTERING = ("register_fake", "impl_abstract")
+_fragment: torch.library.Library | None = None  # the operators live as long as this object does
+
+
+def torchvision_folder() -> Path | None:
+    """Where torchvision is installed, found without importing it; None where it is not."""
+    spec = importlib.util.find_spec(NAMESPACE)
+    return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def extension_loads() -> bool:
     """Whether torchvision's compiled operators can be loaded beside this torch."""
-    spec = importlib.util.find_spec("torchvision")
-    if spec is None or spec.origin is None:
+    folder = torchvision_folder()
+    if folder is None:
         return False
-    folder = Path(spec.origin).parent
     for library in sorted([*folder.glob("_C*.so"), *folder.glob("_C*.pyd")]):
         try:
             torch.ops.load_library(str(library))
@@ -41,22 +46,42 @@ def extension_loads() -> bool:
     return False
 
 
+def registered_operators(source: str) -> dict[str, int]:
+    """The operators of torchvision that a module registers meta kernels for: name -> number of arguments.
+
+    Args:
+        source: Python code, for instance torchvision's `_meta_registrations.py`.
+    """
+    found = {}
+    for node in ast.walk(ast.parse(source)):
+        for decorator in getattr(node, "decorator_list", []):
+            match decorator:
+                case ast.Call(func=ast.Attribute(attr=name), args=[ast.Constant(value=str(operator)), *_]):
+                    if name in REGISTERING and operator.startswith(f"{NAMESPACE}::"):
+                        found[operator.removeprefix(f"{NAMESPACE}::")] = len(node.args.args)
+    return found
+
+
 def declare_missing_operators() -> list[str]:
-    """Declare the operator schemas torchvision's import needs and its extension does not bring.
+    """Declare the operators that torchvision's import needs and its extension does not bring.
 
     Returns:
         The names declared: empty where torchvision is whole, absent, already imported, or already guarded.
     """
     global _fragment
-    if _fragment is not None or "torchvision" in sys.modules:
+    if _fragment is not None or NAMESPACE in sys.modules or extension_loads():
         return []
-    if importlib.util.find_spec("torchvision") is None or extension_loads():
+    folder = torchvision_folder()
+    if folder is None:
         return []
-    missing = [name for name in SCHEMAS if not hasattr(torch.ops.torchvision, name)]
+    source = folder / "_meta_registrations.py"
+    operators = registered_operators(source.read_text(encoding="utf-8")) if source.is_file() else {}
+    missing = [name for name in operators if not hasattr(torch.ops.torchvision, name)]
     if missing:
-        _fragment = torch.library.Library("torchvision", "FRAGMENT")
+        _fragment = torch.library.Library(NAMESPACE, "FRAGMENT")
         for name in missing:
-            _fragment.define(SCHEMAS[name])
+            arguments = ", ".join(f"Tensor a{index}" for index in range(operators[name]))
+            _fragment.define(f"{name}({arguments}) -> Tensor")
     return missing
 
 

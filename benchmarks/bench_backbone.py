@@ -1,4 +1,4 @@
-"""The frozen EfficientNet-Lite0 as it runs (`apsam.folded_backbone`) against the network as timm builds it.
+"""The frozen EfficientNet-Lite0 as it runs (`apsam.folded_backbone`) against the network as built.
 
 Where it is used: 256 px and stride 16 in the localizer and its CAMs, 512 px and stride 32 in the light SAM.
 """

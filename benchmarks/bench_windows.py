@@ -23,7 +23,7 @@ import torch
 from apsam.config import Config, read_config
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import MeasuredScene, TileTruth
-from apsam.prompts import make_prompts, read_prompts
+from apsam.prompt_files import make_prompts, read_prompts
 from apsam.sam.encode_scene import encode_scene
 from apsam.sam.registry import LoadedSam, build_sam
 from apsam.sam.segment import segment_scene
@@ -76,7 +76,7 @@ def measure_scene(scene: Scene, results: Path, sam: LoadedSam, settings: SamSett
         encode_scene(tiles, embeddings, settings, sam=sam, image=scene.image)
         clocks.append(_clocks())
         prompts = read_prompts(results / "prompts" / f"{scene.name}.json")
-        masks = {mask.tile: mask.mask for mask in segment_scene(sam, embeddings, cams, prompts, config.masks)}
+        masks = {mask.tile: mask.mask for mask in segment_scene(sam, embeddings, cams, prompts.tiles, config.masks)}
         clocks.append(_clocks())
         with TileStack(embeddings) as stack:
             encoded = len(stack)

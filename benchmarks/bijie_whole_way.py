@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from apsam.files import write_json
 from apsam.localizer.checkpoint import load_localizer
 from apsam.localizer.settings import CamSettings
 from apsam.prompt_settings import PromptSettings
-from apsam.prompts import generate_prompts
+from apsam.prompts import PromptSet, TilePrompts, generate_prompts
 from apsam.sam.encode import encode_tiles
 from apsam.sam.registry import LoadedSam, build_sam
 from apsam.sam.segment import TileMask, segment_tile_prompts
@@ -30,16 +29,10 @@ from benchmarks.bijie_cams import centred_box, make_cams, mean_iou, off_centre, 
 TILES_AT_ONCE = 16
 
 
-def prompt_entry(tile: int, cam: np.ndarray, thresholds: tuple[int, ...]) -> dict[str, Any]:
-    """A tile's entry of a prompts file, without what SAM does not read."""
-    sets = []
-    for threshold in thresholds:
-        prompts = [
-            {"box": p.box, "point": p.point, "point_label": p.point_label} for p in generate_prompts(cam, threshold)
-        ]
-        if prompts:
-            sets.append({"threshold": threshold, "prompts": prompts})
-    return {"tile": tile, "sets": sets}
+def prompts_of(tile: int, cam: np.ndarray, thresholds: tuple[int, ...]) -> TilePrompts:
+    """A tile's prompts, without thresholds that give none."""
+    sets = (PromptSet(threshold, tuple(generate_prompts(cam, threshold))) for threshold in thresholds)
+    return TilePrompts(tile, tuple(one for one in sets if one.prompts))
 
 
 def segment(
@@ -49,7 +42,7 @@ def segment(
     found: list[TileMask] = []
     for start in range(0, len(images), TILES_AT_ONCE):
         part = slice(start, start + TILES_AT_ONCE)
-        entries = [prompt_entry(start + i, cam, thresholds) for i, cam in enumerate(cams[part])]
+        entries = [prompts_of(start + i, cam, thresholds) for i, cam in enumerate(cams[part])]
         found += segment_tile_prompts(sam, encode_tiles(sam, images[part]), entries, cams[part], masks)
     return found
 

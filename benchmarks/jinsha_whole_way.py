@@ -33,8 +33,8 @@ from apsam.heatmaps.train import train_heat_network
 from apsam.maps.settings import MapSettings
 from apsam.masks.prompted import make_prompted_masks
 from apsam.metrics.counts import Counts
+from apsam.prompt_files import make_prompts
 from apsam.prompt_settings import PromptSettings
-from apsam.prompts import make_prompts
 from apsam.resunet.crops import TrainingScene
 from apsam.resunet.decision import expected_f1_threshold, map_histogram, write_mask
 from apsam.resunet.predict import predict_raster

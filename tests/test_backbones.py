@@ -7,8 +7,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from apsam import torchvision_ops  # noqa: F401  (before timm)
 from apsam.backbones import build_backbone, lite0_weights_path, read_state_dict, rename_lite0_keys
+from apsam.efficientnet_lite import EfficientNetLite0
 from apsam.errors import ApsamError
+
+import timm  # isort: skip  (after apsam, whose guard lets it import torchvision)
 
 
 def test_lite0_gives_what_the_weights_own_network_gives():
@@ -24,6 +28,25 @@ def test_lite0_gives_what_the_weights_own_network_gives():
             expected = block(expected)
         found = backbone(image)[-1]
     assert (found - expected).norm() / expected.norm() < 1e-4
+
+
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_lite0_is_timms(stride: int):
+    """The same names, starting weights, maps and running statistics, and the same random numbers drawn."""
+    torch.manual_seed(0)
+    theirs = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True, output_stride=stride)
+    drawn = torch.rand(1)
+    torch.manual_seed(0)
+    ours = EfficientNetLite0(stride)
+    assert torch.equal(torch.rand(1), drawn)
+    assert (ours.channels, ours.strides) == (theirs.feature_info.channels(), theirs.feature_info.reduction())
+    image = torch.randn(2, 3, 65, 98)
+    for training in (True, False):
+        pairs = zip(ours.train(training)(image), theirs.train(training)(image), strict=True)
+        assert all(torch.equal(found, expected) for found, expected in pairs)
+    expected = theirs.state_dict()
+    assert list(ours.state_dict()) == list(expected)
+    assert all(torch.equal(value, expected[name]) for name, value in ours.state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from apsam.localizer.settings import CamSettings, LocalizerSettings
 from apsam.maps.bands import join_bands
 from apsam.maps.settings import MapSettings
 from apsam.masks.prompted import make_prompted_masks
+from apsam.prompt_files import join_prompts, make_prompts, read_prompts, write_prompts_geojson
 from apsam.prompt_settings import PromptSettings
-from apsam.prompts import join_prompts, make_prompts, read_prompts, write_prompts_geojson
 from apsam.resunet import predict
 from apsam.sam.encode_scene import encode_scene
 from apsam.sam.settings import MasksSettings, SamSettings
@@ -165,7 +165,7 @@ def test_prompts_are_those_of_the_whole_scene(tiled: tuple[Path, Path], tmp_path
     make_prompts(tmp_path / "cams.zarr.zip", PromptSettings(), tmp_path / "whole.json")
     join_prompts(files, lengths, tmp_path / "joined.json")
     assert (tmp_path / "joined.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
-    assert len(read_prompts(tmp_path / "whole.json")["tiles"]) > COUNT
+    assert len(read_prompts(tmp_path / "whole.json").tiles) > COUNT
     for tiles, name in zip(tiled, ("whole", "joined"), strict=True):
         write_prompts_geojson(read_prompts(tmp_path / "joined.json"), tiles, tmp_path / f"{name}.geojson")
     assert (tmp_path / "whole.geojson").read_bytes() == (tmp_path / "joined.geojson").read_bytes()

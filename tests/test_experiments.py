@@ -30,8 +30,8 @@ from apsam.masks.settings import CamMaskSettings
 from apsam.masks.thresholded import make_cam_masks
 from apsam.metrics.pseudo_masks import measure_pseudo_masks
 from apsam.metrics.scene import MeasuredScene
+from apsam.prompt_files import make_prompts
 from apsam.prompt_settings import PromptSettings
-from apsam.prompts import make_prompts
 from apsam.sam.settings import EverythingSettings, MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
 
@@ -141,7 +141,7 @@ def test_no_image_is_encoded_and_each_part_is_decoded_once_a_kind(run, tmp_path,
     released = trials.answer_sets
 
     def spy(*given):
-        seen.append((given[4].prompts, tuple(entry["tile"] for entry in given[2])))
+        seen.append((given[4].prompts, tuple(entry.tile for entry in given[2])))
         return released(*given)
 
     monkeypatch.setattr(trials, "answer_sets", spy)

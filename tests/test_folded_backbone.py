@@ -7,11 +7,10 @@ import torch
 from torch import nn
 
 from apsam.backbones import build_backbone
+from apsam.efficientnet_lite import SameConv2d
 from apsam.folded_backbone import EvenlyPadded, FoldedBackbone
 from apsam.localizer.model import Localizer
 from apsam.localizer.settings import LocalizerSettings
-
-from timm.layers import Conv2dSame  # isort: skip
 
 
 def backbone_of(name, stride=16, seed=0):
@@ -53,7 +52,7 @@ def test_batches_do_not_matter(monkeypatch):
 
 @pytest.mark.parametrize(("kernel", "side"), [(3, 8), (5, 8), (7, 12), (3, 9), (5, 7)])
 def test_uneven_padding_without_a_copy(kernel, side):
-    same = Conv2dSame(4, 4, kernel, stride=2, groups=4)
+    same = SameConv2d(4, 4, kernel, stride=2, groups=4)
     images = torch.randn(2, 4, side, side + 2)
     torch.testing.assert_close(EvenlyPadded(same)(images), same(images))
 

@@ -19,8 +19,8 @@ from apsam.heatmaps.logits import NO_DATA, STEP, log_odds, make_logits, to_steps
 from apsam.heatmaps.settings import HeatMapSettings
 from apsam.heatmaps.train import train_heat_network
 from apsam.maps.settings import MapSettings
+from apsam.prompt_files import make_prompts, read_prompts
 from apsam.prompt_settings import PromptSettings
-from apsam.prompts import make_prompts, read_prompts
 from apsam.resunet.predict import predict_raster
 from apsam.stack import TileStack
 from apsam.tiles.parts import TEST
@@ -131,7 +131,7 @@ def test_heat_maps_of_tiles_become_prompts_where_labels_allow(tmp_path: Path) ->
             assert ((cam > 120) == (own == 1)).all()
         negative = np.flatnonzero(stack.read("label") == 0)
     make_prompts(cams, PromptSettings(), tmp_path / "prompts.json")
-    asked = {entry["tile"] for entry in read_prompts(tmp_path / "prompts.json")["tiles"]}
+    asked = {entry.tile for entry in read_prompts(tmp_path / "prompts.json").tiles}
     assert asked and not asked & set(negative.tolist())
     make_heat_masks(everywhere, labels, 1.0, tiles[0], tmp_path / "mask.tif")
     assert np.array_equal(read_grid(tmp_path / "mask.tif"), ground)

@@ -9,7 +9,9 @@ from apsam.errors import InputError
 from apsam.masks.grabcut import grabcut, make_grabcut_masks
 from apsam.masks.settings import CamMaskSettings, GrabCutSettings
 from apsam.masks.thresholded import make_cam_masks, threshold_cam
-from apsam.prompts import PromptSettings, make_prompts
+from apsam.prompt_files import make_prompts
+from apsam.prompt_settings import PromptSettings
+from apsam.prompts import Prompt
 from apsam.stack import TileStack, TileStackWriter
 
 SIZE = 96
@@ -76,7 +78,7 @@ def test_grabcut_finds_the_square_within_a_box_too_big(run):
 
 
 def test_grabcut_with_a_box_over_the_whole_tile_has_nothing_to_learn_from():
-    prompt = {"box": [0, 0, 8, 8], "point": [4, 4]}
+    prompt = Prompt((0, 0, 8, 8), (4, 4))
     assert grabcut(np.zeros((3, 8, 8), np.uint8), prompt, GrabCutSettings()).all()
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apsam.prompts import PromptSettings, binarize, generate_prompts, make_prompts, read_prompts
+from apsam.errors import InputError
+from apsam.files import write_json
+from apsam.prompt_files import make_prompts, read_prompts, write_prompts
+from apsam.prompt_settings import PromptSettings
+from apsam.prompts import binarize, generate_prompts
 from apsam.stack import TileStackWriter
 
 
@@ -95,9 +99,9 @@ def test_file_lists_sets_and_leaves_out_negative_tiles(tmp_path):
     settings = PromptSettings(threshold="auto", candidates=(140, 60, 160))
     make_prompts(tmp_path / "a.zarr.zip", settings, tmp_path / "a.json")
     prompts = read_prompts(tmp_path / "a.json")
-    assert [entry["tile"] for entry in prompts["tiles"]] == [1]
-    sets = prompts["tiles"][0]["sets"]
-    assert [(s["threshold"], len(s["prompts"])) for s in sets] == [(60, 1), (140, 1), (160, 0)]
+    assert [entry.tile for entry in prompts.tiles] == [1]
+    sets = prompts.tiles[0].sets
+    assert [(s.threshold, len(s.prompts)) for s in sets] == [(60, 1), (140, 1), (160, 0)]
 
 
 def test_the_released_code_measures_polygons():
@@ -133,3 +137,29 @@ def test_the_released_code_sees_no_island_in_a_hole():
     cam[28:32, 28:32] = 180
     (ring,) = generate_prompts(cam, 120, PromptSettings(contours="external"))
     assert ring.box == (10, 10, 50, 50)
+
+
+def test_a_file_gives_back_the_prompts_it_was_made_of(tmp_path):
+    cam = heatmap((slice(10, 20), slice(30, 50)), (slice(40, 50), slice(5, 9)))
+    with TileStackWriter(tmp_path / "a.zarr.zip", {"scene": "a"}, {"cam": ((64, 64), "uint8")}) as writer:
+        writer.append(cam=cam[None])
+    make_prompts(tmp_path / "a.zarr.zip", PromptSettings(), tmp_path / "a.json")
+    prompts = read_prompts(tmp_path / "a.json")
+    assert list(prompts.tiles[0].sets[0].prompts) == generate_prompts(cam, 120)
+    write_prompts(prompts, tmp_path / "b.json")
+    assert (tmp_path / "b.json").read_bytes() == (tmp_path / "a.json").read_bytes()
+
+
+def test_an_entry_that_is_no_prompt_is_named(tmp_path):
+    sets = [{"threshold": 120, "prompts": [{"point": [1, 2]}]}]
+    content = {"schema": 1, "scene": "a", "settings": {}, "tiles": [{"tile": 0, "sets": sets}]}
+    write_json(tmp_path / "a.json", content)
+    with pytest.raises(InputError, match=r"a\.json: holds an entry that is no prompt .*box"):
+        read_prompts(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(("cam", "threshold"), [(np.zeros((8, 8)), 120), (np.zeros((1, 8, 8), np.uint8), 120),
+                                                (np.zeros((8, 8), np.uint8), 255)])  # fmt: skip
+def test_what_is_no_cam_or_threshold_is_refused(cam, threshold):
+    with pytest.raises(InputError, match="needs"):
+        generate_prompts(cam, threshold)

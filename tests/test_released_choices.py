@@ -145,7 +145,8 @@ def test_added_masks_are_the_union_with_a_note_of_what_several_claim(tiles, tmp_
     cam[0, 8:30, 8:30], cam[0, 34:60, 34:60] = 200, 200
     with TileStackWriter(tmp_path / "c.zarr.zip", {"scene": "a"}, {"cam": ((SIZE, SIZE), "uint8")}) as writer:
         writer.append(cam=cam)
-    from apsam.prompts import PromptSettings, make_prompts
+    from apsam.prompt_files import make_prompts
+    from apsam.prompt_settings import PromptSettings
 
     make_prompts(tmp_path / "c.zarr.zip", PromptSettings(), tmp_path / "p.json")
     stacks = {}

@@ -14,6 +14,7 @@ from tiny_hub_sam import CONFIGS, save_hub_sam, tiny_hub_model, tiny_hub_sam, ti
 from tiny_sam import tiny_sam
 
 from apsam.errors import ApsamError, ConfigError, InputError
+from apsam.prompts import Prompt, PromptSet, TilePrompts
 from apsam.sam import encode, weights_files
 from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts
@@ -179,10 +180,9 @@ def make_scene(folder, count=4, size=64):
     cams[:, 16:40, 20:50] = 200
     with TileStackWriter(folder / "cams.zarr.zip", {"scene": "valley"}, {"cam": ((size, size), "uint8")}) as writer:
         writer.append(cam=cams)
-    prompt = {"box": [20, 16, 50, 40], "point": [35, 28], "point_label": 1}
-    other = {"box": [22, 18, 40, 30], "point": [30, 20], "point_label": 1}
-    sets = [{"threshold": 100, "prompts": [prompt, other]}, {"threshold": 150, "prompts": [other]}]
-    return images, cams, {"tiles": [{"tile": number, "sets": sets} for number in (0, 2, 3)]}
+    prompt, other = Prompt((20, 16, 50, 40), (35, 28)), Prompt((22, 18, 40, 30), (30, 20))
+    sets = (PromptSet(100, (prompt, other)), PromptSet(150, (other,)))
+    return images, cams, [TilePrompts(number, sets) for number in (0, 2, 3)]
 
 
 @pytest.mark.parametrize("kind", ["both", "points", "boxes"])
@@ -196,11 +196,11 @@ def test_a_scene_from_store_to_masks(sam, tmp_path, kind, cam_mask):
     settings = MasksSettings(prompts=kind, cam_mask=cam_mask)
     masks = list(segment_scene(sam, tmp_path / "a.zarr.zip", tmp_path / "cams.zarr.zip", prompts, settings))
     assert [mask.tile for mask in masks] == [0, 2, 3]
-    entry = next(each for each in prompts["tiles"][1]["sets"] if each["threshold"] == masks[1].threshold)["prompts"]
+    entry = next(each for each in prompts[1].sets if each.threshold == masks[1].threshold).prompts
     asked = PromptBatch(
         np.zeros(len(entry), int),
-        boxes=np.array([each["box"] for each in entry], float) if kind != "points" else None,
-        points=np.array([each["point"] for each in entry], float) if kind != "boxes" else None,
+        boxes=np.array([each.box for each in entry], float) if kind != "points" else None,
+        points=np.array([each.point for each in entry], float) if kind != "boxes" else None,
         mask_logits=cam_to_mask_prompt(cams[[2] * len(entry)], sam.mask_input_size, sam.stretches).numpy()
         if cam_mask
         else None,

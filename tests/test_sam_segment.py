@@ -3,6 +3,7 @@ import pytest
 from tiny_sam import tiny_sam
 
 from apsam.errors import InputError
+from apsam.prompts import Prompt, PromptSet, TilePrompts
 from apsam.sam import segment
 from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts
@@ -20,26 +21,21 @@ def sam():
 
 
 def prompt(x0, y0, x1, y1):
-    return {
-        "box": [x0, y0, x1, y1],
-        "point": [(x0 + x1) / 2, (y0 + y1) / 2],
-        "point_label": 1,
-        "point_source": "centroid",
-    }
+    return Prompt((x0, y0, x1, y1), ((x0 + x1) / 2, (y0 + y1) / 2))
 
 
 TILES = [
-    {"tile": 2, "sets": [{"threshold": 120, "prompts": [prompt(2, 3, 20, 30), prompt(30, 30, 60, 50)]}]},
-    {"tile": 5, "sets": [{"threshold": 120, "prompts": []}]},
-    {
-        "tile": 6,
-        "sets": [
-            {"threshold": 90, "prompts": [prompt(1, 1, 60, 60)]},
-            {"threshold": 120, "prompts": [prompt(10, 5, 30, 30), prompt(33, 40, 50, 60)]},
-            {"threshold": 150, "prompts": []},
-        ],
-    },
-    {"tile": 9, "sets": []},
+    TilePrompts(2, (PromptSet(120, (prompt(2, 3, 20, 30), prompt(30, 30, 60, 50))),)),
+    TilePrompts(5, (PromptSet(120),)),
+    TilePrompts(
+        6,
+        (
+            PromptSet(90, (prompt(1, 1, 60, 60),)),
+            PromptSet(120, (prompt(10, 5, 30, 30), prompt(33, 40, 50, 60))),
+            PromptSet(150),
+        ),
+    ),
+    TilePrompts(9),
 ]
 
 
@@ -55,16 +51,16 @@ def cams():
 
 def decode_one(sam, embedding, entry, choice="single"):
     batch = PromptBatch(
-        tile=np.zeros(len(entry["prompts"]), int),
-        boxes=np.array([each["box"] for each in entry["prompts"]]),
-        points=np.array([each["point"] for each in entry["prompts"]]),
+        tile=np.zeros(len(entry.prompts), int),
+        boxes=np.array([each.box for each in entry.prompts]),
+        points=np.array([each.point for each in entry.prompts]),
     )
     return decode_prompts(sam, embedding[None], batch, SIZE, choice)
 
 
 def test_masks_are_joined_by_or(sam, embeddings, cams):
     first = segment_tile_prompts(sam, embeddings, TILES, cams, MasksSettings())[0]
-    expected = decode_one(sam, embeddings[0], TILES[0]["sets"][0])
+    expected = decode_one(sam, embeddings[0], TILES[0].sets[0])
     np.testing.assert_array_equal(first.mask, (expected.logits > 0).any(axis=(0, 1)))
     assert first.mask.dtype == np.uint8 and first.tile == 2 and first.threshold == 120
     assert first.iou == pytest.approx(expected.iou.mean(), abs=1e-5)
@@ -79,10 +75,10 @@ def test_tiles_without_prompts_get_an_empty_mask(sam, embeddings, cams):
 
 def test_the_set_that_agrees_best_with_the_cam_is_taken(sam, embeddings, cams):
     scores = {}
-    for entry in TILES[2]["sets"][:2]:
+    for entry in TILES[2].sets[:2]:
         decoded = decode_one(sam, embeddings[2], entry)
         probability = decoded.probabilities.max(axis=(0, 1))
-        scores[entry["threshold"]] = float(agreement(probability, cams[2]) * np.clip(decoded.iou.mean(), 0, 1))
+        scores[entry.threshold] = float(agreement(probability, cams[2]) * np.clip(decoded.iou.mean(), 0, 1))
     chosen = segment_tile_prompts(sam, embeddings, TILES, cams, MasksSettings())[2]
     assert chosen.threshold == max(scores, key=scores.get)
     assert chosen.score == pytest.approx(max(scores.values()), abs=1e-4)
@@ -92,7 +88,7 @@ def test_the_set_that_agrees_best_with_the_cam_is_taken(sam, embeddings, cams):
 def test_a_cam_like_one_sets_answer_picks_that_set(sam, embeddings, cams, threshold, monkeypatch):
     """The other set cannot win when the CAM is its rival's mask, SAM's own estimate left aside."""
     monkeypatch.setattr(segment, "pick_set", lambda agreements, iou: int(agreements.argmax()))
-    entry = next(each for each in TILES[2]["sets"] if each["threshold"] == threshold)
+    entry = next(each for each in TILES[2].sets if each.threshold == threshold)
     answer = decode_one(sam, embeddings[2], entry).probabilities.max(axis=(0, 1))
     cams = cams.copy()
     cams[2] = (answer * 255).round()
@@ -135,7 +131,7 @@ def test_mask_choice_reaches_the_decoder(sam, embeddings, cams):
     for choice, index in [("best_iou", 0), ("index", 2)]:
         settings = MasksSettings(mask_choice=choice, mask_index=index)
         mask = segment_tile_prompts(sam, embeddings[:1], TILES[:1], cams[:1], settings)[0].mask
-        three = decode_one(sam, embeddings[0], TILES[0]["sets"][0], "all")
+        three = decode_one(sam, embeddings[0], TILES[0].sets[0], "all")
         which = three.iou.argmax(1) if choice == "best_iou" else [2, 2]
         expected = [three.logits[place, chosen] > 0 for place, chosen in enumerate(which)]
         np.testing.assert_array_equal(mask, np.any(expected, axis=0))
@@ -158,7 +154,7 @@ def test_a_scene_is_its_tiles_whatever_is_held(sam, embeddings, cams, tmp_path, 
     monkeypatch.setattr(segment, "PROMPTS_HELD", held)
     expected = segment_tile_prompts(sam, embeddings, TILES, cams, MasksSettings())
     paths = write_scene(tmp_path, sam, embeddings, cams)
-    found = list(segment_scene(sam, *paths, {"tiles": TILES}, MasksSettings()))
+    found = list(segment_scene(sam, *paths, TILES, MasksSettings()))
     assert [(each.tile, each.threshold) for each in found] == [(each.tile, each.threshold) for each in expected]
     for a, b in zip(found, expected, strict=True):
         assert (a.mask != b.mask).mean() < 1e-3
@@ -168,13 +164,13 @@ def test_embeddings_of_another_sam_are_refused(sam, embeddings, cams, tmp_path):
     paths = write_scene(tmp_path, sam, embeddings, cams)
     other = tiny_sam(seed=1)
     with pytest.raises(InputError, match="encode again with this SAM"):
-        list(segment_scene(other, *paths, {"tiles": TILES}, MasksSettings()))
+        list(segment_scene(other, *paths, TILES, MasksSettings()))
 
 
 def test_a_tile_without_embedding_is_named(sam, embeddings, cams, tmp_path):
     paths = write_scene(tmp_path, sam, embeddings, cams, tiles=(2, 5))
     with pytest.raises(InputError, match=r"no embedding of tile 6 \(2 in all\)"):
-        list(segment_scene(sam, *paths, {"tiles": TILES}, MasksSettings()))
+        list(segment_scene(sam, *paths, TILES, MasksSettings()))
 
 
 def test_an_index_without_effect_is_refused():
@@ -185,8 +181,8 @@ def test_an_index_without_effect_is_refused():
 @pytest.mark.parametrize("count", [255, 256, 257, 512])
 def test_any_number_of_prompts_may_claim_a_pixel(sam, embeddings, cams, count):
     """256 of them once gave an empty mask: the count was kept in a byte."""
-    one = [{"tile": 2, "sets": [{"threshold": 120, "prompts": [prompt(2, 3, 20, 30)]}]}]
-    many = [{"tile": 2, "sets": [{"threshold": 120, "prompts": [prompt(2, 3, 20, 30)] * count}]}]
+    one = [TilePrompts(2, (PromptSet(120, (prompt(2, 3, 20, 30),)),))]
+    many = [TilePrompts(2, (PromptSet(120, (prompt(2, 3, 20, 30),) * count),))]
     expected = segment_tile_prompts(sam, embeddings[:1], one, cams[:1], MasksSettings())[0]
     found = segment_tile_prompts(sam, embeddings[:1], many, cams[:1], MasksSettings())[0]
     assert expected.mask.any()

@@ -7,6 +7,7 @@ from rasterio.transform import from_origin
 from tiny_sam import tiny_sam, tiny_sam_model
 
 from apsam.errors import ConfigError, InputError
+from apsam.prompts import Prompt, PromptSet, TilePrompts
 from apsam.sam import segment
 from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts
@@ -182,14 +183,11 @@ def test_masks_of_a_scene(run, sam, tmp_path, cam_mask, monkeypatch):
     cams = np.random.default_rng(2).integers(0, 256, (count, TILE, TILE), np.uint8)
     with TileStackWriter(tmp_path / "c.zarr.zip", {"scene": "a"}, {"cam": ((TILE, TILE), "uint8")}) as writer:
         writer.append(cam=cams)
-    prompt = {"box": [5, 8, 40, 50], "point": [20, 30], "point_label": 1, "point_source": "centroid"}
-    tiles = [{"tile": 1, "sets": [{"threshold": 120, "prompts": [prompt]}]}]
+    tiles = [TilePrompts(1, (PromptSet(120, (Prompt((5, 8, 40, 50), (20, 30)),)),))]
     seen = []
     released = segment.decode_prompts
     monkeypatch.setattr(segment, "decode_prompts", lambda *given: seen.append(given) or released(*given))
-    [mask] = segment_scene(
-        sam, run / "e.zarr.zip", tmp_path / "c.zarr.zip", {"tiles": tiles}, MasksSettings(cam_mask=cam_mask)
-    )
+    [mask] = segment_scene(sam, run / "e.zarr.zip", tmp_path / "c.zarr.zip", tiles, MasksSettings(cam_mask=cam_mask))
     assert mask.tile == 1 and mask.mask.shape == (TILE, TILE)
     _, embeddings, asked, *_ = seen[0]
     if cam_mask:

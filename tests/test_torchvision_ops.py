@@ -42,3 +42,26 @@ def test_whole_torchvision_is_left_alone(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)
     assert guard.declare_missing_operators() == []
     assert guard._fragment is None
+
+
+def test_operators_are_read_from_the_source():
+    from apsam.torchvision_ops import registered_operators
+
+    source = """
+@register_meta("roi_align")
+def meta_roi_align(input, rois): ...
+@torch.library.register_fake("torchvision::nms")
+def meta_nms(dets, scores, iou_threshold): ...
+@torch.library.impl_abstract("torchvision::old")
+def meta_old(dets): ...
+@torch.library.register_fake("other::nms")
+def meta_other(dets): ...
+"""
+    assert registered_operators(source) == {"nms": 3, "old": 1}
+
+
+def test_the_installed_torchvision_is_read():
+    from apsam.torchvision_ops import registered_operators, torchvision_folder
+
+    source = (torchvision_folder() / "_meta_registrations.py").read_text()
+    assert "nms" in registered_operators(source)

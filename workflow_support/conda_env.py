@@ -16,6 +16,9 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# What jobs need beside the package's own dependencies.
+JOB_EXTRAS = ("train", "report")
+
 # The two builds of torch: that of the index runs with and without a GPU, and brings CUDA along.
 CUDA, CPU = "envs/apsam.yaml", "envs/apsam-cpu.yaml"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -44,13 +47,27 @@ def render(pyproject: str, constraints: str) -> dict[str, str]:
     """
     lines = re.findall(r"^([\w.-]+)==([^\s;]+)", constraints, re.MULTILINE)
     pins = {_normal(name): version for name, version in lines}
-    needed = _with_requirements(tomllib.loads(pyproject)["project"]["dependencies"])
+    needed = _with_requirements(job_requirements(pyproject))
     cuda_only = {name for name in pins if CUDA_PACKAGES.match(name)}
     with_cuda = {name: pins[name] for name in sorted(needed | cuda_only)}
     without = {name: pins[name] for name in sorted(needed - cuda_only)}
     cpu_lines = [f"--extra-index-url {CPU_INDEX}"]
     cpu_lines += [f"{name}=={pin}+cpu" if name in CPU_BUILDS else f"{name}=={pin}" for name, pin in without.items()]
     return {CUDA: _render(CUDA, [f"{name}=={pin}" for name, pin in with_cuda.items()]), CPU: _render(CPU, cpu_lines)}
+
+
+def job_requirements(pyproject: str) -> list[str]:
+    """All requirements of jobs, as in pyproject.toml, with those of the extras that an extra names (`apsam[maps]`)."""
+    project = tomllib.loads(pyproject)["project"]
+    extras, todo, found = project["optional-dependencies"], list(JOB_EXTRAS), list(project["dependencies"])
+    for extra in todo:
+        for text in extras[extra]:
+            requirement = Requirement(text)
+            if requirement.name == project["name"]:
+                todo += sorted(requirement.extras - set(todo))
+            else:
+                found.append(text)
+    return found
 
 
 def _render(name: str, lines: Iterable[str]) -> str:

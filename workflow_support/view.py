@@ -38,6 +38,8 @@ TRACKED = {
     "resunet/cam/history.json",
     "metrics/summary.json",
 }
+# Steps of DVC of which a run may have no file; DVC wants every output to be there.
+MAY_BE_EMPTY = ("scenes", "ground", "heatmaps", "views")
 # What programs leave beside a file they open.
 LEFT_BY_PROGRAMS = (".aux.xml", "-wal", "-shm", "-journal", ".qgs~")
 # Files that changed since their recipe was written are compared by content, up to this many bytes a run.
@@ -338,7 +340,8 @@ def show(folder: str, files: Mapping[str, str], given: Mapping[str, str], starte
     For `dvc commit`, which wants every output to be there, it also notes the digests of given data.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
-    (STORE / "scenes").mkdir(parents=True, exist_ok=True)
+    for step in MAY_BE_EMPTY:
+        (STORE / step).mkdir(parents=True, exist_ok=True)
     write_given(STORE / "given" / f"{Path(folder).name}.json", given)
     with FileLock(STORE / ".view_lock"):
         update = update_view(Path(folder), files, started)

@@ -25,10 +25,10 @@ def join_prompts(
     geojson: Annotated[Path, typer.Option(help="the same in the CRS of the scene, .geojson")],
 ) -> None:
     """Join the prompts of a scene's blocks."""
-    from apsam import prompts
+    from apsam import prompt_files
     from apsam.stack import TileStack
 
     with TileStack(tiles) as stack:
         lengths = stack.lengths
-    prompts.join_prompts(blocks, lengths, output)
-    prompts.write_prompts_geojson(prompts.read_prompts(output), tiles, geojson)
+    prompt_files.join_prompts(blocks, lengths, output)
+    prompt_files.write_prompts_geojson(prompt_files.read_prompts(output), tiles, geojson)

@@ -120,33 +120,18 @@ def predict(
     threads: Threads = None,
 ) -> None:
     """Map any scene with a trained network: probability, mask, polygons, and a QGIS project that shows them."""
-    from apsam.errors import InputError
-    from apsam.maps.model import find_model, scene_to_map
-    from apsam.products.make import ProductFiles, make_products
-    from apsam.products.replace import check_outputs, product_paths
+    from apsam.api.prediction import map_scenes
+    from apsam.device import set_threads
+    from apsam.maps.model import find_model
 
     found = find_model(run, model, weights, config)
-    missing = next((scene for scene in scenes if not scene.exists()), None)
-    if missing is not None:
-        raise InputError(f"{missing}: no such raster or folder of tiles")
-    archives = {scene: output / f"{scene.resolve().name}.zip" for scene in scenes if scene.is_dir()}
-    maps = {
-        scene: ProductFiles(*(output / (scene.stem + ending) for ending in ("_probability.tif", "_mask.tif", ".gpkg")))
-        for scene in scenes
-        if not scene.is_dir()
-    }
-    planned = {scene: [archives[scene]] if scene in archives else product_paths(maps[scene]) for scene in scenes}
-    check_outputs(planned, overwrite)
+    predictions = map_scenes(found, scenes, output, resample, overwrite, device)
     print(found.in_words(), file=sys.stderr)
-    for scene in planned:
-        if scene in archives:
-            predict_tiles(scene, found.weights, archives[scene], found.maps, found.tiles, device, threads)
-            print(archives[scene])
+    set_threads(threads)
+    for made in predictions:
+        if made.archive is not None:
+            print(made.archive)
             continue
-        files = maps[scene]
-        where = (files.probability, files.mask)
-        with scene_to_map(scene, found, resample, files.probability) as image:
-            predict_scene(scene.stem, image, found.weights, *where, found.maps, found.tiles, device, threads)
-        count = make_products(files, found.products, scene.stem, scene, tile_settings=found.tiles)
-        print(f"{files.project}: {count} landslides; open it in QGIS")
-        print(*where, files.geopackage, sep="\n")
+        if made.project is not None:
+            print(f"{made.project}: {made.landslides} landslides; open it in QGIS")
+        print(*filter(None, (made.probability, made.mask, made.geopackage)), sep="\n")

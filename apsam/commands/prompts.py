@@ -20,7 +20,7 @@ def prompts(
     settings: Annotated[PromptSettings, section(PromptSettings, "prompts")] = PromptSettings(),
 ) -> None:
     """Make box and point prompts of a scene's CAMs."""
-    from apsam.prompts import make_prompts, read_prompts, write_prompts_geojson
+    from apsam.prompt_files import make_prompts, read_prompts, write_prompts_geojson
 
     make_prompts(cams, settings, output)
     write_prompts_geojson(read_prompts(output), tiles, geojson)

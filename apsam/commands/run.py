@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import typer
 
 from apsam.errors import ApsamError, ConfigError, OutputError
+from apsam.extras import missing_extra
 from apsam.store.job import job_arguments
 
 
@@ -48,6 +49,10 @@ def run_app(app: Any, as_job: bool = False) -> None:
             app()
     except ApsamError as error:
         _end(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if (named := missing_extra(error)) is None:
+            raise
+        _end(str(named), named.exit_code)
     except OSError as error:
         if error.errno is None or error.filename is None:
             raise

@@ -13,7 +13,8 @@ from apsam.experiments.table import PART, Column, Experiment
 from apsam.figures import STYLE, picture_grid, save_figure
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import MeasuredScene, TileTruth
-from apsam.prompts import read_prompts
+from apsam.prompt_files import read_prompts
+from apsam.prompts import Prompt
 from apsam.protocol import HELD_OUT
 from apsam.sam.embeddings import EmbeddingStore
 from apsam.sam.everything import LabelMap, segment_embedding
@@ -52,7 +53,7 @@ class Compared:
 
     image: np.ndarray
     cam: np.ndarray
-    prompts: Sequence[dict[str, Any]]
+    prompts: Sequence[Prompt]
     found: LabelMap
     mask: np.ndarray
     truth: np.ndarray
@@ -122,8 +123,8 @@ def _compare(sam: LoadedSam, files: SceneFiles, tile: int, part: str, settings: 
         scene = stack.attributes["scene"]
     with EmbeddingStore(files.embeddings) as store:
         embedding = store.read([tile])
-    entries = {entry["tile"]: entry["sets"] for entry in read_prompts(files.prompts)["tiles"]}
-    prompts = [prompt for each in entries.get(tile, ()) for prompt in each["prompts"]]
+    entries = {entry.tile: entry.sets for entry in read_prompts(files.prompts).tiles}
+    prompts = [prompt for each in entries.get(tile, ()) for prompt in each.prompts]
     found = segment_embedding(sam, embedding, image.shape[1:], settings)
     known = np.where(valid > 0, there, 255)
     objects = [found.labels == number for number in range(1, len(found.iou) + 1)]
@@ -172,9 +173,9 @@ def _draw_tile(axes: np.ndarray, tile: Compared) -> None:
     axes[0].imshow(tile.image)
     axes[1].imshow(tile.cam, cmap="inferno", vmin=0, vmax=255)
     for prompt in tile.prompts:
-        x0, y0, x1, y1 = prompt["box"]
+        x0, y0, x1, y1 = prompt.box
         axes[1].add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, color="white", lw=0.9))
-        axes[1].plot(*prompt["point"], "o", color="#f0e442", ms=2.5, mec="black", mew=0.4)
+        axes[1].plot(*prompt.point, "o", color="#f0e442", ms=2.5, mec="black", mew=0.4)
     # Neighbouring numbers must differ in colour; the seed keeps the picture the same from run to run.
     colours = np.random.default_rng(0).integers(60, 256, (len(tile.found.iou) + 1, 3)).astype(np.uint8)
     colours[0] = (22, 24, 27)

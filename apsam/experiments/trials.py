@@ -8,9 +8,8 @@ sums of these, and no image is encoded and no prompt decoded for them again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from apsam.metrics.counts import Counts
 from apsam.metrics.pseudo_masks import as_released
 from apsam.metrics.scene import MeasuredScene, TileTruth
 from apsam.prompt_settings import PromptSettings
-from apsam.prompts import binarize, generate_prompts
+from apsam.prompts import TilePrompts, binarize, tile_prompts
 from apsam.protocol import HELD_OUT
 from apsam.sam.batches import decode_batch
 from apsam.sam.registry import build_sam
@@ -106,19 +105,19 @@ def make_trials(
         for tile in np.flatnonzero(found["cam"] == 0):
             counter.count(int(tile), None, slice(None))
         for part, images, cam in read_scene(model, embeddings, cams, entries):
-            answers: dict[int, list[tuple[int, SetAnswer]]] = {entry["tile"]: [] for entry in part}
+            answers: dict[int, list[tuple[int, SetAnswer]]] = {entry.tile: [] for entry in part}
             for kind in asked_kinds(masks):
                 asked = _settings_of(kind, masks)
                 for of_tile in answer_sets(model, images, _of_kind(part, kind, place), cam, asked, batch):
                     for answer in of_tile:
                         answers[answer.tile].append((place[Trial(kind, int(answer.threshold))], answer))
             for entry, tile_cam in zip(part, cam, strict=True):
-                tile = entry["tile"]
+                tile = entry.tile
                 for index, answer in answers[tile]:
                     counter.count(tile, answer.claims, index)
                     found["agreement"][tile, index] = answer.agreement
                     found["predicted_iou"][tile, index] = answer.iou
-                number = {each["threshold"]: len(each["prompts"]) for each in entry["sets"]}
+                number = {each.threshold: len(each.prompts) for each in entry.sets}
                 for index, trial in enumerate(trials):
                     if trial.kind == CAM:
                         counter.count(tile, binarize(tile_cam, trial.threshold), index)
@@ -149,31 +148,20 @@ def _empty(tiles: int, trials: int, part: np.ndarray) -> dict[str, np.ndarray]:
 
 def _prompt_entries(
     maps: TileStack, trials: Sequence[Trial], settings: PromptSettings, has_cam: np.ndarray
-) -> list[dict[str, Any]]:
+) -> list[TilePrompts]:
     """Prompts of every tile that has a CAM, at every threshold of any trial, as the prompt stage makes them."""
-    thresholds = sorted({trial.threshold for trial in trials})
+    thresholds = tuple(sorted({trial.threshold for trial in trials}))
     entries = []
     for start, batch in maps.batches(("cam",), 256):
         for offset in np.flatnonzero(batch["cam"].any(axis=(1, 2))):
-            cam = batch["cam"][offset]
-            sets = [
-                {
-                    "threshold": threshold,
-                    "prompts": [asdict(p) for p in generate_prompts(cam, threshold, settings)],
-                }
-                for threshold in thresholds
-            ]
             has_cam[start + offset] = 1
-            entries.append({"tile": int(start + offset), "sets": sets})
+            entries.append(tile_prompts(int(start + offset), batch["cam"][offset], settings, thresholds))
     return entries
 
 
-def _of_kind(part: Sequence[Mapping[str, Any]], kind: str, place: Mapping[Trial, int]) -> list[dict[str, Any]]:
+def _of_kind(part: Sequence[TilePrompts], kind: str, place: Mapping[Trial, int]) -> list[TilePrompts]:
     """The entries with those sets alone that a trial of this kind asks for."""
-    return [
-        {"tile": entry["tile"], "sets": [s for s in entry["sets"] if Trial(kind, s["threshold"]) in place]}
-        for entry in part
-    ]
+    return [replace(entry, sets=tuple(s for s in entry.sets if Trial(kind, s.threshold) in place)) for entry in part]
 
 
 class _Counter:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class GroundSettings(BaseModel):
-    """What the labels of overlapping tiles are used for, and where pseudo-masks are made. The defaults are the paper's.
+    """Use of the labels of overlapping tiles, and per-tile or scene-wide pseudo-masks. The defaults are the paper's.
 
     For scenes of one's own, `exclude: true`, `heat_maps: labels` and `masks: scene` measure best, with
     `masks.cam_mask: true`, `resunet.loss: bce` and `decision: expected_f1` (docs/ground.md, config/real_scenes.yaml).
@@ -21,23 +21,24 @@ class GroundSettings(BaseModel):
 
     exclude: bool = Field(
         False,
-        description="a tile labelled negative empties heat maps and masks of all tiles that share ground with it; "
-        "false (paper): each tile's own label alone counts",
+        description="A tile labelled negative also empties the heat maps and masks of all tiles that overlap it, on "
+        "the shared ground. false (paper): the label of each tile counts for that tile only.",
     )
     heat_maps: Literal["cam", "labels"] = Field(
         "cam",
-        description="what prompts are made of: cam (paper), or labels: networks trained on the label map of the ground "
-        "(section heatmaps)",
+        description="Source of the prompts: cam (paper), or labels: heat maps of networks trained on the label map "
+        "of the scene (section `heatmaps`).",
     )
     masks: Literal["tiles", "scene"] = Field(
         "tiles",
-        description="tiles (paper): a pseudo-mask for each tile; scene: one for the ground, of views that SAM is shown "
-        "(section views); the ResUNet then learns from crops at random positions",
+        description="tiles (paper): one pseudo-mask per tile. scene: one pseudo-mask per scene, from views shown to "
+        "SAM (section `views`); the ResUNet then trains on random crops.",
     )
     decision: Literal["threshold", "expected_f1"] = Field(
         "threshold",
-        description="how the map of scene-wide pseudo-masks is cut: threshold (that of section maps), or expected_f1: "
-        "where the F1 that the map expects of itself is highest, which needs resunet.loss bce",
+        description="Threshold of the map from scene-wide pseudo-masks: threshold (that of section `maps`), or "
+        "expected_f1: the threshold with the highest F1 expected from the predicted probabilities "
+        "(needs resunet.loss: bce).",
     )
 
     @model_validator(mode="after")
@@ -54,26 +55,31 @@ class GroundSettings(BaseModel):
 
 
 class ViewSettings(BaseModel):
-    """Windows of the scene that SAM is shown for scene-wide pseudo-masks, independent of the labelled tiles."""
+    """Windows of the scene shown to SAM for scene-wide pseudo-masks, independent of the labelled tiles."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     factor: Annotated[float, Field(ge=1, le=16)] | Literal["auto"] = Field(
         "auto",
-        description="scene pixels per pixel of a view, along each side: 2 shows SAM twice the ground, at half the "
-        "resolution; auto: by how much of a view the heat map covers, without masks",
+        description="Downsampling factor of a view: 2 shows SAM twice the ground along each side, at half the "
+        "resolution. auto: chosen by how much of a view the heat map covers, without masks.",
     )
-    factors: tuple[float, ...] = Field((1, 2, 4), description="factors that `auto` chooses from, rising")
+    factors: tuple[float, ...] = Field(
+        (1, 2, 4), description="Downsampling factors that auto chooses from, in rising order."
+    )
     covered: float = Field(
         0.5,
         gt=0,
         le=1,
-        description="auto: the smallest factor at which the heat map covers at most this share of a typical view",
+        description="auto: the smallest factor at which the heat map covers at most this share of a typical view.",
     )
-    size: int = Field(256, ge=64, le=2048, multiple_of=32, description="side of a view, pixels of the view")
-    step: int = Field(154, ge=16, le=2048, description="from one view to the next, pixels of the view")
+    size: int = Field(256, ge=64, le=2048, multiple_of=32, description="Side of a view, in pixels of the view.")
+    step: int = Field(154, ge=16, le=2048, description="Stride of the views, in pixels of the view.")
     votes: float = Field(
-        0.5, gt=0, le=1, description="share of the views over a pixel whose masks must hold it for a landslide"
+        0.5,
+        gt=0,
+        le=1,
+        description="Minimum share of the overlapping views whose masks must contain a pixel for it to be landslide.",
     )
 
     def on_ground(self, factor: float) -> tuple[int, int]:

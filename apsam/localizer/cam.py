@@ -95,18 +95,32 @@ def tile_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettin
     Returns:
         (B, H, W) float32 in 0..1; 0 where `valid` is 0.
     """
+    maps = scale_to_one(tile_evidence(method, images, valid, settings), settings)
+    return maps**settings.gamma
+
+
+@torch.no_grad()
+def tile_evidence(method: Method, images: Tensor, valid: Tensor, settings: CamSettings) -> Tensor:
+    """Positive evidence of tiles, summed over all views, before it is scaled; refined where the settings say so.
+
+    Args:
+        method, images, valid, settings: As for `tile_cams`.
+
+    Returns:
+        (B, H, W) float32, not negative; 0 where `valid` is 0. Refined maps are scaled to 0..1 tile by tile.
+    """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16_pays(images.device)):
         maps = sum_of_views(method.cam, images, settings)[:, 0]
     border = (images.shape[-1] - valid.shape[-1]) // 2
     if border:
         inner = slice(border, -border)
         maps, images = maps[:, inner, inner], images[:, :, inner, inner]
+    if settings.refine == "none":
+        return maps * valid
     maps = scale_to_one(maps * valid, settings)
-    if settings.refine == "prototype":
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16_pays(images.device)):
-            stages = method.localizer.backbone(method.localizer.backbone.normalise(images))
-        maps = scale_to_one(refine_by_prototypes(maps, stages) * valid, settings)
-    return maps**settings.gamma
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16_pays(images.device)):
+        stages = method.localizer.backbone(method.localizer.backbone.normalise(images))
+    return refine_by_prototypes(maps, stages) * valid
 
 
 def sum_of_views(cam: Callable[[Tensor], Tensor], images: Tensor, settings: CamSettings) -> Tensor:

@@ -38,19 +38,25 @@ RECIPES = {
 
 
 class AugmentationSettings(BaseModel):
-    """Random changes of a training tile: its label stays true, its landslide is no longer central."""
+    """Random augmentation of the training tiles, which keeps the label valid."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dihedral: bool = Field(True, description="flips and quarter turns")
+    dihedral: bool = Field(True, description="Flips and quarter turns.")
     zoom: tuple[float, float] = Field(
         (0.8, 1.25),
-        description="least and most magnification, log-uniform; beyond the tile lies its mirror image",
+        description="Minimum and maximum magnification, drawn log-uniformly. Ground beyond the tile is filled by "
+        "reflection.",
     )
-    view: float = Field(1.0, ge=0.25, le=1, description="side of a view, share of the tile's side; smaller is faster")
-    shift: Share = Field(0.1, description="most shift of the view in each direction, share of the tile's side")
-    colour: Share = Field(0.3, description="brightness, contrast and saturation change by up to this share")
-    occlusion: Share = Field(0.0, description="probability that a square of the view is painted over")
+    view: float = Field(
+        1.0,
+        ge=0.25,
+        le=1,
+        description="Side of the training crop, share of the side of the tile. Smaller crops train faster.",
+    )
+    shift: Share = Field(0.1, description="Maximum shift of the crop in each direction, share of the side of the tile.")
+    colour: Share = Field(0.3, description="Maximum relative change of brightness, contrast and saturation.")
+    occlusion: Share = Field(0.0, description="Probability that a square of the crop is painted over.")
 
     @field_validator("zoom")
     @classmethod
@@ -61,7 +67,7 @@ class AugmentationSettings(BaseModel):
 
 
 class LocalizerSettings(BaseModel):
-    """Which network learns to tell tiles with landslides from tiles without, and how.
+    """The localizer: a tile classifier trained on image-level labels, whose class activation maps show landslides.
 
     The CAM of Zhou et al. is `head: plain`, `pooling: mean`, `frozen_stages: 1`.
 
@@ -82,76 +88,92 @@ class LocalizerSettings(BaseModel):
 
     method: MethodName = Field(
         "cam",
-        description="what is learned beside the label: cam (nothing), sipe, cda, cpn, oc_cse, flipcam, s2c, "
-        "lgag_proxy (docs/methods.md)",
+        description="Weakly supervised localization method: cam (plain CAM), sipe, cda, cpn, oc_cse, flipcam, s2c "
+        "or lgag_proxy (docs/methods.md).",
     )
     backbone: Literal["efficientnet_lite0", "resnet50"] = Field(
-        "efficientnet_lite0", description="feature extractor: efficientnet_lite0 or resnet50"
+        "efficientnet_lite0", description="Feature extractor: efficientnet_lite0 or resnet50."
     )
     weights: str = Field(
         "imagenet",
-        description="imagenet (resnet50: downloaded once), none, or a file with the backbone's weights",
+        description="Initial weights of the backbone: imagenet (for resnet50 downloaded once), none, or a file.",
     )
     output_stride: Literal[8, 16, 32] = Field(
-        16, description="tile pixels per pixel of the class activation map: 8, 16 or 32"
+        16, description="Downsampling from tile to class activation map: 8, 16 or 32."
     )
     dilation: bool = Field(
-        False, description="spread the kernels of stages that lost their stride (wider view, blunter maps)"
+        False,
+        description="Use dilated convolutions in stages whose stride was removed. They have a larger receptive "
+        "field, and their maps are less sharp.",
     )
     head: Literal["pixels", "plain"] = Field(
         "pixels",
-        description="what reads the features: pixels (a small network on the features of several stages, pixel by "
-        "pixel) or plain (Zhou et al.: one linear layer without bias on the last map)",
+        description="Classification head: pixels (a small network applied to each pixel of the features of several "
+        "stages) or plain (one linear layer without bias on the last feature map, as Zhou et al.).",
     )
-    hidden: int = Field(64, ge=1, le=1024, description="width of the head called pixels")
+    hidden: int = Field(64, ge=1, le=1024, description="Hidden channels of the head `pixels`.")
     pooling: Literal["top", "mean"] = Field(
         "top",
-        description="a tile's score: mean of its map (Zhou et al.), or top: mean of the strongest share of it, so that "
-        "scenery that goes with landslides cannot stand for them",
+        description="Score of a tile from its map: mean (Zhou et al.), or top: the mean of the highest values, so "
+        "that scenery that co-occurs with landslides contributes less.",
     )
-    top_share: float = Field(0.05, gt=0, le=1, description="share of the map that pooling top averages")
+    top_share: float = Field(0.05, gt=0, le=1, description="Share of the map that is averaged with pooling: top.")
     frozen_stages: int = Field(
-        5, ge=0, le=5, description="first stages of the backbone that are not trained; 5: all of them"
+        5, ge=0, le=5, description="Number of first stages of the backbone that are not trained. 5: all."
     )
     recipe: Literal["stable", "as_written", "as_released"] = Field(
         "stable",
-        description="values of the optimizer: stable, as_written (the paper) or as_released (its code); the five keys "
-        "below replace single ones",
+        description="Optimizer settings: stable, as_written (the paper) or as_released (its released code). The "
+        "next five keys override single values.",
     )
-    learning_rate: float | None = Field(None, gt=0, le=10, description="of the backbone; null: the recipe's")
+    learning_rate: float | None = Field(
+        None, gt=0, le=10, description="Learning rate of the backbone. null: as in the recipe."
+    )
     head_factor: float | None = Field(
-        None, gt=0, le=100, description="the head learns this much faster; null: the recipe's"
+        None,
+        gt=0,
+        le=100,
+        description="Learning rate of the head, as a multiple of the backbone's. null: as in the recipe.",
     )
-    momentum: float | None = Field(None, ge=0, lt=1, description="of SGD; null: the recipe's")
-    weight_decay: float | None = Field(None, ge=0, lt=1, description="of SGD; null: the recipe's")
+    momentum: float | None = Field(None, ge=0, lt=1, description="Momentum of SGD. null: as in the recipe.")
+    weight_decay: float | None = Field(None, ge=0, lt=1, description="Weight decay of SGD. null: as in the recipe.")
     decay: Literal["steps", "poly"] | None = Field(
-        None, description="of the learning rate: steps at the milestones, poly to nothing; null: the recipe's"
+        None,
+        description="Learning rate schedule: steps (reduced at the milestones) or poly (polynomial decay to 0). "
+        "null: as in the recipe.",
     )
-    milestones: tuple[Share, ...] = Field((0.6, 0.9), description="shares of the training where the rate drops")
-    decay_factor: float = Field(0.1, gt=0, le=1, description="what the rate is multiplied with at a milestone")
-    warmup_steps: int = Field(20, ge=0, description="steps over which the rate rises to its value")
-    gradient_clip: float = Field(5.0, ge=0, description="longest gradient over all weights; 0: no limit")
+    milestones: tuple[Share, ...] = Field(
+        (0.6, 0.9), description="Shares of the training after which the learning rate is reduced."
+    )
+    decay_factor: float = Field(0.1, gt=0, le=1, description="Factor of the learning rate at a milestone.")
+    warmup_steps: int = Field(
+        20, ge=0, description="Optimizer steps over which the learning rate rises linearly to its value."
+    )
+    gradient_clip: float = Field(5.0, ge=0, description="Maximum norm of the gradient. 0: no clipping.")
     epochs: Epochs = Field(
         "auto",
-        description=f"passes over the training tiles; auto: {AUTO_EPOCHS}, more where these are fewer than "
-        f"{LOCALIZER_STEPS} steps",
+        description=f"Training epochs. auto: {AUTO_EPOCHS}, or as many as give at least {LOCALIZER_STEPS} optimizer "
+        "steps.",
     )
-    batch_size: int = Field(16, ge=2, le=1024, description="tiles a step")
+    batch_size: int = Field(16, ge=2, le=1024, description="Tiles per optimizer step.")
     balanced: bool = Field(
         True,
-        description="as many positive as negative tiles a batch; an epoch is twice the rarer label's tiles",
+        description="As many positive as negative tiles per batch. An epoch then has twice as many tiles as the "
+        "rarer label.",
     )
     augmentation: AugmentationSettings = Field(
-        default_factory=AugmentationSettings, description="random changes of the training tiles"
+        default_factory=AugmentationSettings, description="Random augmentation of the training tiles."
     )
-    memory_mb: int = Field(2000, ge=0, description="training tiles are held in memory up to this size")
-    sipe: SipeSettings = Field(default_factory=SipeSettings, description="of methods sipe and lgag_proxy")
-    cda: CdaSettings = Field(default_factory=CdaSettings, description="of method cda")
-    cpn: CpnSettings = Field(default_factory=CpnSettings, description="of method cpn")
-    oc_cse: OcCseSettings = Field(default_factory=OcCseSettings, description="of method oc_cse")
-    flipcam: FlipCamSettings = Field(default_factory=FlipCamSettings, description="of method flipcam")
-    s2c: S2cSettings = Field(default_factory=S2cSettings, description="of method s2c")
-    lgag: LgagSettings = Field(default_factory=LgagSettings, description="of method lgag_proxy")
+    memory_mb: int = Field(
+        2000, ge=0, description="Keep the training tiles in memory up to this size, MB. Larger sets are read from disk."
+    )
+    sipe: SipeSettings = Field(default_factory=SipeSettings, description="Settings of methods sipe and lgag_proxy.")
+    cda: CdaSettings = Field(default_factory=CdaSettings, description="Settings of method cda.")
+    cpn: CpnSettings = Field(default_factory=CpnSettings, description="Settings of method cpn.")
+    oc_cse: OcCseSettings = Field(default_factory=OcCseSettings, description="Settings of method oc_cse.")
+    flipcam: FlipCamSettings = Field(default_factory=FlipCamSettings, description="Settings of method flipcam.")
+    s2c: S2cSettings = Field(default_factory=S2cSettings, description="Settings of method s2c.")
+    lgag: LgagSettings = Field(default_factory=LgagSettings, description="Settings of method lgag_proxy.")
 
     def optimizer(self) -> Optimizer:
         """The recipe's values, replaced by those that are given."""
@@ -164,45 +186,50 @@ class LocalizerSettings(BaseModel):
 
 
 class CamSettings(BaseModel):
-    """How class activation maps are made from a trained localizer."""
+    """Class activation maps (CAMs) of a trained localizer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     scales: tuple[Annotated[float, Field(ge=0.25, le=4)], ...] = Field(
         (1.0,),
         min_length=1,
-        description="sizes of the network's input, times the tile's size; maps are summed",
+        description="Input sizes, relative to the tile. The maps of all scales are summed.",
     )
     flips: Literal["none", "horizontal", "dihedral"] = Field(
-        "dihedral", description="views a scale: none (1), horizontal (2) or dihedral (8: flips and quarter turns)"
+        "dihedral",
+        description="Test-time augmentation per scale: none (1 view), horizontal (2) or dihedral (8: flips and "
+        "quarter turns).",
     )
     views_sum: Literal["evidence", "as_released"] = Field(
         "evidence",
-        description="evidence: negative values of every view are cut before views are summed; as_released: the views "
-        "of a scale are summed first, and every scale is divided by its maximum, as the paper's code does",
+        description="Sum of the views: evidence sets the negative values of each view to 0 before summing; "
+        "as_released sums the views of a scale first and divides each scale by its maximum, as the "
+        "released code does.",
     )
     normalise: Literal["max", "as_released"] = Field(
         "max",
-        description="max: divide by the tile's maximum; as_released: stretch minimum to maximum over "
-        "0..255, as the paper's code does when it writes a PNG",
+        description="Scaling to grey values 0..255: max divides by the maximum of the tile; as_released stretches "
+        "minimum to maximum, as the released code does when it writes a PNG.",
     )
     gamma: float = Field(
         0.5,
         gt=0,
         le=4,
-        description="power of the scaled map, which moves grey values but not their order: with 0.5 the paper's "
-        "threshold of 120 cuts at 22 % of the maximum; 1 leaves the map as it is (the paper)",
+        description="Exponent applied to the scaled map. It changes grey values, not their order: with 0.5 the "
+        "paper's threshold of 120 is 22 % of the maximum. 1: leave the map as it is (paper).",
     )
     refine: Literal["none", "prototype"] = Field(
         "none",
-        description="none, or prototype: multiply by the likeness to the tile's own landslide and background pixels",
+        description="Refinement: none, or prototype: multiply by the similarity to the landslide and background "
+        "pixels of the same tile.",
     )
     context: int = Field(
         0,
         ge=0,
         le=512,
         multiple_of=16,
-        description="pixels of the scene around a tile that the localizer sees too, mirrored where the scene ends; 0: "
-        "the tile alone (the paper), whose map is then high in the middle of every tile",
+        description="Margin of the scene around a tile that the localizer sees too, pixels; reflected at the border "
+        "of the scene. 0 (paper): the tile alone, whose map is then biased towards the middle of the "
+        "tile.",
     )
-    batch_size: int = Field(16, ge=1, le=1024, description="tiles at a time")
+    batch_size: int = Field(16, ge=1, le=1024, description="Tiles per batch.")

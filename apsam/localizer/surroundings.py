@@ -11,6 +11,7 @@ import numpy as np
 from apsam.errors import ConfigError
 from apsam.sam.windows import open_scene_of
 from apsam.stack import TileStack
+from apsam.tiles.pixels import Pixels
 from apsam.tiles.reader import SceneReader
 
 
@@ -58,19 +59,30 @@ class Surroundings:
             return images
         if self._scene is None:
             return _mirrored(images, [(self._context, self._context)] * 2)
-        return np.stack([self._read(*self._windows[index].tolist()) for index in indices])
+        return np.stack([read_around(self._scene, self._windows[index], self._context) for index in indices])
 
-    def _read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
-        starts = (row - self._context, col - self._context)
-        stops = (row + height + self._context, col + width + self._context)
-        ends = (self._scene.height, self._scene.width)
-        # Of a scene smaller than a tile, the tile's own padding is kept.
-        ends = tuple(max(end, first + side) for end, first, side in zip(ends, (row, col), (height, width), strict=True))
-        first = [max(start, 0) for start in starts]
-        last = [min(stop, end) for stop, end in zip(stops, ends, strict=True)]
-        image, _ = self._scene.read(*first, last[0] - first[0], last[1] - first[1])
-        missing = [(a - start, stop - b) for a, start, stop, b in zip(first, starts, stops, last, strict=True)]
-        return _mirrored(image[None], missing)[0]
+
+def read_around(scene: Pixels, window: np.ndarray, context: int) -> np.ndarray:
+    """Read a window of a scene with the ground around it, mirrored where the scene ends.
+
+    Args:
+        scene: The scene, open.
+        window: (4,) of row, col, height, width.
+        context: Pixels around the window.
+
+    Returns:
+        (3, height + 2 context, width + 2 context) uint8.
+    """
+    row, col, height, width = window.tolist()
+    starts = (row - context, col - context)
+    stops = (row + height + context, col + width + context)
+    # Of a scene smaller than a tile, the tile's own padding is kept.
+    ends = (max(scene.height, row + height), max(scene.width, col + width))
+    first = [max(start, 0) for start in starts]
+    last = [min(stop, end) for stop, end in zip(stops, ends, strict=True)]
+    image, _ = scene.read(first[0], first[1], last[0] - first[0], last[1] - first[1])
+    missing = [(a - start, stop - b) for a, start, stop, b in zip(first, starts, stops, last, strict=True)]
+    return _mirrored(image[None], missing)[0]
 
 
 def _mirrored(images: np.ndarray, missing: Sequence[tuple[int, int]]) -> np.ndarray:

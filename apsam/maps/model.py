@@ -18,7 +18,7 @@ from apsam.tiles.settings import TileSettings
 
 
 @dataclass(frozen=True)
-class Model:
+class MapModel:
     """A trained network and how it maps scenes.
 
     Attributes:
@@ -43,7 +43,7 @@ class Model:
         return f"{self.weights}: {trained}; threshold {self.maps.threshold:g}, maps and products by {self.source}"
 
 
-def find_model(run: Path | None, model: str, weights: Path | None, config: Path | None) -> Model:
+def find_model(run: Path | None, model: str, weights: Path | None, config: Path | None) -> MapModel:
     """The network of a run, or of a weights file.
 
     All that reads a scene comes from the weights. Settings of maps and products come from `config`; else from the
@@ -89,7 +89,7 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
             f"{weights}: does not say how its training scenes were read (an early version of apsam wrote it); give the "
             f"configuration of its run with --config, or train it again"
         )
-    return Model(
+    return MapModel(
         weights,
         (conditions or written).tiles,
         (written or conditions).maps,
@@ -100,7 +100,7 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
 
 
 @contextmanager
-def scene_to_map(scene: Path, model: Model, resample: bool, output: Path) -> Iterator[Path]:
+def scene_to_map(scene: Path, model: MapModel, resample: bool, output: Path) -> Iterator[Path]:
     """Yield the raster to map: the scene, or, to be removed afterwards, a virtual one at the training's resolution.
 
     Raises:

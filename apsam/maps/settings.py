@@ -8,19 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class MapSettings(BaseModel):
-    """Prediction over whole scenes, and the mask's threshold."""
+    """Prediction of whole scenes and the threshold of the mask."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     scenes: Literal["held_out", "all"] = Field(
         "held_out",
-        description="which scenes are mapped and measured; all: training scenes too, in rows of their own (the paper's "
-        "code measures on nothing else)",
+        description="Scenes that are mapped and measured: held_out, or all: training scenes too, in rows of their "
+        "own (the released code measures on training scenes only).",
     )
-    overlap: float = Field(0.4, ge=0, lt=0.9, description="share of a tile that its neighbour predicts too")
-    flips: bool = Field(True, description="mean of the answers for flipped tiles too: 4 times the work, F1 up by 0.01")
-    threshold: float = Field(0.5, gt=0, lt=1, description="a pixel is landslide where its probability is at least this")
-    batch_size: int = Field(16, ge=1, le=1024, description="tiles at a time")
+    overlap: float = Field(
+        0.4, ge=0, lt=0.9, description="Overlap of neighbouring windows at inference, share of the side."
+    )
+    flips: bool = Field(True, description="Average over flipped tiles too: 4 times the work, F1 up by 0.01.")
+    threshold: float = Field(0.5, gt=0, lt=1, description="A pixel is landslide if its probability is at least this.")
+    batch_size: int = Field(16, ge=1, le=1024, description="Tiles per batch.")
 
     def are_made_of(self, split: str) -> bool:
         """Whether scenes of this `split` of the scene sheet are mapped."""

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from apsam.masks.settings import GrabCutSettings
 from apsam.masks.stack import same_tiles, write_masks
-from apsam.prompts import check_tile_order, read_prompts
+from apsam.prompt_files import check_tile_order, read_prompts
+from apsam.prompts import Prompt
 
 # Of several prompt sets (prompts.threshold: auto) GrabCut takes the one nearest the paper's threshold: it has no
 # prediction of its own quality to choose by.
 PAPER_THRESHOLD = 120
 
 
-def grabcut(image: np.ndarray, prompt: dict[str, Any], settings: GrabCutSettings) -> np.ndarray:
+def grabcut(image: np.ndarray, prompt: Prompt, settings: GrabCutSettings) -> np.ndarray:
     """Segment one prompt: background outside the box, surely landslide around the point.
 
     Args:
         image: (3, h, w) uint8 RGB.
-        prompt: Box and point of the prompt file.
+        prompt: Box and point, pixels of the image.
         settings: Rounds and radius.
 
     Returns:
         (h, w) uint8 {0, 1}. A box that leaves no background to learn from is returned as it is.
     """
     height, width = image.shape[1:]
-    x0, y0, x1, y1 = prompt["box"]
+    x0, y0, x1, y1 = prompt.box
     inside = np.zeros((height, width), np.uint8)
     inside[y0:y1, x0:x1] = 1
     if inside.all() or inside.sum() < 16:
         return inside
     states = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    centre = tuple(round(v) for v in prompt["point"])
+    centre = tuple(round(v) for v in prompt.point)
     cv2.circle(states, centre, settings.point_radius, cv2.GC_FGD, cv2.FILLED)
     states[inside == 0] = cv2.GC_BGD
     cv2.setRNGSeed(0)
@@ -57,7 +57,7 @@ def make_grabcut_masks(
         ground: Label map of the scene's ground, to exclude what negative tiles cover.
     """
     content = read_prompts(prompts)
-    by_tile = {entry["tile"]: entry["sets"] for entry in content["tiles"]}
+    by_tile = {entry.tile: entry.sets for entry in content.tiles}
     with same_tiles(tiles, tiles) as stack:
         check_tile_order(content, prompts, len(stack))
 
@@ -66,8 +66,8 @@ def make_grabcut_masks(
             masks = np.zeros((stop - start, size, size), np.uint8)
             for tile in sorted(t for t in by_tile if start <= t < stop):
                 image = stack.read("image", tile, tile + 1)[0]
-                nearest = min(by_tile[tile], key=lambda s: abs(s["threshold"] - PAPER_THRESHOLD))
-                for prompt in nearest["prompts"]:
+                nearest = min(by_tile[tile], key=lambda s: abs(s.threshold - PAPER_THRESHOLD))
+                for prompt in nearest.prompts:
                     masks[tile - start] |= grabcut(image, prompt, settings)
             return masks
 

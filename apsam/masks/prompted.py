@@ -9,7 +9,7 @@ import numpy as np
 from apsam.ground.gate import GroundGate
 from apsam.masks.stack import BATCH, NO_DATA, same_tiles
 from apsam.progress import track
-from apsam.prompts import check_tile_order, read_prompts
+from apsam.prompt_files import check_tile_order, read_prompts
 from apsam.sam.registry import build_sam
 from apsam.sam.segment import TileMask, segment_scene
 from apsam.sam.settings import MasksSettings, SamSettings
@@ -55,7 +55,7 @@ def make_prompted_masks(
     with TileStack(tiles) as stack, same_tiles(tiles, cams), GroundGate(tiles, ground) as possible:
         check_tile_order(content, prompts, len(stack))
         model = build_sam(sam, device=device)
-        answers = iter(segment_scene(model, embeddings, cams, content, settings))
+        answers = iter(segment_scene(model, embeddings, cams, content.tiles, settings))
         waiting: TileMask | None = next(answers, None)
         size, scene = stack.attributes["tile_size"], stack.attributes["scene"]
         made_by = {"sam": sam.model_dump(mode="json"), "masks": settings.model_dump(mode="json")}

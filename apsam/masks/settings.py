@@ -8,14 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class CamMaskSettings(BaseModel):
-    """How a CAM alone becomes a pseudo-mask, the baseline."""
+    """Pseudo-masks from the CAM alone, the baseline."""
 
     model_config = ConfigDict(extra="forbid")
 
     threshold: int | Literal["otsu"] = Field(
         120,
-        description="grey value of 0..255 that a pixel must exceed (120: the regions that prompts are made of), or "
-        "otsu: Otsu's threshold of each tile's CAM",
+        description="CAM threshold, grey value 0..255: a pixel is landslide if its value is greater (120: the "
+        "regions that prompts are made from). otsu: Otsu's threshold of each tile's CAM.",
     )
 
     @model_validator(mode="after")
@@ -26,9 +26,9 @@ class CamMaskSettings(BaseModel):
 
 
 class GrabCutSettings(BaseModel):
-    """How GrabCut is run, the reference that has the same prompts but no learnt weights."""
+    """GrabCut with the same prompts, a reference without learned weights."""
 
     model_config = ConfigDict(extra="forbid")
 
-    iterations: int = Field(5, ge=1, le=50, description="rounds of colour models and graph cut")
-    point_radius: int = Field(4, ge=0, description="pixels around the prompt's point that are surely landslide")
+    iterations: int = Field(5, ge=1, le=50, description="Iterations of colour models and graph cut.")
+    point_radius: int = Field(4, ge=0, description="Radius around the point prompt that is certain foreground, pixels.")

@@ -51,6 +51,21 @@ class Counts:
         return _share(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
+    def precision(self) -> float | None:
+        """Share of the mask that is landslide: TP / (TP + FP)."""
+        return _share(self.tp, self.tp + self.fp)
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the landslides that the mask covers: TP / (TP + FN)."""
+        return _share(self.tp, self.tp + self.fn)
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right pixels (overall accuracy)."""
+        return _share(self.tp + self.tn, self.pixels)
+
+    @property
     def kappa(self) -> float | None:
         """Cohen's kappa: agreement beyond what the two masks' shares of landslide would give by chance."""
         if not self.pixels:
@@ -68,9 +83,9 @@ class Counts:
             "fp": self.fp,
             "fn": self.fn,
             "tn": self.tn,
-            "oa": _share(self.tp + self.tn, self.pixels),
-            "precision": _share(self.tp, self.tp + self.fp),
-            "recall": _share(self.tp, self.tp + self.fn),
+            "oa": self.accuracy,
+            "precision": self.precision,
+            "recall": self.recall,
             "f1": self.f1,
             "iou": self.iou,
             "kappa": self.kappa,

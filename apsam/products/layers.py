@@ -12,7 +12,8 @@ from affine import Affine
 from pyproj import CRS
 from shapely import Point, Polygon
 
-from apsam.prompts import read_prompts
+from apsam.prompt_files import read_prompts
+from apsam.prompts import PromptSet, TilePrompts
 from apsam.stack import TileStack
 from apsam.tiles.labels import tile_name
 from apsam.tiles.outlines import outline
@@ -70,20 +71,20 @@ def prompt_layers(
             transform, crs = _place(stack)
             windows = stack.read("window")
         chosen = _chosen(masks[index]) if masks else None
-        for entry in read_prompts(file)["tiles"]:
-            row, col = windows[entry["tile"]][:2].tolist()
+        for entry in read_prompts(file).tiles:
+            row, col = windows[entry.tile][:2].tolist()
             for prompts_of_one in _used(entry, chosen):
-                for prompt in prompts_of_one["prompts"]:
-                    x0, y0, x1, y1 = prompt["box"]
+                for prompt in prompts_of_one.prompts:
+                    x0, y0, x1, y1 = prompt.box
                     boxes.append(outline(transform, row + y0, col + x0, y1 - y0, x1 - x0))
-                    x, y = prompt["point"]
+                    x, y = prompt.point
                     points.append(Point(transform @ (col + x + 0.5, row + y + 0.5)))
                     rows.append(
                         {
                             "tile": tile_name(row, col),
-                            "threshold": prompts_of_one["threshold"],
-                            "area_px": prompt["area"],
-                            "mean_cam": prompt["mean_cam"],
+                            "threshold": prompts_of_one.threshold,
+                            "area_px": prompt.area,
+                            "mean_cam": prompt.mean_cam,
                         }
                     )
     kinds = {"tile": object, "threshold": np.int64, "area_px": np.int64, "mean_cam": np.float64}
@@ -103,8 +104,8 @@ def _chosen(masks: Path) -> np.ndarray | None:
         return stack.read("threshold") if "threshold" in stack.arrays else None
 
 
-def _used(entry: dict[str, Any], chosen: np.ndarray | None) -> list[dict[str, Any]]:
+def _used(entry: TilePrompts, chosen: np.ndarray | None) -> tuple[PromptSet, ...]:
     if chosen is None:
-        return entry["sets"]
-    wanted = int(chosen[entry["tile"]])
-    return [one for one in entry["sets"] if one["threshold"] == wanted] or entry["sets"][:1]
+        return entry.sets
+    wanted = int(chosen[entry.tile])
+    return tuple(one for one in entry.sets if one.threshold == wanted) or entry.sets[:1]

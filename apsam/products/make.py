@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pyproj import CRS
 from rasterio.errors import RasterioError
 
 from apsam.errors import InputError
+from apsam.products.files import ProductFiles
 from apsam.products.geopackage import GEOMETRY_TYPES, write_geopackage
 from apsam.products.landslides import vectorise
 from apsam.products.layers import prompt_layers, tile_layer
@@ -27,40 +27,6 @@ from apsam.writing import raster_problem
 
 # Layers that show when a project opens; the others are there to be switched on.
 SHOWN = ("landslides", "image")
-
-
-@dataclass(frozen=True)
-class ProductFiles:
-    """The maps of a scene, and where its products go.
-
-    The products name the maps as if these lay in the same folder, as they do in the view of a run and in what
-    `apsam predict` makes, so that the folder can be passed on as it is.
-    """
-
-    probability: Path
-    mask: Path
-    geopackage: Path
-
-    @property
-    def project(self) -> Path:
-        """QGIS project."""
-        return self.geopackage.with_suffix(".qgs")
-
-    @property
-    def item(self) -> Path:
-        """STAC item."""
-        return self.geopackage.with_suffix(".stac.json")
-
-    @property
-    def picture(self) -> Path:
-        """The scene as the QGIS project shows it, which may be passed on without the scene."""
-        return self.geopackage.with_name(f"{self.geopackage.stem}_image.tif")
-
-    @property
-    def styles(self) -> tuple[Path, Path]:
-        """Styles of probability and mask, named as QGIS looks for them."""
-        names = (self.probability.with_suffix(".qml").name, self.mask.with_suffix(".qml").name)
-        return self.geopackage.with_name(names[0]), self.geopackage.with_name(names[1])
 
 
 def make_products(

@@ -11,7 +11,7 @@ from rasterio.errors import RasterioError
 
 from apsam.errors import InputError
 from apsam.maps.archive import ZIP_DATE
-from apsam.products.make import ProductFiles
+from apsam.products.files import ProductFiles
 
 # Of `apsam.maps.cog.map_tags`: every map carries it.
 TAG = "APSAM_SCENE"

@@ -78,10 +78,10 @@ def _tiles_figure(tiles: Sequence[GalleryTile]) -> Figure:
                 axis.imshow(palette[compare(pixels, None if key == "truth" else truth)], interpolation="nearest")
             if key == "prompts":
                 for prompt in tile.prompts:
-                    x0, y0, x1, y1 = prompt["box"]
+                    x0, y0, x1, y1 = prompt.box
                     place = (x0 - 0.5, y0 - 0.5)
                     axis.add_patch(Rectangle(place, x1 - x0, y1 - y0, fill=False, color="white", lw=0.9))
-                    axis.plot(*prompt["point"], "o", color="#f0e442", ms=2.5, mec="black", mew=0.4)
+                    axis.plot(*prompt.point, "o", color="#f0e442", ms=2.5, mec="black", mew=0.4)
     return figure
 
 

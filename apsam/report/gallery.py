@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from apsam.metrics.scene import LEAST_COVER
+from apsam.prompts import Prompt
 from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
 from apsam.report.settings import ReportSettings
 from apsam.report.tile_pixels import SceneTiles
@@ -56,7 +56,7 @@ class GalleryTile:
     wrong: float = 0.0
     group: str = "middle"
     pixels: dict[str, np.ndarray] = field(default_factory=dict)
-    prompts: list[dict[str, Any]] = field(default_factory=list)
+    prompts: Sequence[Prompt] = ()
     threshold: int | None = None
 
 

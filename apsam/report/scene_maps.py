@@ -15,7 +15,8 @@ from rasterio.errors import RasterioError
 
 from apsam.errors import ApsamError
 from apsam.metrics.scene import MeasuredScene, TileTruth
-from apsam.prompts import read_prompts
+from apsam.prompt_files import read_prompts
+from apsam.prompts import PromptSet, TilePrompts
 from apsam.report.colours import heat_overlay, webp_within
 from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, map_sources, open_stack
 from apsam.report.mosaic import Mosaic, outlines
@@ -222,19 +223,19 @@ def _truth(files: SceneFiles, mosaic: Mosaic, notes: Notes) -> np.ndarray | None
 def _prompts(files: SceneFiles, scale: float, windows: np.ndarray, notes: Notes) -> tuple[str, str] | None:
     """Boxes and points that made the pseudo-masks, as two SVG paths in map pixels."""
     try:
-        entries = read_prompts(files.prompts)["tiles"]
+        entries = read_prompts(files.prompts).tiles
     except ApsamError as error:
         notes.add("prompts", str(error), files.name)
         return None
     thresholds = chosen_thresholds(files)
     boxes, points = [], []
     for entry in entries:
-        row, col = (int(v) for v in windows[entry["tile"]][:2])
-        for prompt in used_set(entry, thresholds)["prompts"]:
-            x0, y0, x1, y1 = prompt["box"]
+        row, col = (int(v) for v in windows[entry.tile][:2])
+        for prompt in used_set(entry, thresholds).prompts:
+            x0, y0, x1, y1 = prompt.box
             x, y = (col + x0) * scale, (row + y0) * scale
             boxes.append(f"M{x:.1f} {y:.1f}h{(x1 - x0) * scale:.1f}v{(y1 - y0) * scale:.1f}h{(x0 - x1) * scale:.1f}Z")
-            px, py = prompt["point"]
+            px, py = prompt.point
             points.append(f"M{(col + px + 0.5) * scale:.1f} {(row + py + 0.5) * scale:.1f}h0")
     return "".join(boxes), "".join(points)
 
@@ -248,12 +249,12 @@ def chosen_thresholds(files: SceneFiles) -> np.ndarray | None:
         return None
 
 
-def used_set(entry: dict[str, Any], thresholds: np.ndarray | None) -> dict[str, Any]:
+def used_set(entry: TilePrompts, thresholds: np.ndarray | None) -> PromptSet:
     """Of a tile's prompt sets the one its pseudo-mask was made with; the first where that is not recorded."""
-    sets = entry["sets"]
-    if thresholds is None or entry["tile"] >= len(thresholds):
+    sets = entry.sets
+    if thresholds is None or entry.tile >= len(thresholds):
         return sets[0]
-    return next((s for s in sets if s["threshold"] == int(thresholds[entry["tile"]])), sets[0])
+    return next((s for s in sets if s.threshold == int(thresholds[entry.tile])), sets[0])
 
 
 def _crs_name(wkt: str | None) -> str | None:

@@ -6,15 +6,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ReportSettings(BaseModel):
-    """How much is shown, and how large the one file may become."""
+    """Content and size of the HTML report."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    map_side: int = Field(1280, ge=128, le=4096, description="longer side of a scene in the map view, pixels")
-    map_scenes: int = Field(24, ge=0, description="scenes with a map, held-out ones first; the others are named")
-    gallery_tiles: int = Field(48, ge=0, le=500, description="tiles shown, a third each worst, middle and best")
-    gallery_candidates: int = Field(
-        2000, ge=1, description="tiles compared with the truth to choose them, evenly spaced over all scenes"
+    map_side: int = Field(1280, ge=128, le=4096, description="Longer side of a scene in the map view, pixels.")
+    map_scenes: int = Field(
+        24, ge=0, description="Number of scenes with a map, held-out ones first. Others are listed by name."
     )
-    figures: bool = Field(True, description="write the figures as PNG, SVG and CSV beside the page too")
-    max_mb: float = Field(15, ge=1, description="largest size of the page; images are made coarser to keep it")
+    gallery_tiles: int = Field(
+        48, ge=0, le=500, description="Number of tiles shown: a third each of the worst, median and best ones."
+    )
+    gallery_candidates: int = Field(
+        2000,
+        ge=1,
+        description="Number of tiles compared with the reference mask to choose them, evenly spaced over all scenes.",
+    )
+    figures: bool = Field(True, description="Also write the figures as PNG, SVG and CSV next to the page.")
+    max_mb: float = Field(
+        15, ge=1, description="Maximum size of the page, MB. Images are made coarser to stay below it."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from apsam.errors import ApsamError
 from apsam.maps.tiles import MapTiles
 from apsam.metrics.scene import MeasuredScene, TileTruth
-from apsam.prompts import read_prompts
+from apsam.prompt_files import read_prompts
+from apsam.prompts import Prompt, PromptSet
 from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, map_sources, open_stack
 from apsam.report.scene_maps import NO_TRUTH, chosen_thresholds, fits, note_missing_map, used_set
 from apsam.stack import TileStack
@@ -91,12 +93,12 @@ class SceneTiles:
             self._notes.add("truth", str(error), self.files.name)
             return None
 
-    def prompts(self, index: int) -> tuple[list[dict[str, Any]], int | None]:
+    def prompts(self, index: int) -> tuple[tuple[Prompt, ...], int | None]:
         """The prompts that made the pseudo-mask, and their CAM threshold."""
         if self._used_prompts is None:
             self._used_prompts = self._read_prompts()
         used = self._used_prompts.get(index)
-        return (used["prompts"], int(used["threshold"])) if used else ([], None)
+        return (used.prompts, used.threshold) if used else ((), None)
 
     def _stack(self, path: Any, what: str) -> TileStack | None:
         stack = open_stack(path, what, self.files.name, self._notes)
@@ -132,19 +134,16 @@ class SceneTiles:
             self._notes.add("truth", str(error), scene.name)
             return None
 
-    def _read_prompts(self) -> dict[int, dict[str, Any]]:
+    def _read_prompts(self) -> dict[int, PromptSet]:
         try:
             thresholds = chosen_thresholds(self.files)
-            entries = read_prompts(self.files.prompts)["tiles"]
-            used = {entry["tile"]: used_set(entry, thresholds) for entry in entries}
+            entries = read_prompts(self.files.prompts).tiles
+            used = {entry.tile: used_set(entry, thresholds) for entry in entries}
         except ApsamError as error:
             self._notes.add("prompts", str(error), self.files.name)
             return {}
         # Without the contours, which are most of the file.
         return {
-            tile: {
-                "threshold": one["threshold"],
-                "prompts": [{"box": p["box"], "point": p["point"]} for p in one["prompts"]],
-            }
+            tile: replace(one, prompts=tuple(replace(prompt, contour=()) for prompt in one.prompts))
             for tile, one in used.items()
         }

@@ -69,8 +69,8 @@ def _view(tile: GalleryTile, quality: int) -> TileView:
         part_name=PART_NAMES[tile.part],
         size=tile.pixels["image"].shape[0],
         panels=panels,
-        boxes=[tuple(prompt["box"]) for prompt in tile.prompts],
-        points=[tuple(prompt["point"]) for prompt in tile.prompts],
+        boxes=[prompt.box for prompt in tile.prompts],
+        points=[prompt.point for prompt in tile.prompts],
     )
 
 

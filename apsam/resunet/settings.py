@@ -46,44 +46,48 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class ResUNetSettings(BaseModel):
-    """The ResUNet that is trained on the pseudo-masks. A preset gives every key; keys written beside it win."""
+    """The segmentation network trained on the pseudo-masks. The preset gives every key; keys set next to it win."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     preset: Literal["demo", "paper"] = Field(
-        "demo", description="paper: its 12.4 M parameters and training; demo: small, pretrained, for 2 CPU cores"
+        "demo",
+        description="paper: its network of 12.4 M parameters and its training. demo: a small pretrained network for "
+        "2 CPU cores.",
     )
     encoder: Literal["residual", "efficientnet_lite0"] = Field(
-        description="residual (from scratch, the paper's) or efficientnet_lite0 (with ImageNet weights)"
+        description="Encoder: residual (paper, trained from scratch) or efficientnet_lite0 (ImageNet weights)."
     )
-    widths: tuple[int, int, int, int, int] = Field(description="channels at strides 1, 2, 4, 8, 16")
-    pyramid_bins: tuple[int, ...] = Field((1, 2, 3, 6), min_length=1, description="pyramid pooling: bins a side")
-    pyramid_width: int = Field(ge=1, le=1024, description="pyramid pooling: channels of each bin size")
-    pyramid_keeps_input: bool = Field(description="pass on what is pooled too, as PSPNet does; the paper does not")
+    widths: tuple[int, int, int, int, int] = Field(description="Channels at strides 1, 2, 4, 8, 16.")
+    pyramid_bins: tuple[int, ...] = Field((1, 2, 3, 6), min_length=1, description="Pyramid pooling: bins per side.")
+    pyramid_width: int = Field(ge=1, le=1024, description="Pyramid pooling: channels per bin size.")
+    pyramid_keeps_input: bool = Field(description="Pyramid pooling: concatenate the input, as PSPNet does (paper: no).")
     input_scale: float = Field(
-        ge=0.25, le=1, description="tiles are shrunk to this inside the network: 0.5 is 4x faster"
+        ge=0.25, le=1, description="Resize tiles by this factor inside the network: 0.5 is 4 times as fast."
     )
-    batch_size: int = Field(ge=2, le=4096, description="tiles a step")
+    batch_size: int = Field(ge=2, le=4096, description="Tiles per optimizer step.")
     epochs: Epochs = Field(
-        description=f"passes over the training tiles; auto: {AUTO_EPOCHS}, more where these are fewer than "
-        f"{RESUNET_STEPS} steps"
+        description=f"Training epochs. auto: {AUTO_EPOCHS}, or as many as give at least {RESUNET_STEPS} optimizer "
+        "steps."
     )
     keep: Literal["last", "best_on_labels"] = Field(
         "last",
-        description="which epoch's network is kept: last; best_on_labels (the paper's code): that with the best F1 on "
-        "true masks of training tiles, looked at every second epoch. Figures are then as_released, not held_out",
+        description="Which epoch is kept: last, or best_on_labels (released code): the epoch with the highest F1 on "
+        "reference masks of training tiles, evaluated every second epoch. Results are then marked "
+        "as_released, not held_out.",
     )
-    optimizer: Literal["sgd", "adamw"] = Field(description="sgd (paper) or adamw")
-    learning_rate: float = Field(gt=0, description="highest learning rate")
-    encoder_rate: float = Field(gt=0, le=1, description="the encoder's share of the learning rate")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
-    weight_decay: float = Field(ge=0, description="weight decay")
+    optimizer: Literal["sgd", "adamw"] = Field(description="Optimizer: sgd (paper) or adamw.")
+    learning_rate: float = Field(gt=0, description="Maximum learning rate.")
+    encoder_rate: float = Field(gt=0, le=1, description="Learning rate of the encoder, as a share of `learning_rate`.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    weight_decay: float = Field(ge=0, description="Weight decay.")
     schedule: Literal["plateau", "one_cycle", "constant"] = Field(
-        description="plateau (paper: halved when the training loss stands still), one_cycle or constant"
+        description="Learning rate schedule: plateau (paper: halved when the training loss stops decreasing), "
+        "one_cycle or constant."
     )
-    loss: Literal["bce", "bce_dice"] = Field(description="bce (paper) or bce_dice: with soft dice added")
+    loss: Literal["bce", "bce_dice"] = Field(description="Loss: bce (paper), or bce_dice: BCE plus soft Dice.")
     augment: Literal["none", "dihedral", "dihedral_colour"] = Field(
-        description="none (paper), dihedral: turned and mirrored tiles, dihedral_colour: varied colours too"
+        description="Augmentation: none (paper), dihedral (flips and quarter turns), or dihedral_colour (colours too)."
     )
 
     @model_validator(mode="before")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from apsam.prompts import Prompt, TilePrompts
 from apsam.sam.batches import BatchSize, decode_batch
 from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts
@@ -72,7 +72,7 @@ class TileMask:
 def answer_sets(
     sam: LoadedSam,
     embeddings: np.ndarray | Embeddings,
-    tiles: Sequence[Mapping[str, Any]],
+    tiles: Sequence[TilePrompts],
     cams: np.ndarray,
     settings: MasksSettings,
     batch: BatchSize | None = None,
@@ -81,7 +81,7 @@ def answer_sets(
 
     Args:
         embeddings: (n, D, E, E), one for each of `tiles`, or those of a store.
-        tiles: n entries of the prompts file: `{"tile": 3, "sets": [{"threshold": 120, "prompts": [...]}]}`.
+        tiles: Prompts of n tiles.
         cams: (n, h, w) uint8, the CAM of each of `tiles`.
         settings: The section `masks` of the configuration.
         batch: Shared by the calls of one job; else that of the settings.
@@ -90,8 +90,8 @@ def answer_sets(
         For each of `tiles` the answers to its sets, in their order.
     """
     size = cams.shape[1:]
-    sets = [(row, entry) for row, tile in enumerate(tiles) for entry in tile["sets"]]
-    prompts = [(place, row, prompt) for place, (row, entry) in enumerate(sets) for prompt in entry["prompts"]]
+    sets = [(row, entry) for row, tile in enumerate(tiles) for entry in tile.sets]
+    prompts = [(place, row, prompt) for place, (row, entry) in enumerate(sets) for prompt in entry.prompts]
     joined = np.full((len(sets), *size), -np.inf, np.float32)
     claims = np.zeros((len(sets), *size), np.uint32)
     iou = np.zeros(len(sets))
@@ -105,15 +105,13 @@ def answer_sets(
         for (place, _, _), logits, quality in zip(prompts, decoded.logits[:, 0], decoded.iou[:, 0], strict=True):
             np.maximum(joined[place], logits, out=joined[place])
             claims[place] += logits > sam.mask_threshold
-            iou[place] += quality / len(sets[place][1]["prompts"])
+            iou[place] += quality / len(sets[place][1].prompts)
     probability = torch.from_numpy(joined).sigmoid().numpy()
     agreements = agreement(probability, cams[[row for row, _ in sets]])
     answers: list[list[SetAnswer]] = [[] for _ in tiles]
     for place, (row, entry) in enumerate(sets):
         answers[row].append(
-            SetAnswer(
-                tiles[row]["tile"], entry["threshold"], claims[place], float(agreements[place]), float(iou[place])
-            )
+            SetAnswer(tiles[row].tile, entry.threshold, claims[place], float(agreements[place]), float(iou[place]))
         )
     return answers
 
@@ -121,7 +119,7 @@ def answer_sets(
 def segment_tile_prompts(
     sam: LoadedSam,
     embeddings: np.ndarray | Embeddings,
-    tiles: Sequence[Mapping[str, Any]],
+    tiles: Sequence[TilePrompts],
     cams: np.ndarray,
     settings: MasksSettings,
     batch: BatchSize | None = None,
@@ -135,58 +133,58 @@ def segment_tile_prompts(
     for tile, answers in zip(tiles, answer_sets(sam, embeddings, tiles, cams, settings, batch), strict=True):
         if not answers:
             mask, claims = (np.zeros(cams.shape[1:], dtype) for dtype in (np.uint8, np.uint32))
-            masks.append(TileMask(tile["tile"], mask, None, 0.0, 0.0, claims))
+            masks.append(TileMask(tile.tile, mask, None, 0.0, 0.0, claims))
             continue
         place = pick_set(np.array([a.agreement for a in answers]), np.array([a.iou for a in answers]))
         chosen = answers[place]
         score = float(chosen.agreement * np.clip(chosen.iou, 0, 1))
-        masks.append(TileMask(tile["tile"], chosen.mask, chosen.threshold, score, chosen.iou, chosen.claims))
+        masks.append(TileMask(tile.tile, chosen.mask, chosen.threshold, score, chosen.iou, chosen.claims))
     return masks
 
 
 def segment_scene(
-    sam: LoadedSam, embeddings: Path, cams: Path, prompts: Mapping[str, Any], settings: MasksSettings
+    sam: LoadedSam, embeddings: Path, cams: Path, tiles: Sequence[TilePrompts], settings: MasksSettings
 ) -> Iterator[TileMask]:
-    """Yield the mask of every tile that the prompts of a scene name, in their order; memory stays flat.
+    """Yield the mask of every tile that has prompts, in their order; memory stays flat.
 
     Args:
         embeddings: Embedding stack of the scene, made with the same SAM.
         cams: CAM stack of the scene.
-        prompts: Content of the scene's prompts file.
+        tiles: Prompts of the scene's tiles.
         settings: The section `masks` of the configuration.
 
     Raises:
         InputError: The embeddings are of another SAM, or lack a tile that has prompts.
     """
     batch = decode_batch(settings.batch, sam.device, sam.embedding_shape)
-    for part, images, maps in read_scene(sam, embeddings, cams, prompts["tiles"]):
+    for part, images, maps in read_scene(sam, embeddings, cams, tiles):
         yield from segment_tile_prompts(sam, images, part, maps, settings, batch)
 
 
 def read_scene(
-    sam: LoadedSam, embeddings: Path, cams: Path, tiles: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[list[Mapping[str, Any]], Embeddings, np.ndarray]]:
+    sam: LoadedSam, embeddings: Path, cams: Path, tiles: Sequence[TilePrompts]
+) -> Iterator[tuple[list[TilePrompts], Embeddings, np.ndarray]]:
     """Yield some of `tiles` at a time, as many as `answer_sets` can hold, with their embeddings and CAMs.
 
     Raises:
         InputError: The embeddings are of another SAM, or lack a tile that has prompts.
     """
     with EmbeddingStore(embeddings, sam) as store, TileStack(cams) as cam_stack:
-        store.check([tile["tile"] for tile in tiles])
+        store.check([tile.tile for tile in tiles])
 
-        def read(part: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], Embeddings, np.ndarray]:
-            numbers = [tile["tile"] for tile in part]
+        def read(part: list[TilePrompts]) -> tuple[list[TilePrompts], Embeddings, np.ndarray]:
+            numbers = [tile.tile for tile in part]
             return part, store.read(numbers), cam_stack.read_at("cam", numbers)
 
         yield from read_ahead(read(part) for part in _parts(tiles))
 
 
-def _parts(tiles: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+def _parts(tiles: Iterable[TilePrompts]) -> Iterator[list[TilePrompts]]:
     """Cut a scene's tiles into runs with about `PROMPTS_HELD` prompts (a tile is never cut)."""
-    part: list[Mapping[str, Any]] = []
+    part: list[TilePrompts] = []
     held = 0
     for tile in tiles:
-        count = 1 + sum(len(entry["prompts"]) for entry in tile["sets"])
+        count = 1 + sum(len(entry.prompts) for entry in tile.sets)
         if part and held + count > PROMPTS_HELD:
             yield part
             part, held = [], 0
@@ -200,7 +198,7 @@ def _prompt_batch(
     sam: LoadedSam,
     embeddings: Embeddings,
     rows: list[int],
-    prompts: list[Mapping[str, Any]],
+    prompts: list[Prompt],
     cams: np.ndarray,
     settings: MasksSettings,
 ) -> PromptBatch:
@@ -210,9 +208,9 @@ def _prompt_batch(
         masks = cam_to_mask_prompt(_framed(cams, embeddings), sam.mask_input_size, sam.stretches).numpy()[rows]
     return PromptBatch(
         tile=np.array(rows),
-        boxes=np.array([prompt["box"] for prompt in prompts], float) if with_boxes else None,
-        points=np.array([prompt["point"] for prompt in prompts], float) if with_points else None,
-        point_labels=np.array([prompt["point_label"] for prompt in prompts]) if with_points else None,
+        boxes=np.array([prompt.box for prompt in prompts], float) if with_boxes else None,
+        points=np.array([prompt.point for prompt in prompts], float) if with_points else None,
+        point_labels=np.array([prompt.point_label for prompt in prompts]) if with_points else None,
         mask_logits=masks,
     )
 

@@ -18,72 +18,78 @@ Batch = Annotated[int, Field(ge=1)] | Literal["auto"]
 
 
 class SamSettings(BaseModel):
-    """Which SAM, and how its image encoder is run."""
+    """The Segment Anything Model and its image encoder."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: SamName = Field(
         "light",
-        description="light (in the package); vit_b, vit_l, vit_h (official) or mobile: downloaded; sam2.1_large, sam3, "
-        "sam_hq_vit_h and others (docs/sam.md), a repository of the Hugging Face hub (organisation/repository) or a "
-        "folder (./path): fetched by you",
+        description="light (comes with the package); vit_b, vit_l, vit_h (official) or mobile (downloaded once); "
+        "sam2.1_large, sam3, sam_hq_vit_h and others, a repository of the Hugging Face hub "
+        "(organisation/repository) or a folder (./path), whose weights you fetch yourself "
+        "(docs/sam.md).",
     )
     checkpoint: Path | None = Field(
         None,
-        description="weights (.pth, .safetensors; of a SAM of the hub, its folder); none: the packaged ones, or those "
-        "found or downloaded by name",
+        description="File of weights (.pth or .safetensors), or for a model of the Hugging Face hub its folder. "
+        "null: the packaged weights, or those found or downloaded by name.",
     )
     window: int | None = Field(
         None,
         ge=256,
-        description="encode windows of the scene of this side, pixels, at its own resolution (1024: what SAM sees), "
-        "each for all tiles in it; none: every tile, brought to the size that SAM sees, as in the paper",
+        description="Encode windows of the scene of this side, pixels, at full resolution (1024: SAM's own input "
+        "size), each shared by all tiles in it. null (paper): encode each tile, resized to SAM's input "
+        "size.",
     )
     attention: Literal["fast", "original"] = Field(
         "fast",
-        description="fast: memory-efficient attention, numerically equivalent, in encoder and decoding; original: as "
-        "released",
+        description="fast: memory-efficient attention in encoder and decoder, numerically equivalent. original: as "
+        "in SAM's released code.",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
-        description="arithmetic of the image encoder: fp32, bf16, or auto: bf16 where the device computes it natively",
+        description="Arithmetic of the image encoder: fp32, bf16, or auto (bf16 where the device has native support).",
     )
     channels: Literal["rgb", "bgr"] = Field(
         "rgb",
-        description="order of the colours that SAM is given: rgb, which it was trained on, or bgr (the paper's code)",
+        description="Channel order of the image passed to SAM: rgb, as SAM was trained, or bgr (APSAM's released "
+        "code).",
     )
     batch: Batch = Field(
-        "auto", description="tiles encoded at a time; halved by itself where memory runs out; auto: by the device"
+        "auto", description="Tiles encoded per batch; halved automatically when memory runs out. auto: by device."
     )
 
 
 class MasksSettings(BaseModel):
-    """How prompts and embeddings become pseudo-masks."""
+    """Pseudo-masks from prompts and SAM embeddings."""
 
     model_config = ConfigDict(extra="forbid")
 
     prompts: Literal["both", "points", "boxes"] = Field(
-        "both", description="prompts SAM is given: both (paper), points or boxes"
+        "both", description="Prompts passed to SAM: both (paper), points or boxes."
     )
     mask_choice: MaskChoice = Field(
         "single",
-        description="single: SAM's one mask a prompt; best_iou: of its three, the one it rates best; "
-        "index: always the same of the three (the paper's code: index, 0)",
+        description="single: SAM's single-mask output. best_iou: of its three masks the one with the highest "
+        "predicted IoU. index: always the same of the three (released code: index, with mask_index 0).",
     )
-    mask_index: int = Field(0, ge=0, le=2, description="which of the three masks with mask_choice: index")
+    mask_index: int = Field(0, ge=0, le=2, description="Which of the three masks is used with mask_choice: index.")
     join: Literal["or", "add"] = Field(
         "or",
-        description="or: a tile's mask is the union of its prompts' masks; add (the paper's code): they are added as "
-        "bytes, and the figures leave out every pixel that several claim. Figures are then as_released, not held_out",
+        description="How the masks of a tile's prompts are combined: or (union); add (released code): added as "
+        "bytes, and metrics ignore pixels covered by more than one mask. Results with add are marked "
+        "as_released, not held_out.",
     )
-    cam_mask: bool = Field(False, description="give SAM the tile's CAM as a mask prompt too (beyond the paper)")
+    cam_mask: bool = Field(
+        False, description="Pass the CAM of the tile to SAM as a mask prompt too (not in the paper)."
+    )
     select: Literal["agreement"] = Field(
         "agreement",
-        description="how one of a tile's several prompt sets is picked (prompts.threshold: auto): "
-        "by the agreement of SAM's mask with the CAM; no label is read",
+        description="Selection of a tile's threshold with prompts.threshold: auto: agreement of SAM's mask with the "
+        "CAM. No label is read.",
     )
     batch: Batch = Field(
-        "auto", description="prompts decoded at a time; halved by itself where memory runs out; auto: by the device"
+        "auto", description="Prompts decoded per batch; halved automatically when memory runs out. auto: by device."
     )
 
     @model_validator(mode="after")
@@ -94,13 +100,18 @@ class MasksSettings(BaseModel):
 
 
 class EverythingSettings(BaseModel):
-    """Full-image mode: which points are asked and which answers are kept; defaults of SAM's own generator."""
+    """SAM's automatic mask generator (full-image mode). The defaults are SAM's own."""
 
     model_config = ConfigDict(extra="forbid")
 
-    points_per_side: int = Field(32, ge=1, description="points of the grid along a side")
-    min_iou: float = Field(0.88, ge=0, le=1, description="predicted IoU an answer must exceed; 0: no filter")
-    min_stability: float = Field(0.95, ge=0, le=1, description="lowest stability of an answer; 0: no filter")
-    stability_offset: float = Field(1.0, gt=0, description="shift of the logits that stability is measured with")
-    max_box_overlap: float = Field(0.7, gt=0, le=1, description="IoU of boxes above which two answers are one")
-    min_area: int = Field(0, ge=0, description="answers of this area or less are left out, pixels")
+    points_per_side: int = Field(32, ge=1, description="Points per side of the prompt grid.")
+    min_iou: float = Field(0.88, ge=0, le=1, description="Minimum predicted IoU of a mask. 0: no filter.")
+    min_stability: float = Field(0.95, ge=0, le=1, description="Minimum stability score of a mask. 0: no filter.")
+    stability_offset: float = Field(1.0, gt=0, description="Offset of the logits used for the stability score.")
+    max_box_overlap: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="Non-maximum suppression: IoU of two boxes above which only the better mask is kept.",
+    )
+    min_area: int = Field(0, ge=0, description="Drop masks of this area or smaller, pixels.")

@@ -8,27 +8,33 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class TileSettings(BaseModel):
-    """How scenes are cut and how their pixels become 8-bit RGB."""
+    """Tiling of the scenes and conversion of their pixels to 8-bit RGB."""
 
     model_config = ConfigDict(extra="forbid")
 
-    size: int = Field(256, ge=64, le=1024, multiple_of=32, description="side of a tile, pixels (paper: 256)")
-    overlap: float = Field(0.4, ge=0, lt=0.9, description="share of a tile that its neighbour repeats (paper: 0.4)")
+    size: int = Field(256, ge=64, le=1024, multiple_of=32, description="Side of a tile, pixels (paper: 256).")
+    overlap: float = Field(
+        0.4, ge=0, lt=0.9, description="Overlap of neighbouring tiles, share of the side (paper: 0.4)."
+    )
     bands: tuple[int, int, int] | Literal["auto"] = Field(
         "auto",
-        description="raster bands taken as red, green, blue, from 1; auto: those that a raster declares as such, or "
-        "its first three",
+        description="Raster bands used as red, green and blue, counted from 1. auto: the bands that the raster "
+        "declares as such, otherwise its first three.",
     )
     stretch: Literal["auto", "none", "percentile"] = Field(
         "auto",
-        description="to 8 bit: none, percentile, or auto (none for 8-bit rasters, percentile for others)",
+        description="Conversion to 8 bit: none, percentile, or auto (none for 8-bit rasters, percentile for others).",
     )
-    percentiles: tuple[float, float] = Field((2.0, 98.0), description="low and high percentile of the stretch")
+    percentiles: tuple[float, float] = Field((2.0, 98.0), description="Lower and upper percentile of the stretch.")
     nodata: float | tuple[float, ...] | None = Field(
-        None, description="value, or list of values, that mean no data where the raster does not say so itself"
+        None,
+        description="Value or list of values that mean no data, for rasters that do not declare one. null: as the "
+        "raster says.",
     )
-    min_valid: float = Field(0.25, ge=0, le=1, description="a tile with a smaller share of valid pixels is left out")
-    block_tiles: int = Field(4096, ge=1, description="tiles a job at most; a larger scene is divided into blocks")
+    min_valid: float = Field(0.25, ge=0, le=1, description="Skip tiles whose share of valid pixels is smaller.")
+    block_tiles: int = Field(
+        4096, ge=1, description="Maximum number of tiles per job. A larger scene is processed in shards of this size."
+    )
 
     @field_validator("bands")
     @classmethod
@@ -55,34 +61,35 @@ class TileSettings(BaseModel):
 
 
 class LabelSettings(BaseModel):
-    """When a tile counts as showing a landslide."""
+    """Which tiles are labelled positive."""
 
     model_config = ConfigDict(extra="forbid")
 
     min_pixels: int = Field(
         1,
         ge=1,
-        description="landslide pixels that make a tile positive where labels are derived from a mask (paper: 1)",
+        description="Minimum number of landslide pixels in a positive tile, for labels derived from a mask (paper: 1).",
     )
     buffer_m: float = Field(
         0,
         ge=0,
         le=5000,
-        description="metres by which the features of a vector layer are widened before a tile counts as touched: about "
-        "half a landslide's length where points stand for whole landslides",
+        description="Buffer around the features of a vector layer, metres: a tile is positive if it touches the "
+        "buffered feature. Use about half the length of a landslide where points stand for whole "
+        "landslides.",
     )
 
 
 class SplitSettings(BaseModel):
-    """How scenes with `split = blocks` are divided into training and test blocks."""
+    """Division of scenes with `split = blocks` into training and test blocks."""
 
     model_config = ConfigDict(extra="forbid")
 
-    block: int = Field(768, ge=64, description="side of a block, pixels")
-    test_share: float = Field(0.35, gt=0, lt=1, description="share of the blocks held out for measuring")
-    seed: int = Field(1, ge=0, description="which blocks are held out")
+    block: int = Field(768, ge=64, description="Side of a spatial block, pixels.")
+    test_share: float = Field(0.35, gt=0, lt=1, description="Share of the blocks held out for testing.")
+    seed: int = Field(1, ge=0, description="Random seed that selects the test blocks.")
     shared_ground: Literal["error", "leave_out"] = Field(
         "error",
-        description="where a training scene shows ground of a test scene too: error, or leave_out: its tiles there are "
-        "used for neither",
+        description="A training scene that covers ground of a test scene: error stops the run; leave_out uses the "
+        "shared tiles for neither training nor testing.",
     )

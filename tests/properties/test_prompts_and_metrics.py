@@ -13,8 +13,9 @@ from apsam.errors import InputError
 from apsam.metrics.counts import Counts
 from apsam.metrics.pseudo_masks import as_released
 from apsam.metrics.tally import Tally, rows
+from apsam.prompt_files import ScenePrompts, check_tile_order
 from apsam.prompt_settings import PromptSettings
-from apsam.prompts import binarize, check_tile_order, generate_prompts
+from apsam.prompts import TilePrompts, binarize, generate_prompts
 
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=24)
 # Few values, so that regions of several pixels with holes and islands come about.
@@ -60,7 +61,7 @@ def test_a_higher_threshold_never_adds_ground(cam: np.ndarray, threshold: int) -
 
 @given(st.lists(st.integers(0, 30), max_size=8))
 def test_tile_numbers_of_a_prompt_file(numbers: list[int]) -> None:
-    content = {"tiles": [{"tile": number} for number in numbers]}
+    content = ScenePrompts("a", {}, tuple(TilePrompts(number) for number in numbers))
     if all(a < b for a, b in zip(numbers, numbers[1:], strict=False)):
         check_tile_order(content, "p.json", 31)
     else:

@@ -15,10 +15,12 @@ import yaml
 from small_project import ROOT, Project
 from versioned_project import RESULTS, VersionedProject
 
+from apsam.config import Config
 from workflow_support import dvc_stages
+from workflow_support.run import Run
 from workflow_support.stages import STAGES
 from workflow_support.targets import TARGETS
-from workflow_support.view import TRACKED
+from workflow_support.view import MAY_BE_EMPTY, TRACKED
 
 slow = pytest.mark.slow
 
@@ -125,3 +127,10 @@ def test_every_stage_of_a_run_belongs_to_a_step() -> None:
     assert dvc_stages.shown() == TRACKED, "a clone that pulled them has a folder that becomes its view"
     assert "results/store/given/${run}.json" in steps["maps"]["deps"], "elevations"
     assert {"label_gate", "cams"} <= set(steps["cams"]["params"][0]["config.yaml"])
+
+
+def test_a_finished_run_has_every_output_of_dvc() -> None:
+    """`dvc commit` fails on an output that is absent."""
+    run = Run({**Config().model_dump(mode="json"), "scenes": str(ROOT / "scenes.tsv")})
+    made = {name.partition("/")[0] for name, stage in STAGES.items() if stage.units(run)}
+    assert set(dvc_stages.STEPS) - made <= set(MAY_BE_EMPTY)

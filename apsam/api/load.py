@@ -1,0 +1,138 @@
+"""Load a trained model: a run's folder, a file of weights, or a SAM by name."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
+from apsam.api.model import Model
+from apsam.conditions import read_conditions
+from apsam.config import Config, read_config
+from apsam.errors import ConfigError, InputError
+from apsam.maps.model import MapModel, find_model
+from apsam.sam.names import KNOWN
+from apsam.sam.settings import SamSettings
+
+log = logging.getLogger(__name__)
+
+# SAMs by name (docs/sam.md); no trained localizer or ResUNet comes with the package.
+NAMES = tuple(KNOWN)
+
+
+def load(
+    source: str | Path | None = None,
+    *,
+    localizer: str | Path | None = None,
+    resunet: str | Path | None = None,
+    sam: str | None = None,
+    masks: Literal["apsam", "cam", "ground"] = "apsam",
+    device: str = "auto",
+) -> Model:
+    """Load a trained model. Its networks are read when they are first used.
+
+    Args:
+        source: The folder of a run (`results/demo`), with its settings; or a weights file of a localizer or a ResUNet;
+            or the name of a SAM (`light`, which comes with the package, `vit_b`, ...). No trained localizer or ResUNet
+            comes with the package: run the demo (`make demo`), or train on your own scenes.
+        localizer: Weights of a localizer, instead of the run's.
+        resunet: Weights of a ResUNet, instead of the run's.
+        sam: Name of a SAM, instead of the run's or `light`.
+        masks: Of a run: the pseudo-masks that its ResUNet learnt from.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`.
+
+    Returns:
+        The model: `cam`, `segment` and `predict` as far as it has the networks.
+
+    Raises:
+        InputError: There is no such folder, file or name, or a file holds something else.
+        ConfigError: The run's configuration cannot be used, or nothing is named.
+
+    Examples:
+        >>> import apsam
+        >>> apsam.load("light").config.sam.name
+        'light'
+        >>> apsam.load("results/nowhere")
+        Traceback (most recent call last):
+        apsam.errors.InputError: results/nowhere: no folder of a run, no weights file and no name of a SAM: light, ...
+    """
+    if source is None and localizer is None and resunet is None and sam is None:
+        raise ConfigError("apsam.load: name a run's folder, a weights file or a SAM")
+    if source is not None and str(source) in NAMES and not Path(source).exists():
+        source, sam = None, sam or str(source)
+    config: Config | None = None
+    mapping: MapModel | None = None
+    if source is not None:
+        path = Path(source)
+        if path.is_dir():
+            config, found_localizer, mapping = _open_run(path, masks)
+            localizer = localizer or found_localizer
+        elif path.is_file():
+            if _kind(path) == "localizer":
+                localizer = localizer or path
+            else:
+                resunet = resunet or path
+        else:
+            raise InputError(f"{source}: no folder of a run, no weights file and no name of a SAM: {', '.join(NAMES)}")
+    if resunet is not None:
+        mapping = find_model(None, masks, Path(resunet), None)
+    if localizer is not None and not Path(localizer).is_file():
+        raise InputError(f"{localizer}: no such weights of a localizer")
+    config = config or _config_of(Path(localizer) if localizer else None, mapping)
+    if sam is not None:
+        config = config.model_copy(update={"sam": _sam_settings(sam, config)})
+    return Model(config, Path(localizer) if localizer else None, mapping, device)
+
+
+def _open_run(run: Path, masks: str) -> tuple[Config | None, Path | None, MapModel | None]:
+    """Configuration, localizer and ResUNet of a run, each where it is there."""
+    record = run / "report" / "config.yaml"
+    localizer = run / "localizer" / "weights.safetensors"
+    resunet = run / "resunet" / masks / "weights.safetensors"
+    if not localizer.is_file() and not resunet.is_file():
+        raise InputError(
+            f"{run}: no folder of a trained run, it holds neither {localizer.relative_to(run)} nor "
+            f"{resunet.relative_to(run)}"
+        )
+    if not record.is_file():
+        log.warning(
+            "%s: has no report/config.yaml, so CAMs and masks are made with default settings; finish the run", run
+        )
+    return (
+        read_config(record) if record.is_file() else None,
+        localizer if localizer.is_file() else None,
+        find_model(run, masks, None, None) if resunet.is_file() else None,
+    )
+
+
+def _config_of(localizer: Path | None, mapping: MapModel | None) -> Config:
+    """Defaults, with tiles as in the training of the weights."""
+    conditions = read_conditions(localizer) if localizer else mapping.conditions if mapping else None
+    return Config(tiles=conditions.tiles) if conditions else Config()
+
+
+def _kind(path: Path) -> Literal["localizer", "resunet"]:
+    """What a weights file holds."""
+    try:
+        with safe_open(path, "np") as file:
+            description = json.loads((file.metadata() or {}).get("apsam", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a safetensors file ({error}); give weights that apsam wrote") from error
+    if description.get("kind") == "apsam localizer":
+        return "localizer"
+    if description.get("model") == "resunet":
+        return "resunet"
+    raise InputError(f"{path}: holds neither a localizer nor a ResUNet of apsam")
+
+
+def _sam_settings(name: str, config: Config) -> SamSettings:
+    if name == config.sam.name:
+        return config.sam
+    try:
+        return SamSettings(**{**config.sam.model_dump(exclude={"checkpoint"}), "name": name})
+    except ValidationError as error:
+        raise ConfigError(f"sam: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error

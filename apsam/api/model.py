@@ -1,0 +1,155 @@
+"""A trained model: from an image to its class activation map, its mask, its maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from apsam.api.images import Image, open_pixels
+from apsam.api.prediction import Prediction, map_scenes
+from apsam.config import Config
+from apsam.errors import InputError
+from apsam.extras import naming_extras
+from apsam.maps.model import MapModel
+from apsam.prompts import Prompt
+
+if TYPE_CHECKING:
+    from apsam.localizer.methods import Method
+    from apsam.sam.model import LoadedSam
+
+
+@dataclass(frozen=True)
+class Model:
+    """Localizer, SAM and ResUNet with their settings. `apsam.load` makes it; networks are read when first used.
+
+    Attributes:
+        config: Settings of all stages.
+        localizer_weights: File of the localizer, for `cam`; None: there is none.
+        mapping: The ResUNet and its settings, for `predict`; None: there is none.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`.
+
+    Examples:
+        >>> import apsam
+        >>> model = apsam.load("light")
+        >>> model.config.tiles.size
+        256
+    """
+
+    config: Config = field(default_factory=Config)
+    localizer_weights: Path | None = None
+    mapping: MapModel | None = None
+    device: str = "auto"
+
+    @cached_property
+    def localizer(self) -> Method:
+        """The localizer, a `torch.nn.Module` on its device.
+
+        Raises:
+            InputError: The model has none, or its weights cannot be used.
+        """
+        from apsam.device import pick_device
+        from apsam.localizer.checkpoint import load_localizer
+
+        if self.localizer_weights is None:
+            raise InputError(
+                "this model has no localizer, so it makes no CAM; load a run, or apsam.load(localizer='FILE')"
+            )
+        with naming_extras():
+            return load_localizer(self.localizer_weights).to(pick_device(self.device))
+
+    @cached_property
+    def sam(self) -> LoadedSam:
+        """The SAM of `config.sam`, on its device.
+
+        Raises:
+            ApsamError: Its weights are not on this machine.
+        """
+        from apsam.sam.registry import build_sam
+
+        with naming_extras():
+            return build_sam(self.config.sam, device=self.device)
+
+    def cam(self, image: Image) -> np.ndarray:
+        """Make the class activation map of an image that shows a landslide.
+
+        An image larger than a tile (`config.tiles.size`) is worked on in overlapping tiles, whose evidence is blended;
+        one that is smaller is filled up with no data. The map is scaled to its own maximum: an image without a
+        landslide has one too, so that somebody or something else must say that there is a landslide.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, at the ground resolution of the training; or an open rasterio dataset of any
+                size, of which the file is read, with its no-data value, bands and stretch (`config.tiles`).
+
+        Returns:
+            (H, W) uint8, 255 where evidence is strongest; 0 where a dataset has no data.
+
+        Raises:
+            InputError: The image is none of these, or the model has no localizer.
+        """
+        from apsam.api.cam import image_cam
+
+        method = self.localizer
+        with open_pixels(image, self.config.tiles) as pixels:
+            device = next(method.parameters()).device
+            return image_cam(method, pixels, self.config.tiles, self.config.cams, device)
+
+    def segment(self, image: Image, prompts: Sequence[Prompt], cam: np.ndarray | None = None) -> np.ndarray:
+        """Ask SAM for the mask of an image: the union of the masks of all prompts.
+
+        SAM sees a tile of the image around each prompt, as in training; around a box that is larger than a tile, a
+        window that holds it.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, or an open rasterio dataset of any size.
+            prompts: In pixels of the image; none gives an empty mask.
+            cam: (H, W) uint8 of `cam`, where `config.masks.cam_mask` gives it to SAM too.
+
+        Returns:
+            (H, W) bool.
+
+        Raises:
+            InputError: The image is none of these, or a prompt lies outside it.
+            ApsamError: SAM's weights are not on this machine.
+
+        Examples:
+            >>> import apsam, numpy as np
+            >>> image = np.full((128, 128, 3), 60, np.uint8)
+            >>> image[40:80, 30:90] = 200
+            >>> model = apsam.load("light")
+            >>> mask = model.segment(image, [apsam.Prompt(box=(28, 38, 92, 82), point=(60, 60))])
+            >>> mask.shape, mask.dtype, bool(mask[60, 60]), bool(mask[10, 10])
+            ((128, 128), dtype('bool'), True, False)
+        """
+        from apsam.api.segment import segment_image
+
+        config = self.config
+        with open_pixels(image, config.tiles) as pixels:
+            return segment_image(self.sam, pixels, prompts, config.tiles, config.sam, config.masks, cam)
+
+    def predict(
+        self, scene: str | Path, output: str | Path, *, resample: bool = False, overwrite: bool = False
+    ) -> Prediction:
+        """Map a scene with the ResUNet: no label and no prompt is needed. `apsam predict` does the same.
+
+        Args:
+            scene: A raster with a CRS, of any size; or a folder of ready-made tiles.
+            output: Folder for the files, which are named by the scene.
+            resample: Map at the ground resolution of the training, where the raster has another.
+            overwrite: Replace files that apsam did not make too.
+
+        Returns:
+            The files, and `polygons` as a GeoDataFrame.
+
+        Raises:
+            InputError: The scene or the weights cannot be used, or the model has no ResUNet.
+        """
+        if self.mapping is None:
+            raise InputError("this model has no ResUNet, so it maps nothing; load a run, or apsam.load(resunet='FILE')")
+        with naming_extras():
+            [made] = map_scenes(self.mapping, [Path(scene)], Path(output), resample, overwrite, self.device)
+        return made

@@ -1,0 +1,121 @@
+"""Map scenes with a trained ResUNet: what `apsam predict` and `Model.predict` do."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apsam.errors import InputError
+from apsam.extras import MissingExtra, naming_extras
+from apsam.maps.model import MapModel, scene_to_map
+from apsam.products.files import ProductFiles
+from apsam.products.replace import check_outputs, product_paths
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+log = logging.getLogger(__name__)
+
+LANDSLIDES = "landslides"  # layer of the GeoPackage
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The files that one mapped scene gave. Those that were not made are None.
+
+    Attributes:
+        scene: What was mapped: a raster, or a folder of ready-made tiles.
+        probability: Cloud-Optimized GeoTIFF of the landslide probability: uint8 in steps of 1/250, 255 no data.
+        mask: Cloud-Optimized GeoTIFF {0, 1}, 255 no data.
+        geopackage: Landslide polygons with area, perimeter and probability (extra `maps`).
+        project: QGIS project that shows all of them (extra `maps`).
+        archive: Of a folder of ready-made tiles: zip with a PNG mask of each.
+        landslides: Number of polygons; None without the GeoPackage.
+    """
+
+    scene: Path
+    probability: Path | None = None
+    mask: Path | None = None
+    geopackage: Path | None = None
+    project: Path | None = None
+    archive: Path | None = None
+    landslides: int | None = None
+
+    @property
+    def polygons(self) -> GeoDataFrame:
+        """The landslides as a GeoDataFrame in the scene's CRS, one row a landslide.
+
+        Raises:
+            InputError: The scene was a folder of ready-made tiles, which have no place on the map.
+            MissingExtra: geopandas is not installed, or was not when the scene was mapped.
+        """
+        if self.archive is not None:
+            raise InputError(f"{self.scene}: ready-made tiles have no polygons; their masks are {self.archive}")
+        with naming_extras():
+            import geopandas as gpd
+        if self.geopackage is None:
+            raise MissingExtra(f"{self.scene}: was mapped without polygons; install 'apsam[maps]' and predict again")
+        return gpd.read_file(self.geopackage, layer=LANDSLIDES)
+
+
+def map_scenes(
+    model: MapModel,
+    scenes: Sequence[Path],
+    output: Path,
+    resample: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+) -> Iterator[Prediction]:
+    """Map scenes one after the other. Before the first, all outputs are checked.
+
+    Args:
+        model: A trained ResUNet and the settings of maps.
+        scenes: Rasters, or folders of ready-made tiles.
+        output: Folder for the files.
+        resample: Map rasters at the ground resolution of the training.
+        overwrite: Replace files that apsam did not make too.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`.
+
+    Yields:
+        The files of each scene, when they are there.
+
+    Raises:
+        InputError: A scene or the weights cannot be used, or a file that is not apsam's is in the way.
+    """
+    missing = next((scene for scene in scenes if not scene.exists()), None)
+    if missing is not None:
+        raise InputError(f"{missing}: no such raster or folder of tiles")
+    planned = {scene: _planned(scene, output) for scene in scenes}
+    paths = {scene: product_paths(to) if isinstance(to, ProductFiles) else [to] for scene, to in planned.items()}
+    check_outputs(paths, overwrite)
+    return (_map_scene(model, scene, to, resample, device) for scene, to in planned.items())
+
+
+def _planned(scene: Path, output: Path) -> ProductFiles | Path:
+    """The files of a raster, or the archive of a folder of tiles."""
+    if scene.is_dir():
+        return output / f"{scene.resolve().name}.zip"
+    return ProductFiles(*(output / (scene.stem + end) for end in ("_probability.tif", "_mask.tif", ".gpkg")))
+
+
+def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: bool, device: str) -> Prediction:
+    # Here, because torch takes a second to import.
+    from apsam.resunet.predict import predict_folder, predict_raster
+
+    if isinstance(to, Path):
+        predict_folder(scene, model.weights, model.tiles, model.maps, to, device)
+        return Prediction(scene, archive=to)
+    with scene_to_map(scene, model, resample, to.probability) as image:
+        where = (to.probability, to.mask)
+        predict_raster(image, model.weights, model.tiles, model.maps, *where, device, scene.stem)
+    if importlib.util.find_spec("geopandas") is None:
+        log.warning("%s: no polygons and no QGIS project, which need geopandas: pip install 'apsam[maps]'", scene)
+        return Prediction(scene, to.probability, to.mask)
+    from apsam.products.make import make_products
+
+    count = make_products(to, model.products, scene.stem, scene, tile_settings=model.tiles)
+    return Prediction(scene, to.probability, to.mask, to.geopackage, to.project, landslides=count)

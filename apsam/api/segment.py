@@ -1,0 +1,128 @@
+"""Masks of an image of any size, asked of SAM with prompts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from apsam.api.tiling import windows_of
+from apsam.errors import InputError
+from apsam.prompts import Prompt, PromptSet, TilePrompts
+from apsam.sam.encode import encode_tiles
+from apsam.sam.model import LoadedSam
+from apsam.sam.segment import answer_sets
+from apsam.sam.settings import MasksSettings, SamSettings
+from apsam.tiles.pixels import Pixels
+from apsam.tiles.settings import TileSettings
+
+# Side of the window that a box larger than a tile gets, in sides of the box.
+MARGIN = 1.25
+# Windows that are encoded and asked at a time: bounds memory whatever the image.
+WINDOWS_HELD = 16
+
+Window = tuple[int, int, int, int]
+
+
+def segment_image(
+    sam: LoadedSam,
+    image: Pixels,
+    prompts: Sequence[Prompt],
+    tiles: TileSettings,
+    settings: SamSettings,
+    masks: MasksSettings,
+    cam: np.ndarray | None = None,
+) -> np.ndarray:
+    """Ask SAM for the union of the masks of all prompts.
+
+    SAM sees the tile of the image (`sam.window`: the window of that side) in whose middle a prompt's box lies best, as
+    in the stage `masks`; around a box that no tile holds, a square window 1.25 times as large as the box.
+
+    Args:
+        sam: The SAM.
+        image: The image, open.
+        prompts: Pixels of the image.
+        tiles: Size and overlap of tiles.
+        settings: The section `sam`: window, precision, colours.
+        masks: The section `masks`: which prompts are given, which mask is taken.
+        cam: (H, W) uint8, for `masks.cam_mask`.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        InputError: A prompt lies outside the image, or `masks.cam_mask` is set and there is no CAM of its size.
+    """
+    shape = (image.height, image.width)
+    if masks.cam_mask and (cam is None or cam.shape != shape):
+        raise InputError(f"masks.cam_mask: SAM is given the CAM too; pass cam=, (H, W) uint8 of shape {shape}")
+    found = np.zeros(shape, bool)
+    side = settings.window or tiles.size
+    grid = windows_of(*shape, tiles.model_copy(update={"size": side}))
+    by_window: dict[Window, list[Prompt]] = defaultdict(list)
+    for prompt in prompts:
+        _check_inside(prompt, shape)
+        # An image that is no larger than a tile is encoded as it is.
+        window = (0, 0, *shape) if max(shape) <= side else _window_of(prompt, grid, shape)
+        by_window[window].append(prompt)
+    by_size: dict[tuple[int, int], list[Window]] = defaultdict(list)
+    for window in by_window:
+        by_size[window[2:]].append(window)
+    for windows in by_size.values():
+        for start in range(0, len(windows), WINDOWS_HELD):
+            some = windows[start : start + WINDOWS_HELD]
+            pixels = np.stack([image.read(*window)[0] for window in some])
+            if settings.channels == "bgr":
+                pixels = np.ascontiguousarray(pixels[:, ::-1])
+            embeddings = encode_tiles(sam, pixels, settings.batch, settings.precision)
+            asked = [TilePrompts(i, (PromptSet(0, _moved(by_window[w], w)),)) for i, w in enumerate(some)]
+            maps = np.zeros((len(some), *some[0][2:]), np.uint8)
+            if cam is not None:
+                for target, (row, col, height, width) in zip(maps, some, strict=True):
+                    part = cam[row : row + height, col : col + width]
+                    target[: part.shape[0], : part.shape[1]] = part
+            for (row, col, height, width), [answer] in zip(
+                some, answer_sets(sam, embeddings, asked, maps, masks), strict=True
+            ):
+                place = found[row : row + height, col : col + width]
+                place |= answer.mask[: place.shape[0], : place.shape[1]] > 0
+    return found
+
+
+def _check_inside(prompt: Prompt, shape: tuple[int, int]) -> None:
+    x0, y0, x1, y1 = prompt.box
+    if not (0 <= x0 < x1 <= shape[1] and 0 <= y0 < y1 <= shape[0]):
+        raise InputError(
+            f"prompts: box {prompt.box} needs x0 < x1 and y0 < y1 within the image of {shape[1]} x {shape[0]} px"
+        )
+
+
+def _window_of(prompt: Prompt, grid: np.ndarray, shape: tuple[int, int]) -> Window:
+    """The tile that holds a prompt's box with its middle nearest the box's; a window of its own where none does."""
+    x0, y0, x1, y1 = prompt.box
+    rows, cols, heights, widths = grid.T
+    holds = (rows <= y0) & (cols <= x0) & (rows + heights >= y1) & (cols + widths >= x1)
+    middle = ((x0 + x1) / 2, (y0 + y1) / 2)
+    if holds.any():
+        away = np.hypot(cols + widths / 2 - middle[0], rows + heights / 2 - middle[1])
+        row, col, height, width = grid[np.where(holds, away, np.inf).argmin()].tolist()
+        return row, col, height, width
+    side = int(np.ceil(MARGIN * max(x1 - x0, y1 - y0)))
+    height, width = min(side, shape[0]), min(side, shape[1])
+    row = int(np.clip(middle[1] - height / 2, 0, shape[0] - height))
+    col = int(np.clip(middle[0] - width / 2, 0, shape[1] - width))
+    return row, col, height, width
+
+
+def _moved(prompts: Sequence[Prompt], window: Window) -> tuple[Prompt, ...]:
+    """Prompts in pixels of a window."""
+    row, col = window[:2]
+    return tuple(
+        Prompt(
+            (p.box[0] - col, p.box[1] - row, p.box[2] - col, p.box[3] - row),
+            (p.point[0] - col, p.point[1] - row),
+            p.point_label,
+        )
+        for p in prompts
+    )

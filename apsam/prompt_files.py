@@ -1,0 +1,185 @@
+"""Prompt files: the prompts of a scene as JSON, and on the map as GeoJSON (schema in docs/architecture.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apsam.errors import InputError
+from apsam.files import atomic_path, read_json, write_json
+from apsam.prompt_settings import PromptSettings
+from apsam.prompts import Prompt, PromptSet, TilePrompts, tile_prompts
+from apsam.stack import TileStack
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ScenePrompts:
+    """The content of a prompt file.
+
+    Attributes:
+        scene: Name of the scene.
+        settings: The section `prompts` that they were made with, as JSON values.
+        tiles: Tiles that have a prompt at any threshold, by rising index.
+    """
+
+    scene: str
+    settings: Mapping[str, Any]
+    tiles: tuple[TilePrompts, ...]
+
+
+def make_prompts(cams: Path, settings: PromptSettings, output: Path) -> None:
+    """Write the prompts of one scene: `<scene>.json`.
+
+    Tiles labelled negative have an empty CAM and are absent, as are tiles without any region.
+
+    Args:
+        cams: CAM stack of the scene.
+        settings: Thresholds and smallest area.
+        output: The JSON file.
+    """
+    tiles = []
+    with TileStack(cams) as stack:
+        for start, batch in stack.batches(("cam",), 256):
+            for offset in np.flatnonzero(batch["cam"].any(axis=(1, 2))):
+                found = tile_prompts(int(start + offset), batch["cam"][offset], settings, settings.thresholds())
+                if any(one.prompts for one in found.sets):
+                    tiles.append(found)
+        scene = stack.attributes["scene"]
+    write_prompts(ScenePrompts(scene, settings.model_dump(mode="json"), tuple(tiles)), output)
+
+
+def write_prompts(prompts: ScenePrompts, path: Path) -> None:
+    """Write a prompt file."""
+    write_json(path, {"schema": SCHEMA, **asdict(prompts)})
+
+
+def read_prompts(path: Path) -> ScenePrompts:
+    """Read a prompt file.
+
+    Raises:
+        InputError: Not a prompt file, one of another schema, or an entry that is no prompt.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise InputError(f"{path}: not a prompt file of schema {SCHEMA}; remove it and run again")
+    try:
+        tiles = tuple(map(_tile, content["tiles"]))
+        return ScenePrompts(content["scene"], content["settings"], tiles)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: holds an entry that is no prompt ({error}); make the prompts again") from error
+
+
+def _tile(entry: Mapping[str, Any]) -> TilePrompts:
+    sets = (PromptSet(one["threshold"], tuple(map(_prompt, one["prompts"]))) for one in entry["sets"])
+    return TilePrompts(entry["tile"], tuple(sets))
+
+
+def _prompt(entry: Mapping[str, Any]) -> Prompt:
+    prompt = Prompt(**entry)
+    return replace(
+        prompt, box=tuple(prompt.box), point=tuple(prompt.point), contour=tuple(map(tuple, prompt.contour))
+    )  # fmt: skip
+
+
+def check_tile_order(prompts: ScenePrompts, path: Path, count: int) -> None:
+    """Check the tile numbers of a prompt file, which may have been edited by hand.
+
+    Args:
+        prompts: What `read_prompts` gives.
+        path: Its file, for the message.
+        count: Number of tiles of the scene.
+
+    Raises:
+        InputError: The numbers are not rising, one is used twice, or one is no tile of the scene.
+    """
+    numbers = [entry.tile for entry in prompts.tiles]
+    for before, number in zip([None, *numbers], numbers, strict=False):
+        if not isinstance(number, int) or not 0 <= number < count:
+            raise InputError(f"{path}: tile {number!r} does not exist, the scene has {count}; make the prompts again")
+        if before is not None and number <= before:
+            raise InputError(f"{path}: tile {number} comes after tile {before}; list each tile once, by rising number")
+
+
+def join_prompts(blocks: Sequence[Path], lengths: Sequence[int], output: Path) -> None:
+    """Write the prompts of a scene, given those of its blocks.
+
+    Args:
+        blocks: Prompt files of the blocks, in order; at least one.
+        lengths: Number of tiles of every block.
+        output: The JSON file: as `make_prompts` would write it of the whole scene.
+    """
+    joined: list[TilePrompts] = []
+    first = 0
+    for path, length in zip(blocks, lengths, strict=True):
+        prompts = read_prompts(path)
+        joined += [replace(entry, tile=entry.tile + first) for entry in prompts.tiles]
+        first += length
+    write_prompts(replace(prompts, tiles=tuple(joined)), output)
+
+
+def write_prompts_geojson(prompts: ScenePrompts, tiles: Path, output: Path) -> None:
+    """Write the prompts in the scene's CRS, so that they lie over the scene in a GIS.
+
+    Each prompt gives two features, its box (polygon) and its point. For folders of ready-made tiles, which have no
+    place on the map, the file holds no feature.
+
+    Args:
+        prompts: What `read_prompts` gives.
+        tiles: Tile stack of the scene.
+        output: The GeoJSON file.
+    """
+    with TileStack(tiles) as stack:
+        transform, crs = stack.attributes["transform"], stack.attributes["crs"]
+        windows = stack.read("window")
+    features: list[dict[str, Any]] = []
+    if transform is not None:
+        a, b, c, d, e, f = transform
+        for entry in prompts.tiles:
+            row, col = (int(v) for v in windows[entry.tile][:2])
+            for prompt_set in entry.sets:
+                for prompt in prompt_set.prompts:
+                    x0, y0, x1, y1 = prompt.box
+                    ring = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
+                    px, py = prompt.point[0] + 0.5, prompt.point[1] + 0.5
+                    corners = [_to_map(col + x, row + y, a, b, c, d, e, f) for x, y in ring]
+                    point = _to_map(col + px, row + py, a, b, c, d, e, f)
+                    properties = {
+                        "tile": entry.tile,
+                        "threshold": prompt_set.threshold,
+                        "area": prompt.area,
+                        "mean_cam": prompt.mean_cam,
+                        "point_source": prompt.point_source,
+                    }
+                    features.append(_feature("Polygon", [corners], {**properties, "prompt": "box"}))
+                    features.append(_feature("Point", point, {**properties, "prompt": "point"}))
+    collection: dict[str, Any] = {"type": "FeatureCollection", "name": prompts.scene, "features": features}
+    if crs is not None:
+        collection["crs"] = {"type": "name", "properties": {"name": _crs_urn(crs)}}
+    with atomic_path(output) as partial:
+        partial.write_text(json.dumps(collection, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _to_map(x: float, y: float, a: float, b: float, c: float, d: float, e: float, f: float) -> tuple[float, float]:
+    return a * x + b * y + c, d * x + e * y + f
+
+
+def _feature(kind: str, coordinates: Sequence[Any], properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "geometry": {"type": kind, "coordinates": coordinates},
+        "properties": properties,
+    }
+
+
+def _crs_urn(wkt: str) -> str:
+    from pyproj import CRS
+
+    authority = CRS.from_wkt(wkt).to_authority()
+    return f"urn:ogc:def:crs:{authority[0]}::{authority[1]}" if authority else wkt
