@@ -288,7 +288,15 @@ def mosaics(source: str) -> Callable[[Run, str], Job]:
 
     def job(run: Run, unit: str) -> Job:
         parts = [Ref(f"maps/{source}/bands", f"{unit}.b{number:03d}") for number in range(1, run.bands[unit] + 1)]
-        return Job({"_": parts, "name": unit, "image": run.image(unit), "settings": Section("maps")})
+        return Job(
+            {
+                "_": parts,
+                "name": unit,
+                "image": run.image(unit),
+                "settings": Section("maps"),
+                "tile-settings": Section("tiles"),
+            }
+        )
 
     return job
 

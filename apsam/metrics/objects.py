@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from pyproj import CRS, Geod
+from rasterio.crs import CRS as RasterCRS
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
@@ -23,6 +24,7 @@ from apsam.metrics.maps import ROWS_AT_ONCE, part_rows
 from apsam.metrics.regions import Overlaps, Regions
 from apsam.metrics.scene import PARTS, MeasuredScene, TileTruth
 from apsam.protocol import HELD_OUT
+from apsam.tiles.resolution import PixelGrid
 
 # Share of a landslide that the other mask must cover for a match.
 MATCH = 0.5
@@ -58,7 +60,7 @@ def measure_objects(
         if measured.scene.kind == "folder":
             continue
         with TileTruth(measured) as truth:
-            area = pixel_area_m2(measured.scene.image)
+            area = pixel_area_m2(truth.crs, truth.grid)
             for source, paths in maps.items():
                 for part, code in PARTS.items():
                     if (truth.part == code).any():
@@ -67,15 +69,14 @@ def measure_objects(
     return {"protocol": protocol, "min_area_m2": min_area_m2, "rows": rows}
 
 
-def pixel_area_m2(image: Path) -> float:
+def pixel_area_m2(crs: RasterCRS, grid: PixelGrid) -> float:
     """Area of the pixel in the middle of a raster: on the map of a projected raster, else on the ellipsoid."""
-    with rasterio.open(image) as raster:
-        crs, transform = CRS.from_user_input(raster.crs.to_wkt()), raster.transform
-        row, col = raster.height // 2, raster.width // 2
-    if crs.is_projected:
-        return abs(transform.determinant) * crs.axis_info[0].unit_conversion_factor ** 2
+    reference, transform = CRS.from_user_input(crs.to_wkt()), grid.transform
+    row, col = grid.height // 2, grid.width // 2
+    if reference.is_projected:
+        return abs(transform.determinant) * reference.axis_info[0].unit_conversion_factor ** 2
     x, y = transform @ (np.array([col, col + 1, col + 1, col]), np.array([row, row, row + 1, row + 1]))
-    ellipsoid = crs.ellipsoid
+    ellipsoid = reference.ellipsoid
     geod = Geod(a=ellipsoid.semi_major_metre, b=ellipsoid.semi_minor_metre)
     return abs(geod.polygon_area_perimeter(x, y)[0])
 

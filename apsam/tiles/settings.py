@@ -27,6 +27,13 @@ class TileSettings(BaseModel):
     nodata: float | tuple[float, ...] | None = Field(
         None, description="value, or list of values, that mean no data where the raster does not say so itself"
     )
+    resolution_m: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="ground size of a pixel, metres, at which scenes are read: area averages of finer pixels, without a "
+        "copy; coarser scenes stay as they are. Default: each scene's own",
+    )
     min_valid: float = Field(0.25, ge=0, le=1, description="a tile with a smaller share of valid pixels is left out")
     block_tiles: int = Field(4096, ge=1, description="tiles a job at most; a larger scene is divided into blocks")
 

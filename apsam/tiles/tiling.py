@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +24,8 @@ from apsam.tiles.scene_labels import LEAST_KNOWN, scene_labels
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.shared_ground import HeldOutGround
 from apsam.tiles.windows import tile_windows
+
+log = logging.getLogger(__name__)
 
 BATCH = 64
 
@@ -81,6 +84,8 @@ def _tile_raster(
     held_out: Sequence[Path],
 ) -> None:
     with SceneReader(scene.image, tiles) as reader, closing(HeldOutGround(held_out, reader, tiles)) as ground:
+        if note := reader.resolution_note():
+            log.info(note)
         everywhere = tile_windows(reader.height, reader.width, tiles.size, tiles.stride)
         windows = everywhere[block.range(len(everywhere))]
         if scene.split == "blocks":
