@@ -143,7 +143,8 @@ def check_scene(conditions: TrainingConditions | None, scene: SceneReader) -> No
         log.warning(
             "warning: %s: its ground resolution is %.3g m a pixel, the network was trained at %s: %.3g times %s; "
             "landslides look different there, do not trust the map (apsam predict%s maps at the training's)",
-            scene.path, own, in_words(known), factor, *(("coarser", " --resample") if own > known[1] else ("finer", "")),
+            scene.path, own, in_words(known), factor, "coarser" if own > known[1] else "finer",
+            " --resample" if own > known[1] else "",
         )  # fmt: skip
     if conditions.stretched is not None and scene.stretched != conditions.stretched:
         ways = {True: "are stretched to 8 bit by percentiles", False: "are taken as they are"}

@@ -6,6 +6,7 @@ to read an entry: `workflow_support.recipes`. Who runs it with how many threads 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ def tiles(run: Run, unit: str) -> Job:
             "held-out": [Given(path) for path in run.shares_ground_with(name)],
             "settings": Section("tiles"),
             "label-settings": Section("labels"),
+            "label-row": json.dumps(dict(scene.label_values), sort_keys=True) if scene.label_values else None,
             "split-settings": Section("split"),
         }
     )

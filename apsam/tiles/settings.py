@@ -31,8 +31,8 @@ class TileSettings(BaseModel):
         None,
         gt=0,
         le=100,
-        description="ground size of a pixel, metres, at which scenes are read: area averages of finer pixels, without a "
-        "copy; coarser scenes stay as they are. Default: each scene's own",
+        description="ground size of a pixel, metres, at which scenes are read, as area averages of finer pixels; "
+        "coarser scenes stay as they are. Default: each scene's own",
     )
     min_valid: float = Field(0.25, ge=0, le=1, description="a tile with a smaller share of valid pixels is left out")
     block_tiles: int = Field(4096, ge=1, description="tiles a job at most; a larger scene is divided into blocks")
@@ -78,6 +78,30 @@ class LabelSettings(BaseModel):
         description="metres by which the features of a vector layer are widened before a tile counts as touched: about "
         "half a landslide's length where points stand for whole landslides",
     )
+    ignore_m: float | Literal["auto"] = Field(
+        "auto",
+        union_mode="left_to_right",
+        description="a tile that no feature touches, but one lies within so many metres of, is used for neither "
+        "training nor measuring; auto: the landslide's length, for points whose size is known, else 0",
+    )
+    size_column: str | None = Field(
+        None,
+        min_length=1,
+        description="column of a layer of points that holds the size of each landslide, which then takes the place of "
+        "buffer_m",
+    )
+    size_kind: Literal["length", "area", "radius"] = Field(
+        "length",
+        description="what it holds: length (m), area (m2), or radius (m) in which tiles are positive. A landslide is "
+        "taken for an ellipse twice as long as wide, so tiles within a quarter of its length are positive",
+    )
+
+    @field_validator("ignore_m")
+    @classmethod
+    def _not_negative(cls, ignore_m: float | str) -> float | str:
+        if ignore_m != "auto" and not 0 <= ignore_m <= 5000:
+            raise ValueError("must be auto or 0 to 5000 metres")
+        return ignore_m
 
 
 class SplitSettings(BaseModel):
