@@ -248,9 +248,7 @@ def read_numbers(path: Path | str, column: str) -> np.ndarray:
     )
     if len(values) and not np.isfinite(values).any():
         example = next((str(value) for part in parts for value in part.dropna()), "empty")
-        raise InputError(
-            f"{path}: nothing in its column '{name}' is a number ('{example}'); write numbers, no units"
-        )
+        raise InputError(f"{path}: nothing in its column '{name}' is a number ('{example}'); write numbers, no units")
     return values
 
 

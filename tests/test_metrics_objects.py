@@ -13,7 +13,7 @@ from rasterio.transform import from_origin
 
 from apsam.errors import InputError
 from apsam.metrics import objects
-from apsam.metrics.objects import measure_objects, pixel_area_m2
+from apsam.metrics.objects import area_frequency, measure_objects, pixel_area_m2
 from apsam.metrics.regions import Overlaps, Regions
 from apsam.metrics.scene import MeasuredScene
 from apsam.scenes import Scene
@@ -103,3 +103,12 @@ def test_area_of_a_pixel() -> None:
     degrees = PixelGrid(10, 10, from_origin(100, 30, 1e-5, 1e-5))
     # 1e-5 degrees at 30 degrees north: 0.9649 m to the east, 1.1085 m to the north.
     assert pixel_area_m2(CRS.from_epsg(4326), degrees) == pytest.approx(0.9649 * 1.1085, rel=2e-3)
+
+
+def test_area_frequency_counts_what_is_at_least_as_large() -> None:
+    curve = area_frequency([100, 1000, 1000], [3])
+    limits = [10 ** (power / 4) for power in range(1, 13)]
+    assert curve["least_m2"] == pytest.approx(limits, rel=1e-2)
+    assert curve["reference"] == [3] * 8 + [2] * 4
+    assert curve["mapped"] == [1] + [0] * 11
+    assert area_frequency([], []) == {"least_m2": [], "reference": [], "mapped": []}

@@ -330,6 +330,8 @@ def products(source: str) -> Callable[[Run, str], Job]:
                 "settings": Section("products"),
                 "dem": Given(run.config.dem) if run.config.dem else None,
                 "date": scene.taken.isoformat() if scene.taken else None,
+                "reference": run.mask(unit),
+                "mask-values": scene.mask_values if scene.mask else None,
             }
         )
 

@@ -30,6 +30,8 @@ from apsam.tiles.resolution import PixelGrid
 MATCH = 0.5
 # Lower limits of the size classes, m2; the first also holds what is smaller.
 CLASSES_M2 = (0, 100, 1_000, 10_000, 100_000)
+# Points of the area-frequency curve.
+LIMITS_A_DECADE = 4
 
 
 def measure_objects(
@@ -98,7 +100,11 @@ def _count(truth: TileTruth, path: Path, part: int, pixel_m2: float, min_area_m2
         raise InputError(f"{path}: not a map that can be read ({error}); predict again") from error
     references = _landslides(there, both.shared(there, 0), pixel_m2, min_area_m2)
     mapped = _landslides(found, both.shared(found, 1), pixel_m2, min_area_m2)
-    return {**summarise(references, mapped), "classes": _by_class(references, mapped)}
+    return {
+        **summarise(references, mapped),
+        "classes": _by_class(references, mapped),
+        "frequency": area_frequency([area for area, _ in references], [area for area, _ in mapped]),
+    }
 
 
 def _landslides(
@@ -132,6 +138,28 @@ def summarise(references: Sequence[tuple[float, float]], mapped: Sequence[tuple[
         "mapped_m2": mapped_area,
         "area_error": round(mapped_area / area - 1, 4) if area else None,
     }
+
+
+def area_frequency(references: Sequence[float], mapped: Sequence[float]) -> dict[str, list[float]]:
+    """The area-frequency curves of two inventories: how many landslides are at least so large.
+
+    Args:
+        references, mapped: Areas, m2.
+
+    Returns:
+        `least_m2`, four limits a decade from below the smallest landslide to the largest, and for each limit the number
+        of `reference` and `mapped` landslides; all empty where there is none.
+    """
+    areas = np.array([*references, *mapped])
+    if not areas.size:
+        return {"least_m2": [], "reference": [], "mapped": []}
+    first, last = np.floor(LIMITS_A_DECADE * np.log10(areas.min())), np.floor(LIMITS_A_DECADE * np.log10(areas.max()))
+    limits = 10 ** (np.arange(first, last + 1) / LIMITS_A_DECADE)
+    counts = [
+        (np.asarray(some)[:, None] >= limits).sum(axis=0).tolist() if len(some) else [0] * len(limits)
+        for some in (references, mapped)
+    ]
+    return {"least_m2": np.round(limits, 2).tolist(), "reference": counts[0], "mapped": counts[1]}
 
 
 def _by_class(references: Sequence[tuple[float, float]], mapped: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
