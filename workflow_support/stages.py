@@ -357,13 +357,19 @@ def objects(run: Run, unit: str) -> Job:
 
 
 def checks(run: Run, unit: str) -> Job:
-    """What image-level labels and the maps say of each other: warnings, without any reference mask."""
+    """What image-level labels, training and maps say of each other: warnings, without any reference mask."""
     source, names = best_source(run), _rasters(run)
     refs = [run.map_refs(source, name) for name in names]
+    of_tiles = [] if source == GROUND else [name for name in run.training if run.scenes[name].kind != "folder"]
     return Job(
         {
             "_": [*run.stacks("tiles", names), *(probability for probability, _ in refs)],
             "mask": [mask for _, mask in refs],
+            "training": run.stacks("tiles", run.training),
+            "localizer": Ref("metrics/localizer"),
+            "masked": run.stacks("tiles", of_tiles),
+            "pseudo-masks": run.stacks(f"masks/{TRAINED[0]}", of_tiles),
+            "heat-maps": [Ref("heatmaps", name) for name in run.training] if source == GROUND else [],
         }
     )
 
@@ -459,10 +465,6 @@ def _rasters(run: Run) -> list[str]:
 
 def _measured_rasters(run: Run) -> list[str]:
     return [name for name in run.measured_maps if name in run.bands]
-
-
-def _where_rasters(run: Run) -> list[str]:
-    return [ALL] if _rasters(run) else []
 
 
 def _where_measured_rasters(run: Run) -> list[str]:
@@ -608,7 +610,7 @@ LISTED = [
     _metrics("metrics/pseudo_masks", "pseudo_masks.json", "metrics_masks", pseudo_masks),
     _metrics("metrics/maps", "resunet.json", "metrics_maps", map_metrics),
     _metrics("metrics/summary", "summary.json", "metrics_summary", summary),
-    _metrics("metrics/checks", "checks.json", "metrics_checks", checks, _where_rasters),
+    _metrics("metrics/checks", "checks.json", "metrics_checks", checks),
     _metrics("metrics/objects", "objects.json", "metrics_objects", objects, _where_measured_rasters),
     *experiment_stages(_measured),
     *table1_stages(),
