@@ -31,8 +31,8 @@ class TileSettings(BaseModel):
         None,
         gt=0,
         le=100,
-        description="ground size of a pixel, metres, at which scenes are read, as area averages of finer pixels; "
-        "coarser scenes stay as they are. Default: each scene's own",
+        description="Ground size of a pixel at which scenes are read, metres: area averages of finer pixels; coarser "
+        "scenes are read as they are. null: the resolution of each scene.",
     )
     min_valid: float = Field(0.25, ge=0, le=1, description="a tile with a smaller share of valid pixels is left out")
     block_tiles: int = Field(4096, ge=1, description="tiles a job at most; a larger scene is divided into blocks")
@@ -81,19 +81,19 @@ class LabelSettings(BaseModel):
     ignore_m: float | Literal["auto"] = Field(
         "auto",
         union_mode="left_to_right",
-        description="a tile that no feature touches, but one lies within so many metres of, is used for neither "
-        "training nor measuring; auto: the landslide's length, for points whose size is known, else 0",
+        description="Tiles that touch no buffered feature but lie within this distance of one, metres, are used for "
+        "neither training nor measuring. auto: the landslide's length for points with a size (size_column), else 0.",
     )
     size_column: str | None = Field(
         None,
         min_length=1,
-        description="column of a layer of points that holds the size of each landslide, which then takes the place of "
-        "buffer_m",
+        description="Column of a point layer with the size of each landslide; it replaces buffer_m for these points. "
+        "null: none.",
     )
     size_kind: Literal["length", "area", "radius"] = Field(
         "length",
-        description="what it holds: length (m), area (m2), or radius (m) in which tiles are positive. A landslide is "
-        "taken for an ellipse twice as long as wide, so tiles within a quarter of its length are positive",
+        description="Meaning of size_column: length (m), area (m2) or radius (m). Tiles within the radius, or within a "
+        "quarter of the length, are positive; an area is converted to the length of an ellipse twice as long as wide.",
     )
 
     @field_validator("ignore_m")
