@@ -54,8 +54,10 @@ class Ruler:
             return geometry.length * self._unit
         return self._geod.geometry_length(self._degrees(geometry).boundary)
 
-    def widen(self, geometry: np.ndarray | shapely.Geometry, metres: float) -> np.ndarray | shapely.Geometry:
-        """All that lies within `metres` of a geometry, or of each of several, in their CRS."""
+    def widen(
+        self, geometry: np.ndarray | shapely.Geometry, metres: float | np.ndarray
+    ) -> np.ndarray | shapely.Geometry:
+        """All that lies within `metres` of a geometry, or of each of several (one distance, or one each)."""
         metres_per_unit = np.array([self.metres_east, self.metres_per_unit])
         wide = shapely.buffer(self.in_metres(geometry), metres, quad_segs=16)
         return shapely.transform(wide, lambda lengths: lengths / metres_per_unit)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from apsam.errors import InputError
 from apsam.files import read_text
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COLUMNS = ("scene", "image", "labels", "mask", "split")
-OPTIONAL_COLUMNS = ("date", "mask_values")
+# Columns that replace the setting of the same name in the section `labels`, for one scene.
+LABEL_COLUMNS = ("buffer_m", "ignore_m", "size_column", "size_kind")
+OPTIONAL_COLUMNS = ("date", "mask_values", *LABEL_COLUMNS)
+# In the column `size_column`: none, although the configuration names one.
+NO_COLUMN = "-"
 SPLITS = ("train", "test", "blocks")
 SYNTHETIC = "synthetic"
 LABELS_FROM_MASK = "mask"
@@ -44,6 +48,7 @@ class Scene:
         taken: Date of the image, where the sheet has the column `date`.
         labels_layer, mask_layer: Layer of these files, where the sheet names one: `file.gpkg|layername=landslides`.
         mask_values: What the mask's values mean, where the sheet has the column (`apsam.tiles.mask_values`).
+        label_values: Settings of the section `labels` that the row replaces: (name, value).
     """
 
     name: str
@@ -56,6 +61,11 @@ class Scene:
     labels_layer: str | None = None
     mask_layer: str | None = None
     mask_values: str | None = None
+    label_values: tuple[tuple[str, Any], ...] = ()
+
+    def label_settings(self, labels: LabelSettings) -> LabelSettings:
+        """The settings of labels, with those that the row of the sheet replaces."""
+        return labels.model_copy(update=dict(self.label_values))
 
     @property
     def labels_source(self) -> Path | None:
@@ -69,7 +79,7 @@ class Scene:
 
 
 def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
-    """Read and check the scene sheet, a table with tabs: scene, image, labels, mask, split, and if wanted date.
+    """Read and check the scene sheet, a table with tabs: scene, image, labels, mask, split, and if wanted others.
 
     Relative paths are taken from `data_dir`, or from the sheet's folder where none is given.
 
@@ -141,9 +151,34 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
     if kind == "folder" and split == "blocks":
         raise InputError(f"{where}: a folder of tiles cannot be split into blocks; use one folder a part")
     label_path, label_layer = (None, None) if labels == LABELS_FROM_MASK else _source(base, labels, where)
+    values = _label_values(row, where)
+    if values and label_path is None:
+        raise InputError(
+            f"{where}: {values[0][0]} concerns a vector layer of labels; here they are derived from the mask"
+        )
     return Scene(
-        name, kind, image_path, label_path, mask_path, split, taken, label_layer, mask_layer, mask_values,  # type: ignore[arg-type]
+        name, kind, image_path, label_path, mask_path, split, taken, label_layer, mask_layer, mask_values, values,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def _label_values(row: dict[str, str], where: str) -> tuple[tuple[str, Any], ...]:
+    """The settings of labels that a row gives, checked as those of the configuration are."""
+    given = {name: text for name in LABEL_COLUMNS if (text := (row.get(name) or "").strip())}
+    if not given:
+        return ()
+    from pydantic import ValidationError
+
+    from apsam.tiles.settings import LabelSettings
+
+    # Without a column of sizes, in a run that has one for its other scenes.
+    none = given.get("size_column") == NO_COLUMN
+    try:
+        read = LabelSettings.model_validate(given).model_dump()
+    except ValidationError as error:
+        problem = error.errors()[0]
+        message = problem["msg"].removeprefix("Value error, ")
+        raise InputError(f"{where}: {problem['loc'][0]} '{given[problem['loc'][0]]}': {message}") from None
+    return tuple((name, None if none and name == "size_column" else read[name]) for name in given)
 
 
 def _source(base: Path, cell: str, where: str) -> tuple[Path | None, str | None]:

@@ -155,7 +155,8 @@ def read_columns(path: Path | str, columns: list[str]) -> Any:
 def read_layer(path: Path | str) -> gpd.GeoDataFrame:
     """Geometries of the layer that is meant, in its own CRS: two-dimensional, valid, none empty.
 
-    Outlines that cross themselves are repaired, and how many is logged. What is given may be shared: do not change it.
+    Outlines that cross themselves are repaired, and how many is logged. The index is the number of a feature in the
+    layer, from 0. What is given may be shared: do not change it.
 
     Raises:
         InputError: The layer is missing, is not one but several, cannot be read, has no CRS, or not the one of its
@@ -177,6 +178,15 @@ def read_shapes(path: Path | str, crs: CRS, near: Bounds | None = None) -> np.nd
     Raises:
         InputError: As of `read_layer`.
     """
+    return read_placed(path, crs, near)[0]
+
+
+def read_placed(path: Path | str, crs: CRS, near: Bounds | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """`read_shapes`, and the number of each feature in its layer, which `read_numbers` counts by.
+
+    Raises:
+        InputError: As of `read_layer`.
+    """
     import geopandas as gpd
     import numpy as np
     import shapely
@@ -189,17 +199,57 @@ def read_shapes(path: Path | str, crs: CRS, near: Bounds | None = None) -> np.nd
     if shift.note is not None:
         log.warning("%s: %s", path, shift.note)
     geometry, source = np.asarray(features.geometry.array), shift.crs if shift.crs.is_bound else features.crs
+    rows = features.index.to_numpy()
     if near is not None and len(geometry):
-        geometry = geometry[_reach(geometry, source, target, near)]
+        kept = _reach(geometry, source, target, near)
+        geometry, rows = geometry[kept], rows[kept]
     if source != target and len(geometry):
         geometry = gpd.GeoSeries(geometry, crs=source).to_crs(target).to_numpy()
     # What lies too far from the area of a CRS becomes infinite in it, which GEOS refuses.
-    geometry = geometry[np.isfinite(shapely.bounds(geometry)).all(axis=1)] if len(geometry) else geometry
+    if len(geometry):
+        kept = np.isfinite(shapely.bounds(geometry)).all(axis=1)
+        geometry, rows = geometry[kept], rows[kept]
     if target.is_geographic and near is not None and len(geometry):
-        geometry = _around(geometry, near)
+        geometry, kept = _around(geometry, near)
+        rows = rows[kept]
     if not shapely.is_valid(geometry).all():
         geometry = _repaired(geometry)
-    return geometry
+    return geometry, rows
+
+
+def read_numbers(path: Path | str, column: str) -> np.ndarray:
+    """A column of numbers of the layer that is meant, one for each feature, NaN where there is none. (n,) float64.
+
+    Raises:
+        InputError: The layer has no such column, or nothing in it is a number.
+    """
+    import numpy as np
+    import pandas as pd
+    import pyogrio
+
+    file, _ = split_layer(path)
+    layers = chosen_layers(path)
+    known = {name.lower(): name for layer in layers for name in layer.fields}
+    name = known.get(column.lower())
+    if name is None:
+        listed = ", ".join(known.values()) or "none"
+        raise InputError(f"{path}: has no column '{column}' (labels.size_column); its columns: {listed}")
+    if file.suffix.lower() in PARQUET_SUFFIXES:
+        parts = [_read_parquet(file)[name]]
+    else:
+        parts = [
+            pyogrio.read_dataframe(_dataset(file), layer=layer.index, columns=[name], read_geometry=False)[name]
+            if name in layer.fields
+            else pd.Series(np.full(layer.features, np.nan))
+            for layer in layers
+        ]
+    values = np.concatenate(
+        [pd.to_numeric(part, errors="coerce").to_numpy(np.float64, na_value=np.nan) for part in parts]
+    )
+    if len(values) and not np.isfinite(values).any():
+        example = next((str(value) for part in parts for value in part.dropna()), "empty")
+        raise InputError(f"{path}: nothing in its column '{name}' is a number ('{example}'); write numbers, no units")
+    return values
 
 
 def read_features(path: Path | str, crs: CRS, near: Bounds | None = None) -> gpd.GeoDataFrame:
@@ -260,8 +310,12 @@ def _reach(geometry: np.ndarray, source: ProjCRS, target: ProjCRS, near: Bounds)
     return (x1 >= left - margin) & (x0 <= right + margin) & (y1 >= bottom - margin) & (y0 <= top + margin)
 
 
-def _around(geometry: np.ndarray, near: Bounds) -> np.ndarray:
-    """Geometries with the longitudes, by whole turns, that lie where `near` is; those over the antimeridian whole."""
+def _around(geometry: np.ndarray, near: Bounds) -> tuple[np.ndarray, np.ndarray]:
+    """Geometries with the longitudes, by whole turns, that lie where `near` is; those over the antimeridian whole.
+
+    Returns:
+        Them, and the index of each in `geometry`.
+    """
     import numpy as np
     import shapely
 
@@ -269,18 +323,21 @@ def _around(geometry: np.ndarray, near: Bounds) -> np.ndarray:
     left, _, right, _ = shapely.bounds(geometry).T
     wide = right - left >= 180
     usual = near[0] >= -180 and near[2] <= 180 and left.min() >= -180 and right.max() <= 180
+    everything = np.arange(len(geometry))
     if usual and not wide.any():
-        return geometry
+        return geometry, everything
     if wide.any():
         # Its vertices lie on both sides of the antimeridian: taken as they are, it would go once around the Earth.
         geometry = geometry.copy()
         geometry[wide] = shapely.transform(geometry[wide], lambda c: _nearest_turn(c, middle))
-    kept = []
+    kept, indices = [], []
     for turn in (-360.0, 0.0, 360.0):
         moved = shapely.transform(geometry, lambda c, turn=turn: c + [turn, 0]) if turn else geometry
         left, _, right, _ = shapely.bounds(moved).T
-        kept.append(moved[(right >= near[0]) & (left <= near[2])])
-    return np.concatenate(kept)
+        there = (right >= near[0]) & (left <= near[2])
+        kept.append(moved[there])
+        indices.append(everything[there])
+    return np.concatenate(kept), np.concatenate(indices)
 
 
 def _nearest_turn(coordinates: np.ndarray, middle: float) -> np.ndarray:
@@ -442,7 +499,7 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
     missing = features.geometry.isna() | features.geometry.is_empty
     if missing.any():
         log.info("%s: %d of %d features have no geometry", file, int(missing.sum()), len(features))
-        features = features[~missing].reset_index(drop=True)
+        features = features[~missing]
     _check_degrees(file, features)
     broken = ~shapely.is_valid(features.geometry.to_numpy())
     if broken.any():
@@ -451,8 +508,9 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
             "geometries' does",
             file, int(broken.sum()), len(features), shapely.is_valid_reason(features.geometry.to_numpy()[broken][0]),
         )  # fmt: skip
-        features = gpd.GeoDataFrame(geometry=_repaired(features.geometry.to_numpy()), crs=features.crs)
-        features = features[~features.geometry.is_empty].reset_index(drop=True)
+        whole = _repaired(features.geometry.to_numpy())
+        features = gpd.GeoDataFrame(geometry=whole, crs=features.crs, index=features.index)
+        features = features[~features.geometry.is_empty]
     return features
 
 

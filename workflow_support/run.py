@@ -264,9 +264,14 @@ class Run:
         scene = self.scenes[name]
         if scene.kind == "folder":
             return max(1, sum(file.suffix.lower() in TILE_SUFFIXES for file in scene.image.iterdir()))
-        side = self.config.synthetic.size_px
-        height, width = (side, side) if scene.kind == "synthetic" else raster_size(scene.image, self.memory)
-        return window_count(height, width, self.config.tiles.size, stride)
+        tiles = self.config.tiles
+        if scene.kind == "synthetic":
+            own = self.config.synthetic
+            # Of averaged scenes about right: how many blocks there are is told to the jobs.
+            height = width = round(own.size_px / max(1.0, (tiles.resolution_m or 0) / own.resolution_m))
+        else:
+            height, width = raster_size(scene.image, self.memory, tiles.resolution_m)
+        return window_count(height, width, tiles.size, stride)
 
     # Pseudo-masks
 

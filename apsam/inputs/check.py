@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import shapely
 
 from apsam.datums import proj_crs
 from apsam.errors import InputError
 from apsam.inputs.ground import check_ground
 from apsam.inputs.report import Report, SceneReport
+from apsam.inputs.sizes import landslide_lengths, mask_lengths, median_and_longest, point_warnings, scale_warnings
+from apsam.labelling.identity import GridIdentity
+from apsam.labelling.tables import check_same_tiles
 from apsam.ruler import Ruler
 from apsam.scenes import Scene, tile_files
 from apsam.tiles.georeference import degrees_of
@@ -96,9 +98,11 @@ class _Check:
         self._places: dict[str, Bounds | None] = {}
         self._grounds: list[tuple[object, Bounds]] = []
         self._layers: dict[tuple[Path, bool], list[Path]] = {}
+        self._buffers: dict[Path, float] = {}
         self._resolutions: dict[str, float] = {}
         self._without_pixels: list[str] = []
         self._train = [0, 0]
+        self._lengths: list[tuple[np.ndarray, float]] = []
         self._known_counts = self._only_tables = True
 
     def scene(self, scene: Scene) -> SceneReport:
@@ -124,7 +128,7 @@ class _Check:
     def finish(self, scenes: Sequence[Scene], report: Report, dem: Path | None) -> None:
         """What concerns several scenes."""
         for (layer, is_labels), images in self._layers.items():
-            check_layer(layer, images, self._labels.buffer_m if is_labels else 0, may_be_empty=not is_labels)
+            check_layer(layer, images, self._buffers[layer] if is_labels else 0, may_be_empty=not is_labels)
         report.notes += check_ground(scenes, self._places, self._tiles, self._split)
         for number, kind in enumerate(("positive", "negative")):
             if not self._known_counts or self._train[number]:
@@ -146,6 +150,8 @@ class _Check:
                 f"{self._resolutions[fine]:.3g} m; landslides look different at another resolution, so that one is "
                 f"better resampled to the other's"
             )
+        if self._lengths:
+            self.warnings += scale_warnings(self._lengths, self._tiles)
         if self._without_pixels:
             count = len(self._without_pixels)
             report.notes.append(
@@ -161,6 +167,8 @@ class _Check:
                 check_blocks(scene.image, reader.height, reader.width, self._split, self._tiles)
             check_size(scene.image, reader.height, reader.width, self._tiles)
             self._describe(scene, reader, row)
+            if note := reader.resolution_note():
+                (row.notes if reader.averaged else self.warnings).append(note)
             windows = tile_windows(reader.height, reader.width, self._tiles.size, self._tiles.stride)
             if scene.labels is not None:
                 self._count_labels(scene, reader, windows, row)
@@ -201,37 +209,43 @@ class _Check:
 
     def _count_labels(self, scene: Scene, reader: SceneReader, windows: np.ndarray, row: SceneReport) -> None:
         source = scene.labels_source
-        table = tile_table(scene, windows)
+        table = tile_table(scene, reader, windows)
         if table is not None:
             row.labels = f"{source.name} ({'tile grid' if is_vector(source) else 'table'})"
             _count(row, np.array(list(table.values())))
             return
+        settings = scene.label_settings(self._labels)
+        layer = LayerLabels(source, reader, settings)
         self._layers.setdefault((source, True), []).append(scene.image)
-        layer = LayerLabels(source, reader, self._labels.buffer_m)
-        positive = len(np.unique(layer.touching(windows)[0]))
-        row.positive, row.negative, row.about = positive, len(windows) - positive, True
-        widened = f", widened by {self._labels.buffer_m:g} m" if self._labels.buffer_m else ""
-        row.labels = f"{_named(source)} ({len(layer.shapes)} features near{widened})"
-        near = layer.features
-        row.lengths_m = _lengths(near, Ruler(proj_crs(reader.crs.to_wkt()), reader.bounds))
+        self._buffers[source] = max(self._buffers.get(source, 0.0), layer.reach)
+        labels = np.where(layer.near(windows), UNLABELLED, 0).astype(np.uint8)
+        labels[layer.touching(windows)[0]] = 1
+        _count(row, labels)
+        row.about = True
+        row.labels = f"{_named(source)} ({len(layer.shapes)} features near{_around_features(layer, settings)})"
+        lengths = landslide_lengths(layer.features, Ruler(proj_crs(reader.crs.to_wkt()), reader.bounds))
+        lengths = np.where(np.isnan(lengths), layer.distances.length, lengths)
+        row.lengths_m = median_and_longest(lengths)
+        self._compare_scale(scene, row, lengths)
         if not layer.touches:
             self.warnings.append(f"{source}: no feature touches the scene '{scene.name}': all its tiles are negative")
-        elif positive >= MANY_TILES * len(windows) and len(windows) > 8:
+        elif (labels == 1).sum() >= MANY_TILES * len(windows) and len(windows) > 8:
             self.warnings.append(
-                f"{source}: makes {positive} of {len(windows)} tiles of '{scene.name}' positive; is it the layer of "
-                f"landslides, and labels.buffer_m ({self._labels.buffer_m:g}) right?"
+                f"{source}: makes {row.positive} of {len(windows)} tiles of '{scene.name}' positive; is it the layer "
+                f"of landslides, and labels.buffer_m ({settings.buffer_m:g}) right?"
             )
-        points = len(near) and (shapely.get_dimensions(near) == 0).all()
-        if points and self._labels.buffer_m == 0:
+        self.warnings += point_warnings(source, scene.name, layer, settings, windows, labels)
+        if settings.buffer_m > (row.tile_m or np.inf):
             self.warnings.append(
-                f"{source}: holds points, which mark only the tiles that hold them; widen them by about half a "
-                f"landslide's length: 'labels.buffer_m'"
-            )
-        if self._labels.buffer_m > (row.tile_m or np.inf):
-            self.warnings.append(
-                f"labels.buffer_m ({self._labels.buffer_m:g} m) is more than the side of a tile of '{scene.name}' "
+                f"labels.buffer_m ({settings.buffer_m:g} m) is more than the side of a tile of '{scene.name}' "
                 f"({row.tile_m:.0f} m)"
             )
+
+    def _compare_scale(self, scene: Scene, row: SceneReport, lengths: np.ndarray) -> None:
+        """Keep what is known of landslides' lengths in training scenes."""
+        known = lengths[np.isfinite(lengths)]
+        if scene.split != "test" and len(known) and row.tile_m:
+            self._lengths.append((known, row.tile_m))
 
     def _look_at_mask(self, scene: Scene, reader: SceneReader, windows: np.ndarray, row: SceneReport) -> None:
         source = scene.mask_source
@@ -256,6 +270,8 @@ class _Check:
                 f"scene is; check its coordinate reference system and its no-data value"
             )
         row.mask_share = float((overview[known] == 1).mean())
+        exact = overview.shape == (reader.height, reader.width)
+        row.mask_sampled = not exact
         if not row.mask_share and scene.labels is not None and row.positive:
             self.warnings.append(
                 f"{source}: shows no landslide in '{scene.name}', of which {row.positive} tiles are labelled positive; "
@@ -270,7 +286,9 @@ class _Check:
             row.labels = "mask"
             positive = _touched(overview == 1, windows, reader.height, reader.width)
             row.positive, row.negative, row.about = int(positive.sum()), int((~positive).sum()), True
-            exact = overview.shape == (reader.height, reader.width)
+            lengths = mask_lengths(overview == 1, row.resolution_m * reader.height / overview.shape[0])
+            row.lengths_m = median_and_longest(lengths)
+            self._compare_scale(scene, row, lengths)
             if not exact and not positive.any():
                 row.positive = None  # a small landslide may lie between the pixels that were looked at
 
@@ -300,6 +318,7 @@ class _Check:
         known = None
         if scene.labels is not None:
             table = read_label_table(scene.labels)
+            check_same_tiles(scene.labels, GridIdentity(scene.name))
             labels = labels_from_table(scene.labels, names, table)
             known = dict(zip(names, labels.tolist(), strict=True))
             row.labels = f"{scene.labels.name} (table)"
@@ -331,6 +350,19 @@ def _named(source: Path) -> str:
     return f"{split_layer(source)[0].name}: {', '.join(layer.name for layer in chosen_layers(source))}"
 
 
+def _around_features(layer: LayerLabels, settings: LabelSettings) -> str:
+    """How far around features tiles are positive, and how far not negative."""
+    distances, parts = layer.distances, []
+    sized = int(np.isfinite(distances.length).sum())
+    if settings.buffer_m and sized < len(layer.features):
+        parts.append(f"widened by {settings.buffer_m:g} m")
+    if sized:
+        parts.append(f"{sized} by their {settings.size_kind} in '{settings.size_column}'")
+    if (distances.unknown > distances.positive).any():
+        parts.append(f"not negative within {distances.unknown.max():.0f} m")
+    return "".join(f", {part}" for part in parts)
+
+
 def _count(row: SceneReport, labels: np.ndarray) -> None:
     row.positive, row.negative = int((labels == 1).sum()), int((labels == 0).sum())
     row.unlabelled = int((labels == UNLABELLED).sum())
@@ -352,17 +384,6 @@ def _touched(landslide: np.ndarray, windows: np.ndarray, height: int, width: int
     top, bottom = np.floor(row * down).astype(int), np.ceil(np.minimum(row + tall, height) * down).astype(int)
     left, right = np.floor(col * across).astype(int), np.ceil(np.minimum(col + wide, width) * across).astype(int)
     return total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left] > 0
-
-
-def _lengths(shapes: np.ndarray, ruler: Ruler) -> tuple[float, float] | None:
-    """Median and largest length of landslides, metres: the longer side of the smallest box around each."""
-    shapes = shapes[shapely.get_dimensions(shapes) > 0]
-    if not len(shapes):
-        return None
-    boxes = shapely.oriented_envelope(ruler.in_metres(shapes[:5000]))
-    corners = [shapely.get_coordinates(box) for box in boxes]
-    sides = [np.hypot(*np.diff(box[:3], axis=0).T).max() if len(box) > 1 else 0.0 for box in corners]
-    return float(np.median(sides)), float(max(sides))
 
 
 @contextmanager

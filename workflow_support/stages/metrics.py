@@ -63,13 +63,19 @@ def objects(run: Run, unit: str) -> Job:
 
 
 def checks(run: Run, unit: str) -> Job:
-    """What image-level labels and the maps say of each other: warnings, without any reference mask."""
+    """What image-level labels, training and maps say of each other: warnings, without any reference mask."""
     source, names = best_source(run), run.mapped_rasters
     refs = [run.map_refs(source, name) for name in names]
+    of_tiles = [] if source == GROUND else [name for name in run.training if run.scenes[name].kind != "folder"]
     return Job(
         {
             "_": [*run.stacks("tiles", names), *(probability for probability, _ in refs)],
             "mask": [mask for _, mask in refs],
+            "training": run.stacks("tiles", run.training),
+            "localizer": Ref("metrics/localizer"),
+            "masked": run.stacks("tiles", of_tiles),
+            "pseudo-masks": run.stacks(f"masks/{TRAINED[0]}", of_tiles),
+            "heat-maps": [Ref("heatmaps", name) for name in run.training] if source == GROUND else [],
         }
     )
 
@@ -88,10 +94,6 @@ def _measured_rasters(run: Run) -> list[str]:
     return [name for name in run.measured_maps if name in run.bands]
 
 
-def _where(names: Callable[[Run], Sequence[str]]) -> Callable[[Run], list[str]]:
-    return lambda run: [ALL] if names(run) else []
-
-
 def _metrics(name: str, job: Callable[[Run, str], Job], command: str, file: str = "", **units: Callable) -> Stage:
     return Stage(
         f"metrics/{name}", {"output": f"{file or name}.json"}, f"metrics:metrics_{command}", job, "metrics", **units
@@ -102,6 +104,6 @@ STAGES = [
     _metrics("pseudo_masks", pseudo_masks, "masks"),
     _metrics("maps", map_metrics, "maps", "resunet"),
     _metrics("summary", summary, "summary"),
-    _metrics("checks", checks, "checks", units=_where(lambda run: run.mapped_rasters)),
-    _metrics("objects", objects, "objects", units=_where(_measured_rasters)),
+    _metrics("checks", checks, "checks"),
+    _metrics("objects", objects, "objects", units=lambda run: [ALL] if _measured_rasters(run) else []),
 ]

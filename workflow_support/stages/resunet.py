@@ -65,7 +65,15 @@ def mosaics(source: str) -> Callable[[Run, str], Job]:
 
     def job(run: Run, unit: str) -> Job:
         parts = [Ref(f"maps/{source}/bands", f"{unit}.b{number:03d}") for number in range(1, run.bands[unit] + 1)]
-        return Job({"_": parts, "name": unit, "image": run.image(unit), "settings": Section("maps")})
+        return Job(
+            {
+                "_": parts,
+                "name": unit,
+                "image": run.image(unit),
+                "settings": Section("maps"),
+                "tile-settings": Section("tiles"),
+            }
+        )
 
     return job
 
@@ -97,6 +105,8 @@ def products(source: str) -> Callable[[Run, str], Job]:
                 "settings": Section("products"),
                 "dem": Given(run.config.dem) if run.config.dem else None,
                 "date": scene.taken.isoformat() if scene.taken else None,
+                "reference": run.mask(unit),
+                "mask-values": scene.mask_values if scene.mask else None,
             }
         )
 

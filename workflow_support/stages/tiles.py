@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ def tiles(run: Run, unit: str) -> Job:
             "held-out": [Given(path) for path in run.shares_ground_with(name)],
             "settings": Section("tiles"),
             "label-settings": Section("labels"),
+            "label-row": json.dumps(dict(scene.label_values), sort_keys=True) if scene.label_values else None,
             "split-settings": Section("split"),
         }
     )
