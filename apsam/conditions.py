@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from rasterio.transform import Affine
 from safetensors import SafetensorError, safe_open
 
 from apsam import __version__
+from apsam.datums import to_degrees
 from apsam.errors import InputError
 from apsam.maps.settings import MapSettings
 from apsam.products.settings import ProductSettings
@@ -175,10 +176,9 @@ def ground_resolution_m(crs: str, transform: Affine, height: int, width: int) ->
     geod = reference.get_geod()
     if geod is None or reference.geodetic_crs is None:
         return None
-    to_degrees = Transformer.from_crs(reference, reference.geodetic_crs, always_xy=True)
     row, col = height / 2, width / 2
     corners = [transform @ place for place in ((col, row), (col + 1, row), (col, row + 1))]
-    longitudes, latitudes = to_degrees.transform(*np.transpose(corners))
+    longitudes, latitudes = to_degrees(reference, *np.transpose(corners))
     if not np.isfinite([*longitudes, *latitudes]).all():
         return None
     sides = geod.inv([longitudes[0]] * 2, [latitudes[0]] * 2, longitudes[1:], latitudes[1:])[2]
