@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -31,6 +32,7 @@ SPLITS = ("train", "test", "blocks")
 SYNTHETIC = "synthetic"
 LABELS_FROM_MASK = "mask"
 TILE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 SCENE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -105,7 +107,7 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
         )
     base = data_dir or sheet.parent
     scenes: list[Scene] = []
-    for number, cells in enumerate(reader, 1):
+    for number, cells in enumerate(_rows(reader, sheet), 1):
         _check_width(cells, columns, f"{sheet}, line {lines[reader.line_num - 1][0]}")
         row = {column: cell for column, cell in zip(columns, cells, strict=False) if column}
         where = f"{sheet}, scene {number} ('{row['scene']}')"
@@ -117,6 +119,13 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
         raise InputError(f"{sheet}: lists no scene")
     _check_parts(scenes, sheet)
     return scenes
+
+
+def _rows(reader: Any, sheet: Path) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise InputError(f"{sheet}: cannot be read ({error}); is a quotation mark opened and not closed?") from error
 
 
 def _check_width(cells: list[str], columns: Sequence[str], where: str) -> None:
@@ -142,12 +151,12 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
         return Scene(name, "synthetic", None, None, None, split, taken)  # type: ignore[arg-type]
     if not image or not labels:
         raise InputError(f"{where}: 'image' and 'labels' must be given")
-    image_path = base / image
+    image_path = _path(base, image, where)
     mask_path, mask_layer = _source(base, mask, where)
     mask_values = (row.get("mask_values") or "").strip() or None
     if labels == LABELS_FROM_MASK and mask_path is None:
         raise InputError(f"{where}: labels are to be derived from the mask, but no mask is given")
-    kind = "folder" if image_path.is_dir() else "raster"
+    kind = "folder" if image_path.is_dir() and image_path.suffix.lower() != ".gdb" else "raster"
     if kind == "folder" and split == "blocks":
         raise InputError(f"{where}: a folder of tiles cannot be split into blocks; use one folder a part")
     label_path, label_layer = (None, None) if labels == LABELS_FROM_MASK else _source(base, labels, where)
@@ -185,10 +194,23 @@ def _source(base: Path, cell: str, where: str) -> tuple[Path | None, str | None]
     """File and layer that a cell names."""
     if not cell:
         return None, None
+    path = _path(base, cell, where)
     try:
-        return split_layer(base / cell)
+        return split_layer(path)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def _path(base: Path, cell: str, where: str) -> Path:
+    """What a cell names: relative to the folder of the data, or to the home folder after `~/`.
+
+    Raises:
+        InputError: It is an address.
+    """
+    if ADDRESS.match(cell):
+        raise InputError(f"{where}: '{cell}' is an address; download the file, and give its path")
+    home = os.environ.get("HOME")
+    return Path(home, cell[2:]) if cell.startswith("~/") and home else base / cell
 
 
 def _date(text: str | None, where: str) -> date | None:
@@ -205,13 +227,24 @@ def _check_parts(scenes: Sequence[Scene], sheet: Path) -> None:
         raise InputError(f"{sheet}: no scene trains; set 'split' of at least one to train or blocks")
 
 
+def image_files(folder: Path) -> list[Path]:
+    """The image files of a folder by name, without folders and what is hidden (`._x.png` of macOS)."""
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(TILE_SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+        ]
+    return [folder / name for name in sorted(names)]
+
+
 def tile_files(folder: Path) -> list[Path]:
     """The images of a folder of ready-made tiles, by name.
 
     Raises:
         InputError: The folder holds none, or two whose masks could not be told apart.
     """
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in TILE_SUFFIXES)
+    files = image_files(folder)
     if not files:
         raise InputError(f"{folder}: holds no tile ({', '.join(TILE_SUFFIXES)})")
     stems: dict[str, str] = {}

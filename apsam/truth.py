@@ -31,7 +31,7 @@ from shapely.strtree import STRtree
 from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError
 from apsam.tiles.georeference import check_placed, degrees_of, turn_to
-from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, find_rule, plane
+from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, plane
 from apsam.tiles.outlines import outline
 from apsam.tiles.photometry import Palette, is_lossy, palette_of, white_is_zero
 from apsam.tiles.reader import SceneReader, open_raster
@@ -74,6 +74,7 @@ class TruthReader:
 
     Attributes:
         note: What was understood of it where that is not plain, or None.
+        no_data: The value that a raster declares for what nobody looked at, or None.
 
     Raises:
         InputError: The mask cannot be read, cannot be placed on the scene, holds no polygons, or leaves open what is
@@ -86,6 +87,7 @@ class TruthReader:
         vector = is_vector(self.path)
         self._mask: _Mask = _PolygonMask(self.path, scene) if vector else _RasterMask(self.path, scene, values)
         self.note = self._mask.note
+        self.no_data = self._mask.no_data
 
     def __enter__(self) -> TruthReader:
         return self
@@ -147,6 +149,7 @@ class _Mask(Protocol):
     """A mask by windows within the scene."""
 
     note: str | None
+    no_data: float | None
 
     def overview(self, height: int, width: int) -> np.ndarray:
         """The whole scene on (height, width) pixels."""
@@ -162,6 +165,7 @@ class _PolygonMask:
     """Polygons, of which each window burns only those that touch it."""
 
     note = None
+    no_data = None
 
     def __init__(self, path: Path, scene: SceneReader) -> None:
         self._transform, self._size = scene.transform, (scene.height, scene.width)
@@ -194,7 +198,7 @@ class _RasterMask:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             self._raster = open_raster(path)
         self._bands, alpha = colour_bands(self._raster)
-        self._no_data = _no_data_of(self._raster, path)
+        self.no_data = _no_data_of(self._raster, path)
         self._placed = self._raster.crs is not None
         check_mask_place(self._raster, path, scene)
         self._rule, self._palette, self._inverted, _ = mask_rule(path, values)
@@ -202,7 +206,7 @@ class _RasterMask:
         self._finer = min(FINEST, ceil(max(scene.step) - 0.1))
         self._aligned = self._align()
         # GDAL leaves out transparent pixels, as it does those that the mask does not cover.
-        self._cover = self._outline() if alpha and self._no_data is None else None
+        self._cover = self._outline() if alpha and self.no_data is None else None
 
     def close(self) -> None:
         self._aligned.close()
@@ -262,7 +266,7 @@ class _RasterMask:
             width=scene.width * self._finer,
             height=scene.height * self._finer,
             resampling=Resampling.nearest,
-            src_nodata=self._no_data,
+            src_nodata=self.no_data,
             nodata=np.nan,
             dtype="float64",
         )
@@ -352,6 +356,9 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
     with raster:
         bands, alpha = colour_bands(raster)
         palette, inverted = palette_of(raster), white_is_zero(raster)
+        check_mask_type(path, raster.dtypes[bands[0] - 1])
+        if values:
+            inverted = None  # the numbers that are said are those of the file
         sample = Sample.of(np.dtype(raster.dtypes[bands[0] - 1]), is_lossy(raster))
         no_data = None if raster.nodata == 0 else raster.nodata
         try:

@@ -271,10 +271,13 @@ def layer_shift(path: Path | str, features: gpd.GeoDataFrame, target: ProjCRS, n
 
 
 def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
-    """West, south, east, north in degrees of bounds in a CRS; None where they have no place on the Earth."""
+    """West, south, east, north in degrees from Greenwich of bounds in a CRS; None where they have no place on the Earth.
+
+    Some CRSs count from another meridian (Paris, Rome, Ferro), and some of these in grads.
+    """
     import math
 
-    from apsam.datums import transformer
+    from apsam.datums import in_degrees, transformer
 
     try:
         found = transformer(crs, crs.geodetic_crs).transform_bounds(*bounds)
@@ -282,7 +285,7 @@ def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
         return None
     if not all(map(math.isfinite, found)):
         return None
-    west, south, east, north = found
+    (west, east), (south, north) = map(list, in_degrees(found[::2], found[1::2], crs.geodetic_crs))
     if abs(west) > 180 or abs(east) > 180:
         turn = round((west + east) / 2 / 360) * 360
         west, east = max(west - turn, -180.0), min(east - turn, 180.0)
@@ -399,6 +402,8 @@ def _raw_layers(file: Path, refuse: bool = False) -> list[tuple[str, str | None]
     except Exception as error:  # GDAL's drivers raise many kinds
         if not refuse:
             return []
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{file}: not a vector layer that GDAL can read, so it gives no features ({error})") from error
 
 
@@ -477,15 +482,15 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
     import shapely
 
     layers = chosen_layers(with_layer(file, name))
+    if file.suffix.lower() == ".shp":
+        _check_whole(file)
     if file.suffix.lower() in PARQUET_SUFFIXES:
         features = _read_parquet(file)
         features = features.set_geometry(shapely.force_2d(features.geometry.to_numpy()), crs=features.crs)
     else:
         try:
             parts = [
-                pyogrio.read_dataframe(
-                    _dataset(file), layer=layer.index, columns=[], force_2d=True, on_invalid="ignore"
-                )
+                pyogrio.read_dataframe(_dataset(file), layer=layer.index, columns=[], force_2d=True, on_invalid="fix")
                 for layer in layers
             ]
         except Exception as error:  # GDAL's drivers raise many kinds
@@ -495,11 +500,20 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
         log.info("%s: its %d folders are read together: %s", file, len(layers), ", ".join(map(str, layers)))
     if features.crs is None:
         raise InputError(f"{file}: the layer has no coordinate reference system; assign the right one in QGIS")
+    if features.crs.geodetic_crs is None or features.crs.is_geocentric:
+        raise InputError(
+            f"{file}: its coordinate reference system '{features.crs.name}' does not say where on the map its features "
+            f"lie ({features.crs.type_name}); assign the right one in QGIS"
+        )
     features = gpd.GeoDataFrame(geometry=features.geometry.to_numpy(), crs=features.crs)
     missing = features.geometry.isna() | features.geometry.is_empty
     if missing.any():
-        log.info("%s: %d of %d features have no geometry", file, int(missing.sum()), len(features))
+        log.warning(
+            "%s: %d of %d features have no geometry, or one of too few points, and are left out; is the file whole?",
+            file, int(missing.sum()), len(features),
+        )  # fmt: skip
         features = features[~missing]
+    _check_finite(file, features)
     _check_degrees(file, features)
     broken = ~shapely.is_valid(features.geometry.to_numpy())
     if broken.any():
@@ -510,8 +524,23 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
         )  # fmt: skip
         whole = _repaired(features.geometry.to_numpy())
         features = gpd.GeoDataFrame(geometry=whole, crs=features.crs, index=features.index)
-        features = features[~features.geometry.is_empty]
+        nothing = features.geometry.is_empty
+        if nothing.any():
+            log.warning("%s: %d outlines without any area are left out", file, int(nothing.sum()))
+            features = features[~nothing]
     return features
+
+
+def _check_whole(shapefile: Path) -> None:
+    """Raise InputError where a Shapefile is shorter than its header says: GDAL gives features without geometry then."""
+    with shapefile.open("rb") as file:
+        header = file.read(100)
+    length = 2 * int.from_bytes(header[24:28], "big")
+    if shapefile.stat().st_size < length:
+        raise InputError(
+            f"{shapefile}: is cut off: {shapefile.stat().st_size:,} bytes of the {length:,} that its header says; copy "
+            f"or download it again"
+        )
 
 
 def _repaired(geometry: np.ndarray) -> np.ndarray:
@@ -525,6 +554,20 @@ def _repaired(geometry: np.ndarray) -> np.ndarray:
             whole = shapely.union_all([part for part in shapely.get_parts(whole) if part.geom_type in POLYGONS])
         geometry[index] = whole
     return geometry
+
+
+def _check_finite(file: Path, features: gpd.GeoDataFrame) -> None:
+    import numpy as np
+    import shapely
+
+    geometry = features.geometry.to_numpy()
+    wrong = np.flatnonzero(~np.isfinite(shapely.get_coordinates(geometry)).all(axis=1))
+    if len(wrong):
+        owners = np.unique(shapely.get_coordinates(geometry, return_index=True)[1][wrong])
+        raise InputError(
+            f"{file}: {len(owners)} of {len(features)} features have coordinates that are no numbers (nan, inf), the "
+            f"first is feature {owners[0] + 1}; correct or delete them in QGIS"
+        )
 
 
 def _check_degrees(file: Path, features: gpd.GeoDataFrame) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from pyproj import CRS
 
 from apsam.datums import proj_crs
 from apsam.errors import InputError
@@ -24,7 +25,7 @@ from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_table
 from apsam.tiles.layers import check_layer
 from apsam.tiles.parts import check_blocks
 from apsam.tiles.reader import SceneReader
-from apsam.tiles.ready_made import MaskFolder, image_size, read_tile_image
+from apsam.tiles.ready_made import MaskFolder, check_tile_header, image_size, read_tile_image
 from apsam.tiles.scene_labels import LayerLabels, tile_table
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.sources import check_image, check_labels_and_mask
@@ -50,6 +51,9 @@ LEAST_COLLAR = 0.05
 
 # With as few different values, an image is a drawing.
 LEAST_COLOURS = 16
+
+# Degrees beyond the area that a CRS is meant for at which nothing is said yet.
+BESIDE = 1.0
 
 # Scenes whose resolutions differ by a larger factor look different to a network.
 RESOLUTIONS = 1.5
@@ -203,7 +207,21 @@ class _Check:
                 f"{scene.image}: has {reader.count} bands, of which none is declared as red, green or blue; the first "
                 f"three are taken. Many sensors begin with blue: then set 'tiles.bands: [3, 2, 1]'"
             )
+        if reader.chosen.names:
+            self.warnings.append(
+                f"{scene.image}: declares bands {', '.join(map(str, reader.chosen.bands))} as red, green, blue, which "
+                f"are taken, but its bands are named {', '.join(reader.chosen.names)}; if the names are right, set "
+                f"'tiles.bands'"
+            )
+        if reader.white is not None:
+            row.notes.append("0 is white in it (WhiteIsZero): inverted")
         place = degrees_of(reader.crs, reader.bounds)
+        if place is not None and _outside(place, crs):
+            self.warnings.append(
+                f"{scene.image}: lies at {place[0]:.4g} to {place[2]:.4g}, {place[1]:.4g} to {place[3]:.4g} degrees, "
+                f"outside of the area that {crs.name} is made for; is it the coordinate reference system of its "
+                f"coordinates?"
+            )
         self._places[scene.name] = place
         self._grounds.append((reader.crs, reader.bounds))
 
@@ -277,6 +295,16 @@ class _Check:
                 f"{source}: shows no landslide in '{scene.name}', of which {row.positive} tiles are labelled positive; "
                 f"is it the right mask, and the no-data value that it declares not landslide itself?"
             )
+        declared = not is_vector(source) and truth.no_data is not None
+        if not row.mask_share and scene.labels is None and declared and not known.all():
+            self.warnings.append(
+                f"{source}: shows no landslide in '{scene.name}', and {1 - known.mean():.1%} of it is {truth.no_data:g}, "
+                f"which it declares as no data; if that value is landslide, unset it: gdal_edit.py -unsetnodata {source}"
+            )
+        if scene.mask_values is not None and is_vector(source):
+            self.warnings.append(
+                f"{source}: is a layer of polygons, for which 'mask_values' ({scene.mask_values}) says nothing"
+            )
         if row.mask_share > MUCH_LANDSLIDE:
             self.warnings.append(
                 f"{source}: {row.mask_share:.0%} of '{scene.name}' is landslide by it; is it the mask of landslides, "
@@ -297,16 +325,20 @@ class _Check:
         row.valid = float(valid.mean())
         if not valid.any():
             raise InputError(f"{scene.image}: has no valid pixel; check its no-data value and 'tiles.nodata'")
+        _ = reader.limits  # says where a band alone has no data
         for value in reader.undeclared:
             row.notes.append(f"{value:g} in all bands is taken for no data")
-        for value, name in ((0, "black (0)"), (255 if reader.dtype == np.uint8 else None, "white (255)")):
-            if value is None or len(np.unique(values[:, valid > 0])) <= LEAST_COLOURS:
-                continue
+        seen = values[:, valid > 0]
+        if len(np.unique(seen)) <= LEAST_COLOURS:
+            return
+        names = {0: "black (0)"} | ({255: "white (255)"} if reader.dtype == np.uint8 else {})
+        for value in dict.fromkeys([0, *names, seen.min().item(), seen.max().item()]):
+            name = names.get(value, f"{value:g}")
             share = float(((values == value).all(axis=0) & (valid > 0)).mean())
             if LEAST_COLLAR <= share < 1:
                 self.warnings.append(
                     f"{scene.image}: {share:.0%} of its pixels are {name} in all bands and count as data; if nothing "
-                    f"is shown there, set 'tiles.nodata: {value}'"
+                    f"is shown there, set 'tiles.nodata: {value:g}'"
                 )
 
     def _folder(self, scene: Scene, row: SceneReport) -> None:
@@ -315,6 +347,13 @@ class _Check:
         names = [file.name for file in files]
         row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
         read_tile_image(files[0])
+        looked = 0
+        for looked, file in enumerate(files, 1):
+            check_tile_header(file)
+            if time.monotonic() >= self._until:
+                break
+        if looked < len(files):
+            row.notes.append(f"headers of {looked} of {len(files)} tiles were looked at, to be done in time")
         known = None
         if scene.labels is not None:
             table = read_label_table(scene.labels)
@@ -331,6 +370,11 @@ class _Check:
         if without:
             row.notes.append(f"{without} tile(s) not labelled positive have no mask, and need none")
         row.mask, row.mask_share = f"{scene.mask.name}/ ({len(needed)} masks)", masks.share
+        if (masks.share or 0) > MUCH_LANDSLIDE:
+            self.warnings.append(
+                f"{scene.mask}: {masks.share:.0%} of the masks that were looked at is landslide; are these the masks of "
+                f"landslides, and not inverted?"
+            )
         if masks.rule is not None and masks.rule.note:
             row.notes.append(f"{scene.mask}: {masks.rule.note}")
         if scene.labels is None:
@@ -373,6 +417,15 @@ def _pixel_metres(reader: SceneReader, ruler: Ruler) -> float:
     a, b, _, d, e, _ = tuple(reader.transform)[:6]
     east, north = ruler.metres_east, ruler.metres_per_unit
     return float(abs(a * e - b * d) ** 0.5 * (east * north) ** 0.5)
+
+
+def _outside(place: Bounds, crs: CRS) -> bool:
+    """Whether a place in degrees lies wholly outside of the area that a CRS is meant for, and not just beside it."""
+    area = crs.area_of_use
+    if area is None or area.west > area.east or place[0] > place[2]:
+        return False
+    beyond = max(area.west - place[2], place[0] - area.east, area.south - place[3], place[1] - area.north)
+    return beyond > BESIDE
 
 
 def _touched(landslide: np.ndarray, windows: np.ndarray, height: int, width: int) -> np.ndarray:

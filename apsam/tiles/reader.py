@@ -16,6 +16,7 @@ from rasterio.windows import Window
 from apsam.errors import InputError, no_such
 from apsam.tiles.bands import choose_bands, undeclared_no_data
 from apsam.tiles.georeference import check_placed, raster_bounds
+from apsam.tiles.photometry import white_is_zero
 from apsam.tiles.resolution import NEARLY, PixelGrid, area_sums, ground_sides_m, pixel_edges, reading_grid
 from apsam.tiles.settings import TileSettings
 
@@ -49,6 +50,7 @@ class SceneReader:
         chosen: The bands taken as red, green and blue (`apsam.tiles.bands.ChosenBands`).
         dtype: Of their values.
         count: Bands of the raster.
+        white: The value of black where 0 is white (WhiteIsZero), so that the image is inverted; else None.
 
     Raises:
         InputError: The raster cannot be read, has no CRS or no geotransform, too few bands or complex values.
@@ -71,6 +73,7 @@ class SceneReader:
             self.dtype = np.result_type(*types)
             self._mixed = len(set(types)) > 1
             self.count = self._raster.count
+            self.white = None if self.chosen.palette is not None else white_is_zero(self._raster)
             if settings.stretch == "none" and self.dtype != np.uint8:
                 raise InputError(
                     f"{self.path}: is {self.dtype}, which needs 'tiles.stretch: percentile' (or auto) to become 8 bit"
@@ -225,18 +228,24 @@ class SceneReader:
     def _stored(self, window: Window | None, shape: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
         """Values as the file has them, and where they are data by what the file declares."""
         bands = list(self.chosen.bands)
-        out = {} if shape is None else {"out_shape": (3, *shape), "resampling": Resampling.nearest}
         out_mask = {} if shape is None else {"out_shape": (3, *shape)}
-        if self._mixed:
-            out["out_dtype"] = self.dtype.name
         try:
-            values = self._raster.read(bands, window=window, **out)
+            values = self._read_bands(bands, window, shape)
             mask = self._valid(self._raster.read_masks(bands, window=window, **out_mask) > 0)
         except RasterioError as error:
             raise InputError(f"{self.path}: pixels cannot be read ({error}); is the file whole?") from error
         if values.dtype.kind == "f":
             mask &= np.isfinite(values).all(axis=0)
         return values, mask
+
+    def _read_bands(self, bands: list[int], window: Window | None, shape: tuple[int, int] | None) -> np.ndarray:
+        out = {} if shape is None else {"resampling": Resampling.nearest}
+        if not self._mixed:
+            size = {} if shape is None else {"out_shape": (len(bands), *shape)}
+            return self._raster.read(bands, window=window, **out, **size)
+        # Rasterio reads bands of different types one by one only.
+        size = {} if shape is None else {"out_shape": shape}
+        return np.stack([self._raster.read(band, window=window, **out, **size).astype(self.dtype) for band in bands])
 
     def _valid(self, masks: np.ndarray) -> np.ndarray:
         """Of the masks of three bands (3, h, w) bool, what is valid (h, w).
@@ -276,15 +285,36 @@ class SceneReader:
         chosen = values[:, mask > 0].astype(np.float64)
         if chosen.size == 0:
             raise InputError(f"{self.path}: has no valid pixel; check its no-data value and 'tiles.nodata'")
-        low, high = np.percentile(chosen, self.settings.percentiles, axis=1)
+        found = [
+            np.percentile(self._without_gaps(number, band), self.settings.percentiles)
+            for number, band in zip(self.chosen.bands, chosen, strict=True)
+        ]
+        low, high = np.array(found).T
         return low, np.maximum(high, low + 1e-9)
+
+    def _without_gaps(self, number: int, values: np.ndarray) -> np.ndarray:
+        """Values (n,) of a band at valid pixels without those that are no data in this band alone.
+
+        Such pixels stay valid, since their other bands show the ground; the stretch must not be spent on them.
+        """
+        declared = self._raster.nodatavals[number - 1]
+        rest = values if declared is None else values[values != declared]
+        for value, share in undeclared_no_data(rest[None]) if self.dtype != np.uint8 else ():
+            log.warning(
+                "%s: %.0f %% of band %d is %.8g, far from all its other values; left out of the stretch",
+                self.path, max(100 * share, 1), number, value,
+            )  # fmt: skip
+            rest = rest[rest != value]
+        return rest if rest.size else values
 
     def _to_8_bit(self, values: np.ndarray) -> np.ndarray:
         if self.limits is None:
-            return values if values.dtype == np.uint8 else (values + 0.5).astype(np.uint8)
+            shown = values if self.white is None else self.white - values
+            return shown if shown.dtype == np.uint8 else (shown + 0.5).astype(np.uint8)
         low, high = (limit[:, None, None] for limit in self.limits)
         scaled = (np.nan_to_num(values.astype(np.float64)) - low) / (high - low)
-        return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+        bright = (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+        return bright if self.white is None else 255 - bright
 
 
 def _window(row: int, col: int, height: int, width: int) -> Window:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from rasterio.transform import Affine
+
+from apsam.datums import to_degrees
 
 # A pixel that is coarser than this times the resolution asked for is read as it is; so is one that is nearly there.
 NEARLY = 1.05
@@ -65,10 +67,9 @@ def ground_sides_m(crs: str, grid: PixelGrid) -> tuple[float, float] | None:
     geod = reference.get_geod()
     if geod is None or reference.geodetic_crs is None:
         return None
-    to_degrees = Transformer.from_crs(reference, reference.geodetic_crs, always_xy=True)
     row, col = grid.height / 2, grid.width / 2
     corners = [grid.transform @ place for place in ((col, row), (col + 1, row), (col, row + 1))]
-    longitudes, latitudes = to_degrees.transform(*np.transpose(corners))
+    longitudes, latitudes = to_degrees(reference, *np.transpose(corners))
     if not np.isfinite([*longitudes, *latitudes]).all():
         return None
     across, down = geod.inv([longitudes[0]] * 2, [latitudes[0]] * 2, longitudes[1:], latitudes[1:])[2]
