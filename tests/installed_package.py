@@ -1,4 +1,4 @@
-"""Try an installed package: `make test-wheel` and `make test-lowest` run this with the Python of an environment of its own.
+"""Try an installed package: `make test-wheel` and `make test-lowest` run this in an environment of its own.
 
 Only what the environment holds is imported, and nothing of the repository but `tests/tiny_run.py`.
 """
