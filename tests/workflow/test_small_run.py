@@ -43,6 +43,26 @@ def test_every_stage_leaves_what_it_promises(finished: Project) -> None:
     assert not list(results.parent.rglob(".partial-*")), "no half file is left"
 
 
+def test_the_public_functions_use_the_run(finished: Project, tmp_path: Path) -> None:
+    import apsam
+    from apsam.prompt_files import read_prompts
+    from apsam.stack import TileStack
+
+    run = finished.folder / "results/small"
+    prompts_of_run = read_prompts(run / "prompts/west.json").tiles[0]
+    tile = prompts_of_run.tile
+    with TileStack(run / "tiles/west.zarr.zip") as tiles, TileStack(run / "masks/apsam/west.zarr.zip") as masks:
+        image, expected = tiles.read_at("image", [tile])[0].transpose(1, 2, 0), masks.read_at("mask", [tile])[0] == 1
+
+    model = apsam.load(run)
+    prompts = apsam.generate_prompts(model.cam(image), threshold=120)
+    assert prompts == list(prompts_of_run.sets[0].prompts)
+    assert (model.segment(image, prompts) != expected).mean() < 1e-3
+    result = model.predict(run / "scenes/west.tif", tmp_path)
+    assert result.mask.read_bytes() == (run / "maps/apsam/west_mask.tif").read_bytes()
+    assert len(result.polygons) == result.landslides
+
+
 def test_figures_are_counts(finished: Project) -> None:
     for name in ("pseudo_masks", "resunet"):
         figures = json.loads((finished.folder / f"results/small/metrics/{name}.json").read_text())
