@@ -13,6 +13,7 @@ EXTRAS := workflow,dvc,dev,docs
 # For instance PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" spares a machine without a GPU the CUDA libraries.
 PIP_FLAGS ?=
 CORES ?= all
+WORKERS ?= 2
 DEMO := snakemake --cores $(CORES)
 
 help:  ## list the targets
@@ -31,8 +32,8 @@ demo: $(READY)  ## run the default workflow: scenes, pseudo-masks, maps, report
 	@PATH="$(abspath $(BIN)):$$PATH" $(DEMO)
 	@echo "Open results/demo/report/index.html. Again, or with other settings: source $(BIN)/activate && $(DEMO)"
 
-test: $(READY)  ## run all tests
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+test: $(READY)  ## run all tests, WORKERS=2 side by side
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
 test-fast: $(READY)  ## run the tests that do not run the workflow
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)

@@ -23,7 +23,7 @@ Node = tuple[Path, str]
 ON_IMPORT, WHOLE = "<on import>", "<whole>"
 
 # What a syntax tree holds beside the syntax.
-POSITIONS = {"lineno", "col_offset", "end_lineno", "end_col_offset", "ctx", "kind", "type_comment"}
+UNSAID = {"ctx", "kind", "type_comment"}
 
 
 def code_hash(script: Path | str, package_root: Path = PACKAGE_ROOT, definition: str | None = None) -> str:
@@ -242,10 +242,15 @@ def _with_packages(file: Path, root: Path) -> list[Path]:
 
 
 def _walk(tree: ast.AST) -> list[ast.AST]:
-    """All nodes, parents before children; `ast.walk` takes three times as long."""
+    """All nodes, parents before children; `ast.walk` takes three times as long.
+
+    Of each node its fields alone: Python shares the nodes of operators between all trees, and other libraries hang
+    attributes on them, such as a `parent` that leads out of this tree.
+    """
     nodes = [tree]
     for node in nodes:
-        for value in vars(node).values():
+        for name in node._fields:
+            value = getattr(node, name, None)
             if isinstance(value, list):
                 nodes += [item for item in value if isinstance(item, ast.AST)]
             elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
@@ -258,8 +263,9 @@ def _canonical(nodes: list[ast.AST]) -> str:
     parts: list[str] = []
     for node in nodes:
         parts.append(type(node).__name__)
-        for name, value in vars(node).items():
-            if name in POSITIONS or value is None or value == []:
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if name in UNSAID or value is None or value == []:
                 continue
             if isinstance(value, list):
                 parts.append(name + "".join("." if isinstance(v, ast.AST) else f"={v!r}" for v in value))

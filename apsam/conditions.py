@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pyproj import CRS, Transformer
 from rasterio.transform import Affine
 from safetensors import SafetensorError, safe_open
 
@@ -24,6 +22,7 @@ from apsam.maps.settings import MapSettings
 from apsam.products.settings import ProductSettings
 from apsam.stack import TileStack
 from apsam.tiles.reader import SceneReader
+from apsam.tiles.resolution import ground_resolution_m
 from apsam.tiles.settings import LabelSettings, TileSettings
 
 log = logging.getLogger(__name__)
@@ -31,8 +30,8 @@ log = logging.getLogger(__name__)
 SCHEMA = 1
 # Key of the description that weights carry (`apsam.resunet.checkpoint`, `apsam.localizer.checkpoint`).
 CONDITIONS = "conditions"
-# Tile settings that do not change what a network sees of a pixel.
-FREE = {"overlap", "min_valid", "block_tiles", "nodata"}
+# Tile settings that do not change what a network sees of a pixel; of its ground size, `check_scene` warns.
+FREE = {"overlap", "min_valid", "block_tiles", "nodata", "resolution_m"}
 # A scene's ground resolution may differ from the training's by this factor without a warning.
 TOLERANCE = 1.25
 
@@ -143,8 +142,9 @@ def check_scene(conditions: TrainingConditions | None, scene: SceneReader) -> No
         factor = own / known[1] if own > known[1] else known[0] / own
         log.warning(
             "warning: %s: its ground resolution is %.3g m a pixel, the network was trained at %s: %.3g times %s; "
-            "landslides look different there, do not trust the map (apsam predict --resample maps at the training's)",
+            "landslides look different there, do not trust the map (apsam predict%s maps at the training's)",
             scene.path, own, in_words(known), factor, "coarser" if own > known[1] else "finer",
+            " --resample" if own > known[1] else "",
         )  # fmt: skip
     if conditions.stretched is not None and scene.stretched != conditions.stretched:
         ways = {True: "are stretched to 8 bit by percentiles", False: "are taken as they are"}
@@ -159,31 +159,6 @@ def in_words(resolution: tuple[float, float]) -> str:
     """As a message says it: `0.5 m a pixel`, `0.5 to 0.8 m a pixel`."""
     low, high = (f"{value:.3g}" for value in resolution)
     return f"{low} m a pixel" if low == high else f"{low} to {high} m a pixel"
-
-
-def ground_resolution_m(crs: str, transform: Affine, height: int, width: int) -> float | None:
-    """Mean side of the pixel in the middle of a raster, m on the ground, whatever the CRS; None where it is undefined.
-
-    It is measured on the ellipsoid: a metre of Web Mercator is half a metre at 60 degrees north.
-
-    Args:
-        crs: As WKT.
-        transform: Pixel to map.
-        height, width: Of the raster, pixels.
-    """
-    reference = CRS.from_wkt(crs)
-    geod = reference.get_geod()
-    if geod is None or reference.geodetic_crs is None:
-        return None
-    to_degrees = Transformer.from_crs(reference, reference.geodetic_crs, always_xy=True)
-    row, col = height / 2, width / 2
-    corners = [transform @ place for place in ((col, row), (col + 1, row), (col, row + 1))]
-    longitudes, latitudes = to_degrees.transform(*np.transpose(corners))
-    if not np.isfinite([*longitudes, *latitudes]).all():
-        return None
-    sides = geod.inv([longitudes[0]] * 2, [latitudes[0]] * 2, longitudes[1:], latitudes[1:])[2]
-    mean = float(np.sqrt(np.prod(sides)))
-    return mean if mean > 0 else None
 
 
 def _resolution_of(attributes: dict[str, Any]) -> float | None:

@@ -13,7 +13,9 @@ import re
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 from pyproj import CRS, Geod, Transformer
 from pyproj.aoi import AreaOfInterest
 from pyproj.crs import BoundCRS
@@ -136,6 +138,14 @@ class _Through:
     moved: float
 
 
+def _cell(area: tuple[float, float, float, float] | None) -> tuple[float, float, float, float] | None:
+    """Whole degrees around an area: what PROJ knows is looked up once for all scenes in them."""
+    if area is None:
+        return None
+    west, south, east, north = area
+    return math.floor(west), max(math.floor(south), -90), math.ceil(east), min(math.ceil(north), 90)
+
+
 def _group(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> TransformerGroup:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of grids that are not installed
@@ -145,13 +155,27 @@ def _group(source: CRS, target: CRS, area: tuple[float, float, float, float] | N
 
 def _best(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> _Best | None:
     """The transformation that PROJ uses; None if that is a ballpark one."""
-    group = _group(source, target, area)
+    return _best_in(source.to_wkt(), target.to_wkt(), _cell(area))
+
+
+@lru_cache(maxsize=4096)
+def _best_in(source_wkt: str, target_wkt: str, area: tuple[float, float, float, float] | None) -> _Best | None:
+    group = _group(proj_crs(source_wkt), proj_crs(target_wkt), area)
     first = next(iter(group.transformers), None)
-    if first is None or "ballpark" in first.description.lower():
+    if first is None or _is_guess(first.description):
         return None
     if first.accuracy < 0:
         return _Best(QUIET_M, True) if group.best_available else None
     return _Best(first.accuracy, group.best_available)
+
+
+def _is_guess(description: str) -> bool:
+    """Whether PROJ leaves a datum shift out.
+
+    Where also the prime meridians differ, it does not say "ballpark" but "Transformation from A to B", with an accuracy
+    of 0; no transformation of its database is called so.
+    """
+    return "ballpark" in description.lower() or "Transformation from " in description
 
 
 def _geographic(crs: CRS) -> CRS:
@@ -165,6 +189,8 @@ def _through_third_datum(source: CRS, target: CRS, area: tuple[float, float, flo
     Transformations are mostly between geographic CRSs; some agencies publish them between projected ones.
     """
     first, last = _geographic(source), _geographic(target)
+    if any(_datum_name(crs).lower().startswith("unknown") for crs in (first, last)):
+        return None  # of a CRS that somebody wrote by hand the database knows nothing
     chains = _chains(first, last, [WGS84, *_known_here(PJType.GEOGRAPHIC_2D_CRS, area)], area)
     if not chains:
         projected = _known_here(PJType.PROJECTED_CRS, area)
@@ -199,33 +225,64 @@ def _chains(
     for middle in middles:
         if _same_datum(middle, start) or _same_datum(middle, last):
             continue
-        to_middle = _best(start, middle, area)
+        to_middle = _modern_or_best(start, middle, area)
         if to_middle is None or to_middle.accuracy > 2 * POOR_M:
             continue
-        both_modern = _is_modern(middle) and _is_modern(last)
-        onward = _Best(1.0, True) if both_modern else _best(middle, last, area)
+        onward = _modern_or_best(middle, last, area)
         if onward is not None:
             found.append((to_middle.accuracy + onward.accuracy, start, middle))
     return found
 
 
+def _modern_or_best(source: CRS, target: CRS, area: tuple[float, float, float, float]) -> _Best | None:
+    return _Best(1.0, True) if _is_modern(source) and _is_modern(target) else _best(source, target, area)
+
+
 def _known_here(kind: PJType, area: tuple[float, float, float, float]) -> list[CRS]:
+    return list(_known_in(kind, _cell(area)))
+
+
+@lru_cache(maxsize=64)
+def _known_in(kind: PJType, area: tuple[float, float, float, float]) -> tuple[CRS, ...]:
     west, south, east, north = area
     place = AreaOfInterest(west, south, east, north) if west <= east else None
-    found = query_crs_info(auth_name="EPSG", pj_types=[kind], area_of_interest=place, contains=True)
+    found = query_crs_info(auth_name="EPSG", pj_types=[kind], area_of_interest=place, contains=False)
     local = [info for info in found if not info.deprecated and info.code != "4326"]
     if kind == PJType.PROJECTED_CRS:
         # Those of one country: the world's and a continent's are on datums that PROJ connects by geographic CRSs.
         local = [info for info in local if info.area_of_use.east - info.area_of_use.west < LOCAL_DEGREES]
-    return [CRS.from_epsg(info.code) for info in local]
+    return tuple(CRS.from_epsg(info.code) for info in local)
 
 
 def _in_its_units(longitude: float, latitude: float, crs: CRS) -> tuple[float, float]:
     """Degrees from Greenwich as a geographic CRS counts: from its own meridian, some in grads."""
-    meridian = crs.prime_meridian
-    zero = 0.0 if meridian is None else math.degrees(meridian.longitude * meridian.unit_conversion_factor)
     radians_a_unit = crs.axis_info[0].unit_conversion_factor
-    return math.radians(longitude - zero) / radians_a_unit, math.radians(latitude) / radians_a_unit
+    return math.radians(longitude - prime_meridian(crs)) / radians_a_unit, math.radians(latitude) / radians_a_unit
+
+
+def in_degrees(x: Any, y: Any, crs: CRS) -> tuple[Any, Any]:
+    """Longitude from Greenwich, which may lie beyond 180, and latitude of coordinates of a geographic CRS, in degrees.
+
+    Some count from another meridian (Paris, Rome, Ferro), and some of these in grads.
+
+    Args:
+        x, y: Numbers, or arrays of one shape.
+        crs: The CRS, x before y.
+    """
+    degrees_a_unit = math.degrees(crs.axis_info[0].unit_conversion_factor)
+    return np.asarray(x) * degrees_a_unit + prime_meridian(crs), np.asarray(y) * degrees_a_unit
+
+
+def to_degrees(crs: CRS, x: Any, y: Any) -> tuple[Any, Any]:
+    """Longitude from Greenwich and latitude, degrees of the CRS's own datum, of coordinates in any CRS."""
+    geographic = crs.geodetic_crs
+    return in_degrees(*transformer(crs, geographic).transform(x, y), geographic)
+
+
+def prime_meridian(crs: CRS) -> float:
+    """Degrees from Greenwich of the meridian that a CRS counts longitudes from."""
+    meridian = crs.prime_meridian
+    return 0.0 if meridian is None else math.degrees(meridian.longitude * meridian.unit_conversion_factor)
 
 
 def _geocentric(longitude: float, latitude: float, crs: CRS) -> tuple[float, float, float]:
@@ -245,12 +302,13 @@ def _likely_size(source: CRS, target: CRS, area: tuple[float, float, float, floa
         longitude, latitude = (area[0] + area[2]) / 2, (area[1] + area[3]) / 2
         moved = []
         for one in _group(first, last, None).transformers + _group(first, WGS84, None).transformers:
-            if "ballpark" in one.description.lower():
+            if _is_guess(one.description):
                 continue
             there = one.transform(longitude, latitude)
             if all(map(math.isfinite, there)):
                 moved.append(Geod(ellps="WGS84").inv(longitude, latitude, *there)[2])
-        moved = [metres for metres in moved if metres < 5000]
+        # Where they do nothing but change the prime meridian, nothing is known of the size.
+        moved = [metres for metres in moved if QUIET_M < metres < 5000]
         if moved:
             return f"about {sorted(moved)[len(moved) // 2]:.0f} m (by transformations of other regions)"
     return "50 to 800 m"

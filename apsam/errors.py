@@ -15,11 +15,18 @@ class ApsamError(Exception):
     exit_code = 2
 
 
-class InputError(ApsamError):
+class _OneLine(ApsamError):
+    """One whose message may quote a library's, which may be of several lines."""
+
+    def __init__(self, message: object) -> None:
+        super().__init__("; ".join(line.strip() for line in str(message).splitlines() if line.strip()))
+
+
+class InputError(_OneLine):
     """A scene, label file, mask or checkpoint that cannot be used as it is."""
 
 
-class OutputError(ApsamError):
+class OutputError(_OneLine):
     """A file that cannot be written: a full disk, a folder that is read-only, a name that is too long."""
 
     exit_code = 74  # EX_IOERR of sysexits.h

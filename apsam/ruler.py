@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import shapely
 from pyproj import CRS, Geod, Proj
 
-from apsam.datums import transformer
+from apsam.datums import prime_meridian, to_degrees
 
 # A projected CRS measures areas itself unless it distorts them by more than this (UTM: 0.002; Web Mercator: much more).
 AREA_DISTORTION = 0.005
@@ -29,18 +31,20 @@ class Ruler:
 
     def __init__(self, crs: CRS, bounds: tuple[float, float, float, float]) -> None:
         self._geod = crs.get_geod() or Geod(ellps="WGS84")
-        self._to_degrees = transformer(crs, crs.geodetic_crs)
-        longitude, latitude = self._to_degrees.transform((bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2)
+        self._crs = crs
+        longitude, latitude = map(float, to_degrees(crs, (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2))
         self.middle = longitude, latitude
         if crs.is_projected:
             self._unit = crs.axis_info[0].unit_conversion_factor
-            scale = Proj(crs).get_factors(longitude, latitude).areal_scale
+            # These are asked for with longitudes from the CRS's own meridian.
+            scale = Proj(crs).get_factors(longitude - prime_meridian(crs), latitude).areal_scale
             self.planar = abs(scale - 1) <= AREA_DISTORTION
             self.metres_per_unit = self.metres_east = self._unit / scale**0.5
         else:
             self.planar = False
-            self.metres_per_unit = self._geod.line_length([longitude] * 2, [latitude - 0.5, latitude + 0.5])
-            self.metres_east = self._geod.line_length([longitude - 0.5, longitude + 0.5], [latitude] * 2)
+            half = math.degrees(crs.axis_info[0].unit_conversion_factor) / 2  # of a degree, or of a grad
+            self.metres_per_unit = self._geod.line_length([longitude] * 2, [latitude - half, latitude + half])
+            self.metres_east = self._geod.line_length([longitude - half, longitude + half], [latitude] * 2)
 
     def area(self, geometry: shapely.Geometry) -> float:
         """Area in m2."""
@@ -54,8 +58,10 @@ class Ruler:
             return geometry.length * self._unit
         return self._geod.geometry_length(self._degrees(geometry).boundary)
 
-    def widen(self, geometry: np.ndarray | shapely.Geometry, metres: float) -> np.ndarray | shapely.Geometry:
-        """All that lies within `metres` of a geometry, or of each of several, in their CRS."""
+    def widen(
+        self, geometry: np.ndarray | shapely.Geometry, metres: float | np.ndarray
+    ) -> np.ndarray | shapely.Geometry:
+        """All that lies within `metres` of a geometry, or of each of several (one distance, or one each)."""
         metres_per_unit = np.array([self.metres_east, self.metres_per_unit])
         wide = shapely.buffer(self.in_metres(geometry), metres, quad_segs=16)
         return shapely.transform(wide, lambda lengths: lengths / metres_per_unit)
@@ -66,5 +72,5 @@ class Ruler:
         return shapely.transform(geometry, lambda units: units * metres_per_unit)
 
     def _degrees(self, geometry: shapely.Geometry) -> shapely.Geometry:
-        points = shapely.transform(geometry, self._to_degrees.transform, interleaved=False)
+        points = shapely.transform(geometry, lambda x, y: to_degrees(self._crs, x, y), interleaved=False)
         return shapely.orient_polygons(points)

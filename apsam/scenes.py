@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from apsam.errors import InputError
 from apsam.files import read_text
@@ -22,11 +23,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COLUMNS = ("scene", "image", "labels", "mask", "split")
-OPTIONAL_COLUMNS = ("date", "mask_values")
+# Columns that replace the setting of the same name in the section `labels`, for one scene.
+LABEL_COLUMNS = ("buffer_m", "ignore_m", "size_column", "size_kind")
+OPTIONAL_COLUMNS = ("date", "mask_values", *LABEL_COLUMNS)
+# In the column `size_column`: none, although the configuration names one.
+NO_COLUMN = "-"
 SPLITS = ("train", "test", "blocks")
 SYNTHETIC = "synthetic"
 LABELS_FROM_MASK = "mask"
 TILE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 SCENE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -44,6 +50,7 @@ class Scene:
         taken: Date of the image, where the sheet has the column `date`.
         labels_layer, mask_layer: Layer of these files, where the sheet names one: `file.gpkg|layername=landslides`.
         mask_values: What the mask's values mean, where the sheet has the column (`apsam.tiles.mask_values`).
+        label_values: Settings of the section `labels` that the row replaces: (name, value).
     """
 
     name: str
@@ -56,6 +63,11 @@ class Scene:
     labels_layer: str | None = None
     mask_layer: str | None = None
     mask_values: str | None = None
+    label_values: tuple[tuple[str, Any], ...] = ()
+
+    def label_settings(self, labels: LabelSettings) -> LabelSettings:
+        """The settings of labels, with those that the row of the sheet replaces."""
+        return labels.model_copy(update=dict(self.label_values))
 
     @property
     def labels_source(self) -> Path | None:
@@ -69,7 +81,7 @@ class Scene:
 
 
 def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
-    """Read and check the scene sheet, a table with tabs: scene, image, labels, mask, split, and if wanted date.
+    """Read and check the scene sheet, a table with tabs: scene, image, labels, mask, split, and if wanted others.
 
     Relative paths are taken from `data_dir`, or from the sheet's folder where none is given.
 
@@ -95,7 +107,7 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
         )
     base = data_dir or sheet.parent
     scenes: list[Scene] = []
-    for number, cells in enumerate(reader, 1):
+    for number, cells in enumerate(_rows(reader, sheet), 1):
         _check_width(cells, columns, f"{sheet}, line {lines[reader.line_num - 1][0]}")
         row = {column: cell for column, cell in zip(columns, cells, strict=False) if column}
         where = f"{sheet}, scene {number} ('{row['scene']}')"
@@ -107,6 +119,13 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
         raise InputError(f"{sheet}: lists no scene")
     _check_parts(scenes, sheet)
     return scenes
+
+
+def _rows(reader: Any, sheet: Path) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise InputError(f"{sheet}: cannot be read ({error}); is a quotation mark opened and not closed?") from error
 
 
 def _check_width(cells: list[str], columns: Sequence[str], where: str) -> None:
@@ -132,28 +151,66 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
         return Scene(name, "synthetic", None, None, None, split, taken)  # type: ignore[arg-type]
     if not image or not labels:
         raise InputError(f"{where}: 'image' and 'labels' must be given")
-    image_path = base / image
+    image_path = _path(base, image, where)
     mask_path, mask_layer = _source(base, mask, where)
     mask_values = (row.get("mask_values") or "").strip() or None
     if labels == LABELS_FROM_MASK and mask_path is None:
         raise InputError(f"{where}: labels are to be derived from the mask, but no mask is given")
-    kind = "folder" if image_path.is_dir() else "raster"
+    kind = "folder" if image_path.is_dir() and image_path.suffix.lower() != ".gdb" else "raster"
     if kind == "folder" and split == "blocks":
         raise InputError(f"{where}: a folder of tiles cannot be split into blocks; use one folder a part")
     label_path, label_layer = (None, None) if labels == LABELS_FROM_MASK else _source(base, labels, where)
+    values = _label_values(row, where)
+    if values and label_path is None:
+        raise InputError(
+            f"{where}: {values[0][0]} concerns a vector layer of labels; here they are derived from the mask"
+        )
     return Scene(
-        name, kind, image_path, label_path, mask_path, split, taken, label_layer, mask_layer, mask_values,  # type: ignore[arg-type]
+        name, kind, image_path, label_path, mask_path, split, taken, label_layer, mask_layer, mask_values, values,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def _label_values(row: dict[str, str], where: str) -> tuple[tuple[str, Any], ...]:
+    """The settings of labels that a row gives, checked as those of the configuration are."""
+    given = {name: text for name in LABEL_COLUMNS if (text := (row.get(name) or "").strip())}
+    if not given:
+        return ()
+    from pydantic import ValidationError
+
+    from apsam.tiles.settings import LabelSettings
+
+    # Without a column of sizes, in a run that has one for its other scenes.
+    none = given.get("size_column") == NO_COLUMN
+    try:
+        read = LabelSettings.model_validate(given).model_dump()
+    except ValidationError as error:
+        problem = error.errors()[0]
+        message = problem["msg"].removeprefix("Value error, ")
+        raise InputError(f"{where}: {problem['loc'][0]} '{given[problem['loc'][0]]}': {message}") from None
+    return tuple((name, None if none and name == "size_column" else read[name]) for name in given)
 
 
 def _source(base: Path, cell: str, where: str) -> tuple[Path | None, str | None]:
     """File and layer that a cell names."""
     if not cell:
         return None, None
+    path = _path(base, cell, where)
     try:
-        return split_layer(base / cell)
+        return split_layer(path)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def _path(base: Path, cell: str, where: str) -> Path:
+    """What a cell names: relative to the folder of the data, or to the home folder after `~/`.
+
+    Raises:
+        InputError: It is an address.
+    """
+    if ADDRESS.match(cell):
+        raise InputError(f"{where}: '{cell}' is an address; download the file, and give its path")
+    home = os.environ.get("HOME")
+    return Path(home, cell[2:]) if cell.startswith("~/") and home else base / cell
 
 
 def _date(text: str | None, where: str) -> date | None:
@@ -170,13 +227,24 @@ def _check_parts(scenes: Sequence[Scene], sheet: Path) -> None:
         raise InputError(f"{sheet}: no scene trains; set 'split' of at least one to train or blocks")
 
 
+def image_files(folder: Path) -> list[Path]:
+    """The image files of a folder by name, without folders and what is hidden (`._x.png` of macOS)."""
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(TILE_SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+        ]
+    return [folder / name for name in sorted(names)]
+
+
 def tile_files(folder: Path) -> list[Path]:
     """The images of a folder of ready-made tiles, by name.
 
     Raises:
         InputError: The folder holds none, or two whose masks could not be told apart.
     """
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in TILE_SUFFIXES)
+    files = image_files(folder)
     if not files:
         raise InputError(f"{folder}: holds no tile ({', '.join(TILE_SUFFIXES)})")
     stems: dict[str, str] = {}

@@ -10,6 +10,7 @@ import logging
 import warnings
 from collections import Counter
 from functools import lru_cache
+from math import ceil
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +31,7 @@ from shapely.strtree import STRtree
 from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError
 from apsam.tiles.georeference import check_placed, degrees_of, turn_to
-from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, find_rule, plane
+from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, plane
 from apsam.tiles.outlines import outline
 from apsam.tiles.photometry import Palette, is_lossy, palette_of, white_is_zero
 from apsam.tiles.reader import SceneReader, open_raster
@@ -51,6 +52,10 @@ SIDE_POINTS = 64
 SAMPLE_PIXELS = 16_000_000
 SAMPLE_WINDOWS = 256
 
+# Where a scene is read on coarser pixels: parts a side at most that one of them is divided into to find what most of it
+# is, and parts that are read at once.
+FINEST, AT_ONCE = 8, 4_000_000
+
 
 class TruthReader:
     """Windows of a mask raster or a polygon layer as {0, 1, 255}.
@@ -60,6 +65,7 @@ class TruthReader:
     are no "unknown", lest nothing but landslides be known and every map be perfect: a declared no-data value of 0, as
     QGIS's Rasterize writes, and full transparency are "no landslide" (0). A raster of another CRS, shape or place is
     reprojected (nearest); without a CRS it must have the scene's shape. Polygons are burnt with the pixel-centre rule.
+    Where the scene is read on coarser pixels (`tiles.resolution_m`), a pixel of a raster is what most of it is.
 
     Args:
         path: Mask raster or vector layer (`file.gpkg|layername=landslides` of several).
@@ -68,6 +74,7 @@ class TruthReader:
 
     Attributes:
         note: What was understood of it where that is not plain, or None.
+        no_data: The value that a raster declares for what nobody looked at, or None.
 
     Raises:
         InputError: The mask cannot be read, cannot be placed on the scene, holds no polygons, or leaves open what is
@@ -80,6 +87,7 @@ class TruthReader:
         vector = is_vector(self.path)
         self._mask: _Mask = _PolygonMask(self.path, scene) if vector else _RasterMask(self.path, scene, values)
         self.note = self._mask.note
+        self.no_data = self._mask.no_data
 
     def __enter__(self) -> TruthReader:
         return self
@@ -141,6 +149,7 @@ class _Mask(Protocol):
     """A mask by windows within the scene."""
 
     note: str | None
+    no_data: float | None
 
     def overview(self, height: int, width: int) -> np.ndarray:
         """The whole scene on (height, width) pixels."""
@@ -156,6 +165,7 @@ class _PolygonMask:
     """Polygons, of which each window burns only those that touch it."""
 
     note = None
+    no_data = None
 
     def __init__(self, path: Path, scene: SceneReader) -> None:
         self._transform, self._size = scene.transform, (scene.height, scene.width)
@@ -188,24 +198,35 @@ class _RasterMask:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             self._raster = open_raster(path)
         self._bands, alpha = colour_bands(self._raster)
-        self._no_data = _no_data_of(self._raster, path)
+        self.no_data = _no_data_of(self._raster, path)
         self._placed = self._raster.crs is not None
         check_mask_place(self._raster, path, scene)
         self._rule, self._palette, self._inverted, _ = mask_rule(path, values)
         self.note = self._rule.note
+        self._finer = min(FINEST, ceil(max(scene.step) - 0.1))
         self._aligned = self._align()
         # GDAL leaves out transparent pixels, as it does those that the mask does not cover.
-        self._cover = self._outline() if alpha and self._no_data is None else None
+        self._cover = self._outline() if alpha and self.no_data is None else None
 
     def close(self) -> None:
         self._aligned.close()
         self._raster.close()
 
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
-        return self._read(Window(col, row, width, height), (height, width))
+        finer = self._finer
+        if finer == 1:
+            return self._read(Window(col, row, width, height), (height, width))
+        read = np.empty((height, width), np.uint8)
+        at_once = max(1, AT_ONCE // (height * finer**2))
+        for left in range(0, width, at_once):
+            wide = min(at_once, width - left)
+            shape = (height * finer, wide * finer)
+            parts = self._read(Window((col + left) * finer, row * finer, shape[1], shape[0]), shape)
+            read[:, left : left + wide] = most_frequent(parts, finer)
+        return read
 
     def overview(self, height: int, width: int) -> np.ndarray:
-        return self._read(Window(0, 0, self._scene.width, self._scene.height), (height, width))
+        return self._read(Window(0, 0, self._aligned.width, self._aligned.height), (height, width))
 
     def _read(self, window: Window, shape: tuple[int, int]) -> np.ndarray:
         try:
@@ -216,7 +237,7 @@ class _RasterMask:
         missing = ~np.isfinite(values).any(axis=0)
         transparent = np.zeros_like(missing)
         if self._cover is not None:
-            place = window_transform(window, self._scene.transform)
+            place = window_transform(window, self._aligned.transform)
             place = place @ Affine.scale(window.width / shape[1], window.height / shape[0])
             transparent = missing & (rasterize([self._cover], shape, transform=place, fill=0, dtype="uint8") == 1)
             missing &= ~transparent
@@ -227,7 +248,7 @@ class _RasterMask:
 
     def _align(self) -> WarpedVRT:
         raster, scene = self._raster, self._scene
-        crs, transform = scene.crs, scene.transform
+        crs, transform = scene.crs, scene.stored.transform
         if self._placed:
             target = proj_crs(scene.crs.to_wkt())
             shift = datum_shift(proj_crs(raster.crs.to_wkt()), target, degrees_of(scene.crs, scene.bounds))
@@ -241,11 +262,11 @@ class _RasterMask:
             src_crs=crs,
             src_transform=transform,
             crs=scene.crs,
-            transform=scene.transform,
-            width=scene.width,
-            height=scene.height,
+            transform=scene.transform @ Affine.scale(1 / self._finer),
+            width=scene.width * self._finer,
+            height=scene.height * self._finer,
             resampling=Resampling.nearest,
-            src_nodata=self._no_data,
+            src_nodata=self.no_data,
             nodata=np.nan,
             dtype="float64",
         )
@@ -259,6 +280,21 @@ class _RasterMask:
         pixels = shapely.segmentize(shapely.box(0, 0, raster.width, raster.height), longest / SIDE_POINTS)
         corners = [raster.transform @ point for point in pixels.exterior.coords]
         return shapely.Polygon(zip(*transform_points(raster.crs, scene.crs, *zip(*corners, strict=True)), strict=True))
+
+
+def most_frequent(values: np.ndarray, side: int) -> np.ndarray:
+    """What most pixels of each square of a mask are: landslide of those known, where at least half is known.
+
+    Args:
+        values: (h * side, w * side) uint8 {0, 1, 255}.
+        side: Of a square, pixels.
+
+    Returns:
+        (h, w) uint8 {0, 1, 255}.
+    """
+    squares = values.reshape(values.shape[0] // side, side, -1, side)
+    landslide, known = ((squares == 1).sum(axis=(1, 3)), (squares != NO_DATA).sum(axis=(1, 3)))
+    return np.where(2 * known < side**2, NO_DATA, 2 * landslide >= np.maximum(known, 1)).astype(np.uint8)
 
 
 def colour_bands(raster: rasterio.DatasetReader) -> tuple[list[int], bool]:
@@ -280,13 +316,14 @@ def check_mask_place(raster: rasterio.DatasetReader, path: Path, scene: SceneRea
         return
     if raster.gcps[0]:
         check_placed(raster, path, "the mask")
-    if raster.shape != (scene.height, scene.width):
+    stored = scene.stored
+    if raster.shape != (stored.height, stored.width):
         raise InputError(
             f"{path}: is {raster.width} x {raster.height} px without a CRS, the scene {scene.path} is "
-            f"{scene.width} x {scene.height}; give the mask a CRS and it will be reprojected"
+            f"{stored.width} x {stored.height}; give the mask a CRS and it will be reprojected"
         )
     if not raster.transform.is_identity and not raster.transform.almost_equals(
-        scene.transform, precision=scene.resolution / 1000
+        stored.transform, precision=scene.resolution / 1000
     ):
         raise InputError(
             f"{path}: has no coordinate reference system, and its geotransform is not that of the scene {scene.path}; "
@@ -319,6 +356,9 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
     with raster:
         bands, alpha = colour_bands(raster)
         palette, inverted = palette_of(raster), white_is_zero(raster)
+        check_mask_type(path, raster.dtypes[bands[0] - 1])
+        if values:
+            inverted = None  # the numbers that are said are those of the file
         sample = Sample.of(np.dtype(raster.dtypes[bands[0] - 1]), is_lossy(raster))
         no_data = None if raster.nodata == 0 else raster.nodata
         try:

@@ -155,7 +155,8 @@ def read_columns(path: Path | str, columns: list[str]) -> Any:
 def read_layer(path: Path | str) -> gpd.GeoDataFrame:
     """Geometries of the layer that is meant, in its own CRS: two-dimensional, valid, none empty.
 
-    Outlines that cross themselves are repaired, and how many is logged. What is given may be shared: do not change it.
+    Outlines that cross themselves are repaired, and how many is logged. The index is the number of a feature in the
+    layer, from 0. What is given may be shared: do not change it.
 
     Raises:
         InputError: The layer is missing, is not one but several, cannot be read, has no CRS, or not the one of its
@@ -177,6 +178,15 @@ def read_shapes(path: Path | str, crs: CRS, near: Bounds | None = None) -> np.nd
     Raises:
         InputError: As of `read_layer`.
     """
+    return read_placed(path, crs, near)[0]
+
+
+def read_placed(path: Path | str, crs: CRS, near: Bounds | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """`read_shapes`, and the number of each feature in its layer, which `read_numbers` counts by.
+
+    Raises:
+        InputError: As of `read_layer`.
+    """
     import geopandas as gpd
     import numpy as np
     import shapely
@@ -189,17 +199,57 @@ def read_shapes(path: Path | str, crs: CRS, near: Bounds | None = None) -> np.nd
     if shift.note is not None:
         log.warning("%s: %s", path, shift.note)
     geometry, source = np.asarray(features.geometry.array), shift.crs if shift.crs.is_bound else features.crs
+    rows = features.index.to_numpy()
     if near is not None and len(geometry):
-        geometry = geometry[_reach(geometry, source, target, near)]
+        kept = _reach(geometry, source, target, near)
+        geometry, rows = geometry[kept], rows[kept]
     if source != target and len(geometry):
         geometry = gpd.GeoSeries(geometry, crs=source).to_crs(target).to_numpy()
     # What lies too far from the area of a CRS becomes infinite in it, which GEOS refuses.
-    geometry = geometry[np.isfinite(shapely.bounds(geometry)).all(axis=1)] if len(geometry) else geometry
+    if len(geometry):
+        kept = np.isfinite(shapely.bounds(geometry)).all(axis=1)
+        geometry, rows = geometry[kept], rows[kept]
     if target.is_geographic and near is not None and len(geometry):
-        geometry = _around(geometry, near)
+        geometry, kept = _around(geometry, near)
+        rows = rows[kept]
     if not shapely.is_valid(geometry).all():
         geometry = _repaired(geometry)
-    return geometry
+    return geometry, rows
+
+
+def read_numbers(path: Path | str, column: str) -> np.ndarray:
+    """A column of numbers of the layer that is meant, one for each feature, NaN where there is none. (n,) float64.
+
+    Raises:
+        InputError: The layer has no such column, or nothing in it is a number.
+    """
+    import numpy as np
+    import pandas as pd
+    import pyogrio
+
+    file, _ = split_layer(path)
+    layers = chosen_layers(path)
+    known = {name.lower(): name for layer in layers for name in layer.fields}
+    name = known.get(column.lower())
+    if name is None:
+        listed = ", ".join(known.values()) or "none"
+        raise InputError(f"{path}: has no column '{column}' (labels.size_column); its columns: {listed}")
+    if file.suffix.lower() in PARQUET_SUFFIXES:
+        parts = [_read_parquet(file)[name]]
+    else:
+        parts = [
+            pyogrio.read_dataframe(_dataset(file), layer=layer.index, columns=[name], read_geometry=False)[name]
+            if name in layer.fields
+            else pd.Series(np.full(layer.features, np.nan))
+            for layer in layers
+        ]
+    values = np.concatenate(
+        [pd.to_numeric(part, errors="coerce").to_numpy(np.float64, na_value=np.nan) for part in parts]
+    )
+    if len(values) and not np.isfinite(values).any():
+        example = next((str(value) for part in parts for value in part.dropna()), "empty")
+        raise InputError(f"{path}: nothing in its column '{name}' is a number ('{example}'); write numbers, no units")
+    return values
 
 
 def read_features(path: Path | str, crs: CRS, near: Bounds | None = None) -> gpd.GeoDataFrame:
@@ -221,10 +271,13 @@ def layer_shift(path: Path | str, features: gpd.GeoDataFrame, target: ProjCRS, n
 
 
 def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
-    """West, south, east, north in degrees of bounds in a CRS; None where they have no place on the Earth."""
+    """West, south, east, north in degrees from Greenwich of bounds in a CRS; None where they have no place on the Earth.
+
+    Some CRSs count from another meridian (Paris, Rome, Ferro), and some of these in grads.
+    """
     import math
 
-    from apsam.datums import transformer
+    from apsam.datums import in_degrees, transformer
 
     try:
         found = transformer(crs, crs.geodetic_crs).transform_bounds(*bounds)
@@ -232,7 +285,7 @@ def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
         return None
     if not all(map(math.isfinite, found)):
         return None
-    west, south, east, north = found
+    (west, east), (south, north) = map(list, in_degrees(found[::2], found[1::2], crs.geodetic_crs))
     if abs(west) > 180 or abs(east) > 180:
         turn = round((west + east) / 2 / 360) * 360
         west, east = max(west - turn, -180.0), min(east - turn, 180.0)
@@ -260,8 +313,12 @@ def _reach(geometry: np.ndarray, source: ProjCRS, target: ProjCRS, near: Bounds)
     return (x1 >= left - margin) & (x0 <= right + margin) & (y1 >= bottom - margin) & (y0 <= top + margin)
 
 
-def _around(geometry: np.ndarray, near: Bounds) -> np.ndarray:
-    """Geometries with the longitudes, by whole turns, that lie where `near` is; those over the antimeridian whole."""
+def _around(geometry: np.ndarray, near: Bounds) -> tuple[np.ndarray, np.ndarray]:
+    """Geometries with the longitudes, by whole turns, that lie where `near` is; those over the antimeridian whole.
+
+    Returns:
+        Them, and the index of each in `geometry`.
+    """
     import numpy as np
     import shapely
 
@@ -269,18 +326,21 @@ def _around(geometry: np.ndarray, near: Bounds) -> np.ndarray:
     left, _, right, _ = shapely.bounds(geometry).T
     wide = right - left >= 180
     usual = near[0] >= -180 and near[2] <= 180 and left.min() >= -180 and right.max() <= 180
+    everything = np.arange(len(geometry))
     if usual and not wide.any():
-        return geometry
+        return geometry, everything
     if wide.any():
         # Its vertices lie on both sides of the antimeridian: taken as they are, it would go once around the Earth.
         geometry = geometry.copy()
         geometry[wide] = shapely.transform(geometry[wide], lambda c: _nearest_turn(c, middle))
-    kept = []
+    kept, indices = [], []
     for turn in (-360.0, 0.0, 360.0):
         moved = shapely.transform(geometry, lambda c, turn=turn: c + [turn, 0]) if turn else geometry
         left, _, right, _ = shapely.bounds(moved).T
-        kept.append(moved[(right >= near[0]) & (left <= near[2])])
-    return np.concatenate(kept)
+        there = (right >= near[0]) & (left <= near[2])
+        kept.append(moved[there])
+        indices.append(everything[there])
+    return np.concatenate(kept), np.concatenate(indices)
 
 
 def _nearest_turn(coordinates: np.ndarray, middle: float) -> np.ndarray:
@@ -342,6 +402,8 @@ def _raw_layers(file: Path, refuse: bool = False) -> list[tuple[str, str | None]
     except Exception as error:  # GDAL's drivers raise many kinds
         if not refuse:
             return []
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{file}: not a vector layer that GDAL can read, so it gives no features ({error})") from error
 
 
@@ -420,15 +482,15 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
     import shapely
 
     layers = chosen_layers(with_layer(file, name))
+    if file.suffix.lower() == ".shp":
+        _check_whole(file)
     if file.suffix.lower() in PARQUET_SUFFIXES:
         features = _read_parquet(file)
         features = features.set_geometry(shapely.force_2d(features.geometry.to_numpy()), crs=features.crs)
     else:
         try:
             parts = [
-                pyogrio.read_dataframe(
-                    _dataset(file), layer=layer.index, columns=[], force_2d=True, on_invalid="ignore"
-                )
+                pyogrio.read_dataframe(_dataset(file), layer=layer.index, columns=[], force_2d=True, on_invalid="fix")
                 for layer in layers
             ]
         except Exception as error:  # GDAL's drivers raise many kinds
@@ -438,11 +500,20 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
         log.info("%s: its %d folders are read together: %s", file, len(layers), ", ".join(map(str, layers)))
     if features.crs is None:
         raise InputError(f"{file}: the layer has no coordinate reference system; assign the right one in QGIS")
+    if features.crs.geodetic_crs is None or features.crs.is_geocentric:
+        raise InputError(
+            f"{file}: its coordinate reference system '{features.crs.name}' does not say where on the map its features "
+            f"lie ({features.crs.type_name}); assign the right one in QGIS"
+        )
     features = gpd.GeoDataFrame(geometry=features.geometry.to_numpy(), crs=features.crs)
     missing = features.geometry.isna() | features.geometry.is_empty
     if missing.any():
-        log.info("%s: %d of %d features have no geometry", file, int(missing.sum()), len(features))
-        features = features[~missing].reset_index(drop=True)
+        log.warning(
+            "%s: %d of %d features have no geometry, or one of too few points, and are left out; is the file whole?",
+            file, int(missing.sum()), len(features),
+        )  # fmt: skip
+        features = features[~missing]
+    _check_finite(file, features)
     _check_degrees(file, features)
     broken = ~shapely.is_valid(features.geometry.to_numpy())
     if broken.any():
@@ -451,9 +522,25 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
             "geometries' does",
             file, int(broken.sum()), len(features), shapely.is_valid_reason(features.geometry.to_numpy()[broken][0]),
         )  # fmt: skip
-        features = gpd.GeoDataFrame(geometry=_repaired(features.geometry.to_numpy()), crs=features.crs)
-        features = features[~features.geometry.is_empty].reset_index(drop=True)
+        whole = _repaired(features.geometry.to_numpy())
+        features = gpd.GeoDataFrame(geometry=whole, crs=features.crs, index=features.index)
+        nothing = features.geometry.is_empty
+        if nothing.any():
+            log.warning("%s: %d outlines without any area are left out", file, int(nothing.sum()))
+            features = features[~nothing]
     return features
+
+
+def _check_whole(shapefile: Path) -> None:
+    """Raise InputError where a Shapefile is shorter than its header says: GDAL gives features without geometry then."""
+    with shapefile.open("rb") as file:
+        header = file.read(100)
+    length = 2 * int.from_bytes(header[24:28], "big")
+    if shapefile.stat().st_size < length:
+        raise InputError(
+            f"{shapefile}: is cut off: {shapefile.stat().st_size:,} bytes of the {length:,} that its header says; copy "
+            f"or download it again"
+        )
 
 
 def _repaired(geometry: np.ndarray) -> np.ndarray:
@@ -467,6 +554,20 @@ def _repaired(geometry: np.ndarray) -> np.ndarray:
             whole = shapely.union_all([part for part in shapely.get_parts(whole) if part.geom_type in POLYGONS])
         geometry[index] = whole
     return geometry
+
+
+def _check_finite(file: Path, features: gpd.GeoDataFrame) -> None:
+    import numpy as np
+    import shapely
+
+    geometry = features.geometry.to_numpy()
+    wrong = np.flatnonzero(~np.isfinite(shapely.get_coordinates(geometry)).all(axis=1))
+    if len(wrong):
+        owners = np.unique(shapely.get_coordinates(geometry, return_index=True)[1][wrong])
+        raise InputError(
+            f"{file}: {len(owners)} of {len(features)} features have coordinates that are no numbers (nan, inf), the "
+            f"first is feature {owners[0] + 1}; correct or delete them in QGIS"
+        )
 
 
 def _check_degrees(file: Path, features: gpd.GeoDataFrame) -> None:

@@ -1,4 +1,4 @@
-# What all rules share: the run, and how the table of stages (workflow_support/stages.py) fills the form of a rule.
+# What all rules share: the run, and how the table of stages (workflow_support/stages/) fills the form of a rule.
 import atexit
 import inspect
 import os
@@ -9,29 +9,34 @@ from pathlib import Path
 # The code beside this Snakefile is the code that runs, also in a copy of the project (a clone, `dvc exp run --temp`).
 sys.path.insert(0, workflow.basedir)
 
+from snakemake.exceptions import WorkflowError
+
 from apsam.errors import ApsamError
 from apsam.localizer.method_settings import OFFLINE_FILES
 from workflow_support.changes import with_changes
+from workflow_support.checks import check_run
 from workflow_support.environment import starts_here, use_project
 from workflow_support.lock import take_lock
 from workflow_support.recipes import FIGURE, STORE
 from workflow_support.run import Run
-from workflow_support.stages import IN_BLOCKS, NETWORKS, STAGES
-
-from workflow_support.table1 import KINDS, MEASURED_SOURCES
+from workflow_support.stages import STAGES
+from workflow_support.stages.sources import NETWORKS
+from workflow_support.stages.table1 import KINDS, MEASURED_SOURCES
+from workflow_support.stages.tiles import IN_BLOCKS
 from workflow_support.targets import TARGETS
 
 use_project(workflow.basedir)
 STARTED = time.time()
+STARTED_HERE = starts_here()
 
 try:
     config, changes = with_changes(config)
     run = Run(config)
     # Jobs parse all this again, and need no second check.
-    if starts_here():
+    if STARTED_HERE:
         for key, value in changes.items():
             print(f"params.yaml: {key} is {value}", file=sys.stderr)
-        run.check()
+        check_run(run)
         atexit.register(run.memory.save)
 except ApsamError as error:
     # Not a WorkflowError, which would add this line's place to a message about a configuration or a scene.
@@ -95,6 +100,22 @@ def log_of(stage):
 def command_of(stage):
     """Parameter: the command line of a job."""
     return signed(lambda wildcards, threads: recipe(stage, wildcards).command(threads))
+
+
+def side_by_side(jobs, most=8):
+    """Threads: this machine's cores shared by `jobs` trainings, which are faster side by side than one after another."""
+
+    def threads(wildcards):
+        if not STARTED_HERE:
+            return (
+                most  # a job on a node of a cluster, which has the cores it asked for
+            )
+        try:
+            return max(1, min(most, workflow.cores // jobs))
+        except WorkflowError:
+            return most  # the main process of a cluster, where `--cores` is not given
+
+    return signed(threads)
 
 
 def more(amount):

@@ -8,7 +8,7 @@ rule heatmap_network:
         log_of("heatmaps/networks"),
     conda:
         ENVIRONMENT
-    threads: 8
+    threads: side_by_side(run.config.heatmaps.networks)
     resources:
         mem_mb=more(8000),
         runtime=more(360),

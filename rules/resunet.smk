@@ -7,7 +7,7 @@ rule resunet:
         log_of("resunet/{source}"),
     conda:
         ENVIRONMENT
-    threads: 8
+    threads: side_by_side(len(run.trained))
     resources:
         mem_mb=more(8000),
         runtime=more(720),

@@ -20,9 +20,9 @@ LEFT_OUT = {".git", ".venv", "results", "logs", ".snakemake", "__pycache__", "da
 class Project:
     """A copy of the project in a folder of its own, its default configuration in small."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, printed: str = "") -> None:
         self.folder = folder
-        self.printed = ""
+        self.printed = printed
 
     def snakemake(self, *arguments: str, check: bool = True) -> str:
         """Run Snakemake here; returns all it printed."""

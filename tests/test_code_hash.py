@@ -1,5 +1,6 @@
 """The code hash follows what a script uses, through every form of import, and nothing else."""
 
+import ast
 import textwrap
 from pathlib import Path
 
@@ -199,3 +200,17 @@ def test_descriptions_of_settings_do_not_count_and_those_of_other_calls_do(tmp_p
     assert hashed('a = Field(1, description="one")\n') == hashed('a = Field(1, description="two")\n')
     assert hashed('a = pydantic.Field(1, description="one")\n') == hashed('a = pydantic.Field(1, description="two")\n')
     assert hashed('draw(description="A")\n') != hashed('draw(description="B")\n')
+
+
+def test_attributes_that_other_libraries_hang_on_shared_nodes_do_not_count(project: Path) -> None:
+    """Operators are shared by all trees; a `parent` on one, as some libraries set it, leads into a circle."""
+    (project / "scripts/stage.py").write_text("print(1 + 2)\n")
+    before = hash_of(project)
+    addition = ast.parse("1 + 2", mode="eval").body
+    assert isinstance(addition, ast.BinOp)
+    addition.op.parent = addition  # type: ignore[attr-defined]
+    try:
+        (project / "scripts/stage.py").write_text("print(1 + 2)  # read anew\n")
+        assert hash_of(project) == before
+    finally:
+        del addition.op.parent  # type: ignore[attr-defined]

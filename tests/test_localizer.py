@@ -352,6 +352,8 @@ def test_files_of_other_models_are_refused(tmp_path: Path) -> None:
 def test_classification_figures_by_hand() -> None:
     logits = np.array([2.0, -1.0, 0.5, -3.0])
     labels = np.array([1, 1, 0, 0])
-    assert classification_figures(logits, labels) == {"accuracy": 0.5, "auc": 0.75}
-    assert classification_figures(logits[:2], labels[:2]) == {"accuracy": 0.5, "auc": None}
+    balanced = {"majority": 0.5, "balanced_accuracy": 0.5}
+    assert classification_figures(logits, labels) == {"accuracy": 0.5, "auc": 0.75, **balanced}
+    alone = {"majority": 1, "balanced_accuracy": None}
+    assert classification_figures(logits[:2], labels[:2]) == {"accuracy": 0.5, "auc": None, **alone}
     assert classification_figures(np.zeros(4), labels)["auc"] == 0.5

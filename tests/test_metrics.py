@@ -148,7 +148,16 @@ def test_maps_count_every_pixel_once(tmp_path: Path) -> None:
     (tmp_path / "maps/apsam").mkdir(parents=True)
     with rasterio.open(tmp_path / "maps/apsam/scene_mask.tif", "w", **profile) as raster:
         raster.write(guess, 1)
-    rows = measure_maps([measured], {"apsam": [tmp_path / "maps/apsam/scene_mask.tif"]})["rows"]
+    found = measure_maps([measured], {"apsam": [tmp_path / "maps/apsam/scene_mask.tif"]})
+    rows = found["rows"]
+    known = (guess != 255) & (truth != 255)
+    for row in found["baselines"]:
+        assert row["part"] == "test" and row["tp"] + row["fp"] + row["fn"] + row["tn"] == known.sum()
+    beside = {row["source"]: row for row in found["baselines"] if "scene" not in row}
+    assert beside["everything"]["recall"] == 1 and beside["everything"]["fp"] == (known & (truth == 0)).sum()
+    assert beside["nothing"]["f1"] == 0 and beside["nothing"]["tn"] == (known & (truth == 0)).sum()
+    # A map by chance is no better than one that is landslide everywhere.
+    assert ["no more than calling everything" in text for text in found["warnings"]] == [True]
     assert [(row["part"], row.get("scene")) for row in rows] == [("test", None), ("test", "scene")]
     assert Counts(*(rows[0][name] for name in ("tp", "fp", "fn", "tn"))) == Counts.of(guess, truth)
     assert "mean_iou" not in rows[0]

@@ -7,16 +7,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import rasterio
 from ground_scenes import make_scene, write_grid
+from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from apsam.errors import InputError
 from apsam.metrics import objects
-from apsam.metrics.objects import measure_objects, pixel_area_m2
+from apsam.metrics.objects import area_frequency, measure_objects, pixel_area_m2
 from apsam.metrics.regions import Overlaps, Regions
 from apsam.metrics.scene import MeasuredScene
 from apsam.scenes import Scene
+from apsam.tiles.resolution import PixelGrid
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 64])
@@ -96,13 +97,18 @@ def test_a_map_of_another_size_is_refused(tmp_path: Path) -> None:
         measure_objects([measured], {"apsam": [wrong]})
 
 
-def test_area_of_a_pixel(tmp_path: Path) -> None:
-    image, _, _ = make_scene(tmp_path)
-    assert pixel_area_m2(image) == pytest.approx(0.25)
-    degrees = tmp_path / "degrees.tif"
-    place = from_origin(100, 30, 1e-5, 1e-5)
-    profile = {"driver": "GTiff", "height": 10, "width": 10, "count": 1, "dtype": "uint8", "crs": "EPSG:4326"}
-    with rasterio.open(degrees, "w", **profile, transform=place) as raster:
-        raster.write(np.zeros((1, 10, 10), np.uint8))
+def test_area_of_a_pixel() -> None:
+    utm = PixelGrid(10, 10, from_origin(500000, 3000000, 0.5, 0.5))
+    assert pixel_area_m2(CRS.from_epsg(32648), utm) == pytest.approx(0.25)
+    degrees = PixelGrid(10, 10, from_origin(100, 30, 1e-5, 1e-5))
     # 1e-5 degrees at 30 degrees north: 0.9649 m to the east, 1.1085 m to the north.
-    assert pixel_area_m2(degrees) == pytest.approx(0.9649 * 1.1085, rel=2e-3)
+    assert pixel_area_m2(CRS.from_epsg(4326), degrees) == pytest.approx(0.9649 * 1.1085, rel=2e-3)
+
+
+def test_area_frequency_counts_what_is_at_least_as_large() -> None:
+    curve = area_frequency([100, 1000, 1000], [3])
+    limits = [10 ** (power / 4) for power in range(1, 13)]
+    assert curve["least_m2"] == pytest.approx(limits, rel=1e-2)
+    assert curve["reference"] == [3] * 8 + [2] * 4
+    assert curve["mapped"] == [1] + [0] * 11
+    assert area_frequency([], []) == {"least_m2": [], "reference": [], "mapped": []}

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from apsam import cli
-from apsam.conditions import TrainingConditions, conditions_of, ground_resolution_m, read_conditions
+from apsam.conditions import TrainingConditions, conditions_of, read_conditions
 from apsam.errors import ApsamError, InputError
 from apsam.localizer.cam import make_cams
 from apsam.localizer.checkpoint import save_localizer
@@ -30,6 +30,7 @@ from apsam.resunet.settings import ResUNetSettings
 from apsam.resunet.train import train_resunet
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.resolution import ground_resolution_m
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 
@@ -166,9 +167,32 @@ def test_another_ground_resolution_is_named(
     step: float, words: str, trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene = write(tmp_path / "other.tif", step)
-    code, _ = predict(scene, "--weights", trained, "-o", tmp_path / "maps")
+    code, _ = predict(scene, "--weights", trained, "-o", tmp_path / "maps", *(["--no-resample"] if step < 0.5 else []))
     assert code == 0
-    assert words in caplog.text and "--resample" in caplog.text
+    assert words in caplog.text and ("--resample" in caplog.text) is (step > 0.5)
+
+
+def test_a_finer_scene_is_read_at_the_resolution_of_the_training(
+    trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = write(tmp_path / "other.tif", 0.25)
+    code, text = predict(scene, "--weights", trained, "-o", tmp_path / "maps")
+    assert code == 0 and "warning" not in caplog.text
+    assert "its pixels of 0.25 m are read as averages of 0.5 m" in text and "--no-resample" in text
+    with rasterio.open(tmp_path / "maps/other_mask.tif") as mask, rasterio.open(scene) as source:
+        assert mask.shape == (80, 80) and mask.bounds == source.bounds
+
+
+def test_the_resolution_of_a_run_goes_with_its_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tiles = TILES.model_copy(update={"resolution_m": 1.0})
+    weights = untrained(tmp_path / "w.safetensors", TrainingConditions(tiles=tiles, ground_resolution_m=(1.0, 1.0)))
+    for step, size in ((0.5, 80), (1.0, 160)):
+        scene = write(tmp_path / "other.tif", step)
+        code, text = predict(scene, "--weights", weights, "-o", tmp_path / "maps")
+        assert code == 0 and "warning" not in caplog.text
+        assert ("are read as averages of 1 m" in text) is (step == 0.5)
+        with rasterio.open(tmp_path / "maps/other_mask.tif") as mask:
+            assert mask.shape == (size, size)
 
 
 @pytest.mark.parametrize("step", [0.45, 0.6])

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cv2
 import geopandas as gpd
 import numpy as np
 import pyogrio
@@ -19,12 +20,14 @@ import shapely
 from affine import Affine
 from fake_run import make_fake_run
 from pyproj import CRS
+from rasterio.features import geometry_mask
 from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
 from apsam.maps.cog import STEPS, MapWriter, apply_threshold, from_steps
 from apsam.products import stac
 from apsam.products.geopackage import write_geopackage
+from apsam.products.landslides import vectorise
 from apsam.products.layers import tile_layer
 from apsam.products.make import ProductFiles, make_products
 from apsam.products.settings import ProductSettings
@@ -94,6 +97,32 @@ def test_layers_of_the_geopackage(run: Path, files: ProductFiles) -> None:
     with rasterio.open(run / "scenes/birch.tif") as raster:
         left, bottom, right, top = raster.bounds
     assert tiles.total_bounds.tolist() == [left, bottom, right, top]
+
+
+def test_landslides_are_matched_with_a_reference(run: Path, tmp_path: Path) -> None:
+    maps = run / "maps/apsam"
+    files = ProductFiles(maps / "birch_probability.tif", maps / "birch_mask.tif", tmp_path / "birch.gpkg")
+    with rasterio.open(files.mask) as raster:
+        mapped, profile = raster.read(1), raster.profile | {"driver": "GTiff", "compress": "deflate"}
+    plain = vectorise(files.mask, files.probability, SETTINGS, "birch", "")
+    there = np.where(mapped == 255, 255, 0).astype(np.uint8)
+    largest = geometry_mask(plain.geometry[:1], mapped.shape, profile["transform"], invert=True)
+    there[largest] = 1
+    free = cv2.erode((mapped == 0).astype(np.uint8), np.ones((41, 41)), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    missed = np.argwhere(free)[0]
+    there[missed[0] - 8 : missed[0] + 8, missed[1] - 8 : missed[1] + 8] = 1
+    with rasterio.open(tmp_path / "reference.tif", "w", **{**profile, "nodata": None}) as raster:
+        raster.write(there, 1)
+    make_products(files, SETTINGS, "birch", run / "scenes/birch.tif", [run / "tiles/birch.zarr.zip"],
+                  reference=tmp_path / "reference.tif")  # fmt: skip
+    landslides, reference = (gpd.read_file(files.geopackage, layer=name) for name in ("landslides", "reference"))
+    assert landslides["match"].tolist() == ["true"] + ["false"] * (len(plain) - 1)
+    assert landslides.reference_share[0] == 1
+    found = dict(zip(reference["match"], reference.covered_share, strict=True))
+    assert set(found) == {"found", "missed"} and found["found"] > 0.9 and found["missed"] == 0
+    [area] = reference.area_m2[reference["match"] == "missed"]
+    assert area == pytest.approx(256 * abs(profile["transform"].determinant), rel=0.01)
+    assert not list(tmp_path.glob(".*")) and "Reference landslides" in files.project.read_text()
 
 
 def test_tiles_that_nobody_looked_at_have_no_label(tmp_path: Path) -> None:

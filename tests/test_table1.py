@@ -31,8 +31,8 @@ from apsam.store.recipe import write_recipe
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 from workflow_support.run import Run
-from workflow_support.table1 import changes
-from workflow_support.table1 import figures as figures_of
+from workflow_support.stages.table1 import changes
+from workflow_support.stages.table1 import figures as figures_of
 
 ROOT = Path(__file__).parents[1]
 

@@ -172,7 +172,7 @@ def _reads(step: str, run: Run) -> tuple[list[str], set[str], list[str]]:
     inputs, commands = set(), []
     for name in _stages_of(step):
         stage = STAGES[name]
-        commands.append(stage.code)
+        commands.append(stage.command)
         for unit in stage.units(run)[:1]:
             values = list(_values(stage.job(run, unit)))
             inputs |= {value.stage.partition("/")[0] for value in values if isinstance(value, Ref)}

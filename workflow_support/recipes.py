@@ -33,8 +33,9 @@ STORE = "results/store"
 KEY_DIGITS = 12
 # Unit of a stage that has one job a run.
 ALL = "all"
-# File name of a stack, and the outputs of a table with its figure.
+# File name of a stack, the outputs with prompts, and those of a table with its figure.
 STACK = "{unit}.zarr.zip"
+PROMPTS = {"output": "{unit}.json", "geojson": "{unit}.geojson"}
 FIGURE = {"output": "{name}.json", "+csv": "{name}.csv", "+png": "{name}.png", "+svg": "{name}.svg"}
 
 
@@ -101,8 +102,7 @@ class Stage:
         name: Its folder in the store.
         outputs: Option -> file name; `{unit}` is replaced. Files that the command makes beside the file it is told of
             have an option that begins with `+`, which is not on the command line.
-        script: Script and, where it has several, command: `prompts.py`, `masks.py masks-cam`.
-        code: Command of `apsam.commands`: `module` or `module:function`.
+        command: Command of `apsam.commands`: `module` or, where that has several, `module:function`.
         job: What a unit is made of.
         view: Folder of its files in a view; by default its name.
         folders: Folders of files that the command may make beside its outputs.
@@ -111,12 +111,17 @@ class Stage:
 
     name: str
     outputs: Mapping[str, str]
-    script: str
-    code: str
+    command: str
     job: Callable[[Run, str], Job]
     view: str = ""
     folders: tuple[str, ...] = ()
     units: Callable[[Run], Sequence[str]] = lambda run: [ALL]
+
+    @property
+    def script(self) -> str:
+        """Script of the command: `prompts.py`, `masks.py masks-cam`."""
+        module, _, function = self.command.partition(":")
+        return f"{module}.py {function.replace('_', '-')}".rstrip()
 
     @property
     def plain_folder(self) -> str:
@@ -165,7 +170,7 @@ class Recipe:
     @cached_property
     def code(self) -> str:
         """Hash of the code that the job runs."""
-        return self._run.code.of_command(*self.stage.code.split(":"))
+        return self._run.code.of_command(*self.stage.command.split(":"))
 
     def command(self, threads: int) -> str:
         """The command line of the job.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,20 +16,17 @@ from apsam.sam.weights_files import PACKAGED, weights_identity
 from apsam.scenes import TILE_SUFFIXES, Scene, read_scene_sheet
 from apsam.tiles.blocks import block_count, block_names, window_count
 from workflow_support.code import Code
-from workflow_support.given import GivenData, files_of
-from workflow_support.measuring import GROUND, scene_wide
+from workflow_support.given import GivenData
 from workflow_support.memory import Memory
 from workflow_support.raster_size import raster_size
 from workflow_support.recipes import ALL, STORE, Given, Recipe, Ref, Unkeyed
 from workflow_support.stages import STAGES
-from workflow_support.view import check_run_folder
+from workflow_support.stages.sources import GROUND, TRAINED
 
 # Endings that name a scene's other files; a scene called so could not be told from them.
 RESERVED_ENDINGS = ("_mask", "_probability", "_image")
 # Folders of results/ that are no runs.
 RESERVED_RUNS = ("store", "edited")
-# More scenes than this are not listed when a run starts.
-SHOWN_SCENES = 20
 # Keys that name files, by section, and the values of `localizer.weights` that name none.
 PATHS = {"sam": ("checkpoint",), "localizer": ("weights",)}
 NO_FILE = ("imagenet", "none")
@@ -213,6 +208,11 @@ class Run:
         return [name for name, scene in self.scenes.items() if self.config.maps.are_made_of(scene.split)]
 
     @cached_property
+    def mapped_rasters(self) -> list[str]:
+        """Mapped scenes that are rasters, not folders of ready-made tiles."""
+        return [name for name in self.mapped if name in self.bands]
+
+    @cached_property
     def measured(self) -> list[str]:
         """Scenes with a reference mask."""
         return [name for name, scene in self.scenes.items() if scene.kind == "synthetic" or scene.mask]
@@ -245,6 +245,11 @@ class Run:
         rasters = [name for name, scene in self.scenes.items() if scene.kind != "folder"]
         return {name: block_count(self._windows(name, stride), tiles.block_tiles) for name in rasters}
 
+    @cached_property
+    def in_blocks(self) -> list[str]:
+        """Scenes that are worked on in several blocks."""
+        return [name for name, count in self.blocks.items() if count > 1]
+
     def units(self, name: str) -> list[str]:
         """The parts of a scene that are worked on one by one: itself, or its blocks."""
         return block_names(name, self.blocks[name])
@@ -259,9 +264,26 @@ class Run:
         scene = self.scenes[name]
         if scene.kind == "folder":
             return max(1, sum(file.suffix.lower() in TILE_SUFFIXES for file in scene.image.iterdir()))
-        side = self.config.synthetic.size_px
-        height, width = (side, side) if scene.kind == "synthetic" else raster_size(scene.image, self.memory)
-        return window_count(height, width, self.config.tiles.size, stride)
+        tiles = self.config.tiles
+        if scene.kind == "synthetic":
+            own = self.config.synthetic
+            # Of averaged scenes about right: how many blocks there are is told to the jobs.
+            height = width = round(own.size_px / max(1.0, (tiles.resolution_m or 0) / own.resolution_m))
+        else:
+            height, width = raster_size(scene.image, self.memory, tiles.resolution_m)
+        return window_count(height, width, tiles.size, stride)
+
+    # Pseudo-masks
+
+    @property
+    def scene_wide(self) -> bool:
+        """Whether there are scene-wide pseudo-masks."""
+        return self.config.ground.masks == "scene"
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The pseudo-masks that a ResUNet is trained on."""
+        return (*TRAINED, GROUND) if self.scene_wide else TRAINED
 
     # Values of jobs' options
 
@@ -386,83 +408,6 @@ class Run:
     def given_digests(self) -> dict[str, str]:
         """Path -> digest of all given data."""
         return {str(path): self.given.digest(path) for path in self.all_given()}
-
-    def check(self) -> None:
-        """Check everything that can be wrong before any job starts.
-
-        Raises:
-            ApsamError: The first thing that is wrong, and what to do.
-        """
-        check_run_folder(Path(self.folder))
-        self.check_inputs()
-
-    def check_inputs(self) -> None:
-        """Check all given data before any job starts, and remember their checksums.
-
-        Raises:
-            ApsamError: The first thing that is wrong, and what to do.
-        """
-        self._check_scenes()
-        for path in self.all_given():
-            if not path.exists():
-                raise InputError(f"{path}: no such file; check the configuration")
-        folders = [scene.name for scene in self.scenes.values() if scene.kind == "folder"]
-        if self.config.sam.window and folders:
-            raise ConfigError(
-                f"sam.window: '{folders[0]}' is a folder of ready-made tiles, which have no surroundings; "
-                f"set sam.window: null"
-            )
-        if scene_wide(self):
-            self._check_scene_wide(folders)
-        self.given.prepare(self.all_given())
-
-    def _check_scene_wide(self, folders: Sequence[str]) -> None:
-        config = self.config
-        if folders:
-            raise ConfigError(
-                f"ground.masks: '{folders[0]}' is a folder of ready-made tiles, which have no common pixel grid; give "
-                f"the scene as one raster, or set ground.masks: tiles and ground.heat_maps: cam"
-            )
-        if config.sam.window:
-            raise ConfigError(
-                "sam.window: is for pseudo-masks of tiles; with ground.masks: scene the section views says what SAM "
-                "is shown; set sam.window: null"
-            )
-        if config.resunet.keep != "last":
-            raise ConfigError(
-                f"resunet.keep: '{config.resunet.keep}' reads reference masks, which no training has with "
-                f"ground.masks: scene; set resunet.keep: last"
-            )
-
-    def _check_scenes(self) -> None:
-        """Read all inputs as the jobs will, and say what was understood; remembered until one of them changes."""
-        if not self.all_given():
-            return
-        state = self._state_of_inputs()
-        found = self.memory.get("check", str(self.config.scenes), state, self._read_inputs)
-        for warning in found:
-            print(f"warning: {warning}", file=sys.stderr)
-
-    def _read_inputs(self) -> list[str]:
-        from apsam.inputs import check
-
-        config = self.config
-        report = check(list(self.scenes.values()), config.tiles, config.labels, config.split, config.dem)
-        if len(self.scenes) <= SHOWN_SCENES:
-            print(report.table(), file=sys.stderr)
-        else:
-            print(f"{len(self.scenes)} scenes were checked; apsam check {config.scenes} shows them", file=sys.stderr)
-        return list(report.warnings)
-
-    def _state_of_inputs(self) -> str:
-        """Digest of all that a check of the inputs depends on: settings, code, size and time of every file."""
-        lines = [self.section(name) for name in ("tiles", "labels", "split")]
-        lines += [repr(self.scenes), str(self.config.dem), self.code.source]
-        for path in self.all_given():
-            for file in files_of(path):
-                status = file.stat() if file.exists() else None
-                lines.append(f"{file} {status.st_size} {status.st_mtime_ns}" if status else f"{file} -")
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from workflow_support.measuring import GROUND, SOURCES, TRAINED
 from workflow_support.recipes import Ref
 from workflow_support.stages import STAGES
-from workflow_support.table1 import table1_refs
+from workflow_support.stages.sources import GROUND, SOURCES, TRAINED
+from workflow_support.stages.table1 import table1_refs
 
 if TYPE_CHECKING:
     from workflow_support.run import Run

@@ -29,7 +29,8 @@ from workflow_support.memory import Memory
 STORE = Path("results/store")
 # Whose maps are named first: scene-wide pseudo-masks, where a run has them.
 SHOWN = ("ground", "apsam")
-CHECKS = "metrics/checks.json"
+# Files whose warnings are told at the end: of labels against maps, of baselines that maps do not beat.
+CHECKS = ("metrics/checks.json", "metrics/resunet.json")
 LINKED = (".zip", ".safetensors", ".tif", ".png", ".svg")
 # Files of a view that DVC shows as metrics and plots (`workflow_support.dvc_stages`).
 TRACKED = {
@@ -325,13 +326,17 @@ def where_to_look(folder: Path, update: Update) -> str:
 
 
 def _warnings_of_maps(update: Update) -> list[str]:
-    """What image-level labels say against the maps (`apsam.metrics.checks`)."""
-    if CHECKS not in update.files:
-        return []
-    try:
-        return list(read_json(Path(update.files[CHECKS])).get("warnings", []))
-    except InputError as error:
-        return [str(error)]
+    """What labels and baselines say against the maps (`apsam.metrics.checks`, `apsam.metrics.baselines`)."""
+    found: list[str] = []
+    for name in CHECKS:
+        file = Path(update.files.get(name, ""))
+        if name not in update.files or not file.is_file():
+            continue
+        try:
+            found += read_json(file).get("warnings", [])
+        except InputError as error:
+            found.append(str(error))
+    return found
 
 
 def show(folder: str, files: Mapping[str, str], given: Mapping[str, str], started: float, log: str) -> None:

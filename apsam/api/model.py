@@ -132,14 +132,15 @@ class Model:
             return segment_image(self.sam, pixels, prompts, config.tiles, config.sam, config.masks, cam)
 
     def predict(
-        self, scene: str | Path, output: str | Path, *, resample: bool = False, overwrite: bool = False
+        self, scene: str | Path, output: str | Path, *, resample: bool | None = None, overwrite: bool = False
     ) -> Prediction:
         """Map a scene with the ResUNet: no label and no prompt is needed. `apsam predict` does the same.
 
         Args:
             scene: A raster with a CRS, of any size; or a folder of ready-made tiles.
             output: Folder for the files, which are named by the scene.
-            resample: Map at the ground resolution of the training, where the raster has another.
+            resample: True: interpolate a raster that is coarser than the training's; False: map a finer one as it is;
+                None: read a finer one at the training's ground resolution, a coarser one as it is.
             overwrite: Replace files that apsam did not make too.
 
         Returns:

@@ -66,7 +66,7 @@ def map_scenes(
     model: MapModel,
     scenes: Sequence[Path],
     output: Path,
-    resample: bool = False,
+    resample: bool | None = None,
     overwrite: bool = False,
     device: str = "auto",
 ) -> Iterator[Prediction]:
@@ -76,7 +76,8 @@ def map_scenes(
         model: A trained ResUNet and the settings of maps.
         scenes: Rasters, or folders of ready-made tiles.
         output: Folder for the files.
-        resample: Map rasters at the ground resolution of the training.
+        resample: True: interpolate rasters that are coarser than the training's; False: map finer ones as they are;
+            None: read finer ones at the training's ground resolution, coarser ones as they are.
         overwrite: Replace files that apsam did not make too.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
 
@@ -102,16 +103,17 @@ def _planned(scene: Path, output: Path) -> ProductFiles | Path:
     return ProductFiles(*(output / (scene.stem + end) for end in ("_probability.tif", "_mask.tif", ".gpkg")))
 
 
-def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: bool, device: str) -> Prediction:
+def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: bool | None, device: str) -> Prediction:
     # Here, because torch takes a second to import.
     from apsam.resunet.predict import predict_folder, predict_raster
 
     if isinstance(to, Path):
         predict_folder(scene, model.weights, model.tiles, model.maps, to, device)
         return Prediction(scene, archive=to)
-    with scene_to_map(scene, model, resample, to.probability) as image:
-        where = (to.probability, to.mask)
-        predict_raster(image, model.weights, model.tiles, model.maps, *where, device, scene.stem)
+    with scene_to_map(scene, model, resample, to.probability) as (image, tiles, note):
+        if note is not None:
+            log.warning(note)
+        predict_raster(image, model.weights, tiles, model.maps, to.probability, to.mask, device, scene.stem)
     if importlib.util.find_spec("geopandas") is None:
         log.warning("%s: no polygons and no QGIS project, which need geopandas: pip install 'apsam[maps]'", scene)
         return Prediction(scene, to.probability, to.mask)

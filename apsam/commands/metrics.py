@@ -100,25 +100,40 @@ def metrics_objects(
 
 
 def metrics_checks(
-    pairs: Annotated[list[Path], typer.Argument(help="tile stacks of raster scenes, then their maps of probability")],
     output: Output,
+    pairs: Annotated[
+        list[Path] | None, typer.Argument(help="tile stacks of raster scenes, then their maps of probability")
+    ] = None,
     settings: Annotated[MapSettings, section(MapSettings, "maps")] = MapSettings(),
     mask: Annotated[
         list[Path] | None, typer.Option(help="masks of the maps, whose thresholds count instead of maps.threshold")
     ] = None,
+    training: Annotated[list[Path] | None, typer.Option(help="tile stack of a training scene")] = None,
+    localizer: Annotated[Path | None, typer.Option(help="figures of the localizer on held-out tiles")] = None,
+    masked: Annotated[list[Path] | None, typer.Option(help="tile stack of a raster scene with pseudo-masks")] = None,
+    pseudo_masks: Annotated[list[Path] | None, typer.Option(help="its pseudo-masks, in the same order")] = None,
+    heat_maps: Annotated[list[Path] | None, typer.Option(help="heat map of a training scene")] = None,
 ) -> None:
-    """Check maps without reference masks: agreement with image-level labels, period at the tile step; warnings."""
+    """Check a training and its maps without reference masks, by image-level labels and by what must not be there."""
     from apsam.errors import InputError
     from apsam.files import write_json
     from apsam.metrics.checks import check_maps, threshold_of
+    from apsam.metrics.training_checks import check_training
 
+    pairs, masked, pseudo_masks = pairs or [], masked or [], pseudo_masks or []
+    if len(masked) != len(pseudo_masks):
+        raise InputError(f"{len(pseudo_masks)} stacks of pseudo-masks for {len(masked)} of tiles; give one for each")
     half, rest = divmod(len(pairs), 2)
     if rest:
         raise InputError(f"{len(pairs)} files were given; give a map for each tile stack")
     thresholds = list(map(threshold_of, mask)) if mask else [settings.threshold] * half
     if len(thresholds) != half:
         raise InputError(f"{len(thresholds)} masks were given for {half} maps; give the mask of each map")
-    write_json(output, check_maps(pairs[:half], pairs[half:], thresholds))
+    of_maps = check_maps(pairs[:half], pairs[half:], thresholds)
+    of_training = check_training(
+        training or (), localizer, list(zip(masked, pseudo_masks, strict=True)), heat_maps or ()
+    )
+    write_json(output, {**of_training, **of_maps, "warnings": [*of_training["warnings"], *of_maps["warnings"]]})
 
 
 def metrics_summary(

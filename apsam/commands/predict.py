@@ -63,11 +63,12 @@ def predict_join(
     probability: Annotated[Path, typer.Option(help="GeoTIFF of the probability to make")],
     mask: Annotated[Path, typer.Option(help="GeoTIFF of the mask to make")],
     settings: Settings = MapSettings(),
+    tile_settings: Tiles = TileSettings(),
 ) -> None:
     """Put the bands of a raster scene together to its maps."""
     from apsam.maps.bands import join_bands
 
-    join_bands(image, bands, settings, probability, mask, name)
+    join_bands(image, bands, settings, probability, mask, name, tile_settings)
 
 
 def predict_tiles(
@@ -113,8 +114,14 @@ def predict(
         typer.Option(help="configuration whose sections `maps` and `products` are used", show_default=False),
     ] = None,
     resample: Annotated[
-        bool, typer.Option("--resample", help="map rasters at the ground resolution of the training")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--resample/--no-resample",
+            help="interpolate scenes coarser than the training's / map finer ones as they are; by default finer scenes "
+            "are read at the training's ground resolution, coarser ones as they are",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that apsam did not make too")] = False,
     device: Device = "auto",
     threads: Threads = None,

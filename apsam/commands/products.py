@@ -23,6 +23,10 @@ def products(
     masks: Annotated[list[Path] | None, typer.Option(help="APSAM's mask stacks, which chose a threshold")] = None,
     date: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="when the image was taken")] = None,
     dem: Annotated[Path | None, typer.Option(help="raster of elevations, for slopes")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="reference mask, to say which landslides are there and which were found")
+    ] = None,
+    mask_values: Annotated[str | None, typer.Option(help="what its values mean, where they leave that open")] = None,
     settings: Annotated[ProductSettings, section(ProductSettings, "products")] = ProductSettings(),
 ) -> None:
     """Make polygons, styles, a QGIS project and a STAC item of a scene's maps."""
@@ -31,5 +35,6 @@ def products(
     files = ProductFiles(probability, mask, geopackage)
     taken = date.date() if date else None
     settings = settings.model_copy(update={"dem": dem or settings.dem})
-    found = make_products(files, settings, name, image, tiles or [], prompts or [], masks or [], taken)
+    given = (tiles or [], prompts or [], masks or [], taken)
+    found = make_products(files, settings, name, image, *given, reference=reference, mask_values=mask_values or None)
     print(f"{geopackage}: {found} landslides")

@@ -21,6 +21,9 @@ def tile(
     split: Annotated[Literal["train", "test", "blocks"], typer.Option(help="part of the scene")] = "train",
     settings: Annotated[TileSettings, section(TileSettings, "tiles")] = TileSettings(),
     label_settings: Annotated[LabelSettings, section(LabelSettings, "labels")] = LabelSettings(),
+    label_row: Annotated[
+        str | None, typer.Option(help="settings of `labels` that the scene's row of the sheet replaces, as JSON")
+    ] = None,
     split_settings: Annotated[SplitSettings, section(SplitSettings, "split")] = SplitSettings(),
     block: BlockOption = "1/1",
     mask_values: Annotated[
@@ -31,6 +34,8 @@ def tile(
     ] = None,
 ) -> None:
     """Cut a scene, or a block of it, into tiles with image-level labels."""
+    import json
+
     from apsam.errors import InputError
     from apsam.scenes import Scene
     from apsam.tiles.sources import check_image, check_labels_and_mask
@@ -43,7 +48,8 @@ def tile(
     files = [split_layer(path) if path is not None else (None, None) for path in (labels, mask)]
     (label_file, label_layer), (mask_file, mask_layer) = files
     row = Scene(
-        scene, kind, image, label_file, mask_file, split, None, label_layer, mask_layer, mask_values or None
+        scene, kind, image, label_file, mask_file, split, None, label_layer, mask_layer, mask_values or None,
+        tuple(json.loads(label_row).items()) if label_row else (),
     )  # fmt: skip
     check_image(row)
     check_labels_and_mask(row)

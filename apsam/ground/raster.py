@@ -103,6 +103,10 @@ class GridWriter:
         """Write rows from row `row` on: (bands, rows, width)."""
         self._raster.write(values, window=Window(0, row, values.shape[2], values.shape[1]))
 
+    def add_tags(self, tags: Mapping[str, Any]) -> None:
+        """Store more strings, which are known only once all is written."""
+        self._raster.update_tags(**{key: str(value) for key, value in tags.items()})
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

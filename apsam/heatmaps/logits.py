@@ -19,11 +19,16 @@ from apsam.stack import TileStack
 STEP, LIMIT, NO_DATA = 0.01, 11.5, -32768
 LEAST = 1e-5
 
+# Tag of how far the networks agree.
+AGREEMENT = "APSAM_AGREEMENT"
+
 
 def make_logits(
     tiles: Path, image: Path, networks: Sequence[Path], settings: HeatMapSettings, output: Path, device: str = "auto"
 ) -> None:
     """Write the mean log-odds of some networks over a scene: int16 in steps of 0.01, -32768 no data.
+
+    The tag `APSAM_AGREEMENT` is the mean correlation of the networks' log-odds.
 
     Scene rows are read and predicted as for maps; in memory is one band of windows a network.
 
@@ -48,9 +53,44 @@ def make_logits(
         writer = opened.enter_context(_RowsWriter(output, grid, tags))
         scene = opened.enter_context(open_scene_of(stack, image))
         rows = [blended_rows(scene, predictor, size, maps, grid.scene) for predictor in predictors]
+        correlation = Correlation(len(networks))
         for several in zip(*rows, strict=True):
-            row = several[0][0]
-            writer.add(row, to_steps(np.mean([log_odds(values) for _, values in several], axis=0)))
+            row, odds = several[0][0], np.stack([log_odds(values) for _, values in several])
+            correlation.add(odds)
+            writer.add(row, to_steps(odds.mean(axis=0)))
+        if (agreement := correlation.mean()) is not None:
+            writer.add_tags({AGREEMENT: f"{agreement:.4f}"})
+
+
+class Correlation:
+    """Mean correlation of the log-odds of several networks over a scene, some rows at a time.
+
+    Args:
+        networks: How many there are.
+    """
+
+    def __init__(self, networks: int) -> None:
+        self._count = 0
+        self._sums, self._products = np.zeros(networks), np.zeros((networks, networks))
+
+    def add(self, odds: np.ndarray) -> None:
+        """Add (networks, rows, width) log-odds; NaN has no data."""
+        values = odds[:, np.isfinite(odds).all(axis=0)].astype(np.float64)
+        self._count += values.shape[1]
+        self._sums += values.sum(axis=1)
+        self._products += values @ values.T
+
+    def mean(self) -> float | None:
+        """Mean over all pairs of networks; None with one network, or where one has the same value everywhere."""
+        if len(self._sums) < 2 or not self._count:
+            return None
+        means = self._sums / self._count
+        covariance = self._products / self._count - np.outer(means, means)
+        deviation = np.sqrt(np.diag(covariance).clip(0))
+        if (deviation < 1e-6).any():
+            return None
+        pairs = np.triu_indices(len(means), 1)
+        return float((covariance / np.outer(deviation, deviation))[pairs].mean())
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
@@ -90,6 +130,10 @@ class _RowsWriter:
         self._writer.write(self._first, held[None, :whole])
         self._first += whole
         self._waiting = [held[whole:]]
+
+    def add_tags(self, tags: dict[str, str]) -> None:
+        """Store more strings with the raster."""
+        self._writer.add_tags(tags)
 
     def __exit__(self, *error: object) -> None:
         self._writer.__exit__(*error)

@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import shapely
+from pyproj import CRS
 
 from apsam.datums import proj_crs
 from apsam.errors import InputError
 from apsam.inputs.ground import check_ground
 from apsam.inputs.report import Report, SceneReport
+from apsam.inputs.sizes import landslide_lengths, mask_lengths, median_and_longest, point_warnings, scale_warnings
+from apsam.labelling.identity import GridIdentity
+from apsam.labelling.tables import check_same_tiles
 from apsam.ruler import Ruler
 from apsam.scenes import Scene, tile_files
 from apsam.tiles.georeference import degrees_of
@@ -22,7 +25,7 @@ from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_table
 from apsam.tiles.layers import check_layer
 from apsam.tiles.parts import check_blocks
 from apsam.tiles.reader import SceneReader
-from apsam.tiles.ready_made import MaskFolder, image_size, read_tile_image
+from apsam.tiles.ready_made import MaskFolder, check_tile_header, image_size, read_tile_image
 from apsam.tiles.scene_labels import LayerLabels, tile_table
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.sources import check_image, check_labels_and_mask
@@ -48,6 +51,9 @@ LEAST_COLLAR = 0.05
 
 # With as few different values, an image is a drawing.
 LEAST_COLOURS = 16
+
+# Degrees beyond the area that a CRS is meant for at which nothing is said yet.
+BESIDE = 1.0
 
 # Scenes whose resolutions differ by a larger factor look different to a network.
 RESOLUTIONS = 1.5
@@ -96,9 +102,11 @@ class _Check:
         self._places: dict[str, Bounds | None] = {}
         self._grounds: list[tuple[object, Bounds]] = []
         self._layers: dict[tuple[Path, bool], list[Path]] = {}
+        self._buffers: dict[Path, float] = {}
         self._resolutions: dict[str, float] = {}
         self._without_pixels: list[str] = []
         self._train = [0, 0]
+        self._lengths: list[tuple[np.ndarray, float]] = []
         self._known_counts = self._only_tables = True
 
     def scene(self, scene: Scene) -> SceneReport:
@@ -124,7 +132,7 @@ class _Check:
     def finish(self, scenes: Sequence[Scene], report: Report, dem: Path | None) -> None:
         """What concerns several scenes."""
         for (layer, is_labels), images in self._layers.items():
-            check_layer(layer, images, self._labels.buffer_m if is_labels else 0, may_be_empty=not is_labels)
+            check_layer(layer, images, self._buffers[layer] if is_labels else 0, may_be_empty=not is_labels)
         report.notes += check_ground(scenes, self._places, self._tiles, self._split)
         for number, kind in enumerate(("positive", "negative")):
             if not self._known_counts or self._train[number]:
@@ -146,6 +154,8 @@ class _Check:
                 f"{self._resolutions[fine]:.3g} m; landslides look different at another resolution, so that one is "
                 f"better resampled to the other's"
             )
+        if self._lengths:
+            self.warnings += scale_warnings(self._lengths, self._tiles)
         if self._without_pixels:
             count = len(self._without_pixels)
             report.notes.append(
@@ -161,6 +171,8 @@ class _Check:
                 check_blocks(scene.image, reader.height, reader.width, self._split, self._tiles)
             check_size(scene.image, reader.height, reader.width, self._tiles)
             self._describe(scene, reader, row)
+            if note := reader.resolution_note():
+                (row.notes if reader.averaged else self.warnings).append(note)
             windows = tile_windows(reader.height, reader.width, self._tiles.size, self._tiles.stride)
             if scene.labels is not None:
                 self._count_labels(scene, reader, windows, row)
@@ -195,43 +207,63 @@ class _Check:
                 f"{scene.image}: has {reader.count} bands, of which none is declared as red, green or blue; the first "
                 f"three are taken. Many sensors begin with blue: then set 'tiles.bands: [3, 2, 1]'"
             )
+        if reader.chosen.names:
+            self.warnings.append(
+                f"{scene.image}: declares bands {', '.join(map(str, reader.chosen.bands))} as red, green, blue, which "
+                f"are taken, but its bands are named {', '.join(reader.chosen.names)}; if the names are right, set "
+                f"'tiles.bands'"
+            )
+        if reader.white is not None:
+            row.notes.append("0 is white in it (WhiteIsZero): inverted")
         place = degrees_of(reader.crs, reader.bounds)
+        if place is not None and _outside(place, crs):
+            self.warnings.append(
+                f"{scene.image}: lies at {place[0]:.4g} to {place[2]:.4g}, {place[1]:.4g} to {place[3]:.4g} degrees, "
+                f"outside of the area that {crs.name} is made for; is it the coordinate reference system of its "
+                f"coordinates?"
+            )
         self._places[scene.name] = place
         self._grounds.append((reader.crs, reader.bounds))
 
     def _count_labels(self, scene: Scene, reader: SceneReader, windows: np.ndarray, row: SceneReport) -> None:
         source = scene.labels_source
-        table = tile_table(scene, windows)
+        table = tile_table(scene, reader, windows)
         if table is not None:
             row.labels = f"{source.name} ({'tile grid' if is_vector(source) else 'table'})"
             _count(row, np.array(list(table.values())))
             return
+        settings = scene.label_settings(self._labels)
+        layer = LayerLabels(source, reader, settings)
         self._layers.setdefault((source, True), []).append(scene.image)
-        layer = LayerLabels(source, reader, self._labels.buffer_m)
-        positive = len(np.unique(layer.touching(windows)[0]))
-        row.positive, row.negative, row.about = positive, len(windows) - positive, True
-        widened = f", widened by {self._labels.buffer_m:g} m" if self._labels.buffer_m else ""
-        row.labels = f"{_named(source)} ({len(layer.shapes)} features near{widened})"
-        near = layer.features
-        row.lengths_m = _lengths(near, Ruler(proj_crs(reader.crs.to_wkt()), reader.bounds))
+        self._buffers[source] = max(self._buffers.get(source, 0.0), layer.reach)
+        labels = np.where(layer.near(windows), UNLABELLED, 0).astype(np.uint8)
+        labels[layer.touching(windows)[0]] = 1
+        _count(row, labels)
+        row.about = True
+        row.labels = f"{_named(source)} ({len(layer.shapes)} features near{_around_features(layer, settings)})"
+        lengths = landslide_lengths(layer.features, Ruler(proj_crs(reader.crs.to_wkt()), reader.bounds))
+        lengths = np.where(np.isnan(lengths), layer.distances.length, lengths)
+        row.lengths_m = median_and_longest(lengths)
+        self._compare_scale(scene, row, lengths)
         if not layer.touches:
             self.warnings.append(f"{source}: no feature touches the scene '{scene.name}': all its tiles are negative")
-        elif positive >= MANY_TILES * len(windows) and len(windows) > 8:
+        elif (labels == 1).sum() >= MANY_TILES * len(windows) and len(windows) > 8:
             self.warnings.append(
-                f"{source}: makes {positive} of {len(windows)} tiles of '{scene.name}' positive; is it the layer of "
-                f"landslides, and labels.buffer_m ({self._labels.buffer_m:g}) right?"
+                f"{source}: makes {row.positive} of {len(windows)} tiles of '{scene.name}' positive; is it the layer "
+                f"of landslides, and labels.buffer_m ({settings.buffer_m:g}) right?"
             )
-        points = len(near) and (shapely.get_dimensions(near) == 0).all()
-        if points and self._labels.buffer_m == 0:
+        self.warnings += point_warnings(source, scene.name, layer, settings, windows, labels)
+        if settings.buffer_m > (row.tile_m or np.inf):
             self.warnings.append(
-                f"{source}: holds points, which mark only the tiles that hold them; widen them by about half a "
-                f"landslide's length: 'labels.buffer_m'"
-            )
-        if self._labels.buffer_m > (row.tile_m or np.inf):
-            self.warnings.append(
-                f"labels.buffer_m ({self._labels.buffer_m:g} m) is more than the side of a tile of '{scene.name}' "
+                f"labels.buffer_m ({settings.buffer_m:g} m) is more than the side of a tile of '{scene.name}' "
                 f"({row.tile_m:.0f} m)"
             )
+
+    def _compare_scale(self, scene: Scene, row: SceneReport, lengths: np.ndarray) -> None:
+        """Keep what is known of landslides' lengths in training scenes."""
+        known = lengths[np.isfinite(lengths)]
+        if scene.split != "test" and len(known) and row.tile_m:
+            self._lengths.append((known, row.tile_m))
 
     def _look_at_mask(self, scene: Scene, reader: SceneReader, windows: np.ndarray, row: SceneReport) -> None:
         source = scene.mask_source
@@ -256,10 +288,22 @@ class _Check:
                 f"scene is; check its coordinate reference system and its no-data value"
             )
         row.mask_share = float((overview[known] == 1).mean())
+        exact = overview.shape == (reader.height, reader.width)
+        row.mask_sampled = not exact
         if not row.mask_share and scene.labels is not None and row.positive:
             self.warnings.append(
                 f"{source}: shows no landslide in '{scene.name}', of which {row.positive} tiles are labelled positive; "
                 f"is it the right mask, and the no-data value that it declares not landslide itself?"
+            )
+        declared = not is_vector(source) and truth.no_data is not None
+        if not row.mask_share and scene.labels is None and declared and not known.all():
+            self.warnings.append(
+                f"{source}: shows no landslide in '{scene.name}', and {1 - known.mean():.1%} of it is {truth.no_data:g}, "
+                f"which it declares as no data; if that value is landslide, unset it: gdal_edit.py -unsetnodata {source}"
+            )
+        if scene.mask_values is not None and is_vector(source):
+            self.warnings.append(
+                f"{source}: is a layer of polygons, for which 'mask_values' ({scene.mask_values}) says nothing"
             )
         if row.mask_share > MUCH_LANDSLIDE:
             self.warnings.append(
@@ -270,7 +314,9 @@ class _Check:
             row.labels = "mask"
             positive = _touched(overview == 1, windows, reader.height, reader.width)
             row.positive, row.negative, row.about = int(positive.sum()), int((~positive).sum()), True
-            exact = overview.shape == (reader.height, reader.width)
+            lengths = mask_lengths(overview == 1, row.resolution_m * reader.height / overview.shape[0])
+            row.lengths_m = median_and_longest(lengths)
+            self._compare_scale(scene, row, lengths)
             if not exact and not positive.any():
                 row.positive = None  # a small landslide may lie between the pixels that were looked at
 
@@ -279,16 +325,20 @@ class _Check:
         row.valid = float(valid.mean())
         if not valid.any():
             raise InputError(f"{scene.image}: has no valid pixel; check its no-data value and 'tiles.nodata'")
+        _ = reader.limits  # says where a band alone has no data
         for value in reader.undeclared:
             row.notes.append(f"{value:g} in all bands is taken for no data")
-        for value, name in ((0, "black (0)"), (255 if reader.dtype == np.uint8 else None, "white (255)")):
-            if value is None or len(np.unique(values[:, valid > 0])) <= LEAST_COLOURS:
-                continue
+        seen = values[:, valid > 0]
+        if len(np.unique(seen)) <= LEAST_COLOURS:
+            return
+        names = {0: "black (0)"} | ({255: "white (255)"} if reader.dtype == np.uint8 else {})
+        for value in dict.fromkeys([0, *names, seen.min().item(), seen.max().item()]):
+            name = names.get(value, f"{value:g}")
             share = float(((values == value).all(axis=0) & (valid > 0)).mean())
             if LEAST_COLLAR <= share < 1:
                 self.warnings.append(
                     f"{scene.image}: {share:.0%} of its pixels are {name} in all bands and count as data; if nothing "
-                    f"is shown there, set 'tiles.nodata: {value}'"
+                    f"is shown there, set 'tiles.nodata: {value:g}'"
                 )
 
     def _folder(self, scene: Scene, row: SceneReport) -> None:
@@ -297,9 +347,17 @@ class _Check:
         names = [file.name for file in files]
         row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
         read_tile_image(files[0])
+        looked = 0
+        for looked, file in enumerate(files, 1):
+            check_tile_header(file)
+            if time.monotonic() >= self._until:
+                break
+        if looked < len(files):
+            row.notes.append(f"headers of {looked} of {len(files)} tiles were looked at, to be done in time")
         known = None
         if scene.labels is not None:
             table = read_label_table(scene.labels)
+            check_same_tiles(scene.labels, GridIdentity(scene.name))
             labels = labels_from_table(scene.labels, names, table)
             known = dict(zip(names, labels.tolist(), strict=True))
             row.labels = f"{scene.labels.name} (table)"
@@ -312,6 +370,11 @@ class _Check:
         if without:
             row.notes.append(f"{without} tile(s) not labelled positive have no mask, and need none")
         row.mask, row.mask_share = f"{scene.mask.name}/ ({len(needed)} masks)", masks.share
+        if (masks.share or 0) > MUCH_LANDSLIDE:
+            self.warnings.append(
+                f"{scene.mask}: {masks.share:.0%} of the masks that were looked at is landslide; are these the masks of "
+                f"landslides, and not inverted?"
+            )
         if masks.rule is not None and masks.rule.note:
             row.notes.append(f"{scene.mask}: {masks.rule.note}")
         if scene.labels is None:
@@ -331,6 +394,19 @@ def _named(source: Path) -> str:
     return f"{split_layer(source)[0].name}: {', '.join(layer.name for layer in chosen_layers(source))}"
 
 
+def _around_features(layer: LayerLabels, settings: LabelSettings) -> str:
+    """How far around features tiles are positive, and how far not negative."""
+    distances, parts = layer.distances, []
+    sized = int(np.isfinite(distances.length).sum())
+    if settings.buffer_m and sized < len(layer.features):
+        parts.append(f"widened by {settings.buffer_m:g} m")
+    if sized:
+        parts.append(f"{sized} by their {settings.size_kind} in '{settings.size_column}'")
+    if (distances.unknown > distances.positive).any():
+        parts.append(f"not negative within {distances.unknown.max():.0f} m")
+    return "".join(f", {part}" for part in parts)
+
+
 def _count(row: SceneReport, labels: np.ndarray) -> None:
     row.positive, row.negative = int((labels == 1).sum()), int((labels == 0).sum())
     row.unlabelled = int((labels == UNLABELLED).sum())
@@ -343,6 +419,15 @@ def _pixel_metres(reader: SceneReader, ruler: Ruler) -> float:
     return float(abs(a * e - b * d) ** 0.5 * (east * north) ** 0.5)
 
 
+def _outside(place: Bounds, crs: CRS) -> bool:
+    """Whether a place in degrees lies wholly outside of the area that a CRS is meant for, and not just beside it."""
+    area = crs.area_of_use
+    if area is None or area.west > area.east or place[0] > place[2]:
+        return False
+    beyond = max(area.west - place[2], place[0] - area.east, area.south - place[3], place[1] - area.north)
+    return beyond > BESIDE
+
+
 def _touched(landslide: np.ndarray, windows: np.ndarray, height: int, width: int) -> np.ndarray:
     """Which windows (n, 4) hold any landslide pixel of a decimated mask (h, w) bool. (n,) bool."""
     down, across = landslide.shape[0] / height, landslide.shape[1] / width
@@ -352,17 +437,6 @@ def _touched(landslide: np.ndarray, windows: np.ndarray, height: int, width: int
     top, bottom = np.floor(row * down).astype(int), np.ceil(np.minimum(row + tall, height) * down).astype(int)
     left, right = np.floor(col * across).astype(int), np.ceil(np.minimum(col + wide, width) * across).astype(int)
     return total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left] > 0
-
-
-def _lengths(shapes: np.ndarray, ruler: Ruler) -> tuple[float, float] | None:
-    """Median and largest length of landslides, metres: the longer side of the smallest box around each."""
-    shapes = shapes[shapely.get_dimensions(shapes) > 0]
-    if not len(shapes):
-        return None
-    boxes = shapely.oriented_envelope(ruler.in_metres(shapes[:5000]))
-    corners = [shapely.get_coordinates(box) for box in boxes]
-    sides = [np.hypot(*np.diff(box[:3], axis=0).T).max() if len(box) > 1 else 0.0 for box in corners]
-    return float(np.median(sides)), float(max(sides))
 
 
 @contextmanager

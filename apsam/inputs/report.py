@@ -24,6 +24,7 @@ class SceneReport:
         tile_m: Ground side of a tile.
         mask: File, layer and kind of the mask.
         mask_share: Share of landslide in what the mask knows, of the part that was looked at.
+        mask_sampled: Whether only every so many of its pixels was looked at; the tiles' job reads all.
         notes: What was converted.
     """
 
@@ -45,6 +46,7 @@ class SceneReport:
     tile_m: float | None = None
     mask: str = ""
     mask_share: float | None = None
+    mask_sampled: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -82,7 +84,7 @@ class Report:
                     (
                         r.name, r.labels, _count(r.positive, r.about), _count(r.negative, r.about),
                         _count(r.unlabelled, False), _lengths(r.lengths_m), _metres(r.tile_m), r.mask,
-                        _share(r.mask_share),
+                        f"{_share(r.mask_share)}{' (sampled)' * r.mask_sampled}",
                     )
                     for r in rows
                 ],

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from affine import Affine
-from pyproj import CRS, Geod, Transformer
+from pyproj import CRS, Geod
 
+from apsam.datums import to_degrees
 from apsam.errors import InputError
 from apsam.labelling.identity import GridIdentity, raster_identity
 from apsam.scenes import SCENE_NAME, tile_files
@@ -147,10 +148,9 @@ def metres_on_the_map(crs: CRS, transform: Affine, height: int, width: int) -> t
     """
     step = abs(transform.determinant) ** 0.5 * 16
     x, y = transform @ (width / 2, height / 2)
-    to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
     geod = crs.get_geod() or Geod(ellps="WGS84")
     lengths = []
     for dx, dy in ((step, 0.0), (0.0, step)):
-        longitudes, latitudes = to_degrees.transform([x - dx, x + dx], [y - dy, y + dy])
+        longitudes, latitudes = to_degrees(crs, [x - dx, x + dx], [y - dy, y + dy])
         lengths.append(geod.line_length(longitudes, latitudes) / (2 * step))
     return lengths[0], lengths[1]

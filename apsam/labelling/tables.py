@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,10 +14,11 @@ import pyogrio
 
 from apsam.errors import InputError
 from apsam.files import atomic_path, read_text
-from apsam.labelling.identity import GRID_COLUMN, SCENE_COLUMN, GridIdentity, common_identity
+from apsam.labelling.identity import GRID_COLUMN, SCENE_COLUMN, GridIdentity, common_identity, parse_identity
 from apsam.labelling.suggestions import Suggestions
 from apsam.tiles.labels import NAME_COLUMNS, UNLABELLED, read_label_table
-from apsam.vectors import VECTOR_SUFFIXES
+from apsam.tiles.sources import label_kind
+from apsam.vectors import VECTOR_SUFFIXES, chosen_layers, read_columns
 
 # The label comes last: that is the column that a person fills in.
 COLUMNS = (SCENE_COLUMN, GRID_COLUMN, "tile", "label")
@@ -78,12 +79,55 @@ def read_table(path: Path) -> LabelTable:
     else:
         doubtful = frozenset()
         labels = read_label_table(path, may_be_empty=True)
-        rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
-        pairs = [((row.get(SCENE_COLUMN) or "").strip(), (row.get(GRID_COLUMN) or "").strip()) for row in rows]
+        pairs = _csv_pairs(path)
+    return LabelTable(path, labels, _identity(path, pairs), doubtful)
+
+
+def check_same_tiles(source: Path, wanted: GridIdentity) -> None:
+    """Raise InputError where a label table or labelled grid says that it is of another scene or grid.
+
+    A raster of the same size at the same place is the same, whatever the scene is called.
+
+    Args:
+        source: CSV table, or vector layer (`file.gpkg|layername=tiles`).
+        wanted: The tiles that it is to label.
+    """
+    if label_kind(source) == "layer":
+        [layer, *_] = chosen_layers(source)
+        columns = [column for column in (SCENE_COLUMN, GRID_COLUMN) if column in layer.fields]
+        table = read_columns(source, columns) if columns else pd.DataFrame()
+        pairs = list(zip(*(_texts(table, column) for column in (SCENE_COLUMN, GRID_COLUMN)), strict=True))
+    else:
+        pairs = _csv_pairs(source)
+    # Columns of these names that hold something else are the user's own.
+    found = _identity(source, [pair for pair in pairs if parse_identity(*pair) is not None])
+    if found is None:
+        return
+    same_place = bool(found.place) and found.place == wanted.place
+    difference = wanted.mismatch(replace(found, scene=wanted.scene) if same_place else found)
+    if difference:
+        raise InputError(
+            f"{source}: its labels are {difference}; give the table of this scene and these tiles (apsam grid makes "
+            f"one; its columns '{SCENE_COLUMN}' and '{GRID_COLUMN}' say which tiles it is of)"
+        )
+
+
+def _csv_pairs(path: Path) -> list[tuple[str, str]]:
+    """Scene and grid of every row."""
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    return [((row.get(SCENE_COLUMN) or "").strip(), (row.get(GRID_COLUMN) or "").strip()) for row in rows]
+
+
+def _identity(path: Path, pairs: Sequence[tuple[str, str]]) -> GridIdentity | None:
     try:
-        return LabelTable(path, labels, common_identity(pairs), doubtful)
+        return common_identity(pairs)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _texts(table: pd.DataFrame, column: str) -> list[str]:
+    """A column as text, empty where it has nothing or is not there."""
+    return table[column].fillna("").astype(str).tolist() if column in table else [""] * len(table)
 
 
 def grid_layer_name(path: Path) -> str | None:
@@ -117,7 +161,7 @@ def _read_layer(path: Path) -> tuple[dict[str, int], list[tuple[str, str]], froz
     if len(wrong):
         raise InputError(f"{path}: label '{wrong.iloc[0]}' is neither 0 nor 1, nor empty")
     labels = dict(zip(table["tile"], values.fillna(UNLABELLED).astype(int), strict=True))
-    columns = [table[c].fillna("") if c in table else [""] * len(table) for c in (SCENE_COLUMN, GRID_COLUMN)]
+    columns = [_texts(table, column) for column in (SCENE_COLUMN, GRID_COLUMN)]
     doubtful = (
         frozenset(table["tile"][table[DOUBTFUL].fillna(False).astype(bool)]) if DOUBTFUL in table else frozenset()
     )

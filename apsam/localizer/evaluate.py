@@ -34,9 +34,9 @@ def evaluate_localizer(tile_stacks: Sequence[Path], weights: Path, output: Path,
 
 @torch.no_grad()
 def classification(method: Method, tiles: TileSet, device: torch.device) -> dict[str, float | None]:
-    """Accuracy at logit 0 and area under the ROC curve of image-level labels; None where it is undefined."""
+    """`classification_figures` of the tiles, at logit 0; all None where there is no tile."""
     if not len(tiles):
-        return {"accuracy": None, "auc": None}
+        return dict.fromkeys(("accuracy", "majority", "balanced_accuracy", "auc"))
     logits = []
     for images, _, _ in DataLoader(tiles, 32):
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
@@ -45,11 +45,20 @@ def classification(method: Method, tiles: TileSet, device: torch.device) -> dict
 
 
 def classification_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-    """Accuracy of `logits > 0`, and the share of (positive, negative) pairs in the right order, ties half."""
+    """Figures of `logits > 0`.
+
+    Returns:
+        `accuracy`; `balanced_accuracy`, its mean over both labels; `majority`, the accuracy of the more frequent label
+        alone; `auc`, the share of (positive, negative) pairs in the right order, ties half. None where undefined.
+    """
     positive, negative = logits[labels == 1], logits[labels == 0]
     accuracy = float(((logits > 0) == (labels == 1)).mean())
+    majority = max(len(positive), len(negative)) / len(labels)
+    figures = {"accuracy": round(accuracy, 6), "majority": round(majority, 6)}
     if not len(positive) or not len(negative):
-        return {"accuracy": round(accuracy, 6), "auc": None}
+        return {**figures, "balanced_accuracy": None, "auc": None}
+    balanced = float(((positive > 0).mean() + (negative <= 0).mean()) / 2)
     ordered = np.sort(negative)
     wins = np.searchsorted(ordered, positive, "left") + np.searchsorted(ordered, positive, "right")
-    return {"accuracy": round(accuracy, 6), "auc": round(float(wins.mean() / (2 * len(ordered))), 6)}
+    auc = round(float(wins.mean() / (2 * len(ordered))), 6)
+    return {**figures, "balanced_accuracy": round(balanced, 6), "auc": auc}

@@ -19,6 +19,8 @@ from apsam.files import atomic_path
 from apsam.maps.cog import MapWriter, apply_threshold, from_steps, map_profile, map_tags, to_steps
 from apsam.maps.settings import MapSettings
 from apsam.tiles.blocks import Block
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import TileSettings
 from apsam.tiles.windows import positions
 
 ROWS_AT_ONCE = 256
@@ -80,7 +82,13 @@ class BandWriter:
 
 
 def join_bands(
-    image: Path, bands: Sequence[Path], settings: MapSettings, probability: Path, mask: Path, name: str | None = None
+    image: Path,
+    bands: Sequence[Path],
+    settings: MapSettings,
+    probability: Path,
+    mask: Path,
+    name: str | None = None,
+    tiles: TileSettings | None = None,
 ) -> None:
     """Put the bands of a scene together: the maps that `predict_raster` makes. In memory are some rows at a time.
 
@@ -90,11 +98,12 @@ def join_bands(
         settings: Threshold that they were predicted with.
         probability, mask: COGs to write.
         name: The scene's name; the image's by default.
+        tiles: How the scene was read; the defaults where none are given.
 
     Raises:
         InputError: The bands are not those of the scene, of different networks, of another threshold, or damaged.
     """
-    with rasterio.open(image) as scene:
+    with SceneReader(image, tiles or TileSettings()) as scene:
         place = (scene.height, scene.width, scene.crs, scene.transform)
     tags = map_tags(name or image.stem, image, _model(bands, settings), settings)
     first = 0

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from apsam.conditions import TrainingConditions, check_tiles, in_words, read_conditions
+from apsam.conditions import TOLERANCE, TrainingConditions, check_tiles, in_words, read_conditions
 from apsam.config import read_config
 from apsam.errors import ConfigError, InputError
 from apsam.files import scratch_folder
-from apsam.maps.resample import write_resampled
+from apsam.maps.resample import write_interpolated
 from apsam.maps.settings import MapSettings
 from apsam.products.settings import ProductSettings
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.resolution import NEARLY, ground_resolution_m
 from apsam.tiles.settings import TileSettings
 
 
@@ -100,20 +102,44 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
 
 
 @contextmanager
-def scene_to_map(scene: Path, model: MapModel, resample: bool, output: Path) -> Iterator[Path]:
-    """Yield the raster to map: the scene, or, to be removed afterwards, a virtual one at the training's resolution.
+def scene_to_map(
+    scene: Path, model: MapModel, resample: bool | None, output: Path
+) -> Iterator[tuple[Path, TileSettings, str | None]]:
+    """Yield the raster to map, how it is read, and what happens to its pixels in words.
+
+    A scene that is finer than the training's is read at the training's ground resolution, a coarser one as it is.
+
+    Args:
+        scene: The raster.
+        model: The network.
+        resample: True: a coarser scene is interpolated to the training's resolution, by a virtual raster that is
+            removed afterwards; False: a finer one is read as it is.
+        output: A file of the folder in which the virtual raster may be made.
 
     Raises:
-        ConfigError: `resample` is asked for, but the resolution of the training is not known.
+        ConfigError: `resample` is true, but the resolution of the training is not known.
+        InputError: The scene cannot be read.
     """
-    if not resample:
-        yield scene
-        return
+    with SceneReader(scene, model.tiles.model_copy(update={"resolution_m": None})) as reader:
+        own = ground_resolution_m(reader.crs.to_wkt(), reader.transform, reader.height, reader.width)
     known = model.conditions.ground_resolution_m if model.conditions else None
-    if known is None:
+    if resample and known is None:
         raise ConfigError(f"--resample: {model.weights} does not say at which ground resolution it was trained")
-    low, high = known
-    with scratch_folder(output, "resampled") as folder:
-        image = folder / f"{scene.name}.vrt"
-        write_resampled(scene, (low * high) ** 0.5, image)
-        yield image
+    wanted = model.tiles.resolution_m
+    if resample is False:
+        wanted = None
+    elif known is not None and own is not None:
+        target = (known[0] * known[1]) ** 0.5
+        if resample and own > NEARLY * target:
+            with scratch_folder(output, "resampled") as folder:
+                image = folder / f"{scene.name}.vrt"
+                write_interpolated(scene, own / target, image)
+                text = f"{scene}: its pixels of {own:.3g} m are interpolated to {target:.3g} m, as in training"
+                yield image, model.tiles.model_copy(update={"resolution_m": None}), text
+            return
+        if wanted is None and (resample or own * TOLERANCE < known[0]):
+            wanted = target
+    tiles = model.tiles.model_copy(update={"resolution_m": wanted})
+    with SceneReader(scene, tiles) as reader:
+        note = reader.resolution_note()
+    yield scene, tiles, note and f"{note}, as in training; --no-resample maps it as it is"

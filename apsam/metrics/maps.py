@@ -15,6 +15,7 @@ from rasterio.windows import Window
 from apsam.errors import InputError
 from apsam.maps.archive import read_mask
 from apsam.metrics import centred_box
+from apsam.metrics.baselines import EVERYTHING, NOTHING, baseline_warnings, baselines, box_rows
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import PARTS, MeasuredScene, TileTruth
 from apsam.metrics.tally import Key, Tally, rows
@@ -41,26 +42,43 @@ def measure_maps(
         protocol: `held_out`, or `as_released` where a setting says so (`apsam.protocol`).
 
     Returns:
-        {"protocol", "rows"} as from `measure_pseudo_masks`.
+        {"protocol", "rows"} as from `measure_pseudo_masks`; "baselines", rows of what a map has to beat
+        (`apsam.metrics.baselines`), on the same pixels; "warnings" of maps that do not.
 
     Raises:
         InputError: A map does not belong to its scene, or the truth cannot be read.
     """
     tallies: dict[Key, Tally] = {}
+    others: dict[Key, Tally] = {}
     for index, measured in enumerate(scenes):
         name = measured.scene.name
         with TileTruth(measured) as truth:
             sources = {source: paths[index] for source, paths in maps.items()}
             if truth.names is None:
-                for source, path in sources.items():
-                    for part, counts in _raster_counts(truth, path):
-                        tallies.setdefault((source, part, name), Tally()).add_pixels(counts)
+                for number, (source, path) in enumerate(sources.items()):
+                    for part, guess, there, boxes in _raster_rows(truth, path):
+                        tallies.setdefault((source, part, name), Tally()).add_pixels(Counts.of(guess, there))
+                        # All maps of a scene know the same pixels.
+                        for other, mask in baselines(guess, boxes).items() if number == 0 else ():
+                            others.setdefault((other, part, name), Tally()).add_pixels(Counts.of(mask, there))
             else:
                 for source, tile, guess in _predicted_tiles(truth, sources):
                     part = truth.part_name(tile)
-                    if part is not None:
-                        tallies.setdefault((source, part, name), Tally()).add_tile(guess, truth.own(tile))
-    return {"protocol": protocol, "rows": rows(tallies)}
+                    if part is None:
+                        continue
+                    there = truth.own(tile)
+                    tallies.setdefault((source, part, name), Tally()).add_tile(guess, there)
+                    if source == centred_box.NAME:
+                        for other in (EVERYTHING, NOTHING):
+                            mask = np.full_like(guess, other == EVERYTHING)
+                            others.setdefault((other, part, name), Tally()).add_tile(mask, there)
+    found, beside = rows(tallies), rows(others)
+    return {
+        "protocol": protocol,
+        "rows": found,
+        "baselines": beside,
+        "warnings": baseline_warnings(found, beside),
+    }
 
 
 def part_rows(window: np.ndarray, part: np.ndarray, top: int, height: int, width: int) -> np.ndarray:
@@ -84,8 +102,8 @@ def part_rows(window: np.ndarray, part: np.ndarray, top: int, height: int, width
     return parts
 
 
-def _raster_counts(truth: TileTruth, path: Path) -> Iterator[tuple[str, Counts]]:
-    """Yield (part, counts) of the scene, some rows at a time."""
+def _raster_rows(truth: TileTruth, path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield part, and of its pixels map, reference, and whether they lie in the middle of a tile, rows by rows."""
     try:
         with rasterio.open(path) as raster:
             if raster.shape != (truth.height, truth.width):
@@ -95,10 +113,11 @@ def _raster_counts(truth: TileTruth, path: Path) -> Iterator[tuple[str, Counts]]
                 guess = raster.read(1, window=Window(0, top, truth.width, height))
                 there = truth.truth.read(top, 0, height, truth.width)
                 parts = part_rows(truth.window, truth.part, top, height, truth.width)
+                boxes = box_rows(truth.window, top, height, truth.width)
                 for name, code in PARTS.items():
                     chosen = parts == code
                     if chosen.any():
-                        yield name, Counts.of(guess[chosen], there[chosen])
+                        yield name, guess[chosen], there[chosen], boxes[chosen]
     except RasterioError as error:
         raise InputError(f"{path}: not a map that can be read ({error}); predict again") from error
 

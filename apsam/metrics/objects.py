@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from pyproj import CRS, Geod
+from rasterio.crs import CRS as RasterCRS
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
@@ -23,11 +24,14 @@ from apsam.metrics.maps import ROWS_AT_ONCE, part_rows
 from apsam.metrics.regions import Overlaps, Regions
 from apsam.metrics.scene import PARTS, MeasuredScene, TileTruth
 from apsam.protocol import HELD_OUT
+from apsam.tiles.resolution import PixelGrid
 
 # Share of a landslide that the other mask must cover for a match.
 MATCH = 0.5
 # Lower limits of the size classes, m2; the first also holds what is smaller.
 CLASSES_M2 = (0, 100, 1_000, 10_000, 100_000)
+# Points of the area-frequency curve.
+LIMITS_A_DECADE = 4
 
 
 def measure_objects(
@@ -58,7 +62,7 @@ def measure_objects(
         if measured.scene.kind == "folder":
             continue
         with TileTruth(measured) as truth:
-            area = pixel_area_m2(measured.scene.image)
+            area = pixel_area_m2(truth.crs, truth.grid)
             for source, paths in maps.items():
                 for part, code in PARTS.items():
                     if (truth.part == code).any():
@@ -67,15 +71,14 @@ def measure_objects(
     return {"protocol": protocol, "min_area_m2": min_area_m2, "rows": rows}
 
 
-def pixel_area_m2(image: Path) -> float:
+def pixel_area_m2(crs: RasterCRS, grid: PixelGrid) -> float:
     """Area of the pixel in the middle of a raster: on the map of a projected raster, else on the ellipsoid."""
-    with rasterio.open(image) as raster:
-        crs, transform = CRS.from_user_input(raster.crs.to_wkt()), raster.transform
-        row, col = raster.height // 2, raster.width // 2
-    if crs.is_projected:
-        return abs(transform.determinant) * crs.axis_info[0].unit_conversion_factor ** 2
+    reference, transform = CRS.from_user_input(crs.to_wkt()), grid.transform
+    row, col = grid.height // 2, grid.width // 2
+    if reference.is_projected:
+        return abs(transform.determinant) * reference.axis_info[0].unit_conversion_factor ** 2
     x, y = transform @ (np.array([col, col + 1, col + 1, col]), np.array([row, row, row + 1, row + 1]))
-    ellipsoid = crs.ellipsoid
+    ellipsoid = reference.ellipsoid
     geod = Geod(a=ellipsoid.semi_major_metre, b=ellipsoid.semi_minor_metre)
     return abs(geod.polygon_area_perimeter(x, y)[0])
 
@@ -97,7 +100,11 @@ def _count(truth: TileTruth, path: Path, part: int, pixel_m2: float, min_area_m2
         raise InputError(f"{path}: not a map that can be read ({error}); predict again") from error
     references = _landslides(there, both.shared(there, 0), pixel_m2, min_area_m2)
     mapped = _landslides(found, both.shared(found, 1), pixel_m2, min_area_m2)
-    return {**summarise(references, mapped), "classes": _by_class(references, mapped)}
+    return {
+        **summarise(references, mapped),
+        "classes": _by_class(references, mapped),
+        "frequency": area_frequency([area for area, _ in references], [area for area, _ in mapped]),
+    }
 
 
 def _landslides(
@@ -131,6 +138,28 @@ def summarise(references: Sequence[tuple[float, float]], mapped: Sequence[tuple[
         "mapped_m2": mapped_area,
         "area_error": round(mapped_area / area - 1, 4) if area else None,
     }
+
+
+def area_frequency(references: Sequence[float], mapped: Sequence[float]) -> dict[str, list[float]]:
+    """The area-frequency curves of two inventories: how many landslides are at least so large.
+
+    Args:
+        references, mapped: Areas, m2.
+
+    Returns:
+        `least_m2`, four limits a decade from below the smallest landslide to the largest, and for each limit the number
+        of `reference` and `mapped` landslides; all empty where there is none.
+    """
+    areas = np.array([*references, *mapped])
+    if not areas.size:
+        return {"least_m2": [], "reference": [], "mapped": []}
+    first, last = np.floor(LIMITS_A_DECADE * np.log10(areas.min())), np.floor(LIMITS_A_DECADE * np.log10(areas.max()))
+    limits = 10 ** (np.arange(first, last + 1) / LIMITS_A_DECADE)
+    counts = [
+        (np.asarray(some)[:, None] >= limits).sum(axis=0).tolist() if len(some) else [0] * len(limits)
+        for some in (references, mapped)
+    ]
+    return {"least_m2": np.round(limits, 2).tolist(), "reference": counts[0], "mapped": counts[1]}
 
 
 def _by_class(references: Sequence[tuple[float, float]], mapped: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:

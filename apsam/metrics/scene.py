@@ -104,15 +104,17 @@ class TileTruth:
             self.window, self.label, self.part = (stack.read(name) for name in ("window", "label", "part"))
         self.size = int(attributes["tile_size"])
         self.names: list[str] | None = attributes["names"]
+        # Only the scene's grid is used here, so its bands and their stretch do not matter.
+        resolution = attributes.get("made_by", {}).get("tiles", {}).get("resolution_m")
+        self._grid = TileSettings(bands=(1, 1, 1), resolution_m=resolution)
 
     def __enter__(self) -> TileTruth:
         self._open = ExitStack()
         scene = self._measured.scene
         if self.names is None:
-            # Only the scene's grid is used here, so its bands and their stretch do not matter.
-            reader = self._open.enter_context(SceneReader(scene.image, TileSettings(bands=(1, 1, 1))))
+            reader = self._open.enter_context(SceneReader(scene.image, self._grid))
             self.truth = self._open.enter_context(TruthReader(scene.mask_source, reader, scene.mask_values))
-            self.height, self.width = reader.height, reader.width
+            self.height, self.width, self.crs, self.grid = reader.height, reader.width, reader.crs, reader.grid
         else:
             self._masks = MaskFolder(scene.mask, scene.mask_values)
         return self

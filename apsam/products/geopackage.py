@@ -18,7 +18,13 @@ from apsam.products.styles import VECTOR_STYLES, qml
 # GDAL 3.6, of QGIS 3.22 and Debian 12, warns of later versions.
 VERSION = "1.3"
 DATE = "1980-01-01T00:00:00Z"
-GEOMETRY_TYPES = {"landslides": "MultiPolygon", "tiles": "Polygon", "prompt_boxes": "Polygon", "prompt_points": "Point"}
+GEOMETRY_TYPES = {
+    "landslides": "MultiPolygon",
+    "reference": "MultiPolygon",
+    "tiles": "Polygon",
+    "prompt_boxes": "Polygon",
+    "prompt_points": "Point",
+}
 
 
 def write_geopackage(

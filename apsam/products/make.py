@@ -15,6 +15,7 @@ from apsam.products.files import ProductFiles
 from apsam.products.geopackage import GEOMETRY_TYPES, write_geopackage
 from apsam.products.landslides import vectorise
 from apsam.products.layers import prompt_layers, tile_layer
+from apsam.products.matching import match_reference
 from apsam.products.picture import write_picture
 from apsam.products.place import north_up
 from apsam.products.qgis import ProjectLayer, write_project
@@ -39,6 +40,8 @@ def make_products(
     masks: Sequence[Path] = (),
     taken: date | None = None,
     tile_settings: TileSettings | None = None,
+    reference: Path | None = None,
+    mask_values: str | None = None,
 ) -> int:
     """Write GeoPackage, styles, QGIS project and STAC item of a scene whose maps are there.
 
@@ -50,7 +53,10 @@ def make_products(
         tiles, prompts, masks: Stacks and prompt files of the scene or of its blocks, for the layers that say how the
             map came about; none for a scene that was only mapped.
         taken: Date of the image; without one, that in its metadata.
-        tile_settings: Bands and stretch for the copy of the scene; those of `tiles`, or the defaults, without.
+        tile_settings: How the scene is read; as for `tiles`, or by default, without.
+        reference: Reference mask, where there is one: landslides then say whether they are there, and a layer of the
+            mask's landslides whether they were found. Needs `image`.
+        mask_values: What its values mean.
 
     Returns:
         Number of landslides.
@@ -72,6 +78,12 @@ def make_products(
             f"{files.mask} or {files.probability.name}: cannot be read ({error}); predict again"
         ) from error
     layers = {"landslides": landslides}
+    settings_of_tiles = tile_settings or _tile_settings(tiles)
+    if reference is not None and image is not None:
+        layers["landslides"], layers["reference"] = match_reference(
+            landslides, files.mask, reference, image, settings_of_tiles, name, files.geopackage, settings.min_area_m2,
+            mask_values,
+        )  # fmt: skip
     if tiles and prompts:
         layers |= prompt_layers(tiles, prompts, masks)
     if tiles:
@@ -80,7 +92,7 @@ def make_products(
     for path, style in zip(files.styles, (probability_style(), mask_style()), strict=True):
         write_qml(path, style)
     if image is not None:
-        write_picture(image, tile_settings or _tile_settings(tiles), files.picture, name)
+        write_picture(image, settings_of_tiles, files.picture, name)
     write_project(files.project, f"Landslides of {name}", _project_layers(files, list(layers), image), crs, bounds)
     taken = taken or date_of(image)
     write_item(files.item, name, files.probability, files.mask, files.geopackage, files.project, taken)
@@ -88,8 +100,8 @@ def make_products(
 
 
 def _project_layers(files: ProductFiles, vectors: Sequence[str], image: Path | None) -> list[ProjectLayer]:
-    """From the top down: points, boxes, landslides, tiles, mask, probability, image."""
-    order = [name for name in ("prompt_points", "prompt_boxes", "landslides", "tiles") if name in vectors]
+    """From the top down: points, boxes, reference, landslides, tiles, mask, probability, image."""
+    order = [name for name in ("prompt_points", "prompt_boxes", "reference", "landslides", "tiles") if name in vectors]
     layers = [
         ProjectLayer(
             name, VECTOR_STYLES[name][0], files.geopackage, name, VECTOR_STYLES[name][1],

@@ -15,6 +15,8 @@ from apsam.files import atomic_path
 QGIS_VERSION = "3.22.0"
 
 LANDSLIDE, TILE, POSITIVE, BOX, POINT = "213,94,0", "255,255,255", "255,208,138", "255,255,255", "240,228,66"
+# Colours that people with colour-blindness tell apart (Okabe and Ito).
+FOUND, PARTLY, MISSED = "0,158,115", "240,228,66", "204,121,167"
 
 # Low probabilities let the image below show through; a perceptually uniform scale (viridis).
 RAMP = ((0.0, "#440154", 0), (0.1, "#482475", 60), (0.3, "#35608d", 150), (0.5, "#21918c", 200),
@@ -67,13 +69,25 @@ def tiles_style() -> str:
         # QGIS takes a category without a value for all others.
         ("", "not looked at, or in neither part", _fill(f"{TILE},0", "120,120,120,255", 0.2, dashed=True)),
     ]
+    return _categories("label", symbols)
+
+
+def reference_style() -> str:
+    """Open outlines of the reference mask's landslides, by whether the map found them."""
+    colours = {"found": FOUND, "partly": PARTLY, "missed": MISSED}
+    symbols = [(name, name, _fill(f"{colour},0", f"{colour},255", 0.5)) for name, colour in colours.items()]
+    return _categories("match", [*symbols, ("", "not known", _fill(f"{TILE},0", "120,120,120,255", 0.3, dashed=True))])
+
+
+def _categories(column: str, symbols: Sequence[tuple[str, str, str]]) -> str:
+    """Symbols by the value of a column: value, label, symbol layer."""
     categories = "".join(
         f'<category value="{value}" symbol="{index}" label={quoteattr(label)} render="true"/>'
         for index, (value, label, _) in enumerate(symbols)
     )
     drawn = "".join(_symbol(str(index), "fill", layer) for index, (_, _, layer) in enumerate(symbols))
     return (
-        '<renderer-v2 type="categorizedSymbol" attr="label" enableorderby="0" forceraster="0" symbollevels="0">'
+        f'<renderer-v2 type="categorizedSymbol" attr="{column}" enableorderby="0" forceraster="0" symbollevels="0">'
         f"<categories>{categories}</categories><symbols>{drawn}</symbols></renderer-v2>\n"
     )
 
@@ -119,6 +133,7 @@ def _single(kind: str, layer: str) -> str:
 VECTOR_STYLES: dict[str, Sequence[str]] = {
     # Layer -> its title, and its style.
     "landslides": ("Landslides", landslides_style()),
+    "reference": ("Reference landslides: found, partly, missed", reference_style()),
     "tiles": ("Tiles and their labels", tiles_style()),
     "prompt_boxes": ("Box prompts", boxes_style()),
     "prompt_points": ("Point prompts", points_style()),

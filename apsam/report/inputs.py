@@ -22,6 +22,8 @@ SOURCE_NAMES = {
     "apsam": "APSAM",
     "cam": "CAM",
     "grabcut": "GrabCut",
+    "everything": "Everything landslide",
+    "nothing": "Nothing landslide",
     "centred_box": "Centred box",
     "box": "Centred box",
 }

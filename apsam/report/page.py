@@ -24,7 +24,8 @@ from apsam.report.layers import LAYERS
 from apsam.report.mosaic import OUTLINE_TRANSFORM
 from apsam.report.scene_maps import scene_maps
 from apsam.report.settings import ReportSettings
-from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table, objects_table, scene_table
+from apsam.report.sizes import area_frequency_chart
+from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table, objects_table, scene_table, size_class_table
 from apsam.report.times import Recipe, elapsed, recipes_of, stage_times
 from apsam.report.training import read_training
 from apsam.report.views import tile_views
@@ -74,7 +75,7 @@ def make_report(
         name: load_json(run / f"metrics/{name}.json", title, notes)
         for name, title in (("pseudo_masks", "figures of the pseudo-masks"), ("resunet", "figures of the ResUNet"))
     }
-    # Of rasters alone: a run of ready-made tiles has neither, and misses nothing.
+    # Not in runs of early versions, and of landslides only where there are rasters.
     checks, objects = (
         load_json(file, what, notes) if file.is_file() else None
         for file, what in (
@@ -103,7 +104,7 @@ def make_report(
             experiment_protocols=sorted({(one.protocol, one.meaning) for one in experiments}),
             again=provenance.again(name),
             headline=headline(metrics),
-            warnings=(checks or {}).get("warnings", []),
+            warnings=[text for file in (checks, metrics["resunet"]) for text in (file or {}).get("warnings", [])],
             methods=describe_methods(checked),
             protocols=_protocols(metrics),
             maps=maps,
@@ -114,6 +115,8 @@ def make_report(
             columns=COLUMNS,
             tables=_tables(metrics),
             objects=objects_table(objects) if objects else None,
+            size_classes=size_class_table(objects) if objects else None,
+            sizes=area_frequency_chart(objects) if objects else None,
             definitions=DEFINITIONS,
             training=training,
             figures=figures,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apsam.metrics.baselines import BASELINES, not_better
 from apsam.report.inputs import SOURCE_NAMES
 
 PROTOCOLS = {
@@ -19,6 +20,10 @@ PARTS = {"test": "held out", "train": "training"}
 
 SHARES = (("f1", "F1"), ("iou", "IoU"), ("precision", "Precision"), ("recall", "Recall"), ("oa", "OA"))
 OPTIONAL_SHARES = (("kappa", "Kappa"), ("mean_iou", "Mean IoU"))
+# What landslides are counted by, and their areas.
+NO_OBJECTS = dict.fromkeys(
+    ("reference", "found", "partly", "missed", "mapped", "false", "reference_m2", "mapped_m2"), 0
+)
 COUNTS = (("tp", "TP"), ("fp", "FP"), ("fn", "FN"), ("tn", "TN"))
 
 DEFINITIONS = (
@@ -35,11 +40,12 @@ DEFINITIONS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, and whether it is a number or the best of its column."""
+    """One cell: its text, and whether it is a number, the best of its column, or no better than a baseline."""
 
     text: str
     number: bool = False
     best: bool = False
+    bad: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,17 +84,32 @@ def metrics_table(title: str, first: str, what: str, metrics: dict[str, Any]) ->
         what: Sentence on what was measured.
         metrics: `{"protocol": ..., "rows": [...]}`.
     """
-    rows = sorted((row for row in rows_of(metrics) if not row.get("scene")), key=_order)
+    maps = [row for row in rows_of(metrics) if not row.get("scene")]
+    others = [row for row in metrics.get("baselines", []) if not row.get("scene")]
+    rows = sorted([*maps, *others], key=_order)
     shares = [*SHARES, *((key, name) for key, name in OPTIONAL_SHARES if any(row.get(key) is not None for row in rows))]
-    best = _best(rows, [key for key, _ in shares])
+    best = _best([row for row in rows if row["source"] not in BASELINES], [key for key, _ in shares])
     lines = []
+    behind = False
     for row in rows:
-        part = row.get("part", "test")
-        cells = [Cell(source_name(row)), Cell(PARTS.get(part, part))]
-        cells += [Cell(share(row.get(key)), True, row.get(key) == best.get((part, key))) for key, _ in shares]
+        part, baseline = row.get("part", "test"), row["source"] in BASELINES
+        bad = bool(others) and not baseline and not_better(row, (one for one in rows if one["source"] in BASELINES))
+        behind |= bool(bad)
+        cells = [Cell(source_name(row), bad=bool(bad)), Cell(PARTS.get(part, part))]
+        cells += [
+            Cell(
+                share(row.get(key)),
+                True,
+                not baseline and row.get(key) == best.get((part, key)),
+                bool(bad) and key in ("f1", "iou"),
+            )
+            for key, _ in shares
+        ]
         cells += [Cell("–" if row.get(key) is None else f"{row[key]:,}", True) for key, _ in COUNTS]
         lines.append(cells)
     caption = f"{what} Protocol {metrics.get('protocol', 'unknown')}; the best of a part in bold."
+    if behind:
+        caption += " In red: F1 no higher than that of a baseline, which knows nothing of the image."
     return Table(title, caption, [first, "Part", *(n for _, n in shares), *(n for _, n in COUNTS)], lines)
 
 
@@ -130,6 +151,35 @@ def objects_table(metrics: dict[str, Any]) -> Table:
         f"Protocol {metrics['protocol']}."
     )
     return Table("Landslides", caption, [*columns, "Area"], lines)
+
+
+def size_class_table(metrics: dict[str, Any]) -> Table | None:
+    """The landslides of held-out scenes by size class, all scenes of a source together; None where there is none."""
+    totals: dict[tuple[str, float], dict[str, Any]] = {}
+    for row in rows_of(metrics):
+        for one in row.get("classes", []) if row["part"] == "test" else []:
+            total = totals.setdefault((row["source"], one["least_m2"]), {"source": row["source"], **one} | NO_OBJECTS)
+            for key in NO_OBJECTS:
+                total[key] += one[key]
+    shown = [total for total in totals.values() if total["reference"] or total["mapped"]]
+    if not shown:
+        return None
+    lines = []
+    for row in sorted(shown, key=lambda one: (*_order(one | {"part": "test"}), one["least_m2"])):
+        area = row["mapped_m2"] / row["reference_m2"] - 1 if row["reference_m2"] else None
+        counts = ("reference", "found", "partly", "missed", "mapped", "false")
+        limits = f"{row['least_m2']:,} to {row['below_m2']:,}" if row["below_m2"] else f"from {row['least_m2']:,}"
+        lines.append(
+            [
+                Cell(source_name(row)),
+                Cell(limits, True),
+                *(Cell(f"{row[key]:,}", True) for key in counts),
+                Cell("–" if area is None else f"{100 * area:+.0f} %", True),
+            ]
+        )
+    columns = ["Trained on masks of", "Area, m²", "There", "Found", "Partly", "Missed", "Mapped", "False", "Area"]
+    caption = "Held-out scenes, by the area of a landslide: those there by the reference, those mapped by the map."
+    return Table("Landslides by size", caption, columns, lines)
 
 
 def source_name(row: dict[str, Any]) -> str:

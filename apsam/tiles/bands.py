@@ -43,11 +43,13 @@ class ChosenBands:
         bands: From 1.
         why: In a few words.
         palette: Colour table, where the raster's only band holds numbers of colours.
+        names: Names of the bands, where they say otherwise than the declared colours.
     """
 
     bands: Bands
     why: str
     palette: Palette | None = None
+    names: tuple[str, ...] = ()
 
 
 def choose_bands(raster: rasterio.DatasetReader, path: Path, bands: Bands | Literal["auto"]) -> ChosenBands:
@@ -88,13 +90,16 @@ def _declared(raster: rasterio.DatasetReader, path: Path, palette: Palette | Non
         )
     if palette is not None and sum(kind != ColorInterp.alpha for kind in kinds) == 1:
         return ChosenBands((1, 1, 1), "colours of its palette", palette)
+    names = [(text or "").strip().lower() for text in raster.descriptions]
+    named = None
+    if all(names.count(colour.name) == 1 for colour in COLOURS):
+        named = tuple(names.index(colour.name) + 1 for colour in COLOURS)
     if all(kinds.count(colour) == 1 for colour in COLOURS):
         bands = tuple(kinds.index(colour) + 1 for colour in COLOURS)
-        return ChosenBands(bands, "declared red, green, blue")  # type: ignore[arg-type]
-    names = [(text or "").strip().lower() for text in raster.descriptions]
-    if all(names.count(colour.name) == 1 for colour in COLOURS):
-        bands = tuple(names.index(colour.name) + 1 for colour in COLOURS)
-        return ChosenBands(bands, "named red, green, blue")  # type: ignore[arg-type]
+        others = tuple(names) if named not in (None, bands) else ()
+        return ChosenBands(bands, "declared red, green, blue", names=others)  # type: ignore[arg-type]
+    if named is not None:
+        return ChosenBands(named, "named red, green, blue")  # type: ignore[arg-type]
     usable = [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha]
     if len(usable) < 3:
         raise InputError(

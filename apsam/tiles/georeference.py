@@ -17,6 +17,7 @@ from apsam.vectors import MOST_DEGREES, Bounds, degrees
 
 # Ground sides of a pixel, metres, outside of which a geotransform is not in the units of its CRS.
 SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 1e-3, 100_000.0
+LARGEST_PIXEL_DEGREES = 0.9
 
 
 def check_placed(raster: rasterio.DatasetReader, path: Path, what: str = "the raster") -> None:
@@ -28,7 +29,8 @@ def check_placed(raster: rasterio.DatasetReader, path: Path, what: str = "the ra
         what: What to call it: the raster, the mask, the elevations.
     """
     points, points_crs = raster.gcps
-    unplaced = raster.transform.is_identity or not raster.transform.determinant
+    finite = all(map(math.isfinite, tuple(raster.transform)))
+    unplaced = not finite or raster.transform.is_identity or not raster.transform.determinant
     if unplaced and (points or raster.rpcs is not None):
         target = (points_crs.to_string() if points_crs else None) or "EPSG:32648"
         by = f"{len(points)} ground control points" if points else "rational polynomial coefficients (RPC)"
@@ -44,10 +46,11 @@ def check_placed(raster: rasterio.DatasetReader, path: Path, what: str = "the ra
             f"{remedy}"
         )
     crs = proj_crs(raster.crs.to_wkt())
-    if crs.geodetic_crs is None:
+    if crs.geodetic_crs is None or crs.is_geocentric:
+        kind = "counts from the middle of the Earth" if crs.is_geocentric else "is a local one"
         raise InputError(
-            f"{path}: its coordinate reference system '{crs.name}' is a local one ({crs.type_name}), which does not "
-            f"say where on the Earth {what} lies; {remedy}"
+            f"{path}: its coordinate reference system '{crs.name}' {kind} ({crs.type_name}), which does not say where "
+            f"on the map {what} lies; {remedy}"
         )
     if unplaced:
         raise InputError(
@@ -96,6 +99,12 @@ def _check_units(raster: rasterio.DatasetReader, path: Path, crs: CRS) -> None:
             raise InputError(
                 f"{path}: its coordinate reference system {crs.name} counts in degrees, its coordinates {text} are "
                 f"none; assign the one they are of: gdal_edit.py -a_srs EPSG:32648 {path}"
+            )
+        side = abs(raster.transform.determinant) ** 0.5 * to_degrees
+        if side > LARGEST_PIXEL_DEGREES:
+            raise InputError(
+                f"{path}: a pixel would be {side:.3g} degrees wide in {crs.name}; its coordinates {text} look like those "
+                f"of another coordinate reference system, for example metres: assign the right one"
             )
         return
     side = abs(raster.transform.determinant) ** 0.5 * crs.axis_info[0].unit_conversion_factor

@@ -71,13 +71,18 @@ def read_label_table(path: Path, may_be_empty: bool = False) -> dict[str, int]:
     """
     if not path.is_file():
         raise no_such("label file", path)
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    columns = list(reader.fieldnames or [])
+    columns, lines = _read_csv(path)
     name, label = _column(columns, NAME_COLUMNS), _column(columns, LABEL_COLUMNS)
     if name is None or label is None:
         raise InputError(f"{path}: {_wrong_columns(columns)}")
+    _check_once(path, columns, name, label)
     labels: dict[str, int] = {}
-    for number, line in enumerate(reader, 2):
+    for number, line in enumerate(lines, 2):
+        if any((cell or "").strip() for cell in line.get(None, ())):
+            raise InputError(
+                f"{path}, line {number}: has {len(columns) + len(line[None])} cells, but there are {len(columns)} "
+                f"columns ({', '.join(columns)}); write numbers without commas"
+            )
         tile = (line[name] or "").strip()
         if not tile and not (line[label] or "").strip():
             continue
@@ -87,6 +92,29 @@ def read_label_table(path: Path, may_be_empty: bool = False) -> dict[str, int]:
     if not may_be_empty:
         _check_any(path, labels.values(), "label table")
     return labels
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[dict[Any, Any]]]:
+    """Columns and lines, each by column; None: cells beyond the columns."""
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    try:
+        columns, lines = list(reader.fieldnames or []), list(reader)
+        if any("\n" in (cell or "") for line in lines for key, cell in line.items() if key is not None):
+            raise csv.Error("a cell goes over several lines")
+        return columns, lines
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, line {reader.line_num}: not a table that can be read ({error}); is a quotation mark opened and "
+            f"not closed?"
+        ) from error
+
+
+def _check_once(path: Path, columns: list[str], *used: str) -> None:
+    """Raise InputError where a column that is used is there twice: which is meant?"""
+    plain = [column.strip().lower() for column in columns]
+    for column in used:
+        if plain.count(column.strip().lower()) > 1:
+            raise InputError(f"{path}: has the column '{column.strip()}' {plain.count(column.strip().lower())} times")
 
 
 def read_label_layer(path: Path) -> dict[str, int] | None:

@@ -7,6 +7,7 @@ values leave open is asked for (`mask_values`) rather than guessed.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import numpy as np
 
 from apsam.errors import ConfigError, InputError
 from apsam.tiles.photometry import Palette
+
+log = logging.getLogger(__name__)
 
 NO_DATA = 255
 
@@ -148,6 +151,12 @@ def plane(bands: np.ndarray) -> np.ndarray:
     return bands[0] if len(bands) == 1 else bands.max(axis=0)
 
 
+def check_mask_type(path: Path, dtype: str) -> None:
+    """Raise InputError where the values of a mask are no real numbers."""
+    if np.dtype(dtype).kind not in "uifb":
+        raise InputError(f"{path}: a mask of type {dtype} cannot be read; export whole numbers, for example 0 and 1")
+
+
 def find_rule(path: Path, sample: Sample, said: str | None = None, palette: Palette | None = None) -> MaskRule:
     """Decide how a mask's values are to be read.
 
@@ -161,7 +170,7 @@ def find_rule(path: Path, sample: Sample, said: str | None = None, palette: Pale
         InputError: Its values leave open what is landslide.
     """
     if said:
-        return _as_said(parse_mask_values(said), sample)
+        return _as_said(path, parse_mask_values(said), sample)
     if palette is not None:
         return _by_palette(path, sample, palette)
     if sample.lossy and sample.dtype == np.uint8:
@@ -198,7 +207,12 @@ def parse_mask_values(text: str) -> MaskValues:
     return MaskValues(*(frozenset(found[key]) for key in ("landslide", "none", "unknown")), limit, above)
 
 
-def _as_said(said: MaskValues, sample: Sample) -> MaskRule:
+def _as_said(path: Path, said: MaskValues, sample: Sample) -> MaskRule:
+    if said.landslide and sample.counts and not said.landslide & sample.counts.keys():
+        log.warning(
+            "%s: holds none of the values %s that are landslide by 'mask_values', but %s",
+            path, _list(said.landslide), _list(list(sample.counts)[:5]),
+        )  # fmt: skip
     note = "read by 'mask_values'"
     if said.limit is not None:
         return MaskRule(None, said.limit, not said.above, said.unknown, note=note)

@@ -16,6 +16,8 @@ from rasterio.windows import Window
 from apsam.errors import InputError, no_such
 from apsam.tiles.bands import choose_bands, undeclared_no_data
 from apsam.tiles.georeference import check_placed, raster_bounds
+from apsam.tiles.photometry import white_is_zero
+from apsam.tiles.resolution import NEARLY, PixelGrid, area_sums, ground_sides_m, pixel_edges, reading_grid
 from apsam.tiles.settings import TileSettings
 
 log = logging.getLogger(__name__)
@@ -23,17 +25,24 @@ log = logging.getLogger(__name__)
 # The stretch is found on a decimated read of at most this many pixels a side, whatever the scene's size.
 STRETCH_SIDE = 1024
 
+# Stored pixels that are averaged at once, and the share of a coarser pixel that must be data.
+AVERAGED_AT_ONCE = 1_000_000
+LEAST_DATA = 0.5
+
 
 class SceneReader:
     """Read windows of a raster; never the whole of it.
 
-    Opening reads the header alone; the first window, or `limits`, a decimated version of the whole.
+    Opening reads the header alone; the first window, or `limits`, a decimated version of the whole. With
+    `tiles.resolution_m`, a finer raster is read as area averages of its valid pixels: rows and columns, here and in all
+    that is asked of a reader, are those of the coarser grid. A coarser raster is read as it is.
 
     Args:
         path: A raster that GDAL reads.
-        settings: Bands, stretch and no-data value.
+        settings: Bands, stretch, no-data value, ground size of a pixel.
 
     Attributes:
+        stored: Pixel grid of the file (`apsam.tiles.resolution.PixelGrid`).
         height, width: Size of the scene, pixels.
         crs: `rasterio.crs.CRS`.
         transform: `Affine`, pixel to map.
@@ -41,6 +50,7 @@ class SceneReader:
         chosen: The bands taken as red, green and blue (`apsam.tiles.bands.ChosenBands`).
         dtype: Of their values.
         count: Bands of the raster.
+        white: The value of black where 0 is white (WhiteIsZero), so that the image is inverted; else None.
 
     Raises:
         InputError: The raster cannot be read, has no CRS or no geotransform, too few bands or complex values.
@@ -53,13 +63,17 @@ class SceneReader:
         try:
             self.chosen = choose_bands(self._raster, self.path, settings.bands)
             check_placed(self._raster, self.path)
-            self.height, self.width = self._raster.shape
-            self.crs, self.transform = self._raster.crs, self._raster.transform
+            self.crs = self._raster.crs
+            self.stored = PixelGrid(*self._raster.shape, self._raster.transform)
+            self.height, self.width, self.transform = reading_grid(
+                self.stored, self.crs.to_wkt(), settings.resolution_m
+            )
             self.bounds = raster_bounds(self._raster)
             types = [np.dtype(self._raster.dtypes[band - 1]) for band in self.chosen.bands]
             self.dtype = np.result_type(*types)
             self._mixed = len(set(types)) > 1
             self.count = self._raster.count
+            self.white = None if self.chosen.palette is not None else white_is_zero(self._raster)
             if settings.stretch == "none" and self.dtype != np.uint8:
                 raise InputError(
                     f"{self.path}: is {self.dtype}, which needs 'tiles.stretch: percentile' (or auto) to become 8 bit"
@@ -83,6 +97,39 @@ class SceneReader:
         """Mean side of a pixel in units of the CRS."""
         return float(abs(self.transform.determinant) ** 0.5)
 
+    @property
+    def step(self) -> tuple[float, float]:
+        """Stored pixels that a pixel is high and wide."""
+        return self.stored.height / self.height, self.stored.width / self.width
+
+    @property
+    def averaged(self) -> bool:
+        """Whether a pixel is the mean of several stored ones."""
+        return self.step != (1, 1)
+
+    def resolution_note(self) -> str | None:
+        """What `tiles.resolution_m` does to the scene, in words; None where it does nothing."""
+        crs, wanted = self.crs.to_wkt(), self.settings.resolution_m
+        own, read = ground_sides_m(crs, self.stored), ground_sides_m(crs, self.grid)
+        if wanted is None or own is None or read is None:
+            return None
+        if self.averaged:
+            return (
+                f"{self.path}: its pixels of {_sides_in_words(own)} are read as averages of {_sides_in_words(read)} "
+                f"(tiles.resolution_m)"
+            )
+        if float(np.sqrt(np.prod(own))) > NEARLY * wanted:
+            return (
+                f"{self.path}: its pixels of {_sides_in_words(own)} are coarser than tiles.resolution_m ({wanted:g} m) "
+                f"and are read as they are: interpolation would add no detail"
+            )
+        return None
+
+    @property
+    def grid(self) -> PixelGrid:
+        """The pixels that are read."""
+        return PixelGrid(self.height, self.width, self.transform)
+
     def read(self, row: int, col: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Read one window, which may stick out of the scene.
 
@@ -98,7 +145,8 @@ class SceneReader:
         bottom, right = min(row + height, self.height), min(col + width, self.width)
         if bottom <= top or right <= left:
             return image, valid
-        values, mask = self._read(Window(left, top, right - left, bottom - top))
+        window = (top, left, bottom - top, right - left)
+        values, mask = self._average(*window) if self.averaged else self._read(_window(*window))
         inside = (slice(top - row, bottom - row), slice(left - col, right - col))
         image[:, inside[0], inside[1]] = self._to_8_bit(values) * mask
         valid[inside] = mask
@@ -106,7 +154,10 @@ class SceneReader:
 
     def valid(self, window: Window | None, shape: tuple[int, int] | None = None) -> np.ndarray:
         """Whether pixels of a window within the scene are valid, bool; decimated to `shape` where that is given."""
-        return self._read(window, shape)[1] > 0
+        if self.averaged and shape is None:
+            row, col, height, width = (0, 0, self.height, self.width) if window is None else _parts(window)
+            return self._average(row, col, height, width)[1] > 0
+        return self._read(self._stored_window(window), shape)[1] > 0
 
     @property
     def stretched(self) -> bool:
@@ -117,8 +168,7 @@ class SceneReader:
 
     def overview(self, side: int) -> tuple[np.ndarray, np.ndarray]:
         """The whole scene as of `read`, by every so many pixels, so that the longer side has about `side`."""
-        shape = _decimated(self.height, self.width, side)
-        values, mask = self._read(None, shape)
+        values, mask = self._read(None, _decimated(self.height, self.width, side))
         return self._to_8_bit(values) * mask, mask
 
     @property
@@ -129,6 +179,38 @@ class SceneReader:
     def stored_overview(self, side: int) -> tuple[np.ndarray, np.ndarray]:
         """`overview` with the values that the file has, (3, h, w) of its type."""
         return self._read(None, _decimated(self.height, self.width, side))
+
+    def _average(self, row: int, col: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Means of the valid stored pixels (3, height, width) float64, and where at least half is valid uint8 {0, 1}.
+
+        The window lies within the scene.
+        """
+        down, across = self.step
+        rows = pixel_edges(row, height, down, self.stored.height)
+        top, bottom = int(rows[0]), int(np.ceil(rows[-1]))
+        values, mask = np.zeros((3, height, width)), np.zeros((height, width), np.uint8)
+        at_once = max(1, int(AVERAGED_AT_ONCE / (bottom - top) / across))
+        for start in range(0, width, at_once):
+            cols = pixel_edges(col + start, min(at_once, width - start), across, self.stored.width)
+            left, right = int(cols[0]), int(np.ceil(cols[-1]))
+            stored, valid = self._read(_window(top, left, bottom - top, right - left))
+            edges = rows - top, cols - left
+            area = area_sums(valid, *edges)
+            total = area_sums(np.where(valid > 0, stored, 0), *edges)
+            some = (..., slice(start, start + len(cols) - 1))
+            values[some] = total / np.maximum(area, 1e-9)
+            mask[some] = area >= LEAST_DATA * down * across - 1e-9
+        return values, mask
+
+    def _stored_window(self, window: Window | None) -> Window | None:
+        """A window of the stored pixels that a window of the scene lies on."""
+        if window is None or not self.averaged:
+            return window
+        (down, across), (row, col, height, width) = self.step, _parts(window)
+        rows = pixel_edges(row, height, down, self.stored.height)[[0, -1]]
+        cols = pixel_edges(col, width, across, self.stored.width)[[0, -1]]
+        (top, bottom), (left, right) = (np.rint(edges).astype(int).tolist() for edges in (rows, cols))
+        return _window(top, left, max(1, bottom - top), max(1, right - left))
 
     def _read(
         self, window: Window | None, shape: tuple[int, int] | None = None, far: tuple[float, ...] | None = None
@@ -146,18 +228,24 @@ class SceneReader:
     def _stored(self, window: Window | None, shape: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
         """Values as the file has them, and where they are data by what the file declares."""
         bands = list(self.chosen.bands)
-        out = {} if shape is None else {"out_shape": (3, *shape), "resampling": Resampling.nearest}
         out_mask = {} if shape is None else {"out_shape": (3, *shape)}
-        if self._mixed:
-            out["out_dtype"] = self.dtype.name
         try:
-            values = self._raster.read(bands, window=window, **out)
+            values = self._read_bands(bands, window, shape)
             mask = self._valid(self._raster.read_masks(bands, window=window, **out_mask) > 0)
         except RasterioError as error:
             raise InputError(f"{self.path}: pixels cannot be read ({error}); is the file whole?") from error
         if values.dtype.kind == "f":
             mask &= np.isfinite(values).all(axis=0)
         return values, mask
+
+    def _read_bands(self, bands: list[int], window: Window | None, shape: tuple[int, int] | None) -> np.ndarray:
+        out = {} if shape is None else {"resampling": Resampling.nearest}
+        if not self._mixed:
+            size = {} if shape is None else {"out_shape": (len(bands), *shape)}
+            return self._raster.read(bands, window=window, **out, **size)
+        # Rasterio reads bands of different types one by one only.
+        size = {} if shape is None else {"out_shape": shape}
+        return np.stack([self._raster.read(band, window=window, **out, **size).astype(self.dtype) for band in bands])
 
     def _valid(self, masks: np.ndarray) -> np.ndarray:
         """Of the masks of three bands (3, h, w) bool, what is valid (h, w).
@@ -174,7 +262,7 @@ class SceneReader:
         """Values that are no data by their look, though neither the file nor `tiles.nodata` says so."""
         if not self.stretched or self.dtype == np.uint8:
             return ()
-        values, mask = self._read(None, _decimated(self.height, self.width, STRETCH_SIDE), ())
+        values, mask = self._read(None, _decimated(*self.stored[:2], STRETCH_SIDE), ())
         found = undeclared_no_data(values[:, mask > 0])
         for value, share in found:
             log.warning(
@@ -193,19 +281,55 @@ class SceneReader:
         """
         if not self.stretched:
             return None
-        values, mask = self._read(None, _decimated(self.height, self.width, STRETCH_SIDE))
+        values, mask = self._read(None, _decimated(*self.stored[:2], STRETCH_SIDE))
         chosen = values[:, mask > 0].astype(np.float64)
         if chosen.size == 0:
             raise InputError(f"{self.path}: has no valid pixel; check its no-data value and 'tiles.nodata'")
-        low, high = np.percentile(chosen, self.settings.percentiles, axis=1)
+        found = [
+            np.percentile(self._without_gaps(number, band), self.settings.percentiles)
+            for number, band in zip(self.chosen.bands, chosen, strict=True)
+        ]
+        low, high = np.array(found).T
         return low, np.maximum(high, low + 1e-9)
+
+    def _without_gaps(self, number: int, values: np.ndarray) -> np.ndarray:
+        """Values (n,) of a band at valid pixels without those that are no data in this band alone.
+
+        Such pixels stay valid, since their other bands show the ground; the stretch must not be spent on them.
+        """
+        declared = self._raster.nodatavals[number - 1]
+        rest = values if declared is None else values[values != declared]
+        for value, share in undeclared_no_data(rest[None]) if self.dtype != np.uint8 else ():
+            log.warning(
+                "%s: %.0f %% of band %d is %.8g, far from all its other values; left out of the stretch",
+                self.path, max(100 * share, 1), number, value,
+            )  # fmt: skip
+            rest = rest[rest != value]
+        return rest if rest.size else values
 
     def _to_8_bit(self, values: np.ndarray) -> np.ndarray:
         if self.limits is None:
-            return values
+            shown = values if self.white is None else self.white - values
+            return shown if shown.dtype == np.uint8 else (shown + 0.5).astype(np.uint8)
         low, high = (limit[:, None, None] for limit in self.limits)
         scaled = (np.nan_to_num(values.astype(np.float64)) - low) / (high - low)
-        return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+        bright = (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+        return bright if self.white is None else 255 - bright
+
+
+def _window(row: int, col: int, height: int, width: int) -> Window:
+    return Window(col, row, width, height)
+
+
+def _parts(window: Window) -> tuple[int, int, int, int]:
+    """Row, column, height and width."""
+    return int(window.row_off), int(window.col_off), int(window.height), int(window.width)
+
+
+def _sides_in_words(sides: tuple[float, float]) -> str:
+    """`0.5 m`, or of pixels that are not square `0.5 x 1.1 m`."""
+    across, down = (f"{side:.3g}" for side in sides)
+    return f"{across} m" if across == down else f"{across} x {down} m"
 
 
 def _decimated(height: int, width: int, side: int) -> tuple[int, int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from apsam.errors import InputError
-from apsam.scenes import TILE_SUFFIXES
-from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, find_rule, plane
+from apsam.scenes import image_files
+from apsam.tiles.bands import COLOURS
+from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, plane
 from apsam.tiles.photometry import is_lossy, palette_of, white_is_zero
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -24,6 +26,9 @@ JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 # Masks of a folder, evenly spaced, that are looked at to find out what their values mean.
 SAMPLE_MASKS = 400
+
+# How a PNG starts, and the byte of its header that holds the bits a channel.
+PNG, PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24
 
 # EXIF: the tag of the orientation, and its values that swap width and height.
 ORIENTATION, ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
@@ -37,29 +42,54 @@ def read_tile_image(file: Path) -> np.ndarray:
     """
     if file.suffix.lower() in TIFF_SUFFIXES:
         image = _read_tiff(file)
-        if image.shape[2] > 4:
-            raise InputError(
-                f"{file}: has {image.shape[2]} bands, a ready-made tile has three (RGB); choose three for all tiles "
-                f"alike, for example: gdal_translate -b 3 -b 2 -b 1 {file.name} NEW.tif"
-            )
+        _check_bands(file, image.shape[2])
         # Grey, or grey and alpha.
         image = image[..., :3] if image.shape[2] > 2 else np.repeat(image[..., :1], 3, axis=2)
     else:
         image = _read(file, cv2.IMREAD_COLOR_RGB)
-    if image.dtype != np.uint8:
-        raise InputError(
-            f"{file}: is {image.dtype}, ready-made tiles must be 8 bit; convert all of them with the same two limits, "
-            f"for example: gdal_translate -ot Byte -scale LOW HIGH 0 255 {file.name} NEW{file.suffix} (or give the "
-            f"scene as one raster: that is stretched as a whole)"
-        )
+    _check_type(file, image.dtype)
     return np.ascontiguousarray(image)
+
+
+def check_tile_header(file: Path) -> None:
+    """Raise InputError where the header of an image shows that `read_tile_image` will refuse it."""
+    if file.suffix.lower() in TIFF_SUFFIXES:
+        with _opened(file) as raster:
+            colours = _colour_bands(raster)
+            _check_bands(file, len(colours))
+            _check_type(file, np.result_type(*(raster.dtypes[band - 1] for band in colours)))
+        return
+    with file.open("rb") as opened:
+        start = opened.read(PNG_DEPTH + 1)
+    if start.startswith(PNG) and start[PNG_DEPTH:] == b"\x10":
+        _check_type(file, np.dtype(np.uint16))
+    if image_size(file) is None:
+        raise _unreadable(file)
+
+
+def _check_bands(file: Path, count: int) -> None:
+    if count > 4:
+        raise InputError(
+            f"{file}: has {count} bands, a ready-made tile has three (RGB); choose three for all tiles alike, for "
+            f"example: gdal_translate -b 3 -b 2 -b 1 {file.name} NEW.tif"
+        )
+
+
+def _check_type(file: Path, dtype: np.dtype) -> None:
+    if dtype != np.uint8:
+        raise InputError(
+            f"{file}: is {dtype}, ready-made tiles must be 8 bit; convert all of them with the same two limits, for "
+            f"example: gdal_translate -ot Byte -scale LOW HIGH 0 255 {file.name} NEW{file.suffix} (or give the scene "
+            f"as one raster: that is stretched as a whole)"
+        )
 
 
 def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None = None) -> np.ndarray:
     """The mask of a ready-made tile, (height, width) uint8 {0, 1, 255 unknown}.
 
     Args:
-        file: Of any depth; a palette counts by its colours, alpha is ignored.
+        file: Of any depth; a palette counts by its colours, or, where `values` says what they mean, by its numbers;
+            alpha is ignored.
         rule: How its values are read, found from all masks of its folder; none: from this one alone. A JPEG, which
             changes values, is read by a rule of its own: landslide is brighter than 127 of 255.
         values: What its values mean, where they leave that open (`mask_values`).
@@ -67,7 +97,7 @@ def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None 
     Raises:
         InputError: Not an image, or its values leave open what is landslide.
     """
-    bands, missing, lossy = _read_mask(file)
+    bands, missing, lossy = _read_mask(file, bool(values))
     if rule is None or (lossy and not values):
         sample = Sample.of(bands.dtype, lossy)
         sample.add(bands, missing)
@@ -75,23 +105,28 @@ def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None 
     return rule.apply(plane(bands), missing, file)
 
 
-def _read_mask(file: Path) -> tuple[np.ndarray, np.ndarray, bool]:
-    """(bands, height, width) without alpha, a palette as colours; no data (height, width); whether it has losses."""
+def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray, bool]:
+    """(bands, height, width) without alpha; no data (height, width); whether it has losses.
+
+    A palette becomes colours, WhiteIsZero is inverted, unless the values are wanted as they are `stored`.
+    """
     if file.suffix.lower() not in TIFF_SUFFIXES:
+        if stored and (numbers := _palette_numbers(file)) is not None:
+            return numbers[None], np.zeros(numbers.shape, bool), False
         # IMREAD_UNCHANGED would keep alpha, and ignore the orientation in the EXIF that images are turned by.
         values = np.atleast_3d(_read(file, cv2.IMREAD_ANYCOLOR)).transpose(2, 0, 1)
         return values, np.zeros(values.shape[1:], bool), file.suffix.lower() in JPEG_SUFFIXES
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(file) as raster:
-                kinds = zip(raster.indexes, raster.colorinterp, strict=True)
-                values = raster.read([band for band, kind in kinds if kind != ColorInterp.alpha] or 1)
-                values = values.reshape(-1, *values.shape[-2:])
-                palette, black, lossy = palette_of(raster), white_is_zero(raster), is_lossy(raster)
-                no_data = None if raster.nodata == 0 else raster.nodata
+        with _opened(file) as raster:
+            bands = _colour_bands(raster)
+            check_mask_type(file, raster.dtypes[bands[0] - 1])
+            values = np.stack([raster.read(band) for band in bands])
+            palette, black, lossy = palette_of(raster), white_is_zero(raster), is_lossy(raster)
+            no_data = None if raster.nodata == 0 else raster.nodata
     except RasterioError as error:
-        raise InputError(f"{file}: not an image that GDAL can read ({error}); remove it or repair it") from error
+        raise _unreadable(file, error) from error
+    if stored:
+        palette = black = None
     missing = np.zeros(values.shape[1:], bool)
     if values.dtype.kind == "f":
         missing = ~np.isfinite(values).any(axis=0)
@@ -125,7 +160,7 @@ class MaskFolder:
         self.values = values
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of masks")
-        files = [file for file in folder.iterdir() if file.suffix.lower() in TILE_SUFFIXES]
+        files = image_files(folder)
         # Of several with the same stem the one without loss: a JPEG may be the image itself.
         files.sort(key=lambda file: (file.suffix.lower() in JPEG_SUFFIXES, file.suffix.lower(), file.name))
         self._files: dict[str, Path] = {}
@@ -151,7 +186,7 @@ class MaskFolder:
         files = sorted(self._files.values())
         sample, lossy = None, None
         for file in files[:: max(1, len(files) // SAMPLE_MASKS)]:
-            bands, missing, with_losses = _read_mask(file)
+            bands, missing, with_losses = _read_mask(file, bool(self.values))
             if with_losses and not self.values:
                 lossy = lossy or Sample.of(bands.dtype, True)
                 lossy.add(bands, missing)
@@ -230,8 +265,44 @@ def _read(file: Path, colours: int) -> np.ndarray:
     """PNG or JPEG at its own depth, which OpenCV divides by 256 unless it is asked not to."""
     values = cv2.imread(str(file), colours | cv2.IMREAD_ANYDEPTH)
     if values is None:
-        raise InputError(f"{file}: not an image that OpenCV can read; remove it from the folder or repair it")
+        raise _unreadable(file)
     return values
+
+
+def _palette_numbers(file: Path) -> np.ndarray | None:
+    """The numbers (height, width) of an image with a colour table; None of all others."""
+    try:
+        with Image.open(file) as image:
+            return np.asarray(image) if image.mode == "P" else None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise _unreadable(file) from error
+
+
+def _unreadable(file: Path, error: Exception | None = None) -> InputError:
+    by = "OpenCV can read" if error is None else f"GDAL can read ({error})"
+    return InputError(f"{file}: not an image that {by}; remove it from the folder or repair it")
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[rasterio.DatasetReader]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            raster = rasterio.open(file)
+    except RasterioError as error:
+        raise _unreadable(file, error) from error
+    with raster:
+        yield raster
+
+
+def _colour_bands(raster: rasterio.DatasetReader) -> list[int]:
+    """All bands but alpha, with those that are declared as red, green and blue in this order first."""
+    kinds = list(raster.colorinterp)
+    bands = [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha] or [1]
+    if all(kinds.count(colour) == 1 for colour in COLOURS):
+        first = [kinds.index(colour) + 1 for colour in COLOURS]
+        bands = first + [band for band in bands if band not in first]
+    return bands
 
 
 def _read_tiff(file: Path) -> np.ndarray:
@@ -240,18 +311,14 @@ def _read_tiff(file: Path) -> np.ndarray:
     OpenCV takes bands that are not called red, green and blue for one grey band, and knows four at most.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(file) as raster:
-                kinds = raster.colorinterp
-                colours = [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha]
-                values = raster.read(colours or 1)
-                palette = raster.colormap(1) if kinds[0] == ColorInterp.palette else None
+        with _opened(file) as raster:
+            values = np.stack([raster.read(band) for band in _colour_bands(raster)], axis=-1)
+            palette, black = palette_of(raster), white_is_zero(raster)
     except RasterioError as error:
-        raise InputError(f"{file}: not an image that GDAL can read ({error}); remove it or repair it") from error
+        raise _unreadable(file, error) from error
     if palette is not None:
-        return _as_colours(values[0], palette)
-    return values.reshape(-1, *values.shape[-2:]).transpose(1, 2, 0)
+        return _as_colours(values[..., 0], palette.colours)
+    return values if black is None or values.dtype != np.uint8 else (black - values).astype(np.uint8)
 
 
 def _as_colours(numbers: np.ndarray, palette: Mapping[int, tuple[int, int, int, int]]) -> np.ndarray:

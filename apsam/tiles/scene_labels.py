@@ -17,15 +17,19 @@ from rasterio.features import rasterize
 from shapely.strtree import STRtree
 
 from apsam.datums import proj_crs
+from apsam.errors import InputError
+from apsam.labelling.identity import raster_identity
+from apsam.labelling.tables import check_same_tiles
 from apsam.ruler import Ruler
 from apsam.scenes import Scene
 from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_layer, read_label_table, tile_name
+from apsam.tiles.landslide_sizes import distances, farthest, read_lengths
 from apsam.tiles.outlines import outline, outlines
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import LabelSettings
 from apsam.tiles.sources import label_kind
 from apsam.truth import NO_DATA, TruthReader
-from apsam.vectors import read_shapes
+from apsam.vectors import read_placed
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +60,9 @@ def scene_labels(scene: Scene, reader: SceneReader, windows: np.ndarray, setting
         with TruthReader(scene.mask_source, reader, scene.mask_values) as truth:
             yield lambda some, valid: labels_by_mask(truth, some, valid, settings.min_pixels)
         return
-    known = tile_table(scene, windows)
+    known = tile_table(scene, reader, windows)
     if known is None:
-        layer = LayerLabels(scene.labels_source, reader, settings.buffer_m)
+        layer = LayerLabels(scene.labels_source, reader, settings)
         if not layer.touches:
             log.warning(
                 "%s: no feature touches the scene %s, so all its tiles are labelled negative",
@@ -69,20 +73,27 @@ def scene_labels(scene: Scene, reader: SceneReader, windows: np.ndarray, setting
     yield lambda some, valid: np.array([known[name] for name in _names(some)], np.uint8)
 
 
-def tile_table(scene: Scene, windows: np.ndarray) -> dict[str, int] | None:
+def tile_table(scene: Scene, reader: SceneReader, windows: np.ndarray) -> dict[str, int] | None:
     """Labels of all tiles of a raster scene by name, 255 not looked at; None where a layer of landslides gives them.
 
     Args:
         scene: The row of the scene sheet; its labels are not derived from the mask.
+        reader: The scene, open.
         windows: (n, 4) of all its tiles.
 
     Raises:
-        InputError: Table or grid cannot be used.
+        InputError: Table or grid cannot be used, or is of another scene or grid.
     """
     source = scene.labels_source
     table = read_label_layer(source) if label_kind(source) == "layer" else read_label_table(source)
     if table is None:
         return None
+    if scene.label_values:
+        raise InputError(
+            f"{source}: labels tiles, so {scene.label_values[0][0]} of scene '{scene.name}' has no use; leave it empty"
+        )
+    settings = reader.settings
+    check_same_tiles(source, raster_identity(scene.name, settings.size, settings.stride, *reader.grid))
     names = _names(windows)
     return dict(zip(names, labels_from_table(source, names, table).tolist(), strict=True))
 
@@ -106,35 +117,63 @@ class LayerLabels:
     """A tile touched by a feature (point, line or polygon) is positive, others are negative.
 
     A polygon must share ground with the tile: an edge that lies on the tile's edge shows nothing in it. A tile whose
-    features all lie under no-data pixels is not labelled. Where none touches the scene, all are negative.
+    features all lie under no-data pixels is not labelled, nor is one near a feature that does not touch it
+    (`labels.ignore_m`). Where none touches the scene, all are negative.
 
     Args:
         path: The layer.
         scene: The scene.
-        buffer_m: Metres by which features are widened first.
+        settings: How far around a feature tiles are positive, and how far not negative.
 
     Attributes:
         touches: Whether any feature touches the scene.
         features: Those near the scene, in its CRS.
         shapes: The same, widened.
+        distances: Around each of them (`apsam.tiles.landslide_sizes.Distances`).
+        reach: Metres from the scene within which features of the layer may matter to it.
 
     Raises:
-        InputError: The layer cannot be read, or has no CRS.
+        InputError: The layer cannot be read, or has no CRS, or not the column of sizes.
     """
 
-    def __init__(self, path: Path, scene: SceneReader, buffer_m: float = 0) -> None:
+    def __init__(self, path: Path, scene: SceneReader, settings: LabelSettings | None = None) -> None:
+        settings = settings or LabelSettings()
         self._transform = scene.transform
         whole = outline(scene.transform, 0, 0, scene.height, scene.width)
         around = shapely.box(*whole.bounds)
-        ruler = Ruler(proj_crs(scene.crs.to_wkt()), whole.bounds) if buffer_m > 0 else None
-        wide = around if ruler is None else ruler.widen(around, buffer_m)
-        shapes = read_shapes(path, scene.crs, wide.bounds)
-        self.features = shapes[STRtree(shapes).query(wide)]
-        self.shapes = self.features if ruler is None else ruler.widen(self.features, buffer_m)
+        lengths = read_lengths(path, settings)
+        self.reach = farthest(lengths, settings)
+        self._ruler = ruler = Ruler(proj_crs(scene.crs.to_wkt()), whole.bounds) if self.reach > 0 else None
+        wide = around if ruler is None else ruler.widen(around, self.reach)
+        shapes, rows = read_placed(path, scene.crs, wide.bounds)
+        near = STRtree(shapes).query(wide)
+        self.features = shapes[near]
+        self.distances = distances(self.features, None if lengths is None else lengths[rows[near]], settings)
+        self.shapes = _widened(self.features, self.distances.positive, ruler)
         self._tree = STRtree(self.shapes)
         self._areal = shapely.area(self.shapes) > 0
+        ignored = self.distances.unknown > self.distances.positive
+        self._around = self._within(self.distances.unknown, ignored)
         whole_scene = np.array([(0, 0, scene.height, scene.width)])
         self.touches = bool(len(self.touching(whole_scene)[0]))
+
+    def near(self, windows: np.ndarray) -> np.ndarray:
+        """Whether windows (n, 4) lie so near a feature that they are not negative. (n,) bool."""
+        return self._some(self._around, windows)
+
+    def within_length(self, windows: np.ndarray) -> np.ndarray:
+        """Whether windows (n, 4) lie within the known length of a landslide from its point. (n,) bool."""
+        known = np.isfinite(self.distances.length)
+        return self._some(self._within(self.distances.length, known), windows)
+
+    def _within(self, metres: np.ndarray, some: np.ndarray) -> STRtree:
+        return STRtree(_widened(self.features[some], metres[some], self._ruler))
+
+    def _some(self, tree: STRtree, windows: np.ndarray) -> np.ndarray:
+        found = np.zeros(len(windows), bool)
+        if len(tree.geometries):
+            found[tree.query(outlines(self._transform, windows), predicate="intersects")[0]] = True
+        return found
 
     def touching(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pairs of windows (n, 4) and features that touch, by index, in the order of the windows."""
@@ -152,7 +191,7 @@ class LayerLabels:
     def __call__(self, windows: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """(n,) uint8 {0, 1, 255} of windows (n, 4) with valid pixels (n, height, width) {0, 1}."""
         tiles, shapes = self.touching(windows)
-        labels = np.zeros(len(windows), np.uint8)
+        labels = np.where(self.near(windows), UNLABELLED, 0).astype(np.uint8)
         labels[tiles] = 1
         for index in np.flatnonzero((labels == 1) & ~valid.all(axis=(1, 2))):
             row, col = windows[index, :2].tolist()
@@ -167,6 +206,16 @@ class LayerLabels:
             if not (shown & valid[index]).any():
                 labels[index] = UNLABELLED
         return labels
+
+
+def _widened(features: np.ndarray, metres: np.ndarray, ruler: Ruler | None) -> np.ndarray:
+    """Features, each widened by its own distance; those by none as they are."""
+    some = metres > 0
+    if ruler is None or not some.any():
+        return features
+    widened = features.copy()
+    widened[some] = ruler.widen(features[some], metres[some])
+    return widened
 
 
 def _names(windows: np.ndarray) -> list[str]:

@@ -35,6 +35,13 @@ class TileSettings(BaseModel):
     block_tiles: int = Field(
         4096, ge=1, description="Maximum number of tiles per job. A larger scene is processed in shards of this size."
     )
+    resolution_m: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Ground size of a pixel at which scenes are read, metres: area averages of finer pixels; coarser "
+        "scenes are read as they are. null: the resolution of each scene.",
+    )
 
     @field_validator("bands")
     @classmethod
@@ -78,6 +85,30 @@ class LabelSettings(BaseModel):
         "buffered feature. Use about half the length of a landslide where points stand for whole "
         "landslides.",
     )
+    ignore_m: float | Literal["auto"] = Field(
+        "auto",
+        union_mode="left_to_right",
+        description="Tiles that touch no buffered feature but lie within this distance of one, metres, are used for "
+        "neither training nor measuring. auto: the landslide's length for points with a size (size_column), else 0.",
+    )
+    size_column: str | None = Field(
+        None,
+        min_length=1,
+        description="Column of a point layer with the size of each landslide; it replaces buffer_m for these points. "
+        "null: none.",
+    )
+    size_kind: Literal["length", "area", "radius"] = Field(
+        "length",
+        description="Meaning of size_column: length (m), area (m2) or radius (m). Tiles within the radius, or within a "
+        "quarter of the length, are positive; an area is converted to the length of an ellipse twice as long as wide.",
+    )
+
+    @field_validator("ignore_m")
+    @classmethod
+    def _not_negative(cls, ignore_m: float | str) -> float | str:
+        if ignore_m != "auto" and not 0 <= ignore_m <= 5000:
+            raise ValueError("must be auto or 0 to 5000 metres")
+        return ignore_m
 
 
 class SplitSettings(BaseModel):

@@ -9,9 +9,10 @@ import pyogrio
 
 from apsam.errors import InputError, no_such
 from apsam.scenes import Scene
-from apsam.vectors import VECTOR_SUFFIXES, split_layer
+from apsam.vectors import ARCHIVES, VECTOR_SUFFIXES, is_vector, split_layer
 
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
+_RASTER = "{}: is a raster; a mask goes into the column 'mask', with the word mask in 'labels' to derive labels from it"
 TABLES = (".csv", ".txt")
 RASTERS = (".tif", ".tiff", ".vrt", ".img", ".jp2", ".png", ".jpg", ".jpeg", ".dat", ".asc", ".ecw", ".nc")
 
@@ -27,6 +28,8 @@ def label_kind(path: Path) -> Literal["table", "layer"]:
     if layer is not None or suffix in VECTOR_SUFFIXES:
         if not file.exists():
             raise no_such("vector layer", file)
+        if not is_vector(path):
+            raise InputError(_RASTER.format(file))  # a GeoPackage may hold one
         return "layer"
     if not file.exists():
         raise no_such("label file", file)
@@ -38,11 +41,10 @@ def label_kind(path: Path) -> Literal["table", "layer"]:
             f"and name that"
         )
     if suffix not in TABLES:
+        if suffix == ".vrt" and _is_layer(file):
+            return "layer"
         if suffix in RASTERS or is_raster(file):
-            raise InputError(
-                f"{file}: is a raster; a mask goes into the column 'mask', with the word mask in 'labels' to derive "
-                f"labels from it"
-            )
+            raise InputError(_RASTER.format(file))
         if _is_layer(file):
             return "layer"
     return "table"
@@ -68,12 +70,13 @@ def check_image(scene: Scene) -> None:
     """Raise InputError where the column `image` names another kind of file, or none that is there."""
     if not scene.image.exists():
         raise no_such("file", scene.image)
-    if scene.image.is_file():
+    if scene.image.is_file() or scene.image.suffix.lower() == ".gdb":
         suffix = scene.image.suffix.lower()
         if suffix in WORKBOOKS + TABLES or (suffix in VECTOR_SUFFIXES and not is_raster(scene.image)):
-            kind = "table" if suffix in TABLES else "workbook" if suffix in WORKBOOKS else "vector layer"
+            kind = "a table" if suffix in TABLES else "a workbook" if suffix in WORKBOOKS else "a vector layer"
+            kind = "an archive, or a vector layer in one" if suffix in ARCHIVES else kind
             raise InputError(
-                f"{scene.image}: is a {kind}, but the column 'image' of scene '{scene.name}' names a raster or a "
+                f"{scene.image}: is {kind}, but the column 'image' of scene '{scene.name}' names a raster or a "
                 f"folder of ready-made tiles; are two columns exchanged?"
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 
 from apsam.errors import InputError
 from apsam.files import sha256_file
+from apsam.labelling.identity import GridIdentity
+from apsam.labelling.tables import check_same_tiles
 from apsam.progress import track
 from apsam.scenes import Scene, tile_files
 from apsam.stack import TileStackWriter
@@ -23,6 +26,8 @@ from apsam.tiles.scene_labels import LEAST_KNOWN, scene_labels
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.shared_ground import HeldOutGround
 from apsam.tiles.windows import tile_windows
+
+log = logging.getLogger(__name__)
 
 BATCH = 64
 
@@ -55,6 +60,7 @@ def tile_scene(
     Raises:
         InputError: The scene, its labels or its mask cannot be used.
     """
+    labels = scene.label_settings(labels)
     if scene.kind == "folder":
         _tile_folder(scene, tiles, labels, output, block)
     else:
@@ -81,6 +87,8 @@ def _tile_raster(
     held_out: Sequence[Path],
 ) -> None:
     with SceneReader(scene.image, tiles) as reader, closing(HeldOutGround(held_out, reader, tiles)) as ground:
+        if note := reader.resolution_note():
+            log.info(note)
         everywhere = tile_windows(reader.height, reader.width, tiles.size, tiles.stride)
         windows = everywhere[block.range(len(everywhere))]
         if scene.split == "blocks":
@@ -161,6 +169,7 @@ def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, outpu
         masks = MaskFolder(scene.mask, scene.mask_values)
         label = folder_labels_from_masks(masks, files, labels.min_pixels)
     else:
+        check_same_tiles(scene.labels, GridIdentity(scene.name))
         label = labels_from_table(scene.labels, [file.name for file in everything])[own]
     part = np.full(len(files), TEST if scene.split == "test" else TRAIN, np.uint8)
     label, part = _without_unlabelled(label, part)

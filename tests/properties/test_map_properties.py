@@ -9,9 +9,9 @@ from hypothesis.extra import numpy as arrays
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
-from apsam.conditions import ground_resolution_m
 from apsam.maps.blend import RowBlender
 from apsam.maps.cog import NO_DATA, apply_threshold, from_steps, to_steps
+from apsam.tiles.resolution import ground_resolution_m
 from apsam.tiles.windows import positions
 
 PROBABILITIES = arrays.arrays(

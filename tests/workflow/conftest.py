@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from run_keys import CODE, SHEET_HEADER, SYNTHETIC
 from small_project import Project, copy_project
 
@@ -15,15 +16,22 @@ from workflow_support import run as run_module
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
     """The small run, from nothing to the report. Not to be changed: take `project`.
 
     `APSAM_FINISHED` names the folder of an earlier one, which spares the minute it takes while a test is written.
     """
     if folder := os.environ.get("APSAM_FINISHED"):
         return Project(Path(folder))
-    project = copy_project(tmp_path_factory.mktemp("workflow") / "finished")
-    project.printed = project.snakemake()
+    # Processes that share the tests share the run: the first one makes it.
+    folder = tmp_path_factory.getbasetemp().parent if worker_id != "master" else tmp_path_factory.mktemp("workflow")
+    printed = folder / "finished.log"
+    with FileLock(folder / "finished.lock"):
+        if printed.is_file():
+            return Project(folder / "finished", printed.read_text())
+        project = copy_project(folder / "finished")
+        project.printed = project.snakemake()
+        printed.write_text(project.printed)
     return project
 
 

@@ -93,7 +93,7 @@ def test_code_that_changes_no_result_costs_dvc_no_job(copy_of_finished: Callable
     ("file", "old", "new", "stage"),
     [
         ("rules/cams.smk", "mem_mb=more(3000)", "mem_mb=more(3001)", "cams"),
-        ("workflow_support/stages.py", '"""Box and point prompts."""', '"""Prompts."""', "prompts"),
+        ("workflow_support/stages/localizer.py", '"""Box and point prompts."""', '"""Prompts."""', "prompts"),
         ("scripts/encode.py", '"""', '"""\n', "embeddings"),
     ],
 )

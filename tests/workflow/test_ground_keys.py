@@ -17,6 +17,7 @@ from small_project import ROOT, copy_project
 
 from apsam.errors import ConfigError
 from apsam.files import read_json
+from workflow_support.checks import check_run
 from workflow_support.recipes import Given, Ref
 from workflow_support.run import Run
 from workflow_support.stages import STAGES
@@ -149,14 +150,14 @@ def test_what_scene_wide_masks_cannot_be_made_with_is_named(
     message: str,
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        run_of(sheet(), ground=SCENE_WIDE, **sections).check()
+        check_run(run_of(sheet(), ground=SCENE_WIDE, **sections))
 
 
 def test_ready_made_tiles_have_no_scene_wide_masks(tmp_path: Path, sheet: Callable[..., Path]) -> None:
     write_tiles(tmp_path / "data/train", 4, np.random.default_rng(0), ".tif")
     row = "crops\tdata/train/images\tdata/train/labels.csv\t\ttrain"
     with pytest.raises(ConfigError, match="'crops' is a folder of ready-made tiles.*give the scene as one raster"):
-        run_of(sheet(None, row), ground=SCENE_WIDE).check()
+        check_run(run_of(sheet(None, row), ground=SCENE_WIDE))
 
 
 @pytest.mark.slow

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from apsam.localizer.method_settings import OFFLINE_FILES
-from workflow_support.measuring import measured_maps, measured_masks
-from workflow_support.recipes import ALL, Job, Named, Ref, Stage, Unkeyed, figure_outputs
+from workflow_support.recipes import Job, Named, Ref, Stage, Unkeyed, figure_outputs
+from workflow_support.stages.metrics import measured_maps, measured_masks
 
 if TYPE_CHECKING:
     from workflow_support.run import Run
@@ -171,36 +171,27 @@ def _seconds(run: Run) -> list[Named]:
     return found
 
 
-def table1_stages() -> list[Stage]:
-    """The stages that only Table 1 has."""
-
-    def stage(name: str, outputs: dict[str, str], script: str, code: str, job: Any, view: str = "table1") -> Stage:
-        return Stage(name, outputs, script, code, job, view)
-
-    measured = [
-        stage(
-            f"table1/{kind}_{source}", {"output": f"{kind}_{source}.json"}, f"metrics.py metrics-{kind}",
-            f"metrics:metrics_{kind}", metrics(kind, source),
+STAGES = [
+    *(
+        Stage(
+            f"table1/{kind}_{source}", {"output": f"{kind}_{source}.json"}, f"metrics:metrics_{kind}",
+            metrics(kind, source), "table1",
         )
         for kind in KINDS
         for source in MEASURED_SOURCES
-    ]  # fmt: skip
-    shown = [
-        stage(
-            f"experiments/table1_{kind}", figure_outputs(f"table1_{kind}"), "table1.py compare-methods",
-            "table1:compare_methods", compare_methods(kind), "experiments",
+    ),
+    Stage("table1/cam_oracle", {"output": "cam_oracle.json"}, "table1:cam_oracle", cam_oracle, "table1"),
+    *(
+        Stage(
+            f"experiments/table1_{kind}", figure_outputs(f"table1_{kind}"), "table1:compare_methods",
+            compare_methods(kind), "experiments",
         )
         for kind in KINDS
-    ]  # fmt: skip
-    oracle = stage(
-        "table1/cam_oracle", {"output": "cam_oracle.json"}, "table1.py cam-oracle", "table1:cam_oracle", cam_oracle
-    )
-    table = stage(
-        "experiments/table1", figure_outputs("table1"), "table1.py table1", "table1:table1", table1, "experiments"
-    )
-    return [*measured, oracle, *shown, table]
+    ),
+    Stage("experiments/table1", figure_outputs("table1"), "table1:table1", table1, "experiments"),
+]  # fmt: skip
 
 
 def table1_refs(run: Run) -> list[Ref]:
     """The table and the figures beside it."""
-    return [Ref("experiments/table1", ALL), *(Ref(f"experiments/table1_{kind}", ALL) for kind in figures(run))]
+    return [Ref("experiments/table1"), *(Ref(f"experiments/table1_{kind}") for kind in figures(run))]

@@ -7,14 +7,15 @@ variants of the run, which share every file that the change leaves alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apsam.sam.settings import SamSettings
 from apsam.sam.weights_files import weights_present
-from workflow_support.measuring import measured_masks
-from workflow_support.recipes import ALL, STACK, STORE, Job, Named, Ref, Section, Stage, Unkeyed, figure_outputs
+from workflow_support.recipes import STACK, STORE, Job, Named, Ref, Section, Stage, Unkeyed, figure_outputs
+from workflow_support.stages.metrics import measured_masks
 
 if TYPE_CHECKING:
     from workflow_support.run import Run
@@ -164,36 +165,21 @@ TABLES: Mapping[str, Callable[[Run, str], Job]] = {
 }
 
 
-def experiment_stages(measured: Callable[[Run], Sequence[str]]) -> list[Stage]:
-    """The stages of all experiments but Table 1.
-
-    Args:
-        measured: Gives the scenes with reference masks.
-    """
-    return [
-        Stage(
-            "trials", {"output": STACK}, "experiments.py trials", "experiments:trials", trials, "experiments/trials",
-            units=measured,
-        ),
-        Stage(
-            "apsam_metrics", {"output": "pseudo_masks.json"}, "metrics.py metrics-masks", "metrics:metrics_masks",
-            apsam_metrics, "experiments",
-        ),
-        *(
-            Stage(
-                f"experiments/{name}", figure_outputs(name), f"experiments.py {name.replace('_', '-')}",
-                f"experiments:{name}", job, "experiments",
-            )
-            for name, job in TABLES.items()
-        ),
-    ]  # fmt: skip
+STAGES = [
+    Stage(
+        "trials", {"output": STACK}, "experiments:trials", trials, "experiments/trials", units=attrgetter("measured")
+    ),
+    Stage("apsam_metrics", {"output": "pseudo_masks.json"}, "metrics:metrics_masks", apsam_metrics, "experiments"),
+    *(
+        Stage(f"experiments/{name}", figure_outputs(name), f"experiments:{name}", job, "experiments")
+        for name, job in TABLES.items()
+    ),
+]
 
 
 def tables_made(run: Run) -> list[str]:
     """Tables of this very configuration that are in the store: a report shows them, and starts none."""
-    from workflow_support.stages import STAGES
-
-    names = [name.partition("/")[2] for name in STAGES if name.startswith("experiments/")]
+    names = [*TABLES, "table1_masks", "table1_maps", "table1"]
     # Working out a recipe over many variants takes time; without a folder there is nothing to find.
     made = [name for name in names if Path(STORE, "experiments", name).is_dir()]
-    return [name for name in made if run.exists(f"experiments/{name}", ALL)]
+    return [name for name in made if run.exists(f"experiments/{name}")]

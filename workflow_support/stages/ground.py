@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workflow_support.measuring import GROUND, scene_wide
-from workflow_support.recipes import ALL, STACK, Job, Ref, Section, Stage
+from workflow_support.recipes import ALL, PROMPTS, STACK, Job, Ref, Section, Stage
+from workflow_support.stages.sources import GROUND
 
 if TYPE_CHECKING:
     from workflow_support.run import Run
 
 RASTER = {"output": "{unit}.tif"}
-PROMPTS = {"output": "{unit}.json", "geojson": "{unit}.geojson"}
 
 
 def label_map(run: Run, name: str) -> Ref | None:
@@ -182,7 +181,7 @@ def decided(run: Run, unit: str) -> Job:
 
 
 def _wanted(run: Run) -> bool:
-    return scene_wide(run) or run.config.ground.exclude
+    return run.scene_wide or run.config.ground.exclude
 
 
 def _rasters(run: Run) -> list[str]:
@@ -194,60 +193,49 @@ def _folders(run: Run) -> list[str]:
 
 
 def _training(run: Run) -> list[str]:
-    return run.training if scene_wide(run) else []
+    return run.training if run.scene_wide else []
 
 
 def _networks(run: Run) -> list[str]:
-    return [str(number) for number in range(1, run.config.heatmaps.networks + 1)] if scene_wide(run) else []
+    return [str(number) for number in range(1, run.config.heatmaps.networks + 1)] if run.scene_wide else []
 
 
 def one_ground(run: Run) -> list[str]:
     """One job a run, where there are scene-wide pseudo-masks."""
-    return [ALL] if scene_wide(run) else []
+    return [ALL] if run.scene_wide else []
 
 
 def _decided(run: Run) -> list[str]:
-    return run.mapped if scene_wide(run) and run.config.ground.decision == "expected_f1" else []
+    return run.mapped if run.scene_wide and run.config.ground.decision == "expected_f1" else []
 
 
 # Stages with SAM and prompts run the commands that tiles have too.
 LABEL_STAGES = [
-    Stage("ground", RASTER, "ground.py ground-labels", "ground:ground_labels", ground, units=_rasters),
-    Stage(
-        "ground/tiles", {"output": STACK}, "ground.py ground-labels", "ground:ground_labels", ground_of_tiles, "ground",
-        units=_folders,
-    ),
-]  # fmt: skip
+    Stage("ground", RASTER, "ground:ground_labels", ground, units=_rasters),
+    Stage("ground/tiles", {"output": STACK}, "ground:ground_labels", ground_of_tiles, "ground", units=_folders),
+]
 MASK_STAGES = [
     Stage(
-        "heatmaps/networks", {"output": "{unit}.safetensors", "history": "{unit}.json"}, "heatmaps.py heatmap-network",
-        "heatmaps:heatmap_network", network, units=_networks,
+        "heatmaps/networks", {"output": "{unit}.safetensors", "history": "{unit}.json"}, "heatmaps:heatmap_network",
+        network, units=_networks,
     ),
-    Stage("heatmaps", RASTER, "heatmaps.py heatmap-scene", "heatmaps:heatmap_scene", heat_map, units=_training),
+    Stage("heatmaps", RASTER, "heatmaps:heatmap_scene", heat_map, units=_training),
     Stage(
-        "heatmaps/threshold", {"output": "threshold.json"}, "heatmaps.py heatmap-threshold",
-        "heatmaps:heatmap_threshold", threshold, "heatmaps", units=one_ground,
-    ),
-    Stage(
-        "heatmaps/factor", {"output": "factor.json"}, "heatmaps.py heatmap-factor", "heatmaps:heatmap_factor", factor,
-        "heatmaps", units=one_ground,
-    ),
-    Stage("views", {"output": STACK}, "ground.py views", "ground:views", views, units=_training),
-    Stage(
-        "views/heatmaps", {"output": STACK}, "heatmaps.py heatmap-stack", "heatmaps:heatmap_stack", view_heat_maps,
-        units=_training,
-    ),
-    Stage("views/prompts", PROMPTS, "prompts.py", "prompts", view_prompts, units=_training),
-    Stage("views/embeddings", {"output": STACK}, "encode.py", "encode", view_embeddings, units=_training),
-    Stage(
-        "views/masks", {"output": STACK}, "masks.py masks-apsam", "masks:masks_apsam", view_masks, units=_training
+        "heatmaps/threshold", {"output": "threshold.json"}, "heatmaps:heatmap_threshold", threshold, "heatmaps",
+        units=one_ground,
     ),
     Stage(
-        f"masks/{GROUND}", RASTER, "ground.py ground-masks", "ground:ground_masks", ground_masks, units=_training
+        "heatmaps/factor", {"output": "factor.json"}, "heatmaps:heatmap_factor", factor, "heatmaps", units=one_ground,
     ),
+    Stage("views", {"output": STACK}, "ground:views", views, units=_training),
+    Stage("views/heatmaps", {"output": STACK}, "heatmaps:heatmap_stack", view_heat_maps, units=_training),
+    Stage("views/prompts", PROMPTS, "prompts", view_prompts, units=_training),
+    Stage("views/embeddings", {"output": STACK}, "encode", view_embeddings, units=_training),
+    Stage("views/masks", {"output": STACK}, "masks:masks_apsam", view_masks, units=_training),
+    Stage(f"masks/{GROUND}", RASTER, "ground:ground_masks", ground_masks, units=_training),
 ]  # fmt: skip
 # Its mask has the plain name of the one at `maps.threshold`, which it takes the place of in the view.
 DECISION = Stage(
-    f"maps/{GROUND}/decided", {"mask": "{unit}_mask.tif"}, "predict.py predict-mask", "predict:predict_mask", decided,
-    f"maps/{GROUND}", units=_decided,
+    f"maps/{GROUND}/decided", {"mask": "{unit}_mask.tif"}, "predict:predict_mask", decided, f"maps/{GROUND}",
+    units=_decided,
 )  # fmt: skip

@@ -1,0 +1,181 @@
+"""Checks of a training that need no reference mask: labels, localizer, pseudo-masks, ensembles; and their warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+
+from apsam.errors import InputError
+from apsam.files import read_json
+from apsam.metrics.checks import FEW_TILES, WEAK_ACCURACY, WEAK_AUC
+from apsam.stack import TileStack
+from apsam.tiles.parts import TRAIN
+
+# Tag of a heat map: mean correlation of its networks (`apsam.heatmaps.logits`, which imports torch).
+AGREEMENT = "APSAM_AGREEMENT"
+# Below this correlation, networks have less than half of their variance in common.
+WEAK_AGREEMENT = 0.7
+
+# Of a tile's side: what lies farther from the border is its middle, what lies nearer is its border.
+MIDDLE, BORDER = 1 / 4, 1 / 8
+# Pseudo-masks have a trend across the tile where its middle is landslide so many times as often as its border.
+TREND = 2.0
+
+
+@dataclass(frozen=True)
+class TileTrend:
+    """How often pseudo-masks are landslide in the middle and at the border of positive training tiles.
+
+    Attributes:
+        scene: Its name.
+        tiles: Positive training tiles.
+        middle, border: Share of landslide in the middle quarter of a tile's area, and within an eighth of its side from
+            the border.
+    """
+
+    scene: str
+    tiles: int
+    middle: float
+    border: float
+
+
+def count_training(tiles: Sequence[Path]) -> dict[str, int]:
+    """Positive and negative training tiles of some tile stacks."""
+    counts = {"positive": 0, "negative": 0}
+    for path in tiles:
+        with TileStack(path) as stack:
+            label, part = stack.read("label"), stack.read("part")
+        for value, name in ((1, "positive"), (0, "negative")):
+            counts[name] += int(((label == value) & (part == TRAIN)).sum())
+    return counts
+
+
+def training_warnings(counts: Mapping[str, int]) -> list[str]:
+    """Of too few training tiles of one kind."""
+    if min(counts.values()) >= FEW_TILES:
+        return []
+    return [
+        f"only {counts['positive']} positive and {counts['negative']} negative tiles train, fewer than {FEW_TILES} of "
+        f"a kind: results differ widely from seed to seed; label more tiles (apsam suggest names them)"
+    ]
+
+
+def localizer_warnings(figures: Mapping[str, Any]) -> list[str]:
+    """Of a localizer that hardly knows the labels of held-out tiles (`apsam.localizer.evaluate`)."""
+    balanced, auc = figures.get("balanced_accuracy"), figures.get("auc")
+    accuracy, majority = figures.get("accuracy"), figures.get("majority")
+    if balanced is None or auc is None or accuracy is None or majority is None:
+        return []
+    if balanced < WEAK_ACCURACY or auc < WEAK_AUC:
+        return [
+            f"the localizer hardly tells held-out tiles with landslides from those without (balanced accuracy "
+            f"{balanced:.2f}, AUC {auc:.2f}; chance is 0.50): CAMs, prompts and masks are not to be trusted"
+        ]
+    if accuracy <= majority:
+        return [
+            f"the localizer is right in {accuracy:.0%} of the held-out tiles, and the more frequent label alone is in "
+            f"{majority:.0%} (balanced accuracy {balanced:.2f}, AUC {auc:.2f})"
+        ]
+    return []
+
+
+def tile_trend(tiles: Path, masks: Path) -> TileTrend | None:
+    """How pseudo-masks are spread over the tiles of a raster scene; None where no positive tile trains.
+
+    Args:
+        tiles: Tile stack of the scene.
+        masks: Pseudo-masks of the same tiles.
+
+    Raises:
+        InputError: They are not of the same tiles.
+    """
+    with TileStack(tiles) as stack:
+        name, chosen = stack.attributes["scene"], (stack.read("label") == 1) & (stack.read("part") == TRAIN)
+    if not chosen.any():
+        return None
+    with TileStack(masks) as stack:
+        if len(stack) != len(chosen):
+            raise InputError(f"{masks}: holds {len(stack)} tiles, {tiles} {len(chosen)}; make it again")
+        landslide, known = (np.zeros(2) for _ in range(2))
+        for start, batch in stack.batches(("mask",), 256):
+            some = batch["mask"][chosen[start : start + len(batch["mask"])]]
+            for index, place in enumerate(_middle_and_border(batch["mask"].shape[1])):
+                landslide[index] += np.count_nonzero(some[:, place] == 1)
+                known[index] += np.count_nonzero(some[:, place] != 255)
+    middle, border = (landslide / np.maximum(known, 1)).round(4).tolist()
+    return TileTrend(name, int(chosen.sum()), middle, border)
+
+
+def _middle_and_border(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two (side, side) bool masks."""
+    distance = np.minimum(np.arange(side), np.arange(side)[::-1])
+    nearest = np.minimum.outer(distance, distance)
+    return nearest >= round(MIDDLE * side), nearest < round(BORDER * side)
+
+
+def trend_warnings(trend: TileTrend) -> list[str]:
+    """Of pseudo-masks that lie in the middle of their tiles, which landslides of a whole scene do not."""
+    if trend.tiles < FEW_TILES or trend.middle <= TREND * trend.border:
+        return []
+    return [
+        f"{trend.scene}: pseudo-masks cover {trend.middle:.0%} of the middle of positive tiles and {trend.border:.0%} "
+        f"at their border: they show where tiles lie as much as where landslides do; train with config/real_scenes.yaml"
+    ]
+
+
+def agreement_of(heat_map: Path) -> float | None:
+    """Mean correlation of the networks of a heat map; None where it has one network, or does not say."""
+    with rasterio.open(heat_map) as raster:
+        value = raster.tags().get(AGREEMENT)
+    return None if value is None else float(value)
+
+
+def agreement_warnings(scene: str, agreement: float | None) -> list[str]:
+    """Of networks that were trained alike but for their seed and do not agree."""
+    if agreement is None or agreement >= WEAK_AGREEMENT:
+        return []
+    return [
+        f"{scene}: the networks of the heat map, which differ in their seed alone, correlate with {agreement:.2f}: "
+        f"they learned little in common; label more tiles, or raise heatmaps.networks"
+    ]
+
+
+def check_training(
+    tiles: Sequence[Path] = (),
+    localizer: Path | None = None,
+    masks: Sequence[tuple[Path, Path]] = (),
+    heat_maps: Sequence[Path] = (),
+) -> dict[str, Any]:
+    """Check a training: {"training", "localizer", "trends", "agreement", "warnings"}, JSON values.
+
+    Args:
+        tiles: Tile stacks of all training scenes.
+        localizer: Figures of the localizer on held-out tiles.
+        masks: Of raster scenes, tile stacks and pseudo-masks.
+        heat_maps: Heat maps of training scenes.
+
+    Raises:
+        InputError: A file does not belong to the others.
+    """
+    counts = count_training(tiles)
+    figures = read_json(localizer) if localizer is not None else {}
+    trends = [trend for pair in masks if (trend := tile_trend(*pair)) is not None]
+    agreement = {path.stem: agreement_of(path) for path in heat_maps}
+    warnings = [
+        *(training_warnings(counts) if tiles else []),
+        *localizer_warnings(figures),
+        *(text for trend in trends for text in trend_warnings(trend)),
+        *(text for scene, value in agreement.items() for text in agreement_warnings(scene, value)),
+    ]
+    return {
+        "training": counts,
+        "localizer": figures,
+        "trends": [asdict(trend) for trend in trends],
+        "agreement": agreement,
+        "warnings": warnings,
+    }

@@ -1,0 +1,113 @@
+"""The pixel grid that a scene is read on: its own, or a coarser one of `tiles.resolution_m` (area averages)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from pyproj import CRS
+from rasterio.transform import Affine
+
+from apsam.datums import to_degrees
+
+# A pixel that is coarser than this times the resolution asked for is read as it is; so is one that is nearly there.
+NEARLY = 1.05
+
+
+class PixelGrid(NamedTuple):
+    """Pixels of a raster.
+
+    Attributes:
+        height, width: How many.
+        transform: Pixel to map.
+    """
+
+    height: int
+    width: int
+    transform: Affine
+
+
+def reading_grid(stored: PixelGrid, crs: str, resolution_m: float | None) -> PixelGrid:
+    """The grid that a scene is read on.
+
+    Its pixels cover the extent of the stored ones exactly, so their side differs a little from `resolution_m`. Each
+    axis is reduced for itself: pixels of a raster in degrees become square on the ground. An axis that is as coarse
+    already stays as it is: interpolated pixels would hold nothing new.
+
+    Args:
+        stored: Pixels of the file.
+        crs: As WKT.
+        resolution_m: Side of a pixel on the ground, m; None: as stored.
+    """
+    sides = None if resolution_m is None else ground_sides_m(crs, stored)
+    if sides is None:
+        return stored
+    assert resolution_m is not None
+    across, down = (max(1.0, resolution_m / side) if resolution_m > NEARLY * side else 1.0 for side in sides)
+    height, width = max(1, round(stored.height / down)), max(1, round(stored.width / across))
+    if (height, width) == (stored.height, stored.width):
+        return stored
+    scale = Affine.scale(stored.width / width, stored.height / height)
+    return PixelGrid(height, width, stored.transform @ scale)
+
+
+def ground_sides_m(crs: str, grid: PixelGrid) -> tuple[float, float] | None:
+    """Sides of the pixel in the middle of a raster along a row and along a column, m on the ground, in any CRS.
+
+    They are measured on the ellipsoid: a metre of Web Mercator is half a metre at 60 degrees north.
+
+    Args:
+        crs: As WKT.
+        grid: Its pixels.
+
+    Returns:
+        None where they are not defined.
+    """
+    reference = CRS.from_wkt(crs)
+    geod = reference.get_geod()
+    if geod is None or reference.geodetic_crs is None:
+        return None
+    row, col = grid.height / 2, grid.width / 2
+    corners = [grid.transform @ place for place in ((col, row), (col + 1, row), (col, row + 1))]
+    longitudes, latitudes = to_degrees(reference, *np.transpose(corners))
+    if not np.isfinite([*longitudes, *latitudes]).all():
+        return None
+    across, down = geod.inv([longitudes[0]] * 2, [latitudes[0]] * 2, longitudes[1:], latitudes[1:])[2]
+    return (float(across), float(down)) if across > 0 and down > 0 else None
+
+
+def ground_resolution_m(crs: str, transform: Affine, height: int, width: int) -> float | None:
+    """Mean side of the pixel in the middle of a raster, m on the ground (`ground_sides_m`); None where undefined.
+
+    Args:
+        crs: As WKT.
+        transform: Pixel to map.
+        height, width: Of the raster, pixels.
+    """
+    sides = ground_sides_m(crs, PixelGrid(height, width, transform))
+    return None if sides is None else float(np.sqrt(np.prod(sides)))
+
+
+def pixel_edges(first: int, count: int, step: float, last: int) -> np.ndarray:
+    """Edges of `count` pixels from `first` on, each `step` stored pixels wide, none beyond `last`: (count + 1,)."""
+    return np.minimum((first + np.arange(count + 1)) * step, last)
+
+
+def area_sums(values: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Sums of stored pixels over coarser ones, of shared pixels by the area that is shared.
+
+    Args:
+        values: (..., h, w), finite.
+        rows, cols: Edges of the coarser pixels, rising, in stored pixels: (m + 1,) in [0, h], (n + 1,) in [0, w].
+
+    Returns:
+        (..., m, n) float64.
+    """
+    return _sums_along(_sums_along(np.asarray(values, np.float64), rows, -2), cols, -1)
+
+
+def _sums_along(values: np.ndarray, edges: np.ndarray, axis: int) -> np.ndarray:
+    before = np.cumsum(values, axis=axis) - values
+    index = np.minimum(np.floor(edges).astype(int), values.shape[axis] - 1)
+    share = (edges - index).reshape((-1,) + (1,) * (-axis - 1))
+    return np.diff(np.take(before, index, axis) + share * np.take(values, index, axis), axis=axis)

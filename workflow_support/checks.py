@@ -1,0 +1,88 @@
+"""What is checked of a run before any job starts."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from apsam.errors import ConfigError, InputError
+from workflow_support.given import files_of
+from workflow_support.run import Run
+from workflow_support.view import check_run_folder
+
+# More scenes than this are not listed when a run starts.
+SHOWN_SCENES = 20
+
+
+def check_run(run: Run) -> None:
+    """Check everything that can be wrong before any job starts, and remember the checksums of given data.
+
+    Raises:
+        ApsamError: The first thing that is wrong, and what to do.
+    """
+    check_run_folder(Path(run.folder))
+    _check_scenes(run)
+    for path in run.all_given():
+        if not path.exists():
+            raise InputError(f"{path}: no such file; check the configuration")
+    folders = [scene.name for scene in run.scenes.values() if scene.kind == "folder"]
+    if run.config.sam.window and folders:
+        raise ConfigError(
+            f"sam.window: '{folders[0]}' is a folder of ready-made tiles, which have no surroundings; "
+            f"set sam.window: null"
+        )
+    if run.scene_wide:
+        _check_scene_wide(run, folders)
+    run.given.prepare(run.all_given())
+
+
+def _check_scene_wide(run: Run, folders: Sequence[str]) -> None:
+    if folders:
+        raise ConfigError(
+            f"ground.masks: '{folders[0]}' is a folder of ready-made tiles, which have no common pixel grid; give "
+            f"the scene as one raster, or set ground.masks: tiles and ground.heat_maps: cam"
+        )
+    if run.config.sam.window:
+        raise ConfigError(
+            "sam.window: is for pseudo-masks of tiles; with ground.masks: scene the section views says what SAM "
+            "is shown; set sam.window: null"
+        )
+    if run.config.resunet.keep != "last":
+        raise ConfigError(
+            f"resunet.keep: '{run.config.resunet.keep}' reads reference masks, which no training has with "
+            f"ground.masks: scene; set resunet.keep: last"
+        )
+
+
+def _check_scenes(run: Run) -> None:
+    """Read all inputs as the jobs will, and say what was understood; remembered until one of them changes."""
+    if not run.all_given():
+        return
+    found = run.memory.get("check", str(run.config.scenes), _state_of_inputs(run), lambda: _read_inputs(run))
+    for warning in found:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _read_inputs(run: Run) -> list[str]:
+    from apsam.inputs import check
+
+    config = run.config
+    report = check(list(run.scenes.values()), config.tiles, config.labels, config.split, config.dem)
+    if len(run.scenes) <= SHOWN_SCENES:
+        print(report.table(), file=sys.stderr)
+    else:
+        print(f"{len(run.scenes)} scenes were checked; apsam check {config.scenes} shows them", file=sys.stderr)
+    return list(report.warnings)
+
+
+def _state_of_inputs(run: Run) -> str:
+    """Digest of all that a check of the inputs depends on: settings, code, size and time of every file."""
+    lines = [run.section(name) for name in ("tiles", "labels", "split")]
+    lines += [repr(run.scenes), str(run.config.dem), run.code.source]
+    for path in run.all_given():
+        for file in files_of(path):
+            status = file.stat() if file.exists() else None
+            lines.append(f"{file} {status.st_size} {status.st_mtime_ns}" if status else f"{file} -")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,57 @@
+"""The report of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workflow_support.recipes import ALL, FIGURE, Job, Ref, Stage, Unkeyed
+from workflow_support.stages.experiments import tables_made
+from workflow_support.stages.metrics import STAGES as METRICS
+from workflow_support.stages.sources import SOURCES
+
+if TYPE_CHECKING:
+    from workflow_support.run import Run
+
+
+def report_files(run: Run) -> list[Ref]:
+    """All that the report shows."""
+    return [
+        *run.synthetic_files(run.names),
+        *run.stacks("tiles", run.names),
+        Ref("localizer"),
+        Ref("localizer", ALL, "history"),
+        Ref("metrics/localizer"),
+        *run.stacks("cams", run.names),
+        *(run.prompts(name) for name in run.names),
+        *(ref for source in SOURCES for ref in run.stacks(f"masks/{source}", run.names)),
+        *(Ref(f"resunet/{source}", ALL, output) for source in run.trained for output in ("output", "history")),
+        *(ref for source in run.trained for name in run.mapped for ref in run.map_refs(source, name)),
+        *(Ref(f"maps/{source}/products", name, "+project") for source in run.trained for name in run.mapped_rasters),
+        Ref("metrics/pseudo_masks"),
+        Ref("metrics/maps"),
+        Ref("metrics/summary"),
+        *(
+            Ref(stage.name)
+            for stage in METRICS
+            if stage.units(run) and stage.name in ("metrics/checks", "metrics/objects")
+        ),
+    ]
+
+
+def report(run: Run, unit: str) -> Job:
+    """The report of the run, with the tables of those experiments that are there."""
+    tables = [Ref(f"experiments/{name}", ALL, output) for name in tables_made(run) for output in FIGURE]
+    return Job(
+        {
+            "run": Unkeyed("@files"),
+            "name": run.config.run,
+            "settings": run.whole_configuration(),
+            "files": [*report_files(run), *tables],
+        },
+        run.reference(run.measured) | {"page": run.code.of_page()},
+    )
+
+
+STAGES = [
+    Stage("report", {"output": "index.html", "+config": "config.yaml"}, "report", report, folders=("figures",)),
+]

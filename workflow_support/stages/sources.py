@@ -1,0 +1,10 @@
+"""The kinds of pseudo-masks, by the names that their folders, ResUNets and maps have."""
+
+# Always made, and those that a ResUNet is trained on.
+SOURCES = ("apsam", "cam", "grabcut")
+TRAINED = ("apsam", "cam")
+# Scene-wide pseudo-masks (`ground.masks: scene`).
+GROUND = "ground"
+# To compare with (Table 1).
+REFERENCES = ("cam_agreed", "box", "truth")
+NETWORKS = (*TRAINED, *REFERENCES, GROUND)

@@ -1,0 +1,78 @@
+"""Scenes, their tiles, and the stacks of large scenes that are worked on in blocks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from apsam.tiles.blocks import block_of
+from workflow_support.recipes import PROMPTS, STACK, Given, Job, Ref, Section, Stage
+from workflow_support.stages.sources import SOURCES
+
+if TYPE_CHECKING:
+    from workflow_support.run import Run
+
+# Stages whose stacks a scene in blocks has joined.
+IN_BLOCKS = ("tiles", "cams", "embeddings", *(f"masks/{source}" for source in SOURCES))
+
+
+def scenes(run: Run, unit: str) -> Job:
+    """A synthetic scene."""
+    return Job({"scene": unit, "settings": Section("synthetic")})
+
+
+def tiles(run: Run, unit: str) -> Job:
+    """The tiles of a scene or block, with image-level labels."""
+    name, number = block_of(unit)
+    scene, count = run.scenes[name], run.blocks[name]
+    if scene.labels is not None:
+        labels: dict[str, Any] = {"labels": Given(scene.labels, scene.labels_layer)}
+    else:
+        labels = {"mask": run.mask(name), "mask-values": scene.mask_values}
+    return Job(
+        {
+            "scene": name,
+            "image": run.image(name),
+            **labels,
+            "split": scene.split,
+            "block": f"{number}/{count}" if count > 1 else None,
+            "held-out": [Given(path) for path in run.shares_ground_with(name)],
+            "settings": Section("tiles"),
+            "label-settings": Section("labels"),
+            "label-row": json.dumps(dict(scene.label_values), sort_keys=True) if scene.label_values else None,
+            "split-settings": Section("split"),
+        }
+    )
+
+
+def joined(stage: str) -> Callable[[Run, str], Job]:
+    """The stacks of a scene's blocks as one."""
+    return lambda run, unit: Job({"_": [Ref(stage, block) for block in run.units(unit)]})
+
+
+def joined_prompts(run: Run, unit: str) -> Job:
+    """The prompts of a scene's blocks as one file."""
+    return Job({"_": [Ref("prompts", block) for block in run.units(unit)], "tiles": run.stack("tiles", unit)})
+
+
+STAGES = [
+    Stage(
+        "scenes",
+        {"image": "{unit}.tif", "mask": "{unit}_mask.tif"},
+        "synthesize",
+        scenes,
+        units=attrgetter("synthetic"),
+    ),
+    Stage("tiles", {"output": STACK}, "tile", tiles, units=attrgetter("all_units")),
+]
+JOINED = [
+    *(
+        Stage(
+            f"{name}/joined", {"output": STACK}, "join:join_stacks", joined(name), name, units=attrgetter("in_blocks")
+        )
+        for name in IN_BLOCKS
+    ),
+    Stage("prompts/joined", PROMPTS, "join:join_prompts", joined_prompts, "prompts", units=attrgetter("in_blocks")),
+]
