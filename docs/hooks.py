@@ -75,7 +75,7 @@ def for_site(text: str) -> str:
 
     def link(match: re.Match[str]) -> str:
         image, label, target, anchor = match.groups(default="")
-        if re.match(r"[a-z]+:", target):
+        if re.match(r"[a-z]+:|examples/", target):
             return match[0]
         if target.startswith("docs/"):
             return f"{image}[{label}]({target.removeprefix('docs/')}{anchor})"
