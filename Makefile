@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast coverage types docs config-docs test-kills test-dvc test-versions test-wheel test-lowest test-cluster \
+.PHONY: help setup demo test test-fast coverage types docs examples config-docs test-kills test-dvc test-versions test-wheel test-lowest test-cluster \
 	lint lock bench light-sam clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -81,6 +81,9 @@ types: $(READY)  ## mypy
 docs: $(READY)  ## build the documentation site in site/; fails on a broken link. Needs no network
 	NO_MKDOCS_2_WARNING=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mkdocs build --strict --quiet
 	@echo "Open site/index.html"
+
+examples: $(READY)  ## run the notebooks of examples/ on the demo's run and keep their outputs (after make demo)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter nbconvert --to notebook --execute --inplace examples/*.ipynb
 
 config-docs: $(READY)  ## write docs/configuration.md and config/schema.json from the schema of the settings
 	$(BIN)/python -m workflow_support.config_page > docs/configuration.md

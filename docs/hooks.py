@@ -29,13 +29,20 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)]*)?\)")
 API = """\
 # API
 
-The names of `import apsam`, in the order of `apsam.__all__`. They stay stable between versions;
-other modules may change.
+The names of `import apsam`. They stay stable between versions; other modules may change.
 
 ```python
 import apsam
+
+model = apsam.load("results/demo")                      # localizer, SAM and ResUNet of a run, with their settings
+cam = model.cam(image)                                  # image: (H, W, 3) uint8, or an open rasterio dataset
+prompts = apsam.generate_prompts(cam, threshold=120)    # list of apsam.Prompt
+mask = model.segment(image, prompts)                    # (H, W) bool
+result = model.predict("scene.tif", "out/")             # result.polygons is a GeoDataFrame
 ```
 """
+# What people look for first; the others follow in the order of `__all__`.
+FIRST = ("load", "Model", "generate_prompts", "Prompt", "Prediction")
 NO_NAMES = "\n`apsam.__all__` is empty in this version.\n"
 
 
@@ -68,7 +75,7 @@ def for_site(text: str) -> str:
 
     def link(match: re.Match[str]) -> str:
         image, label, target, anchor = match.groups(default="")
-        if re.match(r"[a-z]+:", target):
+        if re.match(r"[a-z]+:|examples/", target):
             return match[0]
         if target.startswith("docs/"):
             return f"{image}[{label}]({target.removeprefix('docs/')}{anchor})"
@@ -80,9 +87,10 @@ def for_site(text: str) -> str:
 
 
 def api_page(package: ModuleType) -> str:
-    """The page with every name of `__all__`, in its order, each where its docstring is written."""
+    """The page with every name of `__all__`, each with its docstring."""
     parts = [API]
-    for name in getattr(package, "__all__", ()):
+    names = getattr(package, "__all__", ())
+    for name in [*(name for name in FIRST if name in names), *(name for name in names if name not in FIRST)]:
         if name.startswith("__"):
             continue
         value = getattr(package, name)

@@ -24,7 +24,7 @@ from workflow_support.targets import TARGETS
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 # What pages call the reader's own files.
-READERS_FILES = {"config/mine.yaml", "my_scenes.yaml", "a.yaml", "b.yaml", "profiles/mine"}
+READERS_FILES = {"config/mine.yaml", "config/mine_scenes.tsv", "my_scenes.yaml", "a.yaml", "b.yaml", "profiles/mine"}
 # Programs whose arguments are not looked at.
 OTHERS = {"cd", "cp", "git", "hf", "pip", "source", "torchrun", "srun", "pre-commit", "apptainer", "rsync", "bash"}
 SHELL = re.compile(r"^( *)```(?:bash|sh)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
@@ -215,6 +215,17 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
         if not file.exists() or (anchor and anchor not in anchors(file)):
             broken.append(target)
     assert not broken
+
+
+FILE = re.compile(
+    r"`((?:apsam|workflow_support|rules|scripts|tests|config|benchmarks|docs|profiles|envs)/[\w/.-]+\.(?:py|smk|yaml|md|tsv|json))`"
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_of_the_project_named_in_pages_exist(page: Path) -> None:
+    named = set(FILE.findall(page.read_text())) - READERS_FILES
+    assert not {file for file in named if not (ROOT / file).is_file()}
 
 
 @cache

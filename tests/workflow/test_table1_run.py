@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-import yaml
 from small_project import Project
 
 pytestmark = pytest.mark.slow
@@ -14,16 +13,8 @@ TARGET = ("--", "table1")
 
 
 def test_table1_runs_a_method_and_again_nothing(project: Project) -> None:
-    file = project.folder / "config.yaml"
-    config = yaml.safe_load(file.read_text())
-    config["experiments"]["table1"] |= {
-        "methods": ["cpn"],
-        "seeds": [1],
-        "bounds": False,
-        "refined": False,
-        "candidates": [120],
-    }
-    file.write_text(yaml.safe_dump(config))
+    table = {"methods": ["cpn"], "seeds": [1], "bounds": False, "refined": False, "candidates": [120]}
+    project.configure("experiments", table1=table)
     plan = project.plan(*TARGET)
     assert plan["localizer_offline_cpn"] == plan["localizer"] == 1 and plan["resunet"] == 2
     assert not {"synthesize", "tile", "encode"} & set(plan), "shared with the run"
