@@ -113,8 +113,10 @@ def test_degrees_become_square_metres() -> None:
 
 
 def test_area_sums_share_pixels_by_area() -> None:
-    sums = area_sums(np.arange(12.0).reshape(3, 4), np.array([0, 1.5, 3]), np.array([0, 4]))
-    assert sums.tolist() == [[6 + 11], [11 + 38]]
+    sums = area_sums(np.arange(12.0).reshape(1, 3, 4), np.array([0, 1.5, 3]), np.array([0, 4]))
+    assert sums.tolist() == [[[6 + 11], [11 + 38]]]
+    whole = area_sums(np.ones((2, 9, 7)), np.linspace(0, 9, 4), np.linspace(0, 7, 3))
+    assert np.allclose(whole, 3 * 3.5) and whole.shape == (2, 3, 2)
 
 
 def test_masks_are_what_most_of_a_pixel_is(tmp_path: Path) -> None:
