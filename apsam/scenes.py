@@ -161,10 +161,9 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
         raise InputError(f"{where}: a folder of tiles cannot be split into blocks; use one folder a part")
     label_path, label_layer = (None, None) if labels == LABELS_FROM_MASK else _source(base, labels, where)
     values = _label_values(row, where)
-    if values and label_path is None:
-        raise InputError(
-            f"{where}: {values[0][0]} concerns a vector layer of labels; here they are derived from the mask"
-        )
+    if values and (label_path is None or kind == "folder"):
+        instead = "here they are derived from the mask" if label_path is None else "ready-made tiles have a table"
+        raise InputError(f"{where}: {values[0][0]} concerns a vector layer of labels; {instead}")
     return Scene(
         name, kind, image_path, label_path, mask_path, split, taken, label_layer, mask_layer, mask_values, values,  # type: ignore[arg-type]
     )  # fmt: skip

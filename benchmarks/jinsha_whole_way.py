@@ -46,6 +46,7 @@ from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
+from benchmarks.point_labels import write_points
 
 # Rows of the result: name -> which pseudo-masks its network learns.
 ROWS = {"with SAM": "sam", "without SAM": "heat", "second round": "again", "bound": "truth"}
@@ -63,6 +64,7 @@ class Settings:
     views: ViewSettings
     resunet: ResUNetSettings
     maps: MapSettings
+    points: LabelSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,11 @@ def main() -> None:
         "--min-pixels", type=int, default=328, help="landslide pixels that make a tile positive: 0.5 %%"
     )
     parser.add_argument("--wrong-labels", type=float, default=0, help="share of the tiles whose label is turned")
+    parser.add_argument(
+        "--points",
+        type=LabelSettings.model_validate_json,
+        help="""labels come from a point on each landslide (benchmarks.point_labels): {"size_column": "length_m"}""",
+    )
     for name, model in SECTIONS.items():
         # The answers of a network trained with soft dice are no probabilities: unsure, it paints too much.
         default = ResUNetSettings(loss="bce") if model is ResUNetSettings else model()
@@ -109,7 +116,7 @@ def main() -> None:
     given = parser.parse_args()
     set_threads(given.threads)
     labels = LabelSettings(min_pixels=given.min_pixels)
-    settings = Settings(labels=labels, **{name: getattr(given, name) for name in SECTIONS})
+    settings = Settings(labels=labels, points=given.points, **{name: getattr(given, name) for name in SECTIONS})
     figures = measure(given, settings)
     show(figures)
     if given.json:
@@ -190,8 +197,12 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
     for scene in scenes:
         tiles = scene.at("tiles.zarr.zip")
         if not scene.at("labels.tif").exists():
-            row = Scene(scene.name, "raster", scene.image, labels=None, mask=scene.truth, split="train")
-            tile_scene(row, settings.tiles, settings.labels, SplitSettings(), tiles)
+            inventory = None
+            if settings.points is not None:
+                inventory = scene.at("points.gpkg")
+                write_points(scene.truth, inventory)
+            row = Scene(scene.name, "raster", scene.image, labels=inventory, mask=scene.truth, split="train")
+            tile_scene(row, settings.tiles, settings.points or settings.labels, SplitSettings(), tiles)
             if wrong_labels:
                 turn_labels(tiles, wrong_labels)
             make_ground_labels([tiles], scene.at("labels.tif"))
