@@ -282,8 +282,9 @@ class _Check:
         declared = not is_vector(source) and truth.no_data is not None
         if not row.mask_share and scene.labels is None and declared and not known.all():
             self.warnings.append(
-                f"{source}: shows no landslide in '{scene.name}', and {1 - known.mean():.1%} of it is {truth.no_data:g}, "
-                f"which it declares as no data; if that value is landslide, unset it: gdal_edit.py -unsetnodata {source}"
+                f"{source}: shows no landslide in '{scene.name}', and {1 - known.mean():.1%} of it is "
+                f"{truth.no_data:g}, which it declares as no data; if that value is landslide, unset it: gdal_edit.py "
+                f"-unsetnodata {source}"
             )
         if scene.mask_values is not None and is_vector(source):
             self.warnings.append(
@@ -329,13 +330,11 @@ class _Check:
         names = [file.name for file in files]
         row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
         read_tile_image(files[0])
-        looked = 0
-        for looked, file in enumerate(files, 1):
+        for number, file in enumerate(files, 1):
             check_tile_header(file)
-            if time.monotonic() >= self._until:
+            if time.monotonic() >= self._until and number < len(files):
+                row.notes.append(f"headers of {number} of {len(files)} tiles were looked at, to be done in time")
                 break
-        if looked < len(files):
-            row.notes.append(f"headers of {looked} of {len(files)} tiles were looked at, to be done in time")
         known = None
         if scene.labels is not None:
             table = read_label_table(scene.labels)
@@ -353,8 +352,8 @@ class _Check:
         row.mask, row.mask_share = f"{scene.mask.name}/ ({len(needed)} masks)", masks.share
         if (masks.share or 0) > MUCH_LANDSLIDE:
             self.warnings.append(
-                f"{scene.mask}: {masks.share:.0%} of the masks that were looked at is landslide; are these the masks of "
-                f"landslides, and not inverted?"
+                f"{scene.mask}: {masks.share:.0%} of the masks that were looked at is landslide; are these the masks "
+                f"of landslides, and not inverted?"
             )
         if masks.rule is not None and masks.rule.note:
             row.notes.append(f"{scene.mask}: {masks.rule.note}")

@@ -103,8 +103,8 @@ def _check_units(raster: rasterio.DatasetReader, path: Path, crs: CRS) -> None:
         side = abs(raster.transform.determinant) ** 0.5 * to_degrees
         if side > LARGEST_PIXEL_DEGREES:
             raise InputError(
-                f"{path}: a pixel would be {side:.3g} degrees wide in {crs.name}; its coordinates {text} look like those "
-                f"of another coordinate reference system, for example metres: assign the right one"
+                f"{path}: a pixel would be {side:.3g} degrees wide in {crs.name}; its coordinates {text} look like "
+                f"those of another coordinate reference system, for example metres: assign the right one"
             )
         return
     side = abs(raster.transform.determinant) ** 0.5 * crs.axis_info[0].unit_conversion_factor

@@ -12,9 +12,7 @@ from apsam.scenes import Scene
 from apsam.vectors import ARCHIVES, VECTOR_SUFFIXES, is_vector, split_layer
 
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
-_RASTER = (
-    "{}: is a raster; a mask goes into the column 'mask', with the word mask in 'labels' to derive labels from it"
-)
+_RASTER = "{}: is a raster; a mask goes into the column 'mask', with the word mask in 'labels' to derive labels from it"
 TABLES = (".csv", ".txt")
 RASTERS = (".tif", ".tiff", ".vrt", ".img", ".jp2", ".png", ".jpg", ".jpeg", ".dat", ".asc", ".ecw", ".nc")
 
