@@ -552,6 +552,25 @@ def test_longitudes_beyond_180(tmp_path: Path, west: float, turn: float) -> None
     assert positive(given(tmp_path, labels="mask", mask="m.tif")) == POSITIVE
 
 
+@pytest.mark.parametrize("west", [-176.0, -180.0])
+def test_a_mask_in_degrees_beyond_180_on_a_projected_scene(tmp_path: Path, west: float) -> None:
+    to_utm = Transformer.from_crs(4326, 32701, always_xy=True)
+    x, y = map(round, to_utm.transform(west, -17))
+    x -= 40  # of -180, the scene lies on both sides
+    write(tmp_path / "a.tif", pixels(), crs="EPSG:32701", transform=from_origin(x, y, 1, 1))
+    place = Transformer.from_crs(32701, 4326, always_xy=True).transform_bounds(x, y - SIDE, x + SIDE, y)
+    side = 1e-5
+    write(tmp_path / "m.tif", np.zeros((1, 400, 400), np.uint8), crs="EPSG:4326",
+          transform=from_origin(place[0] % 360 - 50 * side, place[3] + 50 * side, side, side))  # fmt: skip
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
+        if west == -180:
+            with pytest.raises(InputError, match="across the antimeridian .*gdalwarp -r near -t_srs EPSG:32701"):
+                TruthReader(tmp_path / "m.tif", scene)
+        else:
+            with TruthReader(tmp_path / "m.tif", scene) as truth:
+                assert (truth.read(0, 0, SIDE, SIDE) == 0).all()
+
+
 def test_an_outline_over_the_antimeridian_from_another_crs(tmp_path: Path) -> None:
     step = 1e-5
     write(tmp_path / "a.tif", pixels(), crs="EPSG:4326", transform=from_origin(179.9992, 10, step, step))

@@ -595,6 +595,10 @@ EARLY: dict[str, tuple[Make, str]] = {
         "cover none of the scenes",
     ),
     "elevations in fathoms": (dem(dem_in("fathom")), "are in 'fathom', which is not known here"),
+    "elevations without any value": (
+        dem(lambda p: write(p, heights() * np.nan, transform=DEM_PLACE)),
+        "holds no elevation, all of it is no data",
+    ),
     "elevations that are none": (
         dem(lambda p: write(p, heights() * 0 - 9999, transform=DEM_PLACE)),
         "no value is an elevation",
@@ -669,6 +673,10 @@ WARNINGS: dict[str, tuple[Make, str]] = {
     "landslides declared as no data": (
         mask("m.tif", lambda p: write(p, drawn(255), nodata=255)),
         "2.3% of it is 255, which it declares as no data",
+    ),
+    "a grey hillshade": (
+        dem(lambda p: write(p, pixels(1, SIDE + 40), transform=DEM_PLACE)),
+        "is 8 bit, .* a hillshade",
     ),
     "inverted masks of tiles": (
         lambda f: tiles(masks={"x.png": 1 - tile_mask(), "y.png": 1 - tile_mask(0)})(f),

@@ -6,11 +6,13 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import shapely
 from pyproj import CRS
+from pyproj.aoi import AreaOfUse
 
 from apsam.datums import proj_crs
 from apsam.errors import InputError
@@ -388,11 +390,18 @@ def _pixel_metres(reader: SceneReader, ruler: Ruler) -> float:
 
 def _outside(place: Bounds, crs: CRS) -> bool:
     """Whether a place in degrees lies wholly outside of the area that a CRS is meant for, and not just beside it."""
-    area = crs.area_of_use
+    area = _area_of_use(crs.to_wkt())
     if area is None or area.west > area.east or place[0] > place[2]:
         return False
     beyond = max(area.west - place[2], place[0] - area.east, area.south - place[3], place[1] - area.north)
     return beyond > BESIDE
+
+
+@lru_cache(maxsize=256)
+def _area_of_use(wkt: str) -> AreaOfUse | None:
+    """West, south, east, north of the area that a CRS of the EPSG's is made for; files do not repeat it."""
+    authority = proj_crs(wkt).to_authority(min_confidence=70)
+    return None if authority is None else CRS.from_authority(*authority).area_of_use
 
 
 def _touched(landslide: np.ndarray, windows: np.ndarray, height: int, width: int) -> np.ndarray:
