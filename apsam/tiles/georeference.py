@@ -96,8 +96,8 @@ def turn_to(
             return transform
         if bounds[0] > bounds[2]:
             raise InputError(
-                f"{path}: counts in degrees, and the scene lies across the antimeridian (180 degrees), where these break "
-                f"off; bring it into the scene's coordinate reference system first: gdalwarp -r near -t_srs "
+                f"{path}: counts in degrees, and the scene lies across the antimeridian (180 degrees), where these "
+                f"break off; bring it into the scene's coordinate reference system first: gdalwarp -r near -t_srs "
                 f"{target.to_string()} {path} reprojected.tif"
             )
     left, _, right, _ = outline(transform, 0, 0, *shape).bounds
