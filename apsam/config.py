@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from apsam.errors import ConfigError
 from apsam.experiments.settings import ExperimentSettings
@@ -28,6 +28,9 @@ from apsam.resunet.settings import ResUNetSettings
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.synthetic.settings import SyntheticSettings
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
+
+# Folders of results/ that are no runs.
+RESERVED_RUNS = ("store", "edited")
 
 # How pydantic begins to say what a value should be.
 WANTED = "Input should be "
@@ -71,6 +74,13 @@ class Config(BaseModel):
     experiments: ExperimentSettings = Field(default_factory=ExperimentSettings)
     products: ProductSettings = Field(default_factory=ProductSettings)
     report: ReportSettings = Field(default_factory=ReportSettings)
+
+    @field_validator("run")
+    @classmethod
+    def _no_other_folder(cls, run: str) -> str:
+        if run in RESERVED_RUNS:
+            raise ValueError("is a folder that results/ has anyway; choose another name")
+        return run
 
     @property
     def dem(self) -> Path | None:

@@ -53,6 +53,7 @@ def test_a_key_far_from_all_lists_the_known():
                 "unknown key 'resunet.epochz'; did you mean 'epochs'?",
             ],
         ),
+        ({"run": "store"}, ["'run': is a folder that results/ has anyway; choose another name (it is 'store')"]),
         ({"resunet": 3}, ["'resunet': is a section, which holds keys and values (it is 3)"]),
         (
             {"prompts": {"threshold": "ninety"}},

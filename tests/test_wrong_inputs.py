@@ -308,6 +308,7 @@ def named_otherwise(path: Path) -> None:
 ERRORS: dict[str, tuple[Make, str]] = {
     # Scenes
     "an address": (sheet("a", "https://x.org/a.tif", "inv.gpkg", "", "train"), "is an address; download the file"),
+    "a name that files have": (sheet("a_mask", "a.tif", "inv.gpkg", "", "train"), "must not be 'all' or end in _mask"),
     "a name too long": (sheet("a" * 101, "a.tif", "inv.gpkg", "", "train"), "100 letters at most"),
     "counted from the Earth's middle": (image(lambda p: write(p, pixels(), crs="EPSG:4978")), "middle of the Earth"),
     "a geotransform of no numbers": (
