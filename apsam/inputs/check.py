@@ -6,10 +6,12 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from pyproj import CRS
+from pyproj.aoi import AreaOfUse
 
 from apsam.datums import proj_crs
 from apsam.errors import InputError
@@ -348,14 +350,11 @@ class _Check:
         names = [file.name for file in files]
         row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
         read_tile_image(files[0])
-        looked = 0
-        for file in files:
+        for number, file in enumerate(files, 1):
             check_tile_header(file)
-            looked += 1
-            if time.monotonic() >= self._until:
+            if time.monotonic() >= self._until and number < len(files):
+                row.notes.append(f"headers of {number} of {len(files)} tiles were looked at, to be done in time")
                 break
-        if looked < len(files):
-            row.notes.append(f"headers of {looked} of {len(files)} tiles were looked at, to be done in time")
         known = None
         if scene.labels is not None:
             table = read_label_table(scene.labels)
@@ -423,11 +422,18 @@ def _pixel_metres(reader: SceneReader, ruler: Ruler) -> float:
 
 def _outside(place: Bounds, crs: CRS) -> bool:
     """Whether a place in degrees lies wholly outside of the area that a CRS is meant for, and not just beside it."""
-    area = crs.area_of_use
+    area = _area_of_use(crs.to_wkt())
     if area is None or area.west > area.east or place[0] > place[2]:
         return False
     beyond = max(area.west - place[2], place[0] - area.east, area.south - place[3], place[1] - area.north)
     return beyond > BESIDE
+
+
+@lru_cache(maxsize=256)
+def _area_of_use(wkt: str) -> AreaOfUse | None:
+    """West, south, east, north of the area that a CRS of the EPSG's is made for; files do not repeat it."""
+    authority = proj_crs(wkt).to_authority(min_confidence=70)
+    return None if authority is None else CRS.from_authority(*authority).area_of_use
 
 
 def _touched(landslide: np.ndarray, windows: np.ndarray, height: int, width: int) -> np.ndarray:
