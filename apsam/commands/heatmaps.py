@@ -111,9 +111,7 @@ def heatmap_masks(
     output: Annotated[Path, typer.Option(help="GeoTIFF to make")],
     threshold: Annotated[
         Path | None,
-        typer.Option(
-            help="from heatmap-threshold; none: a probability of 0.5, for networks that learned masks"
-        ),
+        typer.Option(help="from heatmap-threshold; none: a probability of 0.5, for networks that learned masks"),
     ] = None,
 ) -> None:
     """Write the scene-wide pseudo-mask of the heat map alone, without SAM."""
