@@ -78,6 +78,12 @@ class ViewSettings(BaseModel):
         le=1,
         description="auto: the smallest factor at which the heat map covers at most this share of a typical view",
     )
+    multiples: tuple[Annotated[float, Field(ge=1, le=4)], ...] = Field(
+        (1, 2),
+        min_length=1,
+        description="SAM is shown views at these multiples of the factor, and all of them vote: fine views have "
+        "sharper outlines, coarse ones more surroundings",
+    )
     size: int = Field(256, ge=64, le=2048, multiple_of=32, description="side of a view, pixels of the view")
     step: int = Field(154, ge=16, le=2048, description="from one view to the next, pixels of the view")
     votes: float = Field(
