@@ -49,7 +49,7 @@ from apsam.tiles.tiling import tile_scene
 from benchmarks.point_labels import write_points
 
 # Rows of the result: name -> which pseudo-masks its network learns.
-ROWS = {"with SAM": "sam", "without SAM": "heat", "second round": "again", "bound": "truth"}
+ROWS = {"with SAM": "sam", "without SAM": "heat", "second round": "self", "bound": "truth"}
 
 
 # The same maps at the threshold with the highest expected F1 (`apsam.resunet.decision`).
@@ -141,7 +141,7 @@ def measure(given: argparse.Namespace, settings: Settings) -> dict:
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for name in given.rows:
         for seed in given.seeds:
-            masks = masks_of(ROWS[name], training, settings, seed)
+            masks = masks_of(ROWS[name], training, settings, given.seeds)
             if ROWS[name] != "truth":
                 for scene, mask in zip(training, masks, strict=True):
                     print(f"{trained}: {mask.name}: F1 {f1(mask, scene):.3f}", flush=True)
@@ -171,22 +171,24 @@ def train(scenes: Sequence[Files], masks: Sequence[Path], settings: Settings, we
     print(f"trained {weights.name} in {time.perf_counter() - start:.0f} s", flush=True)
 
 
-def masks_of(kind: str, scenes: Sequence[Files], settings: Settings, seed: int) -> list[Path]:
-    """Masks that a row's network learns: true ones, those of the first round, or those of the second."""
+def masks_of(kind: str, scenes: Sequence[Files], settings: Settings, seeds: Sequence[int]) -> list[Path]:
+    """Masks that a row's network learns: true ones, those of the first round, or those of the second.
+
+    The first round of self-training is the networks "with SAM" of all seeds.
+    """
     if kind == "truth":
         return [scene.truth for scene in scenes]
-    if kind != "again":
-        return [scene.at(f"{kind}.tif") for scene in scenes]
-    weights = scenes[0].folder / f"sam_{seed}.safetensors"
-    train(scenes, [scene.at("sam.tif") for scene in scenes], settings, weights, seed)
-    masks = []
-    for scene in scenes:
-        masks.append(scene.at(f"again_{seed}.tif"))
-        if not masks[-1].exists():
-            logits = scene.at(f"again_{seed}_logits.tif")
-            make_logits(scene.at("tiles.zarr.zip"), scene.image, [weights], settings.heatmaps, logits)
-            # A network that learned masks of objects, not of tiles, is right at its own 0.5.
-            sam_masks(scene, settings, logits, 0.0, masks[-1])
+    masks = [scene.at(f"{kind}.tif") for scene in scenes]
+    if kind != "self" or all(mask.exists() for mask in masks):
+        return masks
+    networks = [scenes[0].folder / f"sam_{seed}.safetensors" for seed in seeds]
+    for weights, seed in zip(networks, seeds, strict=True):
+        train(scenes, [scene.at("sam.tif") for scene in scenes], settings, weights, seed)
+    for scene, mask in zip(scenes, masks, strict=True):
+        tiles, logits = scene.at("tiles.zarr.zip"), scene.at("self_logits.tif")
+        make_logits(tiles, scene.image, networks, settings.heatmaps, logits)
+        # Networks that learned masks of objects, not of tiles, are right at their own 0.5.
+        make_heat_masks(logits, scene.at("labels.tif"), 0.0, tiles, mask)
     return masks
 
 

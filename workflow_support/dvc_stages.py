@@ -36,7 +36,7 @@ vars: ["config.yaml:run,scenes"]
 # More files of one subpackage than this, and the stage depends on all of it.
 FILES_OF_A_PACKAGE = 3
 # Of the section `ground`: a step depends on all that it can read, whatever is switched on.
-ON_THE_GROUND = {"exclude": True, "heat_maps": "labels", "masks": "scene", "decision": "expected_f1"}
+ON_THE_GROUND = {"exclude": True, "heat_maps": "labels", "masks": "scene", "rounds": 2, "decision": "expected_f1"}
 # What decides how rules become commands.
 WORKFLOW = ("Snakefile", "rules/common.smk", "workflow_support")
 
@@ -70,6 +70,7 @@ STEPS = {
     "heatmaps": Step("all_heatmaps", ("heatmaps",), given=True),
     "views": Step("all_views", ("ground", "heatmaps"), given=True),
     "masks": Step("all_masks", ("masks", "join", "ground"), given=True),
+    "self_training": Step("all_self_training", ("self_training",), given=True),
     "resunet": Step(
         "all_networks", ("resunet",), given=True, shown=("resunet/apsam/history.json", "resunet/cam/history.json")
     ),

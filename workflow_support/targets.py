@@ -45,6 +45,7 @@ TARGETS: Mapping[str, Files] = {
     "all_heatmaps": everything("heatmaps/networks", "heatmaps", "heatmaps/threshold", "heatmaps/factor"),
     "all_views": everything("views", "views/heatmaps", "views/prompts", "views/embeddings", "views/masks"),
     "all_masks": everything(*MASKS, *(f"{stage}/joined" for stage in MASKS), f"masks/{GROUND}"),
+    "all_self_training": everything(*(f"self_training/{name}" for name in ("networks", "maps", "masks"))),
     "all_networks": everything("localizer", *(f"resunet/{source}" for source in NETWORKS)),
     "all_maps": everything(*MAPS, f"maps/{GROUND}/decided"),
     "all_metrics": everything(*METRICS),
