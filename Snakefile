@@ -29,6 +29,7 @@ include: "rules/products.smk"
 include: "rules/metrics.smk"
 include: "rules/experiments.smk"
 include: "rules/table1.smk"
+include: "rules/suggestions.smk"
 include: "rules/report.smk"
 
 

@@ -25,6 +25,7 @@ from workflow_support.measuring import (
     trained,
 )
 from workflow_support.recipes import ALL, FIGURE, STACK, Given, Job, Ref, Section, Stage, Unkeyed
+from workflow_support.suggestions import SUGGESTION_STAGES, suggestions_file
 from workflow_support.table1 import table1_stages
 
 if TYPE_CHECKING:
@@ -385,6 +386,7 @@ def report_files(run: Run) -> list[Ref]:
         Ref("metrics/maps"),
         Ref("metrics/summary"),
         *(Ref(stage) for stage in ("metrics/checks", "metrics/objects") if _listed(run, stage)),
+        *suggestions_file(run),
     ]
 
 
@@ -598,6 +600,7 @@ LISTED = [
     _metrics("metrics/summary", "summary.json", "metrics_summary", summary),
     _metrics("metrics/checks", "checks.json", "metrics_checks", checks, _where_rasters),
     _metrics("metrics/objects", "objects.json", "metrics_objects", objects, _where_measured_rasters),
+    *SUGGESTION_STAGES,
     *experiment_stages(_measured),
     *table1_stages(),
     Stage("report", PAGE, "report.py", "report", report, folders=("figures",)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -17,4 +19,9 @@ class ReportSettings(BaseModel):
         2000, ge=1, description="tiles compared with the truth to choose them, evenly spaced over all scenes"
     )
     figures: bool = Field(True, description="write the figures as PNG, SVG and CSV beside the page too")
+    suggestions: Literal["auto", "all", "none"] = Field(
+        "auto",
+        description="tiles to label next and labels that look wrong: of scenes whose labels a person gave (auto; not "
+        "those labelled by their mask), of all scenes, or none",
+    )
     max_mb: float = Field(15, ge=1, description="largest size of the page; images are made coarser to keep it")
