@@ -190,6 +190,7 @@ def main() -> None:
             record(f"curve {trial.name} {seed}", partial(measure_curve, trial, seed))
             for share in WRONG:
                 record(f"wrong {trial.name} {share:g} {seed}", partial(measure_wrong, trial, seed, share))
+    for seed in given.seeds:
         for size, overlap in GRIDS:
             for trial in trials(scenes, size, overlap):
                 for count in LABELS[trial.name]:

@@ -147,9 +147,7 @@ class Trial:
     def reference(self) -> dict[str, int]:
         """What the person answers for every tile."""
         return {
-            name: int(label)
-            for tiled in self.labelled
-            for name, label in zip(tiled.names, tiled.answers, strict=True)
+            name: int(label) for tiled in self.labelled for name, label in zip(tiled.names, tiled.answers, strict=True)
         }
 
 

@@ -375,7 +375,6 @@ def report_files(run: Run) -> list[Ref]:
         *run.stacks("tiles", run.names),
         Ref("localizer"),
         Ref("localizer", ALL, "history"),
-        Ref("metrics/localizer"),
         *run.stacks("cams", run.names),
         *(run.prompts(name) for name in run.names),
         *(ref for source in SOURCES for ref in run.stacks(f"masks/{source}", run.names)),
@@ -385,7 +384,7 @@ def report_files(run: Run) -> list[Ref]:
         Ref("metrics/pseudo_masks"),
         Ref("metrics/maps"),
         Ref("metrics/summary"),
-        *(Ref(stage) for stage in ("metrics/checks", "metrics/objects") if _listed(run, stage)),
+        *(Ref(stage) for stage in ("metrics/localizer", "metrics/checks", "metrics/objects") if _listed(run, stage)),
         *suggestions_file(run),
     ]
 
@@ -457,6 +456,10 @@ def _where_rasters(run: Run) -> list[str]:
 
 def _where_measured_rasters(run: Run) -> list[str]:
     return [ALL] if _measured_rasters(run) else []
+
+
+def _where_held_out(run: Run) -> list[str]:
+    return [ALL] if run.held_out else []
 
 
 def _names(run: Run) -> list[str]:
@@ -583,7 +586,7 @@ LISTED = [
         for method, file in OFFLINE_FILES.items()
     ),
     Stage("localizer", TRAINED_LOCALIZER, "localizer.py", "localizer", localizer),
-    _metrics("metrics/localizer", "localizer.json", "metrics_localizer", localizer_metrics),
+    _metrics("metrics/localizer", "localizer.json", "metrics_localizer", localizer_metrics, _where_held_out),
     *LABEL_STAGES,
     Stage("cams", {"output": STACK}, "cams.py", "cams", cams, units=_units),
     Stage("prompts", PROMPTS, "prompts.py", "prompts", prompts, units=_units),
