@@ -30,6 +30,7 @@ include: "rules/products.smk"
 include: "rules/metrics.smk"
 include: "rules/experiments.smk"
 include: "rules/table1.smk"
+include: "rules/suggest.smk"
 include: "rules/report.smk"
 
 

@@ -76,6 +76,7 @@ STEPS = {
     ),
     "maps": Step("all_maps", ("predict", "products"), given=True),
     "metrics": Step("all_metrics", ("metrics", "localizer"), given=True, shown=("metrics/summary.json",)),
+    "suggestions": Step("all_suggestions", ("suggest",), given=True),
     "report": Step("all_reports", ("report",), given=True, whole_config=True),
 }
 METRICS = ("metrics/summary.json",)
@@ -112,6 +113,7 @@ class Reading:
 def render() -> str:
     """The text of dvc.yaml."""
     values = {**Config().model_dump(mode="json"), "scenes": str(ROOT / "scenes.tsv")}
+    values["report"] |= {"suggestions": "all"}
     runs = [Run({**values, "ground": ground}) for ground in (values["ground"], ON_THE_GROUND)]
     stages = "\n".join("\n".join(_stage(name, step, runs)) + "\n" for name, step in STEPS.items())
     return f"{HEADER}\nstages:\n{_given()}\n{stages}\n{PLOTS}"

@@ -159,6 +159,31 @@ def test_given_data_count_by_content(tmp_path: Path, sheet: Callable[..., Path])
     assert not {"localizer", "resunet/apsam"} & found, "a held-out image trains nothing"
 
 
+def test_a_run_of_one_training_scene_without_mask_asks_nothing_of_held_out_tiles(
+    tmp_path: Path, sheet: Callable[..., Path]
+) -> None:
+    write_tiles(tmp_path / "data/train", 3, np.random.default_rng(1))
+    row = "train\ttrain/images\ttrain/labels.csv\t\ttrain"
+    run = run_of(sheet(None, row), data_dir=str(tmp_path / "data"), maps={"scenes": "all"})
+    assert STAGES["metrics/localizer"].units(run) == []
+    assert not any("metrics/localizer" in path for path in run.recipe("report").inputs)
+
+
+def test_suggestions_are_made_of_scenes_that_a_person_labelled(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+    plain = run_of(sheet())
+    assert not [name for name in plain.plain_names if name.startswith("suggestions")]
+    for part, count in (("train", 3), ("test", 2)):
+        write_tiles(tmp_path / "data" / part, count, np.random.default_rng(count))
+    run = given_run(tmp_path, sheet)
+    job = run.recipe("suggestions")
+    assert job.output() in run.recipe("report").inputs
+    assert {run.file("suggestions/localizer", part) for part in ("train", "test")} < set(job.inputs)
+    # What is not mapped is predicted tile by tile; what is mapped has its map.
+    assert run.file("suggestions/map", "train") in job.inputs and run.file("maps/apsam/tiles", "test") in job.inputs
+    everything = run_of(sheet(), report={"suggestions": "all"})
+    assert STAGES["suggestions/localizer"].units(everything) == everything.names
+
+
 def test_a_checkpoint_counts_by_content(tmp_path: Path, sheet: Callable[..., Path]) -> None:
     for name, content in (("a.pth", b"one"), ("b.pth", b"one"), ("c.pth", b"two")):
         (tmp_path / name).write_bytes(content)

@@ -101,6 +101,16 @@ def test_apsam_predict_maps_a_scene_with_the_run(finished: Project, tmp_path: Pa
     assert (tmp_path / "west_mask.tif").read_bytes() == by_workflow.read_bytes()
 
 
+def test_suggestions_are_made_of_what_the_run_has(project: Project) -> None:
+    project.configure("report", suggestions="all")
+    assert project.plan("--", "all_suggestions") == {"localizer_scores": 3, "map_scores": 2, "suggestions": 1}
+    project.snakemake("--", "all_suggestions")
+    found = json.loads((project.folder / "results/small/suggestions/suggestions.json").read_text())["suggestions"]
+    assert {entry["scene"] for entry in found} == set(SCENES) and {entry["kind"] for entry in found} == {"check"}
+    assert all("localizer" in entry["why"] and "map" in entry["why"] for entry in found)
+    assert project.plan("--", "all_reports") == {"report": 1}
+
+
 def test_snakemakes_own_report_has_the_results_and_needs_no_network(finished: Project, tmp_path: Path) -> None:
     nowhere = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
     finished.run("snakemake", "--cores", "1", "--report", str(tmp_path / "report.zip"), **nowhere)
