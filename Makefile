@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast coverage types docs examples config-docs test-kills test-dvc test-versions test-cluster lint lock bench light-sam clean
+.PHONY: help setup demo test test-fast coverage types docs examples config-docs test-kills test-dvc test-versions test-wheel test-lowest test-cluster \
+	lint lock bench light-sam clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -12,6 +13,7 @@ READY := $(VENV)/.ready
 EXTRAS := workflow,dvc,dev,docs
 # For instance PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" spares a machine without a GPU the CUDA libraries.
 PIP_FLAGS ?=
+UV_FLAGS ?= $(PIP_FLAGS)
 CORES ?= all
 WORKERS ?= 2
 DEMO := snakemake --cores $(CORES)
@@ -49,6 +51,20 @@ test-kills: $(READY)  ## kill jobs and Snakemake at random moments, run on, comp
 
 test-versions: $(READY)  ## run the workflow with the oldest, a middle and the newest supported Snakemake (minutes)
 	$(BIN)/python -m pytest tests/workflow/versions.py $(PYTEST_FLAGS)
+
+# An environment of their own, in a temporary folder that goes afterwards. UV_FLAGS as PIP_FLAGS.
+test-wheel: $(READY)  ## build the wheel, install it into an empty environment, map a scene with it (minutes)
+	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(BIN)/uv build --quiet --wheel --out-dir "$$folder/wheel" .; \
+	$(BIN)/uv venv --quiet --python $(BIN)/python "$$folder/venv"; \
+	$(BIN)/uv pip install --quiet --python "$$folder/venv/bin/python" $(UV_FLAGS) "$$folder"/wheel/*.whl; \
+	"$$folder/venv/bin/python" tests/installed_package.py
+
+test-lowest: $(READY)  ## the same with the lowest versions that pyproject.toml allows (minutes, 4 GB to download)
+	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(BIN)/uv venv --quiet --python $(BIN)/python "$$folder/venv"; \
+	$(BIN)/uv pip install --quiet --python "$$folder/venv/bin/python" --resolution lowest-direct $(UV_FLAGS) ".[train,report]"; \
+	"$$folder/venv/bin/python" tests/installed_package.py
 
 test-cluster: $(READY)  ## run the workflow through a real SLURM on this machine (installs Debian's packages; needs root)
 	tests/cluster/install_slurm.sh

@@ -58,7 +58,7 @@ from apsam.commands.report import report
 from apsam.commands.resunet import resunet
 from apsam.commands.run import run_app
 from apsam.commands.store import store_app
-from apsam.commands.suggest import localizer_scores, suggest
+from apsam.commands.suggest import localizer_scores, map_scores, suggest, suggestions
 from apsam.commands.synthesize import synthesize
 from apsam.commands.tile import tile
 
@@ -68,7 +68,6 @@ STAGES = (
     ground_labels,
     localizer_offline,
     localizer,
-    localizer_scores,
     cams,
     heatmap_network,
     heatmap_scene,
@@ -99,6 +98,9 @@ STAGES = (
     metrics_objects,
     metrics_checks,
     metrics_summary,
+    localizer_scores,
+    map_scores,
+    suggestions,
     report,
 )
 EXPERIMENTS = (

@@ -93,12 +93,17 @@ def read_conditions(weights: Path) -> TrainingConditions | None:
     """The conditions that a weights file carries; None where it has none: it was written by an early version.
 
     Raises:
-        InputError: They are those of a later version.
+        InputError: They are those of a later version, or the file holds no weights.
     """
     try:
         with safe_open(weights, "np") as file:
             description = json.loads((file.metadata() or {}).get("apsam", "{}"))
-    except (SafetensorError, OSError, ValueError):
+    except SafetensorError as error:
+        raise InputError(
+            f"{weights}: not a whole safetensors file, in which apsam keeps weights ({error}); copy it again, or train "
+            f"it again"
+        ) from error
+    except (OSError, ValueError):
         return None  # whoever loads the weights says what is wrong with them
     found = description.get(CONDITIONS)
     if found is None:

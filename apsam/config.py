@@ -7,12 +7,12 @@ turned into sentences. Nothing here imports torch: the workflow reads this in ev
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from apsam.errors import ConfigError
 from apsam.experiments.settings import ExperimentSettings
@@ -28,6 +28,9 @@ from apsam.resunet.settings import ResUNetSettings
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.synthetic.settings import SyntheticSettings
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
+
+# Folders of results/ that are no runs.
+RESERVED_RUNS = ("store", "edited")
 
 # How pydantic begins to say what a value should be.
 WANTED = "Input should be "
@@ -83,6 +86,13 @@ class Config(BaseModel):
     products: ProductSettings = Field(default_factory=ProductSettings)
     report: ReportSettings = Field(default_factory=ReportSettings)
 
+    @field_validator("run")
+    @classmethod
+    def _no_other_folder(cls, run: str) -> str:
+        if run in RESERVED_RUNS:
+            raise ValueError("is a folder that results/ has anyway; choose another name")
+        return run
+
     @property
     def dem(self) -> Path | None:
         """The raster of elevations, found like the sheet's files."""
@@ -104,10 +114,49 @@ def parse_config(values: Mapping[str, Any], origin: str = "configuration") -> Co
     Raises:
         ConfigError: Every wrong key and value, each with what to do.
     """
+    wrong = list(_truth_values(values, Config))
     try:
-        return Config.model_validate(dict(values))
+        config = Config.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(f"{origin}:\n" + "\n".join(f"  - {line}" for line in _explain(error))) from None
+        said = {line.partition(":")[0] for line in wrong}
+        wrong += [line for line in _explain(error) if line.partition(":")[0] not in said]
+    if wrong:
+        raise ConfigError(f"{origin}:\n" + "\n".join(f"  - {line}" for line in wrong)) from None
+    return config
+
+
+def _truth_values(values: Mapping[str, Any], model: type[BaseModel], place: str = "") -> Iterator[str]:
+    """One line for every number that is a truth value, which pydantic would take for 1 or 0."""
+    for key, value in values.items():
+        field = model.model_fields.get(key)
+        if field is None:
+            continue
+        within = field.annotation
+        if isinstance(value, Mapping) and isinstance(within, type) and issubclass(within, BaseModel):
+            yield from _truth_values(value, within, f"{place}{key}.")
+        elif any(isinstance(one, bool) for one in (value if isinstance(value, list | tuple) else [value])):
+            kinds = set(_kinds(within))
+            if kinds & {int, float} and bool not in kinds:
+                yield f"'{place}{key}': should be a number, not true or false (YAML reads yes, no, on and off as these)"
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """The types that an annotation is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _kinds(part)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key may be there once only: of two sections of one name the first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As PyYAML does, but for keys that are there twice."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((key for key in keys if keys.count(key) > 1 and key != "<<"), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"the key '{twice}' is there twice in the mapping that begins at{node.start_mark}")
+        return super().construct_mapping(node, deep)
 
 
 def read_config(*files: Path) -> Config:
@@ -119,11 +168,13 @@ def read_config(*files: Path) -> Config:
     merged: dict[str, Any] = {}
     for file in files:
         try:
-            values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+            values = yaml.load(file.read_text(encoding="utf-8"), _Loader) or {}
         except FileNotFoundError as error:
             raise ConfigError(f"{file}: no such configuration file") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{file}: not YAML ({error})") from error
+            raise ConfigError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
+        except OSError as error:
+            raise ConfigError(f"{file}: cannot be read ({error.strerror})") from error
         if not isinstance(values, dict):
             raise ConfigError(f"{file}: must hold keys and values, not a {type(values).__name__}")
         _merge(merged, values)

@@ -32,6 +32,9 @@ SPLITS = ("train", "test", "blocks")
 SYNTHETIC = "synthetic"
 LABELS_FROM_MASK = "mask"
 TILE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+LONGEST_NAME = 100
+# What files of all scenes are called, and endings of files of one.
+RESERVED_NAME, RESERVED_ENDINGS = "all", ("_mask", "_probability", "_image")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 SCENE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -142,6 +145,13 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
     name, image, labels, mask, split = (row[column].strip() for column in COLUMNS)
     if not SCENE_NAME.fullmatch(name):
         raise InputError(f"{where}: a scene's name is made of letters, digits, '_' and '-'")
+    if name == RESERVED_NAME or name.endswith(RESERVED_ENDINGS):
+        raise InputError(
+            f"{where}: a scene's name must not be '{RESERVED_NAME}' or end in {' or '.join(RESERVED_ENDINGS)}, "
+            f"by which files are told apart"
+        )
+    if len(name) > LONGEST_NAME:
+        raise InputError(f"{where}: a scene's name has {LONGEST_NAME} letters at most, since it names files")
     if split not in SPLITS:
         raise InputError(f"{where}: split '{split}' is none of {', '.join(SPLITS)}")
     taken = _date(row.get("date"), where)
@@ -161,10 +171,9 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
         raise InputError(f"{where}: a folder of tiles cannot be split into blocks; use one folder a part")
     label_path, label_layer = (None, None) if labels == LABELS_FROM_MASK else _source(base, labels, where)
     values = _label_values(row, where)
-    if values and label_path is None:
-        raise InputError(
-            f"{where}: {values[0][0]} concerns a vector layer of labels; here they are derived from the mask"
-        )
+    if values and (label_path is None or kind == "folder"):
+        instead = "here they are derived from the mask" if label_path is None else "ready-made tiles have a table"
+        raise InputError(f"{where}: {values[0][0]} concerns a vector layer of labels; {instead}")
     return Scene(
         name, kind, image_path, label_path, mask_path, split, taken, label_layer, mask_layer, mask_values, values,  # type: ignore[arg-type]
     )  # fmt: skip

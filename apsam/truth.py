@@ -255,7 +255,7 @@ class _RasterMask:
             if shift.note is not None:
                 log.warning("%s: %s", self._path, shift.note)
             crs = RasterCRS.from_wkt(shift.wkt) if shift.crs.is_bound else raster.crs
-            transform = turn_to(raster.transform, raster.shape, raster.crs, scene.crs, scene.bounds)
+            transform = turn_to(raster.transform, raster.shape, raster.crs, scene.crs, scene.bounds, self._path)
         # As numbers that have a value no mask has: all that is not known is NaN.
         return WarpedVRT(
             raster,

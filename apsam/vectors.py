@@ -271,7 +271,7 @@ def layer_shift(path: Path | str, features: gpd.GeoDataFrame, target: ProjCRS, n
 
 
 def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
-    """West, south, east, north in degrees from Greenwich of bounds in a CRS; None where they have no place on the Earth.
+    """West, south, east, north in degrees from Greenwich of bounds in a CRS; None where they are not on the Earth.
 
     Some CRSs count from another meridian (Paris, Rome, Ferro), and some of these in grads.
     """

@@ -46,9 +46,10 @@ from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
+from benchmarks.point_labels import write_points
 
 # Rows of the result: name -> which pseudo-masks its network learns.
-ROWS = {"with SAM": "sam", "without SAM": "heat", "second round": "again", "bound": "truth"}
+ROWS = {"with SAM": "sam", "without SAM": "heat", "second round": "self", "bound": "truth"}
 
 
 # The same maps at the threshold with the highest expected F1 (`apsam.resunet.decision`).
@@ -63,6 +64,7 @@ class Settings:
     views: ViewSettings
     resunet: ResUNetSettings
     maps: MapSettings
+    points: LabelSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,11 @@ def main() -> None:
         "--min-pixels", type=int, default=328, help="landslide pixels that make a tile positive: 0.5 %%"
     )
     parser.add_argument("--wrong-labels", type=float, default=0, help="share of the tiles whose label is turned")
+    parser.add_argument(
+        "--points",
+        type=LabelSettings.model_validate_json,
+        help="""labels come from a point on each landslide (benchmarks.point_labels): {"size_column": "length_m"}""",
+    )
     for name, model in SECTIONS.items():
         # The answers of a network trained with soft dice are no probabilities: unsure, it paints too much.
         default = ResUNetSettings(loss="bce") if model is ResUNetSettings else model()
@@ -109,7 +116,7 @@ def main() -> None:
     given = parser.parse_args()
     set_threads(given.threads)
     labels = LabelSettings(min_pixels=given.min_pixels)
-    settings = Settings(labels=labels, **{name: getattr(given, name) for name in SECTIONS})
+    settings = Settings(labels=labels, points=given.points, **{name: getattr(given, name) for name in SECTIONS})
     figures = measure(given, settings)
     show(figures)
     if given.json:
@@ -134,7 +141,7 @@ def measure(given: argparse.Namespace, settings: Settings) -> dict:
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for name in given.rows:
         for seed in given.seeds:
-            masks = masks_of(ROWS[name], training, settings, seed)
+            masks = masks_of(ROWS[name], training, settings, given.seeds)
             if ROWS[name] != "truth":
                 for scene, mask in zip(training, masks, strict=True):
                     print(f"{trained}: {mask.name}: F1 {f1(mask, scene):.3f}", flush=True)
@@ -164,22 +171,24 @@ def train(scenes: Sequence[Files], masks: Sequence[Path], settings: Settings, we
     print(f"trained {weights.name} in {time.perf_counter() - start:.0f} s", flush=True)
 
 
-def masks_of(kind: str, scenes: Sequence[Files], settings: Settings, seed: int) -> list[Path]:
-    """Masks that a row's network learns: true ones, those of the first round, or those of the second."""
+def masks_of(kind: str, scenes: Sequence[Files], settings: Settings, seeds: Sequence[int]) -> list[Path]:
+    """Masks that a row's network learns: true ones, those of the first round, or those of the second.
+
+    The first round of self-training is the networks "with SAM" of all seeds.
+    """
     if kind == "truth":
         return [scene.truth for scene in scenes]
-    if kind != "again":
-        return [scene.at(f"{kind}.tif") for scene in scenes]
-    weights = scenes[0].folder / f"sam_{seed}.safetensors"
-    train(scenes, [scene.at("sam.tif") for scene in scenes], settings, weights, seed)
-    masks = []
-    for scene in scenes:
-        masks.append(scene.at(f"again_{seed}.tif"))
-        if not masks[-1].exists():
-            logits = scene.at(f"again_{seed}_logits.tif")
-            make_logits(scene.at("tiles.zarr.zip"), scene.image, [weights], settings.heatmaps, logits)
-            # A network that learned masks of objects, not of tiles, is right at its own 0.5.
-            sam_masks(scene, settings, logits, 0.0, masks[-1])
+    masks = [scene.at(f"{kind}.tif") for scene in scenes]
+    if kind != "self" or all(mask.exists() for mask in masks):
+        return masks
+    networks = [scenes[0].folder / f"sam_{seed}.safetensors" for seed in seeds]
+    for weights, seed in zip(networks, seeds, strict=True):
+        train(scenes, [scene.at("sam.tif") for scene in scenes], settings, weights, seed)
+    for scene, mask in zip(scenes, masks, strict=True):
+        tiles, logits = scene.at("tiles.zarr.zip"), scene.at("self_logits.tif")
+        make_logits(tiles, scene.image, networks, settings.heatmaps, logits)
+        # Networks that learned masks of objects, not of tiles, are right at their own 0.5.
+        make_heat_masks(logits, scene.at("labels.tif"), 0.0, tiles, mask)
     return masks
 
 
@@ -190,8 +199,12 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
     for scene in scenes:
         tiles = scene.at("tiles.zarr.zip")
         if not scene.at("labels.tif").exists():
-            row = Scene(scene.name, "raster", scene.image, labels=None, mask=scene.truth, split="train")
-            tile_scene(row, settings.tiles, settings.labels, SplitSettings(), tiles)
+            inventory = None
+            if settings.points is not None:
+                inventory = scene.at("points.gpkg")
+                write_points(scene.truth, inventory)
+            row = Scene(scene.name, "raster", scene.image, labels=inventory, mask=scene.truth, split="train")
+            tile_scene(row, settings.tiles, settings.points or settings.labels, SplitSettings(), tiles)
             if wrong_labels:
                 turn_labels(tiles, wrong_labels)
             make_ground_labels([tiles], scene.at("labels.tif"))

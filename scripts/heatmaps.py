@@ -2,6 +2,7 @@
 
 from apsam.commands.heatmaps import (
     heatmap_factor,
+    heatmap_masks,
     heatmap_network,
     heatmap_scene,
     heatmap_stack,
@@ -10,4 +11,4 @@ from apsam.commands.heatmaps import (
 from apsam.commands.run import run
 
 if __name__ == "__main__":
-    run(heatmap_network, heatmap_scene, heatmap_threshold, heatmap_factor, heatmap_stack)
+    run(heatmap_network, heatmap_scene, heatmap_threshold, heatmap_factor, heatmap_stack, heatmap_masks)

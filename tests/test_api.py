@@ -26,6 +26,8 @@ from apsam.masks.prompted import make_prompted_masks
 from apsam.prompt_files import make_prompts
 from apsam.sam.encode_scene import encode_scene
 from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import TileSettings
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +115,35 @@ def test_a_raster_is_read_as_an_array_is(model: apsam.Model, tmp_path: Path):
         cam, mask = model.cam(dataset), model.segment(dataset, [apsam.Prompt((12, 10, 40, 30), (25, 20))])
     np.testing.assert_array_equal(cam, model.cam(image))
     np.testing.assert_array_equal(mask, model.segment(image, [apsam.Prompt((12, 10, 40, 30), (25, 20))]))
+
+
+class Coarse(SceneReader):
+    """A raster read at half its resolution."""
+
+    def __init__(self, path: Path, tiles: TileSettings) -> None:
+        with rasterio.open(path) as raster:
+            image = raster.read().transpose(1, 2, 0)[::2, ::2]
+        super().__init__(write_scene(path.with_suffix(".half.tif"), image), tiles)
+
+
+def test_maps_have_the_shape_of_the_raster_whatever_it_is_read_at(model: apsam.Model, tmp_path: Path, monkeypatch):
+    path, prompt = write_scene(tmp_path / "a.tif", picture(120, 150)), apsam.Prompt((12, 10, 40, 30), (25, 20))
+    with rasterio.open(path) as dataset:
+        fine = model.segment(dataset, [prompt])
+        monkeypatch.setattr("apsam.api.images.SceneReader", lambda name, tiles: Coarse(Path(name), tiles))
+        cam, mask = model.cam(dataset), model.segment(dataset, [prompt])
+    assert cam.shape == mask.shape == (120, 150)
+    assert apsam.evaluate(mask, fine).iou > 0.8
+    assert not mask[60:].any()
+
+
+def test_a_raster_of_another_resolution_gets_a_warning(model: apsam.Model, tmp_path: Path, caplog):
+    path = write_scene(tmp_path / "a.tif", picture(80, 80))
+    with rasterio.open(path, "r+") as raster:
+        raster.transform = raster.transform @ raster.transform.scale(4)
+    with rasterio.open(path) as dataset:
+        model.cam(dataset)
+    assert "its ground resolution is 2 m a pixel, the network was trained at 0.5 m" in caplog.text
 
 
 def test_a_cam_is_empty_where_a_raster_has_no_data(model: apsam.Model, tmp_path: Path):

@@ -55,6 +55,7 @@ def test_a_key_far_from_all_lists_the_known():
                 "unknown key 'resunet.epochz'; did you mean 'epochs'?",
             ],
         ),
+        ({"run": "store"}, ["'run': is a folder that results/ has anyway; choose another name (it is 'store')"]),
         ({"resunet": 3}, ["'resunet': is a section, which holds keys and values (it is 3)"]),
         (
             {"prompts": {"threshold": "ninety"}},
@@ -65,6 +66,14 @@ def test_a_key_far_from_all_lists_the_known():
             ["'products.smooth_m': input should be 'auto' or greater than or equal to 0 (it is -1)"],
         ),
         ({"prompts": {"threshold": 300}}, ["'prompts': prompts: thresholds must lie within 0..254, not (300,)"]),
+        (
+            {"tiles": {"nodata": True, "siez": 1}, "experiments": {"seeds": [1, False]}, "keep_embeddings": True},
+            [
+                "'tiles.nodata': should be a number, not true or false (YAML reads yes, no, on and off as these)",
+                "'experiments.seeds': should be a number, not true or false (YAML reads yes, no, on and off as these)",
+                "unknown key 'tiles.siez'; did you mean 'size'?",
+            ],
+        ),
         ({"tiles": {"bands": [1, 2]}}, ["'tiles.bands': holds too few values (it is [1, 2])"]),
         (
             {"experiments": {"seeds": ["a"]}},
@@ -79,7 +88,13 @@ def test_every_wrong_key_is_one_line(values, lines):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("tiles: [", "not YAML"), ("- 1\n", "must hold keys"), (None, "no such configuration")]
+    ("text", "message"),
+    [
+        ("tiles: [", "not YAML"),
+        ("- 1\n", "must hold keys"),
+        (None, "no such configuration"),
+        ("tiles: {size: 64}\ntiles: {overlap: 0}\n", "the key 'tiles' is there twice .*line 1"),
+    ],
 )
 def test_files_that_cannot_be_read(tmp_path, text, message):
     path = tmp_path / "config.yaml"

@@ -42,11 +42,13 @@ from apsam.maps.cog import MapWriter
 from apsam.maps.settings import MapSettings
 from apsam.maps.tiles import MapTiles
 from apsam.open_files import most_open
+from apsam.products.files import ProductFiles
 from apsam.products.geopackage import write_geopackage
-from apsam.products.make import ProductFiles, make_products
+from apsam.products.make import make_products
 from apsam.products.settings import ProductSettings
 from apsam.products.styles import mask_style, write_qml
-from apsam.prompts import check_tile_order
+from apsam.prompt_files import ScenePrompts, check_tile_order
+from apsam.prompts import TilePrompts
 from apsam.resunet.checkpoint import load_resunet, save_resunet
 from apsam.resunet.data import PseudoMaskTiles
 from apsam.resunet.model import build_resunet
@@ -502,9 +504,9 @@ def test_weights_of_another_model_are_named(tmp_path: Path) -> None:
     ],
 )
 def test_prompt_files_edited_by_hand(numbers: list[int], message: str) -> None:
-    check_tile_order({"tiles": [{"tile": 0}, {"tile": 2}]}, Path("p.json"), 3)
+    check_tile_order(ScenePrompts("a", {}, (TilePrompts(0), TilePrompts(2))), Path("p.json"), 3)
     with pytest.raises(InputError, match=f"p.json: {message}"):
-        check_tile_order({"tiles": [{"tile": number} for number in numbers]}, Path("p.json"), 3)
+        check_tile_order(ScenePrompts("a", {}, tuple(map(TilePrompts, numbers))), Path("p.json"), 3)
 
 
 # Machines

@@ -179,7 +179,7 @@ def test_views_average_the_scene(tmp_path: Path) -> None:
     image, tiles, _ = make_scene(tmp_path)
     labels, output = tmp_path / "labels.tif", tmp_path / "views.zarr.zip"
     make_ground_labels(tiles, labels)
-    make_views(tiles, image, labels, ViewSettings(size=64, step=38), 2, output)
+    make_views(tiles, image, labels, ViewSettings(size=64, step=38, multiples=(1,)), 2, output)
     with GridReader(labels) as ground, TileStack(output) as stack:
         assert stack.attributes["factor"] == 2 and stack.attributes["resolution_m"] == 1.0
         windows, pixels, valid = (stack.read(name) for name in ("window", "image", "valid"))
@@ -191,11 +191,25 @@ def test_views_average_the_scene(tmp_path: Path) -> None:
     assert np.abs(pixels[0, 0].astype(float) - blocks)[valid[0] > 0].max() <= 0.51
 
 
+def test_views_at_several_multiples_cover_the_scene_at_each(tmp_path: Path) -> None:
+    image, tiles, _ = make_scene(tmp_path)
+    labels, output = tmp_path / "labels.tif", tmp_path / "views.zarr.zip"
+    make_ground_labels(tiles, labels)
+    found = {}
+    for multiples in ((1,), (2,), (1, 2)):
+        make_views(tiles, image, labels, ViewSettings(size=64, step=38, multiples=multiples), 1.5, output)
+        with TileStack(output) as stack:
+            found[multiples] = stack.read("window"), stack.read("image")
+    for array, (fine, coarse, both) in enumerate(zip(*found.values(), strict=True)):
+        assert np.array_equal(both, np.concatenate([fine, coarse])), array
+    assert set(found[1, 2][0][:, 2].tolist()) == {96, 192}
+
+
 def test_a_view_larger_than_the_scene_keeps_it_whole(tmp_path: Path) -> None:
     image, tiles, _ = make_scene(tmp_path, 100, 90)
     labels, output = tmp_path / "labels.tif", tmp_path / "views.zarr.zip"
     make_ground_labels(tiles, labels)
-    make_views(tiles, image, labels, ViewSettings(size=64, step=38), 4, output)
+    make_views(tiles, image, labels, ViewSettings(size=64, step=38, multiples=(1,)), 4, output)
     with TileStack(output) as stack:
         assert stack.read("window").tolist() == [[0, 0, 256, 256]]
         assert stack.read("valid")[0].sum() == 25 * 20, "100 x 80 px hold data"

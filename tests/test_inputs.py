@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -21,12 +22,14 @@ from given_inputs import (
     drawn,
     given,
     gpx,
+    in_degrees,
     kml,
     layer,
     pixels,
     write,
     zipped,
 )
+from PIL import Image
 from pyproj import Transformer
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
@@ -34,15 +37,17 @@ from shapely import LineString, Point, box
 from shapely.affinity import translate
 
 from apsam.datums import datum_shift, proj_crs
+from apsam.errors import InputError
 from apsam.inputs import held_out_images
 from apsam.products.elevations import open_elevations
+from apsam.scenes import tile_files
 from apsam.tiles.mask_values import NO_DATA, parse_mask_values
 from apsam.tiles.parts import NEITHER, TRAIN
 from apsam.tiles.reader import SceneReader
-from apsam.tiles.ready_made import MaskFolder, read_tile_mask
+from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask
 from apsam.tiles.settings import TileSettings
 from apsam.truth import TruthReader
-from apsam.vectors import is_vector, read_layer, split_layer
+from apsam.vectors import degrees, is_vector, read_layer, split_layer
 
 # Windows of 64 px that the landslide of rows 20 to 40 and columns 20 to 50 touches.
 POSITIVE = {(0, 0), (0, 38), (38, 0), (38, 38)}
@@ -84,6 +89,16 @@ def test_kinds_of_layers(tmp_path: Path, name: str, make) -> None:
     make(tmp_path / name)
     assert is_vector(tmp_path / name)
     assert positive(given(tmp_path, labels=name)) == POSITIVE
+
+
+def test_a_virtual_layer_and_a_ring_that_is_not_closed(tmp_path: Path) -> None:
+    layer(tmp_path / "b.gpkg", SLIDE, name="b")
+    source = f'<OGRVRTLayer name="b"><SrcDataSource>{tmp_path}/b.gpkg</SrcDataSource></OGRVRTLayer>'
+    (tmp_path / "x.vrt").write_text(f"<OGRVRTDataSource>{source}</OGRVRTDataSource>")
+    assert positive(given(tmp_path, labels="x.vrt")) == POSITIVE
+    ring = [list(spot) for spot in in_degrees(SLIDE).exterior.coords][:-1]
+    (tmp_path / "x.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    assert positive(given(tmp_path, labels="x.geojson")) == POSITIVE
 
 
 def test_the_layer_that_is_named_is_read(tmp_path: Path) -> None:
@@ -186,12 +201,36 @@ def test_a_datum_without_a_direct_transformation_is_shifted(tmp_path: Path) -> N
         ("EPSG:30169", "EPSG:6677", (139, 35, 140, 36), "by way of WGS 84"),
         ("EPSG:26710", "EPSG:26910", (-124, 37, -121, 39), "from NAD27 to NAD83 here; .* shifted by way of"),
         ("EPSG:27572", "EPSG:2154", (5, 45, 6, 46), "from NTF .Paris. to RGF93"),  # grads, from Paris
+        # PROJ calls its guess between other meridians "Transformation from ...", of accuracy 0.
+        ("EPSG:4806", "EPSG:4326", (9, 45, 10, 46), "by way of Monte Mario .* good to 4 m"),
     ],
 )
 def test_datum_shifts(source: str, target: str, place, says: str | None) -> None:
     source, target = (proj_crs(rasterio.crs.CRS.from_string(crs).to_wkt()) for crs in (source, target))
     shift = datum_shift(source, target, place)
     assert (shift.note is None) if says is None else re.search(says, shift.note or "")
+
+
+@pytest.mark.parametrize("crs", ["EPSG:27572", "EPSG:4807", "EPSG:2065"])
+def test_other_meridians_and_grads(tmp_path: Path, crs: str) -> None:
+    # Paris, in metres and in grads; Ferro. Its place decides on datum shifts and on ground that scenes share.
+    place = (15.0, 50.0) if crs == "EPSG:2065" else (6.0, 45.0)
+    target = proj_crs(rasterio.crs.CRS.from_string(crs).to_wkt())
+    x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(*place)
+    step = 1e-5 if target.is_geographic else 1.0
+    write(tmp_path / "a.tif", pixels(), crs=crs, transform=from_origin(x, y, step, step))
+    bounds = (x, y - SIDE * step, x + SIDE * step, y)
+    assert degrees(target, bounds) == pytest.approx((*place, *place), abs=0.02)
+    layer(tmp_path / "p.gpkg", box(x + 20 * step, y - 40 * step, x + 50 * step, y - 20 * step), crs=crs)
+    one = given(tmp_path, labels="p.gpkg")
+    assert positive(one) == POSITIVE
+    to_utm = Transformer.from_crs(target, "EPSG:32632", always_xy=True)
+    left, top = to_utm.transform(x + 40 * step, y - 40 * step)
+    write(tmp_path / "b.tif", pixels(seed=1), crs="EPSG:32632", transform=from_origin(left, top, 1, 1))
+    layer(tmp_path / "q.gpkg", Point(left + 9, top - 9).buffer(4), crs=32632)
+    one.rows.append(("b", "b.tif", "q.gpkg", "", "test"))
+    with pytest.raises(InputError, match="show the same ground"):
+        one.check()
 
 
 # --- masks ----------------------------------------------------------------------------------------------------------
@@ -279,6 +318,22 @@ def test_masks_of_a_folder_are_read_by_what_they_hold_together(tmp_path: Path) -
     assert (masks.read("c.png", (3, 4), 0) == 0).all() and (masks.read("c.png", (3, 4), 255) == 255).all()
 
 
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_mask_values_of_a_folder_count_the_numbers_of_palettes(tmp_path: Path, ending: str) -> None:
+    numbers = np.repeat(np.array([[1, 2, 0]], np.uint8), 4, axis=0)
+    path = tmp_path / f"a.{ending}"
+    if ending == "png":
+        picture = Image.fromarray(numbers, "P")
+        picture.putpalette([0, 0, 0, 0, 255, 0, 255, 0, 0])
+        picture.save(path)
+    else:
+        write(path, numbers[None])
+        with rasterio.open(path, "r+") as raster:
+            raster.write_colormap(1, {0: BLACK, 1: (0, 255, 0, 255), 2: RED})
+    np.testing.assert_array_equal(MaskFolder(tmp_path, "2").read("a.png", (4, 3)), numbers == 2)
+    np.testing.assert_array_equal(MaskFolder(tmp_path).read("a.png", (4, 3)), numbers > 0)
+
+
 def test_what_mask_values_says() -> None:
     said = parse_mask_values("1, 2 255=unknown")
     assert said.landslide == {1, 2} and said.unknown == {255}
@@ -317,6 +372,57 @@ def test_bands_are_those_that_are_declared(tmp_path: Path, kinds, names, order) 
     np.testing.assert_array_equal(given(tmp_path).tile()["image"][0], values[order][:, :64, :64])
     asked = given(tmp_path, tiles={"bands": (3, 2, 1)}).tile()["image"][0]
     np.testing.assert_array_equal(asked, values[[2, 1, 0]][:, :64, :64])
+
+
+def test_bands_of_several_types(tmp_path: Path) -> None:
+    values = pixels(3)
+    names = []
+    for band, dtype in enumerate(("uint8", "uint16", "float32")):
+        names.append(write(tmp_path / f"{dtype}.tif", values[band : band + 1].astype(dtype)))
+    bands = "".join(
+        f'<VRTRasterBand dataType="{kind}" band="{number}"><SimpleSource><SourceFilename>{name}</SourceFilename>'
+        "</SimpleSource></VRTRasterBand>"
+        for number, (kind, name) in enumerate(zip(("Byte", "UInt16", "Float32"), names, strict=True), 1)
+    )
+    (tmp_path / "a.vrt").write_text(
+        f'<VRTDataset rasterXSize="{SIDE}" rasterYSize="{SIDE}"><SRS>{UTM}</SRS><GeoTransform>{LEFT},1,0,{TOP},0,-1'
+        f"</GeoTransform>{bands}</VRTDataset>"
+    )
+    write(tmp_path / "b.tif", values.astype("float32"))
+    found, expected = given(tmp_path, "a.vrt").tile(), given(tmp_path, "b.tif").tile()
+    np.testing.assert_array_equal(found["image"], expected["image"])
+
+
+def test_a_gap_in_one_band_does_not_take_the_stretch(tmp_path: Path) -> None:
+    values = pixels(dtype="float32")
+    write(tmp_path / "whole.tif", values)
+    for nodata in (None, -9999):
+        gap = values.copy()
+        gap[0, :40] = -9999
+        write(tmp_path / "gap.tif", gap, nodata=nodata)
+        with (
+            SceneReader(tmp_path / "gap.tif", TileSettings()) as found,
+            SceneReader(tmp_path / "whole.tif", TileSettings()) as whole,
+        ):
+            np.testing.assert_allclose(found.limits, whole.limits, atol=4)
+            assert found.read(0, 0, SIDE, SIDE)[1].all(), "the other bands show the ground"
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_where_0_is_white_the_image_is_inverted(tmp_path: Path, dtype: str) -> None:
+    values = pixels(1, dtype=dtype)
+    write(tmp_path / "a.tif", values, photometric="MINISWHITE")
+    write(tmp_path / "b.tif", values)
+    found, plain = (given(tmp_path, name, tiles={"bands": (1, 1, 1)}).tile()["image"] for name in ("a.tif", "b.tif"))
+    np.testing.assert_array_equal(found, 255 - plain)
+
+
+def test_a_ready_made_tile_in_its_declared_order(tmp_path: Path) -> None:
+    values = declared(tmp_path / "x.tif", B, G, R)
+    np.testing.assert_array_equal(read_tile_image(tmp_path / "x.tif").transpose(2, 0, 1), values[[2, 1, 0]])
+    (tmp_path / "._x.png").write_bytes(b"of macOS")
+    (tmp_path / "y.png").mkdir()
+    assert [file.name for file in tile_files(tmp_path)] == ["x.tif"]
 
 
 def test_a_band_of_transparency_in_the_middle(tmp_path: Path) -> None:
@@ -444,6 +550,25 @@ def test_longitudes_beyond_180(tmp_path: Path, west: float, turn: float) -> None
     corner = from_origin(west + turn, 10, step, step)
     write(tmp_path / "m.tif", drawn(), crs="EPSG:4326", transform=corner)
     assert positive(given(tmp_path, labels="mask", mask="m.tif")) == POSITIVE
+
+
+@pytest.mark.parametrize("west", [-176.0, -180.0])
+def test_a_mask_in_degrees_beyond_180_on_a_projected_scene(tmp_path: Path, west: float) -> None:
+    to_utm = Transformer.from_crs(4326, 32701, always_xy=True)
+    x, y = map(round, to_utm.transform(west, -17))
+    x -= 40  # of -180, the scene lies on both sides
+    write(tmp_path / "a.tif", pixels(), crs="EPSG:32701", transform=from_origin(x, y, 1, 1))
+    place = Transformer.from_crs(32701, 4326, always_xy=True).transform_bounds(x, y - SIDE, x + SIDE, y)
+    side = 1e-5
+    write(tmp_path / "m.tif", np.zeros((1, 400, 400), np.uint8), crs="EPSG:4326",
+          transform=from_origin(place[0] % 360 - 50 * side, place[3] + 50 * side, side, side))  # fmt: skip
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
+        if west == -180:
+            with pytest.raises(InputError, match="across the antimeridian .*gdalwarp -r near -t_srs EPSG:32701"):
+                TruthReader(tmp_path / "m.tif", scene)
+        else:
+            with TruthReader(tmp_path / "m.tif", scene) as truth:
+                assert (truth.read(0, 0, SIDE, SIDE) == 0).all()
 
 
 def test_an_outline_over_the_antimeridian_from_another_crs(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from apsam.errors import InputError
 from apsam.ground.raster import Grid
 from apsam.maps.cog import MapWriter, to_steps
 from apsam.metrics.checks import MapCheck, check_map, check_maps, warnings_of
+from apsam.metrics.period import Period
 
-GOOD = MapCheck("valley", "test", 60, 70, 0.9, 0.91, 0.54, 0.95, 0.1, 0.2, 1.05)
+GOOD = MapCheck("valley", "test", 60, 70, 0.9, 0.91, 0.54, 0.95, 0.1, 0.2, Period(1.05, 0.4, 0.004))
 
 
 def write_map(path: Path, tiles: Path, probability: np.ndarray) -> Path:
@@ -44,7 +45,7 @@ def test_a_map_of_the_labels_grid_repeats_at_its_step(tmp_path: Path) -> None:
     wave = np.cos(2 * np.pi * np.arange(600) / 38)
     dotted = write_map(tmp_path / "dotted.tif", tiles[0], 0.5 + 0.2 * np.add.outer(wave, wave))
     result = check_maps(tiles, [dotted], 0.5)
-    assert result["rows"][0]["period"] > 3
+    assert result["rows"][0]["period"]["ratio"] > 3
     assert any("repeats at the step" in text for text in result["warnings"])
 
 
@@ -63,9 +64,11 @@ def test_warnings_come_when_they_must() -> None:
         ({"accuracy": 0.5}, "the more frequent label alone"),
         ({"positive": 4}, "only 4 positive and 70 negative test tiles"),
         ({"near": 0.4}, "in 40% of the test tiles"),
-        ({"period": 1.6}, "repeats at the step"),
+        ({"period": Period(2.6, 1e-5, 0.03)}, "repeats at the step"),
     ):
         texts = warnings_of(replace(GOOD, **change))
         assert len(texts) == 1 and words in texts[0]
+    for period in (Period(1.8, 0.01, 0.03), Period(2.6, 1e-5, 0.002), None):  # chance; a trace; too small to tell
+        assert warnings_of(replace(GOOD, period=period)) == []
     alone = replace(GOOD, negative=0, balanced_accuracy=None, auc=None)
     assert ["too few" in text for text in warnings_of(alone)] == [True]

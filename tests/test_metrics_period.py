@@ -9,7 +9,7 @@ import pytest
 from ground_scenes import write_raster
 from scipy.ndimage import gaussian_filter
 
-from apsam.metrics.period import SUSPICIOUS, period_ratio
+from apsam.metrics.period import period_of
 
 STEP = 38
 
@@ -30,7 +30,15 @@ def dots(height: int = 700, width: int = 600, phase: int = 7) -> np.ndarray:
 @pytest.mark.parametrize("blur", [5, 12])
 def test_a_natural_map_has_no_period(tmp_path: Path, seed: int, blur: float) -> None:
     path = write_raster(tmp_path / "map.tif", natural(seed, blur=blur).astype(np.uint8)[None], nodata=255)
-    assert 0.7 < period_ratio(path, STEP) < SUSPICIOUS
+    assert not period_of(path, STEP).repeats
+
+
+def test_p_values_of_maps_without_a_period_are_those_of_chance(tmp_path: Path) -> None:
+    noise = np.random.default_rng(2).normal(128, 30, size=(200, 300, 260)).clip(0, 250).astype(np.uint8)
+    found = [period_of(write_raster(tmp_path / "map.tif", one[None], nodata=255), STEP).p_value for one in noise]
+    # Binomial with n = 200: 20 % is 40 +- 5.7, 5 % is 10 +- 3.1.
+    assert 23 <= np.sum(np.array(found) < 0.2) <= 57
+    assert 1 <= np.sum(np.array(found) < 0.05) <= 20
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -38,10 +46,22 @@ def test_dots_at_the_tile_step_are_found(tmp_path: Path, seed: int) -> None:
     values = np.clip(natural(seed) + 25 * dots(), 0, 250).astype(np.uint8)
     values[:, 400:] = 255  # no data
     path = write_raster(tmp_path / "map.tif", values[None], nodata=255)
-    assert period_ratio(path, STEP) > SUSPICIOUS
-    assert period_ratio(path, STEP * 1.9) < SUSPICIOUS
+    assert period_of(path, STEP).repeats
+    assert not period_of(path, STEP * 1.9).repeats
 
 
-def test_a_map_of_a_few_tiles_cannot_tell(tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "map.tif", np.ones((1, 100, 100), np.uint8), nodata=255)
-    assert period_ratio(path, STEP) is None
+def test_share_of_the_variance_is_that_of_the_sine(tmp_path: Path) -> None:
+    noise = np.random.default_rng(4).normal(size=(12, 12)).repeat(60, 0).repeat(60, 1)  # nothing at the step
+    values = 120 + 10 * noise + 20 * np.cos(2 * np.pi * np.arange(720) / STEP)
+    path = write_raster(tmp_path / "map.tif", np.rint(values).clip(0, 250).astype(np.uint8)[None], nodata=255)
+    # Means over blocks of 4 of the 38 pixels of a period lose 4 % of a sine's power.
+    assert period_of(path, STEP).share == pytest.approx(200 / (200 + 100 * noise.var()), rel=0.15)
+
+
+def test_a_map_of_a_few_tiles_or_of_one_value_cannot_tell(tmp_path: Path) -> None:
+    small = np.random.default_rng(0).integers(0, 250, (1, 100, 100)).astype(np.uint8)
+    assert period_of(write_raster(tmp_path / "small.tif", small), STEP) is None
+    flat = np.ones((1, 500, 500), np.uint8)
+    assert period_of(write_raster(tmp_path / "flat.tif", flat), STEP) is None
+    nothing = np.full((1, 500, 500), 255, np.uint8)
+    assert period_of(write_raster(tmp_path / "nothing.tif", nothing, nodata=255), STEP) is None

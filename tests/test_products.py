@@ -26,10 +26,11 @@ from rio_cogeo.cogeo import cog_validate
 
 from apsam.maps.cog import STEPS, MapWriter, apply_threshold, from_steps
 from apsam.products import stac
+from apsam.products.files import ProductFiles
 from apsam.products.geopackage import write_geopackage
 from apsam.products.landslides import vectorise
 from apsam.products.layers import tile_layer
-from apsam.products.make import ProductFiles, make_products
+from apsam.products.make import make_products
 from apsam.products.settings import ProductSettings
 from apsam.stack import TileStackWriter
 

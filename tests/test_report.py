@@ -15,6 +15,7 @@ import pytest
 from fake_run import RECIPES, make_fake_folder_run
 
 from apsam.errors import InputError
+from apsam.labelling.suggestions import Suggestion, Suggestions, write_suggestions
 from apsam.maps.settings import MapSettings
 from apsam.report.colours import AGREE, AGREE_NOT, FALSE_ALARM, MISSED, NO_DATA, compare
 from apsam.report.facts import describe_labels
@@ -351,3 +352,26 @@ def test_a_large_scene_is_shrunk_from_some_of_its_pixels(tmp_path):
     rows, cols = np.mgrid[:50, :50]
     centres = [[(one * axis).sum() / one.sum() for axis in (rows, cols)] for one in (found, whole)]
     assert np.allclose(*centres, atol=0.05)
+
+
+def test_suggestions_are_shown_with_their_pictures(run, page, tmp_path):
+    assert "What to label next" not in page.text
+    folder = tmp_path / "tiny"
+    shutil.copytree(run[0], folder)
+    entries = [
+        Suggestion(1, "look", "birch", "r0_c77", 1, None, 0.9, "undecided: localizer 48 %"),
+        Suggestion(1, "check", "alder", "r0_c0", 0, 0, 0.8, "labelled none: <map> 97 %"),
+        Suggestion(2, "check", "alder", "r0_c77", 1, 1, 0.2, "a label that looks right"),
+    ]
+    write_suggestions(Suggestions(entries), folder / "suggestions/suggestions.json")
+    make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
+    shown = Page((folder / "report/index.html").read_text())
+    assert "undecided: localizer 48 %" in shown.text and "labelled none: <map> 97 %" in shown.text
+    assert "a label that looks right" not in shown.text
+    pictures = [image["alt"] for image in shown.all("img") if image.get("alt", "").startswith("Image of tile r")]
+    assert pictures == ["Image of tile r0_c77 of birch", "Image of tile r0_c0 of alder"]
+    buttons = [b for b in shown.all("button") if b.get("data-window") == "0,0,128,128"]
+    assert any(button["data-show"] == "alder" for button in buttons)
+    (folder / "suggestions/suggestions.json").write_text("{}")
+    make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
+    assert "holds no suggestions" in Page((folder / "report/index.html").read_text()).text

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import Affine, from_origin
+from shapely import box
 
 from apsam.scenes import Scene
 from apsam.stack import TileStack
@@ -113,8 +115,10 @@ def test_degrees_become_square_metres() -> None:
 
 
 def test_area_sums_share_pixels_by_area() -> None:
-    sums = area_sums(np.arange(12.0).reshape(3, 4), np.array([0, 1.5, 3]), np.array([0, 4]))
-    assert sums.tolist() == [[6 + 11], [11 + 38]]
+    sums = area_sums(np.arange(12.0).reshape(1, 3, 4), np.array([0, 1.5, 3]), np.array([0, 4]))
+    assert sums.tolist() == [[[6 + 11], [11 + 38]]]
+    whole = area_sums(np.ones((2, 9, 7)), np.linspace(0, 9, 4), np.linspace(0, 7, 3))
+    assert np.allclose(whole, 3 * 3.5) and whole.shape == (2, 3, 2)
 
 
 def test_masks_are_what_most_of_a_pixel_is(tmp_path: Path) -> None:
@@ -147,3 +151,27 @@ def test_tiles_lie_where_they_say(tmp_path: Path) -> None:
         assert stack.attributes["resolution_m"] == 1
     for (row, col, height, width), label in zip(windows.tolist(), labels.tolist(), strict=True):
         assert label == mask[2 * row : 2 * (row + height), 2 * col : 2 * (col + width)].any()
+
+
+def test_a_scene_in_degrees_with_outlines_of_another_crs(tmp_path: Path) -> None:
+    place = from_origin(20, 60, 1e-5, 5e-6)
+    image = write(tmp_path / "a.tif", noise(300, 320), place, "EPSG:4326")
+    shape = box(20 + 100 * 1e-5, 60 - 160 * 5e-6, 20 + 130 * 1e-5, 60 - 120 * 5e-6)
+    gpd.GeoDataFrame(geometry=[shape], crs="EPSG:4326").to_crs(32634).to_file(tmp_path / "inv.gpkg")
+    scene = Scene("a", "raster", image, tmp_path / "inv.gpkg", tmp_path / "inv.gpkg", "train")
+    settings = TileSettings(size=64, overlap=0.4, resolution_m=1.1)
+    tile_scene(scene, settings, LabelSettings(), SplitSettings(), tmp_path / "t.zarr.zip")
+    with TileStack(tmp_path / "t.zarr.zip") as stack:
+        windows, labels, attributes = stack.read("window"), stack.read("label"), stack.attributes
+    grid = Affine(*attributes["transform"])
+    assert ground_sides_m(attributes["crs"], PixelGrid(attributes["height"], attributes["width"], grid)) == (
+        pytest.approx((1.1, 1.1), rel=0.01)
+    )
+    for (row, col, height, width), label in zip(windows.tolist(), labels.tolist(), strict=True):
+        left, top = grid @ (col, row)
+        right, bottom = grid @ (col + width, row + height)
+        assert label == shape.intersects(box(left, bottom, right, top))
+    with SceneReader(image, settings) as reader, TruthReader(tmp_path / "inv.gpkg", reader) as truth:
+        rows, cols = np.nonzero(truth.read(0, 0, reader.height, reader.width))
+        x, y = grid @ (np.array([cols.min(), cols.max() + 1]), np.array([rows.max() + 1, rows.min()]))
+    assert [x[0], y[0], x[1], y[1]] == pytest.approx(shape.bounds, abs=1e-5)

@@ -33,3 +33,23 @@ def test_widened_by_the_same_metres_to_all_sides(crs: int, bounds: tuple[float, 
 
 def test_nothing_widened_is_nothing() -> None:
     assert len(Ruler(CRS(4326), (0, 0, 1, 1)).widen(np.array([], object), 5)) == 0
+
+
+@pytest.mark.parametrize(
+    ("crs", "place"), [(27561, (2.4, 49.5)), (4807, (6, 45)), (2065, (15, 50)), (26591, (9, 45)), (4326, (6, 45))]
+)
+def test_areas_where_longitudes_are_not_of_greenwich_or_not_in_degrees(crs: int, place: tuple[float, float]) -> None:
+    crs = CRS(crs)
+    geod, base = crs.get_geod(), crs.geodetic_crs
+    meridian = base.prime_meridian.longitude * base.prime_meridian.unit_conversion_factor
+    east, north = geod.fwd(*place, 90, 100)[0], geod.fwd(*place, 0, 100)[1]
+    corners = [(x, y) for x, y in (place, (east, place[1]), (east, north), (place[0], north))]
+    unit = base.axis_info[0].unit_conversion_factor
+    own = [((np.radians(x) - meridian) / unit, np.radians(y) / unit) for x, y in corners]
+    to_map = Transformer.from_crs(base, crs, always_xy=True).transform
+    square = shapely.Polygon([to_map(*spot) for spot in own])
+    ruler = Ruler(crs, square.bounds)
+    assert ruler.area(square) == pytest.approx(10_000, rel=0.001)
+    assert ruler.perimeter(square) == pytest.approx(400, rel=0.001)
+    assert ruler.middle == pytest.approx(place, abs=0.02)
+    assert shapely.area(ruler.in_metres(square)) == pytest.approx(10_000, rel=0.002)

@@ -35,7 +35,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
 from rasterio.transform import from_origin
-from shapely import LineString, box
+from shapely import LineString, Point, box
 from shapely.affinity import translate
 
 from apsam.errors import ApsamError
@@ -271,8 +271,8 @@ def wide(folder: Path) -> Given:
     return _with(given(folder), labels={"buffer_m": 900})
 
 
-def tiles_row(folder: Path) -> Given:
-    (folder / "l.csv").write_text("tile,label\nx.png,1\n")
+def tiles_row(folder: Path, rows: str = "x.png,1\n") -> Given:
+    (folder / "l.csv").write_text(f"tile,label\n{rows}")
     return Given(folder, [("t", "tiles", "l.csv", "", "train")])
 
 
@@ -282,8 +282,50 @@ def collar(value: float, dtype: str) -> np.ndarray:
     return values
 
 
+def cut_off(path: Path) -> None:
+    layer(path, *[SLIDE] * 5)
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def two_formats(path: Path) -> None:
+    path.mkdir()
+    cv2.imwrite(str(path / "x.png"), pixels(3, 40).transpose(1, 2, 0))
+    cv2.imwrite(str(path / "y.png"), pixels(3, 40, "uint16").transpose(1, 2, 0))
+
+
+def gap_in_one_band(path: Path) -> None:
+    values = pixels(dtype="float32")
+    values[0, :, :40] = -9999
+    write(path, values)
+
+
+def named_otherwise(path: Path) -> None:
+    write(path, pixels())
+    with rasterio.open(path, "r+") as raster:
+        raster.descriptions = ("blue", "green", "red")
+
+
 ERRORS: dict[str, tuple[Make, str]] = {
     # Scenes
+    "an address": (sheet("a", "https://x.org/a.tif", "inv.gpkg", "", "train"), "is an address; download the file"),
+    "a name that files have": (sheet("a_mask", "a.tif", "inv.gpkg", "", "train"), "must not be 'all' or end in _mask"),
+    "a name too long": (sheet("a" * 101, "a.tif", "inv.gpkg", "", "train"), "100 letters at most"),
+    "counted from the Earth's middle": (image(lambda p: write(p, pixels(), crs="EPSG:4978")), "middle of the Earth"),
+    "a geotransform of no numbers": (
+        image(lambda p: write(p, pixels(), transform=rasterio.Affine(float("nan"), 0, LEFT, 0, -1, TOP))),
+        "no geotransform",
+    ),
+    "small metres as degrees": (
+        image(lambda p: write(p, pixels(), crs="EPSG:4326", transform=from_origin(50, 80, 1, 1))),
+        "a pixel would be 1 degrees wide",
+    ),
+    "a geodatabase in the column image": (
+        lambda f: (
+            gpd.GeoDataFrame(geometry=[SLIDE], crs=UTM).to_file(f / "x.gdb", driver="OpenFileGDB"),
+            given(f, image="x.gdb"),
+        )[1],
+        "is a vector layer, but the column|not a raster",
+    ),
     "no such scene": (sheet("a", "none.tif", "inv.gpkg", "", "train"), "none.tif: no such file"),
     "text as scene": (image(text("no raster")), "not a raster that GDAL can read"),
     "scene without CRS": (image(lambda p: write(p, pixels(), crs=None)), "no coordinate reference system"),
@@ -383,6 +425,30 @@ ERRORS: dict[str, tuple[Make, str]] = {
         labels("p.geojson", lambda p: p.write_text(gpd.GeoSeries([SLIDE]).to_json())),
         "counts in degrees, its coordinates .* are none",
     ),
+    "a layer in a local CRS": (
+        labels("p.gpkg", lambda p: layer(p, SLIDE, crs=local_crs())),
+        "'mine' does not say where on the map",
+    ),
+    "coordinates that are no numbers": (
+        labels("p.gpkg", lambda p: layer(p, SLIDE, Point(float("inf"), 0))),
+        "1 of 2 features have coordinates that are no numbers .*feature 2",
+    ),
+    "a Shapefile cut off": (labels("p.shp", cut_off), "is cut off: 300 bytes of the 780"),
+    "a raster in a GeoPackage": (
+        labels("p.gpkg", lambda p: write(p, pixels(), driver="GPKG")),
+        "is a raster; a mask goes into the column 'mask'",
+    ),
+    "a table without geometry": (
+        labels("p.parquet", lambda p: gpd.pd.DataFrame({"a": [1]}).to_parquet(p)),
+        "not a GeoParquet file",
+    ),
+    "a cell too many": (labels("l.csv", text("tile,label\nr0_c0,0,5\n")), "line 2: has 3 cells, but there are 2"),
+    "a column twice": (labels("l.csv", text("tile,label,label\nr0_c0,0,1\n")), "the column 'label' 2 times"),
+    "an open quotation mark": (
+        labels("l.csv", text('tile,label\n"r0_c0,1\n' + "r0_c0,0\n" * 20000)),
+        "is a quotation mark opened and not closed",
+    ),
+    "a binary table": (labels("l.csv", lambda p: p.write_bytes(b"\0\xff" * 40)), "is no table of text"),
     "text as layer": (labels("p.gpkg", text("no layer")), "not a vector layer that GDAL can read"),
     "a broken KMZ": (labels("p.kmz", text("no zip")), "p.kmz: .*features"),
     "an archive of text": (
@@ -410,6 +476,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
         r"0 \(9.*mask_values",
     ),
     "0 and -1": (mask("m.tif", lambda p: write(p, drawn(-1, dtype="int8"))), "which of them are landslide"),
+    "complex numbers": (mask("m.tif", lambda p: write(p, drawn(dtype="complex64"))), "a mask of type complex64"),
     "classes without 0": (mask("m.tif", lambda p: write(p, drawn(2, 1))), "which of them are landslide"),
     "an image as mask": (mask("m.tif", lambda p: write(p, pixels())), "different values.*is it a mask"),
     "red on white": (
@@ -444,6 +511,10 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "a folder as mask of a raster": (mask("many", lambda p: p.mkdir()), "is a folder, but the scene .* is one raster"),
     "a table as mask": (mask("m.csv", text("tile,label\n")), "is a table; the column 'mask'"),
     # Folders of tiles
+    "a 16-bit tile among others": (
+        lambda f: (two_formats(f / "tiles"), tiles_row(f, "x.png,1\ny.png,0\n"))[1],
+        "y.png: is uint16, ready-made tiles must be 8 bit",
+    ),
     "16-bit tiles": (tiles(dtype="uint16"), "x.png: is uint16, ready-made tiles must be 8 bit"),
     "an unknown tile": (tiles("tile,label\nx.png,1\ny.png,0\nz.png,0\n"), "do not exist, for example 'z.png'"),
     "an empty folder": (lambda f: ((f / "tiles").mkdir(), tiles_row(f))[1], "holds no tile"),
@@ -525,6 +596,10 @@ EARLY: dict[str, tuple[Make, str]] = {
         "cover none of the scenes",
     ),
     "elevations in fathoms": (dem(dem_in("fathom")), "are in 'fathom', which is not known here"),
+    "elevations without any value": (
+        dem(lambda p: write(p, heights() * np.nan, transform=DEM_PLACE)),
+        "holds no elevation, all of it is no data",
+    ),
     "elevations that are none": (
         dem(lambda p: write(p, heights() * 0 - 9999, transform=DEM_PLACE)),
         "no value is an elevation",
@@ -568,6 +643,45 @@ WARNINGS: dict[str, tuple[Make, str]] = {
             write(f / "b.tif", pixels(), transform=from_origin(LEFT + 90000, TOP, 10, 10)),
         )[0],
         "a pixel of 'b' is 10 m wide, of 'a' 1 m",
+    ),
+    "a feature without geometry": (
+        labels("p.gpkg", lambda p: gpd.GeoDataFrame(geometry=[SLIDE, None], crs=UTM).to_file(p)),
+        "1 of 2 features have no geometry",
+    ),
+    "an outline without area": (
+        labels("p.gpkg", lambda p: layer(p, SLIDE, shapely_polygon([(LEFT, TOP), (LEFT + 9, TOP), (LEFT, TOP)]))),
+        "1 outlines without any area",
+    ),
+    "bands that are named otherwise": (image(named_otherwise), "its bands are named blue, green, red"),
+    "a gap in one band": (image(gap_in_one_band), "25 % of band 1 is -9999, far from all its other values"),
+    "a collar of 255 in 16 bit": (
+        image(lambda p: write(p, np.where(np.arange(SIDE) < 40, 255, pixels(dtype="uint16") * 7).astype("uint16"))),
+        "25% of its pixels are 255 in all bands .*tiles.nodata: 255",
+    ),
+    "degrees in a CRS of metres": (
+        lambda f: (
+            write(f / "a.tif", pixels(), transform=from_origin(105, 27, 0.01, 0.01)),
+            (f / "l.csv").write_text("tile,label\nr0_c0,1\nr0_c38,0\n"),
+            given(f, labels="l.csv"),
+        )[2],
+        "outside of the area that WGS 84 / UTM zone 48N is made for",
+    ),
+    "mask_values that do not occur": (
+        mask("m.tif", lambda p: write(p, drawn()), "7"),
+        "none of the values 7 .* but 0, 1",
+    ),
+    "mask_values of a layer": (mask("inv.gpkg", None, "1"), "layer of polygons, for which 'mask_values'"),
+    "landslides declared as no data": (
+        mask("m.tif", lambda p: write(p, drawn(255), nodata=255)),
+        "2.3% of it is 255, which it declares as no data",
+    ),
+    "a grey hillshade": (
+        dem(lambda p: write(p, pixels(1, SIDE + 40), transform=DEM_PLACE)),
+        "is 8 bit, .* a hillshade",
+    ),
+    "inverted masks of tiles": (
+        lambda f: tiles(masks={"x.png": 1 - tile_mask(), "y.png": 1 - tile_mask(0)})(f),
+        "94% of the masks that were looked at is landslide",
     ),
     "all tiles positive": (gridded([1]), "labelled negative; a localizer needs both kinds"),
 }

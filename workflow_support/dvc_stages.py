@@ -36,7 +36,7 @@ vars: ["config.yaml:run,scenes"]
 # More files of one subpackage than this, and the stage depends on all of it.
 FILES_OF_A_PACKAGE = 3
 # Of the section `ground`: a step depends on all that it can read, whatever is switched on.
-ON_THE_GROUND = {"exclude": True, "heat_maps": "labels", "masks": "scene", "decision": "expected_f1"}
+ON_THE_GROUND = {"exclude": True, "heat_maps": "labels", "masks": "scene", "rounds": 2, "decision": "expected_f1"}
 # What decides how rules become commands.
 WORKFLOW = ("Snakefile", "rules/common.smk", "workflow_support")
 
@@ -70,11 +70,13 @@ STEPS = {
     "heatmaps": Step("all_heatmaps", ("heatmaps",), given=True),
     "views": Step("all_views", ("ground", "heatmaps"), given=True),
     "masks": Step("all_masks", ("masks", "join", "ground"), given=True),
+    "self_training": Step("all_self_training", ("self_training",), given=True),
     "resunet": Step(
         "all_networks", ("resunet",), given=True, shown=("resunet/apsam/history.json", "resunet/cam/history.json")
     ),
     "maps": Step("all_maps", ("predict", "products"), given=True),
     "metrics": Step("all_metrics", ("metrics", "localizer"), given=True, shown=("metrics/summary.json",)),
+    "suggestions": Step("all_suggestions", ("suggest",), given=True),
     "report": Step("all_reports", ("report",), given=True, whole_config=True),
 }
 METRICS = ("metrics/summary.json",)
@@ -111,6 +113,7 @@ class Reading:
 def render() -> str:
     """The text of dvc.yaml."""
     values = {**Config().model_dump(mode="json"), "scenes": str(ROOT / "scenes.tsv")}
+    values["report"] |= {"suggestions": "all"}
     runs = [Run({**values, "ground": ground}) for ground in (values["ground"], ON_THE_GROUND)]
     stages = "\n".join("\n".join(_stage(name, step, runs)) + "\n" for name, step in STEPS.items())
     return f"{HEADER}\nstages:\n{_given()}\n{stages}\n{PLOTS}"

@@ -23,10 +23,6 @@ from workflow_support.recipes import ALL, STORE, Given, Recipe, Ref, Unkeyed
 from workflow_support.stages import STAGES
 from workflow_support.stages.sources import GROUND, TRAINED
 
-# Endings that name a scene's other files; a scene called so could not be told from them.
-RESERVED_ENDINGS = ("_mask", "_probability", "_image")
-# Folders of results/ that are no runs.
-RESERVED_RUNS = ("store", "edited")
 # Keys that name files, by section, and the values of `localizer.weights` that name none.
 PATHS = {"sam": ("checkpoint",), "localizer": ("weights",)}
 NO_FILE = ("imagenet", "none")
@@ -52,8 +48,6 @@ class Run:
 
     def __init__(self, config: Mapping[str, Any], origin: str = "configuration", base: Run | None = None) -> None:
         self.config: Config = parse_config(config, origin)
-        if self.config.run in RESERVED_RUNS:
-            raise ConfigError(f"run: '{self.config.run}' is a folder that results/ has anyway; choose another name")
         self.memory = base.memory if base else Memory()
         self.code = base.code if base else Code(self.memory)
         self.given = base.given if base else GivenData(self.memory)
@@ -65,14 +59,7 @@ class Run:
         self.scenes: dict[str, Scene] = base.scenes if base else self._read_scenes()
 
     def _read_scenes(self) -> dict[str, Scene]:
-        scenes = {s.name: s for s in read_scene_sheet(self.config.scenes, self.config.data_dir)}
-        for name in scenes:
-            if name.endswith(RESERVED_ENDINGS) or name == ALL:
-                raise ConfigError(
-                    f"{self.config.scenes}: a scene's name must not be '{ALL}' or end in "
-                    f"{' or '.join(RESERVED_ENDINGS)}: '{name}'"
-                )
-        return scenes
+        return {s.name: s for s in read_scene_sheet(self.config.scenes, self.config.data_dir)}
 
     # Files
 

@@ -34,7 +34,7 @@ METRICS = [f"metrics/{name}" for name in ("localizer", "pseudo_masks", "maps", "
 
 # Name -> files. Each target also updates the view of the run.
 TARGETS: Mapping[str, Files] = {
-    "all": everything("scenes", *MAPS, f"maps/{GROUND}/decided", *METRICS, "report"),
+    "all": everything("scenes", *MAPS, f"maps/{GROUND}/decided", *METRICS, "suggestions", "report"),
     "all_scenes": everything("scenes"),
     "all_tiles": everything("tiles", "tiles/joined"),
     "all_localizer": everything("localizer"),
@@ -45,9 +45,11 @@ TARGETS: Mapping[str, Files] = {
     "all_heatmaps": everything("heatmaps/networks", "heatmaps", "heatmaps/threshold", "heatmaps/factor"),
     "all_views": everything("views", "views/heatmaps", "views/prompts", "views/embeddings", "views/masks"),
     "all_masks": everything(*MASKS, *(f"{stage}/joined" for stage in MASKS), f"masks/{GROUND}"),
+    "all_self_training": everything(*(f"self_training/{name}" for name in ("networks", "maps", "masks"))),
     "all_networks": everything("localizer", *(f"resunet/{source}" for source in NETWORKS)),
     "all_maps": everything(*MAPS, f"maps/{GROUND}/decided"),
     "all_metrics": everything(*METRICS),
+    "all_suggestions": everything("suggestions"),
     "all_reports": everything("report"),
     "threshold_sweep": sweep_tables,
     "prompt_ablation": everything("experiments/prompt_ablation"),

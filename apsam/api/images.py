@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+import cv2
 import numpy as np
 
 from apsam.errors import InputError
+from apsam.prompts import Prompt
 from apsam.tiles.pixels import Pixels
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
@@ -42,6 +45,36 @@ class ArrayPixels:
             image[:, inside[0], inside[1]] = self._image[rows, cols].transpose(2, 0, 1)
             valid[inside] = 1
         return image, valid
+
+
+def shape_of(image: Image) -> tuple[int, int]:
+    """Height and width of an image; those of a dataset are its own, whatever the resolution it is read at."""
+    return (image.shape[0], image.shape[1]) if isinstance(image, np.ndarray) else (image.height, image.width)
+
+
+def to_shape(values: np.ndarray, shape: tuple[int, int], exact: bool = False) -> np.ndarray:
+    """Bring a map (h, w) uint8 to another pixel grid of the same ground; `exact`: no value that it does not hold."""
+    if values.shape == shape:
+        return values
+    finer = shape[0] * shape[1] > values.size
+    way = cv2.INTER_NEAREST if exact else cv2.INTER_LINEAR if finer else cv2.INTER_AREA
+    return cv2.resize(values, (shape[1], shape[0]), interpolation=way)
+
+
+def scaled(prompts: Sequence[Prompt], shape: tuple[int, int], to: tuple[int, int]) -> list[Prompt]:
+    """Prompts in pixels of an image of `shape` in those of one of the same ground of shape `to`."""
+    if shape == to:
+        return list(prompts)
+    down, right = to[0] / shape[0], to[1] / shape[1]
+    return [
+        replace(
+            prompt,
+            box=(prompt.box[0] * right, prompt.box[1] * down, prompt.box[2] * right, prompt.box[3] * down),
+            # Points are in the middle of pixels.
+            point=((prompt.point[0] + 0.5) * right - 0.5, (prompt.point[1] + 0.5) * down - 0.5),
+        )
+        for prompt in prompts
+    ]
 
 
 @contextmanager

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from apsam.api.images import Image, open_pixels
+from apsam.api.images import Image, open_pixels, scaled, shape_of, to_shape
 from apsam.api.prediction import Prediction, map_scenes
+from apsam.conditions import check_scene, read_conditions
 from apsam.config import Config
 from apsam.errors import InputError
 from apsam.extras import naming_extras
 from apsam.maps.model import MapModel
 from apsam.prompts import Prompt
+from apsam.tiles.reader import SceneReader
 
 if TYPE_CHECKING:
     from apsam.localizer.methods import Method
@@ -83,7 +85,8 @@ class Model:
 
         Args:
             image: (H, W, 3) uint8 RGB, at the ground resolution of the training; or an open rasterio dataset of any
-                size, of which the file is read, with its no-data value, bands and stretch (`config.tiles`).
+                size, of which the file is read, with its no-data value, bands and stretch (`config.tiles`). A dataset
+                of another resolution than the training's gets a warning.
 
         Returns:
             (H, W) uint8, 255 where evidence is strongest; 0 where a dataset has no data.
@@ -95,8 +98,11 @@ class Model:
 
         method = self.localizer
         with open_pixels(image, self.config.tiles) as pixels:
+            if isinstance(pixels, SceneReader) and self.localizer_weights is not None:
+                check_scene(read_conditions(self.localizer_weights), pixels)
             device = next(method.parameters()).device
-            return image_cam(method, pixels, self.config.tiles, self.config.cams, device)
+            cam = image_cam(method, pixels, self.config.tiles, self.config.cams, device)
+            return to_shape(cam, shape_of(image))
 
     def segment(self, image: Image, prompts: Sequence[Prompt], cam: np.ndarray | None = None) -> np.ndarray:
         """Ask SAM for the mask of an image: the union of the masks of all prompts.
@@ -129,7 +135,13 @@ class Model:
 
         config = self.config
         with open_pixels(image, config.tiles) as pixels:
-            return segment_image(self.sam, pixels, prompts, config.tiles, config.sam, config.masks, cam)
+            # A dataset may be read at another resolution than its own (`config.tiles`).
+            shape, grid = shape_of(image), (pixels.height, pixels.width)
+            asked = scaled(prompts, shape, grid)
+            if cam is not None and cam.shape == shape:
+                cam = to_shape(cam, grid)
+            mask = segment_image(self.sam, pixels, asked, config.tiles, config.sam, config.masks, cam)
+            return to_shape(mask.astype(np.uint8), shape, exact=True) > 0
 
     def predict(
         self, scene: str | Path, output: str | Path, *, resample: bool | None = None, overwrite: bool = False

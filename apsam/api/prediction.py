@@ -112,7 +112,7 @@ def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: 
         return Prediction(scene, archive=to)
     with scene_to_map(scene, model, resample, to.probability) as (image, tiles, note):
         if note is not None:
-            log.warning(note)
+            log.info(note)
         predict_raster(image, model.weights, tiles, model.maps, to.probability, to.mask, device, scene.stem)
     if importlib.util.find_spec("geopandas") is None:
         log.warning("%s: no polygons and no QGIS project, which need geopandas: pip install 'apsam[maps]'", scene)

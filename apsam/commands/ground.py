@@ -74,6 +74,7 @@ def resunet_scenes(
     scenes: SceneTriples,
     output: Annotated[Path, typer.Option(help="weights to make, .safetensors")],
     history: Annotated[Path, typer.Option(help="history of the training to make, .json")],
+    number: Annotated[int, typer.Option(min=0, help="which of several networks it is: they differ by seed")] = 0,
     settings: Annotated[ResUNetSettings, section(ResUNetSettings, "resunet")] = ResUNetSettings(),
     seed: Seed = 1,
     device: Device = "auto",
@@ -85,7 +86,16 @@ def resunet_scenes(
     from apsam.resunet.train import train_on_scenes
 
     set_threads(threads)
+    seed = network_seed(seed, number) if number else seed
     train_on_scenes([TrainingScene(*three) for three in triples(scenes)], settings, output, history, seed, device)
+
+
+def network_seed(seed: int, number: int) -> int:
+    """Seed of one of a run's several networks.
+
+    Runs of different seeds share none: `heatmaps.networks` is at most 20.
+    """
+    return 20 * seed + number
 
 
 def triples(files: list[Path]) -> list[tuple[Path, Path, Path]]:

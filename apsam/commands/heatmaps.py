@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.ground import Image, Labels, Views, triples
+from apsam.commands.ground import Image, Labels, Views, network_seed, triples
 from apsam.commands.options import Device, Seed, Threads, Tiles
 from apsam.commands.options import settings as section
 from apsam.ground.settings import ViewSettings
@@ -16,9 +16,6 @@ from apsam.heatmaps.settings import HeatMapSettings
 Settings = Annotated[HeatMapSettings, section(HeatMapSettings, "heatmaps")]
 Logits = Annotated[Path, typer.Option(help="heat map of the scene, from heatmap-scene")]
 Threshold = Annotated[Path, typer.Option(help="calibrated threshold, from heatmap-threshold")]
-
-# Networks of runs with different seeds share none: `heatmaps.networks` is at most 20.
-NETWORK_SEEDS = 20
 
 
 def heatmap_network(
@@ -39,7 +36,7 @@ def heatmap_network(
 
     set_threads(threads)
     images, tiles, labels = zip(*triples(scenes), strict=True)
-    train_heat_network(images, tiles, labels, settings, output, history, NETWORK_SEEDS * seed + number, device)
+    train_heat_network(images, tiles, labels, settings, output, history, network_seed(seed, number), device)
 
 
 def heatmap_scene(
@@ -111,11 +108,15 @@ def heatmap_masks(
     tiles: Tiles,
     logits: Logits,
     labels: Labels,
-    threshold: Threshold,
     output: Annotated[Path, typer.Option(help="GeoTIFF to make")],
+    threshold: Annotated[
+        Path | None,
+        typer.Option(help="from heatmap-threshold; none: a probability of 0.5, for networks that learned masks"),
+    ] = None,
 ) -> None:
     """Write the scene-wide pseudo-mask of the heat map alone, without SAM."""
     from apsam.heatmaps.calibrate import read_decision
     from apsam.heatmaps.grey import make_heat_masks
 
-    make_heat_masks(logits, labels, read_decision(threshold), tiles, output)
+    log_odds = 0.0 if threshold is None else read_decision(threshold)
+    make_heat_masks(logits, labels, log_odds, tiles, output)

@@ -30,7 +30,8 @@ def products(
     settings: Annotated[ProductSettings, section(ProductSettings, "products")] = ProductSettings(),
 ) -> None:
     """Make polygons, styles, a QGIS project and a STAC item of a scene's maps."""
-    from apsam.products.make import ProductFiles, make_products
+    from apsam.products.files import ProductFiles
+    from apsam.products.make import make_products
 
     files = ProductFiles(probability, mask, geopackage)
     taken = date.date() if date else None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.options import Device, Threads, Tiles
+from apsam.commands.options import DataDir, Device, Sheet, Threads, Tiles
 
 
 def localizer_scores(
@@ -23,6 +23,42 @@ def localizer_scores(
 
     set_threads(threads)
     score_tiles(tiles, weights, output, device)
+
+
+def map_scores(
+    tiles: Tiles,
+    weights: Annotated[Path, typer.Option(help="weights of the ResUNet")],
+    output: Annotated[Path, typer.Option(help="stack of the scores to make")],
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Write the ResUNet's probability of every tile of a scene that is not mapped."""
+    from apsam.device import set_threads
+    from apsam.labelling.evidence import predict_tiles
+
+    set_threads(threads)
+    predict_tiles(tiles, weights, output, device)
+
+
+def suggestions(
+    run: Annotated[Path, typer.Option(help="folder of the run, results/NAME, with the scores of the tiles")],
+    scenes: Sheet,
+    only: Annotated[list[str], typer.Option(help="name of a scene; can be given several times")],
+    output: Annotated[Path, typer.Option(help="JSON file to make, for apsam label --order")],
+    source: Annotated[str, typer.Option(help="pseudo-masks whose map is asked")] = "apsam",
+    data_dir: DataDir = None,
+) -> None:
+    """Put the tiles of a run in the order of their use to a person who labels; what is asked must be there."""
+    from apsam.labelling.run_files import scored_scenes
+    from apsam.labelling.suggest import suggest_for_run
+    from apsam.labelling.suggestions import write_suggestions
+    from apsam.scenes import read_scene_sheet
+
+    sheet = [scene for scene in read_scene_sheet(scenes, data_dir) if scene.name in only]
+    found, missing = suggest_for_run(scored_scenes(run, sheet, source))
+    for text in missing:
+        print(f"note: {text}")
+    write_suggestions(found, output)
 
 
 def suggest(

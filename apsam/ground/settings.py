@@ -34,6 +34,12 @@ class GroundSettings(BaseModel):
         description="tiles (paper): one pseudo-mask per tile. scene: one pseudo-mask per scene, from views shown to "
         "SAM (section `views`); the ResUNet then trains on random crops.",
     )
+    rounds: Literal[1, 2] = Field(
+        1,
+        description="2 (self-training): ResUNets trained on the scene-wide masks map the training scenes; these maps, "
+        "emptied where the labels exclude a landslide, are what the final ResUNet learns. As many more trainings as "
+        "heatmaps.networks",
+    )
     decision: Literal["threshold", "expected_f1"] = Field(
         "threshold",
         description="Threshold of the map from scene-wide pseudo-masks: threshold (that of section `maps`), or "
@@ -49,6 +55,8 @@ class GroundSettings(BaseModel):
                 f"maps from labels (masks: scene, heat_maps: labels), masks of tiles from CAMs (masks: tiles, "
                 f"heat_maps: cam)"
             )
+        if self.rounds > 1 and self.masks != "scene":
+            raise ValueError(f"rounds: {self.rounds} is for masks: scene; set rounds: 1")
         if self.decision != "threshold" and self.masks != "scene":
             raise ValueError(f"decision: {self.decision} is for masks: scene; set decision: threshold")
         return self
@@ -72,6 +80,12 @@ class ViewSettings(BaseModel):
         gt=0,
         le=1,
         description="auto: the smallest factor at which the heat map covers at most this share of a typical view.",
+    )
+    multiples: tuple[Annotated[float, Field(ge=1, le=4)], ...] = Field(
+        (1, 2),
+        min_length=1,
+        description="Multiples of the factor at which SAM is shown views, all of which vote: fine views have sharper "
+        "outlines, coarse ones more surroundings.",
     )
     size: int = Field(256, ge=64, le=2048, multiple_of=32, description="Side of a view, in pixels of the view.")
     step: int = Field(154, ge=16, le=2048, description="Stride of the views, in pixels of the view.")

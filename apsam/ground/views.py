@@ -33,23 +33,24 @@ def make_views(
 ) -> None:
     """Write the views of a scene that may show a landslide: a stack with the arrays of a tile stack.
 
-    Views on ground without a possible landslide are left out. `part` is 255 (neither): no network trains on views.
-    `window` is in pixels of the scene and larger than the image by `factor`.
+    The scene is covered once at each of `settings.multiples` of the factor. Views on ground without a possible
+    landslide are left out. `part` is 255 (neither): no network trains on views. `window` is in pixels of the scene and
+    larger than the image by factor and multiple.
 
     Args:
         tiles: Tile stack of the scene, or the stacks of its blocks.
         image: The raster that they were cut of.
         labels: Label map of the ground (`apsam.ground.labels`).
-        settings: Side and step of a view.
-        factor: Scene pixels per pixel of a view, along each side.
+        settings: Side and step of a view, and multiples of the factor.
+        factor: Scene pixels per pixel of the finest views, along each side.
         output: The stack to write.
 
     Raises:
         InputError: Image or labels do not belong to the tiles.
     """
     grid, size = common_grid(tiles), settings.size
-    side, step = settings.on_ground(factor)
-    windows = tile_windows(grid.height, grid.width, side, step)
+    sizes = [settings.on_ground(factor * multiple) for multiple in settings.multiples]
+    windows = np.concatenate([tile_windows(grid.height, grid.width, side, step) for side, step in sizes])
     with TileStack(tiles[0]) as stack, open_scene_of(stack, image) as scene, GridReader(labels, grid) as ground:
         attributes = {
             **{key: stack.attributes[key] for key in ("scene", "kind", "crs", "transform", "height", "width", "names")},

@@ -75,13 +75,29 @@ def calibrate(tiles: Sequence[Path], logits: Sequence[Path], present_share: floa
             f"{', '.join(map(str, tiles))}: {int(positive.sum())} positive and {int((~positive).sum())} negative "
             f"training tiles; a threshold needs both: check the labels and the split"
         )
-    present = np.array(shares) > present_share
-    agreement = (present[positive].mean(axis=0) + (~present[~positive]).mean(axis=0)) / 2
-    equal = np.flatnonzero(agreement >= agreement.max() - TIE)
-    best = int(equal[len(equal) // 2])
+    threshold, agreement = choose_threshold(np.array(shares), np.array(labels), present_share)
     curve = [(float(t), round(float(a), 4)) for t, a in zip(CANDIDATES, agreement, strict=True)]
     counts = int(positive.sum()), int((~positive).sum())
-    return Decision(float(CANDIDATES[best]), round(float(agreement[best]), 4), *counts, curve)
+    best = float(agreement[np.searchsorted(CANDIDATES, threshold)])
+    return Decision(threshold, round(best, 4), *counts, curve)
+
+
+def choose_threshold(shares: np.ndarray, labels: np.ndarray, present_share: float) -> tuple[float, np.ndarray]:
+    """Choose among `CANDIDATES` by balanced accuracy.
+
+    Args:
+        shares: (n, candidates) float, share of each tile that a map covers at each candidate.
+        labels: (n,) {0, 1}, both of which occur.
+        present_share: Share above which a map shows a landslide in a tile.
+
+    Returns:
+        The threshold (log-odds), and the balanced accuracy of every candidate.
+    """
+    positive = labels == 1
+    present = shares > present_share
+    agreement = (present[positive].mean(axis=0) + (~present[~positive]).mean(axis=0)) / 2
+    equal = np.flatnonzero(agreement >= agreement.max() - TIE)
+    return float(CANDIDATES[equal[len(equal) // 2]]), agreement
 
 
 def write_decision(decision: Decision, output: Path, facts: dict[str, Any]) -> None:

@@ -6,10 +6,12 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from pyproj import CRS
+from pyproj.aoi import AreaOfUse
 
 from apsam.datums import proj_crs
 from apsam.errors import InputError
@@ -298,8 +300,9 @@ class _Check:
         declared = not is_vector(source) and truth.no_data is not None
         if not row.mask_share and scene.labels is None and declared and not known.all():
             self.warnings.append(
-                f"{source}: shows no landslide in '{scene.name}', and {1 - known.mean():.1%} of it is {truth.no_data:g}, "
-                f"which it declares as no data; if that value is landslide, unset it: gdal_edit.py -unsetnodata {source}"
+                f"{source}: shows no landslide in '{scene.name}', and {1 - known.mean():.1%} of it is "
+                f"{truth.no_data:g}, which it declares as no data; if that value is landslide, unset it: "
+                f"gdal_edit.py -unsetnodata {source}"
             )
         if scene.mask_values is not None and is_vector(source):
             self.warnings.append(
@@ -347,13 +350,11 @@ class _Check:
         names = [file.name for file in files]
         row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
         read_tile_image(files[0])
-        looked = 0
-        for looked, file in enumerate(files, 1):
+        for number, file in enumerate(files, 1):
             check_tile_header(file)
-            if time.monotonic() >= self._until:
+            if time.monotonic() >= self._until and number < len(files):
+                row.notes.append(f"headers of {number} of {len(files)} tiles were looked at, to be done in time")
                 break
-        if looked < len(files):
-            row.notes.append(f"headers of {looked} of {len(files)} tiles were looked at, to be done in time")
         known = None
         if scene.labels is not None:
             table = read_label_table(scene.labels)
@@ -372,8 +373,8 @@ class _Check:
         row.mask, row.mask_share = f"{scene.mask.name}/ ({len(needed)} masks)", masks.share
         if (masks.share or 0) > MUCH_LANDSLIDE:
             self.warnings.append(
-                f"{scene.mask}: {masks.share:.0%} of the masks that were looked at is landslide; are these the masks of "
-                f"landslides, and not inverted?"
+                f"{scene.mask}: {masks.share:.0%} of the masks that were looked at is landslide; are these the masks "
+                f"of landslides, and not inverted?"
             )
         if masks.rule is not None and masks.rule.note:
             row.notes.append(f"{scene.mask}: {masks.rule.note}")
@@ -421,11 +422,18 @@ def _pixel_metres(reader: SceneReader, ruler: Ruler) -> float:
 
 def _outside(place: Bounds, crs: CRS) -> bool:
     """Whether a place in degrees lies wholly outside of the area that a CRS is meant for, and not just beside it."""
-    area = crs.area_of_use
+    area = _area_of_use(crs.to_wkt())
     if area is None or area.west > area.east or place[0] > place[2]:
         return False
     beyond = max(area.west - place[2], place[0] - area.east, area.south - place[3], place[1] - area.north)
     return beyond > BESIDE
+
+
+@lru_cache(maxsize=256)
+def _area_of_use(wkt: str) -> AreaOfUse | None:
+    """West, south, east, north of the area that a CRS of the EPSG's is made for; files do not repeat it."""
+    authority = proj_crs(wkt).to_authority(min_confidence=70)
+    return None if authority is None else CRS.from_authority(*authority).area_of_use
 
 
 def _touched(landslide: np.ndarray, windows: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from apsam.config import read_config
@@ -12,13 +13,41 @@ from apsam.report.inputs import scene_files
 from apsam.scenes import Scene, read_scene_sheet
 from apsam.vectors import VECTOR_SUFFIXES
 
+# Scores of all tiles, where the workflow keeps them: of the localizer, and of the ResUNet where a scene is not mapped.
+SCORES, MAP_SCORES = "suggestions/localizer", "suggestions/map"
+
+
+def scored_scenes(run: Path, sheet: Sequence[Scene], source: str) -> list[RunScene]:
+    """Scenes of a run whose tiles the workflow has scored.
+
+    Args:
+        run: `results/<run>`, or a folder of links to files of the store under the same names.
+        sheet: Rows of these scenes.
+        source: Pseudo-masks whose map is asked.
+    """
+    found = []
+    for scene in sheet:
+        ending = ".zip" if scene.kind == "folder" else "_probability.tif"
+        found.append(
+            RunScene(
+                scene.name,
+                run / f"tiles/{scene.name}.zarr.zip",
+                labels=table_of(scene),
+                scores=run / f"{SCORES}/{scene.name}.zarr.zip",
+                masks=run / f"masks/apsam/{scene.name}.zarr.zip",
+                probability=run / f"maps/{source}/{scene.name}{ending}",
+                map_scores=run / f"{MAP_SCORES}/{scene.name}.zarr.zip",
+            )
+        )
+    return found
+
 
 def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]:
     """The scenes of a finished run that have tiles.
 
     Args:
         run: `results/<run>`.
-        scratch: Folder for scores of tiles, which the workflow does not keep.
+        scratch: Folder for scores of tiles that the workflow has not kept.
         device: What the networks run on.
 
     Raises:
@@ -34,15 +63,19 @@ def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]
     for files in scene_files(run, read_scene_sheet(config.scenes, config.data_dir), config.maps):
         if not files.tiles.exists():
             continue
-        scores = scratch / f"{files.name}_scores.zarr.zip"
-        score_tiles(files.tiles, weights, scores, device)
+        scores = run / f"{SCORES}/{files.name}.zarr.zip"
+        if not scores.exists():
+            scores = scratch / f"{files.name}_scores.zarr.zip"
+            score_tiles(files.tiles, weights, scores, device)
         folder = files.scene.kind == "folder"
         probability = files.predicted_tiles("apsam") if folder else files.map("apsam", "probability")
         map_scores = None
         resunet = run / "resunet/apsam/weights.safetensors"
         if not probability.exists() and resunet.is_file():
-            map_scores = scratch / f"{files.name}_map_scores.zarr.zip"
-            predict_tiles(files.tiles, resunet, map_scores, device)
+            map_scores = run / f"{MAP_SCORES}/{files.name}.zarr.zip"
+            if not map_scores.exists():
+                map_scores = scratch / f"{files.name}_map_scores.zarr.zip"
+                predict_tiles(files.tiles, resunet, map_scores, device)
         table = table_of(files.scene)
         found.append(RunScene(files.name, files.tiles, table, scores, files.masks("apsam"), probability, map_scores))
     if not found:

@@ -17,9 +17,9 @@ def random_order(names: Sequence[str], seed: int) -> list[str]:
     return [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
 
 
-def suggested_order(suggestions: Suggestions, scene: str) -> list[str]:
-    """Tiles of one scene in the order of the suggestions."""
-    return [entry.tile for entry in suggestions.of("look") if entry.scene == scene]
+def suggested_order(suggestions: Suggestions, scene: str | None = None) -> list[str]:
+    """Tiles of one scene, or of all, in the order of the suggestions."""
+    return [entry.tile for entry in suggestions.of("look") if scene in (None, entry.scene)]
 
 
 def look_at(

@@ -132,10 +132,12 @@ class SuggestionPicture:
     Attributes:
         entry: The suggestion.
         image: (size, size, 3) uint8 RGB.
+        window: row, col, height, width in the scene.
     """
 
     entry: Suggestion
     image: np.ndarray
+    window: tuple[int, int, int, int]
 
 
 def suggestion_pictures(
@@ -153,5 +155,6 @@ def suggestion_pictures(
     for entry in suggestions.of(kind)[:count]:
         with TileStack(tiles[entry.scene]) as stack:
             image = stack.read("image", entry.number, entry.number + 1)[0].transpose(1, 2, 0)
-        found.append(SuggestionPicture(entry, np.ascontiguousarray(image)))
+            row, col, height, width = stack.read("window", entry.number, entry.number + 1)[0].tolist()
+        found.append(SuggestionPicture(entry, np.ascontiguousarray(image), (row, col, height, width)))
     return found

@@ -63,9 +63,9 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
         ConfigError: Neither or both of `run` and `weights` are given, or the configuration cannot be used.
     """
     if (run is None) == (weights is None):
-        given = "both" if run else "neither"
+        given = "both are" if run else "neither is"
         raise ConfigError(
-            f"apsam predict: give --run (folder of a trained run) or --weights (file of a ResUNet), {given} is given"
+            f"apsam predict: give --run (folder of a trained run) or --weights (file of a ResUNet), {given} given"
         )
     asked = config is not None
     if weights is None:

@@ -18,7 +18,7 @@ from rasterio.windows import Window
 from scipy.stats import rankdata
 
 from apsam.errors import InputError
-from apsam.metrics.period import SUSPICIOUS, period_ratio
+from apsam.metrics.period import Period, period_of
 from apsam.stack import TileStack
 from apsam.tiles.parts import TEST, TRAIN
 from apsam.tiles.settings import TileSettings
@@ -47,7 +47,7 @@ class MapCheck:
             of a tile is the probability that `PRESENT_SHARE` of its pixels exceed.
         near: Share of tiles whose score is within 0.1 of the threshold.
         mapped_share: Share of the part's pixels that the map calls landslide.
-        period: Amplitude of the map at the tile step over that at neighbouring periods; None where it is too small.
+        period: Whether the map repeats at the tile step (`apsam.metrics.period`); None where it is too small to tell.
     """
 
     scene: str
@@ -60,7 +60,7 @@ class MapCheck:
     auc: float | None
     near: float
     mapped_share: float
-    period: float | None
+    period: Period | None
 
 
 def check_map(tiles: Path, probability: Path, threshold: float) -> list[MapCheck]:
@@ -82,7 +82,7 @@ def check_map(tiles: Path, probability: Path, threshold: float) -> list[MapCheck
         if raster.shape != (attributes["height"], attributes["width"]):
             raise InputError(f"{probability}: is no map of the scene '{attributes['scene']}'; predict again")
         scores, shares = zip(*(_tile_score(raster, window, threshold) for window in windows.tolist()), strict=True)
-    period = period_ratio(probability, step)
+    period = period_of(probability, step)
     checks = []
     for name, code in (("train", TRAIN), ("test", TEST)):
         chosen = (part == code) & np.isfinite(scores)
@@ -110,7 +110,7 @@ def _check(
     shares: np.ndarray,
     positive: np.ndarray,
     threshold: float,
-    period: float | None,
+    period: Period | None,
 ) -> MapCheck:
     present = shares > PRESENT_SHARE
     count, both = int(positive.sum()), bool(positive.any() and not positive.all())
@@ -128,7 +128,7 @@ def _check(
         auc=round(float(wins / (count * (len(positive) - count))), 4) if both else None,
         near=round(float((np.abs(scores - threshold) < NEAR).mean()), 4),
         mapped_share=round(float(shares.mean()), 4),
-        period=None if period is None else round(period, 3),
+        period=period,
     )
 
 
@@ -146,10 +146,10 @@ def warnings_of(check: MapCheck) -> list[str]:
             f"{check.scene}: the map is right in {check.accuracy:.0%} of the {check.part} tiles, and the more frequent "
             f"label alone is in {check.majority:.0%}"
         )
-    if check.period is not None and check.period > SUSPICIOUS:
+    if check.period is not None and check.period.repeats:
         found.append(
-            f"{check.scene}: the map repeats at the step of the tiles ({check.period:.1f} times the amplitude at "
-            f"neighbouring periods): it shows where tiles lie, not where landslides do; train with ground.masks: scene"
+            f"{check.scene}: the map repeats at the step of the tiles ({check.period.ratio:.1f} times the amplitude at "
+            f"similar wavelengths): it shows where tiles lie, not where landslides do; train with ground.masks: scene"
         )
     if min(check.positive, check.negative) < FEW_TILES:
         found.append(

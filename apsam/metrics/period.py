@@ -1,68 +1,123 @@
 """Whether a map repeats at the step of the tiles it was learned from. No mask is read.
 
 Landslides know nothing of the tiles; a map that is higher in the middle of every tile than at its border does. Such a
-map has a peak in its spectrum at one cycle a tile step.
+map has a line in its two-dimensional spectrum at one cycle per tile step, along rows and along columns. Natural maps
+have power there too, and on a scene of a few tiles it varies widely. So the power at the step is compared with that of
+all directions at similar wavelengths by an F-test, the test for a line in a locally flat spectrum (Percival and Walden,
+Spectral Analysis for Physical Applications, 1993, chapter 10).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from rasterio.windows import Window
+from scipy.stats import f as f_distribution
 
-STRIP = 256
-# Periods compared with the step, as shares of it: near enough for a similar share of a natural spectrum, and neither
-# its neighbours in a finite spectrum nor its overtones.
-NEIGHBOURS = (0.72, 0.76, 0.8, 0.84, 1.19, 1.25, 1.32, 1.39)
-# Lines with less data than this many steps cannot show a period.
-LEAST_STEPS = 3
-# Above this a map is said to repeat at the step.
-SUSPICIOUS = 1.3
+# A tile step is averaged to this many values before the spectrum is computed.
+VALUES_PER_STEP = 8
+# Frequencies compared with that of the step, as shares of it.
+RING = (0.75, 4 / 3)
+# Frequencies of a Hann-tapered line are independent where they are two cycles per length apart.
+INDEPENDENT = 2
+# With fewer frequencies to compare with (scenes shorter than about five steps), nothing can be said.
+LEAST_FREQUENCIES = 10
+# A map repeats where chance explains its line less often than this, and the line at least this share of its variance.
+SIGNIFICANT, NOTABLE_SHARE = 0.001, 0.01
 
 
-def period_ratio(path: Path, step: float) -> float | None:
-    """Amplitude of a map at the period `step` over the mean amplitude at neighbouring periods.
+@dataclass(frozen=True)
+class Period:
+    """How much a map repeats at the step of its tiles.
 
-    Every row and column with enough data is compared with sines; their powers are summed, so that it does not matter
-    where on a line the pattern begins. In memory is a strip of the map.
+    Attributes:
+        ratio: Amplitude at the step over that at similar wavelengths, root mean squares; about 1 without a period.
+        p_value: How often a map without a period has a ratio as high.
+        share: Of the map's variance that the repetition explains.
+    """
+
+    ratio: float
+    p_value: float
+    share: float
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the map repeats, by more than chance and more than a trace."""
+        return self.p_value < SIGNIFICANT and self.share >= NOTABLE_SHARE
+
+
+def period_of(path: Path, step: float) -> Period | None:
+    """Compare the amplitude of a map at the period `step` with that at similar wavelengths.
+
+    In memory are means of blocks of an eighth of a step, and a strip of the map.
 
     Args:
         path: Raster of probabilities or a mask; its no-data value is left out.
         step: Pixels from one tile to the next.
 
     Returns:
-        The larger one of both axes; about 1 for a map without a period, None where it is too small to tell.
+        None where the map is too small to tell, or has the same value everywhere.
     """
-    ratios = []
+    side = max(1, int(step // VALUES_PER_STEP))
+    values, known = _block_means(path, side)
+    if not known.any():
+        return None
+    values = (values - (values * known).sum() / known.sum()) * known
+    variance = (values**2).sum() / known.sum()
+    taper = np.outer(np.hanning(values.shape[0]), np.hanning(values.shape[1]))
+    frequency = side / step
+    nearby = _nearby_powers(values * taper, frequency)
+    if len(nearby) < LEAST_FREQUENCIES or not variance or not nearby.any():
+        return None
+    at_step = np.array([_power(values * taper, frequency, 0), _power(values * taper, 0, frequency)])
+    quotient = at_step.mean() / nearby.mean()
+    # Each power is the sum of two squares. A sine of amplitude a has the power (a * sum(taper) / 2)**2.
+    p_value = f_distribution.sf(quotient, 2 * len(at_step), 2 * len(nearby))
+    share = 2 * at_step.sum() / (known * taper).sum() ** 2 / variance
+    return Period(round(float(np.sqrt(quotient)), 3), round(float(p_value), 6), round(float(share), 5))
+
+
+def _block_means(path: Path, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means over blocks of `side` x `side` pixels, and the share of each block that is known. Two arrays, float32."""
     with rasterio.open(path) as raster:
-        for axis in (0, 1):
-            power = np.zeros(1 + len(NEIGHBOURS))
-            across = raster.shape[1 - axis]
-            for start in range(0, across, STRIP):
-                width = min(STRIP, across - start)
-                place = (start, 0, width, raster.height) if axis == 0 else (0, start, raster.width, width)
-                values = raster.read(1, window=Window(*place)).astype(np.float64)
-                known = values != raster.nodata if raster.nodata is not None else np.ones(values.shape, bool)
-                power += line_powers(values.T if axis == 0 else values, known.T if axis == 0 else known, step)
-            if power[1:].min() > 0:
-                ratios.append(float(np.sqrt(power[0]) / np.sqrt(power[1:]).mean()))
-    return max(ratios, default=None)
+        rows, cols = raster.height // side, raster.width // side
+        means, known = np.zeros((2, rows, cols), np.float32)
+        for row in range(rows):
+            values = raster.read(1, window=Window(0, row * side, cols * side, side)).astype(np.float64)
+            valid = np.ones(values.shape, bool) if raster.nodata is None else values != raster.nodata
+            blocks = np.where(valid, values, 0).reshape(side, cols, side).sum(axis=(0, 2))
+            count = valid.reshape(side, cols, side).sum(axis=(0, 2))
+            means[row] = blocks / np.maximum(count, 1)
+            known[row] = count / side**2
+    return means, known
 
 
-def line_powers(values: np.ndarray, known: np.ndarray, step: float) -> np.ndarray:
-    """Power of lines (n, length) at the period `step` and its neighbours, summed over lines. (1 + neighbours,).
+def _nearby_powers(values: np.ndarray, frequency: float) -> np.ndarray:
+    """Powers at independent frequencies of all directions whose wavelength is similar to the step's."""
+    spacing = [INDEPENDENT / length for length in values.shape]
+    count = [int(RING[1] * frequency / gap) for gap in spacing]
+    down, across = np.arange(-count[0], count[0] + 1) * spacing[0], np.arange(count[1] + 1) * spacing[1]
+    power = np.abs(_waves(down, values.shape[0]) @ values @ _waves(across, values.shape[1]).T) ** 2
+    radius = np.hypot(down[:, None], across)
+    wanted = (radius > RING[0] * frequency) & (radius < RING[1] * frequency)
+    # Values are real: the spectrum at -f is that at f.
+    wanted &= (across > 0) | (down[:, None] > 0)
+    for row, col in ((frequency, 0.0), (0.0, frequency)):
+        close = np.abs(down[:, None] - row) < 0.999 * spacing[0], np.abs(across - col) < 0.999 * spacing[1]
+        wanted &= ~(close[0] & close[1])
+    mirrored = (np.abs(down[:, None] + frequency) < 0.999 * spacing[0]) & (across < 0.999 * spacing[1])
+    return power[wanted & ~mirrored]
 
-    What a line does not know is its mean. Lines are tapered (Hann), so that their ends do not leak into all periods.
-    """
-    length = values.shape[1]
-    lines = known.sum(axis=1) >= LEAST_STEPS * step
-    if not lines.any():
-        return np.zeros(1 + len(NEIGHBOURS))
-    values, known = values[lines], known[lines]
-    mean = (values * known).sum(axis=1, keepdims=True) / known.sum(axis=1, keepdims=True)
-    tapered = np.where(known, values - mean, 0) * np.hanning(length)
-    periods = step * np.array([1, *NEIGHBOURS])
-    waves = np.exp(-2j * np.pi * np.arange(length)[:, None] / periods)
-    return (np.abs(tapered @ waves) ** 2).sum(axis=0)
+
+def _power(values: np.ndarray, down: float, across: float) -> float:
+    """Power at one frequency, cycles per value along both axes."""
+    lines = _waves(np.array([down]), values.shape[0]) @ values @ _waves(np.array([across]), values.shape[1]).T
+    return float(np.abs(lines[0, 0]) ** 2)
+
+
+def _waves(frequencies: np.ndarray, length: int) -> np.ndarray:
+    """(frequencies, length) complex waves."""
+    return np.exp(-2j * np.pi * frequencies[:, None] * np.arange(length))

@@ -120,6 +120,10 @@ def check_elevations(
             warnings.append(f"covers {covered} of {len(scenes)} scenes; landslides elsewhere have no slope")
         stored = _sampled(raster, path)
         known = np.isfinite(stored)
+        if not known.any():
+            raise InputError(f"{path}: holds no elevation, all of it is no data; is it the right raster?")
+        if raster.dtypes[0] == "uint8":
+            warnings.append("is 8 bit, which can hold 256 heights only; is it a hillshade, or a picture of elevations?")
         wrong = known & ~np.isfinite(metres(stored))
         if wrong.any():
             if wrong.sum() == known.sum():

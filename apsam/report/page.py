@@ -25,6 +25,7 @@ from apsam.report.mosaic import OUTLINE_TRANSFORM
 from apsam.report.scene_maps import scene_maps
 from apsam.report.settings import ReportSettings
 from apsam.report.sizes import area_frequency_chart
+from apsam.report.suggestions import suggestion_lists
 from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table, objects_table, scene_table, size_class_table
 from apsam.report.times import Recipe, elapsed, recipes_of, stage_times
 from apsam.report.training import read_training
@@ -32,7 +33,7 @@ from apsam.report.views import tile_views
 from apsam.scenes import Scene
 
 # Of the page's size; maps take theirs (`apsam.report.scene_maps`).
-GALLERY_SHARE, EXPERIMENTS_SHARE = 0.22, 0.1
+GALLERY_SHARE, EXPERIMENTS_SHARE, SUGGESTIONS_SHARE = 0.22, 0.1, 0.05
 
 
 def make_report(
@@ -71,6 +72,7 @@ def make_report(
     views = tile_views(gallery, int(settings.max_mb * 1e6 * GALLERY_SHARE))
     training = read_training(run, notes)
     experiments = read_experiments(run, int(settings.max_mb * 1e6 * EXPERIMENTS_SHARE), notes)
+    suggestions = suggestion_lists(run, files, int(settings.max_mb * 1e6 * SUGGESTIONS_SHARE), notes)
     metrics = {
         name: load_json(run / f"metrics/{name}.json", title, notes)
         for name, title in (("pseudo_masks", "figures of the pseudo-masks"), ("resunet", "figures of the ResUNet"))
@@ -100,6 +102,7 @@ def make_report(
             notes=notes.all(),
             dataset=dataset,
             labels=describe_labels(gallery.covers),
+            suggestions=suggestions,
             experiments=experiments,
             experiment_protocols=sorted({(one.protocol, one.meaning) for one in experiments}),
             again=provenance.again(name),

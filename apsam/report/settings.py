@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -25,4 +27,9 @@ class ReportSettings(BaseModel):
     figures: bool = Field(True, description="Also write the figures as PNG, SVG and CSV next to the page.")
     max_mb: float = Field(
         15, ge=1, description="Maximum size of the page, MB. Images are made coarser to stay below it."
+    )
+    suggestions: Literal["auto", "all", "none"] = Field(
+        "auto",
+        description="Tiles to label next and labels that look wrong: of scenes whose labels a person gave (auto; not "
+        "those labelled by their mask), of all scenes, or none.",
     )

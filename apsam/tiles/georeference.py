@@ -8,9 +8,10 @@ from pathlib import Path
 import rasterio
 from affine import Affine
 from pyproj import CRS
+from pyproj.exceptions import ProjError
 from rasterio.crs import CRS as RasterCRS
 
-from apsam.datums import proj_crs
+from apsam.datums import proj_crs, transformer
 from apsam.errors import InputError
 from apsam.tiles.outlines import outline
 from apsam.vectors import MOST_DEGREES, Bounds, degrees
@@ -71,15 +72,34 @@ def degrees_of(crs: RasterCRS, bounds: Bounds) -> Bounds | None:
     return degrees(proj_crs(crs.to_wkt()), bounds)
 
 
-def turn_to(transform: Affine, shape: tuple[int, int], crs: RasterCRS, target: RasterCRS, bounds: Bounds) -> Affine:
-    """The geotransform of a raster, by whole turns of longitude moved to where a scene in degrees lies.
+def turn_to(
+    transform: Affine, shape: tuple[int, int], crs: RasterCRS, target: RasterCRS, bounds: Bounds, path: Path
+) -> Affine:
+    """The geotransform of a raster in degrees, by whole turns of longitude moved to where a scene lies.
+
+    Transformations from a projected CRS give longitudes within 180.
 
     Args:
         transform, shape, crs: Of the raster.
         target, bounds: CRS and bounds of the scene.
+        path: The raster, for the message.
+
+    Raises:
+        InputError: A projected scene lies across the antimeridian.
     """
-    if not (crs.is_geographic and target.is_geographic):
+    if not crs.is_geographic:
         return transform
+    if not target.is_geographic:
+        try:
+            bounds = transformer(proj_crs(target.to_wkt()), proj_crs(crs.to_wkt())).transform_bounds(*bounds)
+        except ProjError:  # the scene has no place in the raster's CRS
+            return transform
+        if bounds[0] > bounds[2]:
+            raise InputError(
+                f"{path}: counts in degrees, and the scene lies across the antimeridian (180 degrees), where these "
+                f"break off; bring it into the scene's coordinate reference system first: gdalwarp -r near -t_srs "
+                f"{target.to_string()} {path} reprojected.tif"
+            )
     left, _, right, _ = outline(transform, 0, 0, *shape).bounds
 
     def shared(turn: int) -> float:
@@ -103,8 +123,8 @@ def _check_units(raster: rasterio.DatasetReader, path: Path, crs: CRS) -> None:
         side = abs(raster.transform.determinant) ** 0.5 * to_degrees
         if side > LARGEST_PIXEL_DEGREES:
             raise InputError(
-                f"{path}: a pixel would be {side:.3g} degrees wide in {crs.name}; its coordinates {text} look like those "
-                f"of another coordinate reference system, for example metres: assign the right one"
+                f"{path}: a pixel would be {side:.3g} degrees wide in {crs.name}; its coordinates {text} look like "
+                f"those of another coordinate reference system, for example metres: assign the right one"
             )
         return
     side = abs(raster.transform.determinant) ** 0.5 * crs.axis_info[0].unit_conversion_factor

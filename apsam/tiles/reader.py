@@ -195,10 +195,9 @@ class SceneReader:
             left, right = int(cols[0]), int(np.ceil(cols[-1]))
             stored, valid = self._read(_window(top, left, bottom - top, right - left))
             edges = rows - top, cols - left
-            area = area_sums(valid, *edges)
-            total = area_sums(np.where(valid > 0, stored, 0), *edges)
+            *total, area = area_sums(np.stack([*np.where(valid > 0, stored, 0), valid]), *edges)
             some = (..., slice(start, start + len(cols) - 1))
-            values[some] = total / np.maximum(area, 1e-9)
+            values[some] = np.stack(total) / np.maximum(area, 1e-9)
             mask[some] = area >= LEAST_DATA * down * across - 1e-9
         return values, mask
 

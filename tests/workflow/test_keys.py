@@ -15,6 +15,7 @@ from run_keys import CODE, SYNTHETIC, changed, paths, run_of
 
 from apsam.errors import ConfigError, InputError
 from workflow_support.memory import Memory
+from workflow_support.raster_size import raster_size
 from workflow_support.recipes import ALL, Ref
 from workflow_support.run import Run
 from workflow_support.stages import STAGES
@@ -158,6 +159,31 @@ def test_given_data_count_by_content(tmp_path: Path, sheet: Callable[..., Path])
     assert not {"localizer", "resunet/apsam"} & found, "a held-out image trains nothing"
 
 
+def test_a_run_of_one_training_scene_without_mask_asks_nothing_of_held_out_tiles(
+    tmp_path: Path, sheet: Callable[..., Path]
+) -> None:
+    write_tiles(tmp_path / "data/train", 3, np.random.default_rng(1))
+    row = "train\ttrain/images\ttrain/labels.csv\t\ttrain"
+    run = run_of(sheet(None, row), data_dir=str(tmp_path / "data"), maps={"scenes": "all"})
+    assert STAGES["metrics/localizer"].units(run) == []
+    assert not any("metrics/localizer" in path for path in run.recipe("report").inputs)
+
+
+def test_suggestions_are_made_of_scenes_that_a_person_labelled(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+    plain = run_of(sheet())
+    assert not [name for name in plain.plain_names if name.startswith("suggestions")]
+    for part, count in (("train", 3), ("test", 2)):
+        write_tiles(tmp_path / "data" / part, count, np.random.default_rng(count))
+    run = given_run(tmp_path, sheet)
+    job = run.recipe("suggestions")
+    assert job.output() in run.recipe("report").inputs
+    assert {run.file("suggestions/localizer", part) for part in ("train", "test")} < set(job.inputs)
+    # What is not mapped is predicted tile by tile; what is mapped has its map.
+    assert run.file("suggestions/map", "train") in job.inputs and run.file("maps/apsam/tiles", "test") in job.inputs
+    everything = run_of(sheet(), report={"suggestions": "all"})
+    assert STAGES["suggestions/localizer"].units(everything) == everything.names
+
+
 def test_a_checkpoint_counts_by_content(tmp_path: Path, sheet: Callable[..., Path]) -> None:
     for name, content in (("a.pth", b"one"), ("b.pth", b"one"), ("c.pth", b"two")):
         (tmp_path / name).write_bytes(content)
@@ -214,3 +240,35 @@ def test_what_is_remembered_is_found_anew_when_the_file_changes(tmp_path: Path) 
     assert Memory(tmp_path / "memory.json").of_file("size", file, lambda: 5) == 5
     file.write_text("seven")
     assert [memory.of_file("size", file, lambda n=n: n) for n in (6, 7)] == [6, 7], "it may change again within a tick"
+
+
+def test_settings_of_a_row_change_the_tiles_of_its_scene(sheet: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("a.tif", "b.tif", "points.gpkg"):
+        (tmp_path / name).write_bytes(name.encode())
+
+    def run(*cells: str) -> dict[str, str]:
+        rows = [
+            f"{name}\t{name}.tif\tpoints.gpkg\t\t{split}\t{cell}"
+            for name, split, cell in zip("ab", ("train", "test"), cells, strict=True)
+        ]
+        path = sheet(None, *rows)
+        path.write_text(path.read_text().replace("split\n", "split\tbuffer_m\n", 1))
+        return paths(run_of(path))
+
+    before, after = run("", ""), run("", "60")
+    tiles = [{name: files[f"tiles/{name}.zarr.zip"] for name in "ab"} for files in (before, after)]
+    assert tiles[0]["a"] == tiles[1]["a"] and tiles[0]["b"] != tiles[1]["b"]
+    assert run("", "60.0") == after
+
+
+def test_sizes_of_scenes_that_are_averaged(tmp_path: Path) -> None:
+    import rasterio
+
+    place = {"crs": "EPSG:32648", "transform": rasterio.transform.from_origin(500000, 3000000, 0.5, 0.5)}
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "height": 300, "width": 200}
+    with rasterio.open(tmp_path / "a.tif", "w", **profile, **place) as raster:
+        raster.write(np.ones((1, 300, 200), np.uint8))
+    memory = Memory(Path(os.devnull))
+    sizes = [raster_size(tmp_path / "a.tif", memory, metres) for metres in (None, 0.4, 1.0, 2.0)]
+    assert sizes == [(300, 200), (300, 200), (150, 100), (75, 50)]
+    assert raster_size(tmp_path / "b.tif", memory, 1.0) == (1, 1)

@@ -43,6 +43,26 @@ def test_every_stage_leaves_what_it_promises(finished: Project) -> None:
     assert not list(results.parent.rglob(".partial-*")), "no half file is left"
 
 
+def test_the_public_functions_use_the_run(finished: Project, tmp_path: Path) -> None:
+    import apsam
+    from apsam.prompt_files import read_prompts
+    from apsam.stack import TileStack
+
+    run = finished.folder / "results/small"
+    prompts_of_run = read_prompts(run / "prompts/west.json").tiles[0]
+    tile = prompts_of_run.tile
+    with TileStack(run / "tiles/west.zarr.zip") as tiles, TileStack(run / "masks/apsam/west.zarr.zip") as masks:
+        image, expected = tiles.read_at("image", [tile])[0].transpose(1, 2, 0), masks.read_at("mask", [tile])[0] == 1
+
+    model = apsam.load(run)
+    prompts = apsam.generate_prompts(model.cam(image), threshold=120)
+    assert prompts == list(prompts_of_run.sets[0].prompts)
+    assert (model.segment(image, prompts) != expected).mean() < 1e-3
+    result = model.predict(run / "scenes/west.tif", tmp_path)
+    assert result.mask.read_bytes() == (run / "maps/apsam/west_mask.tif").read_bytes()
+    assert len(result.polygons) == result.landslides
+
+
 def test_figures_are_counts(finished: Project) -> None:
     for name in ("pseudo_masks", "resunet"):
         figures = json.loads((finished.folder / f"results/small/metrics/{name}.json").read_text())
@@ -79,6 +99,16 @@ def test_apsam_predict_maps_a_scene_with_the_run(finished: Project, tmp_path: Pa
     assert made == {f"west{end}" for end in MAPS}
     by_workflow = finished.folder / "results/small/maps/apsam/west_mask.tif"
     assert (tmp_path / "west_mask.tif").read_bytes() == by_workflow.read_bytes()
+
+
+def test_suggestions_are_made_of_what_the_run_has(project: Project) -> None:
+    project.configure("report", suggestions="all")
+    assert project.plan("--", "all_suggestions") == {"localizer_scores": 3, "map_scores": 2, "suggestions": 1}
+    project.snakemake("--", "all_suggestions")
+    found = json.loads((project.folder / "results/small/suggestions/suggestions.json").read_text())["suggestions"]
+    assert {entry["scene"] for entry in found} == set(SCENES) and {entry["kind"] for entry in found} == {"check"}
+    assert all("localizer" in entry["why"] and "map" in entry["why"] for entry in found)
+    assert project.plan("--", "all_reports") == {"report": 1}
 
 
 def test_snakemakes_own_report_has_the_results_and_needs_no_network(finished: Project, tmp_path: Path) -> None:

@@ -5,7 +5,18 @@ dvc.yaml and provenance follow from it. How to read an entry: `workflow_support.
 much memory a job runs stands in `rules/`.
 """
 
-from workflow_support.stages import experiments, ground, localizer, masks, metrics, report, resunet, table1, tiles
+from workflow_support.stages import (
+    experiments,
+    ground,
+    localizer,
+    masks,
+    metrics,
+    report,
+    resunet,
+    suggestions,
+    table1,
+    tiles,
+)
 
 STAGES = {
     stage.name: stage
@@ -22,6 +33,7 @@ STAGES = {
         ground.DECISION,
         *resunet.PRODUCT_STAGES,
         *metrics.STAGES,
+        *suggestions.STAGES,
         *experiments.STAGES,
         *table1.STAGES,
         *report.STAGES,

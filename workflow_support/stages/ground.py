@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workflow_support.run import Run
 
 RASTER = {"output": "{unit}.tif"}
+SELF_TRAINING = "self_training"
 
 
 def label_map(run: Run, name: str) -> Ref | None:
@@ -155,21 +156,48 @@ def ground_masks(run: Run, unit: str) -> Job:
 # ResUNet and maps
 
 
-def resunet(run: Run, unit: str) -> Job:
-    """The ResUNet, trained on crops of the training scenes and their pseudo-masks."""
+def _training_on(run: Run, masks: str, number: int | None = None) -> Job:
+    """A ResUNet, trained on crops of the training scenes and pseudo-masks of a stage."""
     names = run.training
     return Job(
         {
-            "_": [
-                *map(run.image, names),
-                *run.stacks("tiles", names),
-                *(Ref(f"masks/{GROUND}", name) for name in names),
-            ],
+            "_": [*map(run.image, names), *run.stacks("tiles", names), *(Ref(masks, name) for name in names)],
+            "number": number,
             "settings": Section("resunet"),
             "seed": run.config.seed,
             "device": run.device,
         }
     )
+
+
+def first_resunet(run: Run, unit: str) -> Job:
+    """One of the ResUNets of the first round."""
+    return _training_on(run, f"masks/{GROUND}", int(unit))
+
+
+def first_map(run: Run, unit: str) -> Job:
+    """The first round's map of a training scene, as log-odds."""
+    return Job(
+        {
+            "_": [Ref(f"{SELF_TRAINING}/networks", one) for one in _first_networks(run)],
+            "tiles": run.stack("tiles", unit),
+            "image": run.image(unit),
+            "settings": Section("heatmaps"),
+            "device": run.device,
+        }
+    )
+
+
+def second_masks(run: Run, unit: str) -> Job:
+    """The pseudo-mask that the second round learns: the first round's map where the labels allow a landslide."""
+    return Job(
+        {"tiles": run.stack("tiles", unit), "logits": Ref(f"{SELF_TRAINING}/maps", unit), "labels": _labels(run, unit)}
+    )
+
+
+def resunet(run: Run, unit: str) -> Job:
+    """The ResUNet whose maps are kept: that of the last round."""
+    return _training_on(run, f"masks/{GROUND}" if run.config.ground.rounds == 1 else f"{SELF_TRAINING}/masks")
 
 
 def decided(run: Run, unit: str) -> Job:
@@ -198,6 +226,14 @@ def _training(run: Run) -> list[str]:
 
 def _networks(run: Run) -> list[str]:
     return [str(number) for number in range(1, run.config.heatmaps.networks + 1)] if run.scene_wide else []
+
+
+def _first_networks(run: Run) -> list[str]:
+    return _networks(run) if run.config.ground.rounds == 2 else []
+
+
+def _first_maps(run: Run) -> list[str]:
+    return run.training if run.config.ground.rounds == 2 else []
 
 
 def one_ground(run: Run) -> list[str]:
@@ -233,6 +269,12 @@ MASK_STAGES = [
     Stage("views/embeddings", {"output": STACK}, "encode", view_embeddings, units=_training),
     Stage("views/masks", {"output": STACK}, "masks:masks_apsam", view_masks, units=_training),
     Stage(f"masks/{GROUND}", RASTER, "ground:ground_masks", ground_masks, units=_training),
+    Stage(
+        f"{SELF_TRAINING}/networks", {"output": "{unit}.safetensors", "history": "{unit}.json"},
+        "ground:resunet_scenes", first_resunet, units=_first_networks,
+    ),
+    Stage(f"{SELF_TRAINING}/maps", RASTER, "heatmaps:heatmap_scene", first_map, units=_first_maps),
+    Stage(f"{SELF_TRAINING}/masks", RASTER, "heatmaps:heatmap_masks", second_masks, units=_first_maps),
 ]  # fmt: skip
 # Its mask has the plain name of the one at `maps.threshold`, which it takes the place of in the view.
 DECISION = Stage(

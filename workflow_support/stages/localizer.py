@@ -94,7 +94,8 @@ STAGES = [
     ),
     Stage("localizer", {"output": "weights.safetensors", "history": "history.json"}, "localizer", localizer),
     Stage(
-        "metrics/localizer", {"output": "localizer.json"}, "metrics:metrics_localizer", localizer_metrics, "metrics"
+        "metrics/localizer", {"output": "localizer.json"}, "metrics:metrics_localizer", localizer_metrics, "metrics",
+        units=lambda run: [ALL] if run.held_out else [],
     ),
 ]  # fmt: skip
 CAMS = [

@@ -72,7 +72,7 @@ def checks(run: Run, unit: str) -> Job:
             "_": [*run.stacks("tiles", names), *(probability for probability, _ in refs)],
             "mask": [mask for _, mask in refs],
             "training": run.stacks("tiles", run.training),
-            "localizer": Ref("metrics/localizer"),
+            "localizer": Ref("metrics/localizer") if run.held_out else None,
             "masked": run.stacks("tiles", of_tiles),
             "pseudo-masks": run.stacks(f"masks/{TRAINED[0]}", of_tiles),
             "heat-maps": [Ref("heatmaps", name) for name in run.training] if source == GROUND else [],

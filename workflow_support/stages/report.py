@@ -8,6 +8,7 @@ from workflow_support.recipes import ALL, FIGURE, Job, Ref, Stage, Unkeyed
 from workflow_support.stages.experiments import tables_made
 from workflow_support.stages.metrics import STAGES as METRICS
 from workflow_support.stages.sources import SOURCES
+from workflow_support.stages.suggestions import STAGES as SUGGESTIONS
 
 if TYPE_CHECKING:
     from workflow_support.run import Run
@@ -20,21 +21,15 @@ def report_files(run: Run) -> list[Ref]:
         *run.stacks("tiles", run.names),
         Ref("localizer"),
         Ref("localizer", ALL, "history"),
-        Ref("metrics/localizer"),
+        *([Ref("metrics/localizer")] if run.held_out else []),
         *run.stacks("cams", run.names),
         *(run.prompts(name) for name in run.names),
         *(ref for source in SOURCES for ref in run.stacks(f"masks/{source}", run.names)),
         *(Ref(f"resunet/{source}", ALL, output) for source in run.trained for output in ("output", "history")),
         *(ref for source in run.trained for name in run.mapped for ref in run.map_refs(source, name)),
         *(Ref(f"maps/{source}/products", name, "+project") for source in run.trained for name in run.mapped_rasters),
-        Ref("metrics/pseudo_masks"),
-        Ref("metrics/maps"),
-        Ref("metrics/summary"),
-        *(
-            Ref(stage.name)
-            for stage in METRICS
-            if stage.units(run) and stage.name in ("metrics/checks", "metrics/objects")
-        ),
+        *(Ref(stage.name) for stage in METRICS if stage.units(run)),
+        *(Ref(stage.name) for stage in SUGGESTIONS[-1:] if stage.units(run)),
     ]
 
 

@@ -17,7 +17,7 @@
   let current = 0;
   let waiting = false;
 
-  const chunks = new Labelling.Chunks(() => redraw());
+  const chunks = new Labelling.Chunks(() => arrived());
   const view = new Labelling.View($("picture"), $("scale"), chunks);
   const overview = new Labelling.Overview($("overview"), chunks, {go, redraw: () => redraw(), paint, painted});
   const list = new Labelling.List($("list"), chunks, {go, redraw: () => redraw()});
@@ -33,6 +33,19 @@
     });
   }
 
+  // A picture has arrived. Only what is asked is drawn in this frame, so that no key waits for lists and overview.
+  function arrived() {
+    drawRestLater();
+    if (whole || pictureWaits) return;
+    pictureWaits = true;
+    requestAnimationFrame(() => {
+      pictureWaits = false;
+      drawPicture();
+    });
+  }
+  let whole = false;
+  let pictureWaits = false;
+
   function draw() {
     drawPicture();
     overview.draw(current);
@@ -40,7 +53,8 @@
   }
 
   function drawPicture() {
-    if (view.draw(scene, current)) document.documentElement.dataset.shown = scene.name(current);
+    whole = view.draw(scene, current);
+    if (whole) document.documentElement.dataset.shown = scene.name(current);
   }
 
   function tell() {
