@@ -38,7 +38,7 @@ class GroundSettings(BaseModel):
         1,
         description="2 (self-training): ResUNets trained on the scene-wide masks map the training scenes; these maps, "
         "emptied where the labels exclude a landslide, are what the final ResUNet learns. As many more trainings as "
-        "heatmaps.networks",
+        "heatmaps.networks.",
     )
     decision: Literal["threshold", "expected_f1"] = Field(
         "threshold",
