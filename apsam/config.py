@@ -114,7 +114,7 @@ def parse_config(values: Mapping[str, Any], origin: str = "configuration") -> Co
     Raises:
         ConfigError: Every wrong key and value, each with what to do.
     """
-    wrong = list(_truth_values(values, Config))
+    wrong = list(_reference_values(values, Config))
     try:
         config = Config.model_validate(dict(values))
     except ValidationError as error:
@@ -125,7 +125,7 @@ def parse_config(values: Mapping[str, Any], origin: str = "configuration") -> Co
     return config
 
 
-def _truth_values(values: Mapping[str, Any], model: type[BaseModel], place: str = "") -> Iterator[str]:
+def _reference_values(values: Mapping[str, Any], model: type[BaseModel], place: str = "") -> Iterator[str]:
     """One line for every number that is a truth value, which pydantic would take for 1 or 0."""
     for key, value in values.items():
         field = model.model_fields.get(key)
@@ -133,7 +133,7 @@ def _truth_values(values: Mapping[str, Any], model: type[BaseModel], place: str 
             continue
         within = field.annotation
         if isinstance(value, Mapping) and isinstance(within, type) and issubclass(within, BaseModel):
-            yield from _truth_values(value, within, f"{place}{key}.")
+            yield from _reference_values(value, within, f"{place}{key}.")
         elif any(isinstance(one, bool) for one in (value if isinstance(value, list | tuple) else [value])):
             kinds = set(_kinds(within))
             if kinds & {int, float} and bool not in kinds:

@@ -36,7 +36,7 @@ class ConfigError(ApsamError):
     """A key or value of the configuration that cannot be used as it is."""
 
 
-class Stopped(ApsamError):
+class Interrupted(ApsamError):
     """A signal asked the work to stop; the same command goes on where it was."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from apsam.errors import InputError
-from apsam.leftovers import partial_path, remove
+from apsam.temporary_files import partial_path, remove
 from apsam.writing import not_whole, settle, writing
 
 
@@ -20,8 +20,8 @@ from apsam.writing import not_whole, settle, writing
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; it is renamed to `path` on success and removed on failure.
 
-    What a killed process left of it is removed first (`apsam.leftovers`). Before it is renamed, the system has written
-    it to the disk, and what GDAL or SQLite wrote has been read back (`apsam.writing`).
+    What a killed process left of it is removed first (`apsam.temporary_files`). Before it is renamed, the system has
+    written it to the disk, and what GDAL or SQLite wrote has been read back (`apsam.writing`).
 
     Args:
         path: The file (or folder) to make. Missing parent folders are created.

@@ -42,7 +42,7 @@ def _bar(items: Iterable[T], description: str, total: int | None) -> Iterator[T]
         for done, item in enumerate(items, 1):
             yield item
             progress.update(task, completed=done)
-    _told(_summary(description, done, time.monotonic() - start))
+    _log_line(_summary(description, done, time.monotonic() - start))
 
 
 def _lines(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
@@ -53,8 +53,8 @@ def _lines(items: Iterable[T], description: str, total: int | None) -> Iterator[
         if every and total and done % every == 0 and done < total:
             seconds = time.monotonic() - start
             left = seconds / done * (total - done)
-            _told(f"{description}: {done}/{total}, {_rate(done / max(seconds, 1e-9))}, {left:.0f} s left")
-    _told(_summary(description, done, time.monotonic() - start))
+            _log_line(f"{description}: {done}/{total}, {_rate(done / max(seconds, 1e-9))}, {left:.0f} s left")
+    _log_line(_summary(description, done, time.monotonic() - start))
 
 
 def _summary(description: str, done: int, seconds: float) -> str:
@@ -67,5 +67,5 @@ def _rate(a_second: float) -> str:
     return f"{a_second:.1f} a second" if a_second >= 1 else f"{1 / a_second:.1f} s each"
 
 
-def _told(line: str) -> None:
+def _log_line(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
 """Which protocol a configuration's figures are of. It follows from the settings: no one can forget to say it.
 
-`held_out`: nothing that is measured as test was trained on, and no true mask chooses or spares anything.
+`held_out`: nothing that is measured as test was trained on, and no reference mask chooses or spares anything.
 `as_released`: a setting takes over from the paper's released code what makes figures say more than they show.
 """
 

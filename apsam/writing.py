@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from apsam.errors import ApsamError, OutputError
-from apsam.leftovers import PREFIX
+from apsam.temporary_files import PREFIX
 
 # Errors that no reading causes.
 OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}

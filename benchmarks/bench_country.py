@@ -41,10 +41,10 @@ STAGES = {"tile": False, "cams": True, "encode": True, "prompts": False, "masks"
 def measure_stages(config: Config, run: Path, side: int, folder: Path) -> dict[str, Any]:
     """Seconds of processor time and bytes of every stage, a tile, of one scene of `side` pixels."""
     names = ("scene.tif", "mask.tif", "tiles.zarr.zip", "cams.zarr.zip", "prompts.json", "embeddings.zarr.zip")
-    image, truth, tiles, cams, prompts, embeddings = (folder / name for name in names)
+    image, reference, tiles, cams, prompts, embeddings = (folder / name for name in names)
     masks, maps = folder / "masks.zarr.zip", [folder / "probability.tif", folder / "mask_map.tif"]
-    write_scene(make_scene("country", config.synthetic.model_copy(update={"size_px": side})), image, truth)
-    scene = Scene("country", "raster", image, None, truth, "train")
+    write_scene(make_scene("country", config.synthetic.model_copy(update={"size_px": side})), image, reference)
+    scene = Scene("country", "raster", image, None, reference, "train")
     stages: dict[str, tuple[Callable[[], object], list[Path]]] = {
         "tile": (lambda: tile_scene(scene, config.tiles, config.labels, config.split, tiles), [tiles]),
         "cams": (lambda: make_cams(tiles, run / "localizer/weights.safetensors", cams, config.cams), [cams]),

@@ -63,8 +63,8 @@ def fake_scene(run: Path, name: str, part: int, fields: dict[str, np.ndarray]) -
         pass
     with rasterio.open(run / f"scenes/{name}_mask.tif", "w", compress="deflate", tiled=True, **profile) as raster:
         raster.write(large["mask"].at(0, 0, height, width), 1)
-    truth = [large["mask"].at(*window) for window in windows.tolist()]
-    label = np.array([mask.any() for mask in truth], np.uint8)
+    reference = [large["mask"].at(*window) for window in windows.tolist()]
+    label = np.array([mask.any() for mask in reference], np.uint8)
     attributes = {
         "scene": name, "kind": "raster", "tile_size": TILE, "crs": place["crs"].to_wkt(), "height": height,
         "width": width, "transform": list(place["transform"])[:6], "names": None, "resolution_m": 0.5,

@@ -1,11 +1,11 @@
 """Windows of the scene (`sam.window`) against up-sampled tiles: seconds, and how good the pseudo-masks are.
 
-Takes a finished run with true masks, its tiles, CAMs and prompts, and makes its pseudo-masks anew each way:
+Takes a finished run with reference masks, its tiles, CAMs and prompts, and makes its pseudo-masks anew each way:
 
     make demo && python -m benchmarks.bench_windows
     python -m benchmarks.bench_windows --results results/jinsha --overlay config/jinsha.yaml --data-dir /path/to/data
 
-With `--true-prompts` it needs no run: the prompts are those of the true masks, a box and a point for each of their
+With `--true-prompts` it needs no run: the prompts are those of the reference masks, a box and a point for each of their
 regions, which leaves the localizer out and measures SAM alone.
 """
 
@@ -22,7 +22,7 @@ import torch
 
 from apsam.config import Config, read_config
 from apsam.metrics.counts import Counts
-from apsam.metrics.scene import MeasuredScene, TileTruth
+from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
 from apsam.prompt_files import make_prompts, read_prompts
 from apsam.sam.encode_scene import encode_scene
 from apsam.sam.registry import LoadedSam, build_sam
@@ -38,7 +38,7 @@ WAYS = {"tiles": None, "windows of 512 px": 512, "windows of 1024 px": 1024}
 
 
 def scenes_of(config: Config, results: Path, data_dir: Path | None) -> list[Scene]:
-    """The scenes of a run that are there and have a true mask, with the files of synthetic ones."""
+    """The scenes of a run that are there and have a reference mask, with the files of synthetic ones."""
     found = []
     for scene in read_scene_sheet(config.scenes, data_dir or config.data_dir):
         image, mask = scene.image, scene.mask
@@ -50,15 +50,15 @@ def scenes_of(config: Config, results: Path, data_dir: Path | None) -> list[Scen
 
 
 def true_run(scenes: list[Scene], config: Config, folder: Path) -> list[Scene]:
-    """Tile scenes and make prompts of their true masks, as if these were the CAMs, in `folder` as in a run."""
+    """Tile scenes and make prompts of their reference masks, as if these were the CAMs, in `folder` as in a run."""
     for scene in scenes:
         tiles, cams = (folder / stage / f"{scene.name}.zarr.zip" for stage in ("tiles", "cams"))
         tile_scene(scene, config.tiles, config.labels, config.split, tiles)
-        with TileTruth(MeasuredScene(scene, tiles)) as truth:
-            square = (truth.size, truth.size)
+        with TileReferenceMasks(MeasuredScene(scene, tiles)) as reference:
+            square = (reference.size, reference.size)
             with TileStackWriter(cams, {"scene": scene.name}, {"cam": (square, "uint8")}) as writer:
-                for tile in range(len(truth.label)):
-                    writer.append(cam=255 * (truth.tile(tile) == 1).astype(np.uint8)[None])
+                for tile in range(len(reference.label)):
+                    writer.append(cam=255 * (reference.tile(tile) == 1).astype(np.uint8)[None])
         make_prompts(cams, config.prompts, folder / "prompts" / f"{scene.name}.json")
     return scenes
 
@@ -82,11 +82,11 @@ def measure_scene(scene: Scene, results: Path, sam: LoadedSam, settings: SamSett
             encoded = len(stack)
         size = embeddings.stat().st_size
     counts, ious = Counts(), []
-    with TileTruth(MeasuredScene(scene, tiles)) as truth, TileStack(tiles) as stack:
-        for tile in np.flatnonzero(truth.label == 1).tolist():
+    with TileReferenceMasks(MeasuredScene(scene, tiles)) as reference, TileStack(tiles) as stack:
+        for tile in np.flatnonzero(reference.label == 1).tolist():
             valid = stack.read("valid", tile, tile + 1)[0]
             guess = np.where(valid > 0, masks.get(tile, np.zeros_like(valid)), 255)
-            count = Counts.of(guess, truth.tile(tile))
+            count = Counts.of(guess, reference.tile(tile))
             counts += count
             ious.append(count.iou or 0.0)
     return {
@@ -130,7 +130,7 @@ def main() -> None:
         sam="light",
         sizes={"scenes": (100, 1, "scenes at most")},
         files=files,
-        flags={"true_prompts": "prompts of the true masks; no run is needed"},
+        flags={"true_prompts": "prompts of the reference masks; no run is needed"},
     )
     options = setup.options
     config = read_config(*[path for path in (Path("config.yaml"), options.overlay) if path])
@@ -142,7 +142,7 @@ def main() -> None:
             true_run(scenes, config, run)
         scenes = [scene for scene in scenes if (run / "prompts" / f"{scene.name}.json").is_file()]
         if not scenes:
-            print(f"{run}: no prompts of scenes with a true mask; `make demo` makes some", file=sys.stderr)
+            print(f"{run}: no prompts of scenes with a reference mask; `make demo` makes some", file=sys.stderr)
             return
         rows = {way: measure_way(way, scenes, run, sam, config) for way in WAYS}
     names = [scene.name for scene in scenes]

@@ -66,10 +66,10 @@ def make_cams(method: Method, images: np.ndarray, settings: CamSettings) -> np.n
     return np.concatenate(cams)
 
 
-def mean_iou(found: np.ndarray, truth: np.ndarray) -> float:
+def mean_iou(found: np.ndarray, reference: np.ndarray) -> float:
     """Mean over tiles of intersection over union; both (n, 256, 256) bool."""
-    both = (found & truth).sum(axis=(1, 2))
-    either = (found | truth).sum(axis=(1, 2))
+    both = (found & reference).sum(axis=(1, 2))
+    either = (found | reference).sum(axis=(1, 2))
     return float((both / np.maximum(either, 1)).mean())
 
 
@@ -97,13 +97,13 @@ def main() -> None:
     method = load_localizer(arguments.weights)
     images, masks = read_positives(arguments.data / "bijie" / "val")
     print("tiles".ljust(18), "n".rjust(4), "box".rjust(6), *(f">{t}".rjust(6) for t in THRESHOLDS), "otsu".rjust(6))
-    for name, (views, truth) in {"crops": (images, masks), "off-centre views": off_centre(images, masks)}.items():
+    for name, (views, reference) in {"crops": (images, masks), "off-centre views": off_centre(images, masks)}.items():
         cams = make_cams(method, views, arguments.settings)
         if name == "crops" and arguments.cams:
             np.save(arguments.cams, cams)
-        figures = [mean_iou(centred_box(len(cams)), truth)]
-        figures += [mean_iou(cams > threshold, truth) for threshold in THRESHOLDS]
-        figures.append(mean_iou(otsu(cams), truth))
+        figures = [mean_iou(centred_box(len(cams)), reference)]
+        figures += [mean_iou(cams > threshold, reference) for threshold in THRESHOLDS]
+        figures.append(mean_iou(otsu(cams), reference))
         print(name.ljust(18), str(len(cams)).rjust(4), *(f"{figure:6.3f}" for figure in figures))
 
 

@@ -59,8 +59,8 @@ def main() -> None:
     arguments = parser.parse_args()
     method, sam = load_localizer(arguments.weights), build_sam(arguments.sam)
     fixed = PromptSettings().threshold
-    images, truth = read_positives(arguments.data / "bijie" / "val")
-    sets = {"crops": (images, truth), "off-centre views": off_centre(images, truth)}
+    images, reference = read_positives(arguments.data / "bijie" / "val")
+    sets = {"crops": (images, reference), "off-centre views": off_centre(images, reference)}
     figures: dict[str, dict[str, float]] = {}
     for name, (views, masks) in sets.items():
         cams = make_cams(method, views, arguments.cams)

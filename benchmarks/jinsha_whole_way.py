@@ -3,8 +3,8 @@
     python -m benchmarks.jinsha_whole_way DATA --train B --test A --seeds 61 62 63
 
 DATA holds `scene_A.tif`, `scene_A_mask.tif`, ... The tiles of the training scenes are labelled by their masks, as the
-paper does; after that, no mask trains or chooses anything. The bound is the same network trained on the true masks at
-the same crops. F1 of the maps at the product's threshold, over all known pixels of the test scene.
+paper does; after that, no mask trains or chooses anything. The bound is the same network trained on the reference masks
+at the same crops. F1 of the maps at the product's threshold, over all known pixels of the test scene.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Files:
         return self.data / f"scene_{self.name}.tif"
 
     @property
-    def truth(self) -> Path:
+    def reference(self) -> Path:
         return self.data / f"scene_{self.name}_mask.tif"
 
     def at(self, ending: str) -> Path:
@@ -177,7 +177,7 @@ def masks_of(kind: str, scenes: Sequence[Files], settings: Settings, seeds: Sequ
     The first round of self-training is the networks "with SAM" of all seeds.
     """
     if kind == "truth":
-        return [scene.truth for scene in scenes]
+        return [scene.reference for scene in scenes]
     masks = [scene.at(f"{kind}.tif") for scene in scenes]
     if kind != "self" or all(mask.exists() for mask in masks):
         return masks
@@ -202,8 +202,8 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
             inventory = None
             if settings.points is not None:
                 inventory = scene.at("points.gpkg")
-                write_points(scene.truth, inventory)
-            row = Scene(scene.name, "raster", scene.image, labels=inventory, mask=scene.truth, split="train")
+                write_points(scene.reference, inventory)
+            row = Scene(scene.name, "raster", scene.image, labels=inventory, mask=scene.reference, split="train")
             tile_scene(row, settings.tiles, settings.points or settings.labels, SplitSettings(), tiles)
             if wrong_labels:
                 turn_labels(tiles, wrong_labels)
@@ -262,9 +262,13 @@ def sam_masks(scene: Files, settings: Settings, logits: Path, threshold: float, 
 
 def f1(mask: Path, scene: Files) -> float:
     """F1 of a mask over the known pixels of its scene; what the mask does not know counts as no landslide."""
-    with rasterio.open(mask) as raster, rasterio.open(scene.truth) as truth, rasterio.open(scene.image) as image:
-        known = (truth.read(1) != 255) & (image.dataset_mask() > 0)
-        return Counts.of((raster.read(1)[known] == 1).astype(np.uint8), truth.read(1)[known]).f1 or 0.0
+    with (
+        rasterio.open(mask) as raster,
+        rasterio.open(scene.reference) as reference,
+        rasterio.open(scene.image) as image,
+    ):
+        known = (reference.read(1) != 255) & (image.dataset_mask() > 0)
+        return Counts.of((raster.read(1)[known] == 1).astype(np.uint8), reference.read(1)[known]).f1 or 0.0
 
 
 def show(figures: dict) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from apsam.heatmaps.calibrate import CANDIDATES, choose_threshold
-from apsam.labelling.evidence import TileEvidence, top_mean
+from apsam.labelling.tile_outputs import TileOutputs, top_mean
 from apsam.localizer.model import PIXEL_STAGES, Localizer
 from apsam.localizer.settings import LocalizerSettings
 from apsam.metrics.counts import Counts
@@ -285,7 +285,7 @@ def counts(ground: Ground, logits: np.ndarray, threshold: float, free: np.ndarra
     return Counts.of(found[known].astype(np.uint8), reference[known])
 
 
-def evidence(trial: Trial, labels: Labels, localizer: Head, logits: Sequence[np.ndarray]) -> list[TileEvidence]:
+def evidence(trial: Trial, labels: Labels, localizer: Head, logits: Sequence[np.ndarray]) -> list[TileOutputs]:
     """What localizer and map say of every tile, as `apsam suggest` reads it of a run."""
     found = []
     for tiled, heat in zip(trial.labelled, logits, strict=True):
@@ -299,5 +299,5 @@ def evidence(trial: Trial, labels: Labels, localizer: Head, logits: Sequence[np.
         given = np.array([labels.get(name, UNLABELLED) for name in tiled.names], np.uint8)
         boxes = outlines(Affine.identity(), tiled.windows)
         opinions = {word: np.array(values) for word, values in members.items()}
-        found.append(TileEvidence(tiled.ground.name, tiled.names, given, boxes, opinions))
+        found.append(TileOutputs(tiled.ground.name, tiled.names, given, boxes, opinions))
     return found

@@ -23,8 +23,8 @@ import shapely
 from rasterio.features import shapes
 
 from apsam.datums import proj_crs
+from apsam.geodesy import Geodesy
 from apsam.inputs.sizes import landslide_lengths
-from apsam.ruler import Ruler
 from apsam.scenes import Scene
 from apsam.stack import TileStack
 from apsam.tiles.parts import NEITHER
@@ -52,7 +52,7 @@ def write_points(mask: Path, output: Path) -> int:
         found = shapes(landslide.astype(np.uint8), landslide, connectivity=8, transform=raster.transform)
         outlines = shapely.make_valid(np.array([shapely.geometry.shape(shape) for shape, _ in found]))
         crs, bounds = proj_crs(raster.crs.to_wkt()), tuple(raster.bounds)
-    lengths = landslide_lengths(outlines, Ruler(crs, bounds))
+    lengths = landslide_lengths(outlines, Geodesy(crs, bounds))
     columns = {"length_m": lengths, "radius_m": lengths / 2, "area_m2": shapely.area(outlines)}
     gpd.GeoDataFrame(columns, geometry=shapely.point_on_surface(outlines), crs=crs).to_file(output)
     return len(outlines)

@@ -56,9 +56,9 @@ def answer(table: Path, image: Path, mask: Path, size: int, count: int, order: P
     """Label the next tiles of a table, in the order of suggestions or in random order."""
     known = read_table(table)
     with rasterio.open(image) as raster, rasterio.open(mask) as reference:
-        valid, truth = raster.dataset_mask() > 0, reference.read(1)
+        valid, reference_mask = raster.dataset_mask() > 0, reference.read(1)
     answers = {
-        name: int(np.count_nonzero(truth[place] == 1) >= VISIBLE * size**2)
+        name: int(np.count_nonzero(reference_mask[place] == 1) >= VISIBLE * size**2)
         for name in known.labels
         if valid[place := window(name, size)].mean() >= TileSettings().min_valid
     }
@@ -83,24 +83,24 @@ def picture(table: Path, mapped: Path, mask: Path, size: int, output: Path) -> N
     from matplotlib.figure import Figure
 
     with rasterio.open(mapped) as raster, rasterio.open(mask) as reference:
-        found, truth = raster.read(1), reference.read(1)
-    known = (truth != 255) & (found != 255)
-    counts = Counts.of((found[known] == 1).astype(np.uint8), truth[known])
+        found, reference_mask = raster.read(1), reference.read(1)
+    known = (reference_mask != 255) & (found != 255)
+    counts = Counts.of((found[known] == 1).astype(np.uint8), reference_mask[known])
     print(f"F1 {counts.f1:.3f}, precision {counts.precision:.3f}, recall {counts.recall:.3f}")
-    labels = np.full((*truth.shape, 3), 255, np.uint8)
-    labels[truth != 255] = GREY
+    labels = np.full((*reference_mask.shape, 3), 255, np.uint8)
+    labels[reference_mask != 255] = GREY
     middle = size // 4
     for name, label in read_table(table).labels.items():
         if label != UNLABELLED:
             rows, cols = window(name, size)
             spot = slice(rows.start + middle, rows.stop - middle), slice(cols.start + middle, cols.stop - middle)
             labels[spot] = ORANGE if label else BLUE
-    errors = np.full((*truth.shape, 3), 255, np.uint8)
+    errors = np.full((*reference_mask.shape, 3), 255, np.uint8)
     for where, colour in (
         (known, GREY),
-        (known & (found == 1) & (truth == 1), ORANGE),
-        (known & (found == 1) & (truth == 0), RED),
-        (known & (found != 1) & (truth == 1), BLUE),
+        (known & (found == 1) & (reference_mask == 1), ORANGE),
+        (known & (found == 1) & (reference_mask == 0), RED),
+        (known & (found != 1) & (reference_mask == 1), BLUE),
     ):
         errors[where] = colour
     titles = ("labels: landslide orange, none blue", "map: right orange, false red, missed blue")

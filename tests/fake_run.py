@@ -100,12 +100,12 @@ def _fake_scene(folder: Path, name: str, split: str, config: Config, counts: dic
         mask = np.where(valid > 0, cut(close) * label[:, None, None], 255).astype(np.uint8)
         threshold = np.where(label > 0, 120, -1).astype(np.int16)
         writer.append(mask=mask, threshold=threshold, score=rng.random(len(label)).astype(np.float32) * label)
-    truth = cut(made.mask)
+    reference = cut(made.mask)
     for source in ("apsam", "cam", "grabcut"):
         with TileStack(masks / f"{source}/{name}.zarr.zip") as stack:
             guess = stack.read("mask")
         for part in ("train", "test"):
-            _count(counts, ("pseudo", source, part), guess[valid > 0], truth[valid > 0], part == split)
+            _count(counts, ("pseudo", source, part), guess[valid > 0], reference[valid > 0], part == split)
 
 
 def _write_maps(folder: Path, name: str, probability: np.ndarray, made) -> None:
@@ -123,10 +123,10 @@ def _write_maps(folder: Path, name: str, probability: np.ndarray, made) -> None:
         raster.write(mask, 1)
 
 
-def _count(counts: dict, key: tuple, guess: np.ndarray, truth: np.ndarray, wanted: bool) -> None:
+def _count(counts: dict, key: tuple, guess: np.ndarray, reference: np.ndarray, wanted: bool) -> None:
     if wanted:
-        guess, truth = guess == 1, truth == 1
-        new = [guess & truth, guess & ~truth, ~guess & truth, ~guess & ~truth]
+        guess, reference = guess == 1, reference == 1
+        new = [guess & reference, guess & ~reference, ~guess & reference, ~guess & ~reference]
         counts[key] = np.add(counts.get(key, [0, 0, 0, 0]), [int(v.sum()) for v in new])
 
 
@@ -183,11 +183,11 @@ def _row(source: str, part: str, tp: int, fp: int, fn: int, tn: int) -> dict:
 
 
 def make_fake_folder_run(folder: Path, tiles: int = 6) -> tuple[list[Scene], Config]:
-    """A run of one folder of ready-made tiles: no map, no CRS, the ResUNet's masks in a zip, 10 px beside the truth."""
+    """A run of one folder of ready-made tiles: no map, no CRS, the ResUNet's masks in a zip, 10 px off the reference."""
     config = Config.model_validate({"run": folder.name, "tiles": {"size": 128}})
-    images, truth = folder.parent / "images", folder.parent / "truth"
+    images, reference = folder.parent / "images", folder.parent / "truth"
     images.mkdir(parents=True)
-    truth.mkdir()
+    reference.mkdir()
     rng = np.random.default_rng(0)
     lines = ["tile,label"]
     for index in range(tiles):
@@ -195,7 +195,7 @@ def make_fake_folder_run(folder: Path, tiles: int = 6) -> tuple[list[Scene], Con
         cv2.imwrite(str(images / f"t{index}.png"), pixels)
         lines.append(f"t{index}.png,{index % 2}")
     (folder.parent / "labels.csv").write_text("\n".join(lines) + "\n")
-    scene = Scene("crops", "folder", images, folder.parent / "labels.csv", truth, "test")
+    scene = Scene("crops", "folder", images, folder.parent / "labels.csv", reference, "test")
     tile_scene(scene, config.tiles, config.labels, config.split, folder / "tiles/crops.zarr.zip")
     maps = folder / "maps/apsam/crops.zip"
     maps.parent.mkdir(parents=True)
@@ -204,5 +204,5 @@ def make_fake_folder_run(folder: Path, tiles: int = 6) -> tuple[list[Scene], Con
             mask = np.zeros((150, 180), np.uint8)
             mask[40:90, 50:120] = index % 2
             add_mask(archive, f"t{index}.png", mask)
-            cv2.imwrite(str(truth / f"t{index}.png"), np.roll(mask, 10, axis=1))
+            cv2.imwrite(str(reference / f"t{index}.png"), np.roll(mask, 10, axis=1))
     return [scene], config

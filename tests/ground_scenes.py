@@ -41,8 +41,8 @@ def make_scene(
     image[:, mask == 1] += 120
     image[:, :, -10:] = 0
     source = write_raster(folder / f"{name}.tif", image, nodata=0)
-    truth = write_raster(folder / f"{name}_mask.tif", mask[None])
-    scene = Scene(name, "raster", source, None, truth, split)
+    reference = write_raster(folder / f"{name}_mask.tif", mask[None])
+    scene = Scene(name, "raster", source, None, reference, split)
     stacks = []
     for number in range(1, blocks + 1):
         stacks.append(folder / f"{name}.b{number:03d}.zarr.zip")

@@ -28,7 +28,7 @@ FAST = LocalizerSettings(
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, np.ndarray, np.ndarray]:
-    """A stack of blob tiles, a localizer trained on it, the labels and the true masks."""
+    """A stack of blob tiles, a localizer trained on it, the labels and the reference masks."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("localizer")
     images, labels, masks = blob_tiles(48)
@@ -124,11 +124,11 @@ def test_prototypes_cut_a_wide_map_down_to_what_looks_alike() -> None:
     rows, columns = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
     wide = torch.exp(-((rows - 128) ** 2 + (columns - 128) ** 2) / (2 * 60**2))[None]
     refined = refine_by_prototypes(wide, features)
-    truth = torch.nn.functional.interpolate(scar, (256, 256))[:, 0] > 0.5
+    reference = torch.nn.functional.interpolate(scar, (256, 256))[:, 0] > 0.5
 
     def iou(maps: torch.Tensor) -> float:
         found = maps / maps.max() > 0.47
-        return float((found & truth).sum() / (found | truth).sum())
+        return float((found & reference).sum() / (found | reference).sum())
 
     assert iou(wide) < 0.5 < 0.9 < iou(refined)
     assert torch.equal(refine_by_prototypes(torch.ones(1, 256, 256), features), torch.ones(1, 256, 256))
@@ -140,9 +140,9 @@ def test_a_trained_localizer_finds_the_blobs(trained: tuple, tmp_path: Path) -> 
     with TileStack(tmp_path / "c.zarr.zip") as cams:
         found = cams.read("cam") > 120
     assert not found[labels == 0].any()
-    truth = masks == 1
-    overlap = [(f & t).sum() / (f | t).sum() for f, t in zip(found[labels == 1], truth[labels == 1], strict=True)]
-    constant = truth[labels == 1].mean()
+    reference = masks == 1
+    overlap = [(f & t).sum() / (f | t).sum() for f, t in zip(found[labels == 1], reference[labels == 1], strict=True)]
+    constant = reference[labels == 1].mean()
     assert np.mean(overlap) > 2 * constant
 
 

@@ -138,7 +138,7 @@ def test_cam_trials_count_what_the_baseline_counts(run, made, tmp_path):
 
 def test_no_image_is_encoded_and_each_part_is_decoded_once_a_kind(run, tmp_path, sam, monkeypatch):
     seen = []
-    released = trials.answer_sets
+    released = trials.decode_prompt_sets
 
     def spy(*given):
         seen.append((given[4].prompts, tuple(entry.tile for entry in given[2])))

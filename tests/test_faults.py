@@ -33,7 +33,6 @@ from apsam.errors import ApsamError, InputError, OutputError
 from apsam.experiments.table import Column, Experiment, write_experiment
 from apsam.figures import STYLE, save_figure
 from apsam.files import atomic_path, scratch_folder, write_json
-from apsam.leftovers import PREFIX
 from apsam.localizer.checkpoint import load_localizer
 from apsam.localizer.data import TileSet
 from apsam.maps.archive import add_mask
@@ -57,6 +56,7 @@ from apsam.resunet.settings import ResUNetSettings
 from apsam.sam.registry import read_state_dict
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
+from apsam.temporary_files import PREFIX
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 from apsam.training.resume import Checkpoint

@@ -12,7 +12,7 @@ import pytest
 
 from apsam.errors import InputError
 from apsam.files import atomic_path, read_json, scratch_folder, sha256_file, write_json
-from apsam.leftovers import process_state, this_process
+from apsam.temporary_files import process_state, this_process
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

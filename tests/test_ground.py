@@ -103,7 +103,7 @@ def test_negative_tiles_of_another_block_empty_a_mask(tmp_path: Path) -> None:
     _, blocks, mask = make_scene(tmp_path, blocks=2)
     labels = tmp_path / "labels.tif"
     make_ground_labels(blocks, labels)
-    truth = read_grid(labels)
+    reference = read_grid(labels)
     for number, tiles in enumerate(blocks):
         with TileStack(tiles) as stack:
             windows, label = stack.read("window"), stack.read("label")
@@ -116,7 +116,7 @@ def test_negative_tiles_of_another_block_empty_a_mask(tmp_path: Path) -> None:
             found = stack.read("mask")
         for index in np.flatnonzero(label == 1):
             row, col = windows[index, :2]
-            ground = truth[row : row + SIZE, col : col + SIZE]
+            ground = reference[row : row + SIZE, col : col + SIZE]
             seen = valid[index] > 0
             assert (found[index][seen] == (ground[seen] != 0)).all()
             assert (found[index][~seen] == 255).all()

@@ -40,13 +40,13 @@ from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError
 from apsam.inputs import held_out_images
 from apsam.products.elevations import open_elevations
+from apsam.reference_mask import ReferenceMaskReader
 from apsam.scenes import tile_files
 from apsam.tiles.mask_values import NO_DATA, parse_mask_values
 from apsam.tiles.parts import NEITHER, TRAIN
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask
 from apsam.tiles.settings import TileSettings
-from apsam.truth import TruthReader
 from apsam.vectors import degrees, is_vector, read_layer, split_layer
 
 # Windows of 64 px that the landslide of rows 20 to 40 and columns 20 to 50 touches.
@@ -109,8 +109,11 @@ def test_the_layer_that_is_named_is_read(tmp_path: Path) -> None:
     scene = one.scenes()[0]
     assert scene.labels == tmp_path / "two.gpkg" and scene.labels_layer == "landslides"
     assert split_layer(scene.mask_source) == (tmp_path / "two.gpkg", "landslides")
-    with SceneReader(tmp_path / "a.tif", TileSettings()) as reader, TruthReader(scene.mask_source, reader) as truth:
-        assert (truth.read(0, 0, SIDE, SIDE) == 1).sum() == 600
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as reader,
+        ReferenceMaskReader(scene.mask_source, reader) as reference,
+    ):
+        assert (reference.read(0, 0, SIDE, SIDE) == 1).sum() == 600
     layer(tmp_path / "one.gpkg", name="empty")
     layer(tmp_path / "one.gpkg", SLIDE, name="landslides")
     assert positive(given(tmp_path, labels="one.gpkg")) == POSITIVE, "a layer without features does not count"
@@ -184,8 +187,11 @@ def test_a_datum_without_a_direct_transformation_is_shifted(tmp_path: Path) -> N
     values = np.zeros((1, 400, 400), np.uint8)
     values[0, 190:210, 190:210] = 1
     write(tmp_path / "m.tif", values, crs="EPSG:3828", transform=from_origin(x67 - 200, y67 + 200, 1, 1))
-    with SceneReader(tmp_path / "a.tif", TileSettings()) as reader, TruthReader(tmp_path / "m.tif", reader) as truth:
-        rows, cols = np.nonzero(truth.read(0, 0, SIDE, SIDE) == 1)
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as reader,
+        ReferenceMaskReader(tmp_path / "m.tif", reader) as reference,
+    ):
+        rows, cols = np.nonzero(reference.read(0, 0, SIDE, SIDE) == 1)
     assert len(rows) == pytest.approx(400, abs=12)
     assert (rows.mean(), cols.mean()) == pytest.approx((79.5, 79.5), abs=1)
     assert any("by way of TWD97" in warning for warning in given(tmp_path, labels="x.gpkg").check().warnings)
@@ -284,8 +290,8 @@ def test_masks_are_read_as_drawn_by_one_rule(tmp_path: Path, name: str) -> None:
     write(tmp_path / "a.tif", pixels())
     make(tmp_path / "m.tif")
     with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
-        with TruthReader(tmp_path / "m.tif", scene, said) as truth:
-            of_scene = truth.read(0, 0, SIDE, SIDE)
+        with ReferenceMaskReader(tmp_path / "m.tif", scene, said) as reference:
+            of_scene = reference.read(0, 0, SIDE, SIDE)
     of_tile = read_tile_mask(tmp_path / "m.tif", values=said)
     np.testing.assert_array_equal(of_scene, of_tile)
     # A JPEG thins out colours, so that edges are soft.
@@ -304,9 +310,12 @@ def test_values_for_not_looked_at(tmp_path: Path, code: float, dtype: str) -> No
     expected[100:] = NO_DATA
     write(tmp_path / "a.tif", pixels())
     write(tmp_path / "m.tif", values)
-    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene, TruthReader(tmp_path / "m.tif", scene) as truth:
-        np.testing.assert_array_equal(truth.read(0, 0, SIDE, SIDE), expected)
-        assert "not looked at" in truth.note
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as scene,
+        ReferenceMaskReader(tmp_path / "m.tif", scene) as reference,
+    ):
+        np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), expected)
+        assert "not looked at" in reference.note
     np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif"), expected)
 
 
@@ -565,10 +574,10 @@ def test_a_mask_in_degrees_beyond_180_on_a_projected_scene(tmp_path: Path, west:
     with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
         if west == -180:
             with pytest.raises(InputError, match="across the antimeridian .*gdalwarp -r near -t_srs EPSG:32701"):
-                TruthReader(tmp_path / "m.tif", scene)
+                ReferenceMaskReader(tmp_path / "m.tif", scene)
         else:
-            with TruthReader(tmp_path / "m.tif", scene) as truth:
-                assert (truth.read(0, 0, SIDE, SIDE) == 0).all()
+            with ReferenceMaskReader(tmp_path / "m.tif", scene) as reference:
+                assert (reference.read(0, 0, SIDE, SIDE) == 0).all()
 
 
 def test_an_outline_over_the_antimeridian_from_another_crs(tmp_path: Path) -> None:

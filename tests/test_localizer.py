@@ -18,7 +18,7 @@ from apsam.localizer.data import TEST, TRAIN, EpochOrder, TileSet
 from apsam.localizer.evaluate import classification_figures, evaluate_localizer
 from apsam.localizer.methods import build_method
 from apsam.localizer.settings import AugmentationSettings, LocalizerSettings
-from apsam.localizer.train import LocalizerTask, rate_factor, train_localizer
+from apsam.localizer.train import LocalizerTask, lr_lambda, train_localizer
 from apsam.stack import TileStackWriter
 
 STILL = AugmentationSettings(dihedral=False, zoom=(1, 1), view=1, shift=0, colour=0)
@@ -26,7 +26,7 @@ SIDE = 64
 
 
 def blob_tiles(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Noisy green tiles; every second one has an off-centre brown disc. Images, labels, true masks."""
+    """Noisy green tiles; every second one has an off-centre brown disc. Images, labels, reference masks."""
     rng = np.random.default_rng(seed)
     labels = (np.arange(count) % 2).astype(np.uint8)
     images = rng.normal(0, 20, (count, 3, SIDE, SIDE)) + np.array([60, 110, 60])[:, None, None]
@@ -159,11 +159,11 @@ def test_the_optimizer_really_has_what_the_settings_say(
 
 def test_rate_falls_by_steps_or_by_the_polynomial() -> None:
     steps = LocalizerSettings(warmup_steps=0, milestones=(0.5, 0.9), decay_factor=0.1)
-    factors = [rate_factor(step, 10, steps) for step in range(10)]
+    factors = [lr_lambda(step, 10, steps) for step in range(10)]
     assert factors == pytest.approx([1] * 5 + [0.1] * 4 + [0.01])
     poly = LocalizerSettings(warmup_steps=0, recipe="as_released")
-    assert [rate_factor(step, 10, poly) for step in (0, 5, 10)] == pytest.approx([1, 0.5**0.9, 0])
-    assert rate_factor(0, 100, LocalizerSettings(warmup_steps=4)) == pytest.approx(0.2)
+    assert [lr_lambda(step, 10, poly) for step in (0, 5, 10)] == pytest.approx([1, 0.5**0.9, 0])
+    assert lr_lambda(0, 100, LocalizerSettings(warmup_steps=4)) == pytest.approx(0.2)
 
 
 def test_unknown_keys_and_values_are_refused() -> None:

@@ -14,18 +14,18 @@ from apsam.errors import InputError
 from apsam.resunet.decision import expected_f1_threshold, map_histogram, write_mask
 
 
-def f1(guess: np.ndarray, truth: np.ndarray) -> float:
-    return 2 * (guess & truth).sum() / (guess.sum() + truth.sum())
+def f1(guess: np.ndarray, reference: np.ndarray) -> float:
+    return 2 * (guess & reference).sum() / (guess.sum() + reference.sum())
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 3.0])
 def test_it_is_the_best_threshold_of_calibrated_probabilities(power: float) -> None:
     rng = np.random.default_rng(1)
     steps = np.rint(rng.random(400_000) ** power * 250).astype(int)
-    truth = rng.random(len(steps)) < steps / 250
+    reference = rng.random(len(steps)) < steps / 250
     threshold = expected_f1_threshold(np.bincount(steps, minlength=251))
-    best = max(f1(steps >= level, truth) for level in range(1, 251))
-    assert f1(steps >= threshold * 250 - 1e-9, truth) > best - 0.002
+    best = max(f1(steps >= level, reference) for level in range(1, 251))
+    assert f1(steps >= threshold * 250 - 1e-9, reference) > best - 0.002
     assert threshold == pytest.approx(best / 2, abs=0.01), "half of the F1 that can be reached"
 
 

@@ -37,7 +37,7 @@ def run(tmp_path):
     return tmp_path
 
 
-def truth():
+def reference():
     mask = np.zeros((SIZE, SIZE), np.uint8)
     mask[INSIDE] = 1
     return mask
@@ -72,7 +72,7 @@ def test_grabcut_finds_the_square_within_a_box_too_big(run):
     make_grabcut_masks(run / "t.zarr.zip", run / "p.json", GrabCutSettings(), run / "m.zarr.zip")
     with TileStack(run / "m.zarr.zip") as stack:
         masks = stack.read("mask")
-    found, wanted = masks[0] == 1, truth() == 1
+    found, wanted = masks[0] == 1, reference() == 1
     assert (found & wanted).sum() / (found | wanted).sum() > 0.95
     assert not (masks[1] == 1).any()
 

@@ -51,7 +51,7 @@ def settings_of(method: str, base: LocalizerSettings = UNTRAINED, **changes: obj
 
 @pytest.fixture(scope="module")
 def blobs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, np.ndarray, np.ndarray]:
-    """A stack of blob tiles, the last third held out and all white; images, labels, true masks of the first."""
+    """A stack of blob tiles, the last third held out and all white; images, labels, reference masks of the first."""
     images, labels, masks = blob_tiles(36)
     images[24:] = 255
     stack = write_tiles(tmp_path_factory.mktemp("methods") / "blobs.zarr.zip", images, labels, np.arange(36) >= 24)
@@ -83,10 +83,10 @@ def test_every_method_finds_the_blobs_and_comes_back_from_its_file(
     assert trained.settings == settings
     positive = torch.from_numpy(images[labels == 1])
     cams = tile_cams(trained, positive, torch.ones(len(positive), SIDE, SIDE), CamSettings()).numpy()
-    truth = masks[labels == 1] == 1
+    reference = masks[labels == 1] == 1
     found = [cams > level for level in (0.4, 0.6, 0.8)]
-    overlap = max(((f & truth).sum((1, 2)) / (f | truth).sum((1, 2))).mean() for f in found)
-    assert overlap > 2 * truth.mean(), "no better than a map that is the same everywhere"
+    overlap = max(((f & reference).sum((1, 2)) / (f | reference).sum((1, 2))).mean() for f in found)
+    assert overlap > 2 * reference.mean(), "no better than a map that is the same everywhere"
 
 
 def test_methods_without_their_offline_file_say_what_to_do(blobs: tuple, offline: dict, tmp_path: Path) -> None:

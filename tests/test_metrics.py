@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
-from sklearn import metrics as reference
 
 from apsam.commands.metrics import metrics_maps, metrics_masks
 from apsam.errors import InputError
@@ -31,16 +30,16 @@ TILES = TileSettings(size=64, overlap=0.5)
 
 def random_masks(seed: int, shape: tuple[int, ...] = (40, 50)) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    truth = (rng.random(shape) < 0.2).astype(np.uint8)
-    guess = np.where(rng.random(shape) < 0.8, truth, 1 - truth).astype(np.uint8)
-    return guess, truth
+    reference = (rng.random(shape) < 0.2).astype(np.uint8)
+    guess = np.where(rng.random(shape) < 0.8, reference, 1 - reference).astype(np.uint8)
+    return guess, reference
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_figures_are_those_of_scikit_learn(seed: int) -> None:
-    guess, truth = random_masks(seed)
-    figures = Counts.of(guess, truth).figures()
-    flat = truth.ravel(), guess.ravel()
+    guess, reference = random_masks(seed)
+    figures = Counts.of(guess, reference).figures()
+    flat = reference.ravel(), guess.ravel()
     tn, fp, fn, tp = reference.confusion_matrix(*flat).ravel()
     assert (figures["tp"], figures["fp"], figures["fn"], figures["tn"]) == (tp, fp, fn, tn)
     expected = {
@@ -56,11 +55,11 @@ def test_figures_are_those_of_scikit_learn(seed: int) -> None:
 
 
 def test_pixels_without_data_do_not_count() -> None:
-    guess, truth = random_masks(1)
-    whole = Counts.of(guess[:, 20:], truth[:, 20:])
+    guess, reference = random_masks(1)
+    whole = Counts.of(guess[:, 20:], reference[:, 20:])
     guess[:, :10] = 255
-    truth[:, 10:20] = 255
-    assert Counts.of(guess, truth) == whole
+    reference[:, 10:20] = 255
+    assert Counts.of(guess, reference) == whole
 
 
 def test_counts_are_exact_beyond_32_bits() -> None:
@@ -97,16 +96,16 @@ def raster_scene(folder: Path, split: str = "blocks") -> tuple[MeasuredScene, np
         "driver": "GTiff", "height": 180, "width": 200, "crs": "EPSG:32648", "dtype": "uint8", "nodata": 255,
         "transform": rasterio.transform.from_origin(500000, 3000000, 0.5, 0.5),
     }  # fmt: skip
-    truth = mask.copy()
-    truth[:, :12] = 255
+    reference = mask.copy()
+    reference[:, :12] = 255
     with rasterio.open(folder / "scene.tif", "w", count=3, **place) as raster:
         raster.write(rng.integers(0, 200, (3, 180, 200)).astype(np.uint8))
     with rasterio.open(folder / "scene_mask.tif", "w", count=1, **place) as raster:
-        raster.write(truth, 1)
+        raster.write(reference, 1)
     scene = Scene("scene", "raster", folder / "scene.tif", None, folder / "scene_mask.tif", split)  # type: ignore[arg-type]
     tiles = folder / "tiles/scene.zarr.zip"
     tile_scene(scene, TILES, LabelSettings(), SplitSettings(block=90), tiles)
-    return MeasuredScene(scene, tiles), truth
+    return MeasuredScene(scene, tiles), reference
 
 
 def write_masks(path: Path, masks: np.ndarray) -> Path:
@@ -116,10 +115,10 @@ def write_masks(path: Path, masks: np.ndarray) -> Path:
 
 
 def test_pseudo_masks_are_counted_tile_by_tile(tmp_path: Path) -> None:
-    measured, truth = raster_scene(tmp_path)
+    measured, reference = raster_scene(tmp_path)
     with TileStack(measured.tiles) as stack:
         window, part = stack.read("window"), stack.read("part")
-    there = np.stack([truth[r : r + h, c : c + w] for r, c, h, w in window.tolist()])
+    there = np.stack([reference[r : r + h, c : c + w] for r, c, h, w in window.tolist()])
     guess = np.random.default_rng(5).integers(0, 2, there.shape).astype(np.uint8)
     path = write_masks(tmp_path / "masks.zarr.zip", guess)
     rows = measure_pseudo_masks([measured], {"apsam": [path]})["rows"]
@@ -140,8 +139,8 @@ def test_pseudo_masks_are_counted_tile_by_tile(tmp_path: Path) -> None:
 
 
 def test_maps_count_every_pixel_once(tmp_path: Path) -> None:
-    measured, truth = raster_scene(tmp_path, "test")
-    guess = np.random.default_rng(6).integers(0, 2, truth.shape).astype(np.uint8)
+    measured, reference = raster_scene(tmp_path, "test")
+    guess = np.random.default_rng(6).integers(0, 2, reference.shape).astype(np.uint8)
     guess[-5:] = 255
     with rasterio.open(tmp_path / "scene.tif") as raster:
         profile = raster.profile | {"count": 1}
@@ -150,16 +149,16 @@ def test_maps_count_every_pixel_once(tmp_path: Path) -> None:
         raster.write(guess, 1)
     found = measure_maps([measured], {"apsam": [tmp_path / "maps/apsam/scene_mask.tif"]})
     rows = found["rows"]
-    known = (guess != 255) & (truth != 255)
+    known = (guess != 255) & (reference != 255)
     for row in found["baselines"]:
         assert row["part"] == "test" and row["tp"] + row["fp"] + row["fn"] + row["tn"] == known.sum()
     beside = {row["source"]: row for row in found["baselines"] if "scene" not in row}
-    assert beside["everything"]["recall"] == 1 and beside["everything"]["fp"] == (known & (truth == 0)).sum()
-    assert beside["nothing"]["f1"] == 0 and beside["nothing"]["tn"] == (known & (truth == 0)).sum()
+    assert beside["everything"]["recall"] == 1 and beside["everything"]["fp"] == (known & (reference == 0)).sum()
+    assert beside["nothing"]["f1"] == 0 and beside["nothing"]["tn"] == (known & (reference == 0)).sum()
     # A map by chance is no better than one that is landslide everywhere.
     assert ["no more than calling everything" in text for text in found["warnings"]] == [True]
     assert [(row["part"], row.get("scene")) for row in rows] == [("test", None), ("test", "scene")]
-    assert Counts(*(rows[0][name] for name in ("tp", "fp", "fn", "tn"))) == Counts.of(guess, truth)
+    assert Counts(*(rows[0][name] for name in ("tp", "fp", "fn", "tn"))) == Counts.of(guess, reference)
     assert "mean_iou" not in rows[0]
     with rasterio.open(tmp_path / "other.tif", "w", **(profile | {"height": 100})) as raster:
         raster.write(guess[:100], 1)
@@ -171,11 +170,11 @@ def test_ready_made_tiles_and_the_centred_box(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
-    sizes, truths = [(80, 100), (61, 90), (128, 64)], []
+    sizes, references = [(80, 100), (61, 90), (128, 64)], []
     for index, (height, width) in enumerate(sizes):
         cv2.imwrite(str(tmp_path / f"images/t{index}.png"), rng.integers(0, 255, (height, width, 3)).astype(np.uint8))
-        truths.append(centred_box(height, width) * (index != 2))
-        cv2.imwrite(str(tmp_path / f"masks/t{index}.png"), truths[-1] * 255)
+        references.append(centred_box(height, width) * (index != 2))
+        cv2.imwrite(str(tmp_path / f"masks/t{index}.png"), references[-1] * 255)
     (tmp_path / "sheet.tsv").write_text(
         "scene\timage\tlabels\tmask\tsplit\ncrops\timages\tmask\tmasks\ttest\nother\timages\tmask\tmasks\ttrain\n"
     )
@@ -185,8 +184,8 @@ def test_ready_made_tiles_and_the_centred_box(tmp_path: Path) -> None:
         write_masks(tmp_path / f"run/masks/apsam/{name}.zarr.zip", np.zeros((3, 64, 64), np.uint8))
         (tmp_path / "run/maps/apsam").mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(tmp_path / f"run/maps/apsam/{name}.zip", "w") as archive:
-            for index, truth in enumerate(truths):
-                add_mask(archive, f"t{index}.png", truth)
+            for index, reference in enumerate(references):
+                add_mask(archive, f"t{index}.png", reference)
     run = tmp_path / "run"
     places = (tmp_path / "sheet.tsv", run / "tiles", run / "scenes")
     metrics_masks(*places, [f"apsam={run}/masks/apsam"], tmp_path / "masks.json")

@@ -42,21 +42,21 @@ def test_regions_do_not_depend_on_the_bands(rows: int, share: float) -> None:
 
 def scene_with(folder: Path, mask: np.ndarray, split: str = "test") -> MeasuredScene:
     image, tiles, _ = make_scene(folder, *mask.shape, split)
-    truth = write_grid(folder / "reference.tif", tiles[0], mask)
-    return MeasuredScene(Scene("valley", "raster", image, None, truth, split), tiles[0])
+    reference = write_grid(folder / "reference.tif", tiles[0], mask)
+    return MeasuredScene(Scene("valley", "raster", image, None, reference, split), tiles[0])
 
 
 def test_found_partly_found_missed_and_false(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "ROWS_AT_ONCE", 16)
-    truth, guess = np.zeros((2, 200, 160), np.uint8)
-    truth[10:30, 10:30] = 1  # 400 px, 100 m2: half of it is found
+    reference, guess = np.zeros((2, 200, 160), np.uint8)
+    reference[10:30, 10:30] = 1  # 400 px, 100 m2: half of it is found
     guess[10:30, 10:20] = 1
-    truth[60:80, 10:30] = 1  # a quarter of it is found
+    reference[60:80, 10:30] = 1  # a quarter of it is found
     guess[60:80, 10:15] = 1
-    truth[120:130, 10:20] = 1  # missed, 25 m2
+    reference[120:130, 10:20] = 1  # missed, 25 m2
     guess[100:160, 60:120] = 1  # false, 900 m2
     guess[10:12, 100:102] = 1  # 1 m2: below the smallest area
-    measured = scene_with(tmp_path, truth)
+    measured = scene_with(tmp_path, reference)
     found = write_grid(tmp_path / "map.tif", measured.tiles, guess)
     rows = measure_objects([measured], {"apsam": [found]}, min_area_m2=2)["rows"]
     assert len(rows) == 1
@@ -75,13 +75,13 @@ def test_found_partly_found_missed_and_false(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_is_not_known_counts_on_neither_side(tmp_path: Path) -> None:
-    truth = np.full((200, 160), 255, np.uint8)
-    truth[:100] = 0
-    truth[10:30, 10:30] = 1
-    guess = np.zeros_like(truth)
+    reference = np.full((200, 160), 255, np.uint8)
+    reference[:100] = 0
+    reference[10:30, 10:30] = 1
+    guess = np.zeros_like(reference)
     guess[10:30, 10:30] = 1
     guess[120:150, 10:40] = 1
-    measured = scene_with(tmp_path, truth)
+    measured = scene_with(tmp_path, reference)
     found = write_grid(tmp_path / "map.tif", measured.tiles, guess)
     row = measure_objects([measured], {"apsam": [found]})["rows"][0]
     assert (row["reference"], row["found"], row["mapped"], row["false"]) == (1, 1, 1, 0)

@@ -12,9 +12,9 @@ from rasterio.transform import from_origin
 from shapely import Point, box
 
 from apsam.errors import InputError
+from apsam.geodesy import Geodesy
 from apsam.inputs.sizes import landslide_lengths, mask_lengths, rounded_up, scale_warnings
 from apsam.labelling.grid import write_grid
-from apsam.ruler import Ruler
 from apsam.tiles.landslide_sizes import lengths_of
 from apsam.tiles.parts import NEITHER, TRAIN
 from apsam.tiles.settings import LabelSettings, TileSettings
@@ -181,8 +181,8 @@ def test_landslides_as_long_as_tiles_get_a_word() -> None:
 
 
 def test_lengths_of_outlines_masks_and_sizes() -> None:
-    ruler = Ruler(gpd.GeoSeries([SLIDE], crs=UTM).crs, (LEFT, TOP - 160, LEFT + 160, TOP))
-    found = landslide_lengths(np.array([SLIDE, POINT]), ruler)
+    geodesy = Geodesy(gpd.GeoSeries([SLIDE], crs=UTM).crs, (LEFT, TOP - 160, LEFT + 160, TOP))
+    found = landslide_lengths(np.array([SLIDE, POINT]), geodesy)
     assert found[0] == pytest.approx(30, rel=1e-3) and np.isnan(found[1])
     mask = np.zeros((60, 60), bool)
     mask[20:30, 10:50] = True

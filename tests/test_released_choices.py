@@ -156,19 +156,19 @@ def test_added_masks_are_the_union_with_a_note_of_what_several_claim(tiles, tmp_
         make_prompted_masks(tiles, *files, SamSettings(), MasksSettings(join=join), made)
         stacks[join] = TileStack(made)
     assert "claims" not in stacks["or"].arrays
-    mask, claims = stacks["add"].read("mask"), stacks["add"].read("claims")
+    mask, overlap_count = stacks["add"].read("mask"), stacks["add"].read("claims")
     np.testing.assert_array_equal(mask, stacks["or"].read("mask"))
-    np.testing.assert_array_equal(claims > 0, mask == 1)
-    assert (claims == 2).any(), "else the noise of this test overlaps nowhere"
+    np.testing.assert_array_equal(overlap_count > 0, mask == 1)
+    assert (overlap_count == 2).any(), "else the noise of this test overlaps nowhere"
 
 
 def test_what_several_claim_is_not_counted():
     """Bytes as the released code adds them: 1 + 1 = 2, times 255 is 254, and only 0 and 255 are counted."""
-    claims = np.array([[0, 1, 2, 3]], np.uint8)
-    added = (claims.astype(np.uint8) * np.uint8(255)).tolist()
+    overlap_count = np.array([[0, 1, 2, 3]], np.uint8)
+    added = (overlap_count.astype(np.uint8) * np.uint8(255)).tolist()
     assert added == [[0, 255, 254, 253]]
-    mask = (claims > 0).astype(np.uint8)
-    assert as_released(mask, claims).tolist() == [[0, 1, 255, 255]]
+    mask = (overlap_count > 0).astype(np.uint8)
+    assert as_released(mask, overlap_count).tolist() == [[0, 1, 255, 255]]
 
 
 def test_effects_are_differences_to_the_default(tmp_path):

@@ -176,7 +176,7 @@ def test_labels_are_compared_with_the_truth(run, page):
     assert (facts.compared, facts.bare, facts.missed) == (5, 1, 1)
     assert "under 1 % of the tile: 1" in facts.chart and "25 to 50 % of the tile: 1" in facts.chart
     assert describe_labels([]) is None
-    # Labels of the fake run are derived from the truth: none differ.
+    # Labels of the fake run are derived from the reference mask: none differ.
     assert "none in the truth0" in page.text and "landslide in the truth0" in page.text
 
 
@@ -215,7 +215,13 @@ def test_missing_inputs_are_named_and_the_rest_is_shown(run, tmp_path):
         mask.unlink()
     make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
     page = Page((folder / "report/index.html").read_text())
-    for what in ("GrabCut of birch, alder", "figures of the ResUNet", "prompts of alder", "CAM of birch", "truth of"):
+    for what in (
+        "GrabCut of birch, alder",
+        "figures of the ResUNet",
+        "prompts of alder",
+        "CAM of birch",
+        "reference mask of",
+    ):
         assert what in page.text
     layers = [g["data-layer"] for g in page.all("g") if "data-layer" in g]
     assert "truth" not in layers and "masks-grabcut" not in layers
@@ -245,7 +251,7 @@ def test_ready_made_tiles_have_no_map(tmp_path):
     make_report(tmp_path / "crops-run", scenes, config.model_dump(mode="json"), output, SETTINGS)
     page = Page(output.read_text())
     assert "map of crops" in page.text and not [m for m in page.all("div") if "data-scene" in m]
-    # The masks lie 10 px beside the truth: 60 of 80 columns agree, up to the rounding of the squashed tiles.
+    # The masks lie 10 px beside the reference mask: 60 of 80 columns agree, up to the rounding of the squashed tiles.
     scores = [float(score) for score in re.findall(r"(\d\.\d{3}) IoU", page.text)]
     assert len(scores) == 3 and scores == pytest.approx([60 / 80] * 3, abs=0.02)
 
@@ -301,8 +307,8 @@ def test_outlines_keep_place_area_and_holes():
 
 def test_compare_names_every_case():
     mask = np.array([[1, 1, 0, 0, 255, 1]], np.uint8)
-    truth = np.array([[1, 0, 1, 0, 1, 255]], np.uint8)
-    assert compare(mask, truth).tolist() == [[AGREE, FALSE_ALARM, MISSED, AGREE_NOT, NO_DATA, NO_DATA]]
+    reference = np.array([[1, 0, 1, 0, 1, 255]], np.uint8)
+    assert compare(mask, reference).tolist() == [[AGREE, FALSE_ALARM, MISSED, AGREE_NOT, NO_DATA, NO_DATA]]
     assert compare(mask, None).tolist() == [[1, 1, 0, 0, NO_DATA, 1]]
 
 

@@ -12,13 +12,13 @@ import rasterio
 from rasterio.transform import Affine, from_origin
 from shapely import box
 
+from apsam.reference_mask import ReferenceMaskReader, most_frequent
 from apsam.scenes import Scene
 from apsam.stack import TileStack
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.resolution import PixelGrid, area_sums, ground_sides_m, reading_grid
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
-from apsam.truth import TruthReader, most_frequent
 
 UTM = from_origin(500000, 3000000, 0.5, 0.5)
 
@@ -131,10 +131,10 @@ def test_masks_are_what_most_of_a_pixel_is(tmp_path: Path) -> None:
     right = most_frequent(mask, 2)
     with SceneReader(image, TileSettings(resolution_m=1)) as scene:
         for path in (placed, plain):
-            with TruthReader(path, scene) as truth:
-                assert np.array_equal(truth.read(0, 0, 40, 40), right)
-                assert np.array_equal(truth.read(3, 5, 30, 30), right[3:33, 5:35])
-                assert truth.overview(40).shape == (40, 40)
+            with ReferenceMaskReader(path, scene) as reference:
+                assert np.array_equal(reference.read(0, 0, 40, 40), right)
+                assert np.array_equal(reference.read(3, 5, 30, 30), right[3:33, 5:35])
+                assert reference.overview(40).shape == (40, 40)
 
 
 def test_tiles_lie_where_they_say(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_scene_in_degrees_with_outlines_of_another_crs(tmp_path: Path) -> None
         left, top = grid @ (col, row)
         right, bottom = grid @ (col + width, row + height)
         assert label == shape.intersects(box(left, bottom, right, top))
-    with SceneReader(image, settings) as reader, TruthReader(tmp_path / "inv.gpkg", reader) as truth:
-        rows, cols = np.nonzero(truth.read(0, 0, reader.height, reader.width))
+    with SceneReader(image, settings) as reader, ReferenceMaskReader(tmp_path / "inv.gpkg", reader) as reference:
+        rows, cols = np.nonzero(reference.read(0, 0, reader.height, reader.width))
         x, y = grid @ (np.array([cols.min(), cols.max() + 1]), np.array([rows.max() + 1, rows.min()]))
     assert [x[0], y[0], x[1], y[1]] == pytest.approx(shape.bounds, abs=1e-5)

@@ -235,11 +235,11 @@ def test_the_released_code_keeps_the_epoch_that_true_masks_like_best(
     seen: list[dict[str, torch.Tensor]] = []
     scores = iter((0.2, 0.9, 0.5))
 
-    def judge(network: torch.nn.Module) -> float:
+    def f1_on_labels(network: torch.nn.Module) -> float:
         seen.append({name: value.clone() for name, value in network.state_dict().items()})
         return next(scores)
 
-    monkeypatch.setattr(train, "_judge", lambda *_: judge)
+    monkeypatch.setattr(train, "_judge", lambda *_: f1_on_labels)
     train_resunet([tiles], [masks], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")
     kept = load_resunet(tmp_path / "w.safetensors", CPU)[0].state_dict()
     assert len(seen) == 3
@@ -252,5 +252,5 @@ def test_the_released_code_keeps_the_epoch_that_true_masks_like_best(
 def test_an_epoch_cannot_be_chosen_without_true_masks(tmp_path: Path) -> None:
     tiles, masks = write_scene(tmp_path, "a", 4)
     settings = TINY.model_copy(update={"keep": "best_on_labels"})
-    with pytest.raises(InputError, match="needs true masks of training tiles"):
+    with pytest.raises(InputError, match="needs reference masks of training tiles"):
         train_resunet([tiles], [masks], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")

@@ -187,4 +187,4 @@ def test_any_number_of_prompts_may_claim_a_pixel(sam, embeddings, cams, count):
     found = segment_tile_prompts(sam, embeddings[:1], many, cams[:1], MasksSettings())[0]
     assert expected.mask.any()
     np.testing.assert_array_equal(found.mask, expected.mask)
-    np.testing.assert_array_equal(found.claims, expected.claims.astype(int) * count)
+    np.testing.assert_array_equal(found.overlap_count, expected.overlap_count.astype(int) * count)

@@ -12,11 +12,11 @@ from apsam.errors import ApsamError
 from apsam.sam.folded_decoder import add_shared, decode_folded, fold_detail, mask_logits, unfold_pixels
 from apsam.sam.light import build_light_sam, light_state_dict
 from apsam.sam.training import scenes
-from apsam.sam.training.ask import Asked, encode_prompts
 from apsam.sam.training.data import make_item
 from apsam.sam.training.evaluate import HELD_OUT_SEED, box_mask, evaluate_held_out, mask_iou
 from apsam.sam.training.loop import LightTraining, Trainer, train_light_sam
 from apsam.sam.training.losses import intersection_over_union, mask_loss, promptable_loss
+from apsam.sam.training.prompt_encoder import PromptTensors, encode_prompts
 from apsam.sam.training.prompts import (
     KINDS,
     SMALLEST,
@@ -146,7 +146,7 @@ def test_fast_decoding_is_sams_decoding(corrected: bool):
     with torch.no_grad():
         images = torch.randn(2, sam.image_encoder.out_channels, 32, 32)  # three prompts each
         embeddings, detail = images[:, :128], pixel_shuffle(images[:, 128:], 4)
-        asked = Asked(kind, points, boxes, masks, has_mask, *more)
+        asked = PromptTensors(kind, points, boxes, masks, has_mask, *more)
         sparse, present, dense = encode_prompts(sam.prompt_encoder, asked, torch.float32)
         position = sam.prompt_encoder.get_dense_pe()
         pixels = add_shared(dense, embeddings.flatten(2).transpose(1, 2))

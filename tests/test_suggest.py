@@ -12,7 +12,6 @@ from fake_run import make_fake_run
 from labelling_scenes import SMALL, write_scene
 
 from apsam.errors import InputError
-from apsam.labelling.evidence import RunScene, TileEvidence, read_evidence, top_mean
 from apsam.labelling.grid import write_grid
 from apsam.labelling.page import PageScene, make_label_page
 from apsam.labelling.ranking import agreement, calibrate, covered_by_negatives, entropy, spread_out, suspicion
@@ -20,17 +19,18 @@ from apsam.labelling.simulate import found_among_first, look_at, random_order, s
 from apsam.labelling.suggest import suggest, suggestion_pictures
 from apsam.labelling.suggestions import Suggestion, Suggestions, read_suggestions, write_suggestions
 from apsam.labelling.tables import fill_suggestions, read_table, write_table
+from apsam.labelling.tile_outputs import RunScene, TileOutputs, read_tile_outputs, top_mean
 from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.outlines import outlines
 
 
-def scene(label: list[int], stride: int = 64, **members: list[float]) -> TileEvidence:
+def scene(label: list[int], stride: int = 64, **members: list[float]) -> TileOutputs:
     """Tiles of 64 px in a row."""
     windows = np.array([(0, number * stride, 64, 64) for number in range(len(label))])
     names = [f"r0_c{col}" for col in windows[:, 1].tolist()]
     boxes = outlines(Affine.identity(), windows)
     opinions = {name.replace("_", "-"): np.array(values, float) for name, values in members.items()}
-    return TileEvidence("valley", names, np.array(label, np.uint8), boxes, opinions)
+    return TileOutputs("valley", names, np.array(label, np.uint8), boxes, opinions)
 
 
 def test_scores_become_probabilities_by_the_labels_and_keep_their_order() -> None:
@@ -112,12 +112,12 @@ def test_suggestions_say_why() -> None:
 def test_wrong_labels_come_first_among_the_suspects() -> None:
     """10 % of the labels are turned; a committee that is right of 85 % of the tiles finds most of them."""
     rng = np.random.default_rng(5)
-    truth = rng.integers(0, 2, 400)
-    given = truth.copy()
+    reference = rng.integers(0, 2, 400)
+    given = reference.copy()
     turned = rng.permutation(400)[:40]
     given[turned] = 1 - given[turned]
     members = {
-        name: 1 / (1 + np.exp(-rng.normal(np.where(truth == 1, 1.5, -1.5), 1.5))) for name in ("localizer", "map")
+        name: 1 / (1 + np.exp(-rng.normal(np.where(reference == 1, 1.5, -1.5), 1.5))) for name in ("localizer", "map")
     }
     found = suggest([scene(given.tolist(), stride=640, **members)])
     suspects = [entry.number for entry in found.of("check")[:80]]
@@ -144,7 +144,7 @@ def test_what_a_run_says_is_read_from_its_files(run: Path, tmp_path: Path) -> No
         probability=run / "maps/apsam/alder_probability.tif",
         scores=tmp_path / "none.zarr.zip",
     )
-    found = read_evidence(files)
+    found = read_tile_outputs(files)
     assert found.missing == ["the localizer's scores"] and set(found.members) == {"map", "pseudo-mask"}
     with TileStack(files.tiles) as stack:
         label = stack.read("label")
@@ -167,7 +167,7 @@ def test_tiles_that_nobody_looked_at_are_known_from_the_table(run: Path, tmp_pat
     write_grid(grid, SMALL, tmp_path / "grid.gpkg")
     identity = read_table(tmp_path / "grid.gpkg").identity
     write_table(tmp_path / "labels.csv", identity, names, [1, 0, *[255] * (len(names) - 2)])
-    found = read_evidence(RunScene("alder", tiles, labels=tmp_path / "labels.csv"))
+    found = read_tile_outputs(RunScene("alder", tiles, labels=tmp_path / "labels.csv"))
     assert found.label.tolist() == [1, 0, *[255] * (len(names) - 2)]
 
 
@@ -175,7 +175,7 @@ def test_scores_of_other_tiles_are_refused(run: Path, tmp_path: Path) -> None:
     with TileStackWriter(tmp_path / "s.zarr.zip", {"scene": "birch"}, {"score": ((), "float32")}) as writer:
         writer.append(score=np.zeros(3, np.float32))
     with pytest.raises(InputError, match=r"s.zarr.zip: holds 3 tiles of 'birch'"):
-        read_evidence(RunScene("alder", run / "tiles/alder.zarr.zip", scores=tmp_path / "s.zarr.zip"))
+        read_tile_outputs(RunScene("alder", run / "tiles/alder.zarr.zip", scores=tmp_path / "s.zarr.zip"))
 
 
 def test_the_strongest_hundredth_speaks_for_a_tile() -> None:

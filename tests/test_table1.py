@@ -21,10 +21,10 @@ from apsam.experiments.side_by_side import compare_methods, draw_side_by_side
 from apsam.experiments.table import write_experiment
 from apsam.experiments.table1 import Measured, read_seconds, table1
 from apsam.maps.archive import add_mask
-from apsam.masks.references import make_agreed_masks, make_box_masks, make_truth_masks
+from apsam.masks.references import make_agreed_masks, make_box_masks, make_reference_masks
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import MeasuredScene
-from apsam.report.colours import TRUTH
+from apsam.report.colours import REFERENCE
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
 from apsam.store.recipe import write_recipe
@@ -83,7 +83,7 @@ def test_the_cam_is_cut_where_the_tile_s_own_prompts_were(crops: MeasuredScene, 
 
 def test_bounds_are_the_box_of_positive_tiles_and_the_truth(crops: MeasuredScene, tmp_path: Path) -> None:
     make_box_masks(crops.tiles, tmp_path / "b.zarr.zip")
-    make_truth_masks(crops, tmp_path / "t.zarr.zip")
+    make_reference_masks(crops, tmp_path / "t.zarr.zip")
     with TileStack(tmp_path / "b.zarr.zip") as stack:
         boxes = stack.read("mask")
     assert not boxes[::2].any() and boxes[1, 32, 32] == 1 and boxes[1].sum() == boxes[3].sum() < 0.15 * SIDE**2
@@ -115,7 +115,7 @@ def write_map(path: Path, masks: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("kind", ["masks", "maps"])
 def test_tiles_by_all_methods_run_from_the_worst_to_the_best(crops: MeasuredScene, tmp_path: Path, kind: str) -> None:
-    make_truth_masks(crops, tmp_path / "t.zarr.zip")
+    make_reference_masks(crops, tmp_path / "t.zarr.zip")
     with TileStack(tmp_path / "t.zarr.zip") as stack:
         right = stack.read("mask")
     half = right.copy()
@@ -125,12 +125,12 @@ def test_tiles_by_all_methods_run_from_the_worst_to_the_best(crops: MeasuredScen
     experiment, tiles = compare_methods(kind, [crops], files)
     rows = [(row["tile"], row["part"], row["cda"], row["apsam:cam"]) for row in experiment.rows]
     assert rows == [(1, "train", 0.5, 1.0), (3, "train", 1.0, 1.0)], "negative tiles show nothing"
-    assert (tiles[0].masks["cda"] == half[1]).all() and (tiles[0].truth == right[1]).all()
+    assert (tiles[0].masks["cda"] == half[1]).all() and (tiles[0].reference == right[1]).all()
     draw_side_by_side(tiles, list(files), tmp_path / "f.json")
     write_experiment(experiment, tmp_path / "f.json")
     picture = cv2.imread(str(tmp_path / "f.png"))
     height, width = picture.shape[:2]
-    missed = np.array([int(TRUTH[i : i + 2], 16) for i in (5, 3, 1)])
+    missed = np.array([int(REFERENCE[i : i + 2], 16) for i in (5, 3, 1)])
     blue = (np.abs(picture.astype(int) - missed) < 4).all(axis=2)
     assert blue[: height // 2, width // 2 : width * 3 // 4].any(), "what CDA missed of the first tile"
     assert blue.sum() == blue[: height // 2 + 20, width // 2 : width * 3 // 4].sum(), "and nothing else is missed"
@@ -182,8 +182,8 @@ def measured(tmp_path: Path) -> list[Measured]:
                 Measured("maps", "cam_agreed", method, seed, own),
                 Measured("oracle", "cam_oracle", method, seed, oracle),
             ]
-        truth = write_figures(tmp_path / f"t{seed}.json", figures("truth", 0.9, "test"))
-        files.append(Measured("maps", "truth", "none", seed, truth))
+        reference = write_figures(tmp_path / f"t{seed}.json", figures("truth", 0.9, "test"))
+        files.append(Measured("maps", "truth", "none", seed, reference))
     return files
 
 
@@ -201,7 +201,7 @@ def test_rows_have_mean_spread_cost_and_published_figures_where_they_belong(meas
     assert rows["ResUNet", "CDA", "own map"]["published_turkey_iou"] == pytest.approx(0.4196)
     for name in ("own map", "APSAM fed by it"):
         assert "published_turkey_iou" not in rows["ResUNet", "LGAG (proxy)", name], "the proxy is not LGAGNet"
-    assert rows["ResUNet", None, "true masks"]["remark"].startswith("upper bound")
+    assert rows["ResUNet", None, "reference masks"]["remark"].startswith("upper bound")
     assert "oracle_iou" not in fed
     printed = [r for r in table.rows if r["measured"] == "published, other data"]
     assert len(printed) == sum(map(len, PUBLISHED.values())) and all("not comparable" in r["remark"] for r in printed)
@@ -232,7 +232,15 @@ def test_files_of_the_table(measured: list[Measured], tmp_path: Path) -> None:
 def test_the_figure_has_every_method_and_bound_and_nothing_published(measured: list[Measured], tmp_path: Path) -> None:
     draw_methods(table1(measured, {}, "demo"), tmp_path / "table1.json")
     shown = (tmp_path / "table1.svg").read_text()
-    for text in ("CAM", "CDA", "LGAG (proxy)", "own map", "APSAM fed by it", "true masks", "ResUNet, held-out tiles"):
+    for text in (
+        "CAM",
+        "CDA",
+        "LGAG (proxy)",
+        "own map",
+        "APSAM fed by it",
+        "reference masks",
+        "ResUNet, held-out tiles",
+    ):
         assert f">{text}</text>" in shown, text
     assert "Hong Kong" not in shown and (tmp_path / "table1.png").stat().st_size > 5000
 
@@ -251,7 +259,7 @@ def test_what_cannot_share_a_table_is_refused(measured: list[Measured], tmp_path
     empty = write_figures(tmp_path / "y.json")
     with pytest.raises(InputError, match="y.json: has no figures of 'apsam'"):
         table1([Measured("masks", "apsam", "cam", 1, empty)], {}, "demo")
-    with pytest.raises(InputError, match="no scene has a true mask"):
+    with pytest.raises(InputError, match="no scene has a reference mask"):
         table1([], {}, "demo")
     with pytest.raises(InputError, match="kind:source:method:seed"):
         Measured.parse("masks:apsam", "x.json")

@@ -16,6 +16,7 @@ from shapely import Point, box
 
 from apsam.errors import InputError
 from apsam.labelling.grid import write_grid
+from apsam.reference_mask import ReferenceMaskReader
 from apsam.scenes import Scene
 from apsam.stack import TileStack
 from apsam.tiles.parts import NEITHER, TEST, TRAIN, parts_by_blocks
@@ -24,7 +25,6 @@ from apsam.tiles.ready_made import read_tile_image, read_tile_mask
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 from apsam.tiles.windows import positions, tile_windows
-from apsam.truth import TruthReader
 
 TRANSFORM = from_origin(500000, 3000000, 0.5, 0.5)
 SMALL = TileSettings(size=64, overlap=0.4)
@@ -117,7 +117,7 @@ def test_no_data_by_mask_value_and_nan(tmp_path):
     mask = np.full((128, 128), 255, np.uint8)
     mask[:, 64:] = 0
     write_raster(tmp_path / "masked.tif", image, mask=mask)
-    with tile(raster_scene(tmp_path / "masked.tif", mask=write_truth(tmp_path)), tmp_path / "a.zarr.zip") as stack:
+    with tile(raster_scene(tmp_path / "masked.tif", mask=write_reference(tmp_path)), tmp_path / "a.zarr.zip") as stack:
         assert (stack.read("window")[:, 1] < 64).all(), "tiles without valid pixels are left out"
         first = stack.read("valid", 0, 1)[0]
         np.testing.assert_array_equal(first, 1)
@@ -149,15 +149,15 @@ def test_a_dark_pixel_is_no_hole(tmp_path):
     assert valid[3, 4] == 0 and valid.sum() == 64 * 64 - 1
 
 
-def write_truth(folder):
-    truth = np.zeros((1, 128, 128), np.uint8)
-    truth[:, 40:50, 40:50] = 1
-    return write_raster(folder / "truth.tif", truth, nodata=255)
+def write_reference(folder):
+    reference = np.zeros((1, 128, 128), np.uint8)
+    reference[:, 40:50, 40:50] = 1
+    return write_raster(folder / "truth.tif", reference, nodata=255)
 
 
 def test_a_scene_smaller_than_a_tile(tmp_path):
     write_raster(tmp_path / "a.tif", coordinates(50, 40))
-    with tile(raster_scene(tmp_path / "a.tif", mask=write_truth(tmp_path)), tmp_path / "a.zarr.zip") as stack:
+    with tile(raster_scene(tmp_path / "a.tif", mask=write_reference(tmp_path)), tmp_path / "a.zarr.zip") as stack:
         assert len(stack) == 1
         assert stack.read("valid")[0].sum() == 50 * 40
 
@@ -236,9 +236,9 @@ def test_a_scene_without_features_is_negative(tmp_path, caplog):
 
 def test_what_a_mask_does_not_cover_is_not_negative(tmp_path):
     path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
-    truth = np.zeros((1, 80, 128), np.uint8)
-    truth[0, 70, 100] = 1
-    mask = write_raster(tmp_path / "m.tif", truth)
+    reference = np.zeros((1, 80, 128), np.uint8)
+    reference[0, 70, 100] = 1
+    mask = write_raster(tmp_path / "m.tif", reference)
     found = labels_and_parts(raster_scene(path, mask=mask), tmp_path / "a.zarr.zip")
     # The mask ends at row 80: of the tiles of rows 38 to 102 it knows two thirds, of those from 64 on a quarter.
     for (row, col), (label, part) in found.items():
@@ -256,9 +256,9 @@ def with_a_collar(tmp_path):
 
 
 def test_a_landslide_in_the_mask_counts_where_it_is_seen(tmp_path, with_a_collar):
-    truth = np.zeros((1, 128, 128), np.uint8)
-    truth[0, 10, 90], truth[0, 120, 70] = 1, 1
-    mask = write_raster(tmp_path / "m.tif", truth)
+    reference = np.zeros((1, 128, 128), np.uint8)
+    reference[0, 10, 90], reference[0, 120, 70] = 1, 1
+    mask = write_raster(tmp_path / "m.tif", reference)
     found = labels_and_parts(raster_scene(with_a_collar, mask=mask), tmp_path / "a.zarr.zip")
     assert {place for place, (label, _) in found.items() if label} == {(64, 38), (64, 64)}
     assert {part for _, part in found.values()} == {TRAIN}
@@ -322,8 +322,8 @@ def test_truth_of_another_crs_and_resolution_is_reprojected(tmp_path):
     coarse = np.zeros((1, 64, 64), np.uint8)
     coarse[:, 10:20, 30:40] = 255
     write_raster(tmp_path / "m.tif", coarse, transform=from_origin(500000, 3000000, 1, 1))
-    with SceneReader(path, SMALL) as scene, TruthReader(tmp_path / "m.tif", scene) as truth:
-        values = truth.read(0, 0, 128, 128)
+    with SceneReader(path, SMALL) as scene, ReferenceMaskReader(tmp_path / "m.tif", scene) as reference:
+        values = reference.read(0, 0, 128, 128)
     expected = np.zeros((128, 128), np.uint8)
     expected[20:40, 60:80] = 1
     np.testing.assert_array_equal(values, expected)
@@ -333,22 +333,22 @@ def test_truth_without_crs_must_fit(tmp_path):
     path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
     write_raster(tmp_path / "m.tif", np.zeros((1, 64, 64), np.uint8), crs=None)
     with SceneReader(path, SMALL) as scene, pytest.raises(InputError, match="give the mask a CRS"):
-        TruthReader(tmp_path / "m.tif", scene)
+        ReferenceMaskReader(tmp_path / "m.tif", scene)
 
 
 def test_truth_from_polygons_and_outside_the_scene(tmp_path):
     path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
     x, y = TRANSFORM @ (10, 10)
     gpd.GeoDataFrame(geometry=[box(x, y - 5, x + 10, y)], crs="EPSG:32648").to_file(tmp_path / "m.gpkg")
-    with SceneReader(path, SMALL) as scene, TruthReader(tmp_path / "m.gpkg", scene) as truth:
-        values = truth.read(-4, 0, 64, 64)
+    with SceneReader(path, SMALL) as scene, ReferenceMaskReader(tmp_path / "m.gpkg", scene) as reference:
+        values = reference.read(-4, 0, 64, 64)
     assert (values[:4] == 255).all()
     assert (values[14:24, 10:30] == 1).all() and (values == 1).sum() == 200
 
 
-def read_truth(folder, size=128):
-    with SceneReader(folder / "a.tif", SMALL) as scene, TruthReader(folder / "m.tif", scene) as truth:
-        return truth.read(0, 0, size, size)
+def read_reference(folder, size=128):
+    with SceneReader(folder / "a.tif", SMALL) as scene, ReferenceMaskReader(folder / "m.tif", scene) as reference:
+        return reference.read(0, 0, size, size)
 
 
 @pytest.fixture
@@ -363,11 +363,11 @@ def plain(tmp_path):
 def test_a_mask_whose_no_data_value_is_0_knows_where_there_is_no_landslide(tmp_path, plain, caplog):
     # QGIS's Rasterize writes this: read as "unknown", any map would have been perfect.
     write_raster(tmp_path / "m.tif", plain[None], nodata=0)
-    np.testing.assert_array_equal(read_truth(tmp_path), plain)
+    np.testing.assert_array_equal(read_reference(tmp_path), plain)
     assert "m.tif: its declared no-data value is 0" in caplog.text
     caplog.clear()
     write_raster(tmp_path / "m.tif", plain[None] + np.uint8(4) * (plain == 1), nodata=5)
-    np.testing.assert_array_equal(read_truth(tmp_path), np.where(plain == 1, 255, 0))
+    np.testing.assert_array_equal(read_reference(tmp_path), np.where(plain == 1, 255, 0))
     assert not caplog.text
 
 
@@ -376,7 +376,7 @@ def test_a_mask_of_a_part_of_the_scene_says_nothing_of_the_rest(tmp_path, plain,
     write_raster(tmp_path / "m.tif", plain[None, :, :70], nodata=nodata)
     expected = plain.copy()
     expected[:, 70:] = 255
-    np.testing.assert_array_equal(read_truth(tmp_path), expected)
+    np.testing.assert_array_equal(read_reference(tmp_path), expected)
 
 
 @pytest.mark.parametrize("nodata", [None, np.nan, -1])
@@ -386,30 +386,30 @@ def test_a_mask_of_floats_is_unknown_where_it_is_no_number(tmp_path, plain, noda
     values[0, 7, 8] = np.nan if nodata is None else nodata
     write_raster(tmp_path / "m.tif", values, nodata=nodata)
     plain[3, 4] = plain[5, 6] = plain[7, 8] = 255
-    np.testing.assert_array_equal(read_truth(tmp_path), plain)
+    np.testing.assert_array_equal(read_reference(tmp_path), plain)
 
 
 def test_a_mask_in_colour(tmp_path, plain):
     for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 1)):
         write_raster(tmp_path / "m.tif", plain * np.array(colour, np.uint8)[:, None, None])
-        np.testing.assert_array_equal(read_truth(tmp_path), plain)
+        np.testing.assert_array_equal(read_reference(tmp_path), plain)
     # A channel that has the no-data value alone is a colour.
     red = plain * np.array((255, 0, 0), np.uint8)[:, None, None]
     red[:, 3, 4] = 255
     write_raster(tmp_path / "m.tif", red, nodata=255)
     plain[3, 4] = 255
-    np.testing.assert_array_equal(read_truth(tmp_path), plain)
+    np.testing.assert_array_equal(read_reference(tmp_path), plain)
 
 
 def test_a_transparent_pixel_of_a_mask_is_no_landslide(tmp_path, plain):
     write_raster(tmp_path / "m.tif", np.stack([0 * plain, 255 * plain, 0 * plain, 255 * plain]))
-    np.testing.assert_array_equal(read_truth(tmp_path), plain)
+    np.testing.assert_array_equal(read_reference(tmp_path), plain)
     # White without opacity, half a scene to the side.
     values = np.stack([np.full((128, 128), 255, np.uint8)] * 3 + [255 * plain])
     write_raster(tmp_path / "m.tif", values, transform=from_origin(500000, 3000000 - 32, 0.5, 0.5))
-    np.testing.assert_array_equal(read_truth(tmp_path), np.pad(plain[:64], ((64, 0), (0, 0)), constant_values=255))
+    np.testing.assert_array_equal(read_reference(tmp_path), np.pad(plain[:64], ((64, 0), (0, 0)), constant_values=255))
     write_raster(tmp_path / "m.tif", values, crs=None)
-    np.testing.assert_array_equal(read_truth(tmp_path), plain)
+    np.testing.assert_array_equal(read_reference(tmp_path), plain)
 
 
 def test_truth_from_many_polygons_burns_those_of_the_window(tmp_path, plain, monkeypatch):
@@ -426,14 +426,14 @@ def test_truth_from_many_polygons_burns_those_of_the_window(tmp_path, plain, mon
         burnt.append(len(shapes))
         return rasterio.features.rasterize(shapes, *args, **kwargs)
 
-    monkeypatch.setattr("apsam.truth.rasterize", rasterize)
+    monkeypatch.setattr("apsam.reference_mask.rasterize", rasterize)
     expected = np.zeros((128, 128), np.uint8)
     for row, col in spots:
         expected[row : row + 3, col : col + 5] = 1
-    with SceneReader(path, SMALL) as scene, TruthReader(tmp_path / "m.gpkg", scene) as truth:
-        np.testing.assert_array_equal(truth.read(30, 50, 40, 40), expected[30:70, 50:90])
-        assert (truth.read(0, 0, 3, 128) == 0).all() and len(burnt) == 1 and burnt[0] <= 16
-        np.testing.assert_array_equal(truth.read(0, 0, 128, 128), expected)
+    with SceneReader(path, SMALL) as scene, ReferenceMaskReader(tmp_path / "m.gpkg", scene) as reference:
+        np.testing.assert_array_equal(reference.read(30, 50, 40, 40), expected[30:70, 50:90])
+        assert (reference.read(0, 0, 3, 128) == 0).all() and len(burnt) == 1 and burnt[0] <= 16
+        np.testing.assert_array_equal(reference.read(0, 0, 128, 128), expected)
 
 
 def test_parts_share_no_pixel():
@@ -533,9 +533,9 @@ def test_masks_are_found_by_stem(tmp_path):
     blank = np.zeros((40, 60, 3), np.uint8)
     mask = np.zeros((40, 60), np.uint8)
     mask[:5] = 1
-    for name, truth in (("A.JPG", "A.PNG"), ("b.png", "b.Tif"), ("c.jpeg", "c.jpeg")):
+    for name, reference in (("A.JPG", "A.PNG"), ("b.png", "b.Tif"), ("c.jpeg", "c.jpeg")):
         cv2.imwrite(str(tmp_path / "images" / name), blank)
-        cv2.imwrite(str(tmp_path / "masks" / truth), mask * (name != "b.png") * 255)
+        cv2.imwrite(str(tmp_path / "masks" / reference), mask * (name != "b.png") * 255)
     scene = Scene("a", "folder", tmp_path / "images", None, tmp_path / "masks", "train")
     with tile(scene, tmp_path / "a.zarr.zip") as stack:
         assert stack.read("label").tolist() == [1, 0, 1]

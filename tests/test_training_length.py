@@ -14,7 +14,7 @@ from apsam.localizer import train as localizer_training
 from apsam.localizer.settings import LocalizerSettings
 from apsam.resunet import train as resunet_training
 from apsam.resunet.settings import ResUNetSettings
-from apsam.training.length import AUTO_EPOCHS, in_words, passes
+from apsam.training.length import AUTO_EPOCHS, in_words, num_epochs
 from tests.test_localizer import blob_tiles, write_tiles
 from tests.test_resunet import TINY, write_scene
 
@@ -25,8 +25,8 @@ def one_thread() -> None:
 
 
 def test_auto_takes_more_passes_where_these_have_few_steps() -> None:
-    assert [passes("auto", steps, 100) for steps in (1, 7, 12, 13, 1000)] == [100, 15, 9, AUTO_EPOCHS, AUTO_EPOCHS]
-    assert passes(2, 1, 100) == 2, "a number is taken as it is"
+    assert [num_epochs("auto", steps, 100) for steps in (1, 7, 12, 13, 1000)] == [100, 15, 9, AUTO_EPOCHS, AUTO_EPOCHS]
+    assert num_epochs(2, 1, 100) == 2, "a number is taken as it is"
 
 
 def test_auto_is_the_default_but_not_the_papers() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apsam.errors import ConfigError, InputError
-from workflow_support.given import files_of
+from workflow_support.input_digests import files_of
 from workflow_support.run import Run
 from workflow_support.view import check_run_folder
 

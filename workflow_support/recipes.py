@@ -7,7 +7,7 @@ the command line all come from the same options and cannot disagree:
 | value | on the command line | in the key |
 |---|---|---|
 | `Ref`: a file that another stage makes | its path | its path, which holds its key |
-| `Given`: a file or folder that the user gave | its path | its content |
+| `InputFile`: a file or folder that the user gave | its path | its content |
 | `Section`: a section of the configuration | as JSON | as JSON |
 | `Unkeyed`: where or how to compute, which changes no result | its text | no |
 | text, number, flag | as it is | as it is |
@@ -54,7 +54,7 @@ class Ref(NamedTuple):
     changes: Mapping[str, Any] = {}
 
 
-class Given(NamedTuple):
+class InputFile(NamedTuple):
     """A file or folder that the user gave, and the layer of it that is meant, where it has several."""
 
     path: Path
@@ -87,7 +87,7 @@ class Job:
     Attributes:
         options: Name -> value or list of values (see above). `_`: arguments without a name, first. `files`: files that
             the command finds under their plain names (`apsam.store.job`), last.
-        also: What decides the outputs and is not on the command line: name -> text, `Given`, or a list of these.
+        also: What decides the outputs and is not on the command line: name -> text, `InputFile`, or a list of these.
     """
 
     options: Mapping[str, Any]
@@ -219,7 +219,7 @@ class Recipe:
 
     def _given(self) -> dict[str, str]:
         """Given files with their digests; of very many, one digest of all."""
-        paths = list(dict.fromkeys(given.path for given in self._find(Given)))
+        paths = list(dict.fromkeys(given.path for given in self._find(InputFile)))
         digests = {str(path): self._run.given.digest(path) for path in paths}
         if len(digests) > MANY:
             return {f"{len(digests)} files": _digest(sorted(digests.values()))}
@@ -240,7 +240,7 @@ class Recipe:
                 return None
             case Ref():
                 return self._run.path(value)
-            case Given(path, layer):
+            case InputFile(path, layer):
                 return [self._run.given.digest(path), *([layer] if layer else [])]
             case Section(name):
                 return self._run.keyed_section(name)
@@ -256,7 +256,7 @@ class Recipe:
         match value:
             case Ref():
                 return self._run.path(value)
-            case Given(path, layer):
+            case InputFile(path, layer):
                 return f"{path}|layername={layer}" if layer else str(path)
             case Section(name):
                 return self._run.section(name)

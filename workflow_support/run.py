@@ -16,10 +16,10 @@ from apsam.sam.weights_files import PACKAGED, weights_identity
 from apsam.scenes import TILE_SUFFIXES, Scene, read_scene_sheet
 from apsam.tiles.blocks import block_count, block_names, window_count
 from workflow_support.code import Code
-from workflow_support.given import GivenData
+from workflow_support.input_digests import InputDigests
 from workflow_support.memory import Memory
 from workflow_support.raster_size import raster_size
-from workflow_support.recipes import ALL, STORE, Given, Recipe, Ref, Unkeyed
+from workflow_support.recipes import ALL, STORE, InputFile, Recipe, Ref, Unkeyed
 from workflow_support.stages import STAGES
 from workflow_support.stages.sources import GROUND, TRAINED
 
@@ -50,7 +50,7 @@ class Run:
         self.config: Config = parse_config(config, origin)
         self.memory = base.memory if base else Memory()
         self.code = base.code if base else Code(self.memory)
-        self.given = base.given if base else GivenData(self.memory)
+        self.given = base.given if base else InputDigests(self.memory)
         # Every recipe that was worked out, of this run and its variants: (stage, unit, key) -> recipe.
         self.known: dict[tuple[str, str, str], Recipe] = base.known if base else {}
         self._variants: dict[str, Run] = base._variants if base else {}
@@ -287,17 +287,17 @@ class Run:
         """The prompts of a whole scene."""
         return self.stack("prompts", name)
 
-    def image(self, name: str) -> Ref | Given:
+    def image(self, name: str) -> Ref | InputFile:
         """The image of a scene: given, or made by the workflow."""
         scene = self.scenes[name]
-        return Ref("scenes", name, "image") if scene.image is None else Given(scene.image)
+        return Ref("scenes", name, "image") if scene.image is None else InputFile(scene.image)
 
-    def mask(self, name: str) -> Ref | Given | None:
+    def mask(self, name: str) -> Ref | InputFile | None:
         """The reference mask of a scene; None where there is none."""
         scene = self.scenes[name]
         if scene.kind == "synthetic":
             return Ref("scenes", name, "mask")
-        return Given(scene.mask, scene.mask_layer) if scene.mask else None
+        return InputFile(scene.mask, scene.mask_layer) if scene.mask else None
 
     def shares_ground_with(self, name: str) -> list[Path]:
         """Held-out rasters whose ground a training scene must leave out (`split.shared_ground`)."""
@@ -318,7 +318,7 @@ class Run:
     def reference(self, names: Sequence[str]) -> dict[str, Any]:
         """What a job reads of the reference masks of scenes, for `Job.also`."""
         rows = [f"{name}:{self.scenes[name].split}:{self.scenes[name].mask_values}" for name in names]
-        given = [one for name in names for one in (self.image(name), self.mask(name)) if isinstance(one, Given)]
+        given = [one for name in names for one in (self.image(name), self.mask(name)) if isinstance(one, InputFile)]
         return {"rows": rows, "reference": given}
 
     def synthetic_files(self, names: Sequence[str]) -> list[Ref]:
@@ -358,16 +358,16 @@ class Run:
         return self._sections[name]
 
     @property
-    def sam_weights(self) -> list[str | Given]:
+    def sam_weights(self) -> list[str | InputFile]:
         """What tells the weights of SAM from others: a text, and the files whose content counts."""
         files, text = weights_identity(self.config.sam)
-        return [text, *(self.code.packaged_sam() if file == PACKAGED else Given(file) for file in files)]
+        return [text, *(self.code.packaged_sam() if file == PACKAGED else InputFile(file) for file in files)]
 
     @property
-    def backbone_weights(self) -> str | Given:
+    def backbone_weights(self) -> str | InputFile:
         """What tells the initial weights of the localizer's backbone from others."""
         weights = self.config.localizer.weights
-        return weights if weights in NO_FILE else Given(Path(weights))
+        return weights if weights in NO_FILE else InputFile(Path(weights))
 
     @property
     def device(self) -> Unkeyed:
@@ -389,7 +389,7 @@ class Run:
         """Files and folders that the user gave: of all scenes, elevations, checkpoints and weights."""
         scenes = [scene for scene in self.scenes.values() if scene.kind != "synthetic"]
         paths = [path for s in scenes for path in (s.image, s.labels, s.mask) if path is not None]
-        weights = [one.path for one in (*self.sam_weights, self.backbone_weights) if isinstance(one, Given)]
+        weights = [one.path for one in (*self.sam_weights, self.backbone_weights) if isinstance(one, InputFile)]
         return list(dict.fromkeys([*paths, *([self.config.dem] if self.config.dem else []), *weights]))
 
     def given_digests(self) -> dict[str, str]:

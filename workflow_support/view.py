@@ -23,7 +23,7 @@ from apsam.errors import InputError
 from apsam.files import read_json, sha256_file, write_json
 from apsam.store.recipe import RECIPE, job_folder, read_recipe, store_of
 from apsam.store.view import MANIFEST, is_old_run, read_manifest
-from workflow_support.given import write_given
+from workflow_support.input_digests import write_given
 from workflow_support.memory import Memory
 
 STORE = Path("results/store")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from apsam.api.tiling import blend_tiles, windows_of
-from apsam.localizer.cam import scale_to_one, tile_cams, tile_evidence, to_bytes
+from apsam.localizer.cam import scale_to_one, tile_cams, to_bytes, unscaled_cams
 from apsam.localizer.methods import Method
 from apsam.localizer.settings import CamSettings
 from apsam.localizer.surroundings import read_around
@@ -54,7 +54,7 @@ def image_cam(
 
     def evidence() -> Iterator[np.ndarray]:
         for images, valid in batches():
-            yield from tile_evidence(method, images, valid, settings).cpu().numpy()
+            yield from unscaled_cams(method, images, valid, settings).cpu().numpy()
 
     blended = blend_tiles(evidence(), windows, known.shape) * known
     return to_bytes(scale_to_one(torch.from_numpy(blended)[None], settings) ** settings.gamma, settings)[0] * known

@@ -12,7 +12,7 @@ from apsam.errors import InputError
 from apsam.prompts import Prompt, PromptSet, TilePrompts
 from apsam.sam.encode import encode_tiles
 from apsam.sam.model import LoadedSam
-from apsam.sam.segment import answer_sets
+from apsam.sam.segment import decode_prompt_sets
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.tiles.pixels import Pixels
 from apsam.tiles.settings import TileSettings
@@ -83,7 +83,7 @@ def segment_image(
                     part = cam[row : row + height, col : col + width]
                     target[: part.shape[0], : part.shape[1]] = part
             for (row, col, height, width), [answer] in zip(
-                some, answer_sets(sam, embeddings, asked, maps, masks), strict=True
+                some, decode_prompt_sets(sam, embeddings, asked, maps, masks), strict=True
             ):
                 place = found[row : row + height, col : col + width]
                 place |= answer.mask[: place.shape[0], : place.shape[1]] > 0

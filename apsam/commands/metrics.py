@@ -1,4 +1,4 @@
-"""Commands that measure a run against the true masks."""
+"""Commands that measure a run against the reference masks."""
 
 from __future__ import annotations
 

@@ -31,6 +31,6 @@ def resunet(
 
     set_threads(threads)
     half = len(pairs) // 2
-    truth = measured_scenes(scenes, data_dir, pairs[0].parent, synthetic) if scenes else []
-    truth = [measured for measured in truth if measured.tiles in pairs[:half]]
-    train_resunet(pairs[:half], pairs[half:], settings, output, history, seed, device, truth)
+    reference = measured_scenes(scenes, data_dir, pairs[0].parent, synthetic) if scenes else []
+    reference = [measured for measured in reference if measured.tiles in pairs[:half]]
+    train_resunet(pairs[:half], pairs[half:], settings, output, history, seed, device, reference)

@@ -19,7 +19,7 @@ def localizer_scores(
 ) -> None:
     """Write the localizer's probability of every tile of a scene, labelled or not."""
     from apsam.device import set_threads
-    from apsam.labelling.evidence import score_tiles
+    from apsam.labelling.tile_outputs import score_tiles
 
     set_threads(threads)
     score_tiles(tiles, weights, output, device)
@@ -34,7 +34,7 @@ def map_scores(
 ) -> None:
     """Write the ResUNet's probability of every tile of a scene that is not mapped."""
     from apsam.device import set_threads
-    from apsam.labelling.evidence import predict_tiles
+    from apsam.labelling.tile_outputs import predict_tiles
 
     set_threads(threads)
     predict_tiles(tiles, weights, output, device)

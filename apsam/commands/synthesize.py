@@ -14,7 +14,7 @@ from apsam.synthetic.settings import SyntheticSettings
 def synthesize(
     scene: Annotated[str, typer.Option(help="name of the scene; seeds it together with the section's seed")],
     image: Annotated[Path, typer.Option(help="GeoTIFF of the image to make")],
-    mask: Annotated[Path, typer.Option(help="GeoTIFF of the true mask to make")],
+    mask: Annotated[Path, typer.Option(help="GeoTIFF of the reference mask to make")],
     settings: Annotated[SyntheticSettings, section(SyntheticSettings, "synthetic")] = SyntheticSettings(),
 ) -> None:
     """Make one synthetic scene: an RGB image and the mask of its landslides."""

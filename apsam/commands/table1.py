@@ -42,11 +42,11 @@ def masks_truth(
     output: Masks,
     data_dir: DataDir = None,
 ) -> None:
-    """Take the true masks for pseudo-masks: the upper bound, with full supervision."""
-    from apsam.masks.references import make_truth_masks
+    """Take the reference masks for pseudo-masks: the upper bound, with full supervision."""
+    from apsam.masks.references import make_reference_masks
     from apsam.metrics.scene import measured_scene
 
-    make_truth_masks(measured_scene(scene, scenes, data_dir, tiles, synthetic), output)
+    make_reference_masks(measured_scene(scene, scenes, data_dir, tiles, synthetic), output)
 
 
 def cam_oracle(
@@ -60,7 +60,7 @@ def cam_oracle(
     data_dir: DataDir = None,
     only: Only = None,
 ) -> None:
-    """Measure CAMs at the cut that the truth would choose: what a rule could reach."""
+    """Measure CAMs at the cut that the reference mask would choose: what a rule could reach."""
     from apsam.experiments.cam_oracle import measure_cam_oracle
     from apsam.files import write_json
     from apsam.metrics.scene import measured_scenes

@@ -17,7 +17,7 @@ def tile(
     image: Annotated[Path, typer.Option(help="raster, or folder of ready-made tiles")],
     output: Annotated[Path, typer.Option(help="tile stack to make")],
     labels: Annotated[Path | None, typer.Option(help="labels; derived from the mask by default")] = None,
-    mask: Annotated[Path | None, typer.Option(help="true mask, where there is one")] = None,
+    mask: Annotated[Path | None, typer.Option(help="reference mask, where there is one")] = None,
     split: Annotated[Literal["train", "test", "blocks"], typer.Option(help="part of the scene")] = "train",
     settings: Annotated[TileSettings, section(TileSettings, "tiles")] = TileSettings(),
     label_settings: Annotated[LabelSettings, section(LabelSettings, "labels")] = LabelSettings(),

@@ -1,4 +1,4 @@
-"""The best fixed cut of CAMs, chosen by the truth: what a threshold rule could reach, and no method may use."""
+"""The oracle threshold of CAMs: the fixed threshold with the best IoU with the reference masks, an upper bound."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apsam.metrics.counts import Counts
-from apsam.metrics.scene import MeasuredScene, TileTruth
+from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
 from apsam.metrics.tally import Tally
 from apsam.prompts import binarize
 from apsam.protocol import HELD_OUT
@@ -22,7 +22,7 @@ def measure_cam_oracle(
     """Figures of the CAMs at the threshold with the highest IoU over all pixels of a part.
 
     Args:
-        scenes: Scenes with a true mask.
+        scenes: Scenes with a reference mask.
         cams: CAM stack of every scene.
         thresholds: Those tried, grey values.
         protocol: Named in the file.
@@ -32,12 +32,12 @@ def measure_cam_oracle(
     """
     tallies: dict[tuple[str, int], Tally] = {}
     for measured, path in zip(scenes, cams, strict=True):
-        with TileTruth(measured) as truth, TileStack(path) as stack:
+        with TileReferenceMasks(measured) as reference, TileStack(path) as stack:
             for start, batch in stack.batches(("cam",), 64):
                 for offset, cam in enumerate(batch["cam"]):
-                    part = truth.part_name(start + offset)
+                    part = reference.part_name(start + offset)
                     if part is not None:
-                        there = truth.tile(start + offset)
+                        there = reference.tile(start + offset)
                         for threshold in thresholds:
                             tally = tallies.setdefault((part, threshold), Tally())
                             tally.add_counts(Counts.of(binarize(cam, threshold), there))

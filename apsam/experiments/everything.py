@@ -12,7 +12,7 @@ import numpy as np
 from apsam.experiments.table import PART, Column, Experiment
 from apsam.figures import STYLE, picture_grid, save_figure
 from apsam.metrics.counts import Counts
-from apsam.metrics.scene import MeasuredScene, TileTruth
+from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
 from apsam.prompt_files import read_prompts
 from apsam.prompts import Prompt
 from apsam.protocol import HELD_OUT
@@ -29,9 +29,9 @@ COLUMNS = (
     PART,
     Column("objects", "Objects of full-image SAM", "integer"),
     Column("covered", "Share of the tile they cover", "share"),
-    Column("apsam_iou", "APSAM: IoU with the truth", "share"),
-    Column("best_object_iou", "Best object: IoU with the truth", "share"),
-    Column("all_objects_iou", "All objects: IoU with the truth", "share"),
+    Column("apsam_iou", "APSAM: IoU with the reference mask", "share"),
+    Column("best_object_iou", "Best object: IoU with the reference mask", "share"),
+    Column("all_objects_iou", "All objects: IoU with the reference mask", "share"),
     Column("best_object_apsam_iou", "Best object: IoU with APSAM's mask", "share"),
 )
 
@@ -56,7 +56,7 @@ class Compared:
     prompts: Sequence[Prompt]
     found: LabelMap
     mask: np.ndarray
-    truth: np.ndarray
+    reference: np.ndarray
     row: dict[str, Any]
 
 
@@ -68,13 +68,13 @@ def compare_everything(
     protocol: str = HELD_OUT,
     device: str = "auto",
 ) -> tuple[Experiment, list[Compared]]:
-    """Ask SAM for every object of some tiles, on their stored embeddings, and hold them beside APSAM's masks.
+    """Segment every object of some tiles with SAM, on their stored embeddings, and compare them with APSAM's masks.
 
-    Tiles are sampled evenly over those that are labelled positive, show a landslide in the truth and were encoded;
-    held-out ones where there are any. Sampling looks at nothing else, so the picture shows no chosen cases.
+    Tiles are sampled evenly over those that are labelled positive, show a landslide in the reference mask and were
+    encoded; held-out ones where there are any. Sampling looks at nothing else, so the picture shows no chosen cases.
 
     Args:
-        scenes: Scenes with a true mask.
+        scenes: Scenes with a reference mask.
         sam: The section `sam`.
         settings: Grid and filters of the full-image mode.
         tiles: How many tiles.
@@ -95,26 +95,27 @@ def compare_everything(
         f"Full-image SAM ({sam.name}) with {side} x {side} points, kept above a predicted IoU of {settings.min_iou:g} "
         f"and a stability of {settings.min_stability:g}; the same embeddings as APSAM's.",
         f"{len(compared)} tiles, sampled evenly over {len(held_out)} labelled positive"
-        f"{' and held out' if held_out is not places else ''}; tiles that show no landslide in the truth are left out.",
-        "'Best object' is chosen with the truth (or with APSAM's mask): full-image SAM itself does not say which of "
-        "its objects is a landslide.",
+        f"{' and held out' if held_out is not places else ''}; "
+        "tiles without landslide in the reference mask are left out.",
+        "'Best object' is chosen with the reference mask (or with APSAM's mask): full-image SAM itself does not say which "
+        "of its objects is a landslide.",
     ]
     return Experiment(NAME, "Full-image SAM against APSAM (paper, Fig. 4)", protocol, COLUMNS, rows, notes), compared
 
 
 def _candidates(index: int, files: SceneFiles) -> list[tuple[int, int, str]]:
     """(scene, tile, part) of the encoded tiles of one scene that are labelled positive."""
-    with TileTruth(files.measured) as truth, EmbeddingStore(files.embeddings) as store:
+    with TileReferenceMasks(files.measured) as reference, EmbeddingStore(files.embeddings) as store:
         return [
             (index, tile, part)
             for tile in store.tiles
-            if truth.label[tile] == 1 and (part := truth.part_name(tile)) is not None
+            if reference.label[tile] == 1 and (part := reference.part_name(tile)) is not None
         ]
 
 
 def _compare(sam: LoadedSam, files: SceneFiles, tile: int, part: str, settings: EverythingSettings) -> Compared | None:
-    with TileTruth(files.measured) as truth:
-        there = truth.tile(tile)
+    with TileReferenceMasks(files.measured) as reference:
+        there = reference.tile(tile)
     if not (there == 1).any():
         return None
     with TileStack(files.measured.tiles) as stack, TileStack(files.cams) as cams, TileStack(files.masks) as masks:
@@ -142,9 +143,9 @@ def _compare(sam: LoadedSam, files: SceneFiles, tile: int, part: str, settings: 
     return Compared(image.transpose(1, 2, 0), cam, prompts, found, mask, there, figures)
 
 
-def _iou(guess: np.ndarray, truth: np.ndarray) -> float:
+def _iou(guess: np.ndarray, reference: np.ndarray) -> float:
     """IoU where both are known; 0 where both are empty."""
-    return Counts.of(guess.astype(np.uint8), truth).iou or 0.0
+    return Counts.of(guess.astype(np.uint8), reference).iou or 0.0
 
 
 def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -156,10 +157,10 @@ def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def draw_everything(compared: Sequence[Compared], output: Path) -> None:
-    """The layout of the paper's Fig. 4: a row a tile; image, CAM with prompts, full-image SAM, APSAM, truth."""
+    """Draw the paper's Fig. 4, a row for each tile: image, CAM with prompts, full-image SAM, APSAM, reference mask."""
     from matplotlib import rc_context
 
-    columns = ["Image", "CAM and prompts", "Full-image SAM", "APSAM", "Truth"]
+    columns = ["Image", "CAM and prompts", "Full-image SAM", "APSAM", "Reference mask"]
     with rc_context(STYLE):
         figure, axes = picture_grid(max(1, len(compared)), columns, inch=1.2)
         for row, tile in zip(axes, compared, strict=bool(compared)):
@@ -180,6 +181,6 @@ def _draw_tile(axes: np.ndarray, tile: Compared) -> None:
     colours = np.random.default_rng(0).integers(60, 256, (len(tile.found.iou) + 1, 3)).astype(np.uint8)
     colours[0] = (22, 24, 27)
     axes[2].imshow(colours[tile.found.labels], interpolation="nearest")
-    for axis, mask in ((axes[3], tile.mask), (axes[4], tile.truth)):
+    for axis, mask in ((axes[3], tile.mask), (axes[4], tile.reference)):
         grey = np.select([mask == 1, mask == 255], [244, 112], 22).astype(np.uint8)
         axis.imshow(grey, cmap="gray", vmin=0, vmax=255, interpolation="nearest")

@@ -112,7 +112,7 @@ CHOICES = (
 LATER_CHOICES = (
     Choice(
         "best_epoch",
-        "the epoch with the best F1 on true masks of training tiles is kept",
+        "the epoch with the best F1 on reference masks of training tiles is kept",
         {"resunet.keep": "best_on_labels"},
     ),
     Choice("training_tiles", "figures of the ResUNet are of training tiles", {"maps.scenes": "all"}),

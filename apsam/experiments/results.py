@@ -45,7 +45,7 @@ class TrialResults:
     cam: np.ndarray
     part: np.ndarray
 
-    def place(self, kind: str, threshold: int) -> int:
+    def trial_index(self, kind: str, threshold: int) -> int:
         """Index of a trial."""
         return self.trials.index(Trial(kind, threshold))
 
@@ -55,18 +55,18 @@ class TrialResults:
 
     def fixed(self, kind: str, threshold: int) -> np.ndarray:
         """(n,) the same trial for every tile."""
-        return np.full(len(self.part), self.place(kind, threshold))
+        return np.full(len(self.part), self.trial_index(kind, threshold))
 
     def picked(self, kind: str, thresholds: Sequence[int]) -> np.ndarray:
         """(n,) for every tile the trial whose masks agree best with its CAM, as the masks stage picks (no label)."""
-        places = np.array([self.place(kind, threshold) for threshold in thresholds])
+        places = np.array([self.trial_index(kind, threshold) for threshold in thresholds])
         rows = zip(self.agreement[:, places], self.predicted_iou[:, places], strict=True)
         return np.array([places[pick_set(agreement, iou)] for agreement, iou in rows], int)
 
     def mean_agreement(self, kind: str, threshold: int) -> float | None:
         """Mean agreement over the tiles with a CAM that `choosing` names."""
         tiles = self.choosing
-        return float(self.agreement[tiles, self.place(kind, threshold)].mean()) if tiles.any() else None
+        return float(self.agreement[tiles, self.trial_index(kind, threshold)].mean()) if tiles.any() else None
 
     @property
     def choosing(self) -> np.ndarray:
@@ -114,7 +114,7 @@ def read_trials(paths: Sequence[Path]) -> TrialResults:
             for name in names:
                 parts[name].append(stack.read(name))
     if first is None:
-        raise InputError("no scene has a true mask: nothing can be measured; name one in the scene sheet")
+        raise InputError("no scene has a reference mask: nothing can be measured; name one in the scene sheet")
     arrays = {name: np.concatenate(values) for name, values in parts.items()}
     trials = tuple(Trial(**trial) for trial in first["trials"])
     own = first["own"]

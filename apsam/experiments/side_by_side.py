@@ -16,7 +16,7 @@ from apsam.experiments.table1 import METHOD_NAMES
 from apsam.figures import STYLE, empty_figure, picture_grid, save_figure
 from apsam.maps.tiles import MapTiles
 from apsam.metrics.counts import Counts
-from apsam.metrics.scene import LEAST_COVER, MeasuredScene, TileTruth
+from apsam.metrics.scene import LEAST_COVER, MeasuredScene, TileReferenceMasks
 from apsam.protocol import HELD_OUT
 from apsam.report.colours import PALETTE, compare, rgb
 from apsam.stack import TileStack
@@ -43,12 +43,12 @@ class SideBySide:
 
     Attributes:
         image: (size, size, 3) uint8.
-        truth: (size, size) uint8 {0, 1, 255}.
+        reference: (size, size) uint8 {0, 1, 255}.
         masks: Method -> the same of what it found.
     """
 
     image: np.ndarray
-    truth: np.ndarray
+    reference: np.ndarray
     masks: Mapping[str, np.ndarray]
 
 
@@ -58,13 +58,13 @@ def compare_methods(
     """Choose tiles at even steps between the worst and the best, by the mean IoU of all methods, and read them.
 
     Args:
-        kind: `masks` (pseudo-masks; of training tiles where these have a true mask) or `maps` (of held-out tiles).
-        scenes: Scenes with a true mask.
+        kind: `masks` (pseudo-masks; of training tiles where these have a reference mask) or `maps` (of held-out tiles).
+        scenes: Scenes with a reference mask.
         files: Method, or `apsam:` and the method that feeds it -> mask stack, or map, of every scene.
         protocol: Named in the table.
 
     Raises:
-        InputError: A file does not belong to its scene, or the truth cannot be read.
+        InputError: A file does not belong to its scene, or the reference mask cannot be read.
     """
     title, preferred = KINDS[kind]
     found = [row for index in range(len(scenes)) for row in _candidates(kind, index, scenes, files)]
@@ -84,7 +84,7 @@ def compare_methods(
     notes = [
         f"{len(rows)} of {len(wanted)} tiles with a landslide, at even steps of their rank by the mean IoU of all "
         "methods: neither the prettiest ones nor those that suit one of them. One seed.",
-        "White: found. Orange: not a landslide in the truth. Blue: missed. Grey: not known.",
+        "White: found. Orange: not a landslide in the reference mask. Blue: missed. Grey: not known.",
     ]
     experiment = Experiment(f"table1_{kind}", f"{title} (paper, Figs. 2 and 3)", protocol, columns, rows, notes)
     return experiment, tiles
@@ -99,7 +99,7 @@ def column_name(method: str) -> str:
 
 
 class _Scene:
-    """One scene's tiles, their truth and what every method has of them."""
+    """One scene's tiles, their reference mask and what every method has of them."""
 
     def __init__(
         self, kind: str, index: int, scenes: Sequence[MeasuredScene], files: Mapping[str, Sequence[Path]]
@@ -109,7 +109,7 @@ class _Scene:
 
     def __enter__(self) -> _Scene:
         with ExitStack() as opened:
-            self.truth = opened.enter_context(TileTruth(self.measured))
+            self.reference = opened.enter_context(TileReferenceMasks(self.measured))
             self._tiles = opened.enter_context(TileStack(self.measured.tiles))
             self._found = {method: opened.enter_context(self._open(path)) for method, path in self._paths.items()}
             self._opened = opened.pop_all()
@@ -120,9 +120,9 @@ class _Scene:
 
     def _open(self, path: Path) -> TileStack | MapTiles:
         if self._kind == "maps":
-            return MapTiles(path, self.truth.window, self.truth.names, self.truth.size)
+            return MapTiles(path, self.reference.window, self.reference.names, self.reference.size)
         stack = TileStack(path)
-        if len(stack) != len(self.truth.window):
+        if len(stack) != len(self.reference.window):
             stack.close()
             raise InputError(f"{path}: its masks are not of the tiles of {self.measured.tiles}; make them again")
         return stack
@@ -135,7 +135,7 @@ class _Scene:
 
     def side_by_side(self, tile: int) -> SideBySide:
         image = self._tiles.read("image", tile, tile + 1)[0].transpose(1, 2, 0)
-        return SideBySide(image, self.truth.tile(tile), self.masks(tile))
+        return SideBySide(image, self.reference.tile(tile), self.masks(tile))
 
 
 def _candidates(
@@ -143,18 +143,20 @@ def _candidates(
 ) -> Iterator[dict[str, Any]]:
     """A row for each tile of a scene that shows a landslide."""
     with _Scene(kind, index, scenes, files) as scene:
-        positive = [tile for tile, label in enumerate(scene.truth.label) if label and scene.truth.part_name(tile)]
+        positive = [
+            tile for tile, label in enumerate(scene.reference.label) if label and scene.reference.part_name(tile)
+        ]
         for tile in positive[:: max(1, -(-len(positive) * len(scenes) // CANDIDATES))]:
-            truth = scene.truth.tile(tile)
-            if np.count_nonzero(truth == 1) < LEAST_COVER * truth.size:
+            reference = scene.reference.tile(tile)
+            if np.count_nonzero(reference == 1) < LEAST_COVER * reference.size:
                 continue
-            agreement = {method: Counts.of(mask, truth).iou or 0.0 for method, mask in scene.masks(tile).items()}
-            part, name = scene.truth.part_name(tile), scene.measured.scene.name
+            agreement = {method: Counts.of(mask, reference).iou or 0.0 for method, mask in scene.masks(tile).items()}
+            part, name = scene.reference.part_name(tile), scene.measured.scene.name
             yield {"index": index, "scene": name, "tile": tile, "part": part, **agreement}
 
 
 def draw_side_by_side(tiles: Sequence[SideBySide], methods: Sequence[str], output: Path) -> None:
-    """Image, truth, then a column a method: white found, orange wrong, blue missed.
+    """Image, reference mask, then a column a method: white found, orange wrong, blue missed.
 
     Args:
         tiles: The rows, at least one method each; none leaves a figure that says so.
@@ -168,14 +170,18 @@ def draw_side_by_side(tiles: Sequence[SideBySide], methods: Sequence[str], outpu
 
 
 def _figure(tiles: Sequence[SideBySide], methods: Sequence[str]) -> Figure:
-    names = ["Image", "Truth", *(column_name(method).replace(", ", ",\n").replace(" (", "\n(") for method in methods)]
+    names = [
+        "Image",
+        "Reference\nmask",
+        *(column_name(method).replace(", ", ",\n").replace(" (", "\n(") for method in methods),
+    ]
     figure, axes = picture_grid(len(tiles), names, INCH, lines=2)
     palette = np.array([rgb(colour) for colour in PALETTE], np.uint8)
     for row, tile in zip(axes, tiles, strict=True):
         shown = [
             tile.image,
-            palette[compare(tile.truth, None)],
-            *(palette[compare(tile.masks[method], tile.truth)] for method in methods),
+            palette[compare(tile.reference, None)],
+            *(palette[compare(tile.masks[method], tile.reference)] for method in methods),
         ]
         for axis, pixels in zip(row, shown, strict=True):
             axis.imshow(pixels, interpolation="nearest")

@@ -34,11 +34,11 @@ METHOD_NAMES = {
     "lgagnet": "LGAGNet",
     "apsam": "APSAM",
 }
-MASK_NAMES = {"cam_agreed": "own map", "apsam": "APSAM fed by it", "truth": "true masks", "box": "centred box"}
+MASK_NAMES = {"cam_agreed": "own map", "apsam": "APSAM fed by it", "truth": "reference masks", "box": "centred box"}
 KINDS = {"maps": "ResUNet", "masks": "pseudo-mask"}
 # Rows that hold whatever the method: bounds.
 NO_METHOD = "none"
-BOUNDS = {"truth": "upper bound: reads true masks", "box": "lower bound"}
+BOUNDS = {"truth": "upper bound: reads reference masks", "box": "lower bound"}
 # The paper's figures, and the mean over tiles; spread over seeds of those that sum a row up.
 SHOWN = tuple(figure for figure in FIGURES if figure.key != "kappa")
 SPREAD = ("f1", "iou", "mean_iou")
@@ -55,7 +55,7 @@ COLUMNS = (
         for column in (figure, Column(f"{figure.key}_std", f"{figure.title} ±", "share"))
         if column is figure or figure.key in SPREAD
     ),
-    Column("oracle_iou", "IoU of the map at the cut that the truth would choose (no result)", "share"),
+    Column("oracle_iou", "IoU of the map at the cut that the reference mask would choose (no result)", "share"),
     Column("oracle_threshold", "That cut, mean", "number"),
     Column("seconds", "Seconds for CAMs", "number"),
     Column("cost", "Cost, times CAM", "number"),
@@ -109,7 +109,9 @@ def table1(files: Sequence[Measured], seconds: Mapping[tuple[str, int], float | 
         InputError: No file, files of different protocols, or a file that has not what it should.
     """
     if not files:
-        raise InputError("no scene has a true mask: table1 has nothing to measure with; name one in the scene sheet")
+        raise InputError(
+            "no scene has a reference mask: table1 has nothing to measure with; name one in the scene sheet"
+        )
     protocols = {read_figures(one.path).protocol for one in files}
     if len(protocols) != 1:
         raise InputError(f"table1: figures of different protocols ({', '.join(sorted(protocols))}) share no table")
@@ -206,8 +208,8 @@ def notes(files: Sequence[Measured]) -> list[str]:
         f"negative have empty masks; {resunet}{among}.",
         "Each tile's map is cut where the SAM masks that its regions ask for agree best with it (soft IoU times SAM's "
         "predicted IoU): one rule for all, for a method's own masks as for APSAM's prompts; it reads no pixel label.",
-        "The cut that the truth would choose stands in columns of its own: no method may use it.",
-        "Only the upper bound learns from true masks. Published figures are of other data, backbones and SAM.",
+        "The cut that the reference mask would choose stands in columns of its own: no method may use it.",
+        "Only the upper bound learns from reference masks. Published figures are of other data, backbones and SAM.",
         "Seconds are those noted when the files were made: offline stage, training and maps, on whatever ran beside.",
     ]
     if any(one.method == "lgag_proxy" for one in files):

@@ -17,13 +17,13 @@ from apsam.experiments.settings import ExperimentSettings
 from apsam.masks.stack import NO_DATA, same_tiles
 from apsam.metrics.counts import Counts
 from apsam.metrics.pseudo_masks import as_released
-from apsam.metrics.scene import MeasuredScene, TileTruth
+from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
 from apsam.prompt_settings import PromptSettings
 from apsam.prompts import TilePrompts, binarize, tile_prompts
 from apsam.protocol import HELD_OUT
 from apsam.sam.batches import decode_batch
 from apsam.sam.registry import build_sam
-from apsam.sam.segment import SetAnswer, answer_sets, read_scene
+from apsam.sam.segment import PromptSetResult, decode_prompt_sets, read_scene
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
 
@@ -50,11 +50,11 @@ def plan_trials(prompts: PromptSettings, masks: MasksSettings, settings: Experim
     """
     own = prompts.thresholds()
     swept = sorted({*own, *settings.thresholds})
-    kinds = [*asked_kinds(masks), CAM]
+    kinds = [*prompt_kinds(masks), CAM]
     return [Trial(kind, t) for kind in kinds for t in (swept if kind in (masks.prompts, CAM) else own)]
 
 
-def asked_kinds(masks: MasksSettings) -> tuple[str, ...]:
+def prompt_kinds(masks: MasksSettings) -> tuple[str, ...]:
     """Kinds of prompts that SAM is asked with; all of them have the CAM too where the run itself has it."""
     return PROMPT_KINDS if masks.cam_mask else (*PROMPT_KINDS, WITH_CAM)
 
@@ -83,7 +83,7 @@ def make_trials(
     whether the tile has a CAM; part () uint8. The attribute `trials` names the S trials.
 
     Args:
-        measured: The scene, with its true mask, which is read for counting and nothing else.
+        measured: The scene, with its reference mask, which is read for counting and nothing else.
         cams: Its CAM stack.
         embeddings: Its embedding stack, made with the same SAM.
         prompts, sam, masks, settings: Sections of the configuration.
@@ -92,29 +92,33 @@ def make_trials(
         device: `auto`, `cpu`, `cuda`.
 
     Raises:
-        InputError: Embeddings of another SAM, stacks of different runs, or a truth that cannot be read.
+        InputError: Embeddings of another SAM, stacks of different runs, or a reference mask that cannot be read.
     """
     trials = plan_trials(prompts, masks, settings)
     place = {trial: index for index, trial in enumerate(trials)}
     model = build_sam(sam, device=device)
     batch = decode_batch(masks.batch, model.device, model.embedding_shape)
-    with TileTruth(measured) as truth, TileStack(measured.tiles) as stack, same_tiles(measured.tiles, cams) as maps:
-        found = _empty(len(stack), len(trials), truth.part)
-        counter = _Counter(stack, truth, found["counts"], masks.join == "add")
+    with (
+        TileReferenceMasks(measured) as reference,
+        TileStack(measured.tiles) as stack,
+        same_tiles(measured.tiles, cams) as maps,
+    ):
+        found = _empty(len(stack), len(trials), reference.part)
+        counter = _Counter(stack, reference, found["counts"], masks.join == "add")
         entries = _prompt_entries(maps, trials, prompts, found["cam"])
         for tile in np.flatnonzero(found["cam"] == 0):
             counter.count(int(tile), None, slice(None))
         for part, images, cam in read_scene(model, embeddings, cams, entries):
-            answers: dict[int, list[tuple[int, SetAnswer]]] = {entry.tile: [] for entry in part}
-            for kind in asked_kinds(masks):
+            answers: dict[int, list[tuple[int, PromptSetResult]]] = {entry.tile: [] for entry in part}
+            for kind in prompt_kinds(masks):
                 asked = _settings_of(kind, masks)
-                for of_tile in answer_sets(model, images, _of_kind(part, kind, place), cam, asked, batch):
+                for of_tile in decode_prompt_sets(model, images, _of_kind(part, kind, place), cam, asked, batch):
                     for answer in of_tile:
                         answers[answer.tile].append((place[Trial(kind, int(answer.threshold))], answer))
             for entry, tile_cam in zip(part, cam, strict=True):
                 tile = entry.tile
                 for index, answer in answers[tile]:
-                    counter.count(tile, answer.claims, index)
+                    counter.count(tile, answer.overlap_count, index)
                     found["agreement"][tile, index] = answer.agreement
                     found["predicted_iou"][tile, index] = answer.iou
                 number = {each.threshold: len(each.prompts) for each in entry.sets}
@@ -165,20 +169,20 @@ def _of_kind(part: Sequence[TilePrompts], kind: str, place: Mapping[Trial, int])
 
 
 class _Counter:
-    """Counts guesses of tiles against the truth, which is read once a tile."""
+    """Counts guesses of tiles against the reference mask, which is read once a tile."""
 
-    def __init__(self, stack: TileStack, truth: TileTruth, counts: np.ndarray, added: bool) -> None:
-        self.stack, self.truth, self.counts, self.added = stack, truth, counts, added
+    def __init__(self, stack: TileStack, reference: TileReferenceMasks, counts: np.ndarray, added: bool) -> None:
+        self.stack, self.reference, self.counts, self.added = stack, reference, counts, added
         self._tile = -1
 
-    def count(self, tile: int, claims: np.ndarray | None, trial: int | slice) -> None:
+    def count(self, tile: int, overlap_count: np.ndarray | None, trial: int | slice) -> None:
         """Count one guess: (h, w), how many prompts claim the pixel, landslide where above 0; None: an empty one."""
-        if self.truth.part_name(tile) is None:
+        if self.reference.part_name(tile) is None:
             return
         if tile != self._tile:
-            self._tile, self._there = tile, self.truth.tile(tile)
+            self._tile, self._there = tile, self.reference.tile(tile)
             self._valid = self.stack.read("valid", tile, tile + 1)[0] > 0
-        claims = np.zeros(self._there.shape, np.uint8) if claims is None else claims
-        guess = np.where(self._valid, claims > 0, NO_DATA).astype(np.uint8)
-        counts = Counts.of(as_released(guess, claims) if self.added else guess, self._there)
+        overlap_count = np.zeros(self._there.shape, np.uint8) if overlap_count is None else overlap_count
+        guess = np.where(self._valid, overlap_count > 0, NO_DATA).astype(np.uint8)
+        counts = Counts.of(as_released(guess, overlap_count) if self.added else guess, self._there)
         self.counts[tile, trial] = (counts.tp, counts.fp, counts.fn, counts.tn)

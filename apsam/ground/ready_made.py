@@ -51,7 +51,7 @@ def make_tile_ground_labels(tiles: Path, folder: Path, output: Path) -> None:
             raise InputError(f"{tiles}: holds tiles of a raster scene, not of a folder; do not name a folder")
         labels, known = stack.read("label"), stack.read("part") != NEITHER
         scene = stack.attributes["scene"]
-    places = [_place(folder / name, size) for name in names]
+    places = [_georeference(folder / name, size) for name in names]
     crs = next((place[0] for place in places if place is not None), None)
     if crs is None:
         log.info("%s: no tile knows where it lies, so labels of overlapping tiles say nothing", folder)
@@ -68,7 +68,7 @@ def make_tile_ground_labels(tiles: Path, folder: Path, output: Path) -> None:
             writer.append(ground=np.stack(own))
 
 
-def _place(file: Path, size: int) -> tuple[CRS, Affine] | None:
+def _georeference(file: Path, size: int) -> tuple[CRS, Affine] | None:
     """Coordinate reference system and transform of a tile's pixels in the stack; None where the file has none."""
     if not file.is_file():
         raise InputError(f"{file}: no such file, but the tile stack names it; run the tile stage again")

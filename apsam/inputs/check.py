@@ -15,12 +15,13 @@ from pyproj.aoi import AreaOfUse
 
 from apsam.datums import proj_crs
 from apsam.errors import InputError
+from apsam.geodesy import Geodesy
 from apsam.inputs.ground import check_ground
 from apsam.inputs.report import Report, SceneReport
 from apsam.inputs.sizes import landslide_lengths, mask_lengths, median_and_longest, point_warnings, scale_warnings
 from apsam.labelling.identity import GridIdentity
 from apsam.labelling.tables import check_same_tiles
-from apsam.ruler import Ruler
+from apsam.reference_mask import ReferenceMaskReader, check_mask_header
 from apsam.scenes import Scene, tile_files
 from apsam.tiles.georeference import degrees_of
 from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_table
@@ -33,7 +34,6 @@ from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.sources import check_image, check_labels_and_mask
 from apsam.tiles.tiling import check_size, folder_labels_from_masks
 from apsam.tiles.windows import tile_windows
-from apsam.truth import TruthReader, check_mask_header
 from apsam.vectors import Bounds, chosen_layers, is_vector, split_layer
 
 log = logging.getLogger(__name__)
@@ -188,10 +188,10 @@ class _Check:
     def _describe(self, scene: Scene, reader: SceneReader, row: SceneReport) -> None:
         crs = proj_crs(reader.crs.to_wkt())
         code = ":".join(crs.to_authority() or ()) if crs.to_authority(min_confidence=100) else ""
-        ruler = Ruler(crs, reader.bounds)
+        geodesy = Geodesy(crs, reader.bounds)
         row.size = f"{reader.width} x {reader.height}"
         row.crs = f"{code} {crs.name}".strip()
-        row.resolution_m = _pixel_metres(reader, ruler)
+        row.resolution_m = _pixel_metres(reader, geodesy)
         row.tile_m = row.resolution_m * self._tiles.size
         self._resolutions[scene.name] = row.resolution_m
         row.bands = f"{', '.join(map(str, reader.chosen.bands))} ({reader.chosen.why})"
@@ -243,7 +243,7 @@ class _Check:
         _count(row, labels)
         row.about = True
         row.labels = f"{_named(source)} ({len(layer.shapes)} features near{_around_features(layer, settings)})"
-        lengths = landslide_lengths(layer.features, Ruler(proj_crs(reader.crs.to_wkt()), reader.bounds))
+        lengths = landslide_lengths(layer.features, Geodesy(proj_crs(reader.crs.to_wkt()), reader.bounds))
         lengths = np.where(np.isnan(lengths), layer.distances.length, lengths)
         row.lengths_m = median_and_longest(lengths)
         self._compare_scale(scene, row, lengths)
@@ -279,10 +279,10 @@ class _Check:
                 if scene.labels is None:
                     row.labels = "mask"
                 return
-        with TruthReader(source, reader, scene.mask_values) as truth:
-            overview = truth.overview(SIDE)
-            if truth.note is not None:
-                row.notes.append(f"{source}: {truth.note}")
+        with ReferenceMaskReader(source, reader, scene.mask_values) as reference:
+            overview = reference.overview(SIDE)
+            if reference.note is not None:
+                row.notes.append(f"{source}: {reference.note}")
         known = overview != UNLABELLED
         if not known.any():
             raise InputError(
@@ -297,11 +297,11 @@ class _Check:
                 f"{source}: shows no landslide in '{scene.name}', of which {row.positive} tiles are labelled positive; "
                 f"is it the right mask, and the no-data value that it declares not landslide itself?"
             )
-        declared = not is_vector(source) and truth.no_data is not None
+        declared = not is_vector(source) and reference.no_data is not None
         if not row.mask_share and scene.labels is None and declared and not known.all():
             self.warnings.append(
                 f"{source}: shows no landslide in '{scene.name}', and {1 - known.mean():.1%} of it is "
-                f"{truth.no_data:g}, which it declares as no data; if that value is landslide, unset it: "
+                f"{reference.no_data:g}, which it declares as no data; if that value is landslide, unset it: "
                 f"gdal_edit.py -unsetnodata {source}"
             )
         if scene.mask_values is not None and is_vector(source):
@@ -413,10 +413,10 @@ def _count(row: SceneReport, labels: np.ndarray) -> None:
     row.unlabelled = int((labels == UNLABELLED).sum())
 
 
-def _pixel_metres(reader: SceneReader, ruler: Ruler) -> float:
+def _pixel_metres(reader: SceneReader, geodesy: Geodesy) -> float:
     """Ground side of a pixel in the middle of the scene, metres."""
     a, b, _, d, e, _ = tuple(reader.transform)[:6]
-    east, north = ruler.metres_east, ruler.metres_per_unit
+    east, north = geodesy.metres_east, geodesy.metres_per_unit
     return float(abs(a * e - b * d) ** 0.5 * (east * north) ** 0.5)
 
 

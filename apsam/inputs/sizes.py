@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import shapely
 
-from apsam.ruler import Ruler
+from apsam.geodesy import Geodesy
 from apsam.tiles.labels import UNLABELLED
 from apsam.tiles.scene_labels import LayerLabels
 from apsam.tiles.settings import LabelSettings, TileSettings
@@ -28,7 +28,7 @@ ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 SIZE_WORDS = ("length", "len", "area", "size", "radius", "width", "diam")
 
 
-def landslide_lengths(shapes: np.ndarray, ruler: Ruler) -> np.ndarray:
+def landslide_lengths(shapes: np.ndarray, geodesy: Geodesy) -> np.ndarray:
     """Lengths of landslides given as outlines, m: the longer side of the smallest box around each.
 
     Returns:
@@ -36,7 +36,7 @@ def landslide_lengths(shapes: np.ndarray, ruler: Ruler) -> np.ndarray:
     """
     lengths = np.full(len(shapes), np.nan)
     some = np.flatnonzero(shapely.get_dimensions(shapes) > 0)[:MEASURED]
-    for index, box in zip(some, shapely.oriented_envelope(ruler.in_metres(shapes[some])), strict=True):
+    for index, box in zip(some, shapely.oriented_envelope(geodesy.in_metres(shapes[some])), strict=True):
         corners = shapely.get_coordinates(box)[:3]
         lengths[index] = np.hypot(*np.diff(corners, axis=0).T).max() if len(corners) > 1 else 0.0
     return lengths

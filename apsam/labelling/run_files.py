@@ -7,8 +7,8 @@ from pathlib import Path
 
 from apsam.config import read_config
 from apsam.errors import InputError
-from apsam.labelling.evidence import RunScene, predict_tiles, score_tiles
 from apsam.labelling.tables import grid_layer_name
+from apsam.labelling.tile_outputs import RunScene, predict_tiles, score_tiles
 from apsam.report.inputs import scene_files
 from apsam.scenes import Scene, read_scene_sheet
 from apsam.vectors import VECTOR_SUFFIXES

@@ -13,9 +13,9 @@ import numpy as np
 import shapely
 
 from apsam.errors import InputError
-from apsam.labelling.evidence import RunScene, TileEvidence, centres, read_evidence
 from apsam.labelling.ranking import agreement, calibrate, covered_by_negatives, entropy, spread_out, suspicion
 from apsam.labelling.suggestions import Suggestion, Suggestions
+from apsam.labelling.tile_outputs import RunScene, TileOutputs, centres, read_tile_outputs
 from apsam.stack import TileStack
 from apsam.tiles.labels import UNLABELLED
 
@@ -23,7 +23,7 @@ from apsam.tiles.labels import UNLABELLED
 DISAGREE = 0.4
 
 
-def suggest(scenes: Sequence[TileEvidence]) -> Suggestions:
+def suggest(scenes: Sequence[TileOutputs]) -> Suggestions:
     """Order unlabelled tiles by their use, and labelled ones by how wrong their label looks.
 
     Raises:
@@ -62,12 +62,12 @@ def suggest(scenes: Sequence[TileEvidence]) -> Suggestions:
 
 def suggest_for_run(scenes: Sequence[RunScene]) -> tuple[Suggestions, list[str]]:
     """Read a run's files and suggest; also what it lacked, for a person."""
-    found = [read_evidence(scene) for scene in scenes]
+    found = [read_tile_outputs(scene) for scene in scenes]
     missing = [f"{scene.name} has no {what.removeprefix('a ')}" for scene in found for what in scene.missing]
     return suggest(found), missing
 
 
-def _calibrated(scenes: Sequence[TileEvidence], label: np.ndarray) -> dict[str, np.ndarray]:
+def _calibrated(scenes: Sequence[TileOutputs], label: np.ndarray) -> dict[str, np.ndarray]:
     """Member -> (n,) probabilities of all tiles of all scenes."""
     words = list(dict.fromkeys(word for scene in scenes for word in scene.members))
     members = {}
@@ -78,7 +78,7 @@ def _calibrated(scenes: Sequence[TileEvidence], label: np.ndarray) -> dict[str, 
     return members
 
 
-def _look(scenes: Sequence[TileEvidence], label: np.ndarray, probability: np.ndarray) -> list[tuple[int, float]]:
+def _look(scenes: Sequence[TileOutputs], label: np.ndarray, probability: np.ndarray) -> list[tuple[int, float]]:
     """Tiles without label of all scenes, best first, with their use when they were picked."""
     picked: list[tuple[float, int]] = []
     start = 0

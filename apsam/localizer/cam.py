@@ -95,12 +95,12 @@ def tile_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettin
     Returns:
         (B, H, W) float32 in 0..1; 0 where `valid` is 0.
     """
-    maps = scale_to_one(tile_evidence(method, images, valid, settings), settings)
+    maps = scale_to_one(unscaled_cams(method, images, valid, settings), settings)
     return maps**settings.gamma
 
 
 @torch.no_grad()
-def tile_evidence(method: Method, images: Tensor, valid: Tensor, settings: CamSettings) -> Tensor:
+def unscaled_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettings) -> Tensor:
     """Positive evidence of tiles, summed over all views, before it is scaled; refined where the settings say so.
 
     Args:

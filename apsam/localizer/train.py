@@ -21,7 +21,7 @@ from apsam.localizer.method_settings import OFFLINE_FILES
 from apsam.localizer.methods import Batch, Method, build_method
 from apsam.localizer.settings import LocalizerSettings
 from apsam.training.batches import Batches
-from apsam.training.length import LOCALIZER_STEPS, passes
+from apsam.training.length import LOCALIZER_STEPS, num_epochs
 from apsam.training.resume import Checkpoint, training_key
 from apsam.training.task import Task
 from apsam.training.trainer import run
@@ -55,7 +55,7 @@ def train_localizer(
     Raises:
         InputError: There is no positive or no negative training tile, or the method's offline file is missing.
         ApsamError: The loss is no number any more.
-        Stopped: A signal asked to stop.
+        Interrupted: A signal asked to stop.
     """
     tiles = TileSet(tile_stacks, TRAIN, settings.memory_mb)
     tiles.require_both_labels()
@@ -109,7 +109,7 @@ def fit(
     task = LocalizerTask(method.train(), seed)
     order = EpochOrder(tiles.labels, settings.balanced, seed)
     size = settings.batch_size
-    epochs = passes(settings.epochs, len(Batches(order, size, size)), LOCALIZER_STEPS)
+    epochs = num_epochs(settings.epochs, len(Batches(order, size, size)), LOCALIZER_STEPS)
     run(task, tiles, order, size, epochs, device, checkpoint, size, settings.gradient_clip)
     return task
 
@@ -152,11 +152,11 @@ class LocalizerTask(Task):
             weight_decay=optimizer.weight_decay,
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(sgd, lambda step: rate_factor(step, steps, settings))
+        schedule = torch.optim.lr_scheduler.LambdaLR(sgd, lambda step: lr_lambda(step, steps, settings))
         return {"optimizer": sgd, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def rate_factor(step: int, steps: int, settings: LocalizerSettings) -> float:
+def lr_lambda(step: int, steps: int, settings: LocalizerSettings) -> float:
     """What the learning rate is multiplied with at `step` of `steps`: warm-up, then the recipe's decay."""
     warmup = min(settings.warmup_steps, steps // 4)
     rise = min(1.0, (step + 1) / (warmup + 1))

@@ -16,7 +16,7 @@ from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
 
 # Overlap counts are stored as bytes; nothing asks for more than "one" or "several".
-MOST_CLAIMS = 255
+MOST_OVERLAPS = 255
 
 
 def make_prompted_masks(
@@ -67,20 +67,20 @@ def make_prompted_masks(
         with TileStackWriter(output, attributes, specs) as writer:
             for start in track(range(0, len(stack), BATCH), f"apsam masks of {scene}"):
                 valid = stack.read("valid", start, start + BATCH)
-                mask, claims = np.zeros_like(valid), np.zeros_like(valid)
+                mask, overlap_count = np.zeros_like(valid), np.zeros_like(valid)
                 threshold = np.full(len(valid), -1, np.int16)
                 score = np.zeros(len(valid), np.float32)
                 while waiting is not None and waiting.tile < start + len(valid):
                     row = waiting.tile - start
                     mask[row], score[row] = waiting.mask, waiting.score
-                    claims[row] = np.minimum(waiting.claims, MOST_CLAIMS)
+                    overlap_count[row] = np.minimum(waiting.overlap_count, MOST_OVERLAPS)
                     threshold[row] = -1 if waiting.threshold is None else waiting.threshold
                     waiting = next(answers, None)
                 allowed = possible.of(range(start, start + len(valid)))
-                mask, claims = mask * allowed, claims * allowed
+                mask, overlap_count = mask * allowed, overlap_count * allowed
                 writer.append(
                     mask=np.where(valid > 0, mask, NO_DATA).astype(np.uint8),
                     threshold=threshold,
                     score=score,
-                    **({"claims": claims} if added else {}),
+                    **({"claims": overlap_count} if added else {}),
                 )

@@ -1,4 +1,4 @@
-"""Masks to compare with: the CAM cut where SAM agrees, a fixed box, and the truth itself."""
+"""Masks to compare with: the CAM cut where SAM agrees, a fixed box, and the reference mask itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from apsam.masks.stack import same_tiles, write_masks
 from apsam.metrics.centred_box import centred_box
-from apsam.metrics.scene import MeasuredScene, TileTruth
+from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
 from apsam.prompts import binarize
 from apsam.stack import TileStack
 
@@ -45,16 +45,16 @@ def make_box_masks(tiles: Path, output: Path) -> None:
     )
 
 
-def make_truth_masks(measured: MeasuredScene, output: Path) -> None:
-    """The true masks, for the upper bound alone: a network trained with full supervision.
+def make_reference_masks(measured: MeasuredScene, output: Path) -> None:
+    """The reference masks, for the upper bound alone: a network trained with full supervision.
 
     Args:
-        measured: A scene with a true mask.
+        measured: A scene with a reference mask.
         output: The mask stack.
     """
-    with TileTruth(measured) as truth:
+    with TileReferenceMasks(measured) as reference:
 
         def masks_of(start: int, stop: int) -> np.ndarray:
-            return np.stack([truth.tile(index) for index in range(start, stop)])
+            return np.stack([reference.tile(index) for index in range(start, stop)])
 
         write_masks(measured.tiles, output, "truth", {}, masks_of)

@@ -1,1 +1,1 @@
-"""Figures: pseudo-masks and maps counted against the truth (`held_out`: nothing trained on is measured as test)."""
+"""Metrics of pseudo-masks and maps against reference masks (`held_out`: no training data is measured as test)."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from apsam.metrics.centred_box import NAME as CENTRED_BOX
 from apsam.metrics.centred_box import centred_box
-from apsam.truth import NO_DATA
+from apsam.reference_mask import NO_DATA
 
 EVERYTHING, NOTHING = "everything", "nothing"
 BASELINES = (EVERYTHING, NOTHING, CENTRED_BOX)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from apsam.truth import NO_DATA
+from apsam.reference_mask import NO_DATA
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Counts:
     tn: int = 0
 
     @staticmethod
-    def of(guess: np.ndarray, truth: np.ndarray) -> Counts:
+    def of(guess: np.ndarray, reference: np.ndarray) -> Counts:
         """Count two masks of the same shape, {0, 1, 255}; pixels of 255 in either do not count."""
-        known = (guess != NO_DATA) & (truth != NO_DATA)
-        found, there = guess == 1, truth == 1
+        known = (guess != NO_DATA) & (reference != NO_DATA)
+        found, there = guess == 1, reference == 1
         both = int(np.count_nonzero(found & there & known))
         tp_fp, tp_fn = int(np.count_nonzero(found & known)), int(np.count_nonzero(there & known))
         return Counts(both, tp_fp - both, tp_fn - both, int(np.count_nonzero(known)) - tp_fp - tp_fn + both)

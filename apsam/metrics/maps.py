@@ -17,11 +17,11 @@ from apsam.maps.archive import read_mask
 from apsam.metrics import centred_box
 from apsam.metrics.baselines import EVERYTHING, NOTHING, baseline_warnings, baselines, box_rows
 from apsam.metrics.counts import Counts
-from apsam.metrics.scene import PARTS, MeasuredScene, TileTruth
+from apsam.metrics.scene import PARTS, MeasuredScene, TileReferenceMasks
 from apsam.metrics.tally import Key, Tally, rows
 from apsam.protocol import HELD_OUT
+from apsam.reference_mask import NO_DATA
 from apsam.tiles.parts import TEST, TRAIN
-from apsam.truth import NO_DATA
 
 ROWS_AT_ONCE = 1024
 
@@ -36,7 +36,7 @@ def measure_maps(
     (see `measure_pseudo_masks`, but without the label's help, since a map has none).
 
     Args:
-        scenes: Scenes with a true mask.
+        scenes: Scenes with a reference mask.
         maps: Source (apsam, cam) -> mask of every scene, in the order of `scenes`: a GeoTIFF {0, 1, 255} on the
             scene's grid, or for folders the zip of `predict_folder`.
         protocol: `held_out`, or `as_released` where a setting says so (`apsam.protocol`).
@@ -46,27 +46,27 @@ def measure_maps(
         (`apsam.metrics.baselines`), on the same pixels; "warnings" of maps that do not.
 
     Raises:
-        InputError: A map does not belong to its scene, or the truth cannot be read.
+        InputError: A map does not belong to its scene, or the reference mask cannot be read.
     """
     tallies: dict[Key, Tally] = {}
     others: dict[Key, Tally] = {}
     for index, measured in enumerate(scenes):
         name = measured.scene.name
-        with TileTruth(measured) as truth:
+        with TileReferenceMasks(measured) as reference:
             sources = {source: paths[index] for source, paths in maps.items()}
-            if truth.names is None:
+            if reference.names is None:
                 for number, (source, path) in enumerate(sources.items()):
-                    for part, guess, there, boxes in _raster_rows(truth, path):
+                    for part, guess, there, boxes in _raster_rows(reference, path):
                         tallies.setdefault((source, part, name), Tally()).add_pixels(Counts.of(guess, there))
                         # All maps of a scene know the same pixels.
                         for other, mask in baselines(guess, boxes).items() if number == 0 else ():
                             others.setdefault((other, part, name), Tally()).add_pixels(Counts.of(mask, there))
             else:
-                for source, tile, guess in _predicted_tiles(truth, sources):
-                    part = truth.part_name(tile)
+                for source, tile, guess in _predicted_tiles(reference, sources):
+                    part = reference.part_name(tile)
                     if part is None:
                         continue
-                    there = truth.own(tile)
+                    there = reference.own(tile)
                     tallies.setdefault((source, part, name), Tally()).add_tile(guess, there)
                     if source == centred_box.NAME:
                         for other in (EVERYTHING, NOTHING):
@@ -102,18 +102,20 @@ def part_rows(window: np.ndarray, part: np.ndarray, top: int, height: int, width
     return parts
 
 
-def _raster_rows(truth: TileTruth, path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+def _raster_rows(reference: TileReferenceMasks, path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """Yield part, and of its pixels map, reference, and whether they lie in the middle of a tile, rows by rows."""
     try:
         with rasterio.open(path) as raster:
-            if raster.shape != (truth.height, truth.width):
-                raise InputError(f"{path}: is no map of a scene of {truth.width} x {truth.height} px; predict again")
-            for top in range(0, truth.height, ROWS_AT_ONCE):
-                height = min(ROWS_AT_ONCE, truth.height - top)
-                guess = raster.read(1, window=Window(0, top, truth.width, height))
-                there = truth.truth.read(top, 0, height, truth.width)
-                parts = part_rows(truth.window, truth.part, top, height, truth.width)
-                boxes = box_rows(truth.window, top, height, truth.width)
+            if raster.shape != (reference.height, reference.width):
+                raise InputError(
+                    f"{path}: is no map of a scene of {reference.width} x {reference.height} px; predict again"
+                )
+            for top in range(0, reference.height, ROWS_AT_ONCE):
+                height = min(ROWS_AT_ONCE, reference.height - top)
+                guess = raster.read(1, window=Window(0, top, reference.width, height))
+                there = reference.reference.read(top, 0, height, reference.width)
+                parts = part_rows(reference.window, reference.part, top, height, reference.width)
+                boxes = box_rows(reference.window, top, height, reference.width)
                 for name, code in PARTS.items():
                     chosen = parts == code
                     if chosen.any():
@@ -122,14 +124,16 @@ def _raster_rows(truth: TileTruth, path: Path) -> Iterator[tuple[str, np.ndarray
         raise InputError(f"{path}: not a map that can be read ({error}); predict again") from error
 
 
-def _predicted_tiles(truth: TileTruth, sources: Mapping[str, Path]) -> Iterator[tuple[str, int, np.ndarray]]:
+def _predicted_tiles(
+    reference: TileReferenceMasks, sources: Mapping[str, Path]
+) -> Iterator[tuple[str, int, np.ndarray]]:
     """Yield (source, tile, mask at the tile's own size)."""
     for source, path in sources.items():
         try:
             with zipfile.ZipFile(path) as archive:
-                for tile, name in enumerate(truth.names):
+                for tile, name in enumerate(reference.names):
                     yield source, tile, read_mask(archive, name)
         except (OSError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: not an archive of masks ({error}); predict again") from error
-    for tile, (height, width) in enumerate(truth.window[:, 2:].tolist()):
+    for tile, (height, width) in enumerate(reference.window[:, 2:].tolist()):
         yield centred_box.NAME, tile, centred_box.centred_box(height, width)

@@ -22,7 +22,7 @@ from rasterio.windows import Window
 from apsam.errors import InputError
 from apsam.metrics.maps import ROWS_AT_ONCE, part_rows
 from apsam.metrics.regions import Overlaps, Regions
-from apsam.metrics.scene import PARTS, MeasuredScene, TileTruth
+from apsam.metrics.scene import PARTS, MeasuredScene, TileReferenceMasks
 from apsam.protocol import HELD_OUT
 from apsam.tiles.resolution import PixelGrid
 
@@ -61,12 +61,12 @@ def measure_objects(
     for index, measured in enumerate(scenes):
         if measured.scene.kind == "folder":
             continue
-        with TileTruth(measured) as truth:
-            area = pixel_area_m2(truth.crs, truth.grid)
+        with TileReferenceMasks(measured) as tiles:
+            area = pixel_area_m2(tiles.crs, tiles.grid)
             for source, paths in maps.items():
                 for part, code in PARTS.items():
-                    if (truth.part == code).any():
-                        counted = _count(truth, paths[index], code, area, min_area_m2)
+                    if (tiles.part == code).any():
+                        counted = _count(tiles, paths[index], code, area, min_area_m2)
                         rows.append({"source": source, "part": part, "scene": measured.scene.name, **counted})
     return {"protocol": protocol, "min_area_m2": min_area_m2, "rows": rows}
 
@@ -83,18 +83,18 @@ def pixel_area_m2(crs: RasterCRS, grid: PixelGrid) -> float:
     return abs(geod.polygon_area_perimeter(x, y)[0])
 
 
-def _count(truth: TileTruth, path: Path, part: int, pixel_m2: float, min_area_m2: float) -> dict[str, Any]:
+def _count(tiles: TileReferenceMasks, path: Path, part: int, pixel_m2: float, min_area_m2: float) -> dict[str, Any]:
     there, found, both = Regions(), Regions(), Overlaps()
     try:
         with rasterio.open(path) as raster:
-            if raster.shape != (truth.height, truth.width):
-                raise InputError(f"{path}: is no map of a scene of {truth.width} x {truth.height} px; predict again")
-            for top in range(0, truth.height, ROWS_AT_ONCE):
-                rows = min(ROWS_AT_ONCE, truth.height - top)
-                reference = truth.truth.read(top, 0, rows, truth.width)
-                chosen = part_rows(truth.window, truth.part, top, rows, truth.width) == part
+            if raster.shape != (tiles.height, tiles.width):
+                raise InputError(f"{path}: is no map of a scene of {tiles.width} x {tiles.height} px; predict again")
+            for top in range(0, tiles.height, ROWS_AT_ONCE):
+                rows = min(ROWS_AT_ONCE, tiles.height - top)
+                reference = tiles.reference.read(top, 0, rows, tiles.width)
+                chosen = part_rows(tiles.window, tiles.part, top, rows, tiles.width) == part
                 chosen &= reference != 255
-                guess = raster.read(1, window=Window(0, top, truth.width, rows))
+                guess = raster.read(1, window=Window(0, top, tiles.width, rows))
                 both.add(there.add((reference == 1) & chosen), found.add((guess == 1) & chosen))
     except RasterioError as error:
         raise InputError(f"{path}: not a map that can be read ({error}); predict again") from error

@@ -11,11 +11,11 @@ import numpy as np
 
 from apsam.errors import InputError
 from apsam.metrics import centred_box
-from apsam.metrics.scene import MeasuredScene, TileTruth
+from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
 from apsam.metrics.tally import Key, Tally, rows
 from apsam.protocol import HELD_OUT
+from apsam.reference_mask import NO_DATA
 from apsam.stack import TileStack
-from apsam.truth import NO_DATA
 
 TILES_AT_ONCE = 64
 
@@ -29,7 +29,7 @@ def measure_pseudo_masks(
     positive, which shows how much of a score the way the crops were cut gives for nothing.
 
     Args:
-        scenes: Scenes with a true mask.
+        scenes: Scenes with a reference mask.
         masks: Source (apsam, cam, ...) -> mask stack of every scene, in the order of `scenes`.
         protocol: `held_out`, or `as_released` where a setting says so (`apsam.protocol`).
 
@@ -37,21 +37,21 @@ def measure_pseudo_masks(
         {"protocol", "rows"}: a row for each source and part over all scenes, then one for each scene, with "scene".
 
     Raises:
-        InputError: A stack does not belong to its scene, or the truth cannot be read.
+        InputError: A stack does not belong to its scene, or the reference mask cannot be read.
     """
     tallies: dict[Key, Tally] = {}
     for index, measured in enumerate(scenes):
-        with TileTruth(measured) as truth:
-            for tile, guesses in _guesses(truth, {source: paths[index] for source, paths in masks.items()}):
-                part = truth.part_name(tile)
+        with TileReferenceMasks(measured) as reference:
+            for tile, guesses in _guesses(reference, {source: paths[index] for source, paths in masks.items()}):
+                part = reference.part_name(tile)
                 if part is not None:
-                    there = truth.tile(tile)
+                    there = reference.tile(tile)
                     for source, guess in guesses.items():
                         tallies.setdefault((source, part, measured.scene.name), Tally()).add_tile(guess, there)
     return {"protocol": protocol, "rows": rows(tallies)}
 
 
-def as_released(mask: np.ndarray, claims: np.ndarray) -> np.ndarray:
+def as_released(mask: np.ndarray, overlap_count: np.ndarray) -> np.ndarray:
     """What the released code counts of masks that it added as bytes (`masks.join: add`).
 
     Two masks of 0 and 1 add up to 2, times 255 is 254 in a byte; its figures count bytes of 0 and 255 alone. So a pixel
@@ -59,15 +59,15 @@ def as_released(mask: np.ndarray, claims: np.ndarray) -> np.ndarray:
 
     Args:
         mask: (..., h, w) {0, 1, 255}.
-        claims: (..., h, w), how many prompts' masks hold the pixel.
+        overlap_count: (..., h, w), how many prompts' masks hold the pixel.
     """
-    return np.where(claims > 1, NO_DATA, mask).astype(np.uint8)
+    return np.where(overlap_count > 1, NO_DATA, mask).astype(np.uint8)
 
 
-def _guesses(truth: TileTruth, sources: Mapping[str, Path]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+def _guesses(reference: TileReferenceMasks, sources: Mapping[str, Path]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
     """Yield (tile, {source: mask}) for all tiles."""
-    count = len(truth.label)
-    box = None if truth.names is None else centred_box.centred_box(truth.size, truth.size)
+    count = len(reference.label)
+    box = None if reference.names is None else centred_box.centred_box(reference.size, reference.size)
     with ExitStack() as opened:
         stacks = {source: opened.enter_context(TileStack(path)) for source, path in sources.items()}
         for stack in stacks.values():
@@ -78,7 +78,7 @@ def _guesses(truth: TileTruth, sources: Mapping[str, Path]) -> Iterator[tuple[in
             for offset in range(min(TILES_AT_ONCE, count - start)):
                 guesses = {source: masks[offset] for source, masks in read.items()}
                 if box is not None:
-                    guesses[centred_box.NAME] = box * truth.label[start + offset]
+                    guesses[centred_box.NAME] = box * reference.label[start + offset]
                 yield start + offset, guesses
 
 

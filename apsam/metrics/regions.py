@@ -26,7 +26,7 @@ class Regions:
         self._parent += range(first, first + count - 1)
         self._areas += np.bincount(numbers[numbers > 0] - first, minlength=count - 1).tolist()
         if self._last is not None:
-            self._join(self._last, numbers[0])
+            self._merge(self._last, numbers[0])
         self._last = numbers[-1]
         return numbers
 
@@ -42,7 +42,7 @@ class Regions:
             totals[root] = totals.get(root, 0) + area
         return totals
 
-    def _join(self, above: np.ndarray, below: np.ndarray) -> None:
+    def _merge(self, above: np.ndarray, below: np.ndarray) -> None:
         for shift in (-1, 0, 1):
             shifted = np.zeros_like(above)
             if shift < 0:

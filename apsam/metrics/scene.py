@@ -1,4 +1,4 @@
-"""What a scene is measured against: its tiles, their parts, and the truth in tile space."""
+"""What a scene is measured against: its tiles, their parts, and the reference mask in tile space."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 
 from apsam.errors import InputError
+from apsam.reference_mask import ReferenceMaskReader
 from apsam.scenes import Scene, read_scene_sheet
 from apsam.stack import TileStack
 from apsam.tiles.parts import TEST, TRAIN
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder
 from apsam.tiles.settings import TileSettings
-from apsam.truth import TruthReader
 
 PARTS = {"train": TRAIN, "test": TEST}
 
@@ -28,7 +28,7 @@ LEAST_COVER = 0.01
 
 @dataclass(frozen=True)
 class MeasuredScene:
-    """A scene with a true mask.
+    """A scene with a reference mask.
 
     Attributes:
         scene: Row of the scene sheet, with image and mask; those of a synthetic scene filled in.
@@ -50,7 +50,7 @@ class MeasuredScene:
 def measured_scenes(
     sheet: Path, data_dir: Path | None, tiles: Path, synthetic: Path, only: Collection[str] | None = None
 ) -> list[MeasuredScene]:
-    """The scenes of a sheet that have a true mask.
+    """The scenes of a sheet that have a reference mask.
 
     Args:
         sheet: The scene sheet.
@@ -76,16 +76,16 @@ def measured_scene(name: str, sheet: Path, data_dir: Path | None, tiles: Path, s
     """One scene of a sheet; arguments as of `measured_scenes`.
 
     Raises:
-        InputError: The sheet lists no such scene, or it has no true mask.
+        InputError: The sheet lists no such scene, or it has no reference mask.
     """
     found = measured_scenes(sheet, data_dir, tiles, synthetic, [name])
     if not found:
-        raise InputError(f"{sheet}: lists no scene '{name}' with a true mask, so nothing can be measured on it")
+        raise InputError(f"{sheet}: lists no scene '{name}' with a reference mask, so nothing can be measured on it")
     return found[0]
 
 
-class TileTruth:
-    """The truth of a scene's tiles.
+class TileReferenceMasks:
+    """The reference mask of a scene's tiles.
 
     Attributes:
         window: (n, 4) int32 of row, col, height, width.
@@ -108,12 +108,12 @@ class TileTruth:
         resolution = attributes.get("made_by", {}).get("tiles", {}).get("resolution_m")
         self._grid = TileSettings(bands=(1, 1, 1), resolution_m=resolution)
 
-    def __enter__(self) -> TileTruth:
+    def __enter__(self) -> TileReferenceMasks:
         self._open = ExitStack()
         scene = self._measured.scene
         if self.names is None:
             reader = self._open.enter_context(SceneReader(scene.image, self._grid))
-            self.truth = self._open.enter_context(TruthReader(scene.mask_source, reader, scene.mask_values))
+            self.reference = self._open.enter_context(ReferenceMaskReader(scene.mask_source, reader, scene.mask_values))
             self.height, self.width, self.crs, self.grid = reader.height, reader.width, reader.crs, reader.grid
         else:
             self._masks = MaskFolder(scene.mask, scene.mask_values)
@@ -129,12 +129,12 @@ class TileTruth:
         return next((name for name, code in PARTS.items() if code == self.part[index]), None)
 
     def tile(self, index: int) -> np.ndarray:
-        """Truth of one tile, (size, size) uint8 {0, 1, 255}; that of a ready-made tile is resized (nearest)."""
+        """Reference mask of one tile, (size, size) uint8 {0, 1, 255}; of a ready-made tile resized (nearest)."""
         if self.names is None:
-            return self.truth.read(*self.window[index].tolist())
+            return self.reference.read(*self.window[index].tolist())
         return cv2.resize(self.own(index), (self.size, self.size), interpolation=cv2.INTER_NEAREST)
 
     def own(self, index: int) -> np.ndarray:
-        """Truth of a ready-made tile at its own size, (height, width) uint8 {0, 1, 255}."""
+        """Reference mask of a ready-made tile at its own size, (height, width) uint8 {0, 1, 255}."""
         height, width = self.window[index][2:].tolist()
         return self._masks.read(self.names[index], (height, width), int(self.label[index]))

@@ -26,9 +26,9 @@ class Tally:
         """Add some pixels of a scene."""
         self.counts += counts
 
-    def add_tile(self, guess: np.ndarray, truth: np.ndarray) -> None:
+    def add_tile(self, guess: np.ndarray, reference: np.ndarray) -> None:
         """Add the masks of one tile, {0, 1, 255}."""
-        self.add_counts(Counts.of(guess, truth))
+        self.add_counts(Counts.of(guess, reference))
 
     def add_counts(self, counts: Counts) -> None:
         """Add the pixels of one tile, counted already."""
@@ -44,7 +44,7 @@ class Tally:
         self.tiles += other.tiles
 
     def figures(self) -> dict[str, Any]:
-        """Figures over all pixels; for tiles also `mean_iou`, the mean IoU of those with landslide in their truth."""
+        """Figures over all pixels; for tiles also `mean_iou`, the mean IoU of those with landslide in the reference."""
         figures = self.counts.figures()
         if self.tiles:
             mean = float(np.mean(self.ious)) if self.ious else None

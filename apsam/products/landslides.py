@@ -16,12 +16,12 @@ from rasterio.windows import transform as window_transform
 from shapely import MultiPolygon, Polygon
 from shapely.geometry import shape
 
+from apsam.geodesy import Geodesy
 from apsam.maps.cog import NO_DATA
 from apsam.products import slope
 from apsam.products.place import north_up, pixel_bounds
 from apsam.products.settings import ProductSettings
 from apsam.products.smoothing import smooth
-from apsam.ruler import Ruler
 
 # Steps of pixels are gone where outlines are smoothed at this many pixels.
 SMOOTH_PIXELS = 2
@@ -56,29 +56,29 @@ def vectorise(
     """
     with rasterio.open(mask) as raster:
         crs = CRS.from_user_input(raster.crs.to_wkt())
-        ruler = Ruler(crs, north_up(raster.bounds))
+        geodesy = Geodesy(crs, north_up(raster.bounds))
         pixel = abs(raster.transform.determinant) ** 0.5
         band = rasterio.band(raster, 1)
         # As its own mask: what is no landslide would be one polygon with a hole for each that is.
         found = [_valid(shape(outline)) for outline, value in shapes(band, mask=band, connectivity=8) if value == 1]
-    landslides = _fill_holes(found, settings.fill_holes_m2, ruler)
-    landslides = [one for one in landslides if ruler.area(one) >= settings.min_area_m2]
-    landslides.sort(key=lambda one: (-ruler.area(one), one.bounds))
+    landslides = _fill_holes(found, settings.fill_holes_m2, geodesy)
+    landslides = [one for one in landslides if geodesy.area(one) >= settings.min_area_m2]
+    landslides.sort(key=lambda one: (-geodesy.area(one), one.bounds))
     with rasterio.open(probability) as raster:
         statistics = [_probabilities(one, raster) for one in landslides]
-    length = SMOOTH_PIXELS * pixel if settings.smooth_m == "auto" else settings.smooth_m / ruler.metres_per_unit
+    length = SMOOTH_PIXELS * pixel if settings.smooth_m == "auto" else settings.smooth_m / geodesy.metres_per_unit
     drawn = smooth(landslides, length)
     columns = {
         "id": np.arange(1, len(drawn) + 1, dtype=np.int64),
-        "area_m2": np.array([round(ruler.area(one), 2) for one in drawn], np.float64),
-        "perimeter_m": np.array([round(ruler.perimeter(one), 2) for one in drawn], np.float64),
+        "area_m2": np.array([round(geodesy.area(one), 2) for one in drawn], np.float64),
+        "perimeter_m": np.array([round(geodesy.perimeter(one), 2) for one in drawn], np.float64),
         "mean_probability": np.array([mean for mean, _ in statistics], np.float64),
         "max_probability": np.array([highest for _, highest in statistics], np.float64),
         "n_holes": np.array([sum(len(part.interiors) for part in one.geoms) for one in drawn], np.int64),
     }
     with ExitStack() as stack:
         if dem is not None:
-            slopes = stack.enter_context(slope.Slopes(dem, crs, ruler))
+            slopes = stack.enter_context(slope.Slopes(dem, crs, geodesy))
             measured = [slopes.measure(one) for one in drawn]
             columns |= {name: np.array([m[name] for m in measured], np.float64) for name in slope.COLUMNS}
     columns |= {name: np.array([value] * len(drawn), object) for name, value in (("scene", scene), ("model", model))}
@@ -92,13 +92,15 @@ def _valid(geometry: Polygon) -> MultiPolygon:
     return MultiPolygon(shapely.get_parts(geometry).tolist())
 
 
-def _fill_holes(landslides: list[MultiPolygon], largest_m2: float, ruler: Ruler) -> list[MultiPolygon]:
+def _fill_holes(landslides: list[MultiPolygon], largest_m2: float, geodesy: Geodesy) -> list[MultiPolygon]:
     """Fill small holes; landslides that lay in one are covered by it now, and go."""
     if largest_m2 <= 0 or not landslides:
         return landslides
     filled, touched = [], []
     for index, landslide in enumerate(landslides):
-        kept = [[hole for hole in part.interiors if ruler.area(Polygon(hole)) > largest_m2] for part in landslide.geoms]
+        kept = [
+            [hole for hole in part.interiors if geodesy.area(Polygon(hole)) > largest_m2] for part in landslide.geoms
+        ]
         if all(len(holes) == len(part.interiors) for holes, part in zip(kept, landslide.geoms, strict=True)):
             filled.append(landslide)
             continue

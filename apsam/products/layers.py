@@ -34,7 +34,7 @@ def tile_layer(stacks: Sequence[Path]) -> gpd.GeoDataFrame:
     outlines: list[Polygon] = []
     for path in stacks:
         with TileStack(path) as stack:
-            transform, crs = _place(stack)
+            transform, crs = _georeference(stack)
             windows, label, part = (stack.read(name) for name in ("window", "label", "part"))
             for start, batch in stack.batches(("valid",), 256):
                 for offset, valid in enumerate(batch["valid"]):
@@ -68,7 +68,7 @@ def prompt_layers(
     points: list[Point] = []
     for index, (path, file) in enumerate(zip(stacks, prompts, strict=True)):
         with TileStack(path) as stack:
-            transform, crs = _place(stack)
+            transform, crs = _georeference(stack)
             windows = stack.read("window")
         chosen = _chosen(masks[index]) if masks else None
         for entry in read_prompts(file).tiles:
@@ -95,7 +95,7 @@ def prompt_layers(
     }
 
 
-def _place(stack: TileStack) -> tuple[Affine, CRS]:
+def _georeference(stack: TileStack) -> tuple[Affine, CRS]:
     return Affine(*stack.attributes["transform"]), CRS.from_wkt(stack.attributes["crs"])
 
 

@@ -17,12 +17,12 @@ from shapely.geometry import shape
 
 from apsam.errors import InputError
 from apsam.files import scratch_folder
+from apsam.geodesy import Geodesy
 from apsam.metrics.objects import MATCH
 from apsam.products.place import north_up, pixel_bounds
-from apsam.ruler import Ruler
+from apsam.reference_mask import NO_DATA, ReferenceMaskReader
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
-from apsam.truth import NO_DATA, TruthReader
 
 # Pixels under an outline that are read at once, and rows of a mask that are written at once.
 PIXELS_AT_ONCE, ROWS_AT_ONCE = 16_000_000, 256
@@ -67,20 +67,20 @@ def match_reference(
     with (
         rasterio.open(mask) as map_raster,
         SceneReader(image, tiles) as reader,
-        TruthReader(reference, reader, mask_values) as truth,
+        ReferenceMaskReader(reference, reader, mask_values) as reference_mask,
     ):
         if map_raster.shape != (reader.height, reader.width):
             raise InputError(f"{mask}: is no map of a scene of {reader.width} x {reader.height} px; predict again")
-        shares = np.array([_share(one, map_raster, truth.read) for one in landslides.geometry], np.float64)
+        shares = np.array([_share(one, map_raster, reference_mask.read) for one in landslides.geometry], np.float64)
         crs = CRS.from_user_input(map_raster.crs.to_wkt())
-        ruler = Ruler(crs, north_up(map_raster.bounds))
+        geodesy = Geodesy(crs, north_up(map_raster.bounds))
         with scratch_folder(output, "reference") as folder:
-            outlines = _outlines(truth, map_raster, folder / "reference.tif")
+            outlines = _outlines(reference_mask, map_raster, folder / "reference.tif")
 
         def covered(row: int, col: int, height: int, width: int) -> np.ndarray:
             return map_raster.read(1, window=Window(col, row, width, height))
 
-        areas = np.array([ruler.area(one) for one in outlines])
+        areas = np.array([geodesy.area(one) for one in outlines])
         order = [index for index in np.argsort(-areas, kind="stable") if areas[index] >= min_area_m2]
         there = [outlines[index] for index in order]
         covers = np.array([_share(one, map_raster, covered) for one in there], np.float64)
@@ -105,13 +105,15 @@ def _reference_layer(
     return gpd.GeoDataFrame(columns, columns=list(COLUMNS), geometry=outlines, crs=crs)
 
 
-def _outlines(truth: TruthReader, grid: rasterio.DatasetReader, scratch: Path) -> list[shapely.Geometry]:
+def _outlines(
+    reference_mask: ReferenceMaskReader, grid: rasterio.DatasetReader, scratch: Path
+) -> list[shapely.Geometry]:
     """The landslides of a reference mask on the grid of a map; pixels that touch by a corner are one."""
     profile = {"driver": "GTiff", "height": grid.height, "width": grid.width, "count": 1, "dtype": "uint8"}
     with rasterio.open(scratch, "w", crs=grid.crs, transform=grid.transform, compress="deflate", **profile) as raster:
         for top in range(0, grid.height, ROWS_AT_ONCE):
             rows = min(ROWS_AT_ONCE, grid.height - top)
-            values = (truth.read(top, 0, rows, grid.width) == 1).astype(np.uint8)
+            values = (reference_mask.read(top, 0, rows, grid.width) == 1).astype(np.uint8)
             raster.write(values, 1, window=Window(0, top, grid.width, rows))
     with rasterio.open(scratch) as raster:
         band = rasterio.band(raster, 1)

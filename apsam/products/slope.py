@@ -25,8 +25,8 @@ from rasterio.windows import transform as window_transform
 
 from apsam.datums import datum_shift
 from apsam.errors import InputError
+from apsam.geodesy import Geodesy
 from apsam.products.elevations import Metres, no_elevation, open_elevations
-from apsam.ruler import Ruler
 
 COLUMNS = ("length_m", "width_m", "slope_deg", "downslope_deg", "drop_m")
 
@@ -49,16 +49,16 @@ class Slopes:
     Args:
         dem: Raster of elevations in any CRS; by its scale, offset and unit they become metres.
         crs: Of the landslides.
-        ruler: Of the scene: where its CRS does not measure in metres, a local one takes its place.
+        geodesy: Of the scene: where its CRS does not measure in metres, a local one takes its place.
 
     Raises:
         InputError: The raster cannot be used.
     """
 
-    def __init__(self, dem: Path, crs: CRS, ruler: Ruler) -> None:
+    def __init__(self, dem: Path, crs: CRS, geodesy: Geodesy) -> None:
         self._path = dem
-        metric = ruler.planar and math.isclose(ruler.metres_per_unit, 1, rel_tol=0.01)
-        longitude, latitude = ruler.middle
+        metric = geodesy.planar and math.isclose(geodesy.metres_per_unit, 1, rel_tol=0.01)
+        longitude, latitude = geodesy.middle
         local = crs if metric else CRS.from_proj4(f"+proj=aeqd +lat_0={latitude} +lon_0={longitude} +units=m")
         self._to_local = None if metric else Transformer.from_crs(crs, local, always_xy=True)
         self._raster, self._metres = open_elevations(dem)

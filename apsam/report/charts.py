@@ -61,30 +61,30 @@ def line_chart(
     low, high = min(xs), max(xs)
     span = (high - low) or 1
 
-    def place(x: float, y: float) -> tuple[float, float]:
+    def to_pixels(x: float, y: float) -> tuple[float, float]:
         across = (x - low) / span if high > low else 0.5
         return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - y / top * (HEIGHT - TOP - BOTTOM)
 
     parts = [_start(HEIGHT, description)]
     for tick in (0, top / 4, top / 2, top * 3 / 4, top):
-        _, y = place(low, tick)
+        _, y = to_pixels(low, tick)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:.3g}</text>')
     for tick in _whole_ticks(low, high):
-        x, _ = place(tick, 0)
+        x, _ = to_pixels(tick, 0)
         parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{tick}</text>')
     for level in levels:
-        _, y = place(low, level.y)
+        _, y = to_pixels(low, level.y)
         parts.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(_name(WIDTH - RIGHT - 4, y - 6, "end", f"{level.name}: {level.y:.1f}"))
     for index, line in enumerate(lines):
-        points = [place(x, y) for x, y in zip(line.x, line.y, strict=True)]
+        points = [to_pixels(x, y) for x, y in zip(line.x, line.y, strict=True)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline class="line line-{index % 4}" points="{path}"/>')
         if len(points) <= 40:
             parts += [f'<circle class="dot dot-{index % 4}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in points]
     for mark in marks:
-        x, y = place(mark.x, mark.y)
+        x, y = to_pixels(mark.x, mark.y)
         anchor = "end" if x > WIDTH * 0.7 else "start" if x < WIDTH * 0.3 else "middle"
         parts.append(f'<line class="drop" x1="{x:.1f}" x2="{x:.1f}" y1="{y + 7:.1f}" y2="{HEIGHT - BOTTOM - 22}"/>')
         parts.append(f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="7"/>')

@@ -12,10 +12,10 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-TRUTH, PREDICTION, BOTH, NEITHER, UNKNOWN = "#56b4e9", "#d55e00", "#f4f4f2", "#16181b", "#6b7078"
+REFERENCE, PREDICTION, BOTH, NEITHER, UNKNOWN = "#56b4e9", "#d55e00", "#f4f4f2", "#16181b", "#6b7078"
 
 LAYER_COLOURS = {
-    "truth": TRUTH,
+    "truth": REFERENCE,
     "prediction-ground": "#cc79a7",
     "prediction-apsam": PREDICTION,
     "prediction-cam": "#e69f00",
@@ -32,7 +32,7 @@ AGREE_NOT, AGREE, FALSE_ALARM, MISSED, NO_DATA = range(5)
 # More effort (up to 6) takes twice the time for a few percent.
 WEBP_EFFORT = 3
 
-PALETTE = (NEITHER, BOTH, PREDICTION, TRUTH, UNKNOWN)
+PALETTE = (NEITHER, BOTH, PREDICTION, REFERENCE, UNKNOWN)
 
 
 @cache
@@ -53,20 +53,20 @@ def heat_overlay(values: np.ndarray, scale: str = "inferno") -> np.ndarray:
     return np.dstack([heat(values, scale), alpha])
 
 
-def compare(mask: np.ndarray, truth: np.ndarray | None) -> np.ndarray:
-    """Where a mask and the truth agree. {0, 1, 255} both -> (h, w) uint8 indices of PALETTE.
+def compare(mask: np.ndarray, reference: np.ndarray | None) -> np.ndarray:
+    """Where a mask and the reference mask agree. {0, 1, 255} both -> (h, w) uint8 indices of PALETTE.
 
-    Without truth the mask alone is shown.
+    Without reference mask the mask alone is shown.
     """
     found = mask == 1
-    if truth is None:
+    if reference is None:
         return np.where(mask == 255, NO_DATA, found).astype(np.uint8)
-    real = truth == 1
+    real = reference == 1
     picture = np.full(mask.shape, AGREE_NOT, np.uint8)
     picture[found & real] = AGREE
     picture[found & ~real] = FALSE_ALARM
     picture[~found & real] = MISSED
-    picture[(mask == 255) | (truth == 255)] = NO_DATA
+    picture[(mask == 255) | (reference == 255)] = NO_DATA
     return picture
 
 

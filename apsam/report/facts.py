@@ -32,7 +32,7 @@ class SceneFacts:
         resolution: Metres, or None.
         train, test, neither: (tiles, tiles labelled positive) of each part.
         no_data: Share of the tiles' pixels without data.
-        truth: Whether the sheet gives a mask.
+        reference: Whether the sheet gives a mask.
     """
 
     name: str
@@ -44,7 +44,7 @@ class SceneFacts:
     test: tuple[int, int]
     neither: tuple[int, int]
     no_data: float
-    truth: bool
+    reference: bool
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def describe_dataset(scenes: Sequence[SceneFiles], notes: Notes) -> Dataset:
                     stack.attributes["resolution_m"],
                     *counts,
                     no_data=1 - known / max(1, len(label) * size * size),
-                    truth=files.scene.mask is not None,
+                    reference=files.scene.mask is not None,
                 )
             )
     if not facts:
@@ -121,11 +121,11 @@ def describe_methods(config: Config) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """Image-level labels beside the truth, where that is known.
+    """Image-level labels beside the reference mask, where that is known.
 
     Attributes:
         compared: Tiles compared, evenly spaced over all scenes.
-        bare, missed: Tiles labelled positive without landslide in their truth, and labelled negative with one.
+        bare, missed: Tiles labelled positive without landslide in their reference mask, and labelled negative with one.
         chart: How much of a positive tile is landslide, as SVG.
     """
 
@@ -136,7 +136,7 @@ class LabelFacts:
 
 
 def describe_labels(covers: Sequence[tuple[int, float]]) -> LabelFacts | None:
-    """Compare labels with the truth; None where no truth is known.
+    """Compare labels with the reference mask; None where no reference mask is known.
 
     Args:
         covers: Label and landslide share of each tile.

@@ -65,7 +65,7 @@ def _tiles_figure(tiles: Sequence[GalleryTile]) -> Figure:
     figure, axes = picture_grid(len(tiles), [name for _, name in columns], INCH)
     palette = np.array([rgb(colour) for colour in PALETTE], np.uint8)
     for row, tile in zip(axes, tiles, strict=True):
-        truth = tile.pixels.get("truth")
+        reference = tile.pixels.get("truth")
         for axis, (key, _) in zip(row, columns, strict=True):
             pixels = tile.pixels.get("image" if key == "prompts" else key)
             if pixels is None:
@@ -75,7 +75,7 @@ def _tiles_figure(tiles: Sequence[GalleryTile]) -> Figure:
             elif key == "cam":
                 axis.imshow(pixels, cmap="inferno", vmin=0, vmax=255)
             else:
-                axis.imshow(palette[compare(pixels, None if key == "truth" else truth)], interpolation="nearest")
+                axis.imshow(palette[compare(pixels, None if key == "truth" else reference)], interpolation="nearest")
             if key == "prompts":
                 for prompt in tile.prompts:
                     x0, y0, x1, y1 = prompt.box

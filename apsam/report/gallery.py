@@ -1,4 +1,4 @@
-"""Tiles beside each other, as in the paper's Fig. 2: image, CAM, prompts, pseudo-masks, prediction, truth."""
+"""Tiles beside each other, as in the paper's Fig. 2: image, CAM, prompts, pseudo-masks, prediction, reference mask."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLUMNS = (
     ("prompts", "Prompts"),
     *((f"masks-{source}", f"{SOURCE_NAMES[source]} mask") for source in MASK_SOURCES),
     ("prediction", "ResUNet"),
-    ("truth", "Truth"),
+    ("truth", "Reference mask"),
 )
 
 
@@ -36,12 +36,12 @@ class GalleryTile:
         scene, index, part, label: Which tile, and its image-level label.
         window: row, col, height, width in the scene.
         score: What the order is by, 0..1; None for a false alarm, where IoU says nothing.
-        judged: Whose IoU with the truth the score is, `prediction` or (where the scene is not mapped) `pseudo-mask`;
-            `own score`: APSAM's.
+        judged: Whose IoU with the reference mask the score is, `prediction` or (where the scene is not mapped)
+            `pseudo-mask`; `own score`: APSAM's.
         wrong: Share of the tile that is wrong; of equal scores the one with the larger errors is worse.
-        group: `worst`, `middle` or `best` of its part, or `false alarm` (no landslide in the truth).
-        pixels: Column -> array: image (h, w, 3), cam (h, w) 0..255, masks and truth (h, w) {0, 1, 255}; absent where
-            there is none.
+        group: `worst`, `middle` or `best` of its part, or `false alarm` (no landslide in the reference mask).
+        pixels: Column -> array: image (h, w, 3), cam (h, w) 0..255, masks and reference mask (h, w) {0, 1, 255};
+            absent where there is none.
         prompts: Boxes and points that the pseudo-mask was made with, tile pixels.
         threshold: CAM threshold of those prompts.
     """
@@ -66,9 +66,9 @@ class Gallery:
 
     Attributes:
         tiles: With their pixels, the worst first, then false alarms.
-        measure: `iou` (with the truth) or `score` (APSAM's own, where no truth is known).
+        measure: `iou` (with the reference mask) or `score` (APSAM's own, where no reference mask is known).
         candidates, total: Tiles that were compared, tiles of the run.
-        covers: Of the compared tiles of either part whose truth is known, image-level label and landslide share.
+        covers: Of the compared tiles of either part with a reference mask, image-level label and landslide share.
     """
 
     tiles: list[GalleryTile]
@@ -79,7 +79,7 @@ class Gallery:
 
 
 def make_gallery(scenes: Sequence[SceneFiles], settings: ReportSettings, notes: Notes) -> Gallery:
-    """Choose tiles by their agreement with the truth, and read what is shown of them."""
+    """Choose tiles by their agreement with the reference mask, and read what is shown of them."""
     total, there, measure = 0, [], "score"
     for files in scenes:
         stack = open_stack(files.tiles, "tiles", files.name, notes)
@@ -117,11 +117,11 @@ def _candidates(scene: SceneTiles, step: int, measure: str, covers: list[tuple[i
         group, wrong = "middle", 0.0
         if measure == "iou":
             mask = scene.predicted(index) if scene.prediction else scene.mask("apsam", index)
-            truth = scene.truth(index)
-            score, wrong = _agreement(mask, truth)
+            reference = scene.reference(index)
+            score, wrong = _agreement(mask, reference)
             # In neither part are tiles that nobody looked at: their label 0 is none.
-            if truth is not None and (truth != NO_DATA).any() and scene.part[index] != NEITHER:
-                covers.append((int(scene.label[index]), float((truth == 1).sum() / (truth != NO_DATA).sum())))
+            if reference is not None and (reference != NO_DATA).any() and scene.part[index] != NEITHER:
+                covers.append((int(scene.label[index]), float((reference == 1).sum() / (reference != NO_DATA).sum())))
             group = "middle" if score is not None else "false alarm"
             shown = score is not None or wrong >= LEAST_COVER  # of false alarms those that say something
         else:
@@ -135,12 +135,12 @@ def _candidates(scene: SceneTiles, step: int, measure: str, covers: list[tuple[i
     return tiles
 
 
-def _agreement(mask: np.ndarray | None, truth: np.ndarray | None) -> tuple[float | None, float]:
-    """IoU over the pixels known in both, None where the truth shows too little; share of the tile that is wrong."""
-    if mask is None or truth is None:
+def _agreement(mask: np.ndarray | None, reference: np.ndarray | None) -> tuple[float | None, float]:
+    """IoU over the pixels known in both, None where the reference shows too little; share of the tile that is wrong."""
+    if mask is None or reference is None:
         return None, 0.0
-    known = (mask != NO_DATA) & (truth != NO_DATA)
-    found, real = (mask == 1) & known, (truth == 1) & known
+    known = (mask != NO_DATA) & (reference != NO_DATA)
+    found, real = (mask == 1) & known, (reference == 1) & known
     common, union = np.count_nonzero(found & real), np.count_nonzero(found | real)
     wrong = (union - common) / mask.size
     return (common / union if np.count_nonzero(real) >= LEAST_COVER * mask.size else None), wrong
@@ -188,7 +188,7 @@ def _fill(tile: GalleryTile, scene: SceneTiles) -> None:
         "image": scene.image(tile.index),
         "cam": scene.cam(tile.index),
         "prediction": scene.predicted(tile.index),
-        "truth": scene.truth(tile.index),
+        "truth": scene.reference(tile.index),
         **{f"masks-{source}": scene.mask(source, tile.index) for source in MASK_SOURCES},
     }
     tile.pixels = {key: values for key, values in pixels.items() if values is not None}

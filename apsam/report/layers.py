@@ -46,7 +46,7 @@ LAYERS = (
           letter="p"),
     Layer("prediction-ground", "ResUNet from scene-wide masks", "outline", on=True,
           colour=LAYER_COLOURS["prediction-ground"], letter="g"),
-    Layer("truth", "Truth", "outline", on=True, colour=LAYER_COLOURS["truth"], letter="t", hollow=True),
+    Layer("truth", "Reference mask", "outline", on=True, colour=LAYER_COLOURS["truth"], letter="t", hollow=True),
     Layer("prompts", "Prompts, boxes and points", "prompts", colour=LAYER_COLOURS["prompts"], letter="o", hollow=True),
     Layer("positive", "Tiles labelled positive", "outline", colour=LAYER_COLOURS["positive"], dashed=True, letter="l",
           hollow=True),

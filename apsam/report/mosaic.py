@@ -62,7 +62,7 @@ class Mosaic:
         """
         total, cover = np.zeros(self.shape, np.float32), np.zeros(self.shape, np.float32)
         for window in windows:
-            cover[self._place(window)] += 1
+            cover[self._pixel_window(window)] += 1
         for index, values in _wanted_tiles(stack, name, wanted):
             some = values[self._some, self._some]
             part = (some == 1).astype(np.float32) if name == "mask" else some.astype(np.float32) / 255
@@ -74,10 +74,10 @@ class Mosaic:
         """Where some windows lie, (h, w) bool."""
         covered = np.zeros(self.shape, bool)
         for window in windows:
-            covered[self._place(window)] = True
+            covered[self._pixel_window(window)] = True
         return covered
 
-    def _place(self, window: np.ndarray) -> tuple[slice, slice]:
+    def _pixel_window(self, window: np.ndarray) -> tuple[slice, slice]:
         row, col, height, width = (int(v) for v in window)
         bottom, right = min(row + height, self._scene[0]), min(col + width, self._scene[1])
         edges = [round(v * self.scale) for v in (row, bottom, col, right)]
@@ -96,7 +96,7 @@ class Mosaic:
             for known in (min(height, self._scene[0] - row), min(width, self._scene[1] - col))
         )
         inside = values[:rows, :cols]
-        place = self._place(window)
+        place = self._pixel_window(window)
         size = (place[1].stop - place[1].start, place[0].stop - place[0].start)
         return place, inside if size == inside.shape[1::-1] else cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
 

@@ -144,10 +144,12 @@ def make_report(
 def _tables(metrics: Mapping[str, dict[str, Any] | None]) -> list[Any]:
     tables = []
     if metrics["resunet"]:
-        what = "Maps of the ResUNet against the true masks; a pixel of a scene counts once, all scenes together."
+        what = "Maps of the ResUNet against the reference masks; a pixel of a scene counts once, all scenes together."
         tables.append(("ResUNet", "Trained on masks of", what, metrics["resunet"]))
     if metrics["pseudo_masks"]:
-        what = "Pseudo-masks of all tiles, negative ones too, against the true masks; a pixel counts in every tile."
+        what = (
+            "Pseudo-masks of all tiles, negative ones too, against the reference masks; a pixel counts in every tile."
+        )
         tables.append(("Pseudo-masks", "Made by", what, metrics["pseudo_masks"]))
     return [
         (metrics_table(title, first, what, file), scene_table(title, first, file))

@@ -1,4 +1,4 @@
-"""The map view of a scene: image, CAM, prompts, pseudo-masks, prediction and truth as layers of one picture."""
+"""The map view of a scene: image, CAM, prompts, pseudo-masks, prediction and reference mask as layers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
 from apsam.errors import ApsamError
-from apsam.metrics.scene import MeasuredScene, TileTruth
+from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
 from apsam.prompt_files import read_prompts
 from apsam.prompts import PromptSet, TilePrompts
 from apsam.report.colours import heat_overlay, webp_within
@@ -35,7 +35,7 @@ TOLERANCES = (0.5, 1.0, 2.0, 4.0)
 
 STRIP = 1024
 
-NO_TRUTH = "the scene sheet gives no mask, so nothing is measured here"
+NO_REFERENCE_MASK = "the scene sheet gives no mask, so nothing is measured here"
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ def _scene_map(files: SceneFiles, side: int, budget: int, notes: Notes) -> Scene
     values = _read_small(files.map(source, "probability"), mosaic.shape, "predicted probability", files, notes)
     if values is not None:
         content["probability"] = webp_within(_heat(values, "viridis"), int(budget * HEAT_SHARE))
-    truth = _truth(files, mosaic, notes)
-    if truth is not None:
-        masks["truth"] = truth
+    reference = _reference(files, mosaic, notes)
+    if reference is not None:
+        masks["truth"] = reference
     masks["positive"] = mosaic.cover(windows[label > 0])
     if 0 < np.count_nonzero(part == TEST) < len(part):
         masks["held-out"] = mosaic.cover(windows[part == TEST])
@@ -200,22 +200,22 @@ def note_missing_map(files: SceneFiles, what: str, path: Path, notes: Notes) -> 
         notes.add(what, f"{path}: no such file", files.name)
 
 
-def _truth(files: SceneFiles, mosaic: Mosaic, notes: Notes) -> np.ndarray | None:
-    """The truth on the map's grid, read in strips: (h, w) bool, or None where the scene has none."""
+def _reference(files: SceneFiles, mosaic: Mosaic, notes: Notes) -> np.ndarray | None:
+    """The reference mask on the map's grid, read in strips: (h, w) bool, or None where the scene has none."""
     if files.scene.mask is None:
-        notes.add("truth", NO_TRUTH, files.name)
+        notes.add("reference mask", NO_REFERENCE_MASK, files.name)
         return None
     share = np.zeros(mosaic.shape, np.float32)
     try:
-        with TileTruth(MeasuredScene(files.scene, files.tiles)) as scene:
+        with TileReferenceMasks(MeasuredScene(files.scene, files.tiles)) as scene:
             for row in range(0, scene.height, STRIP):
                 height = min(STRIP, scene.height - row)
-                landslide = scene.truth.read(row, 0, height, scene.width) == 1
+                landslide = scene.reference.read(row, 0, height, scene.width) == 1
                 window = np.array([row, 0, height, scene.width])
                 place, part = mosaic.fit(landslide.astype(np.float32), window)
                 share[place] = part
     except ApsamError as error:
-        notes.add("truth", str(error), files.name)
+        notes.add("reference mask", str(error), files.name)
         return None
     return share >= 0.5
 

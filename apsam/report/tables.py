@@ -33,7 +33,7 @@ DEFINITIONS = (
     ("Recall", "TP / (TP + FN), what is true and found"),
     ("OA", "overall accuracy, (TP + TN) / all; high wherever landslides are rare"),
     ("Kappa", "Cohen's kappa, agreement beyond what chance would give"),
-    ("Mean IoU", "mean of the IoU of single tiles, over tiles with landslide in their truth"),
+    ("Mean IoU", "mean of the IoU of single tiles, over tiles with landslide in their reference mask"),
     ("TP, FP, FN, TN", "pixels: landslide found, false alarm, missed, rightly left out"),
 )
 
@@ -147,7 +147,7 @@ def objects_table(metrics: dict[str, Any]) -> Table:
     columns = ["Scene", "Part", "Trained on masks of", "There", "Found", "Partly", "Missed", "Mapped", "False"]
     caption = (
         f"Landslides of at least {metrics['min_area_m2']:g} m²: found where the map covers at least half of it, partly "
-        f"where less; false where the truth covers less than half of what is mapped. Area: mapped against true. "
+        f"where less; false where the reference mask covers less than half of it. Area: mapped against reference. "
         f"Protocol {metrics['protocol']}."
     )
     return Table("Landslides", caption, [*columns, "Area"], lines)

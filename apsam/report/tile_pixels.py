@@ -10,16 +10,16 @@ import numpy as np
 
 from apsam.errors import ApsamError
 from apsam.maps.tiles import MapTiles
-from apsam.metrics.scene import MeasuredScene, TileTruth
+from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
 from apsam.prompt_files import read_prompts
 from apsam.prompts import Prompt, PromptSet
 from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, map_sources, open_stack
-from apsam.report.scene_maps import NO_TRUTH, chosen_thresholds, fits, note_missing_map, used_set
+from apsam.report.scene_maps import NO_REFERENCE_MASK, chosen_thresholds, fits, note_missing_map, used_set
 from apsam.stack import TileStack
 
 
 class SceneTiles:
-    """Tiles of one scene: image, CAM, masks, prediction and truth, each None where the run has none.
+    """Tiles of one scene: image, CAM, masks, prediction and reference mask, each None where the run has none.
 
     Args:
         files: Of the scene; its tile stack must exist.
@@ -28,7 +28,7 @@ class SceneTiles:
     Attributes:
         windows, label, part: Of all tiles.
         prediction: The masks that the ResUNet shown here learnt from, or None.
-        truth_known: Whether the scene has a mask that can be read.
+        reference_known: Whether the scene has a mask that can be read.
     """
 
     def __init__(self, files: SceneFiles, notes: Notes) -> None:
@@ -41,7 +41,7 @@ class SceneTiles:
         self._masks = {s: self._stack(files.masks(s), f"pseudo-masks, {SOURCE_NAMES[s]}") for s in MASK_SOURCES}
         self.prediction: str | None = None
         self._maps = self._open_prediction()
-        self._truth = self._open_truth()
+        self._reference = self._open_reference_masks()
         self._used_prompts: dict[int, dict[str, Any]] | None = None
 
     def __enter__(self) -> SceneTiles:
@@ -51,9 +51,9 @@ class SceneTiles:
         self._open.close()
 
     @property
-    def truth_known(self) -> bool:
+    def reference_known(self) -> bool:
         """Whether the scene has a mask that can be read."""
-        return self._truth is not None
+        return self._reference is not None
 
     def image(self, index: int) -> np.ndarray:
         """(size, size, 3) uint8."""
@@ -83,14 +83,14 @@ class SceneTiles:
             self._notes.add("prediction", str(error), self.files.name)
             return None
 
-    def truth(self, index: int) -> np.ndarray | None:
+    def reference(self, index: int) -> np.ndarray | None:
         """(size, size) uint8 {0, 1, 255}."""
-        if self._truth is None:
+        if self._reference is None:
             return None
         try:
-            return self._truth.tile(index)
+            return self._reference.tile(index)
         except ApsamError as error:
-            self._notes.add("truth", str(error), self.files.name)
+            self._notes.add("reference mask", str(error), self.files.name)
             return None
 
     def prompts(self, index: int) -> tuple[tuple[Prompt, ...], int | None]:
@@ -123,15 +123,15 @@ class SceneTiles:
         note_missing_map(self.files, "prediction", path, self._notes)
         return None
 
-    def _open_truth(self) -> TileTruth | None:
+    def _open_reference_masks(self) -> TileReferenceMasks | None:
         scene = self.files.scene
         if scene.mask is None:
-            self._notes.add("truth", NO_TRUTH, scene.name)
+            self._notes.add("reference mask", NO_REFERENCE_MASK, scene.name)
             return None
         try:
-            return self._open.enter_context(TileTruth(MeasuredScene(scene, self.files.tiles)))
+            return self._open.enter_context(TileReferenceMasks(MeasuredScene(scene, self.files.tiles)))
         except ApsamError as error:
-            self._notes.add("truth", str(error), scene.name)
+            self._notes.add("reference mask", str(error), scene.name)
             return None
 
     def _read_prompts(self) -> dict[int, PromptSet]:

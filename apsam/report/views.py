@@ -52,7 +52,7 @@ def tile_views(gallery: Gallery, limit: int) -> list[TileView]:
 def _view(tile: GalleryTile, quality: int) -> TileView:
     names = dict(COLUMNS)
     place = f"tile {tile.index} of {tile.scene}"
-    truth = tile.pixels.get("truth")
+    reference = tile.pixels.get("truth")
     panels = []
     for key, name in COLUMNS:
         if key == "prompts":
@@ -62,7 +62,9 @@ def _view(tile: GalleryTile, quality: int) -> TileView:
         elif key not in tile.pixels:
             panels.append(Panel(key, name, f"{names[key]}: not there", None, missing=True))
         else:
-            panels.append(Panel(key, name, _alt(key, name, tile, place), _href(key, tile.pixels[key], truth, quality)))
+            panels.append(
+                Panel(key, name, _alt(key, name, tile, place), _href(key, tile.pixels[key], reference, quality))
+            )
     return TileView(
         tile=tile,
         key=f"{tile.scene}-{tile.index}",
@@ -74,12 +76,12 @@ def _view(tile: GalleryTile, quality: int) -> TileView:
     )
 
 
-def _href(key: str, pixels: np.ndarray, truth: np.ndarray | None, quality: int) -> str:
+def _href(key: str, pixels: np.ndarray, reference: np.ndarray | None, quality: int) -> str:
     if key == "image":
         return webp(pixels, quality)
     if key == "cam":
         return webp(np.ascontiguousarray(heat(pixels)[::2, ::2]), CAM_QUALITY)
-    return palette_png(compare(pixels, None if key == "truth" else truth))
+    return palette_png(compare(pixels, None if key == "truth" else reference))
 
 
 def _alt(key: str, name: str, tile: GalleryTile, place: str) -> str:

@@ -118,7 +118,7 @@ def _bin_matrix(length: int, bins: int, like: Tensor) -> Tensor:
     return matrix
 
 
-class Rise(nn.Module):
+class DecoderBlock(nn.Module):
     """One decoder level: upsample by 2, fuse with the encoder's features of that level, residual unit."""
 
     def __init__(self, inputs: int, skip: int, width: int, outputs: int) -> None:
@@ -159,7 +159,7 @@ class ResUNet(nn.Module):
         self.pyramid = PyramidPooling(encoder.channels[-1], pyramid_width, pyramid_bins, pyramid_keeps_input)
         inputs = [self.pyramid.channels, *reversed(widths[1:-1])]
         self.rises = nn.ModuleList(
-            Rise(inputs[i], encoder.channels[3 - i], widths[4 - i], widths[3 - i]) for i in range(4)
+            DecoderBlock(inputs[i], encoder.channels[3 - i], widths[4 - i], widths[3 - i]) for i in range(4)
         )
         self.refine = ResidualUnit(widths[0], widths[0])
         self.head = ResidualUnit(widths[0], 1)

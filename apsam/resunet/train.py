@@ -27,7 +27,7 @@ from apsam.resunet.model import ResUNet, build_resunet
 from apsam.resunet.settings import ResUNetSettings
 from apsam.stack import TileStack
 from apsam.training.batches import Batches, Shuffled
-from apsam.training.length import RESUNET_STEPS, passes
+from apsam.training.length import RESUNET_STEPS, num_epochs
 from apsam.training.processes import find_processes
 from apsam.training.resume import Checkpoint, training_key
 from apsam.training.task import Task
@@ -35,7 +35,7 @@ from apsam.training.trainer import run
 
 if TYPE_CHECKING:
     from apsam.metrics.scene import MeasuredScene
-    from apsam.resunet.judge import Judge
+    from apsam.resunet.best_epoch import F1OnLabels
 
 NO_DATA = 255
 WARM_UP = 0.2  # of the steps of a one-cycle schedule
@@ -68,27 +68,29 @@ class ResUNetTraining(Task):
 
     stage = "resunet"
 
-    def __init__(self, network: ResUNet, settings: ResUNetSettings, seed: int = 0, judge: Judge | None = None) -> None:
+    def __init__(
+        self, network: ResUNet, settings: ResUNetSettings, seed: int = 0, f1_on_labels: F1OnLabels | None = None
+    ) -> None:
         super().__init__(seed)
         self.network = network
         self.settings = settings
-        self.judge = judge
-        if judge is not None:  # in the state dict, so that a training that goes on still knows them
+        self.f1_on_labels = f1_on_labels
+        if f1_on_labels is not None:  # in the state dict, so that a training that goes on still knows them
             self.best = deepcopy(network).requires_grad_(False)
             self.register_buffer("best_f1", torch.tensor(-1.0))
 
     @property
     def kept(self) -> ResUNet:
         """The network that is the result: of the last epoch, or of the one that the judge liked best."""
-        return self.network if self.judge is None else self.best
+        return self.network if self.f1_on_labels is None else self.best
 
     def on_train_epoch_end(self) -> None:
         """Note the losses; let the judge look at every second epoch and at the last."""
         super().on_train_epoch_end()
         number = self.current_epoch + 1
-        if self.judge is None or (number % 2 and number != self.trainer.max_epochs):
+        if self.f1_on_labels is None or (number % 2 and number != self.trainer.max_epochs):
             return
-        f1 = self.judge(self.network)
+        f1 = self.f1_on_labels(self.network)
         self.epochs[-1]["f1_on_labels"] = round(f1, 6)
         if f1 > float(self.best_f1):
             self.best.load_state_dict(self.network.state_dict())
@@ -130,7 +132,7 @@ class ResUNetTraining(Task):
                 optimizer, factor=0.5, patience=5, cooldown=3, min_lr=1e-8
             )
         if s.schedule == "one_cycle":
-            # Asked of the trainer, because several GPUs share the steps.
+            # PromptTensors of the trainer, because several GPUs share the steps.
             steps = int(self.trainer.estimated_stepping_batches)
             # The rise ends between two steps, also where there are only a few: OneCycleLR divides by its length.
             rise = min(max(WARM_UP * steps, 1.5), steps - 0.5)
@@ -148,7 +150,7 @@ def train_resunet(
     history: Path,
     seed: int = 1,
     device: str = "auto",
-    truth: Sequence[MeasuredScene] = (),
+    reference: Sequence[MeasuredScene] = (),
 ) -> None:
     """Train on the part-0 tiles of some scenes and keep the last epoch.
 
@@ -162,20 +164,20 @@ def train_resunet(
         history: JSON to write: loss and learning rate of every epoch.
         seed: Seeds weights, order and augmentation: the same seed gives the same bytes on the same machine.
         device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` takes all GPUs that the process sees.
-        truth: Scenes with true masks, read with `keep: best_on_labels` alone.
+        reference: Scenes with reference masks, read with `keep: best_on_labels` alone.
 
     Raises:
         InputError: Tiles and masks do not fit together, or there is too little to train on.
         ApsamError: The loss is no number any more.
-        Stopped: A signal asked to stop.
+        Interrupted: A signal asked to stop.
     """
-    key = _key(tiles, masks, settings, seed, truth)
+    key = _key(tiles, masks, settings, seed, reference)
     processes = find_processes()
     with scratch_folder(output, f"tiles{processes.rank if processes else ''}") as folder:
         data = PseudoMaskTiles(tiles, masks, folder)
         order = Shuffled(len(data), seed)
-        judge = _judge(settings, truth)
-        _train(data, order, tiles, settings, key, output, history, seed, device, judge, RESUNET_STEPS)
+        f1_on_labels = _f1_on_labels(settings, reference)
+        _train(data, order, tiles, settings, key, output, history, seed, device, f1_on_labels, RESUNET_STEPS)
 
 
 def train_on_scenes(
@@ -185,7 +187,7 @@ def train_on_scenes(
     history: Path,
     seed: int = 1,
     device: str = "auto",
-    truth: Sequence[MeasuredScene] = (),
+    reference: Sequence[MeasuredScene] = (),
     least_steps: int = RESUNET_STEPS,
 ) -> None:
     """Train on crops at random positions of some scenes and keep the last epoch.
@@ -194,20 +196,20 @@ def train_on_scenes(
 
     Args:
         scenes: Scenes with their masks of the ground. An epoch has as many crops as these have training tiles.
-        settings, output, history, seed, device, truth: As for `train_resunet`.
+        settings, output, history, seed, device, reference: As for `train_resunet`.
         least_steps: Of `epochs: auto`.
 
     Raises:
         InputError: Files do not fit together, or there is too little to train on.
         ApsamError: The loss is no number any more.
-        Stopped: A signal asked to stop.
+        Interrupted: A signal asked to stop.
     """
     tiles = [scene.tiles for scene in scenes]
-    key = _key(tiles, [], settings, seed, truth, [(scene.mask, scene.band) for scene in scenes])
+    key = _key(tiles, [], settings, seed, reference, [(scene.mask, scene.band) for scene in scenes])
     data = SceneCrops(scenes, seed)
     try:
-        order, judge = CropOrder(len(data), seed), _judge(settings, truth)
-        _train(data, order, tiles, settings, key, output, history, seed, device, judge, least_steps)
+        order, f1_on_labels = CropOrder(len(data), seed), _f1_on_labels(settings, reference)
+        _train(data, order, tiles, settings, key, output, history, seed, device, f1_on_labels, least_steps)
     finally:
         data.close()
 
@@ -222,7 +224,7 @@ def _train(
     history: Path,
     seed: int,
     device: str,
-    judge: Judge | None,
+    f1_on_labels: F1OnLabels | None,
     least_steps: int,
 ) -> None:
     """Train on some data and write weights and history."""
@@ -230,10 +232,10 @@ def _train(
     seed_everything(seed)
     checkpoint = Checkpoint(output, key)
     network = build_resunet(settings).to(memory_format=torch.channels_last)
-    task = ResUNetTraining(network, settings, seed, judge)
+    task = ResUNetTraining(network, settings, seed, f1_on_labels)
     # As one process counts them: the devices do not change how long a network is trained.
     steps = len(Batches(order, settings.batch_size, LEAST_TILES))
-    epochs = passes(settings.epochs, steps, least_steps)
+    epochs = num_epochs(settings.epochs, steps, least_steps)
     run(task, data, order, settings.batch_size, epochs, chosen, checkpoint, LEAST_TILES)
     if task.global_rank != 0:
         return
@@ -253,13 +255,13 @@ def _train(
     checkpoint.remove()
 
 
-def _judge(settings: ResUNetSettings, truth: Sequence[MeasuredScene]) -> Judge | None:
+def _f1_on_labels(settings: ResUNetSettings, reference: Sequence[MeasuredScene]) -> F1OnLabels | None:
     """Who chooses the epoch; none: the last one is kept."""
     if settings.keep == "last":
         return None
-    from apsam.resunet.judge import Judge
+    from apsam.resunet.best_epoch import F1OnLabels
 
-    return Judge(truth)
+    return F1OnLabels(reference)
 
 
 def _key(
@@ -267,14 +269,14 @@ def _key(
     masks: Sequence[Path],
     settings: ResUNetSettings,
     seed: int,
-    truth: Sequence[MeasuredScene],
+    reference: Sequence[MeasuredScene],
     rasters: Sequence[tuple[Path, int]] = (),
 ) -> str:
     code = code_hash(Path(__file__), definition="train_on_scenes" if rasters else "train_resunet")
     facts: dict[str, Any] = {"settings": settings.model_dump(mode="json"), "seed": seed, "code": code}
     if rasters:
         facts["masks"] = [[sha256_file(path), band] for path, band in rasters]
-    measured = [scene.scene.mask for scene in truth] if settings.keep != "last" else []
+    measured = [scene.scene.mask for scene in reference] if settings.keep != "last" else []
     # A folder of masks counts by its name: its files may be many.
     known = [sha256_file(path) if path.is_file() else str(path) for path in measured if path]
     return training_key(facts, [*(TileStack(path).content_hash() for path in [*tiles, *masks]), *known])

@@ -66,7 +66,7 @@ def segment_embedding(
     """
     grid = point_grid(settings.points_per_side, size)
     found = [
-        _ask(sam, embedding, grid[start : start + POINTS_HELD], size, settings)
+        _decode_points(sam, embedding, grid[start : start + POINTS_HELD], size, settings)
         for start in range(0, len(grid), POINTS_HELD)
     ]
     masks, iou, stability, boxes, points = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -85,7 +85,7 @@ def point_grid(side: int, size: tuple[int, int]) -> np.ndarray:
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def _ask(
+def _decode_points(
     sam: LoadedSam,
     embedding: np.ndarray | Embeddings,
     points: np.ndarray,

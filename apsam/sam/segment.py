@@ -25,27 +25,27 @@ PROMPTS_HELD = 128
 
 
 @dataclass(frozen=True)
-class SetAnswer:
+class PromptSetResult:
     """SAM's answer to one prompt set of a tile.
 
     Attributes:
         tile: Index in the tile stack.
         threshold: The CAM threshold that the set was made at.
-        claims: (h, w) uint32, how many of the set's prompts have the pixel in their mask; above 0 is the union.
+        overlap_count: (h, w) uint32, how many of the set's prompts have the pixel in their mask; above 0 is the union.
         agreement: Soft IoU of SAM's probability and the CAM, 0..1.
         iou: SAM's predicted IoU, mean over the set's prompts; 0 without prompts.
     """
 
     tile: int
     threshold: float
-    claims: np.ndarray
+    overlap_count: np.ndarray
     agreement: float
     iou: float
 
     @property
     def mask(self) -> np.ndarray:
         """(h, w) uint8 {0, 1}, the union over the prompts."""
-        return (self.claims > 0).astype(np.uint8)
+        return (self.overlap_count > 0).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class TileMask:
         threshold: The CAM threshold of the chosen set; None where the tile has no set.
         score: Agreement with the CAM times predicted IoU of the chosen set, 0..1; 0 without prompts.
         iou: SAM's predicted IoU, mean over the chosen set's prompts; 0 without prompts.
-        claims: (h, w) uint32, how many prompts of the chosen set have the pixel in their mask.
+        overlap_count: (h, w) uint32, how many prompts of the chosen set have the pixel in their mask.
     """
 
     tile: int
@@ -66,17 +66,17 @@ class TileMask:
     threshold: float | None
     score: float
     iou: float
-    claims: np.ndarray
+    overlap_count: np.ndarray
 
 
-def answer_sets(
+def decode_prompt_sets(
     sam: LoadedSam,
     embeddings: np.ndarray | Embeddings,
     tiles: Sequence[TilePrompts],
     cams: np.ndarray,
     settings: MasksSettings,
     batch: BatchSize | None = None,
-) -> list[list[SetAnswer]]:
+) -> list[list[PromptSetResult]]:
     """Decode every prompt of every set of some tiles and join the masks of each set.
 
     Args:
@@ -92,8 +92,8 @@ def answer_sets(
     size = cams.shape[1:]
     sets = [(row, entry) for row, tile in enumerate(tiles) for entry in tile.sets]
     prompts = [(place, row, prompt) for place, (row, entry) in enumerate(sets) for prompt in entry.prompts]
-    joined = np.full((len(sets), *size), -np.inf, np.float32)
-    claims = np.zeros((len(sets), *size), np.uint32)
+    combined = np.full((len(sets), *size), -np.inf, np.float32)
+    overlap_count = np.zeros((len(sets), *size), np.uint32)
     iou = np.zeros(len(sets))
     if prompts:
         embeddings = of_tiles(embeddings)
@@ -103,17 +103,19 @@ def answer_sets(
             sam, embeddings, asked, size, settings.mask_choice, settings.mask_index, batch or settings.batch
         )  # fmt: skip
         for (place, _, _), logits, quality in zip(prompts, decoded.logits[:, 0], decoded.iou[:, 0], strict=True):
-            np.maximum(joined[place], logits, out=joined[place])
-            claims[place] += logits > sam.mask_threshold
+            np.maximum(combined[place], logits, out=combined[place])
+            overlap_count[place] += logits > sam.mask_threshold
             iou[place] += quality / len(sets[place][1].prompts)
-    probability = torch.from_numpy(joined).sigmoid().numpy()
+    probability = torch.from_numpy(combined).sigmoid().numpy()
     agreements = agreement(probability, cams[[row for row, _ in sets]])
-    answers: list[list[SetAnswer]] = [[] for _ in tiles]
+    results: list[list[PromptSetResult]] = [[] for _ in tiles]
     for place, (row, entry) in enumerate(sets):
-        answers[row].append(
-            SetAnswer(tiles[row].tile, entry.threshold, claims[place], float(agreements[place]), float(iou[place]))
+        results[row].append(
+            PromptSetResult(
+                tiles[row].tile, entry.threshold, overlap_count[place], float(agreements[place]), float(iou[place])
+            )
         )
-    return answers
+    return results
 
 
 def segment_tile_prompts(
@@ -124,21 +126,21 @@ def segment_tile_prompts(
     settings: MasksSettings,
     batch: BatchSize | None = None,
 ) -> list[TileMask]:
-    """Masks of some tiles: every set answered (`answer_sets`), one set a tile chosen without labels.
+    """Masks of some tiles: every set answered (`decode_prompt_sets`), one set a tile chosen without labels.
 
     Returns:
         One mask for each of `tiles`, in their order.
     """
     masks = []
-    for tile, answers in zip(tiles, answer_sets(sam, embeddings, tiles, cams, settings, batch), strict=True):
-        if not answers:
-            mask, claims = (np.zeros(cams.shape[1:], dtype) for dtype in (np.uint8, np.uint32))
-            masks.append(TileMask(tile.tile, mask, None, 0.0, 0.0, claims))
+    for tile, results in zip(tiles, decode_prompt_sets(sam, embeddings, tiles, cams, settings, batch), strict=True):
+        if not results:
+            mask, overlap_count = (np.zeros(cams.shape[1:], dtype) for dtype in (np.uint8, np.uint32))
+            masks.append(TileMask(tile.tile, mask, None, 0.0, 0.0, overlap_count))
             continue
-        place = pick_set(np.array([a.agreement for a in answers]), np.array([a.iou for a in answers]))
-        chosen = answers[place]
+        place = pick_set(np.array([a.agreement for a in results]), np.array([a.iou for a in results]))
+        chosen = results[place]
         score = float(chosen.agreement * np.clip(chosen.iou, 0, 1))
-        masks.append(TileMask(tile.tile, chosen.mask, chosen.threshold, score, chosen.iou, chosen.claims))
+        masks.append(TileMask(tile.tile, chosen.mask, chosen.threshold, score, chosen.iou, chosen.overlap_count))
     return masks
 
 
@@ -164,7 +166,7 @@ def segment_scene(
 def read_scene(
     sam: LoadedSam, embeddings: Path, cams: Path, tiles: Sequence[TilePrompts]
 ) -> Iterator[tuple[list[TilePrompts], Embeddings, np.ndarray]]:
-    """Yield some of `tiles` at a time, as many as `answer_sets` can hold, with their embeddings and CAMs.
+    """Yield some of `tiles` at a time, as many as `decode_prompt_sets` can hold, with their embeddings and CAMs.
 
     Raises:
         InputError: The embeddings are of another SAM, or lack a tile that has prompts.

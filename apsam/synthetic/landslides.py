@@ -34,7 +34,7 @@ class Landslide:
     bare: Field2D
     """Share of a pixel that is bare: what the image shows."""
     mask: NDArray[np.bool_]
-    """Truth: in the landslide and less than 60 % overgrown."""
+    """Reference mask: in the landslide and less than 60 % overgrown."""
     field: Field2D
     """Metres to the outline, positive within."""
     along: Field2D

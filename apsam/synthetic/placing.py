@@ -17,7 +17,7 @@ _NOT_OVER = ("water", "quarry", "house", "yard")
 
 
 @dataclass
-class Truth:
+class PlacedLandslides:
     """What was placed: ids (H, W) int32, 0 where there is none, and the landslides, id 1 first."""
 
     instances: NDArray[np.int32]
@@ -46,24 +46,26 @@ def positive_share(mask: NDArray[np.uint8], tile: int, stride: int) -> float:
     return float((pixels >= LANDSLIDE_PIXELS_OF_A_POSITIVE_TILE).mean())
 
 
-def place_landslides(name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils) -> Truth:
+def place_landslides(
+    name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils
+) -> PlacedLandslides:
     """Lays landslides until their cover, and the share of tiles they touch, are what the settings ask for."""
     rng = random_stream(settings.seed, name, "landslides")
     metre, shape = settings.resolution_m, terrain.shape
-    truth = Truth(np.zeros(shape, np.int32), [])
+    placed = PlacedLandslides(np.zeros(shape, np.int32), [])
     if settings.landslide_cover[1] == 0:
-        return truth
+        return placed
     bait = cv2.distanceTransform((surface.decoy == 0).astype(np.uint8), cv2.DIST_L2, 3) * metre
     groups = _groups(rng, settings, terrain)
     low, high = np.log(settings.landslide_area_m2)
-    wanted = rng.uniform(*settings.landslide_cover) * truth.instances.size * metre**2
+    wanted = rng.uniform(*settings.landslide_cover) * placed.instances.size * metre**2
     areas: list[float] = []
     while sum(areas) < wanted and len(areas) < 400:
         areas.append(float(np.exp(rng.uniform(low, high))))
     # The largest first, while there is room for them; what finds no room is tried again smaller.
     most_tiles = settings.positive_tiles[1]
     least_tiles = rng.uniform(*settings.positive_tiles)
-    placer = _Placer(rng, settings, terrain, surface, soils, truth, most_tiles)
+    placer = _Placer(rng, settings, terrain, surface, soils, placed, most_tiles)
     for area in sorted(areas, reverse=True):
         while area >= settings.landslide_area_m2[0]:
             crowns = []
@@ -82,7 +84,7 @@ def place_landslides(name: str, settings: SyntheticSettings, terrain: Terrain, s
         centre = rng.uniform(0.04, 0.96, 2) * shape[::-1] if alone else groups[rng.integers(len(groups))]
         crown = _crown(rng, settings, terrain, bait, centre, (20 if alone else 50) / metre)
         placer.lay(crown, float(np.exp(rng.uniform(low, 0.6 * low + 0.4 * high if alone else high))))
-    return truth
+    return placed
 
 
 @dataclass
@@ -94,7 +96,7 @@ class _Placer:
     terrain: Terrain
     surface: Surface
     soils: Soils
-    truth: Truth
+    placed: PlacedLandslides
     most_tiles: float
 
     def __post_init__(self) -> None:
@@ -118,8 +120,8 @@ class _Placer:
         if covered > most or self.share(pixels) > self.most_tiles:
             return False
         self.covered, self.tiles = covered, self.tiles + pixels
-        self.truth.landslides.append(slide)
-        self.truth.instances[window][slide.mask] = len(self.truth.landslides)
+        self.placed.landslides.append(slide)
+        self.placed.instances[window][slide.mask] = len(self.placed.landslides)
         self.blocked[window][slide.mask] = 1
         lay_landslide(self.rng, self.terrain, self.surface, self.soils, slide)
         return True

@@ -1,4 +1,4 @@
-"""Synthetic scenes: georeferenced imagery of landslides with its true mask, made from a seed."""
+"""Synthetic scenes: georeferenced imagery of landslides with its reference mask, made from a seed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from apsam.synthetic.terrain import Terrain, make_terrain
 
 @dataclass(frozen=True)
 class SyntheticScene:
-    """A scene and its truth, all on one grid of H rows and W columns."""
+    """A scene and its reference mask, all on one grid of H rows and W columns."""
 
     name: str
     image: NDArray[np.uint8]
@@ -46,13 +46,13 @@ def make_scene(name: str, settings: SyntheticSettings) -> SyntheticScene:
     soils = make_soils(name, settings)
     surface = grow(name, settings, terrain)
     lay_decoys(name, settings, terrain, surface, soils)
-    truth = place_landslides(name, settings, terrain, surface, soils)
+    placed = place_landslides(name, settings, terrain, surface, soils)
     sun = make_sun(name, settings)
     image = develop(name, settings, surface.colour, surface.ground, surface.canopy, sun)
 
     valid = _valid_area(name, settings)
     image[~valid] = 0
-    instances = _renumbered(truth.instances * valid)
+    instances = _renumbered(placed.instances * valid)
     mask = (instances > 0).astype(np.uint8)
     transform = place_scene(name, settings)
     crs = CRS.from_epsg(settings.epsg)

@@ -11,7 +11,7 @@ from pyproj import CRS
 
 from apsam.datums import proj_crs, transformer
 from apsam.errors import InputError
-from apsam.ruler import Ruler
+from apsam.geodesy import Geodesy
 from apsam.tiles.georeference import raster_bounds
 from apsam.tiles.reader import open_raster
 from apsam.vectors import Bounds, layer_shift, read_layer
@@ -48,7 +48,7 @@ def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_
             scene_crs = proj_crs(raster.crs.to_wkt())
             place = raster_bounds(raster)
         if buffer_m > 0:
-            place = Ruler(scene_crs, place).widen(shapely.box(*place), buffer_m).bounds
+            place = Geodesy(scene_crs, place).buffer(shapely.box(*place), buffer_m).bounds
         if _touch(bounds, layer_shift(path, features, scene_crs, place).crs, place, scene_crs):
             return
         elsewhere.append(f"{image} ({scene_crs.name}: {_text(place)})")

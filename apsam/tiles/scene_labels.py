@@ -18,9 +18,10 @@ from shapely.strtree import STRtree
 
 from apsam.datums import proj_crs
 from apsam.errors import InputError
+from apsam.geodesy import Geodesy
 from apsam.labelling.identity import raster_identity
 from apsam.labelling.tables import check_same_tiles
-from apsam.ruler import Ruler
+from apsam.reference_mask import NO_DATA, ReferenceMaskReader
 from apsam.scenes import Scene
 from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_layer, read_label_table, tile_name
 from apsam.tiles.landslide_sizes import distances, farthest, read_lengths
@@ -28,7 +29,6 @@ from apsam.tiles.outlines import outline, outlines
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import LabelSettings
 from apsam.tiles.sources import label_kind
-from apsam.truth import NO_DATA, TruthReader
 from apsam.vectors import read_placed
 
 log = logging.getLogger(__name__)
@@ -57,8 +57,8 @@ def scene_labels(scene: Scene, reader: SceneReader, windows: np.ndarray, setting
         InputError: Layer, table or mask cannot be used.
     """
     if scene.labels is None:
-        with TruthReader(scene.mask_source, reader, scene.mask_values) as truth:
-            yield lambda some, valid: labels_by_mask(truth, some, valid, settings.min_pixels)
+        with ReferenceMaskReader(scene.mask_source, reader, scene.mask_values) as reference:
+            yield lambda some, valid: labels_by_mask(reference, some, valid, settings.min_pixels)
         return
     known = tile_table(scene, reader, windows)
     if known is None:
@@ -98,14 +98,16 @@ def tile_table(scene: Scene, reader: SceneReader, windows: np.ndarray) -> dict[s
     return dict(zip(names, labels_from_table(source, names, table).tolist(), strict=True))
 
 
-def labels_by_mask(truth: TruthReader, windows: np.ndarray, valid: np.ndarray, min_pixels: int) -> np.ndarray:
+def labels_by_mask(
+    reference: ReferenceMaskReader, windows: np.ndarray, valid: np.ndarray, min_pixels: int
+) -> np.ndarray:
     """Positive with at least `min_pixels` landslide pixels that are valid, as the paper derives its labels.
 
     Others are negative where the mask knows at least half of the valid pixels, and else not labelled.
     """
     labels = np.zeros(len(windows), np.uint8)
     for index, (window, seen) in enumerate(zip(windows.tolist(), valid > 0, strict=True)):
-        there = truth.read(*window)[seen]
+        there = reference.read(*window)[seen]
         if np.count_nonzero(there == 1) >= min_pixels:
             labels[index] = 1
         elif np.count_nonzero(there != NO_DATA) < LEAST_KNOWN * there.size:
@@ -143,13 +145,13 @@ class LayerLabels:
         around = shapely.box(*whole.bounds)
         lengths = read_lengths(path, settings)
         self.reach = farthest(lengths, settings)
-        self._ruler = ruler = Ruler(proj_crs(scene.crs.to_wkt()), whole.bounds) if self.reach > 0 else None
-        wide = around if ruler is None else ruler.widen(around, self.reach)
+        self._ruler = geodesy = Geodesy(proj_crs(scene.crs.to_wkt()), whole.bounds) if self.reach > 0 else None
+        wide = around if geodesy is None else geodesy.buffer(around, self.reach)
         shapes, rows = read_placed(path, scene.crs, wide.bounds)
         near = STRtree(shapes).query(wide)
         self.features = shapes[near]
         self.distances = distances(self.features, None if lengths is None else lengths[rows[near]], settings)
-        self.shapes = _widened(self.features, self.distances.positive, ruler)
+        self.shapes = _buffered(self.features, self.distances.positive, geodesy)
         self._tree = STRtree(self.shapes)
         self._areal = shapely.area(self.shapes) > 0
         ignored = self.distances.unknown > self.distances.positive
@@ -167,7 +169,7 @@ class LayerLabels:
         return self._some(self._within(self.distances.length, known), windows)
 
     def _within(self, metres: np.ndarray, some: np.ndarray) -> STRtree:
-        return STRtree(_widened(self.features[some], metres[some], self._ruler))
+        return STRtree(_buffered(self.features[some], metres[some], self._ruler))
 
     def _some(self, tree: STRtree, windows: np.ndarray) -> np.ndarray:
         found = np.zeros(len(windows), bool)
@@ -208,13 +210,13 @@ class LayerLabels:
         return labels
 
 
-def _widened(features: np.ndarray, metres: np.ndarray, ruler: Ruler | None) -> np.ndarray:
+def _buffered(features: np.ndarray, metres: np.ndarray, geodesy: Geodesy | None) -> np.ndarray:
     """Features, each widened by its own distance; those by none as they are."""
     some = metres > 0
-    if ruler is None or not some.any():
+    if geodesy is None or not some.any():
         return features
     widened = features.copy()
-    widened[some] = ruler.widen(features[some], metres[some])
+    widened[some] = geodesy.buffer(features[some], metres[some])
     return widened
 
 

@@ -17,7 +17,7 @@ RESUNET_STEPS = 250
 HEATMAP_STEPS = 150
 
 
-def passes(epochs: Epochs, steps_a_pass: int, least_steps: int) -> int:
+def num_epochs(epochs: Epochs, steps_a_pass: int, least_steps: int) -> int:
     """Passes over the training tiles: those given, or, with `auto`, `AUTO_EPOCHS` and at least `least_steps` steps.
 
     A network learns by steps: the same passes over half as many tiles train it half as long.

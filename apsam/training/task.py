@@ -89,7 +89,7 @@ class Task(lightning.LightningModule, ABC):
                     f"share the folder of the result, or remove its file .resume-*.pt"
                 )
         if done:
-            self.tell(f"goes on after epoch {done}/{self.trainer.max_epochs}")
+            self.log_line(f"goes on after epoch {done}/{self.trainer.max_epochs}")
 
     def on_train_start(self) -> None:
         """Restore the schedule."""
@@ -120,9 +120,9 @@ class Task(lightning.LightningModule, ABC):
         self.epochs.append({"epoch": number, "learning_rate": rate, **row})
         if self.plateau is not None:
             self.plateau.step(sum(row.values()))
-        self.tell(f"epoch {number}/{last}, " + ", ".join(f"{name} {value:.4f}" for name, value in row.items()))
+        self.log_line(f"epoch {number}/{last}, " + ", ".join(f"{name} {value:.4f}" for name, value in row.items()))
 
-    def tell(self, message: str) -> None:
+    def log_line(self, message: str) -> None:
         """Say something on behalf of all processes."""
         if self.global_rank == 0:
             print(f"{self.stage}: {message}", file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from apsam import torchvision_ops  # noqa: F401  (before lightning, which imports torchvision)
 from apsam.device import bf16_pays
-from apsam.errors import Stopped
+from apsam.errors import Interrupted
 from apsam.training.batches import Batches, Order
 from apsam.training.processes import find_processes
 from apsam.training.resume import Checkpoint
@@ -65,7 +65,7 @@ def run(
 
     Raises:
         ApsamError: The loss is no number any more.
-        Stopped: A signal asked to stop.
+        Interrupted: A signal asked to stop.
     """
     trainer = _trainer(task, epochs, device, checkpoint, gradient_clip)
     batches = Batches(order, batch_size, least * trainer.world_size, trainer.global_rank, trainer.world_size)
@@ -89,7 +89,7 @@ class StopOnSignal(lightning.Callback):
                 signal.signal(one, signal.SIG_IGN)
             if trainer.strategy.launcher is not None:
                 trainer.strategy.launcher.kill(signal.Signals(number))
-            raise Stopped(
+            raise Interrupted(
                 f"{task.stage}: stopped by {signal.Signals(number).name} in epoch {trainer.current_epoch + 1} of "
                 f"{trainer.max_epochs}; run it again to go on from there"
             )

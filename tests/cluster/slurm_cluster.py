@@ -109,7 +109,7 @@ class SlurmCluster:
 
     def __enter__(self) -> SlurmCluster:
         if threading.current_thread() is threading.main_thread():
-            # Asked to end, this process shall first take the cluster down.
+            # PromptTensors to end, this process shall first take the cluster down.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             self._start()

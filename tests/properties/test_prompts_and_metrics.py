@@ -71,13 +71,13 @@ def test_tile_numbers_of_a_prompt_file(numbers: list[int]) -> None:
 
 @given(PAIRS)
 def test_counts_are_those_of_single_pixels(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    guess, truth = pair
-    counts = Counts.of(guess, truth)
-    values = list(zip(guess.ravel().tolist(), truth.ravel().tolist(), strict=True))
+    guess, reference = pair
+    counts = Counts.of(guess, reference)
+    values = list(zip(guess.ravel().tolist(), reference.ravel().tolist(), strict=True))
     assert (counts.tp, counts.fp, counts.fn, counts.tn) == tuple(
         values.count(kind) for kind in ((1, 1), (1, 0), (0, 1), (0, 0))
     )
-    turned = Counts.of(truth, guess)
+    turned = Counts.of(reference, guess)
     assert (turned.tp, turned.fp, turned.fn, turned.tn) == (counts.tp, counts.fn, counts.fp, counts.tn)
     assert turned.iou == counts.iou and turned.f1 == counts.f1
 
@@ -96,8 +96,8 @@ def test_figures_are_shares_or_undefined(pair: tuple[np.ndarray, np.ndarray]) ->
 
 @given(PAIRS, st.integers(0, 24))
 def test_counts_of_parts_add_up(pair: tuple[np.ndarray, np.ndarray], at: int) -> None:
-    guess, truth = pair
-    assert Counts.of(guess[:at], truth[:at]) + Counts.of(guess[at:], truth[at:]) == Counts.of(guess, truth)
+    guess, reference = pair
+    assert Counts.of(guess[:at], reference[:at]) + Counts.of(guess[at:], reference[at:]) == Counts.of(guess, reference)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["train", "test"]), PAIRS), max_size=6))
@@ -116,6 +116,6 @@ def test_pooled_rows_are_the_sums_of_scenes(entries: list) -> None:
 
 @given(PAIRS.map(lambda pair: pair[0]), st.integers(0, 2**31))
 def test_what_several_prompts_claim_does_not_count(mask: np.ndarray, seed: int) -> None:
-    claims = np.random.default_rng(seed).integers(0, 300, mask.shape).astype(np.uint32)
-    made = as_released(mask, claims)
-    assert (made[claims > 1] == 255).all() and (made[claims <= 1] == mask[claims <= 1]).all()
+    overlap_count = np.random.default_rng(seed).integers(0, 300, mask.shape).astype(np.uint32)
+    made = as_released(mask, overlap_count)
+    assert (made[overlap_count > 1] == 255).all() and (made[overlap_count <= 1] == mask[overlap_count <= 1]).all()

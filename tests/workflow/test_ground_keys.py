@@ -18,7 +18,7 @@ from small_project import ROOT, copy_project
 from apsam.errors import ConfigError
 from apsam.files import read_json
 from workflow_support.checks import check_run
-from workflow_support.recipes import Given, Ref
+from workflow_support.recipes import InputFile, Ref
 from workflow_support.run import Run
 from workflow_support.stages import STAGES
 from workflow_support.targets import TARGETS
@@ -73,7 +73,7 @@ def test_tiles_of_ones_own_have_label_maps_of_their_own(tmp_path: Path, sheet: C
     command = run.recipe("cams", "crops").command(1)
     assert f"--ground {run.path(Ref('ground/tiles', 'crops'))}" in command
     assert "--image" not in command, "ready-made tiles have no surroundings but mirrored ones"
-    assert STAGES["ground/tiles"].job(run, "crops").options["folder"] == Given(run.scenes["crops"].image)
+    assert STAGES["ground/tiles"].job(run, "crops").options["folder"] == InputFile(run.scenes["crops"].image)
 
 
 def test_surroundings_need_the_image(sheet: Callable[..., Path]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from apsam.tiles.blocks import block_of
-from workflow_support.recipes import Given, Job, Ref, Section, Stage, Unkeyed
+from workflow_support.recipes import InputFile, Job, Ref, Section, Stage, Unkeyed
 from workflow_support.stages.ground import one_ground
 from workflow_support.stages.ground import resunet as ground_resunet
 from workflow_support.stages.sources import GROUND, NETWORKS, TRAINED
@@ -103,7 +103,7 @@ def products(source: str) -> Callable[[Run, str], Job]:
                 "prompts": run.prompts(unit),
                 "masks": run.stack("masks/apsam", unit),
                 "settings": Section("products"),
-                "dem": Given(run.config.dem) if run.config.dem else None,
+                "dem": InputFile(run.config.dem) if run.config.dem else None,
                 "date": scene.taken.isoformat() if scene.taken else None,
                 "reference": run.mask(unit),
                 "mask-values": scene.mask_values if scene.mask else None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workflow_support.recipes import ALL, STACK, Given, Job, Ref, Stage, Unkeyed
+from workflow_support.recipes import ALL, STACK, InputFile, Job, Ref, Stage, Unkeyed
 from workflow_support.stages.metrics import best_source
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def suggestions(run: Run, unit: str) -> Job:
     ]
     return Job(
         {**run.sheet(), "run": Unkeyed("@files"), "source": source, "only": names, "files": files},
-        {"labels": [Given(scene.labels, scene.labels_layer) for scene in given]},
+        {"labels": [InputFile(scene.labels, scene.labels_layer) for scene in given]},
     )
 
 

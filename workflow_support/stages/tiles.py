@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from apsam.tiles.blocks import block_of
-from workflow_support.recipes import PROMPTS, STACK, Given, Job, Ref, Section, Stage
+from workflow_support.recipes import PROMPTS, STACK, InputFile, Job, Ref, Section, Stage
 from workflow_support.stages.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def tiles(run: Run, unit: str) -> Job:
     name, number = block_of(unit)
     scene, count = run.scenes[name], run.blocks[name]
     if scene.labels is not None:
-        labels: dict[str, Any] = {"labels": Given(scene.labels, scene.labels_layer)}
+        labels: dict[str, Any] = {"labels": InputFile(scene.labels, scene.labels_layer)}
     else:
         labels = {"mask": run.mask(name), "mask-values": scene.mask_values}
     return Job(
@@ -38,7 +38,7 @@ def tiles(run: Run, unit: str) -> Job:
             **labels,
             "split": scene.split,
             "block": f"{number}/{count}" if count > 1 else None,
-            "held-out": [Given(path) for path in run.shares_ground_with(name)],
+            "held-out": [InputFile(path) for path in run.shares_ground_with(name)],
             "settings": Section("tiles"),
             "label-settings": Section("labels"),
             "label-row": json.dumps(dict(scene.label_values), sort_keys=True) if scene.label_values else None,

@@ -39,7 +39,7 @@ from apsam.errors import InputError
 from apsam.localizer.augment import augment_with_maps
 from apsam.localizer.data import Tiles
 from apsam.localizer.methods.base import Batch, Method
-from apsam.localizer.methods.evidence import EPSILON, min_max, no_loss, resize, strength, with_background
+from apsam.localizer.methods.cam_operations import EPSILON, min_max, no_loss, normalise_by_max, resize, with_background
 from apsam.localizer.settings import LocalizerSettings
 from apsam.stack import TileStack
 
@@ -121,7 +121,7 @@ class Cpn(Method):
         ]
         pixels = functional.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)
         features = torch.cat([*(part.float() for part in parts), pixels], dim=1)
-        channels = with_background(strength(maps.detach()))
+        channels = with_background(normalise_by_max(maps.detach()))
         refined = self._affinity_mean(channels, features) + self._answers(channels, features) * channels
         return refined[:, 1:].float()
 

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from apsam.localizer.checkpoint import load_method
 from apsam.localizer.methods.base import Batch, Method
-from apsam.localizer.methods.evidence import EPSILON, no_loss, resize
+from apsam.localizer.methods.cam_operations import EPSILON, no_loss, resize
 from apsam.localizer.methods.ordinary_classifier import CLASSIFIER_KIND, OrdinaryClassifier, erase
 
 REMAIN = (0.0, 1.0)  # no landslide, but ground

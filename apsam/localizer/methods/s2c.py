@@ -34,7 +34,7 @@ from apsam.errors import InputError
 from apsam.localizer.augment import augment_with_maps
 from apsam.localizer.data import Tiles
 from apsam.localizer.methods.base import Batch, Method
-from apsam.localizer.methods.evidence import no_loss, resize, strength, with_background
+from apsam.localizer.methods.cam_operations import no_loss, normalise_by_max, resize, with_background
 from apsam.sam.decode import PromptBatch, decode_prompts
 from apsam.sam.registry import LoadedSam, build_sam
 from apsam.sam.settings import SamSettings
@@ -68,7 +68,7 @@ class S2c(Method):
         masks = torch.zeros(tiles.image.shape[:1] + tiles.image.shape[2:], dtype=torch.int32)
         asked = self.epoch >= self.settings.s2c.start_epoch
         if asked:
-            masks = self.ask(tiles)
+            masks = self.segment_peaks(tiles)
         segments = self._stack.read_at("segment", tiles.index.cpu().numpy()).astype(np.int32)
         known = torch.from_numpy(segments) + MASK_FACTOR * masks
         images, known = augment_with_maps(
@@ -83,7 +83,7 @@ class S2c(Method):
         }
 
     @torch.no_grad()
-    def ask(self, tiles: Tiles) -> Tensor:
+    def segment_peaks(self, tiles: Tiles) -> Tensor:
         """SAM's masks (B, H, W) int32 {0, 1} at the peaks of the tiles' present CAMs; none on negative tiles."""
         size = tiles.image.shape[-2:]
         masks = torch.zeros(len(tiles.image), *size, dtype=torch.int32)
@@ -93,7 +93,7 @@ class S2c(Method):
         device = tiles.image.device
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16_pays(device)):
             maps = resize(self.cam(tiles.image[rows]).float(), size)
-        sets = find_peaks(strength(maps)[:, 0], self.settings.s2c.peak, self.settings.s2c.distance)
+        sets = find_peaks(normalise_by_max(maps)[:, 0], self.settings.s2c.peak, self.settings.s2c.distance)
         rows = rows.cpu()
         embeddings = self._stack.read_at("embedding", tiles.index.cpu()[rows].numpy())
         points, labels = pad_points(sets)
@@ -119,7 +119,7 @@ class S2c(Method):
     @staticmethod
     def peak_loss(maps: Tensor, masks: Tensor) -> Tensor:
         """Cross-entropy of CAMs (B, 1, h, w) and SAM's masks (B, H, W) {0, 1}."""
-        channels = with_background(strength(resize(maps, masks.shape[-2:])))
+        channels = with_background(normalise_by_max(resize(maps, masks.shape[-2:])))
         return functional.cross_entropy(channels, masks.long())
 
     def cam(self, images: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from apsam.localizer.methods.base import Batch, Method
-from apsam.localizer.methods.evidence import EPSILON, no_loss, resize, strength, with_background
+from apsam.localizer.methods.cam_operations import EPSILON, no_loss, normalise_by_max, resize, with_background
 from apsam.localizer.settings import LocalizerSettings
 
 SIDE_WIDTHS = (128, 128, 256, 256)
@@ -75,7 +75,7 @@ class Sipe(Method):
             stages: Backbone features.
             present: (B, 2) {0, 1}, which channels a tile has: background always, landslide by its label.
         """
-        channels = with_background(strength(maps)) * present[:, :, None, None]
+        channels = with_background(normalise_by_max(maps)) * present[:, :, None, None]
         features = self.side_features(stages, maps.shape[-2:])
         seeds = self.seeds(channels, stages[-1]) * present[:, :, None, None]
         likeness = self.prototype_maps(features, self.prototypes(features, seeds))
@@ -90,7 +90,7 @@ class Sipe(Method):
         if self.released:
             return maps
         features = self.side_features(stages, maps.shape[-2:])
-        seeds = self.seeds(with_background(strength(maps)), features)
+        seeds = self.seeds(with_background(normalise_by_max(maps)), features)
         likeness = self.prototype_maps(features, self.prototypes(features, seeds))
         return likeness[:, 1:] - likeness[:, :1]
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from apsam.errors import InputError
 from apsam.localizer.cam import tile_cams
 from apsam.localizer.methods.cam import PlainCam
-from apsam.localizer.offline.given import Given
+from apsam.localizer.offline.inputs import OfflineInputs
 from apsam.localizer.settings import CamSettings
 from apsam.localizer.train import fit
 from apsam.stack import TileStackWriter
@@ -21,23 +21,23 @@ from apsam.stack import TileStackWriter
 VIEWS = CamSettings(gamma=1.0)
 
 
-def make(given: Given, output: Path) -> None:
+def make(inputs: OfflineInputs, output: Path) -> None:
     """Train a plain CAM and write its cut-outs: `image` (n, 3, H, W), `mask` (n, H, W) {0, 1}, object in the middle.
 
     Args:
-        given: Training tiles and settings; `cda.epochs` replaces the epochs where it is given.
+        inputs: Training tiles and settings; `cda.epochs` replaces the epochs where it is given.
         output: Stack to make.
 
     Raises:
         InputError: No cut-out has the size asked for.
     """
-    settings, device = given.settings, given.device
+    settings, device = inputs.settings, inputs.device
     method = PlainCam(settings.model_copy(update={"method": "cam", "epochs": settings.cda.epochs or settings.epochs}))
-    if fit(method, given.tiles, given.seed, device).global_rank != 0:
+    if fit(method, inputs.tiles, inputs.seed, device).global_rank != 0:
         return
     method = method.to(device).eval()
     found: list[tuple[float, np.ndarray, np.ndarray]] = []
-    for image, label, _ in DataLoader(given.tiles, VIEWS.batch_size):
+    for image, label, _ in DataLoader(inputs.tiles, VIEWS.batch_size):
         image = image[label > 0]
         if len(image):
             maps, scores = _look(method, image.to(device))

@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 from skimage.segmentation import slic
 
-from apsam.localizer.offline.given import Given
+from apsam.localizer.offline.inputs import OfflineInputs
 from apsam.progress import track
 from apsam.stack import TileStackWriter
 
 
-def make(given: Given, output: Path) -> None:
+def make(inputs: OfflineInputs, output: Path) -> None:
     """Write SLIC's superpixels, `segment` (n, H, W) uint16 from 1 on, in the order of the tiles.
 
     R. Achanta et al., SLIC Superpixels Compared to State-of-the-Art Superpixel Methods, TPAMI 2012.
 
     Args:
-        given: Training tiles and settings.
+        inputs: Training tiles and settings.
         output: Stack to make.
     """
-    tiles, settings = given.tiles, given.settings.cpn
+    tiles, settings = inputs.tiles, inputs.settings.cpn
     side = tuple(tiles[0].image.shape[1:])
     attributes = {"made_for": "cpn", "made_by": settings.model_dump(mode="json")}
     with TileStackWriter(output, attributes, {"segment": (side, "uint16")}) as writer:

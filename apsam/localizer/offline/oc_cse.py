@@ -6,18 +6,18 @@ from pathlib import Path
 
 from apsam.localizer.checkpoint import save_localizer
 from apsam.localizer.methods.ordinary_classifier import CLASSIFIER_KIND, OrdinaryClassifier
-from apsam.localizer.offline.given import Given
+from apsam.localizer.offline.inputs import OfflineInputs
 from apsam.localizer.train import fit
 
 
-def make(given: Given, output: Path) -> None:
+def make(inputs: OfflineInputs, output: Path) -> None:
     """Train on image-level labels and write the weights, `.safetensors`.
 
     Args:
-        given: Training tiles and settings; `oc_cse.epochs` replaces the epochs where it is given.
+        inputs: Training tiles and settings; `oc_cse.epochs` replaces the epochs where it is given.
         output: Weights to make.
     """
-    settings = given.settings
+    settings = inputs.settings
     classifier = OrdinaryClassifier(settings.model_copy(update={"epochs": settings.oc_cse.epochs or settings.epochs}))
-    if fit(classifier, given.tiles, given.seed, given.device).global_rank == 0:
+    if fit(classifier, inputs.tiles, inputs.seed, inputs.device).global_rank == 0:
         save_localizer(classifier.eval(), output, CLASSIFIER_KIND)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apsam.localizer.offline.given import Given
+from apsam.localizer.offline.inputs import OfflineInputs
 from apsam.progress import track
 from apsam.sam.encode import encode_tiles
 from apsam.sam.everything import segment_everything
@@ -15,33 +15,33 @@ from apsam.sam.settings import EverythingSettings
 from apsam.stack import TileStackWriter
 
 
-def make(given: Given, output: Path) -> None:
+def make(inputs: OfflineInputs, output: Path) -> None:
     """Write `segment` (n, H, W) uint16, 0 where SAM finds nothing, and `embedding` (n, D, E, E) float16.
 
     Embeddings of negative tiles, which are never prompted, are zero. Small segments lie on top of large ones.
 
     Args:
-        given: Training tiles and settings, SAM's among them.
+        inputs: Training tiles and settings, SAM's among them.
         output: Stack to make.
     """
-    tiles = given.tiles
-    sam = build_sam(given.sam, device=given.device)
-    settings = given.settings.s2c
+    tiles = inputs.tiles
+    sam = build_sam(inputs.sam, device=inputs.device)
+    settings = inputs.settings.s2c
     asked = EverythingSettings(
         points_per_side=settings.points_per_side, min_iou=settings.min_iou, min_stability=settings.min_stability
     )
     side = tuple(tiles[0].image.shape[1:])
     attributes = {
         "made_for": "s2c",
-        "sam": given.sam.model_dump(mode="json"),
+        "sam": inputs.sam.model_dump(mode="json"),
         "checkpoint_hash": sam.checkpoint_hash,
     }
     arrays = {"segment": (side, "uint16"), "embedding": (sam.embedding_shape, "float16")}
     with TileStackWriter(output, attributes, arrays) as writer:
         for index in track(range(len(tiles)), "segments"):
             image, label, _ = tiles[index]
-            found = segment_everything(sam, image.numpy(), asked, given.sam.precision)
+            found = segment_everything(sam, image.numpy(), asked, inputs.sam.precision)
             embedding = np.zeros((1, *sam.embedding_shape), np.float16)
             if label > 0:
-                embedding = encode_tiles(sam, image.numpy()[None], precision=given.sam.precision)
+                embedding = encode_tiles(sam, image.numpy()[None], precision=inputs.sam.precision)
             writer.append(segment=found.labels.astype(np.uint16)[None], embedding=embedding)

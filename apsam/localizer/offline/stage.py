@@ -10,7 +10,7 @@ from apsam.device import pick_device, seed_everything
 from apsam.errors import ConfigError
 from apsam.localizer.data import TRAIN, TileSet
 from apsam.localizer.method_settings import OFFLINE_FILES
-from apsam.localizer.offline.given import Given
+from apsam.localizer.offline.inputs import OfflineInputs
 from apsam.localizer.settings import LocalizerSettings
 from apsam.sam.settings import SamSettings
 from apsam.training.processes import find_processes
@@ -50,6 +50,6 @@ def make_offline(
     tiles = TileSet(tile_stacks, TRAIN, settings.memory_mb)
     tiles.require_both_labels()
     seed_everything(seed)
-    given = Given(tiles, settings, sam or SamSettings(), seed, pick_device(device))
+    inputs = OfflineInputs(tiles, settings, sam or SamSettings(), seed, pick_device(device))
     # A module a method, imported when it is asked for, as in apsam.localizer.methods.
-    import_module(f"apsam.localizer.offline.{settings.method}").make(given, Path(output))
+    import_module(f"apsam.localizer.offline.{settings.method}").make(inputs, Path(output))

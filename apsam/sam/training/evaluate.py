@@ -56,7 +56,7 @@ def _predict(
 
 @torch.no_grad()
 def evaluate_held_out(sam: Sam, scenes: int, objects: int = 3, seed: int = HELD_OUT_SEED) -> dict[str, float]:
-    """Mean IoU on held-out synthetic scenes with prompts from the true masks.
+    """Mean IoU on held-out synthetic scenes with prompts from the reference masks.
 
     Good prompts: the object's box, every side moved by up to 10 % of the box's extent, and a random pixel of the
     object, more often deep inside (as `interior_point` draws it). Rough prompts: box and map as training makes

@@ -61,12 +61,12 @@ def _draw(rng: Generator, scene: Scene, areas: np.ndarray, number: int, depths: 
     if kind != "point" and len(alike) > 1 and rng.random() < 0.25:
         others = [n for n in alike if n != number]
         members += [int(n) for n in rng.permutation(others)[: int(rng.integers(1, 3))]]
-    box = distorted_box(rng, tight_box(_joined(scene.objects, members)), scene.objects.shape)
+    box = distorted_box(rng, tight_box(_union(scene.objects, members)), scene.objects.shape)
     if kind != "point":  # whoever lies mostly inside the box is asked for too
         x0, y0, x1, y1 = np.round(box).astype(int)
         inside = np.bincount(scene.objects[y0 : y1 + 1, x0 : x1 + 1].ravel(), minlength=len(scene.group))
         members = [n for n in alike if n == number or inside[n] > 0.65 * areas[n]]
-    target = _joined(scene.objects, members)
+    target = _union(scene.objects, members)
     if number not in depths:
         depths[number] = depth_inside(scene.objects == number)
     point = _point(rng, depths[number])
@@ -102,7 +102,7 @@ def distorted_box(rng: Generator, box: np.ndarray, shape: tuple[int, int]) -> np
     return jittered_box(rng, box + np.tile(shift, 2), shape, 0.1)
 
 
-def _joined(objects: np.ndarray, members: list[int]) -> np.ndarray:
+def _union(objects: np.ndarray, members: list[int]) -> np.ndarray:
     """Mask (bool) of several objects; `np.isin`, but quick."""
     table = np.zeros(256, bool)
     table[members] = True

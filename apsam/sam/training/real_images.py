@@ -1,4 +1,4 @@
-"""How good a SAM is on real landslides it never saw: prompts from true masks, beside two ways without a SAM.
+"""How good a SAM is on real landslides it never saw: prompts from reference masks, beside two ways without a SAM.
 
 Meant for the Bijie set's `val` part (118 landslides; a folder with `images/`, `masks/` and, optionally,
 `masks_completed/`). The masks are read for measuring only; nothing is chosen by what comes out.
@@ -75,7 +75,7 @@ def grabcut(image: np.ndarray, box: np.ndarray, point: np.ndarray, core: float =
 def evaluate_real(sam: Sam, folder: Path, masks: str = "masks", seed: int = 0, limit: int | None = None) -> dict:
     """Mean IoU on real images with the issue's protocol.
 
-    The prompts come from the true mask at 256 px: its box with every side moved by up to 10 % of the box's
+    The prompts come from the reference mask at 256 px: its box with every side moved by up to 10 % of the box's
     extent, and its deepest interior point.
 
     Args:

@@ -12,9 +12,9 @@ from torch.nn import functional
 from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.folded_decoder import add_shared, decode_folded, fold_detail, mask_logits, unfold_pixels
 from apsam.sam.light import IMAGE_SIZE
-from apsam.sam.training.ask import Asked, encode_prompts
 from apsam.sam.training.data import Item
 from apsam.sam.training.losses import promptable_loss
+from apsam.sam.training.prompt_encoder import PromptTensors, encode_prompts
 from apsam.sam.training.prompts import MASK_SIDE
 from apsam.sam.training.scenes import SIZE
 
@@ -79,14 +79,14 @@ class Stepper:
         images = embeddings.flatten(1, 2), fold_detail(detail)
         prompts = {key: torch.stack([i[key] for i in items]).to(detail.device) for key in items[0] if key not in SKIP}
         target = prompts["target"].float() / 255
-        asked = Asked(
+        prompts_once = PromptTensors(
             prompts["kind"].flatten(),
             prompts["point"].flatten(0, 1).unsqueeze(1) * SCALE,
             prompts["box"].flatten(0, 1) * SCALE,
             cam_to_mask_prompt(prompts["map"].flatten(0, 1), MASK_SIDE),
             prompts["has_map"].flatten(),
         )
-        loss, (vectors, pixels) = self.ask(images, asked, target.flatten(0, 1))
+        loss, (vectors, pixels) = self.decode_loss(images, prompts_once, target.flatten(0, 1))
         if not correct:
             return loss
         count, each = prompts["kind"].shape
@@ -95,25 +95,27 @@ class Stepper:
             logits = unfold_pixels(mask_logits(vectors[some, :1], pixels[some]).float(), MASK_SIDE)
         target = target[:, :correct].flatten(0, 1)
         place, label = correction_points(logits, target.unsqueeze(1), generator)
-        again = Asked(
-            asked.kind[some], asked.points[some], asked.boxes[some], logits.clamp(-32, 32),
+        again = PromptTensors(
+            prompts_once.kind[some], prompts_once.points[some], prompts_once.boxes[some], logits.clamp(-32, 32),
             torch.ones_like(some, dtype=torch.bool), place * (IMAGE_SIZE / MASK_SIDE), label,
         )  # fmt: skip
-        more, _ = self.ask(images, again, target)
+        more, _ = self.decode_loss(images, again, target)
         return (loss * each + more * correct) / (each + correct)
 
-    def ask(self, images: tuple[Tensor, Tensor], asked: Asked, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def decode_loss(
+        self, images: tuple[Tensor, Tensor], prompts_once: PromptTensors, target: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Loss, and the vectors that give the masks, for prompts of images, the same number of each, image by image.
 
         Args:
             images: Embeddings (B, P, D) and details (B, P, 4, 4, D / 8).
-            asked: N prompts.
+            prompts_once: N prompts.
             target: (N, 4E, 4E) float32.
 
         Returns:
             Scalar; vectors of masks and of pixels as `decode_folded` returns them.
         """
-        sparse, present, dense = encode_prompts(self.prompt_encoder, asked, self.dtype)
+        sparse, present, dense = encode_prompts(self.prompt_encoder, prompts_once, self.dtype)
         position = self.prompt_encoder.get_dense_pe().to(self.dtype).flatten(2)[0].T
         embeddings, detail = images
         pixels = add_shared(dense, embeddings)

@@ -11,7 +11,7 @@ from torch.nn import functional
 EPSILON = 1e-5
 
 
-def strength(maps: Tensor) -> Tensor:
+def normalise_by_max(maps: Tensor) -> Tensor:
     """Positive evidence of every map over its own maximum, 0..1."""
     positive = functional.relu(maps)
     return positive / (positive.amax(dim=(-2, -1), keepdim=True) + EPSILON)

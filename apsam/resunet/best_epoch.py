@@ -1,6 +1,6 @@
-"""How well a ResUNet agrees with true masks of tiles it trains on: what the paper's released code keeps its epoch by.
+"""Select the best epoch of a ResUNet by its F1 on reference masks of training tiles, as the released code does.
 
-Nothing but `resunet.keep: best_on_labels` looks at true masks while training; figures are then `as_released`.
+Nothing but `resunet.keep: best_on_labels` looks at reference masks while training; figures are then `as_released`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import torch
 
 from apsam.errors import InputError
 from apsam.metrics.counts import Counts
-from apsam.metrics.scene import PARTS, MeasuredScene, TileTruth
+from apsam.metrics.scene import PARTS, MeasuredScene, TileReferenceMasks
 from apsam.resunet.model import ResUNet
 from apsam.stack import TileStack
 
 TILES_AT_ONCE = 8
 
 
-class Judge:
+class F1OnLabels:
     """F1 of a network over the training tiles of some scenes.
 
     Args:
-        scenes: Scenes with a true mask.
+        scenes: Scenes with a reference mask.
 
     Raises:
         InputError: There is no training tile among them.
@@ -33,8 +33,8 @@ class Judge:
         self._scenes = list(scenes)
         if not any(len(self._tiles(scene)) for scene in self._scenes):
             raise InputError(
-                "resunet.keep: best_on_labels needs true masks of training tiles; give a training scene a mask in the "
-                "scene sheet, or set resunet.keep: last"
+                "resunet.keep: best_on_labels needs reference masks of training tiles; give a training scene a mask in "
+                "the scene sheet, or set resunet.keep: last"
             )
 
     @torch.no_grad()
@@ -45,13 +45,13 @@ class Judge:
         counts = Counts()
         for scene in self._scenes:
             tiles = self._tiles(scene)
-            with TileTruth(scene) as truth, TileStack(scene.tiles) as stack:
+            with TileReferenceMasks(scene) as reference, TileStack(scene.tiles) as stack:
                 for start in range(0, len(tiles), TILES_AT_ONCE):
                     part = tiles[start : start + TILES_AT_ONCE]
                     images = torch.from_numpy(stack.read_at("image", part)).to(device).float() / 255
                     found = (network(images)[:, 0] > 0).cpu().numpy().astype(np.uint8)
                     for tile, guess in zip(part, found, strict=True):
-                        counts += Counts.of(guess, truth.tile(int(tile)))
+                        counts += Counts.of(guess, reference.tile(int(tile)))
         network.train(training)
         return counts.f1 or 0.0
 

@@ -54,7 +54,7 @@ class RunScene:
 
 
 @dataclass
-class TileEvidence:
+class TileOutputs:
     """What is known of the tiles of one scene.
 
     Attributes:
@@ -74,7 +74,7 @@ class TileEvidence:
     missing: list[str] = field(default_factory=list)
 
 
-def read_evidence(scene: RunScene) -> TileEvidence:
+def read_tile_outputs(scene: RunScene) -> TileOutputs:
     """Read what a run says of a scene's tiles.
 
     Raises:
@@ -84,7 +84,7 @@ def read_evidence(scene: RunScene) -> TileEvidence:
         windows, label, part = (stack.read(name) for name in ("window", "label", "part"))
         names = stack.attributes.get("names") or [tile_name(row, col) for row, col, _, _ in windows.tolist()]
         folder = stack.attributes["kind"] == "folder"
-    found = TileEvidence(
+    found = TileOutputs(
         scene.name,
         list(names),
         _labels(scene, list(names), label, part),
@@ -177,7 +177,7 @@ def _labels(scene: RunScene, names: list[str], label: np.ndarray, part: np.ndarr
     return np.array([given.get(name, UNLABELLED) for name in names], np.uint8)
 
 
-def _there(path: Path | None, what: str, found: TileEvidence) -> bool:
+def _there(path: Path | None, what: str, found: TileOutputs) -> bool:
     if path is None or not path.exists():
         found.missing.append(what)
         return False

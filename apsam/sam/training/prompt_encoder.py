@@ -13,7 +13,7 @@ from apsam.sam.training.prompts import KINDS
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptTensors:
     """N prompts of mixed kinds, in pixels of SAM's input.
 
     Attributes:
@@ -35,7 +35,7 @@ class Asked:
     correction_labels: Tensor | None = None
 
 
-def encode_prompts(encoder: PromptEncoder, asked: Asked, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def encode_prompts(encoder: PromptEncoder, prompts: PromptTensors, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """SAM's prompt encoder for prompts of mixed kinds.
 
     A prompt without a box has, as in SAM, the token "not a point" where others have their box's first corner.
@@ -43,15 +43,15 @@ def encode_prompts(encoder: PromptEncoder, asked: Asked, dtype: torch.dtype) -> 
     Returns:
         Tokens (N, T, D), which of them are there (N, T) bool, dense prompts (N, E * E, D); in `dtype`.
     """
-    count, none = len(asked.kind), encoder.not_a_point_embed.weight
-    pointed, boxed = asked.kind != KINDS.index("box"), asked.kind != KINDS.index("point")
-    ones = torch.ones(asked.points.shape[:2], device=asked.points.device)
-    tokens = [encoder._embed_points(asked.points, ones, pad=False)]
+    count, none = len(prompts.kind), encoder.not_a_point_embed.weight
+    pointed, boxed = prompts.kind != KINDS.index("box"), prompts.kind != KINDS.index("point")
+    ones = torch.ones(prompts.points.shape[:2], device=prompts.points.device)
+    tokens = [encoder._embed_points(prompts.points, ones, pad=False)]
     present = [pointed[:, None]]
-    if asked.corrections is not None:
-        tokens.append(encoder._embed_points(asked.corrections, asked.correction_labels, pad=False))
+    if prompts.corrections is not None:
+        tokens.append(encoder._embed_points(prompts.corrections, prompts.correction_labels, pad=False))
         present.append(torch.ones_like(present[0]))
-    corners = encoder._embed_boxes(asked.boxes)
+    corners = encoder._embed_boxes(prompts.boxes)
     tokens += [torch.where(boxed[:, None, None], corners[:, :1], none), corners[:, 1:]]
     # A box with a correction point, too, is without that token.
     present += [torch.ones_like(present[0]), boxed[:, None]]
@@ -59,9 +59,9 @@ def encode_prompts(encoder: PromptEncoder, asked: Asked, dtype: torch.dtype) -> 
     dense = encoder.no_mask_embed.weight.to(dtype).unsqueeze(0)  # (1, 1, D)
     size = encoder.image_embedding_size[0] ** 2
     dense = dense.expand(count, size, -1)
-    if asked.has_mask.any():
+    if prompts.has_mask.any():
         dense = dense.clone()
-        dense[asked.has_mask] = embed_masks(encoder, asked.masks[asked.has_mask].to(dtype))
+        dense[prompts.has_mask] = embed_masks(encoder, prompts.masks[prompts.has_mask].to(dtype))
     return torch.cat(tokens, 1).to(dtype), torch.cat(present, 1), dense
 
 

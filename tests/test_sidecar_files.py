@@ -11,7 +11,7 @@ from rasterio.shutil import copy as copy_raster
 from rasterio.transform import from_origin
 from rasterio.vrt import WarpedVRT
 
-from apsam.companions import companions
+from apsam.sidecar_files import sidecar_files
 
 
 def write_raster(file: Path) -> Path:
@@ -37,7 +37,7 @@ def write_vrt(file: Path, *sources: Path | str) -> Path:
 
 
 def names(path: Path) -> list[str]:
-    return [file.name for file in companions(path)]
+    return [file.name for file in sidecar_files(path)]
 
 
 def test_the_files_of_a_virtual_raster_are_those_that_gdal_opens(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_the_files_of_a_virtual_raster_are_those_that_gdal_opens(tmp_path: Path)
     mosaic = write_vrt(tmp_path / "mosaic.vrt", "parts/a.tif", other, "not_there.tif", "/vsizip/x.zip/c.tif")
     with rasterio.open(mosaic) as raster:
         known = {file for file in map(Path, raster.files) if file.is_file()} - {mosaic}
-    assert known == {part, other} == set(companions(mosaic))
+    assert known == {part, other} == set(sidecar_files(mosaic))
     assert names(write_vrt(tmp_path / "outer.vrt", "mosaic.vrt")) == ["b.tif", "mosaic.vrt", "a.tif"]
     with rasterio.open(part) as raster, WarpedVRT(raster, crs="EPSG:4326") as warped:
         copy_raster(warped, tmp_path / "warped.vrt", driver="VRT")
@@ -91,7 +91,7 @@ def test_all_that_gdal_reads_beside_a_raster_is_known(tmp_path: Path, name: str,
         (tmp_path / f"s.{name[2]}{name[-1]}w").write_text("1\n0\n0\n-1\n0\n0\n")
     with rasterio.open(raster) as out:
         read = {Path(file) for file in out.files} - {raster}
-    assert read <= set(companions(raster)) and (read or driver == "HFA")
+    assert read <= set(sidecar_files(raster)) and (read or driver == "HFA")
 
 
 def test_what_qgis_has_saved_but_not_yet_written(tmp_path: Path) -> None:

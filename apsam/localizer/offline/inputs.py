@@ -12,7 +12,7 @@ from apsam.sam.settings import SamSettings
 
 
 @dataclass(frozen=True)
-class Given:
+class OfflineInputs:
     """Training tiles and settings.
 
     Attributes:

@@ -14,7 +14,7 @@ from apsam.datums import prime_meridian, to_degrees
 AREA_DISTORTION = 0.005
 
 
-class Ruler:
+class Geodesy:
     """Areas in m2 and lengths in m, in any CRS.
 
     Args:
@@ -58,7 +58,7 @@ class Ruler:
             return geometry.length * self._unit
         return self._geod.geometry_length(self._degrees(geometry).boundary)
 
-    def widen(
+    def buffer(
         self, geometry: np.ndarray | shapely.Geometry, metres: float | np.ndarray
     ) -> np.ndarray | shapely.Geometry:
         """All that lies within `metres` of a geometry, or of each of several (one distance, or one each)."""

@@ -52,7 +52,7 @@ LOCKS = (".lock",)
 ARCHIVE_PREFIXES = ("/vsizip/", "/vsitar/", "/vsigzip/")
 
 
-def companions(path: Path) -> list[Path]:
+def sidecar_files(path: Path) -> list[Path]:
     """The files that are read with `path`, or in it, by name: images of a folder, sidecars, sources of a .vrt.
 
     What is named, but is not there, is left out, and of `/vsizip/...` the archive is meant. Of `file|layername=x` it is

@@ -1,6 +1,6 @@
 """Given data by content: the digest of a file or folder, with every sidecar file that is read with it.
 
-    python -m workflow_support.given results/store/given/demo.json
+    python -m workflow_support.input_digests results/store/given/demo.json
 
 writes the digests of all data that the configuration names, for DVC, which must see a change of any of them.
 """
@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
-from apsam.companions import companions
 from apsam.errors import InputError
 from apsam.files import read_json, sha256_file, write_json
+from apsam.sidecar_files import sidecar_files
 from workflow_support.memory import Memory
 
 # Above this, a progress line says what takes the time.
@@ -24,7 +24,7 @@ MUCH = 500_000_000  # bytes
 THREADS = 4
 
 
-class GivenData:
+class InputDigests:
     """Digests of given files and folders, remembered.
 
     Args:
@@ -73,7 +73,7 @@ KIND = "sha256"
 
 def files_of(path: Path) -> list[Path]:
     """A given file and its sidecar files, or the files of a given folder."""
-    beside = companions(path)
+    beside = sidecar_files(path)
     return beside if path.is_dir() else [path, *beside]
 
 

@@ -37,7 +37,7 @@ from apsam.tiles.photometry import Palette, is_lossy, palette_of, white_is_zero
 from apsam.tiles.reader import SceneReader, open_raster
 from apsam.vectors import is_vector, read_layer, read_shapes
 
-__all__ = ["NO_DATA", "TruthReader"]
+__all__ = ["NO_DATA", "ReferenceMaskReader"]
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ SAMPLE_WINDOWS = 256
 FINEST, AT_ONCE = 8, 4_000_000
 
 
-class TruthReader:
+class ReferenceMaskReader:
     """Windows of a mask raster or a polygon layer as {0, 1, 255}.
 
     What the values of a raster mean, `apsam.tiles.mask_values` decides for the whole of it: unknown (255) is where it
@@ -89,7 +89,7 @@ class TruthReader:
         self.note = self._mask.note
         self.no_data = self._mask.no_data
 
-    def __enter__(self) -> TruthReader:
+    def __enter__(self) -> ReferenceMaskReader:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,13 +107,13 @@ class TruthReader:
 
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
         """One window, which may stick out of the scene. (height, width) uint8: 0 not, 1 landslide, 255 unknown."""
-        truth = np.full((height, width), NO_DATA, np.uint8)
+        reference = np.full((height, width), NO_DATA, np.uint8)
         top, left = max(row, 0), max(col, 0)
         bottom, right = min(row + height, self._scene.height), min(col + width, self._scene.width)
         if bottom > top and right > left:
             known = self._mask.read(top, left, bottom - top, right - left)
-            truth[top - row : bottom - row, left - col : right - col] = known
-        return truth
+            reference[top - row : bottom - row, left - col : right - col] = known
+        return reference
 
 
 def mask_polygons(path: Path, scene: SceneReader) -> np.ndarray:
@@ -200,7 +200,7 @@ class _RasterMask:
         self._bands, alpha = colour_bands(self._raster)
         self.no_data = _no_data_of(self._raster, path)
         self._placed = self._raster.crs is not None
-        check_mask_place(self._raster, path, scene)
+        check_mask_location(self._raster, path, scene)
         self._rule, self._palette, self._inverted, _ = mask_rule(path, values)
         self.note = self._rule.note
         self._finer = min(FINEST, ceil(max(scene.step) - 0.1))
@@ -306,10 +306,10 @@ def colour_bands(raster: rasterio.DatasetReader) -> tuple[list[int], bool]:
 def check_mask_header(path: Path, scene: SceneReader) -> None:
     """Raise InputError where the header of a mask raster shows that it cannot be laid on a scene."""
     with open_raster(path) as raster:
-        check_mask_place(raster, path, scene)
+        check_mask_location(raster, path, scene)
 
 
-def check_mask_place(raster: rasterio.DatasetReader, path: Path, scene: SceneReader) -> None:
+def check_mask_location(raster: rasterio.DatasetReader, path: Path, scene: SceneReader) -> None:
     """Raise InputError unless a mask raster has its own place, or none at all and the scene's shape."""
     if raster.crs is not None:
         check_placed(raster, path, "the mask")

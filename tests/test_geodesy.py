@@ -7,7 +7,7 @@ import pytest
 import shapely
 from pyproj import CRS, Geod, Transformer
 
-from apsam.ruler import Ruler
+from apsam.geodesy import Geodesy
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from apsam.ruler import Ruler
 )
 def test_widened_by_the_same_metres_to_all_sides(crs: int, bounds: tuple[float, ...]) -> None:
     point = shapely.box(*bounds).centroid
-    wide, other = Ruler(CRS(crs), bounds).widen(np.array([point, point]), 100)
+    wide, other = Geodesy(CRS(crs), bounds).buffer(np.array([point, point]), 100)
     assert wide.equals(other)
     left, bottom, right, top = wide.bounds
     to_degrees = Transformer.from_crs(crs, 4326, always_xy=True).transform
@@ -32,7 +32,7 @@ def test_widened_by_the_same_metres_to_all_sides(crs: int, bounds: tuple[float, 
 
 
 def test_nothing_widened_is_nothing() -> None:
-    assert len(Ruler(CRS(4326), (0, 0, 1, 1)).widen(np.array([], object), 5)) == 0
+    assert len(Geodesy(CRS(4326), (0, 0, 1, 1)).buffer(np.array([], object), 5)) == 0
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_areas_where_longitudes_are_not_of_greenwich_or_not_in_degrees(crs: int,
     own = [((np.radians(x) - meridian) / unit, np.radians(y) / unit) for x, y in corners]
     to_map = Transformer.from_crs(base, crs, always_xy=True).transform
     square = shapely.Polygon([to_map(*spot) for spot in own])
-    ruler = Ruler(crs, square.bounds)
-    assert ruler.area(square) == pytest.approx(10_000, rel=0.001)
-    assert ruler.perimeter(square) == pytest.approx(400, rel=0.001)
-    assert ruler.middle == pytest.approx(place, abs=0.02)
-    assert shapely.area(ruler.in_metres(square)) == pytest.approx(10_000, rel=0.002)
+    geodesy = Geodesy(crs, square.bounds)
+    assert geodesy.area(square) == pytest.approx(10_000, rel=0.001)
+    assert geodesy.perimeter(square) == pytest.approx(400, rel=0.001)
+    assert geodesy.middle == pytest.approx(place, abs=0.02)
+    assert shapely.area(geodesy.in_metres(square)) == pytest.approx(10_000, rel=0.002)
