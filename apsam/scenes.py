@@ -18,7 +18,7 @@ from apsam.files import read_text
 from apsam.vectors import split_layer, with_layer
 
 if TYPE_CHECKING:
-    from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
+    from apsam.tiles.settings import LabelSettings
 
 log = logging.getLogger(__name__)
 
@@ -264,30 +264,3 @@ def tile_files(folder: Path) -> list[Path]:
                 f"the ending; rename one, or put masks into a folder of their own"
             )
     return files
-
-
-def check_scenes(
-    scenes: Sequence[Scene],
-    tiles: TileSettings,
-    labels: LabelSettings,
-    split: SplitSettings,
-    dem: Path | None = None,
-) -> None:
-    """Validate all inputs before work starts, as the jobs will read them; warnings are logged.
-
-    Args:
-        scenes: All scenes of the sheet.
-        tiles: Bands that rasters must have, and size of a tile.
-        labels: How much the features of layers are widened.
-        split: Blocks that scenes are divided into, and what becomes of ground that training and test scenes share.
-        dem: Raster of elevations, where one is given.
-
-    Raises:
-        InputError: The first thing that is wrong.
-    """
-    if dem is None and all(scene.kind == "synthetic" for scene in scenes):
-        return
-    from apsam.inputs import check
-
-    for warning in check(scenes, tiles, labels, split, dem).warnings:
-        log.warning("warning: %s", warning)

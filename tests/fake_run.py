@@ -183,7 +183,7 @@ def _row(source: str, part: str, tp: int, fp: int, fn: int, tn: int) -> dict:
 
 
 def make_fake_folder_run(folder: Path, tiles: int = 6) -> tuple[list[Scene], Config]:
-    """A run of one folder of ready-made tiles: no map, no CRS, the ResUNet's masks in a zip, 10 px off the reference."""
+    """A run of one folder of ready-made tiles: no map, no CRS, the ResUNet's masks in a zip, 10 px off."""
     config = Config.model_validate({"run": folder.name, "tiles": {"size": 128}})
     images, reference = folder.parent / "images", folder.parent / "truth"
     images.mkdir(parents=True)

@@ -28,7 +28,7 @@ HEAD = ("scene", "image", "labels", "mask", "split")
 
 
 @dataclass
-class InputFile:
+class Given:
     """A folder with inputs, and how they are read.
 
     Attributes:
@@ -106,7 +106,7 @@ def given(
         write(folder / "a.tif", pixels())
     if not (folder / "inv.gpkg").exists():
         layer(folder / "inv.gpkg", SLIDE)
-    return InputFile(folder, [("a", image, labels, mask, split)], **more)
+    return Given(folder, [("a", image, labels, mask, split)], **more)
 
 
 def zipped(path: Path, *files: Path) -> Path:

@@ -12,12 +12,13 @@ from labelling_scenes import SMALL, on_map, write_layer, write_scene
 from own_scenes import write_tiles
 from shapely import box
 
+from apsam.inputs import check
 from apsam.labelling.add import add_labels
 from apsam.labelling.grid import write_grid
 from apsam.labelling.page import PAGE, PageScene, make_label_page
 from apsam.labelling.suggestions import Suggestion, Suggestions
 from apsam.labelling.tables import read_table, write_table
-from apsam.scenes import Scene, check_scenes, read_scene_sheet
+from apsam.scenes import Scene, read_scene_sheet
 from apsam.stack import TileStack
 from apsam.tiles.settings import LabelSettings, SplitSettings
 from apsam.tiles.tiling import tile_scene
@@ -175,7 +176,7 @@ def test_a_person_labels_a_scene_and_the_workflow_takes_the_table(page: Path, tm
     for number, labels in enumerate((table.path, tmp_path / "grid.gpkg")):
         sheet = tmp_path / "scenes.tsv"
         sheet.write_text(f"scene\timage\tlabels\tmask\tsplit\nvalley\t{valley}\t{labels}\t\ttrain\n")
-        check_scenes(read_scene_sheet(sheet), SMALL, LabelSettings(), SplitSettings())
+        check(read_scene_sheet(sheet), SMALL, LabelSettings(), SplitSettings())
         stack = tmp_path / f"{number}.zarr.zip"
         tile_scene(
             Scene("valley", "raster", valley, labels, None, "train"), SMALL, LabelSettings(), SplitSettings(), stack

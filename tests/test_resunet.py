@@ -239,7 +239,7 @@ def test_the_released_code_keeps_the_epoch_that_true_masks_like_best(
         seen.append({name: value.clone() for name, value in network.state_dict().items()})
         return next(scores)
 
-    monkeypatch.setattr(train, "_judge", lambda *_: f1_on_labels)
+    monkeypatch.setattr(train, "_f1_on_labels", lambda *_: f1_on_labels)
     train_resunet([tiles], [masks], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")
     kept = load_resunet(tmp_path / "w.safetensors", CPU)[0].state_dict()
     assert len(seen) == 3

@@ -12,8 +12,9 @@ import rasterio
 from rasterio.transform import from_origin
 from shapely import Point
 
+from apsam import inputs
 from apsam.errors import InputError
-from apsam.scenes import check_scenes, read_scene_sheet
+from apsam.scenes import read_scene_sheet
 from apsam.tiles.labels import read_label_table
 from apsam.tiles.parts import TEST, TRAIN, parts_by_blocks
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
@@ -126,7 +127,10 @@ def test_columns_are_separated_by_tabs(tmp_path):
 def check_all(folder, *rows, **settings):
     split, size = settings.pop("split", SplitSettings()), settings.pop("size", 64)
     labels = LabelSettings(**settings)
-    check_scenes(read_scene_sheet(sheet(folder, *rows)), TileSettings(size=size), labels, split)
+    for warning in inputs.check(
+        read_scene_sheet(sheet(folder, *rows)), TileSettings(size=size), labels, split
+    ).warnings:
+        logging.getLogger("apsam").warning(warning)
 
 
 def check(folder, *row, **settings):

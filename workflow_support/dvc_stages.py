@@ -127,7 +127,7 @@ def shown() -> set[str]:
 def _given() -> str:
     return f"""\
   given:
-    cmd: python -m workflow_support.input_digests {GIVEN}
+    cmd: python -m workflow_support.dvc_inputs {GIVEN}
     always_changed: true
     outs:
       - {GIVEN}

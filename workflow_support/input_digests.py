@@ -1,9 +1,4 @@
-"""Given data by content: the digest of a file or folder, with every sidecar file that is read with it.
-
-    python -m workflow_support.input_digests results/store/given/demo.json
-
-writes the digests of all data that the configuration names, for DVC, which must see a change of any of them.
-"""
+"""Given data by content: the digest of a file or folder, with every sidecar file that is read with it."""
 
 from __future__ import annotations
 
@@ -120,19 +115,3 @@ def write_given(file: Path, digests: Mapping[str, str]) -> None:
         same = False
     if not same:
         write_json(file, digests)
-
-
-def main() -> None:
-    """Write the digests of all given data as JSON."""
-    from apsam.config import read_config
-    from workflow_support.changes import with_changes
-    from workflow_support.run import Run
-
-    config, _ = with_changes(read_config(Path("config.yaml")).model_dump(mode="json"))
-    run = Run(config)
-    write_given(Path(sys.argv[1]), run.given_digests())
-    run.memory.save()
-
-
-if __name__ == "__main__":
-    main()

@@ -97,8 +97,8 @@ def compare_everything(
         f"{len(compared)} tiles, sampled evenly over {len(held_out)} labelled positive"
         f"{' and held out' if held_out is not places else ''}; "
         "tiles without landslide in the reference mask are left out.",
-        "'Best object' is chosen with the reference mask (or with APSAM's mask): full-image SAM itself does not say which "
-        "of its objects is a landslide.",
+        "'Best object' is chosen with the reference mask (or with APSAM's mask): full-image SAM itself does not say "
+        "which of its objects is a landslide.",
     ]
     return Experiment(NAME, "Full-image SAM against APSAM (paper, Fig. 4)", protocol, COLUMNS, rows, notes), compared
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from apsam.backbones import build_backbone
-from apsam.resunet.model import InputUnit
+from apsam.resunet.units import InputUnit
 
 STAGES = 4  # strides 2, 4, 8, 16; the deepest stage (stride 32) would double the weights and is not needed
 
