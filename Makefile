@@ -34,7 +34,7 @@ demo: $(READY)  ## run the default workflow: scenes, pseudo-masks, maps, report
 	@PATH="$(abspath $(BIN)):$$PATH" $(DEMO)
 	@echo "Open results/demo/report/index.html. Again, or with other settings: source $(BIN)/activate && $(DEMO)"
 
-test: $(READY)  ## run all tests, WORKERS=2 side by side
+test: $(READY)  ## run all tests, WORKERS=2 in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
 test-fast: $(READY)  ## run the tests that do not run the workflow
@@ -43,7 +43,7 @@ test-fast: $(READY)  ## run the tests that do not run the workflow
 coverage: $(READY)  ## run the fast tests, with the share of apsam/ that they reach
 	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered --cov-report=xml $(PYTEST_FLAGS)
 
-test-dvc: $(READY)  ## DVC with every kind of cache, its experiments, metrics and plots, scenes of one's own (minutes)
+test-dvc: $(READY)  ## DVC with every kind of cache, its experiments, metrics and plots, your own scenes (minutes)
 	$(BIN)/python -m pytest tests/workflow/dvc_matrix.py $(PYTEST_FLAGS)
 
 test-kills: $(READY)  ## kill jobs and Snakemake at random moments, run on, compare with an undisturbed run (minutes)
@@ -96,7 +96,7 @@ lock: $(READY)  ## refresh constraints.txt from pyproject.toml
 	$(BIN)/python -m workflow_support.conda_env
 
 # BENCH_FLAGS=--short for some minutes, BENCH_FLAGS="encode floor --device cuda --sam vit_h" on a GPU.
-bench: $(READY)  ## measure speed and memory beside what one would use instead (20 minutes on two cores)
+bench: $(READY)  ## benchmark speed and memory against alternatives (20 minutes on two cores)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[$(EXTRAS),bench]'
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)
 

@@ -141,7 +141,7 @@ for experiment in EXPERIMENTS:
 ConfigFiles = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="configuration files, later ones over earlier ones; the defaults without any", show_default=False
+        help="configuration files, later ones override earlier ones; none: the defaults", show_default=False
     ),
 ]
 
@@ -171,7 +171,7 @@ def doctor() -> None:
     console = Console()
     console.print(table)
     if missing:
-        console.print(f"[bold red]{missing} thing(s) missing: the default run will not work.[/]")
+        console.print(f"[bold red]{missing} requirement(s) missing: the default run will not work.[/]")
         raise typer.Exit(1)
     console.print("Everything the default run needs is there.")
 

@@ -22,7 +22,7 @@ DIGITS = 12
 Node = tuple[Path, str]
 ON_IMPORT, WHOLE = "<on import>", "<whole>"
 
-# What a syntax tree holds beside the syntax.
+# What a syntax tree holds besides the syntax.
 UNSAID = {"ctx", "kind", "type_comment"}
 
 

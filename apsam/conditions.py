@@ -104,7 +104,7 @@ def read_conditions(weights: Path) -> TrainingConditions | None:
             f"it again"
         ) from error
     except (OSError, ValueError):
-        return None  # whoever loads the weights says what is wrong with them
+        return None  # loading the weights reports what is wrong with them
     found = description.get(CONDITIONS)
     if found is None:
         return None

@@ -1,6 +1,6 @@
 """The configuration: the one place where its keys, types, ranges and defaults meet.
 
-Each stage defines its section beside its code (`apsam/<stage>/settings.py`); here they are put together and errors are
+Each stage defines its section next to its code (`apsam/<stage>/settings.py`); here they are put together and errors are
 turned into sentences. Nothing here imports torch: the workflow reads this in every job.
 """
 
@@ -151,11 +151,11 @@ class _Loader(yaml.SafeLoader):
     """YAML in which a key may be there once only: of two sections of one name the first would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As PyYAML does, but for keys that are there twice."""
+        """As PyYAML does, but for keys that occur twice."""
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         twice = next((key for key in keys if keys.count(key) > 1 and key != "<<"), None)
         if twice is not None:
-            raise yaml.YAMLError(f"the key '{twice}' is there twice in the mapping that begins at{node.start_mark}")
+            raise yaml.YAMLError(f"the key '{twice}' occurs twice in the mapping that begins at{node.start_mark}")
         return super().construct_mapping(node, deep)
 
 

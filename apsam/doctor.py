@@ -81,7 +81,7 @@ def _torchvision() -> Finding:
 
     whole = extension_loads()
     version = importlib.metadata.version("torchvision")
-    return Finding("torchvision", "ok", version if whole else f"{version}, a CUDA build beside a CPU torch: guarded")
+    return Finding("torchvision", "ok", version if whole else f"{version}, a CUDA build with a CPU torch: guarded")
 
 
 def _opencv() -> Finding:

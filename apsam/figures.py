@@ -21,7 +21,7 @@ HEAD = 0.25
 
 
 def save_figure(figure: Figure, output: Path) -> None:
-    """Write `figure` as PNG and SVG beside `output`."""
+    """Write `figure` as PNG and SVG next to `output`."""
     for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
         with atomic_path(output.with_suffix(suffix)) as partial:
             figure.savefig(partial, metadata=metadata)

@@ -51,7 +51,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(path: Path | str, use: str) -> Iterator[Path]:
-    """Yield a folder beside `path` for what is needed only while `path` is made; it is removed at the end.
+    """Yield a folder next to `path` for what is needed only while `path` is made; it is removed at the end.
 
     Args:
         path: The file to make. Missing parent folders are created.

@@ -61,20 +61,20 @@ class ReferenceMaskReader:
     """Windows of a mask raster or a polygon layer as {0, 1, 255}.
 
     What the values of a raster mean, `apsam.tiles.mask_values` decides for the whole of it: unknown (255) is where it
-    does not cover the scene, has its declared no-data value in all bands, or no finite one. Two ways of drawing a mask
-    are no "unknown", lest nothing but landslides be known and every map be perfect: a declared no-data value of 0, as
-    QGIS's Rasterize writes, and full transparency are "no landslide" (0). A raster of another CRS, shape or place is
+    does not cover the scene, has its declared no-data value in all bands, or no finite one. A declared no-data
+    value of 0, as QGIS's Rasterize writes, and full transparency mean background (0): with them as unknown, only
+    landslide pixels would be labelled, and any map would score 1.0. A raster of another CRS, shape or place is
     reprojected (nearest); without a CRS it must have the scene's shape. Polygons are burnt with the pixel-centre rule.
     Where the scene is read on coarser pixels (`tiles.resolution_m`), a pixel of a raster is what most of it is.
 
     Args:
         path: Mask raster or vector layer (`file.gpkg|layername=landslides` of several).
         scene: The scene whose grid is wanted; must stay open.
-        values: What the raster's values mean, where they leave that open (`mask_values` of the scene sheet).
+        values: What the raster's values mean, where they are ambiguous (`mask_values` of the scene sheet).
 
     Attributes:
         note: What was understood of it where that is not plain, or None.
-        no_data: The value that a raster declares for what nobody looked at, or None.
+        no_data: The value that a raster declares for pixels that were not examined, or None.
 
     Raises:
         InputError: The mask cannot be read, cannot be placed on the scene, holds no polygons, or leaves open what is
@@ -414,7 +414,7 @@ def _no_data_of(raster: rasterio.DatasetReader, path: Path) -> float | None:
     if raster.nodata == 0:
         log.warning(
             "%s: its declared no-data value is 0, which is taken for 'no landslide', not for 'unknown'; "
-            "where nobody looked, write another value, for example 255, and declare that",
+            "where nothing was examined, write another value, for example 255, and declare that",
             path,
         )
         return None

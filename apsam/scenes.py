@@ -148,7 +148,7 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
     if name == RESERVED_NAME or name.endswith(RESERVED_ENDINGS):
         raise InputError(
             f"{where}: a scene's name must not be '{RESERVED_NAME}' or end in {' or '.join(RESERVED_ENDINGS)}, "
-            f"by which files are told apart"
+            f"which identifies its files"
         )
     if len(name) > LONGEST_NAME:
         raise InputError(f"{where}: a scene's name has {LONGEST_NAME} letters at most, since it names files")
@@ -251,7 +251,7 @@ def tile_files(folder: Path) -> list[Path]:
     """The images of a folder of ready-made tiles, by name.
 
     Raises:
-        InputError: The folder holds none, or two whose masks could not be told apart.
+        InputError: The folder holds none, or two whose masks could not be distinguished.
     """
     files = image_files(folder)
     if not files:
@@ -260,7 +260,7 @@ def tile_files(folder: Path) -> list[Path]:
     for file in files:
         if stems.setdefault(file.stem, file.name) != file.name:
             raise InputError(
-                f"{folder}: holds {stems[file.stem]} and {file.name}, but tiles are told apart by their names without "
+                f"{folder}: holds {stems[file.stem]} and {file.name}, but tiles are identified by their names without "
                 f"the ending; rename one, or put masks into a folder of their own"
             )
     return files

@@ -102,7 +102,7 @@ def _world_file(suffix: str) -> tuple[str, ...]:
 
 
 def _in_folder(folder: Path) -> Iterator[Path]:
-    """Images of a folder of ready-made tiles with what is read beside them; all of a geodatabase but locks."""
+    """Images of a folder of ready-made tiles with what is read next to them; all of a geodatabase but locks."""
     database = folder.suffix.lower() == ".gdb"
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -116,7 +116,7 @@ def _named_in(raster: Path) -> Iterator[Path]:
     try:
         tree = ElementTree.parse(raster)
     except (OSError, ElementTree.ParseError):
-        return  # whoever opens it says what is wrong
+        return  # opening it reports what is wrong
     for element in tree.iter():
         if element.tag in SOURCES and element.text:
             text = element.text.strip()

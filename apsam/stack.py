@@ -307,7 +307,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _block(joined: Path, name: str) -> Path:
-    """Where a block lies: as named from the file that joins it, or, in a view of the store, beside that file."""
+    """Where a block lies: as named from the file that joins it, or, in a view of the store, next to that file."""
     named = joined.resolve().parent / name
     return named if named.exists() else joined.parent / Path(name).name
 

@@ -1,6 +1,6 @@
 """Make PyPI's torchvision importable next to a CPU build of torch.
 
-The wheels of torchvision on PyPI are compiled against CUDA. Beside a CPU torch the extension cannot be loaded, so
+The wheels of torchvision on PyPI are compiled against CUDA. Next to a CPU torch the extension cannot be loaded, so
 that operators such as `torchvision::nms` do not exist; but torchvision's Python registers meta kernels for some of
 them while it is imported, which ends in ``RuntimeError: operator torchvision::nms does not exist``. Declaring them
 before is enough for the import to succeed; they stay without a kernel, and `apsam` never calls them. Which ones the
@@ -33,7 +33,7 @@ def torchvision_folder() -> Path | None:
 
 
 def extension_loads() -> bool:
-    """Whether torchvision's compiled operators can be loaded beside this torch."""
+    """Whether torchvision's compiled operators can be loaded with this torch."""
     folder = torchvision_folder()
     if folder is None:
         return False

@@ -565,7 +565,7 @@ def _check_finite(file: Path, features: gpd.GeoDataFrame) -> None:
     if len(wrong):
         owners = np.unique(shapely.get_coordinates(geometry, return_index=True)[1][wrong])
         raise InputError(
-            f"{file}: {len(owners)} of {len(features)} features have coordinates that are no numbers (nan, inf), the "
+            f"{file}: {len(owners)} of {len(features)} features have coordinates that are not numbers (nan, inf), the "
             f"first is feature {owners[0] + 1}; correct or delete them in QGIS"
         )
 

@@ -1,6 +1,6 @@
 """Official weights by name: found in a cache folder, or downloaded into it.
 
-A file in the cache is either whole and right or absent: it is downloaded beside its place, checked by
+A file in the cache is either whole and right or absent: it is downloaded next to its place, checked by
 SHA-256 and renamed. A download that breaks off goes on where it stopped, in this process or in the next
 one.
 """
@@ -232,7 +232,7 @@ class _Download:
             stop=self._hopeless,
             wait=wait_exponential(multiplier=1, max=60),
             sleep=self.pause,
-            before_sleep=lambda state: log.warning("%s; going on at %d bytes", state.outcome.exception(), self._have()),
+            before_sleep=lambda state: log.warning("%s; resuming at byte %d", state.outcome.exception(), self._have()),
             reraise=True,
         )
         try:

@@ -95,7 +95,7 @@ def _number(error: BaseException, path: Path) -> int | None:
 
 
 def _is_of(error: OSError, path: Path) -> bool:
-    """Whether an error is one of `path`, of a folder above it, or of a half-made file beside it."""
+    """Whether an error is one of `path`, of a folder above it, or of a half-made file next to it."""
     if error.errno not in OF_THE_FOLDER or not isinstance(error.filename, str | bytes | os.PathLike):
         return False
     named, target = (Path(os.path.abspath(os.fsdecode(file))) for file in (error.filename, path))

@@ -1,1 +1,1 @@
-"""One command a claim: every figure of docs/performance.md is measured here, side by side with its alternative."""
+"""One command a claim: every figure of docs/performance.md is measured here, in parallel with its alternative."""

@@ -1,4 +1,4 @@
-"""Image encoding, side by side: SAM's predictor as the paper's code calls it, tile by tile; segment-anything's encoder
+"""Image encoding, in parallel: SAM's predictor as the paper's code calls it, tile by tile; segment-anything's encoder
 on a batch; transformers' SamModel (pip install -e '.[bench]'); ours.
 
 Speed does not depend on the weights, so they are random; nothing is downloaded. On a GPU:

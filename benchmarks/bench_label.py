@@ -4,7 +4,7 @@ python -m benchmarks.bench_label                  some 2,000 tiles
 python -m benchmarks.bench_label --side 21970     some 20,000 tiles
 
 The scene is one synthetic scene, repeated and turned. Keys are real key events; an answer is there when the frame after
-it has been drawn. Memory is the proportional set size of the page's process, with what an empty page takes beside it.
+it has been drawn. Memory is the proportional set size of the page's process, with what an empty page takes next to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SAMs side by side: parameters, what a stored embedding takes, seconds a tile, milliseconds a prompt, memory.
+"""SAMs in parallel: parameters, what a stored embedding takes, seconds a tile, milliseconds a prompt, memory.
 
     python -m benchmarks.bench_sams --only light vit_b sam2.1_tiny
 

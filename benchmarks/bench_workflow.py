@@ -1,4 +1,4 @@
-"""What the workflow itself costs: parsing, the plan of 2,000 scenes, and the time a job takes beside its own work.
+"""What the workflow itself costs: parsing, the plan of 2,000 scenes, and the time a job takes next to its own work.
 
 In a copy of the project whose scripts only touch their outputs, so that what is left is Snakemake and the rules.
 """

@@ -1,4 +1,4 @@
-"""Mean IoU of the localizer's CAMs on Bijie's validation crops, beside a fixed centred box that needs no model.
+"""Mean IoU of the localizer's CAMs on Bijie's validation crops, next to a fixed centred box that needs no model.
 
     python -m benchmarks.bijie_cams --weights results/bijie/localizer/weights.safetensors
 

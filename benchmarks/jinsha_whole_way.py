@@ -1,4 +1,4 @@
-"""From image-level labels of one or more scenes to the map of another: with and without SAM, beside the bound.
+"""From image-level labels of one or more scenes to the map of another: with and without SAM, next to the bound.
 
     python -m benchmarks.jinsha_whole_way DATA --train B --test A --seeds 61 62 63
 

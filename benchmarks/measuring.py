@@ -171,7 +171,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 def write(name: str, device: torch.device, of: str = "", **content: Any) -> Path:
     """Write one measurement to `benchmarks/measured/<name>.json`, with the machine and the command.
 
-    That `of` one of several runs is `<name>_<of>.json`; that of a GPU stands beside that of a CPU, `<name>_cuda.json`.
+    That `of` one of several runs is `<name>_<of>.json`; that of a GPU stands next to that of a CPU, `<name>_cuda.json`.
     """
     parts = [name, *([of] if of else []), *([] if device.type == "cpu" else [device.type])]
     path = MEASURED / f"{'_'.join(parts)}.json"

@@ -1,4 +1,4 @@
-"""What docs/worked-example.md needs beside the commands of apsam: a coarser scene, a person's stand-in, a picture.
+"""Make what docs/worked-example.md shows: a coarser scene, labels in place of a person's, a picture.
 
     python -m benchmarks.worked_example scene DATA/scene_B.tif DATA/scene_B_mask.tif valley
     python -m benchmarks.worked_example answer valley_labels.csv valley.tif valley_mask.tif --count 57
@@ -78,7 +78,7 @@ def window(name: str, size: int) -> tuple[slice, slice]:
 
 
 def picture(table: Path, mapped: Path, mask: Path, size: int, output: Path) -> None:
-    """Draw labels beside the map and its errors, and print F1, precision and recall of the map."""
+    """Draw labels next to the map and its errors, and print F1, precision and recall of the map."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

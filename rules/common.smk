@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-# The code beside this Snakefile is the code that runs, also in a copy of the project (a clone, `dvc exp run --temp`).
+# The code next to this Snakefile is the code that runs, also in a copy of the project (a clone, `dvc exp run --temp`).
 sys.path.insert(0, workflow.basedir)
 
 from snakemake.exceptions import WorkflowError
@@ -77,7 +77,7 @@ def inputs_of(stage):
 
 
 def outputs_of(stage, files=None, **flags):
-    """Outputs: the files that a stage makes, and the recipe beside them.
+    """Outputs: the files that a stage makes, and the recipe next to them.
 
     `files` names them where `stage` has wildcards; a flag (`report(...)`, `temp`) is put on the output it names.
     """
@@ -103,7 +103,7 @@ def command_of(stage):
 
 
 def side_by_side(jobs, most=8):
-    """Threads: this machine's cores shared by `jobs` trainings, which are faster side by side than one after another."""
+    """Threads: this machine's cores shared by `jobs` trainings, which are faster in parallel than one after another."""
 
     def threads(wildcards):
         if not STARTED_HERE:

@@ -16,7 +16,7 @@ rule ground_labels:
     params:
         command=command_of("ground"),
     message:
-        "Work out what the labels of overlapping tiles say of the ground of {wildcards.unit}"
+        "Make the label map of {wildcards.unit}"
     shell:
         "{params.command} > {log} 2>&1"
 
@@ -37,7 +37,7 @@ rule ground_labels_tiles:
     params:
         command=command_of("ground/tiles"),
     message:
-        "Work out what labels say of the ground of the tiles of {wildcards.unit}"
+        "Make the label maps of the tiles of {wildcards.unit}"
     shell:
         "{params.command} > {log} 2>&1"
 
@@ -58,7 +58,7 @@ rule views:
     params:
         command=command_of("views"),
     message:
-        "Cut the views of {wildcards.unit} that SAM is shown"
+        "Cut {wildcards.unit} into views for SAM"
     shell:
         "{params.command} > {log} 2>&1"
 
@@ -147,6 +147,6 @@ rule ground_masks:
     params:
         command=command_of("masks/ground"),
     message:
-        "Join the masks of the views of {wildcards.unit} to one pseudo-mask"
+        "Combine the masks of the views of {wildcards.unit} into one pseudo-mask"
     shell:
         "{params.command} > {log} 2>&1"

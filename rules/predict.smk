@@ -62,7 +62,7 @@ rule predict_join:
     params:
         command=command_of("maps/{source}/joined"),
     message:
-        "Put the map of {wildcards.unit} together"
+        "Mosaic the map of {wildcards.unit}"
     shell:
         "{params.command} > {log} 2>&1"
 
@@ -105,6 +105,6 @@ rule predict_mask:
     params:
         command=command_of("maps/ground/decided"),
     message:
-        "Cut the map of {wildcards.unit} where the F1 that it expects of itself is highest"
+        "Threshold the map of {wildcards.unit} where its expected F1 is highest"
     shell:
         "{params.command} > {log} 2>&1"

@@ -15,7 +15,7 @@ rule localizer_scores:
     params:
         command=command_of("suggestions/localizer"),
     message:
-        "Ask the localizer about every tile of {wildcards.unit}"
+        "Run the localizer on every tile of {wildcards.unit}"
     shell:
         "{params.command} > {log} 2>&1"
 
@@ -37,7 +37,7 @@ rule map_scores:
     params:
         command=command_of("suggestions/map"),
     message:
-        "Ask the ResUNet about every tile of {wildcards.unit}"
+        "Run the ResUNet on every tile of {wildcards.unit}"
     shell:
         "{params.command} > {log} 2>&1"
 

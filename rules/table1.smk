@@ -57,7 +57,7 @@ rule masks_truth:
     params:
         command=command_of("masks/truth"),
     message:
-        "Take the reference masks of {wildcards.unit} for the upper bound"
+        "Use the reference masks of {wildcards.unit} as the upper bound"
     shell:
         "{params.command} > {log} 2>&1"
 

@@ -1,4 +1,4 @@
-"""Let SAM find every object of one image, asked by a grid of points (paper, Fig. 4)."""
+"""Segment every object of one image with SAM, prompted by a grid of points (paper, Fig. 4)."""
 
 from apsam.commands.everything import everything
 from apsam.commands.run import run

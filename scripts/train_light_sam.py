@@ -1,6 +1,6 @@
 """Train the SAM that comes with the package, on synthetic scenes only, and measure it.
 
-Writes float16 weights as safetensors every few minutes, and a state file beside them from which a broken-off
+Writes float16 weights as safetensors every few minutes, and a state file next to them from which a broken-off
 training goes on with the same command.
 """
 
@@ -29,7 +29,7 @@ def main() -> None:
     """Read the arguments, train, measure, print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=LIGHT_WEIGHTS, help="weights file to write")
-    parser.add_argument("--state", type=Path, help="state file (default: beside the weights file)")
+    parser.add_argument("--state", type=Path, help="state file (default: next to the weights file)")
     parser.add_argument("--steps", type=int, default=LightTraining.steps, help="optimiser steps")
     parser.add_argument("--seed", type=int, default=LightTraining.seed)
     parser.add_argument("--threads", type=int, default=LightTraining.threads, help="CPU threads")

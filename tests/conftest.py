@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Test processes side by side (`pytest -n 2`) take one core each; jobs of workflows say themselves how many they use.
+# Test processes in parallel (`pytest -n 2`) take one core each; jobs of workflows say themselves how many they use.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

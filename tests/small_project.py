@@ -43,7 +43,7 @@ class Project:
         return done.stdout
 
     def environment(self, **given: str) -> dict[str, str]:
-        """The variables with which programs find this environment and this copy of the code, beside those given."""
+        """The variables with which programs find this environment and this copy of the code, next to those given."""
         variables = {**os.environ, "PYTHONPATH": str(self.folder), **given}
         return {**variables, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"}
 

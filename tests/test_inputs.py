@@ -315,7 +315,7 @@ def test_values_for_not_looked_at(tmp_path: Path, code: float, dtype: str) -> No
         ReferenceMaskReader(tmp_path / "m.tif", scene) as reference,
     ):
         np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), expected)
-        assert "not looked at" in reference.note
+        assert "not labelled" in reference.note
     np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif"), expected)
 
 
@@ -323,7 +323,7 @@ def test_masks_of_a_folder_are_read_by_what_they_hold_together(tmp_path: Path) -
     for name, values in (("a.png", (0, 1, 255)), ("b.png", (0, 255))):
         cv2.imwrite(str(tmp_path / name), np.resize(np.repeat(values, 8), (16, 24)).astype(np.uint8))
     masks = MaskFolder(tmp_path)
-    assert set(np.unique(masks.read("b.png", (16, 24)))) == {0, 255}, "255 is 'not looked at' here too"
+    assert set(np.unique(masks.read("b.png", (16, 24)))) == {0, 255}, "255 is 'unknown' here too"
     assert (masks.read("c.png", (3, 4), 0) == 0).all() and (masks.read("c.png", (3, 4), 255) == 255).all()
 
 

@@ -79,7 +79,7 @@ def test_a_page_is_made_again_and_files_of_others_stay(valley: Path, tmp_path: P
     foreign = tmp_path / "site"
     foreign.mkdir()
     (foreign / PAGE).write_text("<html>mine</html>")
-    with pytest.raises(InputError, match=r"index.html: is there already and is not of a label page"):
+    with pytest.raises(InputError, match=r"index.html: already exists and is not of a label page"):
         run("label", valley, "-o", foreign, *TILES)
     assert (foreign / PAGE).read_text() == "<html>mine</html>"
 

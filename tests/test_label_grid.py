@@ -244,7 +244,7 @@ def test_qgis_reads_form_colours_and_action(grid: Path) -> None:
 def test_a_project_of_the_user_and_a_grid_that_is_open_are_not_replaced(grid: Path, tmp_path: Path) -> None:
     image = tmp_path / "valley.tif"
     (tmp_path / "mine.qgs").write_text("mine")
-    with pytest.raises(InputError, match=r"mine.qgs: is there already; .*--overwrite"):
+    with pytest.raises(InputError, match=r"mine.qgs: already exists; .*--overwrite"):
         write_grid(image, SMALL, tmp_path / "mine.gpkg")
     assert (tmp_path / "mine.qgs").read_text() == "mine" and not (tmp_path / "mine.gpkg").exists()
     (tmp_path / "grid.gpkg-wal").write_bytes(b"")

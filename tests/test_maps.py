@@ -218,7 +218,7 @@ def test_predict_replaces_its_own_files_only(tmp_path: Path, monkeypatch: pytest
 
     for name in ("gorge_mask.tif", "gorge.gpkg", "gorge_mask.qml", "tiles.zip"):
         shutil.copy(scene, out / name)
-        with pytest.raises(InputError, match=f"out/{name}: is there already and was not made by apsam.*--overwrite"):
+        with pytest.raises(InputError, match=f"out/{name}: already exists and was not made by apsam.*--overwrite"):
             map_scenes(tiles, scene)
         assert (out / name).read_bytes() == scene.read_bytes()
         (out / name).unlink()

@@ -52,7 +52,7 @@ def write(
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights trained on a scene of 0.5 m a pixel, and nothing else beside them."""
+    """Weights trained on a scene of 0.5 m a pixel, and nothing else next to them."""
     folder = tmp_path_factory.mktemp("trained")
     image = write(folder / "scene.tif")
     mask = np.zeros((160, 160), np.uint8)

@@ -230,7 +230,7 @@ def test_missing_inputs_are_named_and_the_rest_is_shown(run, tmp_path):
 
 
 def test_warnings_and_landslides_are_shown_where_they_are_known(run, page, tmp_path):
-    assert "Before these maps are used" not in page.text
+    assert "Check before using these maps" not in page.text
     folder = tmp_path / "tiny"
     shutil.copytree(run[0], folder)
     warning = "birch: the map repeats at the step of the tiles <1.5>"
@@ -241,7 +241,7 @@ def test_warnings_and_landslides_are_shown_where_they_are_known(run, page, tmp_p
     (folder / "metrics/objects.json").write_text(json.dumps(objects))
     make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
     shown = Page((folder / "report/index.html").read_text()).text
-    assert "Before these maps are used" in shown and warning in shown
+    assert "Check before using these maps" in shown and warning in shown
     assert re.search(r"birch\s*held out\s*Scene-wide\s*7\s*4\s*2\s*1\s*9\s*3\s*-25 %", shown)
 
 
@@ -251,7 +251,7 @@ def test_ready_made_tiles_have_no_map(tmp_path):
     make_report(tmp_path / "crops-run", scenes, config.model_dump(mode="json"), output, SETTINGS)
     page = Page(output.read_text())
     assert "map of crops" in page.text and not [m for m in page.all("div") if "data-scene" in m]
-    # The masks lie 10 px beside the reference mask: 60 of 80 columns agree, up to the rounding of the squashed tiles.
+    # The masks lie 10 px next to the reference mask: 60 of 80 columns agree, up to the rounding of the squashed tiles.
     scores = [float(score) for score in re.findall(r"(\d\.\d{3}) IoU", page.text)]
     assert len(scores) == 3 and scores == pytest.approx([60 / 80] * 3, abs=0.02)
 

@@ -127,10 +127,7 @@ def test_columns_are_separated_by_tabs(tmp_path):
 def check_all(folder, *rows, **settings):
     split, size = settings.pop("split", SplitSettings()), settings.pop("size", 64)
     labels = LabelSettings(**settings)
-    for warning in inputs.check(
-        read_scene_sheet(sheet(folder, *rows)), TileSettings(size=size), labels, split
-    ).warnings:
-        logging.getLogger("apsam").warning(warning)
+    inputs.check(read_scene_sheet(sheet(folder, *rows)), TileSettings(size=size), labels, split)
 
 
 def check(folder, *row, **settings):

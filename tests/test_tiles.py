@@ -561,7 +561,7 @@ def test_grid_lies_on_the_tiles_and_fits_the_label_table(tmp_path):
     lines = (tmp_path / "grid.csv").read_text().splitlines()
     assert lines[0] == "scene,grid,tile,label" and len(lines) == 10
     before = (tmp_path / "grid.gpkg").read_bytes()
-    with pytest.raises(InputError, match=r"grid.gpkg: is there already, and labels .* lost; .*--overwrite"):
+    with pytest.raises(InputError, match=r"grid.gpkg: already exists, and labels .* lost; .*--overwrite"):
         write_grid(path, SMALL, tmp_path / "grid.gpkg")
     assert (tmp_path / "grid.gpkg").read_bytes() == before
     assert write_grid(path, SMALL, tmp_path / "grid.gpkg", overwrite=True).tiles == 9

@@ -1,4 +1,4 @@
-"""The guard that lets torchvision be imported beside a CPU build of torch."""
+"""The guard that lets torchvision be imported next to a CPU build of torch."""
 
 import subprocess
 import sys

@@ -81,12 +81,12 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(
         assert process.returncode == -signal.SIGKILL
     else:
         assert process.returncode == 75
-        assert f"stopped by {number.name} in epoch 3 of 3; run it again to go on from there" in said
+        assert f"stopped by {number.name} in epoch 3 of 3; run it again to resume" in said
     assert ".resume-w.pt" in files(output.parent) and not output.exists()
     capsys.readouterr()
     train(kind, folder, output)
     said = capsys.readouterr().err
-    assert "goes on after epoch 2/3" in said and "epoch 3/3" in said and "epoch 2/3, " not in said
+    assert "resuming after epoch 2/3" in said and "epoch 3/3" in said and "epoch 2/3, " not in said
     assert files(output.parent) == undisturbed[kind], "same weights, same history, nothing left behind"
 
 

@@ -429,9 +429,9 @@ ERRORS: dict[str, tuple[Make, str]] = {
         labels("p.gpkg", lambda p: layer(p, SLIDE, crs=local_crs())),
         "'mine' does not say where on the map",
     ),
-    "coordinates that are no numbers": (
+    "coordinates that are not numbers": (
         labels("p.gpkg", lambda p: layer(p, SLIDE, Point(float("inf"), 0))),
-        "1 of 2 features have coordinates that are no numbers .*feature 2",
+        "1 of 2 features have coordinates that are not numbers .*feature 2",
     ),
     "a Shapefile cut off": (labels("p.shp", cut_off), "is cut off: 300 bytes of the 780"),
     "a raster in a GeoPackage": (

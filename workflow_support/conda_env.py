@@ -1,7 +1,7 @@
 """Write the environments of jobs under `--software-deployment-method conda` from the lock: with CUDA, and without.
 
 Every package that the library needs, directly or not, at the version of constraints.txt. The project's own code is no
-part of it: jobs find it beside the Snakefile (`workflow_support.environment`).
+part of it: jobs find it next to the Snakefile (`workflow_support.environment`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What jobs need beside the package's own dependencies.
+# What jobs need in addition to the package's own dependencies.
 JOB_EXTRAS = ("train", "report")
 
 # The two builds of torch: that of the index runs with and without a GPU, and brings CUDA along.

@@ -45,7 +45,7 @@ class InputDigests:
         return self._digests[path]
 
     def prepare(self, paths: Iterable[Path]) -> None:
-        """Compute the checksums of many files side by side, with a line on what takes time."""
+        """Compute the checksums of many files in parallel, with a line on what takes time."""
         files = [file for path in dict.fromkeys(paths) for file in files_of(path)]
         unknown = [file for file in files if file.is_file() and not self._memory.knows_file(KIND, file)]
         size = sum(file.stat().st_size for file in unknown)

@@ -100,12 +100,12 @@ class Stage:
 
     Attributes:
         name: Its folder in the store.
-        outputs: Option -> file name; `{unit}` is replaced. Files that the command makes beside the file it is told of
+        outputs: Option -> file name; `{unit}` is replaced. Files that the command makes next to the file it is told of
             have an option that begins with `+`, which is not on the command line.
         command: Command of `apsam.commands`: `module` or, where that has several, `module:function`.
         job: What a unit is made of.
         view: Folder of its files in a view; by default its name.
-        folders: Folders of files that the command may make beside its outputs.
+        folders: Folders of files that the command may make next to its outputs.
         units: What there is of it in a run: scenes, blocks, or `all`.
     """
 

@@ -41,7 +41,7 @@ TRACKED = {
 }
 # Steps of DVC of which a run may have no file; DVC wants every output to be there.
 MAY_BE_EMPTY = ("scenes", "ground", "heatmaps", "views")
-# What programs leave beside a file they open.
+# What programs leave next to a file they open.
 LEFT_BY_PROGRAMS = (".aux.xml", "-wal", "-shm", "-journal", ".qgs~")
 # Files that changed since their recipe was written are compared by content, up to this many bytes a run.
 COMPARED = 1_000_000_000
@@ -94,7 +94,7 @@ def _is_pulled(folder: Path) -> bool:
 def update_view(folder: Path, files: Mapping[str, str], started: float) -> Update:
     """Let the view show exactly those of `files` that are in the store.
 
-    The view is built beside the old one and takes its place at once. Files in it that were changed by hand stay as
+    The view is built next to the old one and takes its place at once. Files in it that were changed by hand stay as
     long as the configuration means the same file, else they are moved to `results/edited/`; files that others put
     there stay.
 
@@ -281,7 +281,7 @@ def _keep(
 
 
 def _beside_same(name: str, wanted: Mapping[str, str], old: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether the file that a program left something beside is the same one in the new view."""
+    """Whether the file that a program left something next to is the same one in the new view."""
     ending = next(ending for ending in LEFT_BY_PROGRAMS if name.endswith(ending))
     of = name.removesuffix(ending)
     return of in old and wanted.get(of) == old[of]["file"]

@@ -32,7 +32,7 @@ def train_localizer(
     Args:
         images: (n, size, size, 3) uint8 RGB; size is a multiple of 32, from 64 to 1024 (paper: 256).
         labels: (n,) of {0, 1}: whether the tile shows a landslide.
-        output: Weights to write, `.safetensors`; the losses of the epochs go beside it, `.json`.
+        output: Weights to write, `.safetensors`; the losses of the epochs go next to it, `.json`.
         config: Its `localizer` and `seed` are used, and `tiles` where scenes are read later; None: the defaults.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
 
@@ -68,7 +68,7 @@ def train_resunet(
     Args:
         images: (n, size, size, 3) uint8 RGB; size is a multiple of 32, from 64 to 1024 (paper: 256).
         masks: (n, size, size) bool, or {0, 1, 255}, 255 no data; all 0 for tiles without a landslide.
-        output: Weights to write, `.safetensors`; the losses of the epochs go beside it, `.json`.
+        output: Weights to write, `.safetensors`; the losses of the epochs go next to it, `.json`.
         config: Its `resunet` and `seed` are used, and `tiles` where scenes are read later; None: the defaults.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
 

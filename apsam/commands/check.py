@@ -14,11 +14,11 @@ SHEET_SUFFIXES = (".tsv", ".txt", ".csv")
 def check(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="SHEET|CONFIG...", help="scene sheet, or configuration files, later over earlier"),
+        typer.Argument(metavar="SHEET|CONFIG...", help="scene sheet, or configuration files; later ones win"),
     ],
     data_dir: Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from")] = None,
     pixel_seconds: Annotated[
-        float, typer.Option(help="how long pixels are looked at: for valid shares, mask values and shares")
+        float, typer.Option(help="time limit for reading pixels (valid shares, mask values and shares), seconds")
     ] = 20,
 ) -> None:
     """Validate scenes, labels, masks and elevations before any work, and show what was understood of them.
@@ -39,8 +39,8 @@ def check(
     config = read_config(*files) if files else Config()
     sheet = sheets[0] if sheets else config.scenes
     if not sheets and not sheet.is_file() and not sheet.is_absolute():
-        beside = next((file.parent / sheet for file in reversed(files) if (file.parent / sheet).is_file()), None)
-        sheet = beside or sheet
+        in_folder = next((file.parent / sheet for file in reversed(files) if (file.parent / sheet).is_file()), None)
+        sheet = in_folder or sheet
     update = {"scenes": sheet} | ({"data_dir": data_dir} if data_dir is not None else {})
     config = config.model_copy(update=update)
     scenes = read_scene_sheet(config.scenes, config.data_dir)
@@ -51,4 +51,4 @@ def check(
     for warning in report.warnings:
         print(f"warning: {warning}")
     count = len(report.warnings)
-    print(f"{os.linesep}{len(scenes)} scenes, {count} warning{'s' * (count != 1)}: nothing that stops a run")
+    print(f"{os.linesep}{len(scenes)} scenes, {count} warning{'s' * (count != 1)}: no errors")

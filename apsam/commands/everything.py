@@ -20,7 +20,7 @@ def everything(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Let SAM find every object of one image, asked by a grid of points (paper, Fig. 4)."""
+    """Segment every object of one image with SAM, prompted by a grid of points (paper, Fig. 4)."""
     import numpy as np
     from PIL import Image, UnidentifiedImageError
 

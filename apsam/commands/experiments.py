@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from apsam.experiments.everything import SceneFiles
 
 Trials = Annotated[list[Path], typer.Argument(help="trials of every measured scene")]
-Output = Annotated[Path, typer.Option(help="JSON to make; CSV, PNG and SVG are written beside it")]
+Output = Annotated[Path, typer.Option(help="JSON to make; CSV, PNG and SVG are written next to it")]
 Settings = Annotated[ExperimentSettings, section(ExperimentSettings, "experiments")]
 Sam = Annotated[SamSettings, section(SamSettings, "sam")]
 
@@ -40,7 +40,7 @@ def trials(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Decode and count what threshold sweep and prompt ablation ask of one scene."""
+    """Decode and count the trials of threshold sweep and prompt ablation for one scene."""
     from dataclasses import replace
 
     from apsam.device import set_threads
@@ -77,7 +77,7 @@ def prompt_ablation(trials: Trials, output: Output) -> None:
 
 
 def everything_vs_apsam(
-    scene: Annotated[list[str], typer.Option(help="name of a scene in the sheet; several times for several")],
+    scene: Annotated[list[str], typer.Option(help="name of a scene in the sheet; repeatable")],
     results: Annotated[Path, typer.Option(help="folder of the run, results/<run>")],
     scenes: Sheet,
     output: Output,
@@ -88,7 +88,7 @@ def everything_vs_apsam(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Hold full-image SAM beside APSAM (paper, Fig. 4)."""
+    """Compare full-image SAM with APSAM (paper, Fig. 4)."""
     from apsam.device import set_threads
     from apsam.experiments.everything import compare_everything, draw_everything
     from apsam.experiments.table import write_experiment
@@ -120,7 +120,7 @@ def sam_size(
 
 def seeds(
     output: Output,
-    measured: Annotated[list[str], typer.Option(help="KIND:SEED=JSON of that seed; several times")],
+    measured: Annotated[list[str], typer.Option(help="KIND:SEED=JSON of that seed; repeatable")],
 ) -> None:
     """Make the table of means and spreads over seeds."""
     from apsam.experiments.figures import draw_bars
@@ -138,7 +138,7 @@ def seeds(
 
 def released_effects(
     output: Output,
-    measured: Annotated[list[str], typer.Option(help="CHOICE=figures of APSAM's pseudo-masks; several times")],
+    measured: Annotated[list[str], typer.Option(help="CHOICE=figures of APSAM's pseudo-masks; repeatable")],
 ) -> None:
     """Make the table of what the released code's choices do, one by one."""
     from apsam.experiments.figures import draw_bars
@@ -152,7 +152,7 @@ def released_effects(
 
 def threshold_sweep_resunet(
     output: Output,
-    measured: Annotated[list[str], typer.Option(help="THRESHOLD=metrics/resunet.json; several times")],
+    measured: Annotated[list[str], typer.Option(help="THRESHOLD=metrics/resunet.json; repeatable")],
 ) -> None:
     """Make the table of ResUNets trained at every CAM threshold."""
     from apsam.experiments.figures import draw_bars

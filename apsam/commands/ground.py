@@ -26,7 +26,7 @@ def ground_labels(
     output: Annotated[Path, typer.Option(help="GeoTIFF to make; of ready-made tiles a stack, .zarr.zip")],
     folder: Annotated[Path | None, typer.Option(help="folder of ready-made tiles that the stack was made of")] = None,
 ) -> None:
-    """Write what the labels of overlapping tiles say of the ground: 0 free of landslides, 1 possible, 255 unknown."""
+    """Write the label map of a scene: 0 free of landslides, 1 possible, 255 unknown."""
     from apsam.errors import InputError
     from apsam.ground.labels import make_ground_labels
     from apsam.ground.ready_made import make_tile_ground_labels
@@ -47,7 +47,7 @@ def views(
     output: Annotated[Path, typer.Option(help="stack of views to make")],
     settings: Views = ViewSettings(),
 ) -> None:
-    """Cut the windows of a scene that SAM is shown for a scene-wide pseudo-mask."""
+    """Cut a scene into views, the windows passed to SAM for a scene-wide pseudo-mask."""
     from apsam.ground.views import make_views
     from apsam.heatmaps.factor import read_factor
 
@@ -60,7 +60,7 @@ def ground_masks(
     output: Annotated[Path, typer.Option(help="GeoTIFF to make")],
     settings: Views = ViewSettings(),
 ) -> None:
-    """Join the masks of overlapping tiles or views to one pseudo-mask of the scene."""
+    """Combine the masks of overlapping tiles or views into one pseudo-mask of the scene."""
     from apsam.errors import InputError
     from apsam.ground.votes import make_ground_masks
 

@@ -10,7 +10,7 @@ import typer
 
 def join_stacks(
     blocks: Annotated[list[Path], typer.Argument(help="stacks of the blocks, in order")],
-    output: Annotated[Path, typer.Option(help="file to make; it stands for them, and they stay where they are")],
+    output: Annotated[Path, typer.Option(help="index file to make; the stacks of the blocks must stay in place")],
 ) -> None:
     """Make the stacks of a scene's blocks readable as one."""
     from apsam import stack
@@ -24,7 +24,7 @@ def join_prompts(
     output: Annotated[Path, typer.Option(help="prompt file to make, .json")],
     geojson: Annotated[Path, typer.Option(help="the same in the CRS of the scene, .geojson")],
 ) -> None:
-    """Join the prompts of a scene's blocks."""
+    """Merge the prompts of a scene's blocks."""
     from apsam import prompt_files
     from apsam.stack import TileStack
 

@@ -56,15 +56,15 @@ def label(
         typer.Option(metavar="FILE", help="table from the page, to add to -o; makes no page", show_default=False),
     ] = None,
     order: Annotated[
-        Path | None, typer.Option(help="tiles to ask first, JSON of apsam suggest", show_default=False)
+        Path | None, typer.Option(help="order of the tiles, JSON of apsam suggest", show_default=False)
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="with --add: labels of the table win")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="with --add: labels of the table replace others")] = False,
     incomplete: Incomplete = False,
     reach: Reach = None,
     accuracy: Accuracy = None,
     settings: Annotated[TileSettings, section(TileSettings, "tiles")] = TileSettings(),
 ) -> None:
-    """Make a page in which a person labels tiles by keys, or add its table to a grid.
+    """Make a web page for labelling tiles with the keyboard, or add its table to a grid.
 
     The page opens from disk, without a server: apsam label valley.tif -o valley_page.
     Then: apsam label --add valley_labels.csv -o valley_grid.gpkg

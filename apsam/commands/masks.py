@@ -27,7 +27,7 @@ def masks_apsam(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Ask SAM for the pseudo-masks of a scene, with the prompts of its CAMs."""
+    """Segment a scene with SAM and the prompts of its CAMs: pseudo-masks."""
     from apsam.device import set_threads
     from apsam.masks.prompted import make_prompted_masks
 
@@ -42,7 +42,7 @@ def masks_cam(
     settings: Annotated[CamMaskSettings, section(CamMaskSettings, "cam_masks")] = CamMaskSettings(),
     ground: Ground = None,
 ) -> None:
-    """Cut a scene's CAMs at a threshold: the baseline."""
+    """Threshold a scene's CAMs: the baseline."""
     from apsam.masks.thresholded import make_cam_masks
 
     make_cam_masks(tiles, cams, settings, output, ground)
@@ -55,7 +55,7 @@ def masks_grabcut(
     settings: Annotated[GrabCutSettings, section(GrabCutSettings, "grabcut")] = GrabCutSettings(),
     ground: Ground = None,
 ) -> None:
-    """Give GrabCut the prompts that SAM gets: the reference without learnt weights."""
+    """Run GrabCut with SAM's prompts: the baseline without learnt weights."""
     from apsam.masks.grabcut import make_grabcut_masks
 
     make_grabcut_masks(tiles, prompts, settings, output, ground)

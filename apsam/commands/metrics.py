@@ -15,7 +15,7 @@ from apsam.protocol import HELD_OUT
 Output = Annotated[Path, typer.Option(help="JSON file to make")]
 Tiles = Annotated[Path, typer.Option(help="folder of the tile stacks")]
 Only = Annotated[list[str] | None, typer.Option(help="name of a scene; all measured ones where none is given")]
-MASKS = typer.Option(metavar="NAME=FOLDER", help="what is measured: apsam=FOLDER, ...; can be given several times")
+MASKS = typer.Option(metavar="NAME=FOLDER", help="what is measured: apsam=FOLDER, ...; repeatable")
 
 
 def metrics_masks(
@@ -141,7 +141,7 @@ def metrics_summary(
     maps: Annotated[Path, typer.Option(help="figures of the ResUNets' maps")],
     output: Output,
 ) -> None:
-    """Put IoU and F1 of a run into one flat table, to compare versions of it."""
+    """Collect IoU and F1 of a run in one flat table, to compare versions of it."""
     from apsam.files import read_json, write_json
     from apsam.metrics.summary import summarise
 

@@ -52,7 +52,7 @@ def read_block(text: str) -> Block:
     return Block(int(number), int(count))
 
 
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one, of several the freest), cpu, cuda, cuda:1")]
+Device = Annotated[str, typer.Option(help="auto (the least used GPU, else the CPU), cpu, cuda, cuda:1")]
 
 
 def settings(model: type[Section], section: str) -> Any:

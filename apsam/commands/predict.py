@@ -65,7 +65,7 @@ def predict_join(
     settings: Settings = MapSettings(),
     tile_settings: Tiles = TileSettings(),
 ) -> None:
-    """Put the bands of a raster scene together to its maps."""
+    """Mosaic the bands of a raster scene into its maps."""
     from apsam.maps.bands import join_bands
 
     join_bands(image, bands, settings, probability, mask, name, tile_settings)
@@ -92,7 +92,7 @@ def predict_mask(
     probability: Annotated[Path, typer.Option(help="map of the probability")],
     mask: Annotated[Path, typer.Option(help="GeoTIFF of the mask to make")],
 ) -> None:
-    """Write the mask of a map at the threshold with the highest F1 that the map expects of itself."""
+    """Write the mask of a map at the threshold with the highest expected F1."""
     from apsam.resunet.decision import expected_f1_threshold, map_histogram, write_mask
 
     write_mask(probability, expected_f1_threshold(map_histogram(probability)), mask)

@@ -16,7 +16,7 @@ def products(
     name: Annotated[str, typer.Option(help="name of the scene")],
     probability: Annotated[Path, typer.Option(help="probability map of the scene")],
     mask: Annotated[Path, typer.Option(help="mask map of the scene")],
-    geopackage: Annotated[Path, typer.Option(help="GeoPackage to make; .qgs, .stac.json and styles come beside it")],
+    geopackage: Annotated[Path, typer.Option(help="GeoPackage to make; .qgs, .stac.json and styles go next to it")],
     image: Annotated[Path | None, typer.Option(help="the scene, of which the QGIS project shows a copy")] = None,
     tiles: Annotated[list[Path] | None, typer.Option(help="tile stacks of the scene")] = None,
     prompts: Annotated[list[Path] | None, typer.Option(help="prompts, a file a tile stack")] = None,
@@ -26,7 +26,7 @@ def products(
     reference: Annotated[
         Path | None, typer.Option(help="reference mask, to say which landslides are there and which were found")
     ] = None,
-    mask_values: Annotated[str | None, typer.Option(help="what its values mean, where they leave that open")] = None,
+    mask_values: Annotated[str | None, typer.Option(help="what its values mean, where they are ambiguous")] = None,
     settings: Annotated[ProductSettings, section(ProductSettings, "products")] = ProductSettings(),
 ) -> None:
     """Make polygons, styles, a QGIS project and a STAC item of a scene's maps."""

@@ -17,7 +17,7 @@ def provenance(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Say what made a file of a run: command, settings, code, inputs, packages; and whether it still is that file."""
+    """Show how a file of a run was made (command, settings, code, inputs, packages), and whether it is unchanged."""
     from apsam.store.recipe import job_folder, store_of
     from apsam.store.recipe import upstream as upstream_of
     from apsam.store.view import stored_file

@@ -12,7 +12,7 @@ import typer
 def report(
     run: Annotated[Path, typer.Option(help="folder of the run, results/NAME")],
     settings: Annotated[str, typer.Option(metavar="JSON|FILE", help="the whole configuration of the run")],
-    output: Annotated[Path, typer.Option(help="page to make, .html; figures/ and config.yaml come beside it")],
+    output: Annotated[Path, typer.Option(help="page to make, .html; figures/ and config.yaml are written next to it")],
     name: Annotated[str | None, typer.Option(help="name of the run; by default its folder's")] = None,
 ) -> None:
     """Make the report of a run: one HTML file to look at, and figures for a paper."""

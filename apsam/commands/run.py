@@ -1,4 +1,4 @@
-"""Run commands: what a user can mend is told in one message, everything else keeps its traceback."""
+"""Run commands: what a user can fix is reported in one message, everything else keeps its traceback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from apsam.store.job import job_arguments
 def run(*commands: Callable[..., None]) -> None:
     """Run one command, or the one of several that the first argument names, with the arguments of this process.
 
-    As a job of the workflow it leaves its recipe beside its outputs (`apsam.store.job`).
+    As a job of the workflow it leaves its recipe next to its outputs (`apsam.store.job`).
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=len(commands) > 1)
     for command in commands:
@@ -30,7 +30,7 @@ def run(*commands: Callable[..., None]) -> None:
 def run_app(app: Any, as_job: bool = False) -> None:
     """Run a typer application; end the process with the message and the exit code of an `ApsamError`.
 
-    An error of the system that nobody has explained (a file that may not be read) is told in one line too.
+    An error of the system that nobody has explained (a file that may not be read) is reported in one line too.
     """
     # A terminal of an old locale shows a path that it cannot spell with escapes, instead of stopping the work.
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -15,7 +15,7 @@ STORE = Path("results/store")
 
 @store_app.command("list")
 def list_store(store: Store = STORE) -> None:
-    """List how much there is, by stage, and which views need it."""
+    """List the size of the store by stage, and which views use it."""
     from rich.console import Console
     from rich.table import Table
 
@@ -50,7 +50,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="only say what would be removed")] = False,
     store: Store = STORE,
 ) -> None:
-    """Remove what neither a view nor the newest versions need. Nothing while a workflow runs."""
+    """Remove files that neither a view nor the newest versions need; refused while a workflow runs."""
     from filelock import FileLock, Timeout
 
     from apsam.errors import InputError

@@ -43,12 +43,12 @@ def map_scores(
 def suggestions(
     run: Annotated[Path, typer.Option(help="folder of the run, results/NAME, with the scores of the tiles")],
     scenes: Sheet,
-    only: Annotated[list[str], typer.Option(help="name of a scene; can be given several times")],
+    only: Annotated[list[str], typer.Option(help="name of a scene; repeatable")],
     output: Annotated[Path, typer.Option(help="JSON file to make, for apsam label --order")],
     source: Annotated[str, typer.Option(help="pseudo-masks whose map is asked")] = "apsam",
     data_dir: DataDir = None,
 ) -> None:
-    """Put the tiles of a run in the order of their use to a person who labels; what is asked must be there."""
+    """Rank the tiles of a run by how useful their labels would be; all inputs must exist."""
     from apsam.labelling.run_files import scored_scenes
     from apsam.labelling.suggest import suggest_for_run
     from apsam.labelling.suggestions import write_suggestions
@@ -75,7 +75,7 @@ def suggest(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Say which tiles are worth a label next, and which labels look wrong; reference masks are not read."""
+    """Suggest which tiles to label next, and which labels look wrong; reference masks are not read."""
     from tempfile import TemporaryDirectory
 
     from apsam.device import set_threads

@@ -21,7 +21,7 @@ def masks_agreed(
     masks: Annotated[Path, typer.Option(help="stack of APSAM masks of the scene")],
     output: Masks,
 ) -> None:
-    """Cut each tile's CAM where SAM's masks agree best with it."""
+    """Threshold each tile's CAM where SAM's masks agree best with it."""
     from apsam.masks.references import make_agreed_masks
 
     make_agreed_masks(tiles, cams, masks, output)
@@ -42,7 +42,7 @@ def masks_truth(
     output: Masks,
     data_dir: DataDir = None,
 ) -> None:
-    """Take the reference masks for pseudo-masks: the upper bound, with full supervision."""
+    """Use the reference masks as pseudo-masks: the upper bound, with full supervision."""
     from apsam.masks.references import make_reference_masks
     from apsam.metrics.scene import measured_scene
 
@@ -54,13 +54,13 @@ def cam_oracle(
     tiles: Tiles,
     synthetic: Synthetic,
     cams: Annotated[Path, typer.Option(help="folder of the CAM stacks")],
-    threshold: Annotated[list[int], typer.Option(help="grey value tried; several times")],
+    threshold: Annotated[list[int], typer.Option(help="threshold to try, grey value; repeatable")],
     output: Output,
     protocol: Protocol = HELD_OUT,
     data_dir: DataDir = None,
     only: Only = None,
 ) -> None:
-    """Measure CAMs at the cut that the reference mask would choose: what a rule could reach."""
+    """Measure CAMs at the oracle threshold, chosen by the reference masks: an upper bound."""
     from apsam.experiments.cam_oracle import measure_cam_oracle
     from apsam.files import write_json
     from apsam.metrics.scene import measured_scenes
@@ -75,11 +75,11 @@ def compare_methods(
     tiles: Tiles,
     synthetic: Synthetic,
     kind: Annotated[str, typer.Option(help="masks (pseudo-masks) or maps (of the ResUNets)")],
-    only: Annotated[list[str], typer.Option(help="name of a scene; several times")],
+    only: Annotated[list[str], typer.Option(help="name of a scene; repeatable")],
     compared: Annotated[
         list[str], typer.Option(help="METHOD=FILE of its masks or maps, a file for each scene in the sheet's order")
     ],
-    output: Annotated[Path, typer.Option(help="JSON to make; CSV, PNG and SVG are written beside it")],
+    output: Annotated[Path, typer.Option(help="JSON to make; CSV, PNG and SVG are written next to it")],
     protocol: Protocol = HELD_OUT,
     data_dir: DataDir = None,
 ) -> None:
@@ -99,10 +99,10 @@ def compare_methods(
 
 
 def table1(
-    output: Annotated[Path, typer.Option(help="JSON to make; CSV, PNG and SVG are written beside it")],
+    output: Annotated[Path, typer.Option(help="JSON to make; CSV, PNG and SVG are written next to it")],
     dataset: Annotated[str, typer.Option(help="name of the run")],
-    measured: Annotated[list[str] | None, typer.Option(help="KIND:SOURCE:METHOD:SEED=JSON; several times")] = None,
-    seconds: Annotated[list[str] | None, typer.Option(help="METHOD:SEED=FILE of the store; several times")] = None,
+    measured: Annotated[list[str] | None, typer.Option(help="KIND:SOURCE:METHOD:SEED=JSON; repeatable")] = None,
+    seconds: Annotated[list[str] | None, typer.Option(help="METHOD:SEED=FILE of the store; repeatable")] = None,
 ) -> None:
     """Make the table of localization methods (paper, Table 1)."""
     from apsam.experiments.figures import draw_methods

@@ -27,7 +27,7 @@ def tile(
     split_settings: Annotated[SplitSettings, section(SplitSettings, "split")] = SplitSettings(),
     block: BlockOption = "1/1",
     mask_values: Annotated[
-        str | None, typer.Option(help="what the mask's values mean, where they leave that open: 1,2 or >=0.5")
+        str | None, typer.Option(help="what the mask's values mean, where they are ambiguous: 1,2 or >=0.5")
     ] = None,
     held_out: Annotated[
         list[Path] | None, typer.Option(help="raster measured on: tiles that share ground with it do not train")

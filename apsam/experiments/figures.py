@@ -1,4 +1,4 @@
-"""Figures of the experiments, PNG and SVG beside the table."""
+"""Figures of the experiments, PNG and SVG next to the table."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Experiment:
 
 
 def write_experiment(experiment: Experiment, output: Path) -> None:
-    """Write `output` (JSON), and the CSV beside it."""
+    """Write `output` (JSON), and the CSV next to it."""
     columns = [asdict(column) for column in experiment.columns]
     rows = [{column.key: row.get(column.key) for column in experiment.columns} for row in experiment.rows]
     value = {

@@ -55,7 +55,7 @@ COLUMNS = (
         for column in (figure, Column(f"{figure.key}_std", f"{figure.title} ±", "share"))
         if column is figure or figure.key in SPREAD
     ),
-    Column("oracle_iou", "IoU of the map at the cut that the reference mask would choose (no result)", "share"),
+    Column("oracle_iou", "Oracle threshold IoU (upper bound)", "share"),
     Column("oracle_threshold", "That cut, mean", "number"),
     Column("seconds", "Seconds for CAMs", "number"),
     Column("cost", "Cost, times CAM", "number"),
@@ -114,7 +114,7 @@ def table1(files: Sequence[Measured], seconds: Mapping[tuple[str, int], float | 
         )
     protocols = {read_figures(one.path).protocol for one in files}
     if len(protocols) != 1:
-        raise InputError(f"table1: figures of different protocols ({', '.join(sorted(protocols))}) share no table")
+        raise InputError(f"table1: figures of several protocols ({', '.join(sorted(protocols))}) cannot share a table")
     costs = {
         method: _mean(seconds.get((method, seed)) for seed in _seeds(files, method))
         for method in {one.method for one in files}
@@ -128,7 +128,7 @@ def table1(files: Sequence[Measured], seconds: Mapping[tuple[str, int], float | 
     rows.sort(key=lambda row: (list(KINDS.values()).index(row["measured"]), row["part"] == "train"))
     return Experiment(
         NAME,
-        f"Localization methods side by side (paper, Table 1) on {dataset}",
+        f"Localization methods compared (paper, Table 1) on {dataset}",
         next(iter(protocols)),
         COLUMNS,
         [*rows, *published_rows()],
@@ -206,11 +206,11 @@ def notes(files: Sequence[Measured]) -> list[str]:
     texts = [
         "One protocol for all rows: same tiles, parts, backbone, head, augmentation, epochs and views; tiles labelled "
         f"negative have empty masks; {resunet}{among}.",
-        "Each tile's map is cut where the SAM masks that its regions ask for agree best with it (soft IoU times SAM's "
-        "predicted IoU): one rule for all, for a method's own masks as for APSAM's prompts; it reads no pixel label.",
-        "The cut that the reference mask would choose stands in columns of its own: no method may use it.",
+        "Each tile's map is thresholded where the SAM masks prompted by its regions agree best with it (soft IoU times "
+        "SAM's predicted IoU): one rule for a method's own masks and for APSAM's prompts; it reads no pixel label.",
+        "The oracle threshold, chosen by the reference masks, has separate columns: an upper bound, not a result.",
         "Only the upper bound learns from reference masks. Published figures are of other data, backbones and SAM.",
-        "Seconds are those noted when the files were made: offline stage, training and maps, on whatever ran beside.",
+        "Seconds are those noted when the files were made: offline stage, training and maps, while other jobs ran.",
     ]
     if any(one.method == "lgag_proxy" for one in files):
         texts.append("LGAG (proxy) is a guess at LGAGNet, which has no public code: its row says nothing of LGAGNet.")

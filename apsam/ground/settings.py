@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class GroundSettings(BaseModel):
     """Use of the labels of overlapping tiles, and per-tile or scene-wide pseudo-masks. The defaults are the paper's.
 
-    For scenes of one's own, `exclude: true`, `heat_maps: labels` and `masks: scene` measure best, with
+    For your own scenes, `exclude: true`, `heat_maps: labels` and `masks: scene` measure best, with
     `masks.cam_mask: true`, `resunet.loss: bce` and `decision: expected_f1` (docs/ground.md, config/real_scenes.yaml).
     """
 

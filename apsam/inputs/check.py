@@ -161,7 +161,7 @@ class _Check:
         if self._without_pixels:
             count = len(self._without_pixels)
             report.notes.append(
-                f"pixels of {count} scene(s) were not looked at, to be done in time, '{self._without_pixels[0]}' the "
+                f"pixels of {count} scene(s) were not read, to finish in time, '{self._without_pixels[0]}' the "
                 f"first: their valid shares and mask values are not known yet"
             )
 
@@ -421,7 +421,7 @@ def _pixel_metres(reader: SceneReader, geodesy: Geodesy) -> float:
 
 
 def _outside(place: Bounds, crs: CRS) -> bool:
-    """Whether a place in degrees lies wholly outside of the area that a CRS is meant for, and not just beside it."""
+    """Whether a place in degrees lies wholly outside of the area that a CRS is meant for, and not just next to it."""
     area = _area_of_use(crs.to_wkt())
     if area is None or area.west > area.east or place[0] > place[2]:
         return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class SceneReport:
-    """One row of the scene sheet as it was understood; what is not known, or not looked at, is None.
+    """One row of the scene sheet as it was understood; what is not known, or not examined, is None.
 
     Attributes:
         name, split, kind: Of the row.
@@ -77,7 +77,7 @@ class Report:
             ),
             _table(
                 (
-                    "scene", "labels", "tiles with", "without", "not looked at", "landslides long", "tile side", "mask",
+                    "scene", "labels", "tiles with", "without", "not labelled", "landslides long", "tile side", "mask",
                     "landslide in it",
                 ),
                 [
@@ -97,7 +97,7 @@ class Report:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side; those in which nothing is said are left out."""
+    """Columns next to each other; those in which nothing is said are left out."""
     kept = [index for index in range(len(head)) if index == 0 or any(row[index] for row in rows)]
     lines = [[head[index] for index in kept], *([row[index] or "-" for index in kept] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(kept))]

@@ -55,7 +55,7 @@ def write_grid(
     Args:
         image: Raster; for a table also a folder of ready-made tiles.
         settings: Tile size and overlap, those of the run.
-        output: `.gpkg`: polygons with label, number in the run, and a QGIS project of the same name beside it.
+        output: `.gpkg`: polygons with label, number in the run, and a QGIS project of the same name next to it.
             `.csv`: the columns scene, grid, tile, label. Both are what a scene sheet's `labels` takes.
         overwrite: Replace a grid that is there.
         labels: Existing labels to fill in: points, polygons, a table, another grid.
@@ -93,15 +93,15 @@ def write_grid(
 def _check_replaceable(output: Path, overwrite: bool) -> None:
     if output.exists() and not overwrite:
         raise InputError(
-            f"{output}: is there already, and labels filled in there would be lost; name another file, replace it with "
+            f"{output}: already exists, and labels filled in there would be lost; name another file, replace it with "
             f"--overwrite, or add labels to it: apsam label --add"
         )
     if output.suffix.lower() == ".csv":
         return
     project = output.with_suffix(".qgs")
     if project.exists() and not overwrite:
-        raise InputError(f"{project}: is there already; name another grid, or replace the project with --overwrite")
-    # SQLite keeps what was saved last in a file beside the database while a program has it open.
+        raise InputError(f"{project}: already exists; name another grid, or replace the project with --overwrite")
+    # SQLite keeps what was saved last in a file next to the database while a program has it open.
     if output.with_name(f"{output.name}-wal").exists():
         raise InputError(
             f"{output}: another program has it open (there is a {output.name}-wal); close it in QGIS first"

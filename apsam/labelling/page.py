@@ -127,7 +127,7 @@ def check_folder(output: Path) -> None:
         return
     taken = next((output / name for name in (PAGE, DATA, PICTURES, APP) if (output / name).exists()), None)
     if taken is not None:
-        raise InputError(f"{taken}: is there already and is not of a label page; choose another -o")
+        raise InputError(f"{taken}: already exists and is not of a label page; choose another -o")
 
 
 def describe_scene(

@@ -1,7 +1,7 @@
 """How QGIS draws a tile grid and takes labels: colours, a form with a list of answers, and an action for one click.
 
 The XML is what QGIS 3.22 writes into a layer's style (Symbology, Fields, Forms, Actions). One text serves the table
-`layer_styles` of the GeoPackage and the project beside it.
+`layer_styles` of the GeoPackage and the project next to it.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class SceneTiles:
 
     @property
     def is_raster(self) -> bool:
-        """Whether tiles lie beside each other on the ground."""
+        """Whether tiles lie next to each other on the ground."""
         return self.crs is not None
 
     def numbers(self) -> list[int | None]:

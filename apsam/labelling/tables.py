@@ -69,7 +69,7 @@ def read_table(path: Path) -> LabelTable:
     """Read a label table (CSV) or a labelled grid (vector layer), which may be empty so far.
 
     Raises:
-        InputError: It cannot be read, a label is neither 0 nor 1 nor empty, a tile is there twice, or its rows are
+        InputError: It cannot be read, a label is not 0, 1 or empty, a tile occurs twice, or its rows are
             of several scenes.
     """
     if not path.exists():
@@ -155,11 +155,11 @@ def _read_layer(path: Path) -> tuple[dict[str, int], list[tuple[str, str]], froz
     wanted = [column for column in (*COLUMNS, DOUBTFUL) if column in fields]
     table = pyogrio.read_dataframe(path, layer=layer, columns=wanted, read_geometry=False)
     if table["tile"].duplicated().any():
-        raise InputError(f"{path}: tile '{table['tile'][table['tile'].duplicated()].iloc[0]}' is there twice")
+        raise InputError(f"{path}: tile '{table['tile'][table['tile'].duplicated()].iloc[0]}' occurs twice")
     values = pd.to_numeric(table["label"], errors="coerce")
     wrong = table["label"][(values.isna() & table["label"].notna()) | (values.notna() & ~values.isin((0, 1)))]
     if len(wrong):
-        raise InputError(f"{path}: label '{wrong.iloc[0]}' is neither 0 nor 1, nor empty")
+        raise InputError(f"{path}: label '{wrong.iloc[0]}' is not 0, 1 or empty")
     labels = dict(zip(table["tile"], values.fillna(UNLABELLED).astype(int), strict=True))
     columns = [_texts(table, column) for column in (SCENE_COLUMN, GRID_COLUMN)]
     doubtful = (
@@ -194,7 +194,7 @@ def fill_table(path: Path, labels: dict[str, int]) -> None:
 def fill_grid(path: Path, labels: dict[str, int]) -> None:
     """Set labels of a GeoPackage grid in one transaction, in the file itself: layers, styles and columns stay.
 
-    So it also works while QGIS has the file open, whose saved labels lie in a file beside it (write-ahead log).
+    So it also works while QGIS has the file open, whose saved labels lie in a file next to it (write-ahead log).
 
     Raises:
         InputError: Another program is writing to it.

@@ -168,7 +168,7 @@ def predict_tiles(tiles: Path, weights: Path, output: Path, device: str = "auto"
 
 
 def _labels(scene: RunScene, names: list[str], label: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Labels as the person gave them: the stack keeps 0 for tiles that nobody looked at."""
+    """Labels as the person gave them: the stack keeps 0 for tiles that are not labelled."""
     if scene.labels is None:
         return label.copy()
     if not scene.labels.exists():

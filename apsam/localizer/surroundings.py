@@ -39,9 +39,7 @@ class Surroundings:
         self._windows = tiles.read("window")
         if tiles.attributes["kind"] == "raster":
             if image is None:
-                raise ConfigError(
-                    f"cams.context: the image of '{tiles.attributes['scene']}' is needed beside its tiles (--image)"
-                )
+                raise ConfigError(f"cams.context: the image of '{tiles.attributes['scene']}' is needed too (--image)")
             self._scene = open_scene_of(tiles, image)
 
     def __enter__(self) -> Surroundings:

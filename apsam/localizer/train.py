@@ -41,7 +41,7 @@ def train_localizer(
 ) -> None:
     """Train on the part-0 tiles of all stacks and write weights and history.
 
-    Only images and image-level labels are read. A training that was stopped goes on after its last whole epoch.
+    Only images and image-level labels are read. A training that was stopped resumes after its last complete epoch.
 
     Args:
         tile_stacks: Tile stacks (`image`, `label`, `part`).
@@ -54,7 +54,7 @@ def train_localizer(
 
     Raises:
         InputError: There is no positive or no negative training tile, or the method's offline file is missing.
-        ApsamError: The loss is no number any more.
+        ApsamError: Training diverged: the loss is NaN or infinite.
         Interrupted: A signal asked to stop.
     """
     tiles = TileSet(tile_stacks, TRAIN, settings.memory_mb)
@@ -126,7 +126,7 @@ class LocalizerTask(Task):
 
     @property
     def remedy(self) -> str:
-        """What to change where the loss is no number any more."""
+        """What to change where training diverged."""
         rate = self.method.settings.optimizer().learning_rate
         return f"lower localizer.learning_rate (it is {rate}) or choose recipe 'stable'"
 

@@ -73,7 +73,7 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
         weights = run / "resunet" / model / "weights.safetensors"
         if not weights.is_file():
             raise InputError(
-                f"{weights}: not there, so {run} has no trained ResUNet; train one: snakemake --cores all, or name a "
+                f"{weights}: missing, so {run} has no trained ResUNet; train one: snakemake --cores all, or name a "
                 f"file by --weights"
             )
         record = run / "report" / "config.yaml"

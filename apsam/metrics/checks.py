@@ -173,7 +173,7 @@ def threshold_of(mask: Path) -> float:
     with rasterio.open(mask) as raster:
         threshold = raster.tags().get("APSAM_THRESHOLD")
     if threshold is None:
-        raise InputError(f"{mask}: does not say at which threshold it was cut; predict again")
+        raise InputError(f"{mask}: does not say at which threshold it was made; predict again")
     return float(threshold)
 
 

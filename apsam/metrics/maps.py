@@ -32,7 +32,7 @@ def measure_maps(
     """Measure the ResUNet's masks.
 
     Pixels of a raster scene: those that a test tile covers and no training tile are test, those that a training tile
-    covers are train, others do not count. Ready-made tiles are counted at their own size, beside the `centred_box`
+    covers are train, others do not count. Ready-made tiles are counted at their own size, along with the `centred_box`
     (see `measure_pseudo_masks`, but without the label's help, since a map has none).
 
     Args:

@@ -25,7 +25,7 @@ PARTS = {TRAIN: "train", TEST: "test"}
 def tile_layer(stacks: Sequence[Path]) -> gpd.GeoDataFrame:
     """The tiles of a scene: name, label {0, 1}, part (train, test, neither), share of pixels with data.
 
-    The label is null for a tile in neither part that is not labelled positive: mostly, nobody looked at it.
+    The label is null for a tile in neither part that is not labelled positive: mostly, nobody labelled it.
 
     Args:
         stacks: Tile stacks of the scene or of its blocks.

@@ -51,7 +51,7 @@ def match_reference(
         image: The scene.
         tiles: How it was read.
         scene: Its name.
-        output: A file beside which a temporary folder may be made.
+        output: A file next to which a temporary folder may be made.
         min_area_m2: Smaller landslides of the reference are left out.
         mask_values: What the values of the reference mean (`apsam.tiles.mask_values`).
 

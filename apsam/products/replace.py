@@ -42,7 +42,7 @@ def check_outputs(planned: Mapping[Path, Sequence[Path]], overwrite: bool = Fals
         foreign = None if overwrite else _foreign(files)
         if foreign is not None:
             raise InputError(
-                f"{foreign}: is there already and was not made by apsam; choose another -o, or replace it with "
+                f"{foreign}: already exists and was not made by apsam; choose another -o, or replace it with "
                 f"--overwrite"
             )
 
@@ -53,7 +53,7 @@ def product_paths(files: ProductFiles) -> list[Path]:
 
 
 def _foreign(files: Sequence[Path]) -> Path | None:
-    """The first file that is there and not apsam's: maps say what made them, and vouch for what lies beside them."""
+    """The first file that is there and not apsam's: maps say what made them, and identify the files next to them."""
     there = [file for file in files if file.exists()]
     maps = [file for file in there if file.suffix in (".tif", ".zip")]
     not_ours = next((file for file in maps if not _is_ours(file)), None)

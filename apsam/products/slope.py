@@ -133,7 +133,7 @@ class Slopes:
             # Smaller than the elevations' pixels: those that it touches.
             inside = geometry_mask([landslide], height.shape, transform, invert=True, all_touched=True)
         known = inside & np.isfinite(height) & np.isfinite(east) & np.isfinite(north)
-        # Beside the raster no pixel is inside, so that areas tell how much of the landslide is known.
+        # Next to the raster no pixel is inside, so that areas tell how much of the landslide is known.
         if not known.any() or np.count_nonzero(known) * abs(transform.a * transform.e) < landslide.area / 2:
             return None
         return height[known], east[known], north[known]

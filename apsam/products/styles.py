@@ -24,7 +24,7 @@ RAMP = ((0.0, "#440154", 0), (0.1, "#482475", 60), (0.3, "#35608d", 150), (0.5, 
 
 
 def write_qml(path: Path, style: str) -> None:
-    """Write a style beside a raster of the same name: QGIS takes it when it opens the raster."""
+    """Write a style next to a raster of the same name: QGIS takes it when it opens the raster."""
     with atomic_path(path) as partial:
         partial.write_text(qml(style), encoding="utf-8")
 
@@ -67,7 +67,7 @@ def tiles_style() -> str:
         ("1", "labelled positive", _fill(f"{POSITIVE},16", f"{POSITIVE},255", 0.3)),
         ("0", "labelled negative", _fill(f"{TILE},0", f"{TILE},110", 0.15)),
         # QGIS takes a category without a value for all others.
-        ("", "not looked at, or in neither part", _fill(f"{TILE},0", "120,120,120,255", 0.2, dashed=True)),
+        ("", "not labelled, or in neither part", _fill(f"{TILE},0", "120,120,120,255", 0.2, dashed=True)),
     ]
     return _categories("label", symbols)
 

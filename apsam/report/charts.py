@@ -47,7 +47,7 @@ def line_chart(
     marks: Sequence[Mark] = (),
     levels: Sequence[Level] = (),
 ) -> Markup:
-    """A chart with a y axis from 0; its lines are told apart by colour and dashes.
+    """A chart with a y axis from 0; its lines are distinguished by colour and dashes.
 
     Args:
         lines: At least one point in all.

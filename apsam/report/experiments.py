@@ -56,7 +56,7 @@ class ExperimentView:
         chart: Of the threshold sweep, as inline SVG; None for others.
         lines: Names of the chart's lines, for its legend.
         figure: Its picture as a data URI, or None.
-        files: Endings of what lies beside the JSON.
+        files: Endings of what lies next to the JSON.
     """
 
     name: str

@@ -121,7 +121,7 @@ def describe_methods(config: Config) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """Image-level labels beside the reference mask, where that is known.
+    """Image-level labels compared with the reference mask, where that is known.
 
     Attributes:
         compared: Tiles compared, evenly spaced over all scenes.

@@ -1,4 +1,4 @@
-"""Tiles beside each other, as in the paper's Fig. 2: image, CAM, prompts, pseudo-masks, prediction, reference mask."""
+"""Tiles next to each other, as in the paper's Fig. 2: image, CAM, prompts, pseudo-masks, prediction, reference mask."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _candidates(scene: SceneTiles, step: int, measure: str, covers: list[tuple[i
             mask = scene.predicted(index) if scene.prediction else scene.mask("apsam", index)
             reference = scene.reference(index)
             score, wrong = _agreement(mask, reference)
-            # In neither part are tiles that nobody looked at: their label 0 is none.
+            # In neither part are tiles that are not labelled: their label 0 is none.
             if reference is not None and (reference != NO_DATA).any() and scene.part[index] != NEITHER:
                 covers.append((int(scene.label[index]), float((reference == 1).sum() / (reference != NO_DATA).sum())))
             group = "middle" if score is not None else "false alarm"

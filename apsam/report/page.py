@@ -1,4 +1,4 @@
-"""Put the report together: one HTML file without anything outside it, and the figures beside it."""
+"""Put the report together: one HTML file without anything outside it, and the figures next to it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def make_report(
     name: str | None = None,
     recipes: Sequence[Recipe] | None = None,
 ) -> None:
-    """Write the report of a run: `index.html`, beside it `config.yaml` and `figures/`.
+    """Write the report of a run: `index.html`, next to it `config.yaml` and `figures/`.
 
     Whatever a run lacks is named in the report and left out; nothing stops it but a run without any tile stack.
 
@@ -56,7 +56,7 @@ def make_report(
         output: The page.
         settings: Sizes and how much is shown.
         name: Name of the run; by default that of its folder.
-        recipes: What made its files, and how long that took; by default as found beside them.
+        recipes: What made its files, and how long that took; by default as found next to them.
 
     Raises:
         ConfigError: The configuration is not one.

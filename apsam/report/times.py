@@ -1,4 +1,4 @@
-"""How long the jobs of a run took, from the recipes beside its files."""
+"""How long the jobs of a run took, from the recipes next to its files."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from apsam.training.length import AUTO_EPOCHS, RESUNET_STEPS, Epochs
 
-# What differs between the presets; keys written beside `preset` win over these.
+# What differs between the presets; keys given in addition to `preset` override these.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "encoder": "residual",

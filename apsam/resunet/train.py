@@ -98,7 +98,7 @@ class ResUNetTraining(Task):
 
     @property
     def remedy(self) -> str:
-        """What to change where the loss is no number any more."""
+        """What to change where training diverged."""
         return f"lower resunet.learning_rate ({self.settings.learning_rate:g})"
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
@@ -154,7 +154,7 @@ def train_resunet(
 ) -> None:
     """Train on the part-0 tiles of some scenes and keep the last epoch.
 
-    A training that was stopped goes on after its last whole epoch.
+    A training that was stopped resumes after its last complete epoch.
 
     Args:
         tiles: Tile stacks.
@@ -168,7 +168,7 @@ def train_resunet(
 
     Raises:
         InputError: Tiles and masks do not fit together, or there is too little to train on.
-        ApsamError: The loss is no number any more.
+        ApsamError: Training diverged: the loss is NaN or infinite.
         Interrupted: A signal asked to stop.
     """
     key = _key(tiles, masks, settings, seed, reference)
@@ -192,7 +192,7 @@ def train_on_scenes(
 ) -> None:
     """Train on crops at random positions of some scenes and keep the last epoch.
 
-    A training that was stopped goes on after its last whole epoch.
+    A training that was stopped resumes after its last complete epoch.
 
     Args:
         scenes: Scenes with their masks of the ground. An epoch has as many crops as these have training tiles.
@@ -201,7 +201,7 @@ def train_on_scenes(
 
     Raises:
         InputError: Files do not fit together, or there is too little to train on.
-        ApsamError: The loss is no number any more.
+        ApsamError: Training diverged: the loss is NaN or infinite.
         Interrupted: A signal asked to stop.
     """
     tiles = [scene.tiles for scene in scenes]

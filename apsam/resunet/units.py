@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class ResidualUnit(nn.Module):
-    """Two pre-activated 3 x 3 convolutions beside a normalised 3 x 3 convolution as shortcut."""
+    """Two pre-activated 3 x 3 convolutions in parallel with a normalised 3 x 3 convolution as shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Bytes that a last-level cache holds beside everything else.
+# Bytes that a last-level cache holds besides everything else.
 CPU_CACHE = 1 << 23
 
 
@@ -66,7 +66,7 @@ def in_batches(count: int, batch: BatchSize, work: Callable[[slice], T], what: s
             if part.stop - part.start == 1:
                 raise ApsamError(f"not enough memory to {what}; take another device or a smaller SAM") from error
             batch.size = (part.stop - part.start) // 2
-            log.warning("out of memory: from here %d at a time", batch.size)
+            log.warning("out of memory: batch size reduced to %d", batch.size)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             continue

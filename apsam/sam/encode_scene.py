@@ -27,7 +27,7 @@ from apsam.tiles.settings import TileSettings
 
 log = logging.getLogger(__name__)
 
-# What one append to the stack holds beside the embeddings: name -> (shape of an entry, dtype).
+# What one append to the stack holds besides the embeddings: name -> (shape of an entry, dtype).
 Specs = dict[str, tuple[tuple[int, ...], str]]
 
 
@@ -38,7 +38,7 @@ class ToEncode:
     Attributes:
         count: How many images.
         words: What they are, for the message.
-        table: Entries of the stack beside the embedding: name -> (count, ...).
+        table: Entries of the stack besides the embedding: name -> (count, ...).
         specs: Shape and type of these entries.
         read: Pixels (b, 3, h, w) uint8 of the images of a slice.
         attributes: Of the stack.
@@ -90,7 +90,7 @@ def encode_scene(
         scene, shape = stack.attributes["scene"], sam.embedding_shape
         size = embedding_bytes(shape) * source.count
         log.info(
-            "%s: %d of %d tiles may be asked about; %d %s are encoded, their embeddings %s take %.1f MB",
+            "%s: %d of %d tiles may get prompts; %d %s are encoded, their embeddings %s take %.1f MB",
             scene, len(wanted), len(stack), source.count, source.words, "x".join(map(str, shape)), size / 1e6,
         )  # fmt: skip
         _check_room(output, size)

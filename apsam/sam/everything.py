@@ -1,7 +1,7 @@
 """Full-image mode: every object of a tile, asked by a grid of points (paper, Fig. 4; arXiv:2304.02643, app. B).
 
 The same steps and figures as SAM's own generator, on our batched decoder, with a suppression of doubles that
-needs no compiled operator and so works beside a CPU build of torch.
+needs no compiled operator and so works with a CPU build of torch.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The library's own image processor and model do the work (extra `hub`); here they
 and batches know: one tensor a picture in, one out. Weights are read as data from safetensors; no code of a repository
 is run, and nothing is downloaded (`apsam.sam.weights_files` says where the files must lie).
 
-To add an architecture: an entry in `FAMILIES`, and a class beside those below if its model is called in another way.
+To add an architecture: an entry in `FAMILIES`, and a class next to those below if its model is called in another way.
 """
 
 from __future__ import annotations
@@ -262,7 +262,7 @@ def wrap_hub_sam(
             layer.attn = FastVitAttention(layer.attn)
     masks = model.config.mask_decoder_config.num_multimask_outputs
     if masks != 3:
-        raise InputError(f"{source}: it answers with {masks} masks a prompt, SAMs with 3")
+        raise InputError(f"{source}: it predicts {masks} masks per prompt, SAMs predict 3")
     sam = ours(model, name, "", fast_attention, processor)
     made = sam.prepare(np.zeros((1, 3, sam.image_size, sam.image_size), np.uint8))
     if made.shape[-2:] != (sam.image_size, sam.image_size):

@@ -118,7 +118,7 @@ def hub_files(folder: Path) -> list[Path]:
     processors = [folder / name for name in PROCESSORS if (folder / name).is_file()]
     if not processors:
         raise InputError(
-            f"{folder}: neither {' nor '.join(PROCESSORS)}; without one nobody knows how to scale its images: "
+            f"{folder}: neither {' nor '.join(PROCESSORS)}; it defines how images are scaled: "
             "copy it from the repository that the SAM was fine-tuned of"
         )
     return [folder / CONFIG, *processors, *_weights_files(folder)]

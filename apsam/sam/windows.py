@@ -116,7 +116,7 @@ def open_scene_of(tiles: TileStack, image: Path | None) -> SceneReader:
             f"sam.window: '{scene}' is a folder of ready-made tiles, which have no surroundings; set sam.window: null"
         )
     if image is None:
-        raise ConfigError(f"sam.window: the image of '{scene}' is needed beside its tiles (--image)")
+        raise ConfigError(f"sam.window: the image of '{scene}' is needed too (--image)")
     known = tiles.attributes["image_sha256"]
     if known is not None and sha256_file(image) != known:
         raise InputError(f"{image}: not the image that {tiles.path} was cut of; run the tile stage again")

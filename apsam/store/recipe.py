@@ -1,4 +1,4 @@
-"""The recipe beside the outputs of a job: settings, inputs with checksums, code, packages, command, time taken."""
+"""The recipe next to the outputs of a job: settings, inputs with checksums, code, packages, command, time taken."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
 
 
 def write_recipe(folder: Path, known: Mapping[str, Any], arguments: Sequence[str], cost: Mapping[str, Any]) -> None:
-    """Write the recipe of a finished job beside its outputs.
+    """Write the recipe of a finished job next to its outputs.
 
     Args:
         folder: Folder of the job's outputs, `<store>/<stage>/<unit>.<key>`.
@@ -61,11 +61,11 @@ def store_of(folder: Path) -> Path:
     """The store that a folder lies in: the nearest folder above it called `store`.
 
     Raises:
-        InputError: It lies in no store.
+        InputError: It is not in a store.
     """
     found = next((above for above in folder.absolute().parents if above.name == "store"), None)
     if found is None:
-        raise InputError(f"{folder}: lies in no store (results/store)")
+        raise InputError(f"{folder}: is not in a store (results/store)")
     return found
 
 
@@ -95,7 +95,7 @@ def job_folder(file: Path, store: Path) -> Path:
     for folder in (file, *file.parents):
         if KEYED.search(folder.name) and folder.is_relative_to(store):
             return folder
-    raise InputError(f"{file}: lies in no job's folder of {store}")
+    raise InputError(f"{file}: is not in a job's folder of {store}")
 
 
 # Unit and key: the last part of the name of a job's folder.
@@ -117,7 +117,7 @@ def _inputs(arguments: Sequence[str], folder: Path) -> list[str]:
 
 
 def _checksum(store: Path, name: str) -> str | None:
-    """SHA-256 of an input, as the recipe beside it says."""
+    """SHA-256 of an input, as the recipe next to it says."""
     file = store / name
     folder = job_folder(file, store)
     try:

@@ -100,7 +100,7 @@ def lay_houses(
     soils: Soils,
     lines: list[NDArray[np.float64]],
 ) -> None:
-    """Hamlets beside the tracks: gabled roofs that throw shadows, with bare yards about them."""
+    """Hamlets next to the tracks: gabled roofs that throw shadows, with bare yards about them."""
     rng = random_stream(settings.seed, name, "houses")
     metre, shape = settings.resolution_m, terrain.shape
     for line in lines:

@@ -38,7 +38,7 @@ def hillshade(height: Field2D, sun: Sun, resolution: float) -> Field2D:
 
 
 def cast_shadow(tops: Field2D, sun: Sun, resolution: float, reach: float = 14.0) -> Field2D:
-    """Share of direct light kept, 0 to 1, beside trees, houses and scarps up to `reach` metres off."""
+    """Share of direct light kept, 0 to 1, next to trees, houses and scarps up to `reach` metres off."""
     x, y, z = sun.direction
     flat = np.hypot(x, y)
     tallest = np.full_like(tops, -np.inf)

@@ -1,4 +1,4 @@
-"""Where landslides lie in a scene: in groups, on slopes, some beside what misleads."""
+"""Where landslides lie in a scene: in groups, on slopes, some next to what misleads."""
 
 from dataclasses import dataclass
 

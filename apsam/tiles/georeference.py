@@ -56,7 +56,7 @@ def check_placed(raster: rasterio.DatasetReader, path: Path, what: str = "the ra
     if unplaced:
         raise InputError(
             f"{path}: {what} has a coordinate reference system ({crs.name}) but no geotransform, so its pixels have no "
-            f"place: mostly, a world file beside it (.tfw, .jgw, .pgw, .wld) or .aux.xml was not copied along; copy "
+            f"place: mostly, a world file next to it (.tfw, .jgw, .pgw, .wld) or .aux.xml was not copied along; copy "
             f"it, or give the corners: gdal_edit.py -a_ullr LEFT TOP RIGHT BOTTOM {path}"
         )
     _check_units(raster, path, crs)

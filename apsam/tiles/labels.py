@@ -49,7 +49,7 @@ def parse_label(value: Any, where: str) -> int:
     if number:
         text = number[1]
     if text not in LABELS:
-        raise InputError(f"{where}: label '{value}' is neither 0 nor 1, nor empty (not looked at)")
+        raise InputError(f"{where}: label '{value}' is not 0, 1 or empty (not labelled)")
     return LABELS[text]
 
 
@@ -60,7 +60,7 @@ def read_label_table(path: Path, may_be_empty: bool = False) -> dict[str, int]:
         path: The table.
         may_be_empty: Whether a table without any label is right, as one that is yet to be filled in.
 
-    Columns: `tile` (or image, name, file) and `label` (or landslide, positive) with 0, 1 or nothing (not looked at);
+    Columns: `tile` (or image, name, file) and `label` (or landslide, positive) with 0, 1 or nothing (not labelled);
     others are ignored.
 
     Returns:
@@ -110,7 +110,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[dict[Any, Any]]]:
 
 
 def _check_once(path: Path, columns: list[str], *used: str) -> None:
-    """Raise InputError where a column that is used is there twice: which is meant?"""
+    """Raise InputError where a column that is used occurs twice: which is meant?"""
     plain = [column.strip().lower() for column in columns]
     for column in used:
         if plain.count(column.strip().lower()) > 1:
@@ -139,7 +139,7 @@ def read_label_layer(path: Path) -> dict[str, int] | None:
         return None
     table = read_columns(path, [name, label])
     if table[name].duplicated().any():
-        raise InputError(f"{path}: tile '{table[name][table[name].duplicated()].iloc[0]}' is there twice")
+        raise InputError(f"{path}: tile '{table[name][table[name].duplicated()].iloc[0]}' occurs twice")
     pairs = zip(table[name].astype(str), table[label].astype(object).where(table[label].notna(), None), strict=True)
     labels = {tile: parse_label(value, f"{path}, tile '{tile}'") for tile, value in pairs}
     _check_any(path, labels.values(), "tile grid")
@@ -172,7 +172,7 @@ def _check_any(path: Path, labels: Iterable[int], kind: str) -> None:
 
 
 def labels_from_table(path: Path, names: list[str], table: dict[str, int] | None = None) -> np.ndarray:
-    """Labels of the tiles `names`, in their order. (n,) uint8 {0, 1, 255 not looked at}.
+    """Labels of the tiles `names`, in their order. (n,) uint8 {0, 1, 255 not labelled}.
 
     Args:
         path: The table.
@@ -180,7 +180,7 @@ def labels_from_table(path: Path, names: list[str], table: dict[str, int] | None
         table: Its labels, where they have been read already.
 
     Raises:
-        InputError: The table names tiles that do not exist. Those that it lacks were not looked at.
+        InputError: The table names tiles that do not exist. Those that it lacks were not labelled.
     """
     table = read_label_table(path) if table is None else table
     unknown = sorted(set(table) - set(names))
@@ -192,7 +192,7 @@ def labels_from_table(path: Path, names: list[str], table: dict[str, int] | None
     missing = [name for name in names if name not in table]
     if missing:
         log.warning(
-            "%s: has no row for %d of %d tile(s), for example '%s'; they count as not looked at",
+            "%s: has no row for %d of %d tile(s), for example '%s'; they count as not labelled",
             path, len(missing), len(names), missing[0],
         )  # fmt: skip
     return np.array([table.get(name, UNLABELLED) for name in names], np.uint8)

@@ -1,7 +1,7 @@
 """What the values of a mask mean: one rule for masks of scenes and of ready-made tiles.
 
-A mask says landslide, not landslide, or not looked at. Which values say what differs from program to program: 1 or 255
-for a landslide, a colour, a palette, grey specks around white in a JPEG, 255 for what nobody looked at. What a mask's
+A mask says landslide, not landslide, or unknown. Which values say what differs from program to program: 1 or 255
+for a landslide, a colour, a palette, grey specks around white in a JPEG, 255 for unknown. What a mask's
 values leave open is asked for (`mask_values`) rather than guessed.
 """
 
@@ -62,7 +62,7 @@ class MaskRule:
         landslide: Values that are landslide; None: all above `limit`.
         limit: See `landslide`; a value of it is none unless `from_limit`.
         from_limit: Whether the limit itself is landslide.
-        unknown: Values where nobody looked.
+        unknown: Values where nothing was examined.
         known: All values that the rule was made for; None: it holds for any.
         note: What was understood, where that is not plain.
     """
@@ -92,7 +92,7 @@ class MaskRule:
             strange = ~missing & ~np.isin(values, list(self.known))
             if strange.any():
                 found = f"{values[strange][0]:g}"
-                raise InputError(f"{path}: holds the value {found} beside {_list(self.known)}; {HOW_TO_SAY}")
+                raise InputError(f"{path}: holds the value {found} in addition to {_list(self.known)}; {HOW_TO_SAY}")
         if self.landslide is not None:
             there = np.isin(values, list(self.landslide))
         else:
@@ -293,7 +293,7 @@ def _by_numbers(path: Path, sample: Sample) -> MaskRule:
     if not positive and zero and rest != {-1.0}:
         return MaskRule(frozenset(), unknown=frozenset(codes), known=known, note=f"{_list(codes)} taken for unknown")
     if len(positive) == 1 and min(positive) > 0 and (zero or not codes):
-        note = f"{_list(codes)} taken for 'not looked at'" if codes else None
+        note = f"{_list(codes)} taken for 'unknown'" if codes else None
         if not zero:
             note = f"one value only ({_list(positive)}): all that is known is landslide"
         return MaskRule(frozenset(positive), unknown=frozenset(codes), known=known, note=note)
@@ -302,7 +302,7 @@ def _by_numbers(path: Path, sample: Sample) -> MaskRule:
         unknown = frozenset(codes | (positive & full))
         return MaskRule(
             frozenset({1.0}), unknown=unknown, known=known,
-            note=f"values 0, 1 and {_list(unknown)}: {_list(unknown)} taken for 'not looked at'",
+            note=f"values 0, 1 and {_list(unknown)}: {_list(unknown)} taken for 'unknown'",
         )  # fmt: skip
     if len(values) > MOST_CLASSES and sample.dtype == np.uint8:
         return _in_shades(path, sample, "grey")

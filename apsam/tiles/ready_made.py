@@ -92,7 +92,7 @@ def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None 
             alpha is ignored.
         rule: How its values are read, found from all masks of its folder; none: from this one alone. A JPEG, which
             changes values, is read by a rule of its own: landslide is brighter than 127 of 255.
-        values: What its values mean, where they leave that open (`mask_values`).
+        values: What its values mean, where they are ambiguous (`mask_values`).
 
     Raises:
         InputError: Not an image, or its values leave open what is landslide.
@@ -149,7 +149,7 @@ class MaskFolder:
 
     Args:
         folder: Where they lie.
-        values: What their values mean, where they leave that open (`mask_values` of the scene sheet).
+        values: What their values mean, where they are ambiguous (`mask_values` of the scene sheet).
 
     Raises:
         InputError: There is no such folder.
@@ -224,7 +224,7 @@ class MaskFolder:
         Args:
             image: Name of the tile.
             shape: Height and width of it.
-            label: Its image-level label: a tile labelled negative needs no mask; that of a tile that nobody looked at
+            label: Its image-level label: a tile labelled negative needs no mask; that of a tile that is not labelled
                 (255) is unknown where there is none.
 
         Raises:

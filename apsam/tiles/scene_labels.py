@@ -74,7 +74,7 @@ def scene_labels(scene: Scene, reader: SceneReader, windows: np.ndarray, setting
 
 
 def tile_table(scene: Scene, reader: SceneReader, windows: np.ndarray) -> dict[str, int] | None:
-    """Labels of all tiles of a raster scene by name, 255 not looked at; None where a layer of landslides gives them.
+    """Labels of all tiles of a raster scene by name, 255 not labelled; None where a layer of landslides gives them.
 
     Args:
         scene: The row of the scene sheet; its labels are not derived from the mask.

@@ -155,7 +155,7 @@ def check_size(image: Path, height: int, width: int, tiles: TileSettings) -> Non
 
 
 def _without_unlabelled(label: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tiles that nobody looked at are in neither part; like negative ones they have no CAM and no prompt."""
+    """Tiles that are not labelled are in neither part; like negative ones they have no CAM and no prompt."""
     unknown = label == UNLABELLED
     return np.where(unknown, 0, label).astype(np.uint8), np.where(unknown, NEITHER, part).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""A training goes on where it was stopped: Lightning's checkpoint of every epoch, in a hidden file beside the result.
+"""A training goes on where it was stopped: Lightning's checkpoint of every epoch, in a hidden file next to the result.
 
 The file says what it belongs to: settings, seed, inputs, code and versions. One of anything else is not read. It is
 removed when the result is written. It holds tensors and plain values, and is read as such (`weights_only`): nothing

@@ -26,7 +26,7 @@ class Task(lightning.LightningModule, ABC):
     """A network with its losses and optimizer, and what all trainings share: seeds, history, progress.
 
     Everything random in an epoch follows from the seed, the epoch and the number of the process, so that a training
-    goes on after any epoch as if it had not stopped. What a network keeps from one epoch to the next must stand in
+    resumes after any epoch as if it had not stopped. What a network keeps from one epoch to the next must stand in
     its `state_dict`; history and plateau are added to Lightning's checkpoint here.
 
     Attributes:
@@ -56,7 +56,7 @@ class Task(lightning.LightningModule, ABC):
     @property
     @abstractmethod
     def remedy(self) -> str:
-        """What to change where the loss is no number any more."""
+        """What to change where training diverged."""
 
     def note(self, losses: Mapping[str, Tensor], tiles: int) -> None:
         """Count a step's losses, means over `tiles` tiles, towards those of the epoch."""
@@ -89,7 +89,7 @@ class Task(lightning.LightningModule, ABC):
                     f"share the folder of the result, or remove its file .resume-*.pt"
                 )
         if done:
-            self.log_line(f"goes on after epoch {done}/{self.trainer.max_epochs}")
+            self.log_line(f"resuming after epoch {done}/{self.trainer.max_epochs}")
 
     def on_train_start(self) -> None:
         """Restore the schedule."""
@@ -108,14 +108,16 @@ class Task(lightning.LightningModule, ABC):
         """Enter the losses of the epoch in the history, and tell them.
 
         Raises:
-            ApsamError: One is no number any more.
+            ApsamError: One is NaN or infinite.
         """
         names = sorted(self._sums)
         row = dict(zip(names, self._means(names), strict=True))
         self._sums, self._tiles = {}, 0
         number, last = self.current_epoch + 1, self.trainer.max_epochs
         if not all(np.isfinite(list(row.values()))):
-            raise ApsamError(f"{self.stage}: the loss is no number in epoch {number}; {self.remedy}")
+            raise ApsamError(
+                f"{self.stage}: training diverged, the loss is NaN or inf in epoch {number}; {self.remedy}"
+            )
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.epochs.append({"epoch": number, "learning_rate": rate, **row})
         if self.plateau is not None:

@@ -64,7 +64,7 @@ def run(
         gradient_clip: Longest gradient over all weights; 0: no limit.
 
     Raises:
-        ApsamError: The loss is no number any more.
+        ApsamError: Training diverged: the loss is NaN or infinite.
         Interrupted: A signal asked to stop.
     """
     trainer = _trainer(task, epochs, device, checkpoint, gradient_clip)
@@ -91,7 +91,7 @@ class StopOnSignal(lightning.Callback):
                 trainer.strategy.launcher.kill(signal.Signals(number))
             raise Interrupted(
                 f"{task.stage}: stopped by {signal.Signals(number).name} in epoch {trainer.current_epoch + 1} of "
-                f"{trainer.max_epochs}; run it again to go on from there"
+                f"{trainer.max_epochs}; run it again to resume"
             )
 
         if threading.current_thread() is threading.main_thread():

@@ -50,7 +50,7 @@ def test_a_pre_empted_training_is_not_requeued_and_goes_on_when_sent_again(
     train("resunet", folder, undisturbed)
     capsys.readouterr()
     train("resunet", folder, output)
-    assert "goes on after epoch 2/3" in capsys.readouterr().err
+    assert "resuming after epoch 2/3" in capsys.readouterr().err
     assert output.read_bytes() == undisturbed.read_bytes()
 
 

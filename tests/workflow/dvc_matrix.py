@@ -1,4 +1,4 @@
-"""Real DVC at length: every kind of cache, experiments, metrics, plots, scenes of one's own (`make test-dvc`)."""
+"""Real DVC at length: every kind of cache, experiments, metrics, plots, your own scenes (`make test-dvc`)."""
 
 from __future__ import annotations
 

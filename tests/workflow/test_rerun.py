@@ -1,4 +1,4 @@
-"""What real Snakemake runs after a change: the files that the change touches, and nothing that is there already.
+"""What real Snakemake runs after a change: the files that the change touches, and nothing that already exists.
 
 Which files a change touches is tested without Snakemake in `test_keys.py`.
 """

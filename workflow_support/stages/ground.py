@@ -1,7 +1,7 @@
 """The stages on the ground of a scene (docs/ground.md): label map, heat maps from labels, scene-wide pseudo-masks.
 
 `ground.exclude` asks for the label maps alone, which empty CAMs and masks of tiles. `ground.masks: scene` asks for all
-of it: the run then has one more ResUNet and one more map, `ground`, beside those of the tiles' masks. With the defaults
+of it: the run then has one more ResUNet and one map, `ground`, besides those of the tiles' masks. With the defaults
 no stage here has a unit, and no job of another stage has an option more.
 """
 

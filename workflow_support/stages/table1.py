@@ -193,5 +193,5 @@ STAGES = [
 
 
 def table1_refs(run: Run) -> list[Ref]:
-    """The table and the figures beside it."""
+    """The table and the figures next to it."""
     return [Ref("experiments/table1"), *(Ref(f"experiments/table1_{kind}") for kind in figures(run))]

@@ -1,4 +1,4 @@
-"""What is learned beside the image-level label: the seam at which localization methods plug in.
+"""What is learned in addition to the image-level label: the seam at which localization methods plug in.
 
 A method owns its network and says three things: which views of a batch it trains on, which losses they
 have, and what its class activation map is. Where it needs something made once before the training

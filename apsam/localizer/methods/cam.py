@@ -1,4 +1,4 @@
-"""Plain class activation mapping: nothing is learned beside the image-level label.
+"""Plain class activation mapping: nothing is learned in addition to the image-level label.
 
 B. Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016.
 """

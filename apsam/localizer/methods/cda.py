@@ -101,7 +101,7 @@ class Cda(Method):
 
     @staticmethod
     def _other_ground(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """For every tile a negative tile of the batch, turned half around lest one be filled with itself."""
+        """For every tile a negative tile of the batch, turned half around so that none is filled with itself."""
         negative = (labels == 0).nonzero()[:, 0]
         if not len(negative):
             return images.flip(-1, -2)

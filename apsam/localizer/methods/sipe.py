@@ -11,7 +11,7 @@ One step, for one foreground class (channels: background = 1 - CAM, landslide = 
 2. Prototypes. The mean, over a channel's seeds, of features of four stages, each through a 1 x 1
    convolution of its own and of unit length; those convolutions learn from here alone.
 3. Prototype map. The cosine (positive part) of every pixel with a prototype, over its maximum.
-4. Loss. Mean absolute difference of channels and prototype maps, beside the classification loss.
+4. Loss. Mean absolute difference of channels and prototype maps, in addition to the classification loss.
 
 Binary version. Several classes compete for seeds in the original, here landslide and background do. VOC has
 no image without a class, so the paper is silent about negative tiles: their loss is left out, since their

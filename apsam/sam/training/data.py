@@ -63,7 +63,7 @@ def make_item(seed: int, index: int, count: int, ranges: SceneRanges = TRAINING)
 
 
 def stream_items(seed: int, first: int, prompts: int, workers: int) -> Iterator[Item]:
-    """Items in order, made by one process beside the training (or by this one if `workers` is 0)."""
+    """Items in order, made by one process parallel to the training (or by this one if `workers` is 0)."""
     loader = DataLoader(
         SceneStream(seed, first, prompts),
         batch_size=None,

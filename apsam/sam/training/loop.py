@@ -46,7 +46,7 @@ class LightTraining:
         held_out: Scenes of the evaluation at the end.
         device: As in `apsam.device.pick_device`.
         workers: 1: scenes are made by a second process.
-        threads: On a CPU, how many parts of a step's images are computed side by side, one torch thread each: the
+        threads: On a CPU, how many parts of a step's images are computed in parallel, one torch thread each: the
             step is made of many small operations, which gain little from threads of their own.
     """
 
@@ -258,7 +258,7 @@ def train_light_sam(settings: LightTraining, output: Path, state: Path | None = 
     Args:
         settings: See `LightTraining`.
         output: Weights file; rewritten every few minutes, in the end with the last weights. None is chosen.
-        state: File of the state; by default beside `output`, `.state.pt`.
+        state: File of the state; by default next to `output`, `.state.pt`.
 
     Returns:
         An evaluation of the last weights on scenes that nothing else uses (see `evaluate_held_out`).

@@ -87,7 +87,7 @@ def jittered_box(rng: Generator, box: np.ndarray, shape: tuple[int, int], share:
 
 
 def distorted_box(rng: Generator, box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A box as a CAM gives it: about right, too big, too small, or beside the object."""
+    """A box as a CAM gives it: about right, too big, too small, or next to the object."""
     extent = np.array([box[2] - box[0], box[3] - box[1]] * 2)
     side = np.array([-1, -1, 1, 1])
     way = rng.choice(4, p=[0.45, 0.27, 0.16, 0.12])

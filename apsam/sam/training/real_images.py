@@ -1,4 +1,4 @@
-"""How good a SAM is on real landslides it never saw: prompts from reference masks, beside two ways without a SAM.
+"""Measure a SAM on unseen real landslides, with prompts from reference masks, against two baselines without a SAM.
 
 Meant for the Bijie set's `val` part (118 landslides; a folder with `images/`, `masks/` and, optionally,
 `masks_completed/`). The masks are read for measuring only; nothing is chosen by what comes out.
