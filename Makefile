@@ -70,8 +70,9 @@ test-cluster: $(READY)  ## run the workflow through a real SLURM on this machine
 	tests/cluster/install_slurm.sh
 	$(BIN)/python -m pytest tests/cluster $(PYTEST_FLAGS)
 
-lint: $(READY)  ## ruff, snakefmt, snakemake --lint
+lint: $(READY)  ## ruff, import layers, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile rules
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --lint
 

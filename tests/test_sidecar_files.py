@@ -56,7 +56,7 @@ def test_the_files_of_a_virtual_raster_are_those_that_gdal_opens(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("name", "next to", "expected"),
+    ("name", "beside", "expected"),
     [
         ("grid.shp", ("grid.dbf", "grid.SHX", "grid.qix", "other.dbf"), ["grid.SHX", "grid.dbf"]),
         ("scene.tif", ("scene.tfw", "scene.tif.aux.xml", "scene.txt"), ["scene.tfw", "scene.tif.aux.xml"]),
