@@ -144,7 +144,7 @@ def test_no_image_is_encoded_and_each_part_is_decoded_once_a_kind(run, tmp_path,
         seen.append((given[4].prompts, tuple(entry.tile for entry in given[2])))
         return released(*given)
 
-    monkeypatch.setattr(trials, "answer_sets", spy)
+    monkeypatch.setattr(trials, "decode_prompt_sets", spy)
     monkeypatch.setattr(type(sam.model.image_encoder), "forward", lambda *_: pytest.fail("an image was encoded"))
     trials_of(run, tmp_path)
     asked = [(kind, tile) for kind, tiles in seen for tile in tiles]

@@ -114,7 +114,7 @@ def table1(files: Sequence[Measured], seconds: Mapping[tuple[str, int], float | 
         )
     protocols = {read_figures(one.path).protocol for one in files}
     if len(protocols) != 1:
-        raise InputError(f"table1: figures of several protocols ({', '.join(sorted(protocols))}) cannot share a table")
+        raise InputError(f"table1: figures of different protocols ({', '.join(sorted(protocols))}) share no table")
     costs = {
         method: _mean(seconds.get((method, seed)) for seed in _seeds(files, method))
         for method in {one.method for one in files}
