@@ -14,6 +14,7 @@ from apsam.truth import NO_DATA
 EVERYTHING, NOTHING = "everything", "nothing"
 BASELINES = (EVERYTHING, NOTHING, CENTRED_BOX)
 
+SOURCES = {"apsam": "APSAM", "cam": "CAM", "ground": "scene-wide"}
 IN_WORDS = {
     EVERYTHING: "calling everything landslide",
     NOTHING: "calling nothing landslide",
@@ -86,8 +87,9 @@ def baseline_warnings(rows: Sequence[dict[str, Any]], others: Sequence[dict[str,
             continue
         best = not_better(row, known)
         if best is not None:
+            masks = SOURCES.get(row["source"], row["source"])
             found.append(
-                f"the maps learnt from {row['source']} masks have F1 {row['f1']:.3f} on held-out ground, no more than "
+                f"the maps learnt from {masks} masks have F1 {row['f1']:.3f} on held-out ground, no more than "
                 f"{IN_WORDS[best['source']]} ({best['f1']:.3f}): do not use them"
             )
     return found

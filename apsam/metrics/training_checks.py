@@ -74,7 +74,8 @@ def localizer_warnings(figures: Mapping[str, Any]) -> list[str]:
     if balanced < WEAK_ACCURACY or auc < WEAK_AUC:
         return [
             f"the localizer hardly tells held-out tiles with landslides from those without (balanced accuracy "
-            f"{balanced:.2f}, AUC {auc:.2f}; chance is 0.50): CAMs, prompts and masks are not to be trusted"
+            f"{balanced:.2f}, AUC {auc:.2f}; chance is 0.50; accuracy {accuracy:.2f}, of the more frequent label alone "
+            f"{majority:.2f}): CAMs, prompts and masks are not to be trusted"
         ]
     if accuracy <= majority:
         return [

@@ -177,7 +177,7 @@ def size_class_table(metrics: dict[str, Any]) -> Table | None:
                 Cell("–" if area is None else f"{100 * area:+.0f} %", True),
             ]
         )
-    columns = ["Trained on masks of", "Area, m²", "There", "Found", "Partly", "Missed", "Mapped", "False", "Area"]
+    columns = ["Trained on masks of", "Area, m²", "There", "Found", "Partly", "Missed", "Mapped", "False", "Area error"]
     caption = "Held-out scenes, by the area of a landslide: those there by the reference, those mapped by the map."
     return Table("Landslides by size", caption, columns, lines)
 
