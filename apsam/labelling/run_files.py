@@ -13,7 +13,6 @@ from apsam.report.inputs import scene_files
 from apsam.scenes import Scene, read_scene_sheet
 from apsam.vectors import VECTOR_SUFFIXES
 
-
 # Scores of all tiles, where the workflow keeps them: of the localizer, and of the ResUNet where a scene is not mapped.
 SCORES, MAP_SCORES = "suggestions/localizer", "suggestions/map"
 
