@@ -80,7 +80,7 @@ types: $(READY)  ## mypy
 	$(BIN)/mypy apsam
 
 docs: $(READY)  ## build the documentation site in site/; fails on a broken link. Needs no network
-	NO_MKDOCS_2_WARNING=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mkdocs build --strict
 	@echo "Open site/index.html"
 
 examples: $(READY)  ## run the notebooks of examples/ on the demo's run and keep their outputs (after make demo)

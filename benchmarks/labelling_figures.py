@@ -96,11 +96,12 @@ def draw(figures: Figures, output: Path) -> None:
 
     titles = {"A": "scene A labelled, B unseen", "B": "scene B labelled, A unseen", "demo": "four synthetic scenes"}
     with rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 2.7), dpi=DPI, layout="constrained")
+        figure = Figure(figsize=(7.2, 2.9), dpi=DPI, layout="constrained")
         for axis, (trial, title) in zip(figure.subplots(1, 3, sharey=True), titles.items(), strict=True):
             axis.set_title(title)
             _draw_curves(axis, of_seeds(figures, f"curve {trial}"))
-        axis.legend(fontsize=6, loc="lower right")
+        handles, words = axis.get_legend_handles_labels()
+        figure.legend(handles, words, loc="outside lower center", ncols=4, fontsize=7)
         figure.axes[0].set_ylabel("F1 of the map")
         with atomic_path(output) as partial:
             figure.savefig(partial, format="png")

@@ -78,7 +78,7 @@ def window(name: str, size: int) -> tuple[slice, slice]:
 
 
 def picture(table: Path, mapped: Path, mask: Path, size: int, output: Path) -> None:
-    """Draw labels next to the map and its errors, and print F1, precision and recall of the map."""
+    """Draw labels next to the map and its errors, and print F1 and IoU of the map."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -86,7 +86,7 @@ def picture(table: Path, mapped: Path, mask: Path, size: int, output: Path) -> N
         found, reference_mask = raster.read(1), reference.read(1)
     known = (reference_mask != 255) & (found != 255)
     counts = Counts.of((found[known] == 1).astype(np.uint8), reference_mask[known])
-    print(f"F1 {counts.f1:.3f}, precision {counts.precision:.3f}, recall {counts.recall:.3f}")
+    print(f"F1 {counts.f1:.3f}, IoU {counts.iou:.3f}; {counts.tp} px right, {counts.fp} false, {counts.fn} missed")
     labels = np.full((*reference_mask.shape, 3), 255, np.uint8)
     labels[reference_mask != 255] = GREY
     middle = size // 4

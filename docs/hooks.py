@@ -100,7 +100,7 @@ def api_page(package: ModuleType) -> str:
 
 
 def _path(value: object, name: str) -> str:
-    """Where a value is defined, so that names which are imported only when they are asked for are found too."""
+    """Where a value is defined, so that names which are imported only when they are used are found too."""
     if inspect.ismodule(value):
         return value.__name__
     module, qualified = getattr(value, "__module__", None), getattr(value, "__qualname__", None)

@@ -24,9 +24,31 @@ from workflow_support.targets import TARGETS
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 # What pages call the reader's own files.
-READERS_FILES = {"config/mine.yaml", "config/mine_scenes.tsv", "my_scenes.yaml", "a.yaml", "b.yaml", "profiles/mine"}
+READERS_FILES = {
+    "config/mine.yaml",
+    "config/mine_scenes.tsv",
+    "my_scenes.yaml",
+    "a.yaml",
+    "b.yaml",
+    "profiles/mine",
+    "valley/valley.yaml",
+}
 # Programs whose arguments are not labelled.
-OTHERS = {"cd", "cp", "git", "hf", "pip", "source", "torchrun", "srun", "pre-commit", "apptainer", "rsync", "bash"}
+OTHERS = {
+    "cd",
+    "cp",
+    "mkdir",
+    "git",
+    "hf",
+    "pip",
+    "source",
+    "torchrun",
+    "srun",
+    "pre-commit",
+    "apptainer",
+    "rsync",
+    "bash",
+}
 SHELL = re.compile(r"^( *)```(?:bash|sh)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 YAML = re.compile(r"^( *)```yaml\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
