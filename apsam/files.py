@@ -121,10 +121,10 @@ def read_text(path: Path | str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if b"\0" in content[:1024] and content[:2] not in (b"\xff\xfe", b"\xfe\xff"):
-            raise InputError(f"{path}: is no table of text but a binary file") from None
+            raise InputError(f"{path}: is a binary file, not a table of text") from None
         looks = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "Windows-1252 or Latin-1"
         raise InputError(
-            f"{path}: is not UTF-8 (byte {error.start + 1} is 0x{content[error.start]:02x}), by its look {looks}; save "
+            f"{path}: is not UTF-8 (byte {error.start + 1} is 0x{content[error.start]:02x}), probably {looks}; save "
             f"it as UTF-8 (in a spreadsheet: 'CSV UTF-8', or the character set 'Unicode (UTF-8)')"
         ) from None
 

@@ -64,7 +64,7 @@ def read_prompts(path: Path) -> ScenePrompts:
     """Read a prompt file.
 
     Raises:
-        InputError: Not a prompt file, one of another schema, or an entry that is no prompt.
+        InputError: Not a prompt file, one of another schema, or an entry that is not a prompt.
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
@@ -73,7 +73,7 @@ def read_prompts(path: Path) -> ScenePrompts:
         tiles = tuple(map(_tile, content["tiles"]))
         return ScenePrompts(content["scene"], content["settings"], tiles)
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: holds an entry that is no prompt ({error}); make the prompts again") from error
+        raise InputError(f"{path}: holds an entry that is not a prompt ({error}); make the prompts again") from error
 
 
 def _tile(entry: Mapping[str, Any]) -> TilePrompts:

@@ -232,7 +232,7 @@ class _RasterMask:
         try:
             values = self._aligned.read(self._bands, window=window, out_shape=(len(self._bands), *shape))
         except RasterioError as error:
-            raise InputError(f"{self._path}: pixels cannot be read ({error}); is the file whole?") from error
+            raise InputError(f"{self._path}: pixels cannot be read ({error}); is the file complete?") from error
         # Of a colour, one channel may be the no-data value by chance.
         missing = ~np.isfinite(values).any(axis=0)
         transparent = np.zeros_like(missing)
@@ -378,7 +378,7 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
                 if sum(sample.counts.values()) >= SAMPLE_PIXELS and len(sample.counts) > 1:
                     break
         except (RasterioError, ValueError) as error:
-            raise InputError(f"{path}: pixels cannot be read ({error}); is the file whole?") from error
+            raise InputError(f"{path}: pixels cannot be read ({error}); is the file complete?") from error
     return find_rule(path, sample, values, palette), palette, inverted, sample
 
 
@@ -413,8 +413,8 @@ def _inverted_values(values: np.ndarray, white: float) -> np.ndarray:
 def _no_data_of(raster: rasterio.DatasetReader, path: Path) -> float | None:
     if raster.nodata == 0:
         log.warning(
-            "%s: its declared no-data value is 0, which is taken for 'no landslide', not for 'unknown'; "
-            "where nothing was examined, write another value, for example 255, and declare that",
+            "%s: its declared no-data value is 0, which is treated as 'no landslide', not as 'unknown'; "
+            "where nothing was mapped, write another value, for example 255, and declare that",
             path,
         )
         return None

@@ -131,7 +131,7 @@ def chosen_layers(path: Path | str) -> list[LayerInfo]:
         full = [layer for layer in full if layer.name not in GPX_VERTICES] or full
     if len(full) > 1 and _driver(file) not in FOLDER_DRIVERS:
         raise InputError(
-            f"{file}: has {len(full)} layers with features: {', '.join(map(str, full))}; name the one that is meant: "
+            f"{file}: has {len(full)} layers with features: {', '.join(map(str, full))}; name the intended one: "
             f"{file.name}{LAYER_MARK}{full[-1].name}"
         )
     return full or layers[:1]
@@ -509,7 +509,7 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
     missing = features.geometry.isna() | features.geometry.is_empty
     if missing.any():
         log.warning(
-            "%s: %d of %d features have no geometry, or one of too few points, and are left out; is the file whole?",
+            "%s: %d of %d features have no geometry, or one of too few points, and are left out; is the file complete?",
             file, int(missing.sum()), len(features),
         )  # fmt: skip
         features = features[~missing]
@@ -538,8 +538,8 @@ def _check_whole(shapefile: Path) -> None:
     length = 2 * int.from_bytes(header[24:28], "big")
     if shapefile.stat().st_size < length:
         raise InputError(
-            f"{shapefile}: is cut off: {shapefile.stat().st_size:,} bytes of the {length:,} that its header says; copy "
-            f"or download it again"
+            f"{shapefile}: is truncated: {shapefile.stat().st_size:,} bytes of the {length:,} that its header says; "
+            f"copy or download it again"
         )
 
 
@@ -576,7 +576,7 @@ def _check_degrees(file: Path, features: gpd.GeoDataFrame) -> None:
         turn = features.crs.axis_info[0].unit_conversion_factor / 0.017453292519943295
         if max(abs(left), abs(right)) * turn > MOST_DEGREES or max(abs(bottom), abs(top)) * turn > 90.1:
             raise InputError(
-                f"{file}: its coordinate reference system {features.crs.name} counts in degrees, its coordinates "
-                f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g}) are none; assign the one they are of (a "
+                f"{file}: its coordinate reference system {features.crs.name} is in degrees, its coordinates "
+                f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g}) are not; assign the right one (a "
                 f"GeoJSON holds WGS 84 only)"
             )

@@ -194,7 +194,7 @@ def _verify(weights: Weights, path: Path) -> None:
         raise InputError(
             f"{path}: not the published {weights.name} (SHA-256 {found[:16]}..., {path.stat().st_size} bytes,"
             f" not {weights.sha256[:16]}..., {weights.size} bytes); remove it, or name it by "
-            f"{weights.setting} to use it all the same"
+            f"{weights.setting} to use it anyway"
         )
     write_json(_record_path(path), _record(weights, path))
 

@@ -659,6 +659,6 @@ def test_damaged_maps_are_named(tmp_path: Path) -> None:
         file.writestr("t.png", b"no image")
     with (
         MapTiles(tmp_path / "t.zip", np.zeros((1, 4), int), ["t.jpg"], 64) as tiles,
-        pytest.raises(InputError, match=r"t\.zip: t\.png is no image"),
+        pytest.raises(InputError, match=r"t\.zip: t\.png is not an image"),
     ):
         tiles.tile(0)

@@ -105,7 +105,7 @@ def test_labels_for_one_scene_of_several_and_names_of_the_run(valley: Path, tmp_
         "",
         "points.gpkg",
     )
-    with pytest.raises(InputError, match="'ridge' is no scene of this page; they are valley"):
+    with pytest.raises(InputError, match="'ridge' is not a scene of this page; they are valley"):
         run("label", valley, "-o", tmp_path / "page", "--labels", f"ridge={points}", *TILES)
     with pytest.raises(InputError, match="two scenes are called 'valley'"):
         run("label", valley, valley, "-o", tmp_path / "page", *TILES)

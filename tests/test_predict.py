@@ -131,7 +131,7 @@ def test_a_run_needs_no_report(trained: Path, tmp_path: Path) -> None:
     )
     assert code == 0 and "threshold 0.75" in text
     code, text = predict(scene, "--run", tmp_path / "run", "-o", tmp_path / "maps")
-    assert code != 0 and "resunet/apsam/weights.safetensors: not there, so" in text
+    assert code != 0 and "resunet/apsam/weights.safetensors: missing, so" in text
 
 
 @pytest.mark.parametrize("both", [False, True])

@@ -371,7 +371,7 @@ def test_files_that_are_no_sam(tmp_path):
     broken("neither preprocessor_config.json nor processor_config.json")
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     (tmp_path / "preprocessor_config.json").write_text("{}")
-    broken("a model of type 'bert', which is no SAM; known are sam, ")
+    broken("a model of type 'bert', which is not a SAM; known are sam, ")
 
 
 def test_an_image_processor_of_another_model_is_refused(tmp_path):

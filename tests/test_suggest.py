@@ -260,7 +260,7 @@ def test_the_command_reads_a_run_and_names_what_it_lacks(run: Path, tmp_path: Pa
     weights = run / "localizer/weights.safetensors"
     weights.unlink(missing_ok=True)
     command = ["suggest", str(run), "-o", str(tmp_path / "s.json"), "--threads", "1", "--device", "cpu"]
-    with pytest.raises(InputError, match=r"weights.safetensors: not there, so .* is no finished run"):
+    with pytest.raises(InputError, match=r"weights.safetensors: missing, so .* is not a finished run"):
         CliRunner().invoke(app, command, catch_exceptions=False)
     save_localizer(build_method(LocalizerSettings(), weights="none"), weights)
     done = CliRunner().invoke(app, command, catch_exceptions=False)

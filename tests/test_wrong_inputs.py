@@ -622,7 +622,7 @@ WARNINGS: dict[str, tuple[Make, str]] = {
     "an inverted mask": (mask("m.tif", lambda p: write(p, drawn(0, 1))), "98% of 'a' is landslide"),
     "no data that is not declared": (
         image(lambda p: write(p, collar(-9999.0, "float32"))),
-        "-9999 in all bands, far from all other values; taken for no-data",
+        "-9999 in all bands, far from all other values; treated as no-data",
     ),
     "a black collar": (
         image(lambda p: write(p, collar(0, "uint8"))),

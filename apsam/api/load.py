@@ -58,7 +58,7 @@ def load(
         'light'
         >>> apsam.load("results/nowhere")
         Traceback (most recent call last):
-        apsam.errors.InputError: results/nowhere: no folder of a run, no weights file and no name of a SAM: light, ...
+        apsam.errors.InputError: results/nowhere: no folder of a run, weights file or name of a SAM: light, ...
     """
     if source is None and localizer is None and resunet is None and sam is None:
         raise ConfigError("apsam.load: name a run's folder, a weights file or a SAM")
@@ -77,7 +77,7 @@ def load(
             else:
                 resunet = resunet or path
         else:
-            raise InputError(f"{source}: no folder of a run, no weights file and no name of a SAM: {', '.join(NAMES)}")
+            raise InputError(f"{source}: no folder of a run, weights file or name of a SAM: {', '.join(NAMES)}")
     if resunet is not None:
         mapping = find_model(None, masks, Path(resunet), None)
     if localizer is not None and not Path(localizer).is_file():
@@ -95,7 +95,7 @@ def _open_run(run: Path, masks: str) -> tuple[Config | None, Path | None, MapMod
     resunet = run / "resunet" / masks / "weights.safetensors"
     if not localizer.is_file() and not resunet.is_file():
         raise InputError(
-            f"{run}: no folder of a trained run, it holds neither {localizer.relative_to(run)} nor "
+            f"{run}: not the folder of a trained run, it holds neither {localizer.relative_to(run)} nor "
             f"{resunet.relative_to(run)}"
         )
     if not record.is_file():

@@ -94,5 +94,5 @@ def common_identity(pairs: Sequence[tuple[str, str]]) -> GridIdentity | None:
         raise ValueError(f"holds rows of several {what}; give one table a scene")
     identity = parse_identity(*found[0])
     if identity is None:
-        raise ValueError(f"holds '{found[0][1]}' in the column '{GRID_COLUMN}', which is no grid of apsam")
+        raise ValueError(f"holds '{found[0][1]}' in the column '{GRID_COLUMN}', which is not a grid of apsam")
     return identity

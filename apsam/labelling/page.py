@@ -216,7 +216,7 @@ def labels_by_scene(given: Sequence[str], scenes: Sequence[str]) -> Mapping[str,
         name, equals, value = text.partition("=")
         own = bool(equals) and name in scenes
         if equals and not own and not Path(text).exists():
-            raise InputError(f"--labels {text}: '{name}' is no scene of this page; they are {', '.join(scenes)}")
+            raise InputError(f"--labels {text}: '{name}' is not a scene of this page; they are {', '.join(scenes)}")
         for scene in [name] if own else scenes:
             if scene in found:
                 raise InputError(f"--labels {text}: the scene '{scene}' has the labels {found[scene]} already")

@@ -57,7 +57,7 @@ def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]
     weights = run / "localizer/weights.safetensors"
     for file in (record, weights):
         if not file.is_file():
-            raise InputError(f"{file}: missing, so {run} is no finished run; make one: snakemake --cores all")
+            raise InputError(f"{file}: missing, so {run} is not a finished run; make one: snakemake --cores all")
     config = read_config(record)
     found = []
     for files in scene_files(run, read_scene_sheet(config.scenes, config.data_dir), config.maps):

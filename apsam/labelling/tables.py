@@ -150,7 +150,7 @@ def _fields(path: Path, layer: str) -> Sequence[str]:
 def _read_layer(path: Path) -> tuple[dict[str, int], list[tuple[str, str]], frozenset[str]]:
     layer = grid_layer_name(path)
     if layer is None:
-        raise InputError(f"{path}: is no tile grid; it lacks the columns 'tile' and 'label' (apsam grid makes one)")
+        raise InputError(f"{path}: is not a tile grid; it lacks the columns 'tile' and 'label' (apsam grid makes one)")
     fields = set(pyogrio.read_info(path, layer=layer)["fields"])
     wanted = [column for column in (*COLUMNS, DOUBTFUL) if column in fields]
     table = pyogrio.read_dataframe(path, layer=layer, columns=wanted, read_geometry=False)

@@ -34,7 +34,7 @@ def read_mask(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         raise InputError(f"{archive.filename}: {_member(name)} cannot be read ({error}); predict again") from error
     mask = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
     if mask is None:
-        raise InputError(f"{archive.filename}: {_member(name)} is no image; predict again")
+        raise InputError(f"{archive.filename}: {_member(name)} is not an image; predict again")
     return (mask > 0).astype(np.uint8)
 
 

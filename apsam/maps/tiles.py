@@ -27,7 +27,7 @@ class MapTiles:
         size: Side of a tile, pixels.
 
     Raises:
-        InputError: `path` is no map.
+        InputError: `path` is not a map.
     """
 
     def __init__(self, path: Path, window: np.ndarray, names: list[str] | None, size: int) -> None:

@@ -80,7 +80,7 @@ def check_map(tiles: Path, probability: Path, threshold: float) -> list[MapCheck
     step = TileSettings(**attributes["made_by"]["tiles"]).stride
     with rasterio.open(probability) as raster:
         if raster.shape != (attributes["height"], attributes["width"]):
-            raise InputError(f"{probability}: is no map of the scene '{attributes['scene']}'; predict again")
+            raise InputError(f"{probability}: is not a map of the scene '{attributes['scene']}'; predict again")
         scores, shares = zip(*(_tile_score(raster, window, threshold) for window in windows.tolist()), strict=True)
     period = period_of(probability, step)
     checks = []

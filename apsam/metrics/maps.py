@@ -108,7 +108,7 @@ def _raster_rows(reference: TileReferenceMasks, path: Path) -> Iterator[tuple[st
         with rasterio.open(path) as raster:
             if raster.shape != (reference.height, reference.width):
                 raise InputError(
-                    f"{path}: is no map of a scene of {reference.width} x {reference.height} px; predict again"
+                    f"{path}: is not a map of a scene of {reference.width} x {reference.height} px; predict again"
                 )
             for top in range(0, reference.height, ROWS_AT_ONCE):
                 height = min(ROWS_AT_ONCE, reference.height - top)

@@ -88,7 +88,7 @@ def _count(tiles: TileReferenceMasks, path: Path, part: int, pixel_m2: float, mi
     try:
         with rasterio.open(path) as raster:
             if raster.shape != (tiles.height, tiles.width):
-                raise InputError(f"{path}: is no map of a scene of {tiles.width} x {tiles.height} px; predict again")
+                raise InputError(f"{path}: is not a map of a scene of {tiles.width} x {tiles.height} px; predict again")
             for top in range(0, tiles.height, ROWS_AT_ONCE):
                 rows = min(ROWS_AT_ONCE, tiles.height - top)
                 reference = tiles.reference.read(top, 0, rows, tiles.width)

@@ -155,7 +155,7 @@ def _sampled(raster: rasterio.DatasetReader, path: Path) -> np.ndarray:
     try:
         sample = raster.read(1, out_shape=shape, masked=True)
     except RasterioError as error:
-        raise InputError(f"{path}: elevations cannot be read ({error}); is the file whole?") from error
+        raise InputError(f"{path}: elevations cannot be read ({error}); is the file complete?") from error
     return np.ma.filled(sample.astype(np.float64), np.nan)
 
 

@@ -70,7 +70,7 @@ def match_reference(
         ReferenceMaskReader(reference, reader, mask_values) as reference_mask,
     ):
         if map_raster.shape != (reader.height, reader.width):
-            raise InputError(f"{mask}: is no map of a scene of {reader.width} x {reader.height} px; predict again")
+            raise InputError(f"{mask}: is not a map of a scene of {reader.width} x {reader.height} px; predict again")
         shares = np.array([_share(one, map_raster, reference_mask.read) for one in landslides.geometry], np.float64)
         crs = CRS.from_user_input(map_raster.crs.to_wkt())
         geodesy = Geodesy(crs, north_up(map_raster.bounds))

@@ -124,7 +124,7 @@ class Slopes:
         try:
             read = raster.read(1, window=window, masked=True)
         except RasterioError as error:
-            raise InputError(f"{self._path}: elevations cannot be read ({error}); is the file whole?") from error
+            raise InputError(f"{self._path}: elevations cannot be read ({error}); is the file complete?") from error
         height = self._metres(np.ma.filled(read.astype(np.float64), np.nan))
         transform = window_transform(window, raster.transform)
         north, east = np.gradient(height, transform.e, transform.a)

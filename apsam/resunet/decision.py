@@ -42,7 +42,7 @@ def map_histogram(probability: Path) -> np.ndarray:
     """(251,) int64, pixels of each stored probability of a map; no-data pixels do not count.
 
     Raises:
-        InputError: It is no map of probabilities.
+        InputError: It is not a map of probabilities.
     """
     counts = np.zeros(256, np.int64)
     with rasterio.open(probability) as raster:

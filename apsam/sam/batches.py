@@ -64,7 +64,7 @@ def in_batches(count: int, batch: BatchSize, work: Callable[[slice], T], what: s
             if not out_of_memory(error):
                 raise
             if part.stop - part.start == 1:
-                raise ApsamError(f"not enough memory to {what}; take another device or a smaller SAM") from error
+                raise ApsamError(f"not enough memory to {what}; use another device or a smaller SAM") from error
             batch.size = (part.stop - part.start) // 2
             log.warning("out of memory: batch size reduced to %d", batch.size)
             if torch.cuda.is_available():

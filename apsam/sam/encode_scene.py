@@ -173,5 +173,5 @@ def _check_room(output: Path, size: int) -> None:
     if 2 * size > free:
         raise ApsamError(
             f"{output}: the embeddings need {2 * size / 1e9:.1f} GB while they are written, "
-            f"{free / 1e9:.1f} GB are free; make room, or take a smaller SAM (sam.name: light)"
+            f"{free / 1e9:.1f} GB are free; free disk space, or use a smaller SAM (sam.name: light)"
         )

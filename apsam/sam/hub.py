@@ -306,7 +306,7 @@ def _family(folder: Path) -> tuple[str, tuple[str, type[HubSam]]]:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: no configuration of a model ({error}); download it again") from error
     if kind not in FAMILIES:
-        raise InputError(f"{path}: a model of type '{kind}', which is no SAM; known are {', '.join(FAMILIES)}")
+        raise InputError(f"{path}: a model of type '{kind}', which is not a SAM; known are {', '.join(FAMILIES)}")
     return kind, FAMILIES[kind]
 
 

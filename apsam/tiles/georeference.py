@@ -56,7 +56,7 @@ def check_placed(raster: rasterio.DatasetReader, path: Path, what: str = "the ra
     if unplaced:
         raise InputError(
             f"{path}: {what} has a coordinate reference system ({crs.name}) but no geotransform, so its pixels have no "
-            f"place: mostly, a world file next to it (.tfw, .jgw, .pgw, .wld) or .aux.xml was not copied along; copy "
+            f"place: usually, a world file next to it (.tfw, .jgw, .pgw, .wld) or .aux.xml was not copied; copy "
             f"it, or give the corners: gdal_edit.py -a_ullr LEFT TOP RIGHT BOTTOM {path}"
         )
     _check_units(raster, path, crs)
@@ -96,7 +96,7 @@ def turn_to(
             return transform
         if bounds[0] > bounds[2]:
             raise InputError(
-                f"{path}: counts in degrees, and the scene lies across the antimeridian (180 degrees), where these "
+                f"{path}: is in degrees, and the scene lies across the antimeridian (180 degrees), where these "
                 f"break off; bring it into the scene's coordinate reference system first: gdalwarp -r near -t_srs "
                 f"{target.to_string()} {path} reprojected.tif"
             )
@@ -117,8 +117,8 @@ def _check_units(raster: rasterio.DatasetReader, path: Path, crs: CRS) -> None:
         to_degrees = math.degrees(crs.axis_info[0].unit_conversion_factor)
         if max(abs(bottom), abs(top)) * to_degrees > 90.1 or max(abs(left), abs(right)) * to_degrees > MOST_DEGREES:
             raise InputError(
-                f"{path}: its coordinate reference system {crs.name} counts in degrees, its coordinates {text} are "
-                f"none; assign the one they are of: gdal_edit.py -a_srs EPSG:32648 {path}"
+                f"{path}: its coordinate reference system {crs.name} is in degrees, its coordinates {text} are "
+                f"not; assign the right one: gdal_edit.py -a_srs EPSG:32648 {path}"
             )
         side = abs(raster.transform.determinant) ** 0.5 * to_degrees
         if side > LARGEST_PIXEL_DEGREES:

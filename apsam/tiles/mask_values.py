@@ -203,7 +203,7 @@ def parse_mask_values(text: str) -> MaskValues:
     except ValueError:
         raise ConfigError(f"mask_values '{text}' cannot be read; {HOW_TO_SAY}") from None
     if not any(found.values()) and limit is None:
-        raise ConfigError(f"mask_values '{text}' says nothing; {HOW_TO_SAY}")
+        raise ConfigError(f"mask_values '{text}' is empty; {HOW_TO_SAY}")
     return MaskValues(*(frozenset(found[key]) for key in ("landslide", "none", "unknown")), limit, above)
 
 
@@ -293,7 +293,7 @@ def _by_numbers(path: Path, sample: Sample) -> MaskRule:
     if not positive and zero and rest != {-1.0}:
         return MaskRule(frozenset(), unknown=frozenset(codes), known=known, note=f"{_list(codes)} taken for unknown")
     if len(positive) == 1 and min(positive) > 0 and (zero or not codes):
-        note = f"{_list(codes)} taken for 'unknown'" if codes else None
+        note = f"{_list(codes)} treated as 'unknown'" if codes else None
         if not zero:
             note = f"one value only ({_list(positive)}): all that is known is landslide"
         return MaskRule(frozenset(positive), unknown=frozenset(codes), known=known, note=note)
@@ -302,7 +302,7 @@ def _by_numbers(path: Path, sample: Sample) -> MaskRule:
         unknown = frozenset(codes | (positive & full))
         return MaskRule(
             frozenset({1.0}), unknown=unknown, known=known,
-            note=f"values 0, 1 and {_list(unknown)}: {_list(unknown)} taken for 'unknown'",
+            note=f"values 0, 1 and {_list(unknown)}: {_list(unknown)} treated as 'unknown'",
         )  # fmt: skip
     if len(values) > MOST_CLASSES and sample.dtype == np.uint8:
         return _in_shades(path, sample, "grey")

@@ -232,7 +232,7 @@ class SceneReader:
             values = self._read_bands(bands, window, shape)
             mask = self._valid(self._raster.read_masks(bands, window=window, **out_mask) > 0)
         except RasterioError as error:
-            raise InputError(f"{self.path}: pixels cannot be read ({error}); is the file whole?") from error
+            raise InputError(f"{self.path}: pixels cannot be read ({error}); is the file complete?") from error
         if values.dtype.kind == "f":
             mask &= np.isfinite(values).all(axis=0)
         return values, mask
@@ -265,8 +265,8 @@ class SceneReader:
         found = undeclared_no_data(values[:, mask > 0])
         for value, share in found:
             log.warning(
-                "%s: %.0f %% of its pixels are %.8g in all bands, far from all other values; taken for no-data, though "
-                "the file does not declare it (gdal_edit.py -a_nodata %.8g, or 'tiles.nodata')",
+                "%s: %.0f %% of its pixels are %.8g in all bands, far from all other values; treated as no-data, "
+                "though the file does not declare it (gdal_edit.py -a_nodata %.8g, or 'tiles.nodata')",
                 self.path, max(100 * share, 1), value, value,
             )  # fmt: skip
         return tuple(value for value, _ in found)

@@ -101,5 +101,5 @@ def find_processes() -> StartedProcesses | None:
             return None
     except (KeyError, ValueError) as error:
         kind = "torchrun" if torchrun else "srun"
-        raise ConfigError(f"the variables of {kind} in the environment are not whole: {error}") from error
+        raise ConfigError(f"the variables of {kind} in the environment are incomplete: {error}") from error
     return StartedProcesses(rank, world, local, address, port) if world > 1 else None

@@ -84,7 +84,7 @@ class Checkpoint(CheckpointIO):
         """
         state = self.read()
         if state is None:
-            raise FileNotFoundError(f"{self.path}: has gone while the training began")
+            raise FileNotFoundError(f"{self.path}: disappeared while the training started")
         return state
 
     def remove_checkpoint(self, path: Any) -> None:
