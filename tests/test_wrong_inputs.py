@@ -334,7 +334,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "control points only": (image(with_gcps(None)), "4 ground control points alone.*gdalwarp -t_srs EPSG:32648"),
     "control points and a CRS": (image(with_gcps(UTM)), "ground control points alone.*gdalwarp"),
     "RPC only": (image(with_rpcs), "RPC.* alone.*gdalwarp -rpc"),
-    "metres in a CRS of degrees": (image(geographic_metres), "counts in degrees, its coordinates .* are none"),
+    "metres in a CRS of degrees": (image(geographic_metres), "is in degrees, its coordinates .* are not"),
     "degrees in a CRS of metres": (
         image(lambda p: write(p, pixels(), transform=from_origin(105, 27, 5e-6, 5e-6))),
         "a pixel would be 5e-06 m wide",
@@ -423,7 +423,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
     ),
     "metres in a GeoJSON": (
         labels("p.geojson", lambda p: p.write_text(gpd.GeoSeries([SLIDE]).to_json())),
-        "counts in degrees, its coordinates .* are none",
+        "is in degrees, its coordinates .* are not",
     ),
     "a layer in a local CRS": (
         labels("p.gpkg", lambda p: layer(p, SLIDE, crs=local_crs())),
