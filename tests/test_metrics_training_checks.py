@@ -55,7 +55,7 @@ def test_pseudo_masks_in_the_middle_of_tiles_are_noticed(tmp_path: Path) -> None
 
 def test_warnings_of_localizer_labels_and_networks() -> None:
     assert localizer_warnings(GOOD) == [] == localizer_warnings({}) == localizer_warnings({**GOOD, "auc": None})
-    assert "hardly tells" in localizer_warnings({**GOOD, "auc": 0.6})[0]
+    assert "hardly distinguishes" in localizer_warnings({**GOOD, "auc": 0.6})[0]
     [text] = localizer_warnings({**GOOD, "accuracy": 0.6})
     assert "right in 60%" in text and "alone is in 60%" in text and "balanced accuracy 0.88, AUC 0.95" in text
     assert training_warnings({"positive": 20, "negative": 50}) == []

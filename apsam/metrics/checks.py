@@ -138,13 +138,13 @@ def warnings_of(check: MapCheck) -> list[str]:
     weak = check.balanced_accuracy is not None and check.balanced_accuracy < WEAK_ACCURACY
     if check.balanced_accuracy is not None and (weak or check.auc < WEAK_AUC):
         found.append(
-            f"{check.scene}: the map hardly tells {check.part} tiles with landslides from tiles without (balanced "
-            f"accuracy {check.balanced_accuracy:.2f}, AUC {check.auc:.2f}; chance is 0.50): do not use it"
+            f"{check.scene}: the map hardly distinguishes {check.part} tiles with landslides from tiles without "
+            f"(balanced accuracy {check.balanced_accuracy:.2f}, AUC {check.auc:.2f}; chance is 0.50): do not use it"
         )
     elif check.balanced_accuracy is not None and check.accuracy <= check.majority:
         found.append(
-            f"{check.scene}: the map is right in {check.accuracy:.0%} of the {check.part} tiles, and the more frequent "
-            f"label alone is in {check.majority:.0%}"
+            f"{check.scene}: the map is correct in {check.accuracy:.0%} of the {check.part} tiles, and the more "
+            f"frequent label alone is in {check.majority:.0%}"
         )
     if check.period is not None and check.period.repeats:
         found.append(

@@ -73,14 +73,14 @@ def localizer_warnings(figures: Mapping[str, Any]) -> list[str]:
         return []
     if balanced < WEAK_ACCURACY or auc < WEAK_AUC:
         return [
-            f"the localizer hardly tells held-out tiles with landslides from those without (balanced accuracy "
+            f"the localizer hardly distinguishes held-out tiles with landslides from those without (balanced accuracy "
             f"{balanced:.2f}, AUC {auc:.2f}; chance is 0.50; accuracy {accuracy:.2f}, of the more frequent label alone "
-            f"{majority:.2f}): CAMs, prompts and masks are not to be trusted"
+            f"{majority:.2f}): CAMs, prompts and masks are unreliable"
         ]
     if accuracy <= majority:
         return [
-            f"the localizer is right in {accuracy:.0%} of the held-out tiles, and the more frequent label alone is in "
-            f"{majority:.0%} (balanced accuracy {balanced:.2f}, AUC {auc:.2f})"
+            f"the localizer is correct in {accuracy:.0%} of the held-out tiles, and the more frequent label alone is "
+            f"in {majority:.0%} (balanced accuracy {balanced:.2f}, AUC {auc:.2f})"
         ]
     return []
 

@@ -195,7 +195,7 @@ def _read_small(path: Path, shape: tuple[int, int], what: str, files: SceneFiles
 def note_missing_map(files: SceneFiles, what: str, path: Path, notes: Notes) -> None:
     """Note a map that is not there; for training scenes, which are not mapped, once for all of them."""
     if not files.mapped:
-        notes.add("predictions", "training scenes are not mapped: the ResUNet is judged on held-out ones", files.name)
+        notes.add("predictions", "training scenes are not mapped: the ResUNet is measured on held-out ones", files.name)
     else:
         notes.add(what, f"{path}: no such file", files.name)
 

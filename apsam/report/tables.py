@@ -29,8 +29,8 @@ COUNTS = (("tp", "TP"), ("fp", "FP"), ("fn", "FN"), ("tn", "TN"))
 DEFINITIONS = (
     ("F1", "2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall"),
     ("IoU", "TP / (TP + FP + FN), intersection over union"),
-    ("Precision", "TP / (TP + FP), what is found and true"),
-    ("Recall", "TP / (TP + FN), what is true and found"),
+    ("Precision", "TP / (TP + FP), share of the mapped pixels that are landslide"),
+    ("Recall", "TP / (TP + FN), share of the landslide pixels that are mapped"),
     ("OA", "overall accuracy, (TP + TN) / all; high wherever landslides are rare"),
     ("Kappa", "Cohen's kappa, agreement beyond what chance would give"),
     ("Mean IoU", "mean of the IoU of single tiles, over tiles with landslide in their reference mask"),

@@ -6,7 +6,7 @@
   const data = window.APSAM_LABELLING;
   if (!data) {
     $("problem").hidden = false;
-    $("problem").textContent = "scenes.js, which lies beside this page, could not be read. Copy the whole folder, not only the page.";
+    $("problem").textContent = "scenes.js, which belongs next to this page, could not be read. Copy the whole folder, not only the page.";
     return;
   }
   const scenes = data.scenes.map((one) => new Labelling.Scene(one));

@@ -34,7 +34,7 @@ Labelling.table = {
       }
       if (!known.has(row[tile])) throw new Error(`The table names the tile “${row[tile]}”, which is not here.`);
       const value = (row[label] || "").trim();
-      if (!["", "0", "1"].includes(value)) throw new Error(`The label “${value}” is neither 0 nor 1, nor empty.`);
+      if (!["", "0", "1"].includes(value)) throw new Error(`The label “${value}” is not 0, 1 or empty.`);
       if (value && numbers.has(row[tile])) pairs.push([numbers.get(row[tile]), value]);
     }
     return pairs;
