@@ -57,7 +57,7 @@ def test_warnings_of_localizer_labels_and_networks() -> None:
     assert localizer_warnings(GOOD) == [] == localizer_warnings({}) == localizer_warnings({**GOOD, "auc": None})
     assert "hardly distinguishes" in localizer_warnings({**GOOD, "auc": 0.6})[0]
     [text] = localizer_warnings({**GOOD, "accuracy": 0.6})
-    assert "right in 60%" in text and "alone is in 60%" in text and "balanced accuracy 0.88, AUC 0.95" in text
+    assert "correct in 60%" in text and "alone is in 60%" in text and "balanced accuracy 0.88, AUC 0.95" in text
     assert training_warnings({"positive": 20, "negative": 50}) == []
     assert "only 20 positive and 3 negative tiles train" in training_warnings({"positive": 20, "negative": 3})[0]
     assert agreement_warnings("a", None) == agreement_warnings("a", 0.8) == []
