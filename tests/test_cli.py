@@ -113,7 +113,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.Monke
     code, text = invoke("doctor")
     assert code == 1
     assert "pip install -e '.[dvc]'" in text
-    assert "1 thing(s) missing" in text
+    assert "1 requirement(s) missing" in text
 
 
 def test_doctor_is_content_with_a_whole_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_a_script_is_the_command_of_its_stage() -> None:
         text=True,
         check=True,
     ).stdout
-    assert "Cut a scene's CAMs at a threshold" in printed
+    assert "Threshold a scene's CAMs" in printed
 
 
 def test_help_and_configuration_load_no_torch() -> None:

@@ -290,7 +290,7 @@ WRITING_CALLS = {
     "copy_raster", "copyfile",
 }  # fmt: skip
 # What writes elsewhere than at a final name: the lead-in of a download.
-OTHER_WAYS = {"weights.py", "leftovers.py", "gpu_slots.py"}
+OTHER_WAYS = {"weights.py", "temporary_files.py", "gpu_slots.py"}
 
 
 def test_every_writer_of_the_library_goes_through_the_same_place() -> None:
@@ -321,7 +321,7 @@ def test_every_writer_of_the_library_goes_through_the_same_place() -> None:
                     text += " ".join(ast.unparse(item) for item in up.items)
             known = ("partial", "atomic_path", "self._raw", "folder", "output, driver='VRT'")
             # `_pack` and the scratch files are given their place by callers that stand within it.
-            packs = isinstance(up, ast.FunctionDef) and up.name in ("_pack",)
+            packs = isinstance(up, ast.FunctionDef) and up.name in ("_pack", "_outlines")
             where = f"{source}:{call.lineno}: {ast.unparse(call)[:100]}"
             assert packs or any(word in text for word in known), where
     assert found > 20

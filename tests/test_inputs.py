@@ -315,7 +315,7 @@ def test_values_for_not_looked_at(tmp_path: Path, code: float, dtype: str) -> No
         ReferenceMaskReader(tmp_path / "m.tif", scene) as reference,
     ):
         np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), expected)
-        assert "not labelled" in reference.note
+        assert "unknown" in reference.note
     np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif"), expected)
 
 

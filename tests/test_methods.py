@@ -475,7 +475,7 @@ def test_s2c_asks_sam_at_the_peaks_of_positive_tiles_once_it_is_time(tmp_path: P
     batch = method.views(tiles, torch.Generator())
     assert (batch["segment"] == 7).all() and batch["asked"].min() == 1
     assert batch["mask"][1].max() == 0, "a negative tile has no mask"
-    assert torch.equal(batch["mask"], method.ask(tiles))
+    assert torch.equal(batch["mask"], method.segment_peaks(tiles))
     assert batch["mask"].unique().tolist() == [0, 1]
     torch.testing.assert_close(batch["image"], images.float(), rtol=0, atol=1e-2)
 

@@ -163,7 +163,7 @@ def test_maps_count_every_pixel_once(tmp_path: Path) -> None:
     assert "mean_iou" not in rows[0]
     with rasterio.open(tmp_path / "other.tif", "w", **(profile | {"height": 100})) as raster:
         raster.write(guess[:100], 1)
-    with pytest.raises(InputError, match="no map of a scene of 200 x 180"):
+    with pytest.raises(InputError, match="not a map of a scene of 200 x 180"):
         measure_maps([measured], {"apsam": [tmp_path / "other.tif"]})
 
 

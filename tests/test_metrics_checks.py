@@ -52,7 +52,7 @@ def test_a_map_of_the_labels_grid_repeats_at_its_step(tmp_path: Path) -> None:
 def test_a_map_of_another_scene_is_refused(tmp_path: Path) -> None:
     _, tiles, _ = make_scene(tmp_path)
     _, other, mask = make_scene(tmp_path, 200, 100, name="ridge")
-    with pytest.raises(InputError, match="no map of the scene 'valley'"):
+    with pytest.raises(InputError, match="not a map of the scene 'valley'"):
         check_map(tiles[0], write_map(tmp_path / "m.tif", other[0], mask * 1.0), 0.5)
 
 

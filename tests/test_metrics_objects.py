@@ -93,7 +93,7 @@ def test_a_map_of_another_size_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     _, other, _ = make_scene(tmp_path / "b", 100, 100)
     wrong = write_grid(tmp_path / "map.tif", other[0], np.zeros((100, 100), np.uint8))
-    with pytest.raises(InputError, match="no map of a scene of 160 x 200"):
+    with pytest.raises(InputError, match="not a map of a scene of 160 x 200"):
         measure_objects([measured], {"apsam": [wrong]})
 
 

@@ -177,7 +177,7 @@ def test_labels_are_compared_with_the_truth(run, page):
     assert "under 1 % of the tile: 1" in facts.chart and "25 to 50 % of the tile: 1" in facts.chart
     assert describe_labels([]) is None
     # Labels of the fake run are derived from the reference mask: none differ.
-    assert "none in the truth0" in page.text and "landslide in the truth0" in page.text
+    assert "none in the reference mask0" in page.text and "landslide in the reference mask0" in page.text
 
 
 def test_same_run_same_bytes(run, page_file, tmp_path, monkeypatch):

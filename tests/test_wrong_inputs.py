@@ -408,13 +408,13 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "tabs in a CSV": (labels("l.csv", text("tile\tlabel\nr0_c0\t1\n")), "separated by tabs"),
     "other columns": (labels("l.csv", text("a,b\n1,2\n")), "needs the columns 'tile' and 'label'"),
     "words in a table": (labels("l.csv", text("tile,label\nr0_c0,yes\n")), "line 2: label 'yes' is not 0, 1 or empty"),
-    "another class": (labels("l.csv", text("tile,label\nr0_c0,2\n")), "label '2' is neither"),
+    "another class": (labels("l.csv", text("tile,label\nr0_c0,2\n")), "label '2' is not 0, 1 or empty"),
     "a tile twice": (labels("l.csv", text("tile,label\nr0_c0,1\nr0_c0,0\n")), "listed twice"),
     "a tile of another grid": (labels("l.csv", text("tile,label\nr7_c7,1\n")), "do not exist, for example 'r7_c7'"),
     "an empty table": (labels("l.csv", text("tile,label\n")), "without any label"),
     "UTF-16": (labels("l.csv", text("tile,label\nr0_c0,1\n", "utf-16")), "is not UTF-8.*UTF-16"),
     "words in a grid": (gridded(["yes", "0"]), "tile 'r0_c0': label 'yes' is not 0, 1 or empty"),
-    "255 in a grid": (gridded([255, 1]), "label '255' is neither"),
+    "255 in a grid": (gridded([255, 1]), "label '255' is not 0, 1 or empty"),
     "a grid without labels": (gridded([None]), "a tile grid without any label"),
     "a grid without its column": (gridded([1, 0], "seen_by"), "is a tile grid without the column 'label'"),
     "a layer without CRS": (
@@ -433,7 +433,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
         labels("p.gpkg", lambda p: layer(p, SLIDE, Point(float("inf"), 0))),
         "1 of 2 features have coordinates that are not numbers .*feature 2",
     ),
-    "a Shapefile cut off": (labels("p.shp", cut_off), "is cut off: 300 bytes of the 780"),
+    "a Shapefile cut off": (labels("p.shp", cut_off), "is truncated: 300 bytes of the 780"),
     "a raster in a GeoPackage": (
         labels("p.gpkg", lambda p: write(p, pixels(), driver="GPKG")),
         "is a raster; a mask goes into the column 'mask'",
@@ -448,7 +448,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
         labels("l.csv", text('tile,label\n"r0_c0,1\n' + "r0_c0,0\n" * 20000)),
         "is a quotation mark opened and not closed",
     ),
-    "a binary table": (labels("l.csv", lambda p: p.write_bytes(b"\0\xff" * 40)), "is no table of text"),
+    "a binary table": (labels("l.csv", lambda p: p.write_bytes(b"\0\xff" * 40)), "is a binary file, not a table"),
     "text as layer": (labels("p.gpkg", text("no layer")), "not a vector layer that GDAL can read"),
     "a broken KMZ": (labels("p.kmz", text("no zip")), "p.kmz: .*features"),
     "an archive of text": (
