@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
 import shapely
@@ -12,6 +13,8 @@ from apsam.datums import prime_meridian, to_degrees
 
 # A projected CRS measures areas itself unless it distorts them by more than this (UTM: 0.002; Web Mercator: much more).
 AREA_DISTORTION = 0.005
+
+Geometries = TypeVar("Geometries", np.ndarray, shapely.Geometry)
 
 
 class Ruler:
@@ -58,15 +61,13 @@ class Ruler:
             return geometry.length * self._unit
         return self._geod.geometry_length(self._degrees(geometry).boundary)
 
-    def widen(
-        self, geometry: np.ndarray | shapely.Geometry, metres: float | np.ndarray
-    ) -> np.ndarray | shapely.Geometry:
+    def widen(self, geometry: Geometries, metres: float | np.ndarray) -> Geometries:
         """All that lies within `metres` of a geometry, or of each of several (one distance, or one each)."""
         metres_per_unit = np.array([self.metres_east, self.metres_per_unit])
         wide = shapely.buffer(self.in_metres(geometry), metres, quad_segs=16)
         return shapely.transform(wide, lambda lengths: lengths / metres_per_unit)
 
-    def in_metres(self, geometry: np.ndarray | shapely.Geometry) -> np.ndarray | shapely.Geometry:
+    def in_metres(self, geometry: Geometries) -> Geometries:
         """A geometry, or each of several, with coordinates in metres, as they are in the middle of the scene."""
         metres_per_unit = np.array([self.metres_east, self.metres_per_unit])
         return shapely.transform(geometry, lambda units: units * metres_per_unit)

@@ -164,8 +164,8 @@ class _Mask(Protocol):
 class _PolygonMask:
     """Polygons, of which each window burns only those that touch it."""
 
-    note = None
-    no_data = None
+    note: str | None = None
+    no_data: float | None = None
 
     def __init__(self, path: Path, scene: SceneReader) -> None:
         self._transform, self._size = scene.transform, (scene.height, scene.width)

@@ -279,13 +279,16 @@ def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
 
     from apsam.datums import in_degrees, transformer
 
+    geographic = crs.geodetic_crs
+    if geographic is None:
+        return None
     try:
-        found = transformer(crs, crs.geodetic_crs).transform_bounds(*bounds)
+        found = transformer(crs, geographic).transform_bounds(*bounds)
     except Exception:  # PROJ raises for what has no place
         return None
     if not all(map(math.isfinite, found)):
         return None
-    (west, east), (south, north) = map(list, in_degrees(found[::2], found[1::2], crs.geodetic_crs))
+    (west, east), (south, north) = map(list, in_degrees(found[::2], found[1::2], geographic))
     if abs(west) > 180 or abs(east) > 180:
         turn = round((west + east) / 2 / 360) * 360
         west, east = max(west - turn, -180.0), min(east - turn, 180.0)

@@ -93,7 +93,7 @@ def _outline(place: tuple[CRS, Affine] | None, size: int, crs: CRS | None) -> sh
     along = np.linspace(0, size, POINTS_A_SIDE, endpoint=False)
     x = np.concatenate([along, np.full(POINTS_A_SIDE, size), size - along, np.zeros(POINTS_A_SIDE)])
     y = np.concatenate([np.zeros(POINTS_A_SIDE), along, np.full(POINTS_A_SIDE, size), size - along])
-    corners = place[1] @ (x, y)
+    corners = place[1] @ (x, y)  # type: ignore[operator]  # affine's types leave out that it takes arrays
     if place[0] != crs:
         corners = Transformer.from_crs(place[0], crs, always_xy=True).transform(*corners)
     return shapely.Polygon(np.transpose(corners))
@@ -106,7 +106,7 @@ def _ground_of(
         return np.full((size, size), FREE, np.uint8)
     ground = np.full((size, size), label, np.uint8)
     own = _outline(place, size, crs)
-    if own is None:
+    if own is None or place is None or crs is None:
         return ground
     covering: Sequence[shapely.Polygon] = negative.geometries[negative.query(own, predicate="intersects")]
     if len(covering):
@@ -121,4 +121,5 @@ def _in_pixels(outline: shapely.Polygon, crs: CRS, target: CRS, to_tile: Affine)
     corners = shapely.get_coordinates(outline).T
     if crs != target:
         corners = Transformer.from_crs(crs, target, always_xy=True).transform(*corners)
-    return shapely.Polygon(np.transpose(to_tile @ (np.asarray(corners[0]), np.asarray(corners[1]))))
+    pixels = to_tile @ (np.asarray(corners[0]), np.asarray(corners[1]))  # type: ignore[operator]  # affine's types leave out that it takes arrays
+    return shapely.Polygon(np.transpose(pixels))

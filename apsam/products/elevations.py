@@ -84,7 +84,7 @@ def open_elevations(path: Path) -> tuple[rasterio.DatasetReader, Metres]:
 
 
 def check_elevations(
-    path: Path, scenes: Sequence[tuple[object, tuple[float, float, float, float]]]
+    path: Path, scenes: Sequence[tuple[rasterio.crs.CRS, tuple[float, float, float, float]]]
 ) -> tuple[list[str], list[str]]:
     """Validate a raster of elevations as the products will read it.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import shapely
 from affine import Affine
+from numpy.typing import ArrayLike
 
 
-def outlines(transform: Affine, windows: np.ndarray) -> np.ndarray:
+def outlines(transform: Affine, windows: ArrayLike) -> np.ndarray:
     """Polygons of four corners.
 
     Args:
