@@ -418,4 +418,5 @@ def _no_data_of(raster: rasterio.DatasetReader, path: Path) -> float | None:
             path,
         )
         return None
-    return raster.nodata
+    declared: float | None = raster.nodata
+    return declared

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +107,7 @@ def _ground_of(
     own = _outline(place, size, crs)
     if own is None or place is None or crs is None:
         return ground
-    covering: Sequence[shapely.Polygon] = negative.geometries[negative.query(own, predicate="intersects")]
+    covering = negative.geometries[negative.query(own, predicate="intersects")]
     if len(covering):
         to_tile = ~place[1]
         shapes = [_in_pixels(outline, crs, place[0], to_tile) for outline in covering]
@@ -118,8 +117,8 @@ def _ground_of(
 
 
 def _in_pixels(outline: shapely.Polygon, crs: CRS, target: CRS, to_tile: Affine) -> shapely.Polygon:
-    corners = shapely.get_coordinates(outline).T
+    x, y = shapely.get_coordinates(outline).T
     if crs != target:
-        corners = Transformer.from_crs(crs, target, always_xy=True).transform(*corners)
-    pixels = to_tile @ (np.asarray(corners[0]), np.asarray(corners[1]))  # type: ignore[operator]  # affine's types leave out that it takes arrays
+        x, y = Transformer.from_crs(crs, target, always_xy=True).transform(x, y)
+    pixels = to_tile @ (np.asarray(x), np.asarray(y))  # type: ignore[operator]  # affine's types leave out that it takes arrays
     return shapely.Polygon(np.transpose(pixels))

@@ -40,7 +40,8 @@ def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_
             f"{path}: the layer holds no feature; if its scenes show no landslide, name the layer of the whole region, "
             f"or label tiles in a table (apsam grid)"
         )
-    bounds: Bounds = tuple(features.total_bounds.tolist())
+    west, south, east, north = features.total_bounds.tolist()
+    bounds: Bounds = (west, south, east, north)
     crs = CRS.from_user_input(features.crs)
     elsewhere = []
     for image in images:
