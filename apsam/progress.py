@@ -28,11 +28,19 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
 def _bar(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        def render(self, task):  # noqa: ANN001, ANN202
+        def render(self, task: Task) -> Text:
             return Text(_rate(task.speed) if task.speed else "")
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())

@@ -195,7 +195,7 @@ def _label_values(row: dict[str, str], where: str) -> tuple[tuple[str, Any], ...
     except ValidationError as error:
         problem = error.errors()[0]
         message = problem["msg"].removeprefix("Value error, ")
-        raise InputError(f"{where}: {problem['loc'][0]} '{given[problem['loc'][0]]}': {message}") from None
+        raise InputError(f"{where}: {problem['loc'][0]} '{given[str(problem['loc'][0])]}': {message}") from None
     return tuple((name, None if none and name == "size_column" else read[name]) for name in given)
 
 

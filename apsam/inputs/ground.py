@@ -53,6 +53,7 @@ def check_ground(
     notes = []
     for one, other in _near(scenes, places):
         trains, measured = (one, other) if one.split != "test" and other.split != "train" else (other, one)
+        assert measured.image is not None and trains.image is not None
         with SceneReader(measured.image, tiles) as test, SceneReader(trains.image, tiles) as training:
             pixels, share = shared_pixels(test, training)
         if not pixels:
@@ -99,6 +100,7 @@ def _check_folders(scenes: Sequence[Scene]) -> None:
     for one, other in itertools.combinations(folders, 2):
         if {one.split, other.split} != {"train", "test"}:
             continue
+        assert one.image is not None and other.image is not None
         if one.image.resolve() == other.image.resolve():
             raise InputError(
                 f"scenes '{one.name}' ({one.split}) and '{other.name}' ({other.split}) are the same folder "

@@ -63,9 +63,10 @@ def measure_maps(
                             others.setdefault((other, part, name), Tally()).add_pixels(Counts.of(mask, there))
             else:
                 for source, tile, guess in _predicted_tiles(truth, sources):
-                    part = truth.part_name(tile)
-                    if part is None:
+                    own_part = truth.part_name(tile)
+                    if own_part is None:
                         continue
+                    part = own_part
                     there = truth.own(tile)
                     tallies.setdefault((source, part, name), Tally()).add_tile(guess, there)
                     if source == centred_box.NAME:
@@ -125,6 +126,7 @@ def _raster_rows(truth: TileTruth, path: Path) -> Iterator[tuple[str, np.ndarray
 def _predicted_tiles(truth: TileTruth, sources: Mapping[str, Path]) -> Iterator[tuple[str, int, np.ndarray]]:
     """Yield (source, tile, mask at the tile's own size)."""
     for source, path in sources.items():
+        assert truth.names is not None
         try:
             with zipfile.ZipFile(path) as archive:
                 for tile, name in enumerate(truth.names):

@@ -9,12 +9,16 @@ Residual U-Net" (GRSL 2018), between encoder and decoder the pooled bins of Zhao
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from apsam.resunet.settings import ResUNetSettings
+
+if TYPE_CHECKING:
+    from apsam.resunet.lite_encoder import LiteEncoder
 
 
 class ResidualUnit(nn.Module):
@@ -146,7 +150,7 @@ class ResUNet(nn.Module):
 
     def __init__(
         self,
-        encoder: nn.Module,
+        encoder: ResidualEncoder | LiteEncoder,
         widths: Sequence[int],
         pyramid_width: int,
         pyramid_bins: Sequence[int],
@@ -196,7 +200,7 @@ def build_resunet(settings: ResUNetSettings, pretrained: bool = True) -> ResUNet
         pretrained: Load ImageNet weights where the encoder has them; not wanted when trained weights follow.
     """
     if settings.encoder == "residual":
-        encoder: nn.Module = ResidualEncoder(settings.widths)
+        encoder: ResidualEncoder | LiteEncoder = ResidualEncoder(settings.widths)
     else:
         from apsam.resunet.lite_encoder import LiteEncoder
 

@@ -106,7 +106,7 @@ def _declared(raster: rasterio.DatasetReader, path: Path, palette: Palette | Non
             f"{path}: has {len(usable)} band(s) without transparency, the method needs three (red, green, blue); to "
             f"repeat one: 'tiles.bands: [1, 1, 1]'"
         )
-    return ChosenBands(tuple(usable[:3]), "the first three, none is declared as red, green, blue")  # type: ignore[arg-type]
+    return ChosenBands(tuple(usable[:3]), "the first three, none is declared as red, green, blue")
 
 
 def undeclared_no_data(values: np.ndarray) -> list[tuple[float, float]]:
