@@ -21,7 +21,7 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         total: Number of items; taken from `items` where it has a length.
     """
     if total is None and hasattr(items, "__len__"):
-        total = len(items)  # type: ignore[arg-type]
+        total = len(items)  # type: ignore[arg-type]  # hasattr tells no type
     follow = _bar if sys.stderr.isatty() else _lines
     yield from follow(items, description, total)
 

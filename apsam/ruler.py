@@ -77,5 +77,5 @@ class Ruler:
     def _degrees(self, geometry: BaseGeometry) -> BaseGeometry:
         # The stubs know only interleaved coordinates.
         degrees = partial(to_degrees, self._crs)
-        points = shapely.transform(geometry, degrees, interleaved=False)  # type: ignore[arg-type]
+        points = shapely.transform(geometry, degrees, interleaved=False)  # type: ignore[arg-type]  # see above
         return shapely.orient_polygons(points)

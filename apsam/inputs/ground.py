@@ -77,7 +77,7 @@ def _near(scenes: Sequence[Scene], places: dict[str, Bounds | None]) -> list[tup
     known = [scene for scene in scenes if places.get(scene.name) is not None]
     boxes, owners = [], []
     for index, scene in enumerate(known):
-        west, south, east, north = places[scene.name]  # type: ignore[misc]
+        west, south, east, north = places[scene.name]  # type: ignore[misc]  # known scenes have a place
         east = east + 360 if west > east else east
         for turn in (0, 360) if east > 180 or west < -90 else (0,):
             boxes.append(shapely.box(west + turn, south, east + turn, north))

@@ -93,7 +93,7 @@ class Slopes:
         """
         if self._to_local is not None:
             # The stubs know only interleaved coordinates.
-            landslide = shapely.transform(landslide, self._to_local.transform, interleaved=False)  # type: ignore[arg-type]
+            landslide = shapely.transform(landslide, self._to_local.transform, interleaved=False)  # type: ignore[arg-type]  # see above
         values: dict[str, float | None] = dict.fromkeys(COLUMNS)
         found = self._elevations(landslide)
         if found is None:

@@ -97,9 +97,9 @@ def _declared(raster: rasterio.DatasetReader, path: Path, palette: Palette | Non
     if all(kinds.count(colour) == 1 for colour in COLOURS):
         bands = tuple(kinds.index(colour) + 1 for colour in COLOURS)
         others = tuple(names) if named not in (None, bands) else ()
-        return ChosenBands(bands, "declared red, green, blue", names=others)  # type: ignore[arg-type]
+        return ChosenBands(bands, "declared red, green, blue", names=others)  # type: ignore[arg-type]  # three, as COLOURS
     if named is not None:
-        return ChosenBands(named, "named red, green, blue")  # type: ignore[arg-type]
+        return ChosenBands(named, "named red, green, blue")  # type: ignore[arg-type]  # three
     usable = [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha]
     if len(usable) < 3:
         raise InputError(
