@@ -76,8 +76,8 @@ lint: $(READY)  ## ruff, import layers, snakefmt, snakemake --lint
 	$(BIN)/snakefmt --check Snakefile rules
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --lint
 
-types: $(READY)  ## mypy
-	$(BIN)/mypy apsam
+types: $(READY)  ## mypy on apsam and workflow_support
+	$(BIN)/mypy
 
 docs: $(READY)  ## build the documentation site in site/; fails on a broken link. Needs no network
 	NO_MKDOCS_2_WARNING=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mkdocs build --strict
@@ -105,5 +105,5 @@ light-sam: $(READY)  ## train the light SAM that comes with the package (78 minu
 	$(BIN)/python scripts/train_light_sam.py
 
 clean:  ## remove results, logs and caches; .venv stays
-	rm -rf results logs site .snakemake .pytest_cache .ruff_cache .coverage coverage.xml
+	rm -rf results logs site .snakemake .pytest_cache .ruff_cache .mypy_cache .coverage coverage.xml
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -27,7 +27,7 @@ they should.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,9 @@ class Backbone(nn.Module):
         mean, std: Normalisation per RGB channel in units of 0..255 pixel values.
     """
 
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
     def __init__(self, name: BackboneName, network: nn.Module) -> None:
         super().__init__()
         self.name = name
@@ -62,7 +65,8 @@ class Backbone(nn.Module):
         if isinstance(network, EfficientNetLite0):
             self.channels, self.strides = network.channels, network.strides
         else:
-            self.channels, self.strides = network.feature_info.channels(), network.feature_info.reduction()
+            info: Any = network.feature_info  # timm's FeatureInfo
+            self.channels, self.strides = info.channels(), info.reduction()
         mean, std = _PIXEL_STATISTICS[name]
         self.mean: tuple[float, float, float] = mean
         self.std: tuple[float, float, float] = std
@@ -211,7 +215,7 @@ def rename_lite0_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
     expansion, so its convolutions and norms are counted from the depthwise one.
     """
     depths = (1, 2, 2, 3, 3, 4, 1)
-    place = {}
+    place: dict[int, tuple[int, int]] = {}
     for stage, depth in enumerate(depths):
         for index in range(depth):
             place[len(place)] = (stage, index)

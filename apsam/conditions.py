@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rasterio.transform import Affine
@@ -27,7 +27,7 @@ from apsam.tiles.settings import LabelSettings, TileSettings
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA: Final = 1
 # Key of the description that weights carry (`apsam.resunet.checkpoint`, `apsam.localizer.checkpoint`).
 CONDITIONS = "conditions"
 # Tile settings that do not change what a network sees of a pixel; of its ground size, `check_scene` warns.

@@ -150,7 +150,7 @@ def _group(source: CRS, target: CRS, area: tuple[float, float, float, float] | N
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of grids that are not installed
         wanted = AreaOfInterest(*area) if area is not None and area[0] <= area[2] else None
-        return TransformerGroup(source, target, always_xy=True, area_of_interest=wanted)
+        return TransformerGroup(source, target, always_xy=True, area_of_interest=wanted)  # type: ignore[arg-type]  # pyproj's stubs know two classes of this name
 
 
 def _best(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> _Best | None:
@@ -250,7 +250,8 @@ def _known_in(kind: PJType, area: tuple[float, float, float, float]) -> tuple[CR
     local = [info for info in found if not info.deprecated and info.code != "4326"]
     if kind == PJType.PROJECTED_CRS:
         # Those of one country: the world's and a continent's are on datums that PROJ connects by geographic CRSs.
-        local = [info for info in local if info.area_of_use.east - info.area_of_use.west < LOCAL_DEGREES]
+        areas = [(info, info.area_of_use) for info in local]
+        local = [info for info, area in areas if area is not None and area.east - area.west < LOCAL_DEGREES]
     return tuple(CRS.from_epsg(info.code) for info in local)
 
 
@@ -276,17 +277,19 @@ def in_degrees(x: Any, y: Any, crs: CRS) -> tuple[Any, Any]:
 def to_degrees(crs: CRS, x: Any, y: Any) -> tuple[Any, Any]:
     """Longitude from Greenwich and latitude, degrees of the CRS's own datum, of coordinates in any CRS."""
     geographic = crs.geodetic_crs
+    assert geographic is not None  # only engineering CRSs, which are no scene's, have none
     return in_degrees(*transformer(crs, geographic).transform(x, y), geographic)
 
 
 def prime_meridian(crs: CRS) -> float:
     """Degrees from Greenwich of the meridian that a CRS counts longitudes from."""
     meridian = crs.prime_meridian
-    return 0.0 if meridian is None else math.degrees(meridian.longitude * meridian.unit_conversion_factor)
+    return 0.0 if meridian is None else math.degrees(meridian.longitude * float(meridian.unit_conversion_factor))
 
 
 def _geocentric(longitude: float, latitude: float, crs: CRS) -> tuple[float, float, float]:
     """Earth-centred coordinates in metres of a point at height 0."""
+    assert crs.ellipsoid is not None
     a, flattening = crs.ellipsoid.semi_major_metre, crs.ellipsoid.inverse_flattening
     f = 1 / flattening if flattening else 0.0
     e2 = f * (2 - f)

@@ -37,7 +37,7 @@ def pick_device(name: str = "auto") -> torch.device:
 def bf16_pays(device: torch.device) -> bool:
     """Whether bfloat16 is computed natively on `device`, hence faster than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -165,6 +165,7 @@ def _hub_sams() -> Finding:
     remedy = "not needed by default (docs/sam.md); fetched by you, for instance:\n" + "\n".join(
         f"{sam.name} (licence {sam.licence}): {download_command(sam.repository, folder / sam.repository)}"
         for sam in absent
+        if sam.repository is not None
     )
     if there and not _installed("transformers"):
         return Finding(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from apsam.files import atomic_path
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
 DPI = 150
 # Text stays text in the SVG, and its ids do not change from run to run.
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "apsam", "font.size": 8}
+STYLE: dict[RcKeyType, Any] = {"svg.fonttype": "none", "svg.hashsalt": "apsam", "font.size": 8}
 INK = ("#0b5cad", "#b3400a", "#3d7a3a", "#7a4f9a")
 
 # Inches above a grid of pictures, a line of text.

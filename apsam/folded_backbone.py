@@ -34,7 +34,7 @@ class FoldedBackbone(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         _fold(self.network)
-        self.network.to(memory_format=torch.channels_last)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads leave memory_format out
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """What the network makes of normalised images (B, 3, H, W): one map a stage."""
@@ -89,5 +89,5 @@ def _can_be_even(convolution: nn.Conv2d) -> bool:
 
 def _in_place(activation: nn.Module) -> nn.Module:
     if hasattr(activation, "inplace"):
-        activation.inplace = True
+        activation.inplace = True  # type: ignore[assignment]  # a plain attribute of activations
     return activation

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import TypeVar, cast
 
 import numpy as np
 import shapely
 from pyproj import CRS, Geod, Proj
+from shapely.geometry.base import BaseGeometry
 
 from apsam.datums import prime_meridian, to_degrees
 
 # A projected CRS measures areas itself unless it distorts them by more than this (UTM: 0.002; Web Mercator: much more).
 AREA_DISTORTION = 0.005
+
+Geometries = TypeVar("Geometries", np.ndarray, BaseGeometry)
 
 
 class Geodesy:
@@ -46,31 +51,31 @@ class Geodesy:
             self.metres_per_unit = self._geod.line_length([longitude] * 2, [latitude - half, latitude + half])
             self.metres_east = self._geod.line_length([longitude - half, longitude + half], [latitude] * 2)
 
-    def area(self, geometry: shapely.Geometry) -> float:
+    def area(self, geometry: BaseGeometry) -> float:
         """Area in m2."""
         if self.planar:
             return geometry.area * self._unit**2
-        return abs(self._geod.geometry_area_perimeter(self._degrees(geometry))[0])
+        return float(abs(self._geod.geometry_area_perimeter(self._degrees(geometry))[0]))
 
-    def perimeter(self, geometry: shapely.Geometry) -> float:
+    def perimeter(self, geometry: BaseGeometry) -> float:
         """Length of all outlines, those of holes too, in m."""
         if self.planar:
             return geometry.length * self._unit
         return self._geod.geometry_length(self._degrees(geometry).boundary)
 
-    def buffer(
-        self, geometry: np.ndarray | shapely.Geometry, metres: float | np.ndarray
-    ) -> np.ndarray | shapely.Geometry:
+    def buffer(self, geometry: Geometries, metres: float | np.ndarray) -> Geometries:
         """All that lies within `metres` of a geometry, or of each of several (one distance, or one each)."""
         metres_per_unit = np.array([self.metres_east, self.metres_per_unit])
         wide = shapely.buffer(self.in_metres(geometry), metres, quad_segs=16)
-        return shapely.transform(wide, lambda lengths: lengths / metres_per_unit)
+        return cast(Geometries, shapely.transform(wide, lambda lengths: lengths / metres_per_unit))
 
-    def in_metres(self, geometry: np.ndarray | shapely.Geometry) -> np.ndarray | shapely.Geometry:
+    def in_metres(self, geometry: Geometries) -> Geometries:
         """A geometry, or each of several, with coordinates in metres, as they are in the middle of the scene."""
         metres_per_unit = np.array([self.metres_east, self.metres_per_unit])
         return shapely.transform(geometry, lambda units: units * metres_per_unit)
 
-    def _degrees(self, geometry: shapely.Geometry) -> shapely.Geometry:
-        points = shapely.transform(geometry, lambda x, y: to_degrees(self._crs, x, y), interleaved=False)
+    def _degrees(self, geometry: BaseGeometry) -> BaseGeometry:
+        # The stubs know only interleaved coordinates.
+        degrees = partial(to_degrees, self._crs)
+        points = shapely.transform(geometry, degrees, interleaved=False)  # type: ignore[arg-type]  # see above
         return shapely.orient_polygons(points)

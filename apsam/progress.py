@@ -21,18 +21,26 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         total: Number of items; taken from `items` where it has a length.
     """
     if total is None and hasattr(items, "__len__"):
-        total = len(items)  # type: ignore[arg-type]
+        total = len(items)  # type: ignore[arg-type]  # hasattr tells no type
     follow = _bar if sys.stderr.isatty() else _lines
     yield from follow(items, description, total)
 
 
 def _bar(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        def render(self, task):  # noqa: ANN001, ANN202
+        def render(self, task: Task) -> Text:
             return Text(_rate(task.speed) if task.speed else "")
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())

@@ -83,8 +83,10 @@ def _tile(entry: Mapping[str, Any]) -> TilePrompts:
 
 def _prompt(entry: Mapping[str, Any]) -> Prompt:
     prompt = Prompt(**entry)
+    x0, y0, x1, y1 = prompt.box
+    x, y = prompt.point
     return replace(
-        prompt, box=tuple(prompt.box), point=tuple(prompt.point), contour=tuple(map(tuple, prompt.contour))
+        prompt, box=(x0, y0, x1, y1), point=(x, y), contour=tuple((column, row) for column, row in prompt.contour)
     )  # fmt: skip
 
 

@@ -164,8 +164,8 @@ class _Mask(Protocol):
 class _PolygonMask:
     """Polygons, of which each window burns only those that touch it."""
 
-    note = None
-    no_data = None
+    note: str | None = None
+    no_data: float | None = None
 
     def __init__(self, path: Path, scene: SceneReader) -> None:
         self._transform, self._size = scene.transform, (scene.height, scene.width)
@@ -418,4 +418,5 @@ def _no_data_of(raster: rasterio.DatasetReader, path: Path) -> float | None:
             path,
         )
         return None
-    return raster.nodata
+    declared: float | None = raster.nodata
+    return declared

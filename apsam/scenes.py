@@ -158,7 +158,7 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
     if image == SYNTHETIC:
         if split == "blocks" or labels != LABELS_FROM_MASK:
             raise InputError(f"{where}: a synthetic scene has labels 'mask' and split train or test")
-        return Scene(name, "synthetic", None, None, None, split, taken)  # type: ignore[arg-type]
+        return Scene(name, "synthetic", None, None, None, split, taken)  # type: ignore[arg-type]  # split was checked
     if not image or not labels:
         raise InputError(f"{where}: 'image' and 'labels' must be given")
     image_path = _path(base, image, where)
@@ -175,7 +175,7 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
         instead = "here they are derived from the mask" if label_path is None else "ready-made tiles have a table"
         raise InputError(f"{where}: {values[0][0]} concerns a vector layer of labels; {instead}")
     return Scene(
-        name, kind, image_path, label_path, mask_path, split, taken, label_layer, mask_layer, mask_values, values,  # type: ignore[arg-type]
+        name, kind, image_path, label_path, mask_path, split, taken, label_layer, mask_layer, mask_values, values,  # type: ignore[arg-type]  # split was checked
     )  # fmt: skip
 
 
@@ -195,7 +195,7 @@ def _label_values(row: dict[str, str], where: str) -> tuple[tuple[str, Any], ...
     except ValidationError as error:
         problem = error.errors()[0]
         message = problem["msg"].removeprefix("Value error, ")
-        raise InputError(f"{where}: {problem['loc'][0]} '{given[problem['loc'][0]]}': {message}") from None
+        raise InputError(f"{where}: {problem['loc'][0]} '{given[str(problem['loc'][0])]}': {message}") from None
     return tuple((name, None if none and name == "size_column" else read[name]) for name in given)
 
 
@@ -226,7 +226,7 @@ def _date(text: str | None, where: str) -> date | None:
     if not (text or "").strip():
         return None
     try:
-        return date.fromisoformat(text.strip())  # type: ignore[union-attr]
+        return date.fromisoformat(text.strip())  # type: ignore[union-attr]  # None has returned
     except ValueError as error:
         raise InputError(f"{where}: date '{text}' is not written like 2026-07-31") from error
 

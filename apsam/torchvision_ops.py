@@ -57,7 +57,11 @@ def registered_operators(source: str) -> dict[str, int]:
         for decorator in getattr(node, "decorator_list", []):
             match decorator:
                 case ast.Call(func=ast.Attribute(attr=name), args=[ast.Constant(value=str(operator)), *_]):
-                    if name in REGISTERING and operator.startswith(f"{NAMESPACE}::"):
+                    if (
+                        isinstance(node, ast.FunctionDef)
+                        and name in REGISTERING
+                        and operator.startswith(f"{NAMESPACE}::")
+                    ):
                         found[operator.removeprefix(f"{NAMESPACE}::")] = len(node.args.args)
     return found
 

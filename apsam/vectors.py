@@ -7,7 +7,7 @@ import re
 import warnings
 import zipfile
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,8 +201,9 @@ def read_placed(path: Path | str, crs: CRS, near: Bounds | None = None) -> tuple
     geometry, source = np.asarray(features.geometry.array), shift.crs if shift.crs.is_bound else features.crs
     rows = features.index.to_numpy()
     if near is not None and len(geometry):
-        kept = _reach(geometry, source, target, near)
-        geometry, rows = geometry[kept], rows[kept]
+        assert source is not None  # read_layer takes none without
+        near_enough = _reach(geometry, source, target, near)
+        geometry, rows = geometry[near_enough], rows[near_enough]
     if source != target and len(geometry):
         geometry = gpd.GeoSeries(geometry, crs=source).to_crs(target).to_numpy()
     # What lies too far from the area of a CRS becomes infinite in it, which GEOS refuses.
@@ -264,9 +265,11 @@ def layer_shift(path: Path | str, features: gpd.GeoDataFrame, target: ProjCRS, n
     from apsam.datums import datum_shift
 
     source = features.crs
+    assert source is not None  # read_layer takes none without
     place = degrees(target, near) if near is not None else None
     if place is None and len(features):
-        place = degrees(source, tuple(features.total_bounds))
+        west, south, east, north = features.total_bounds
+        place = degrees(source, (west, south, east, north))
     return datum_shift(source, target, place)
 
 
@@ -279,13 +282,16 @@ def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
 
     from apsam.datums import in_degrees, transformer
 
+    geographic = crs.geodetic_crs
+    if geographic is None:
+        return None
     try:
-        found = transformer(crs, crs.geodetic_crs).transform_bounds(*bounds)
+        found = transformer(crs, geographic).transform_bounds(*bounds)
     except Exception:  # PROJ raises for what has no place
         return None
     if not all(map(math.isfinite, found)):
         return None
-    (west, east), (south, north) = map(list, in_degrees(found[::2], found[1::2], crs.geodetic_crs))
+    (west, east), (south, north) = map(list, in_degrees(found[::2], found[1::2], geographic))
     if abs(west) > 180 or abs(east) > 180:
         turn = round((west + east) / 2 / 360) * 360
         west, east = max(west - turn, -180.0), min(east - turn, 180.0)
@@ -335,7 +341,7 @@ def _around(geometry: np.ndarray, near: Bounds) -> tuple[np.ndarray, np.ndarray]
         geometry[wide] = shapely.transform(geometry[wide], lambda c: _nearest_turn(c, middle))
     kept, indices = [], []
     for turn in (-360.0, 0.0, 360.0):
-        moved = shapely.transform(geometry, lambda c, turn=turn: c + [turn, 0]) if turn else geometry
+        moved = shapely.transform(geometry, partial(np.add, [turn, 0])) if turn else geometry
         left, _, right, _ = shapely.bounds(moved).T
         there = (right >= near[0]) & (left <= near[2])
         kept.append(moved[there])
@@ -458,7 +464,7 @@ def _holds_raster(file: Path) -> bool:
 
     try:
         with rasterio.open(file) as raster:
-            return raster.count > 0
+            return bool(raster.count > 0)
     except RasterioError:
         return False
 
@@ -571,12 +577,13 @@ def _check_finite(file: Path, features: gpd.GeoDataFrame) -> None:
 
 
 def _check_degrees(file: Path, features: gpd.GeoDataFrame) -> None:
-    if features.crs.is_geographic and len(features):
+    crs = features.crs
+    if crs is not None and crs.is_geographic and len(features):
         left, bottom, right, top = features.total_bounds
-        turn = features.crs.axis_info[0].unit_conversion_factor / 0.017453292519943295
+        turn = crs.axis_info[0].unit_conversion_factor / 0.017453292519943295
         if max(abs(left), abs(right)) * turn > MOST_DEGREES or max(abs(bottom), abs(top)) * turn > 90.1:
             raise InputError(
-                f"{file}: its coordinate reference system {features.crs.name} is in degrees, its coordinates "
-                f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g}) are not; assign the right one (a "
+                f"{file}: its coordinate reference system {crs.name} is in degrees, its coordinates "
+                f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g}) are none; assign the one they are of (a "
                 f"GeoJSON holds WGS 84 only)"
             )

@@ -183,7 +183,7 @@ def _record(weights: Weights, path: Path) -> dict[str, object]:
 def _is_verified(weights: Weights, path: Path) -> bool:
     """Whether the file was hashed before and not changed since; hashing gigabytes takes seconds."""
     try:
-        return read_json(_record_path(path)) == _record(weights, path)
+        return bool(read_json(_record_path(path)) == _record(weights, path))
     except (InputError, OSError):
         return False
 
@@ -232,7 +232,9 @@ class _Download:
             stop=self._hopeless,
             wait=wait_exponential(multiplier=1, max=60),
             sleep=self.pause,
-            before_sleep=lambda state: log.warning("%s; resuming at byte %d", state.outcome.exception(), self._have()),
+            before_sleep=lambda state: log.warning(
+                "%s; resuming at byte %d", state.outcome and state.outcome.exception(), self._have()
+            ),
             reraise=True,
         )
         try:

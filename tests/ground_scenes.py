@@ -75,4 +75,4 @@ def write_grid(path: Path, tiles: Path, values: np.ndarray, nodata: int = 255) -
 def read_grid(path: Path, band: int = 1) -> np.ndarray:
     """A whole raster."""
     with GridReader(path) as raster:
-        return raster.read(0, 0, raster.height, raster.width, band)
+        return raster.read(0, 0, raster.height, raster.width, band=band)

@@ -10,6 +10,7 @@ import pytest
 import rasterio
 import torch
 from rasterio.transform import from_origin
+from safetensors.numpy import save_file
 from torch import nn
 
 from apsam.errors import InputError
@@ -223,7 +224,7 @@ def test_a_map_in_bands_is_the_map(
 ) -> None:
     monkeypatch.setattr(predict, "load_resunet", lambda path, device: (Convolutions().eval(), None))
     weights = tmp_path / "weights"
-    weights.write_bytes(b"stands for weights")
+    save_file({}, weights)  # stands for weights
     settings = MapSettings(overlap=overlap, batch_size=3)
     tiles = TILES.model_copy(update={"resolution_m": metres})
     whole = [tmp_path / f"whole_{kind}.tif" for kind in ("probability", "mask")]

@@ -13,6 +13,7 @@ import rasterio
 import torch
 from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
+from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from apsam.commands.predict import predict as predict_command
@@ -118,7 +119,7 @@ class Constant(nn.Module):
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     path = tmp_path / "weights.safetensors"
-    path.write_bytes(b"stands for weights")
+    save_file({}, path)  # stands for weights
     return path
 
 
@@ -206,6 +207,7 @@ def test_predict_replaces_its_own_files_only(tmp_path: Path, monkeypatch: pytest
     for file in ("resunet/apsam/weights.safetensors", "report/config.yaml"):
         (run / file).parent.mkdir(parents=True)
         (run / file).write_text("tiles: {size: 64}\n")
+    save_file({}, run / "resunet/apsam/weights.safetensors")  # stands for weights
     image = np.zeros((3, 70, 90), np.uint8)
     image[:, 20:50, 20:60] = 255
     scene = write_scene(out / "gorge.tif", image)

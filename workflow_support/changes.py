@@ -63,8 +63,8 @@ def _keys(model: type[BaseModel], left_out: set[str] | None = None) -> dict[str,
     keys: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         if name not in (left_out or ()):
-            is_section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-            keys[name] = _keys(field.annotation) if is_section else UNCHANGED
+            kind = field.annotation
+            keys[name] = _keys(kind) if isinstance(kind, type) and issubclass(kind, BaseModel) else UNCHANGED
     return keys
 
 

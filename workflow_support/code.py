@@ -48,7 +48,8 @@ class Code:
         return self._get("sam weights", lambda: files_hash((PACKAGE_ROOT / "sam" / "weights").glob("*.safetensors")))
 
     def _get(self, name: str, make: Callable[[], str]) -> str:
-        return self._memory.get("code", name, self.source, make)
+        found: str = self._memory.get("code", name, self.source, make)
+        return found
 
     @cached_property
     def source(self) -> str:

@@ -76,7 +76,8 @@ def _render(name: str, lines: Iterable[str]) -> str:
 
 def _with_requirements(texts: Iterable[str]) -> set[str]:
     """Names of packages and of all they need here, as the installed packages say."""
-    todo, done = [Requirement(text) for text in texts], set()
+    todo = [Requirement(text) for text in texts]
+    done: set[tuple[str, str]] = set()
     while todo:
         requirement = todo.pop()
         name = _normal(requirement.name)

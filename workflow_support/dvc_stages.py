@@ -171,7 +171,7 @@ def _stages_of(step: str) -> list[str]:
 def _reads(step: str, run: Run) -> tuple[list[str], set[str], list[str]]:
     """Folders of the store, sections of the configuration and commands that the stages of a step read."""
     noted = Reading(run.config)
-    run.config = noted  # type: ignore[assignment]
+    run.config = noted  # type: ignore[assignment]  # stands in for Config, and notes what is read
     inputs, commands = set(), []
     for name in _stages_of(step):
         stage = STAGES[name]

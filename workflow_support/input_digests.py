@@ -56,11 +56,12 @@ class InputDigests:
 
     def _checksum(self, file: Path) -> str | None:
         try:
-            return self._memory.of_file(
+            digest: str = self._memory.of_file(
                 KIND, file, lambda: self._checksums[file] if file in self._checksums else content_checksum(file)
             )
         except OSError:
             return None
+        return digest
 
 
 KIND = "sha256"

@@ -64,7 +64,7 @@ class Memory:
         """Whether the value of a file as it is now is known."""
         status = path.stat()
         known = self._known.get(f"{kind} {path.absolute()}")
-        return bool(known) and known[0] == f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+        return bool(known and known[0] == f"{status.st_size} {status.st_mtime_ns} {status.st_ino}")
 
     def save(self) -> None:
         """Write down what is new. A folder that cannot be written is no reason to stop."""

@@ -48,9 +48,9 @@ class Run:
 
     def __init__(self, config: Mapping[str, Any], origin: str = "configuration", base: Run | None = None) -> None:
         self.config: Config = parse_config(config, origin)
-        self.memory = base.memory if base else Memory()
-        self.code = base.code if base else Code(self.memory)
-        self.given = base.given if base else InputDigests(self.memory)
+        self.memory: Memory = base.memory if base else Memory()
+        self.code: Code = base.code if base else Code(self.memory)
+        self.given: InputDigests = base.given if base else InputDigests(self.memory)
         # Every recipe that was worked out, of this run and its variants: (stage, unit, key) -> recipe.
         self.known: dict[tuple[str, str, str], Recipe] = base.known if base else {}
         self._variants: dict[str, Run] = base._variants if base else {}
@@ -250,6 +250,7 @@ class Run:
         """How many windows a scene has at a step of `stride` pixels, or tiles, if it is a folder of them."""
         scene = self.scenes[name]
         if scene.kind == "folder":
+            assert scene.image is not None
             return max(1, sum(file.suffix.lower() in TILE_SUFFIXES for file in scene.image.iterdir()))
         tiles = self.config.tiles
         if scene.kind == "synthetic":
@@ -257,6 +258,7 @@ class Run:
             # Of averaged scenes about right: how many blocks there are is told to the jobs.
             height = width = round(own.size_px / max(1.0, (tiles.resolution_m or 0) / own.resolution_m))
         else:
+            assert scene.image is not None
             height, width = raster_size(scene.image, self.memory, tiles.resolution_m)
         return window_count(height, width, tiles.size, stride)
 

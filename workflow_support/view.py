@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def _judge_store(wanted: Mapping[str, str], started: float, update: Update) -> N
                 unchecked += 1
                 continue
             left -= status.st_size
-            differs = memory.of_file("sha256", Path(file), lambda file=file: sha256_file(file)) != known["sha256"]
+            differs = memory.of_file("sha256", Path(file), partial(sha256_file, file)) != known["sha256"]
         if differs:
             update.warnings.append(
                 f"{file} is not what the workflow made: it was changed by hand. It is used as it is; to have it made "
@@ -202,7 +203,7 @@ def _is_edited(file: Path, entry: Mapping[str, Any]) -> bool:
     source = Path(entry["file"])
     if source.exists() and os.path.samefile(file, source):
         return False  # a link: the store's file itself was changed, which is said of that
-    return sha256_file(file) != entry["sha256"]
+    return bool(sha256_file(file) != entry["sha256"])
 
 
 def _replace(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from apsam.commands.options import named
 from apsam.commands.options import settings as section
 from apsam.tiles.settings import TileSettings
+
+if TYPE_CHECKING:
+    from apsam.labelling.existing import ExistingRules
 
 Incomplete = Annotated[
     bool, typer.Option("--incomplete", help="a layer of labels may lack landslides: it makes no tile negative")
@@ -104,7 +107,14 @@ def _scene(text: str) -> tuple[str | None, Path]:
     return name, path
 
 
-def _make(given: list, output: Path, labels: list[str], order: Path | None, rules: object, settings: object) -> None:
+def _make(
+    given: list[tuple[str | None, Path]],
+    output: Path,
+    labels: list[str],
+    order: Path | None,
+    rules: ExistingRules,
+    settings: TileSettings,
+) -> None:
     from apsam.labelling.page import PAGE, PageScene, labels_by_scene, make_label_page
     from apsam.labelling.scene_tiles import scene_name
     from apsam.labelling.suggestions import read_suggestions

@@ -85,8 +85,8 @@ def compare_everything(
     places = [place for index, files in enumerate(scenes) for place in _candidates(index, files)]
     held_out = [place for place in places if place[2] == "test"] or places
     chosen = [held_out[i] for i in np.linspace(0, len(held_out) - 1, min(tiles, len(held_out))).round().astype(int)]
-    compared = [_compare(model, scenes[index], tile, part, settings) for index, tile, part in chosen]
-    compared = [each for each in compared if each is not None]
+    found = [_compare(model, scenes[index], tile, part, settings) for index, tile, part in chosen]
+    compared = [each for each in found if each is not None]
     rows = [each.row for each in compared]
     if rows:
         rows.append(_mean(rows))

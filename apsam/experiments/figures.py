@@ -12,6 +12,7 @@ from apsam.experiments.variants import APSAM
 from apsam.figures import DPI, INK, STYLE, empty_figure, save_figure
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 PART_NAMES = {"train": "training tiles", "test": "held-out tiles"}
@@ -42,7 +43,7 @@ def _draw_sweep(axis: Axes, rows: Sequence[dict[str, Any]], key: str) -> None:
             fixed = [(r["threshold"], 100 * r[key]) for r in line if isinstance(r["threshold"], int)]
             if not fixed:
                 continue
-            label = f"{name}, {PART_NAMES[part]}"
+            label: str | None = f"{name}, {PART_NAMES[part]}"
             axis.plot(*zip(*fixed, strict=True), style, color=ink, lw=1.2, marker="o", ms=2.5, label=label)
             for row in line:
                 if row.get("picked"):
@@ -77,11 +78,13 @@ def draw_methods(experiment: Experiment, output: Path) -> None:
         for axis, panel in zip(axes, panels, strict=True):
             _draw_methods(axis, [row for row in rows if (row["measured"], row["part"]) == panel], methods)
             axis.set(title=f"{panel[0]}, {PART_NAMES[panel[1]]}", xlabel="IoU (%)", xlim=(0, 100))
-        found = {}
+        found: dict[str, Artist] = {}
         for axis in axes:
             handles, labels = axis.get_legend_handles_labels()
             found |= dict(zip(labels, handles, strict=True))
-        figure.legend(found.values(), found, loc="outside lower center", ncols=len(found), frameon=False, fontsize=7)
+        figure.legend(
+            list(found.values()), list(found), loc="outside lower center", ncols=len(found), frameon=False, fontsize=7
+        )
         save_figure(figure, output)
 
 

@@ -78,7 +78,7 @@ class TrialResults:
     def best_agreement(self, kind: str, thresholds: Sequence[int]) -> int | None:
         """The threshold with the highest mean agreement, the lower of equals; None without any CAM."""
         means = [self.mean_agreement(kind, threshold) for threshold in thresholds]
-        return None if None in means else thresholds[int(np.argmax(means))]
+        return None if None in means else thresholds[int(np.argmax(np.array(means, float)))]
 
     def figures(self, choice: np.ndarray, part: str) -> dict[str, Any] | None:
         """Counts and figures over the tiles of a part, by the same code as the metrics; None without such tiles.

@@ -111,7 +111,10 @@ class _Scene:
         with ExitStack() as opened:
             self.reference = opened.enter_context(TileReferenceMasks(self.measured))
             self._tiles = opened.enter_context(TileStack(self.measured.tiles))
-            self._found = {method: opened.enter_context(self._open(path)) for method, path in self._paths.items()}
+            self._found: dict[str, TileStack | MapTiles] = {}
+            for method, path in self._paths.items():
+                self._found[method] = self._open(path)
+                opened.enter_context(self._found[method])
             self._opened = opened.pop_all()
         return self
 

@@ -164,15 +164,16 @@ def _rows(
         for figure in SHOWN:
             values = [of_seed[part].get(figure.key) for of_seed in found]
             if None not in values:
-                row[figure.key] = float(np.mean(values))
+                row[figure.key] = float(np.mean(np.array(values, float)))
                 if figure.key in SPREAD and len(values) > 1:
-                    row[f"{figure.key}_std"] = float(np.std(values, ddof=1))
+                    row[f"{figure.key}_std"] = float(np.std(np.array(values, float), ddof=1))
         if kind == "masks" and source == "cam_agreed" and oracle:
             row["oracle_iou"] = _mean(of_seed[part]["iou"] for of_seed in oracle)
             row["oracle_threshold"] = _mean(of_seed[part]["threshold"] for of_seed in oracle)
-        if method != NO_METHOD and costs.get(method) is not None:
-            row["seconds"] = round(costs[method], 1)
-            row["cost"] = round(costs[method] / costs["cam"], 2) if costs.get("cam") else None
+        if method != NO_METHOD and (cost := costs.get(method)) is not None:
+            row["seconds"] = round(cost, 1)
+            unit = costs.get("cam")
+            row["cost"] = round(cost / unit, 2) if unit else None
         if kind == "maps":
             name = "apsam" if (source, method) == ("apsam", "cam") else method if source == "cam_agreed" else None
             for dataset, published in PUBLISHED.items():
@@ -241,4 +242,4 @@ def _seeds(files: Sequence[Measured], method: str) -> list[int]:
 
 def _mean(values: Iterable[float | None]) -> float | None:
     known = list(values)
-    return None if not known or None in known else float(np.mean(known))
+    return None if not known or None in known else float(np.mean(np.array(known, float)))

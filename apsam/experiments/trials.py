@@ -106,8 +106,8 @@ def make_trials(
         found = _empty(len(stack), len(trials), reference.part)
         counter = _Counter(stack, reference, found["counts"], masks.join == "add")
         entries = _prompt_entries(maps, trials, prompts, found["cam"])
-        for tile in np.flatnonzero(found["cam"] == 0):
-            counter.count(int(tile), None, slice(None))
+        for empty in np.flatnonzero(found["cam"] == 0):
+            counter.count(int(empty), None, slice(None))
         for part, images, cam in read_scene(model, embeddings, cams, entries):
             answers: dict[int, list[tuple[int, PromptSetResult]]] = {entry.tile: [] for entry in part}
             for kind in prompt_kinds(masks):

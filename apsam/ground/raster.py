@@ -162,7 +162,7 @@ class GridReader:
         """Close the raster."""
         self._raster.close()
 
-    def read(self, row: int, col: int, height: int, width: int, band: int = 1) -> np.ndarray:
+    def read(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> np.ndarray:
         """Values of a window, (height, width); those beyond the raster are its no-data value (255 by default)."""
         values = np.full((height, width), self._fill, self._raster.dtypes[band - 1])
         top, left = max(row, 0), max(col, 0)

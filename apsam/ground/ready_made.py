@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +92,7 @@ def _outline(place: tuple[CRS, Affine] | None, size: int, crs: CRS | None) -> sh
     along = np.linspace(0, size, POINTS_A_SIDE, endpoint=False)
     x = np.concatenate([along, np.full(POINTS_A_SIDE, size), size - along, np.zeros(POINTS_A_SIDE)])
     y = np.concatenate([np.zeros(POINTS_A_SIDE), along, np.full(POINTS_A_SIDE, size), size - along])
-    corners = place[1] @ (x, y)
+    corners = place[1] @ (x, y)  # type: ignore[operator]  # affine's types leave out that it takes arrays
     if place[0] != crs:
         corners = Transformer.from_crs(place[0], crs, always_xy=True).transform(*corners)
     return shapely.Polygon(np.transpose(corners))
@@ -106,9 +105,9 @@ def _ground_of(
         return np.full((size, size), FREE, np.uint8)
     ground = np.full((size, size), label, np.uint8)
     own = _outline(place, size, crs)
-    if own is None:
+    if own is None or place is None or crs is None:
         return ground
-    covering: Sequence[shapely.Polygon] = negative.geometries[negative.query(own, predicate="intersects")]
+    covering = negative.geometries[negative.query(own, predicate="intersects")]
     if len(covering):
         to_tile = ~place[1]
         shapes = [_in_pixels(outline, crs, place[0], to_tile) for outline in covering]
@@ -118,7 +117,8 @@ def _ground_of(
 
 
 def _in_pixels(outline: shapely.Polygon, crs: CRS, target: CRS, to_tile: Affine) -> shapely.Polygon:
-    corners = shapely.get_coordinates(outline).T
+    x, y = shapely.get_coordinates(outline).T
     if crs != target:
-        corners = Transformer.from_crs(crs, target, always_xy=True).transform(*corners)
-    return shapely.Polygon(np.transpose(to_tile @ (np.asarray(corners[0]), np.asarray(corners[1]))))
+        x, y = Transformer.from_crs(crs, target, always_xy=True).transform(x, y)
+    pixels = to_tile @ (np.asarray(x), np.asarray(y))  # type: ignore[operator]  # affine's types leave out that it takes arrays
+    return shapely.Polygon(np.transpose(pixels))

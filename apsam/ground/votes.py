@@ -58,6 +58,6 @@ def make_ground_masks(
                         own, values = clip_rows(window[index].tolist(), mask, top, rows, grid.width)
                         held[own] += values
                         count[own] += 1
-            allowed = ground.read(top, 0, rows, grid.width, ALL_LABELS)
+            allowed = ground.read(top, 0, rows, grid.width, band=ALL_LABELS)
             found = (held >= votes * count - 1e-6) & (count > 0) & (held > 0) & (allowed == POSSIBLE)
             writer.write(top, np.where(allowed == UNKNOWN, UNKNOWN, np.where(found, POSSIBLE, FREE))[None].astype("u1"))

@@ -83,7 +83,7 @@ def make_heat_masks(logits: Path, labels: Path, threshold: float, tiles: Path, o
         GridWriter(output, grid, ("pseudo-mask",), "uint8", UNKNOWN, {"APSAM_THRESHOLD": f"{threshold:g}"}) as writer,
     ):
         for top, rows in row_bands(grid.height):
-            allowed = ground.read(top, 0, rows, grid.width, ALL_LABELS)
+            allowed = ground.read(top, 0, rows, grid.width, band=ALL_LABELS)
             found = (heat.read(top, 0, rows, grid.width) >= least) & (allowed == POSSIBLE)
             mask = np.where(allowed == UNKNOWN, UNKNOWN, np.where(found, POSSIBLE, FREE))
             writer.write(top, mask[None].astype(np.uint8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
@@ -135,5 +136,7 @@ class _RowsWriter:
         """Store more strings with the raster."""
         self._writer.add_tags(tags)
 
-    def __exit__(self, *error: object) -> None:
-        self._writer.__exit__(*error)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)

@@ -118,7 +118,8 @@ class _Check:
             row.size, row.labels, row.mask = "made by the run", "mask", "made by the run"
             self._known_counts = False
             return row
-        self._only_tables &= scene.labels is not None and not is_vector(scene.labels_source)
+        labels = scene.labels_source
+        self._only_tables &= labels is not None and not is_vector(labels)
         if scene.kind == "folder":
             self._folder(scene, row)
         else:
@@ -150,7 +151,7 @@ class _Check:
             report.notes += [f"{dem}: {note}" for note in notes]
             self.warnings += [f"{dem}: {warning}" for warning in warnings]
         if self._resolutions and max(self._resolutions.values()) > RESOLUTIONS * min(self._resolutions.values()):
-            fine, coarse = (f(self._resolutions, key=self._resolutions.get) for f in (min, max))
+            fine, coarse = (f(self._resolutions, key=self._resolutions.__getitem__) for f in (min, max))
             self.warnings.append(
                 f"a pixel of '{coarse}' is {self._resolutions[coarse]:.3g} m wide, of '{fine}' "
                 f"{self._resolutions[fine]:.3g} m; landslides look different at another resolution, so that one is "
@@ -167,6 +168,7 @@ class _Check:
 
     def _raster(self, scene: Scene, row: SceneReport) -> None:
         check_image(scene)
+        assert scene.image is not None
         with SceneReader(scene.image, self._tiles) as reader:
             check_labels_and_mask(scene)
             if scene.split == "blocks":
@@ -229,6 +231,7 @@ class _Check:
 
     def _count_labels(self, scene: Scene, reader: SceneReader, windows: np.ndarray, row: SceneReport) -> None:
         source = scene.labels_source
+        assert source is not None and scene.image is not None
         table = tile_table(scene, reader, windows)
         if table is not None:
             row.labels = f"{source.name} ({'tile grid' if is_vector(source) else 'table'})"
@@ -269,6 +272,7 @@ class _Check:
 
     def _look_at_mask(self, scene: Scene, reader: SceneReader, windows: np.ndarray, row: SceneReport) -> None:
         source = scene.mask_source
+        assert source is not None and scene.image is not None and row.resolution_m is not None
         if is_vector(source):
             self._layers.setdefault((source, False), []).append(scene.image)
             row.mask = f"{_named(source)} (polygons)"
@@ -346,6 +350,7 @@ class _Check:
 
     def _folder(self, scene: Scene, row: SceneReport) -> None:
         check_labels_and_mask(scene)
+        assert scene.image is not None
         files = tile_files(scene.image)
         names = [file.name for file in files]
         row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
@@ -433,7 +438,9 @@ def _outside(place: Bounds, crs: CRS) -> bool:
 def _area_of_use(wkt: str) -> AreaOfUse | None:
     """West, south, east, north of the area that a CRS of the EPSG's is made for; files do not repeat it."""
     authority = proj_crs(wkt).to_authority(min_confidence=70)
-    return None if authority is None else CRS.from_authority(*authority).area_of_use
+    if authority is None:
+        return None
+    return CRS.from_authority(*authority).area_of_use  # type: ignore[return-value]  # pyproj's stubs know two classes of this name
 
 
 def _touched(landslide: np.ndarray, windows: np.ndarray, height: int, width: int) -> np.ndarray:

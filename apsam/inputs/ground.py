@@ -53,6 +53,7 @@ def check_ground(
     notes = []
     for one, other in _near(scenes, places):
         trains, measured = (one, other) if one.split != "test" and other.split != "train" else (other, one)
+        assert measured.image is not None and trains.image is not None
         with SceneReader(measured.image, tiles) as test, SceneReader(trains.image, tiles) as training:
             pixels, share = shared_pixels(test, training)
         if not pixels:
@@ -76,7 +77,7 @@ def _near(scenes: Sequence[Scene], places: dict[str, Bounds | None]) -> list[tup
     known = [scene for scene in scenes if places.get(scene.name) is not None]
     boxes, owners = [], []
     for index, scene in enumerate(known):
-        west, south, east, north = places[scene.name]  # type: ignore[misc]
+        west, south, east, north = places[scene.name]  # type: ignore[misc]  # known scenes have a place
         east = east + 360 if west > east else east
         for turn in (0, 360) if east > 180 or west < -90 else (0,):
             boxes.append(shapely.box(west + turn, south, east + turn, north))
@@ -99,6 +100,7 @@ def _check_folders(scenes: Sequence[Scene]) -> None:
     for one, other in itertools.combinations(folders, 2):
         if {one.split, other.split} != {"train", "test"}:
             continue
+        assert one.image is not None and other.image is not None
         if one.image.resolve() == other.image.resolve():
             raise InputError(
                 f"scenes '{one.name}' ({one.split}) and '{other.name}' ({other.split}) are the same folder "

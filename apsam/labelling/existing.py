@@ -146,6 +146,7 @@ def _from_table(path: Path, tiles: SceneTiles) -> ExistingLabels:
 
 
 def _from_layer(path: Path, tiles: SceneTiles, rules: ExistingRules) -> ExistingLabels:
+    assert tiles.crs is not None and tiles.transform is not None
     features = read_features(path, tiles.crs)
     to_metres = np.array(metres_on_the_map(tiles.crs, tiles.transform, tiles.height, tiles.width))
 
@@ -199,6 +200,7 @@ def _within(boxes: np.ndarray, shapes: np.ndarray, distance: float) -> np.ndarra
 
 def _in_pixels(shapes: np.ndarray, tiles: SceneTiles) -> list[shapely.Geometry]:
     """Shapes that touch the scene, in its pixels, to a pixel."""
+    assert tiles.transform is not None
     frame = outlines(tiles.transform, [(0, 0, tiles.height, tiles.width)])[0]
     near = shapes[STRtree(shapes).query(frame, predicate="intersects")]
     a, b, c, d, e, f = tuple(~tiles.transform)[:6]
@@ -210,6 +212,7 @@ def _in_pixels(shapes: np.ndarray, tiles: SceneTiles) -> list[shapely.Geometry]:
 
 def _hidden(tiles: SceneTiles, shapes: np.ndarray, which: np.ndarray) -> np.ndarray:
     """(n,) bool: of the tiles `which`, those whose landslides all lie under pixels without data."""
+    assert tiles.transform is not None and tiles.read_valid is not None
     hidden = np.zeros(len(which), bool)
     tree = STRtree(shapes)
     polygons = outlines(tiles.transform, tiles.windows)

@@ -121,12 +121,14 @@ def grid_layer(tiles: SceneTiles, existing: ExistingLabels) -> gpd.GeoDataFrame:
         "scene": tiles.identity.scene,
         "grid": tiles.identity.text,
     }
+    assert tiles.transform is not None
     polygons = outlines(tiles.transform, tiles.windows)
     return gpd.GeoDataFrame(columns, columns=list(COLUMNS), geometry=polygons, crs=tiles.crs)
 
 
 def write_grid_project(project: Path, grid: Path, tiles: SceneTiles) -> None:
     """Write a QGIS project with the grid over its scene; paths in it are relative."""
+    assert tiles.crs is not None and tiles.transform is not None
     whole = outlines(tiles.transform, [(0, 0, tiles.height, tiles.width)])[0]
     layers = [
         ProjectLayer("tiles", "Tiles to label", grid, LAYER, grid_style(_spot(tiles))),
@@ -137,4 +139,5 @@ def write_grid_project(project: Path, grid: Path, tiles: SceneTiles) -> None:
 
 def _spot(tiles: SceneTiles) -> float:
     """Diameter of the spot that shows a tile's label, units of the CRS: spots of neighbours do not touch."""
+    assert tiles.transform is not None
     return 0.4 * tiles.identity.stride * abs(tiles.transform.determinant) ** 0.5

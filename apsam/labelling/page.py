@@ -182,6 +182,7 @@ def map_matrix(tiles: SceneTiles) -> list[float] | None:
     """
     if not tiles.is_raster:
         return None
+    assert tiles.crs is not None and tiles.transform is not None
     east, north = metres_on_the_map(tiles.crs, tiles.transform, tiles.height, tiles.width)
     a, b, _, d, e, _ = tuple(tiles.transform)[:6]
     return [a * east, -d * north, b * east, -e * north]

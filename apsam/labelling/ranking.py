@@ -86,14 +86,15 @@ def spread_out(use: np.ndarray, centre: np.ndarray | None, side: float) -> tuple
         value: (n,) float, the use that each had when it was picked, in that order.
     """
     if centre is None or len(use) < 2:
-        order = np.argsort(-use, kind="stable")
-        return order, use[order]
+        first = np.argsort(-use, kind="stable")
+        return first, use[first]
     tree = cKDTree(centre)
     weight = np.ones(len(use))
     queue = [(-value, index) for index, value in enumerate(use.tolist())]
     heapq.heapify(queue)
     picked = np.zeros(len(use), bool)
-    order, values = [], []
+    order: list[int] = []
+    values: list[float] = []
     while queue:
         negative, index = heapq.heappop(queue)
         if picked[index]:

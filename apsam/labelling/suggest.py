@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import shapely
@@ -42,7 +43,7 @@ def suggest(scenes: Sequence[TileOutputs]) -> Suggestions:
     )
     where = [(scene, number) for scene in scenes for number in range(len(scene.names))]
 
-    def entry(rank: int, kind: str, index: int, score: float, why: str) -> Suggestion:
+    def entry(rank: int, kind: Literal["look", "check"], index: int, score: float, why: str) -> Suggestion:
         scene, number = where[index]
         known = None if label[index] == UNLABELLED else int(label[index])
         return Suggestion(rank, kind, scene.name, scene.names[number], number, known, round(float(score), 4), why)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import rasterio
@@ -177,7 +178,7 @@ def _labels(scene: RunScene, names: list[str], label: np.ndarray, part: np.ndarr
     return np.array([given.get(name, UNLABELLED) for name in names], np.uint8)
 
 
-def _there(path: Path | None, what: str, found: TileOutputs) -> bool:
+def _there(path: Path | None, what: str, found: TileOutputs) -> TypeGuard[Path]:
     if path is None or not path.exists():
         found.missing.append(what)
         return False
@@ -216,6 +217,7 @@ def _map_of_folder(path: Path, names: Sequence[str]) -> np.ndarray:
 
 def _masks(scene: RunScene, label: np.ndarray) -> np.ndarray:
     """Whether anything was found in a tile labelled positive; others have no pseudo-mask to speak of."""
+    assert scene.masks is not None
     found = np.full(len(label), np.nan)
     with same_tiles(scene.tiles, scene.masks) as stack:
         for start, batch in stack.batches(("mask",), BATCH):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -32,6 +33,14 @@ def augment(images: Tensor, settings: AugmentationSettings, generator: torch.Gen
     return augment_with_maps(images, None, settings, generator)[0]
 
 
+@overload
+def augment_with_maps(
+    images: Tensor, maps: Tensor, settings: AugmentationSettings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]: ...
+@overload
+def augment_with_maps(
+    images: Tensor, maps: None, settings: AugmentationSettings, generator: torch.Generator
+) -> tuple[Tensor, None]: ...
 def augment_with_maps(
     images: Tensor, maps: Tensor | None, settings: AugmentationSettings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:

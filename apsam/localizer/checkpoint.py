@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
@@ -18,7 +19,7 @@ from apsam.localizer.methods import Method, build_method
 from apsam.localizer.settings import LocalizerSettings
 
 KIND = "apsam localizer"
-Build = Callable[..., Method]
+M = TypeVar("M", bound=Method)
 
 
 def save_localizer(method: Method, path: Path, kind: str = KIND, conditions: TrainingConditions | None = None) -> None:
@@ -44,7 +45,7 @@ def load_localizer(path: Path) -> Method:
     return load_method(path, KIND, build_method)
 
 
-def load_method(path: Path, kind: str, build: Build) -> Method:
+def load_method(path: Path, kind: str, build: Callable[..., M]) -> M:
     """Read what `save_localizer` wrote with `kind`; `build` makes the network from its settings."""
     path = Path(path)
     try:

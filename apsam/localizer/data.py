@@ -27,7 +27,7 @@ class Tiles(NamedTuple):
 
     image: torch.Tensor
     label: torch.Tensor
-    index: torch.Tensor
+    index: torch.Tensor  # type: ignore[assignment]  # hides the method of tuples, which nobody needs here
 
 
 class TileSet(Dataset):

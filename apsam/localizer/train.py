@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -25,6 +25,9 @@ from apsam.training.length import LOCALIZER_STEPS, num_epochs
 from apsam.training.resume import Checkpoint, training_key
 from apsam.training.task import Task
 from apsam.training.trainer import run
+
+if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 POLY_POWER = 0.9
 CALIBRATION_TILES = 64
@@ -141,7 +144,7 @@ class LocalizerTask(Task):
         self.note(losses, len(batch["label"]))
         return torch.stack(list(losses.values())).sum()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """SGD, with a rate that is set anew at every step."""
         settings = self.method.settings
         optimizer = settings.optimizer()
@@ -169,7 +172,7 @@ def lr_lambda(step: int, steps: int, settings: LocalizerSettings) -> float:
 def _key(tiles: TileSet, settings: LocalizerSettings, seed: int, offline: Path | None) -> str:
     code = code_hash(Path(__file__), definition="train_localizer")
     facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "code": [code, method_code(settings.method)]}
-    others = [
+    others: list[Path | str] = [
         *([settings.weights] if settings.weights not in ("imagenet", "none") else []),
         *([offline] if offline else []),
     ]

@@ -145,4 +145,4 @@ def _model(bands: Sequence[Path], settings: MapSettings) -> str:
             raise InputError(f"{path}: not a band of a map ({error}); predict it again") from error
     if len(models) != 1:
         raise InputError(f"{bands[0].parent}: bands of different networks {sorted(map(str, models))}; predict again")
-    return models.pop()
+    return str(models.pop())

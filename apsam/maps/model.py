@@ -84,18 +84,22 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
     written = read_config(config) if config is not None else None
     if conditions and written and asked:
         own = written.tiles.decisive()
-        given = {name: own[name] for name in written.tiles.model_fields_set & own.keys()}
-        check_tiles(conditions, {**conditions.tiles.decisive(), **given}, weights)
-    if conditions is None and written is None:
+        said = {name: own[name] for name in written.tiles.model_fields_set & own.keys()}
+        check_tiles(conditions, {**conditions.tiles.decisive(), **said}, weights)
+    if written is not None:
+        tiles, maps, products = (conditions or written).tiles, written.maps, written.product_settings()
+    elif conditions is not None:
+        tiles, maps, products = conditions.tiles, conditions.maps, conditions.products
+    else:
         raise InputError(
             f"{weights}: does not say how its training scenes were read (an early version of apsam wrote it); give the "
             f"configuration of its run with --config, or train it again"
         )
     return MapModel(
         weights,
-        (conditions or written).tiles,
-        (written or conditions).maps,
-        written.product_settings() if written else conditions.products,
+        tiles,
+        maps,
+        products,
         conditions,
         str(config) if written else "the settings in the weights (--config gives others)",
     )

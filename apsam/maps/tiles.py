@@ -54,6 +54,7 @@ class MapTiles:
         if self._names is not None:
             mask = read_mask(self._map, self._names[index])
             return cv2.resize(mask, (self._size, self._size), interpolation=cv2.INTER_NEAREST)
+        assert not isinstance(self._map, zipfile.ZipFile)  # its tiles were read above
         row, col, height, width = (int(value) for value in self._window[index])
         mask = np.full((height, width), NO_DATA, np.uint8)
         inside = Window(col, row, width, height).intersection(Window(0, 0, self._map.width, self._map.height))

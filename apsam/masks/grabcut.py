@@ -40,7 +40,8 @@ def grabcut(image: np.ndarray, prompt: Prompt, settings: GrabCutSettings) -> np.
     states[inside == 0] = cv2.GC_BGD
     cv2.setRNGSeed(0)
     pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
-    cv2.grabCut(pixels, states, None, np.zeros((1, 65)), np.zeros((1, 65)), settings.iterations, cv2.GC_INIT_WITH_MASK)
+    ground, thing = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(pixels, states, (0, 0, 0, 0), ground, thing, settings.iterations, cv2.GC_INIT_WITH_MASK)
     return ((states == cv2.GC_FGD) | (states == cv2.GC_PR_FGD)).astype(np.uint8)
 
 

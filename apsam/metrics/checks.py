@@ -136,7 +136,7 @@ def warnings_of(check: MapCheck) -> list[str]:
     """What a reader must know before using the map, most serious first; empty where nothing stands out."""
     found = []
     weak = check.balanced_accuracy is not None and check.balanced_accuracy < WEAK_ACCURACY
-    if check.balanced_accuracy is not None and (weak or check.auc < WEAK_AUC):
+    if check.balanced_accuracy is not None and check.auc is not None and (weak or check.auc < WEAK_AUC):
         found.append(
             f"{check.scene}: the map hardly distinguishes {check.part} tiles with landslides from tiles without "
             f"(balanced accuracy {check.balanced_accuracy:.2f}, AUC {check.auc:.2f}; chance is 0.50): do not use it"

@@ -63,9 +63,10 @@ def measure_maps(
                             others.setdefault((other, part, name), Tally()).add_pixels(Counts.of(mask, there))
             else:
                 for source, tile, guess in _predicted_tiles(reference, sources):
-                    part = reference.part_name(tile)
-                    if part is None:
+                    own_part = reference.part_name(tile)
+                    if own_part is None:
                         continue
+                    part = own_part
                     there = reference.own(tile)
                     tallies.setdefault((source, part, name), Tally()).add_tile(guess, there)
                     if source == centred_box.NAME:
@@ -129,6 +130,7 @@ def _predicted_tiles(
 ) -> Iterator[tuple[str, int, np.ndarray]]:
     """Yield (source, tile, mask at the tile's own size)."""
     for source, path in sources.items():
+        assert reference.names is not None
         try:
             with zipfile.ZipFile(path) as archive:
                 for tile, name in enumerate(reference.names):

@@ -76,9 +76,10 @@ def pixel_area_m2(crs: RasterCRS, grid: PixelGrid) -> float:
     reference, transform = CRS.from_user_input(crs.to_wkt()), grid.transform
     row, col = grid.height // 2, grid.width // 2
     if reference.is_projected:
-        return abs(transform.determinant) * reference.axis_info[0].unit_conversion_factor ** 2
+        return float(abs(transform.determinant) * reference.axis_info[0].unit_conversion_factor ** 2)
     x, y = transform @ (np.array([col, col + 1, col + 1, col]), np.array([row, row, row + 1, row + 1]))
     ellipsoid = reference.ellipsoid
+    assert ellipsoid is not None
     geod = Geod(a=ellipsoid.semi_major_metre, b=ellipsoid.semi_minor_metre)
     return abs(geod.polygon_area_perimeter(x, y)[0])
 

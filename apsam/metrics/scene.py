@@ -65,8 +65,8 @@ def measured_scenes(
     measured = []
     for scene in read_scene_sheet(sheet, data_dir):
         if scene.kind == "synthetic":
-            files = {"image": synthetic / f"{scene.name}.tif", "mask": synthetic / f"{scene.name}_mask.tif"}
-            scene = replace(scene, **files)
+            image, mask = synthetic / f"{scene.name}.tif", synthetic / f"{scene.name}_mask.tif"
+            scene = replace(scene, image=image, mask=mask)
         if scene.mask is not None and (not only or scene.name in only):
             measured.append(MeasuredScene(scene, tiles / f"{scene.name}.zarr.zip"))
     return measured
@@ -111,6 +111,7 @@ class TileReferenceMasks:
     def __enter__(self) -> TileReferenceMasks:
         self._open = ExitStack()
         scene = self._measured.scene
+        assert scene.image is not None and scene.mask is not None and scene.mask_source is not None
         if self.names is None:
             reader = self._open.enter_context(SceneReader(scene.image, self._grid))
             self.reference = self._open.enter_context(ReferenceMaskReader(scene.mask_source, reader, scene.mask_values))
@@ -135,6 +136,7 @@ class TileReferenceMasks:
         return cv2.resize(self.own(index), (self.size, self.size), interpolation=cv2.INTER_NEAREST)
 
     def own(self, index: int) -> np.ndarray:
-        """Reference mask of a ready-made tile at its own size, (height, width) uint8 {0, 1, 255}."""
+        """Truth of a ready-made tile at its own size, (height, width) uint8 {0, 1, 255}."""
+        assert self.names is not None
         height, width = self.window[index][2:].tolist()
         return self._masks.read(self.names[index], (height, width), int(self.label[index]))

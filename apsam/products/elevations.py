@@ -13,6 +13,7 @@ import shapely
 from pyproj import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
+from shapely.geometry.base import BaseGeometry
 
 from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError
@@ -84,7 +85,7 @@ def open_elevations(path: Path) -> tuple[rasterio.DatasetReader, Metres]:
 
 
 def check_elevations(
-    path: Path, scenes: Sequence[tuple[object, tuple[float, float, float, float]]]
+    path: Path, scenes: Sequence[tuple[rasterio.crs.CRS, tuple[float, float, float, float]]]
 ) -> tuple[list[str], list[str]]:
     """Validate a raster of elevations as the products will read it.
 
@@ -191,7 +192,7 @@ def _vertical_unit(crs: CRS) -> float:
 
 
 def _boxes_touch(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    def parts(box: tuple[float, ...]) -> list[shapely.Geometry]:
+    def parts(box: tuple[float, ...]) -> list[BaseGeometry]:
         west, south, east, north = box
         if west <= east:
             return [shapely.box(west, south, east, north)]

@@ -15,6 +15,7 @@ from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 from shapely import MultiPolygon, Polygon
 from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
 
 from apsam.geodesy import Geodesy
 from apsam.maps.cog import NO_DATA
@@ -85,7 +86,7 @@ def vectorise(
     return gpd.GeoDataFrame(columns, geometry=drawn, crs=crs)
 
 
-def _valid(geometry: Polygon) -> MultiPolygon:
+def _valid(geometry: BaseGeometry) -> MultiPolygon:
     """Outlines that touch themselves in a corner become several parts of one landslide."""
     if not geometry.is_valid:
         geometry = shapely.make_valid(geometry, method="structure", keep_collapsed=False)

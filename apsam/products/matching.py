@@ -14,6 +14,7 @@ from rasterio.features import geometry_mask, shapes
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
 
 from apsam.errors import InputError
 from apsam.files import scratch_folder
@@ -92,7 +93,7 @@ def match_reference(
 
 
 def _reference_layer(
-    outlines: list[shapely.Geometry], areas: np.ndarray, covers: np.ndarray, scene: str, crs: CRS
+    outlines: list[BaseGeometry], areas: np.ndarray, covers: np.ndarray, scene: str, crs: CRS
 ) -> gpd.GeoDataFrame:
     names = ["found" if one >= MATCH else "partly" if one > 0 else "missed" for one in covers]
     columns = {
@@ -105,9 +106,7 @@ def _reference_layer(
     return gpd.GeoDataFrame(columns, columns=list(COLUMNS), geometry=outlines, crs=crs)
 
 
-def _outlines(
-    reference_mask: ReferenceMaskReader, grid: rasterio.DatasetReader, scratch: Path
-) -> list[shapely.Geometry]:
+def _outlines(reference_mask: ReferenceMaskReader, grid: rasterio.DatasetReader, scratch: Path) -> list[BaseGeometry]:
     """The landslides of a reference mask on the grid of a map; pixels that touch by a corner are one."""
     profile = {"driver": "GTiff", "height": grid.height, "width": grid.width, "count": 1, "dtype": "uint8"}
     with rasterio.open(scratch, "w", crs=grid.crs, transform=grid.transform, compress="deflate", **profile) as raster:
@@ -121,14 +120,14 @@ def _outlines(
     return [shapely.MultiPolygon(shapely.get_parts(_valid(one)).tolist()) for one in found]
 
 
-def _valid(geometry: shapely.Geometry) -> shapely.Geometry:
+def _valid(geometry: BaseGeometry) -> BaseGeometry:
     if geometry.is_valid:
         return geometry
     return shapely.make_valid(geometry, method="structure", keep_collapsed=False)
 
 
 def _share(
-    outline: shapely.Geometry, grid: rasterio.DatasetReader, read: Callable[[int, int, int, int], np.ndarray]
+    outline: BaseGeometry, grid: rasterio.DatasetReader, read: Callable[[int, int, int, int], np.ndarray]
 ) -> float:
     """Share of the known pixels of a mask under an outline that are 1, by their centres; NaN where none is known."""
     left, first, right, last = pixel_bounds(outline, grid)

@@ -22,6 +22,7 @@ from rasterio.features import geometry_mask
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window, from_bounds
 from rasterio.windows import transform as window_transform
+from shapely.geometry.base import BaseGeometry
 
 from apsam.datums import datum_shift
 from apsam.errors import InputError
@@ -84,14 +85,15 @@ class Slopes:
         self._local.close()
         self._raster.close()
 
-    def measure(self, landslide: shapely.Geometry) -> dict[str, float | None]:
+    def measure(self, landslide: BaseGeometry) -> dict[str, float | None]:
         """`COLUMNS` of one landslide; None where the elevations do not cover most of it, or the ground is flat.
 
         length_m, width_m: see the module. slope_deg: mean steepness. downslope_deg: where down is, clockwise from the
         map's north. drop_m: highest less lowest elevation.
         """
         if self._to_local is not None:
-            landslide = shapely.transform(landslide, self._to_local.transform, interleaved=False)
+            # The stubs know only interleaved coordinates.
+            landslide = shapely.transform(landslide, self._to_local.transform, interleaved=False)  # type: ignore[arg-type]  # see above
         values: dict[str, float | None] = dict.fromkeys(COLUMNS)
         found = self._elevations(landslide)
         if found is None:
@@ -107,7 +109,7 @@ class Slopes:
             values["downslope_deg"] = round(math.degrees(math.atan2(down[0], down[1])) % 360, 1)
         return values
 
-    def _elevations(self, landslide: shapely.Geometry) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    def _elevations(self, landslide: BaseGeometry) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """Elevations of a landslide's pixels, and their gradients to the east and to the north."""
         raster = self._local
         place = from_bounds(*landslide.bounds, transform=raster.transform)

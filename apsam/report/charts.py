@@ -133,7 +133,7 @@ def _round_up(value: float) -> float:
     if not value > 0:
         return 1.0
     power = 10 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value * 0.999)
+    return float(next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value * 0.999))
 
 
 def _whole_ticks(low: float, high: float) -> list[int]:

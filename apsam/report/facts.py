@@ -87,7 +87,9 @@ def describe_dataset(scenes: Sequence[SceneFiles], notes: Notes) -> Dataset:
                     SPLIT_NAMES[files.scene.split],
                     None if folder else (stack.attributes["width"], stack.attributes["height"]),
                     stack.attributes["resolution_m"],
-                    *counts,
+                    counts[0],
+                    counts[1],
+                    counts[2],
                     no_data=1 - known / max(1, len(label) * size * size),
                     reference=files.scene.mask is not None,
                 )
@@ -100,7 +102,8 @@ def describe_dataset(scenes: Sequence[SceneFiles], notes: Notes) -> Dataset:
     train, test, neither = (np.sum([getattr(f, part) for f in facts], axis=0) for part in ("train", "test", "neither"))
     tiles, positive = (int(v) for v in train + test + neither)
     resolutions = sorted({round(f.resolution, 3) for f in facts if f.resolution})
-    return Dataset(facts, sizes[0], tiles, positive, tuple(map(int, train)), tuple(map(int, test)), resolutions)
+    of_train, of_test = (int(train[0]), int(train[1])), (int(test[0]), int(test[1]))
+    return Dataset(facts, sizes[0], tiles, positive, of_train, of_test, resolutions)
 
 
 def describe_methods(config: Config) -> list[tuple[str, str]]:

@@ -92,8 +92,8 @@ def _curve_figure(curve: Curve) -> Figure:
     figure = Figure(figsize=(3.5, 2.2), dpi=DPI, layout="constrained")
     axis = figure.subplots()
     for index, line in enumerate(curve.lines):
-        style = {"color": INK[index % len(INK)], "linestyle": LINE_STYLES[index % len(LINE_STYLES)]}
-        axis.plot(line.x, line.y, label=line.name, lw=1.2, marker="o", ms=2, **style)
+        ink, style = INK[index % len(INK)], LINE_STYLES[index % len(LINE_STYLES)]
+        axis.plot(line.x, line.y, label=line.name, color=ink, ls=style, lw=1.2, marker="o", ms=2)
     axis.set(xlabel="epoch", ylabel="training loss", ylim=(0, None), title=curve.name)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.spines[["top", "right"]].set_visible(False)

@@ -126,9 +126,10 @@ def _candidates(scene: SceneTiles, step: int, measure: str, covers: list[tuple[i
             shown = score is not None or wrong >= LEAST_COVER  # of false alarms those that say something
         else:
             shown = scores is not None and bool(scene.label[index])
-            score = float(scores[index]) if shown else None
+            score = float(scores[index]) if shown and scores is not None else None
         if shown:
-            window = tuple(int(v) for v in scene.windows[index])
+            row, col, height, width = (int(v) for v in scene.windows[index])
+            window = (row, col, height, width)
             part = PARTS.get(int(scene.part[index]), "neither")
             label = int(scene.label[index])
             tiles.append(GalleryTile(scene.files.name, index, part, label, window, score, judged, wrong, group))
@@ -175,7 +176,8 @@ def _thirds(ranked: list[GalleryTile], wanted: int) -> list[GalleryTile]:
     worst, rest = ranked[:edge], ranked[edge:]
     edge = min((wanted + 1) // 3, len(rest))
     best, rest = (rest[-edge:], rest[:-edge]) if edge else ([], rest)
-    spread = np.linspace(0, len(rest) - 1, wanted - len(worst) - len(best)).round().astype(int) if rest else []
+    count = wanted - len(worst) - len(best)
+    spread: list[int] = np.linspace(0, len(rest) - 1, count).round().astype(int).tolist() if rest else []
     middle = [rest[i] for i in sorted(set(spread))] if len(rest) else []
     for group, members in (("worst", worst), ("middle", middle), ("best", best)):
         for tile in members:

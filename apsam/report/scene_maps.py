@@ -104,13 +104,13 @@ def _scene_map(files: SceneFiles, side: int, budget: int, notes: Notes) -> Scene
     sources = map_sources(files.run)
     for source in sources:
         what = f"prediction from {SOURCE_NAMES[source]} masks"
-        values = _read_small(files.map(source, "mask"), mosaic.shape, what, files, notes)
-        if values is not None:
-            masks[f"prediction-{source}"] = values >= 0.5
+        predicted = _read_small(files.map(source, "mask"), mosaic.shape, what, files, notes)
+        if predicted is not None:
+            masks[f"prediction-{source}"] = predicted >= 0.5
     source = next((s for s in sources if files.map(s, "probability").is_file()), sources[0])
-    values = _read_small(files.map(source, "probability"), mosaic.shape, "predicted probability", files, notes)
-    if values is not None:
-        content["probability"] = webp_within(_heat(values, "viridis"), int(budget * HEAT_SHARE))
+    probability = _read_small(files.map(source, "probability"), mosaic.shape, "predicted probability", files, notes)
+    if probability is not None:
+        content["probability"] = webp_within(_heat(probability, "viridis"), int(budget * HEAT_SHARE))
     reference = _reference(files, mosaic, notes)
     if reference is not None:
         masks["truth"] = reference

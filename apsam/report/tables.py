@@ -184,7 +184,7 @@ def size_class_table(metrics: dict[str, Any]) -> Table | None:
 
 def source_name(row: dict[str, Any]) -> str:
     """What people call the source of a row."""
-    return SOURCE_NAMES.get(row["source"], row["source"])
+    return SOURCE_NAMES.get(row["source"], str(row["source"]))
 
 
 def _order(row: dict[str, Any]) -> tuple[bool, int, str]:

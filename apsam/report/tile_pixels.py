@@ -42,7 +42,7 @@ class SceneTiles:
         self.prediction: str | None = None
         self._maps = self._open_prediction()
         self._reference = self._open_reference_masks()
-        self._used_prompts: dict[int, dict[str, Any]] | None = None
+        self._used_prompts: dict[int, PromptSet] | None = None
 
     def __enter__(self) -> SceneTiles:
         return self

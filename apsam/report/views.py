@@ -33,7 +33,7 @@ class TileView:
     part_name: str
     size: int
     panels: list[Panel]
-    boxes: list[tuple[int, int, int, int]]
+    boxes: list[tuple[float, float, float, float]]
     points: list[tuple[float, float]]
 
 

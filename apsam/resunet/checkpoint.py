@@ -69,4 +69,5 @@ def load_resunet(path: Path, device: torch.device) -> tuple[ResUNet, ResUNetSett
             f"{path}: its weights do not fit its settings ({str(error).splitlines()[0]}); written by apsam "
             f"{metadata.get('apsam_version', '?')}, this is {__version__}: train again"
         ) from error
-    return network.to(device, memory_format=torch.channels_last).eval(), settings
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads leave memory_format out
+    return network.eval(), settings

@@ -82,7 +82,7 @@ class SceneCrops(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         """Image (3, s, s) uint8 RGB and mask (s, s) uint8 {0, 1, 255}."""
         scene, index = self._places[number % len(self)]
-        image, mask = scene.crop(index, np.random.default_rng([self._seed, number]))
+        image, mask = scene.crop(int(index), np.random.default_rng([self._seed, number]))
         return torch.from_numpy(image), torch.from_numpy(mask)
 
     def close(self) -> None:

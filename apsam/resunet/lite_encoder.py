@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from apsam.backbones import build_backbone
+from apsam.efficientnet_lite import EfficientNetLite0
 from apsam.resunet.units import InputUnit
 
 STAGES = 4  # strides 2, 4, 8, 16; the deepest stage (stride 32) would double the weights and is not needed
@@ -45,9 +46,10 @@ class LiteEncoder(nn.Module):
         self.channels = (width, *backbone.channels[:STAGES])
         self.mean, self.std = backbone.mean[0], backbone.std[0]
         self.input = InputUnit(3, width)
+        assert isinstance(backbone.network, EfficientNetLite0)
         for block in backbone.network.blocks.modules():
-            if hasattr(block, "conv_dw"):
-                block.conv_dw = FixedDepthwise(block.conv_dw)
+            if isinstance(depthwise := getattr(block, "conv_dw", None), nn.Conv2d):
+                block.conv_dw = FixedDepthwise(depthwise)
         self.stages = nn.ModuleList(nn.Sequential(*stage) for stage in backbone.stages()[:STAGES])
 
     def forward(self, image: Tensor) -> list[Tensor]:

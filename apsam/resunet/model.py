@@ -9,6 +9,7 @@ Residual U-Net" (GRSL 2018), between encoder and decoder the pooled bins of Zhao
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from torch.nn import functional as F
 
 from apsam.resunet.settings import ResUNetSettings
 from apsam.resunet.units import InputUnit, ResidualUnit
+
+if TYPE_CHECKING:
+    from apsam.resunet.lite_encoder import LiteEncoder
 
 
 class ResidualEncoder(nn.Module):
@@ -109,7 +113,7 @@ class ResUNet(nn.Module):
 
     def __init__(
         self,
-        encoder: nn.Module,
+        encoder: ResidualEncoder | LiteEncoder,
         widths: Sequence[int],
         pyramid_width: int,
         pyramid_bins: Sequence[int],
@@ -159,7 +163,7 @@ def build_resunet(settings: ResUNetSettings, pretrained: bool = True) -> ResUNet
         pretrained: Load ImageNet weights where the encoder has them; not wanted when trained weights follow.
     """
     if settings.encoder == "residual":
-        encoder: nn.Module = ResidualEncoder(settings.widths)
+        encoder: ResidualEncoder | LiteEncoder = ResidualEncoder(settings.widths)
     else:
         from apsam.resunet.lite_encoder import LiteEncoder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -173,7 +173,7 @@ def blended_rows(
         # A window without data needs no answer: its pixels are no data whatever the network would say.
         wanted = [col for col in cols if valid[:, col : col + size].any()]
         windows = [image[:, :, col : col + size] for col in wanted]
-        answers = predictor.probabilities(np.stack(windows)) if wanted else []
+        answers: Iterable[np.ndarray] = predictor.probabilities(np.stack(windows)) if wanted else []
         for col, answer in zip(wanted, answers, strict=True):
             blender.add(col, answer)
         next_row = rows[index + 1] if index + 1 < len(rows) else scene.height

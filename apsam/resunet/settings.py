@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -89,6 +89,10 @@ class ResUNetSettings(BaseModel):
     augment: Literal["none", "dihedral", "dihedral_colour"] = Field(
         description="Augmentation: none (paper), dihedral (flips and quarter turns), or dihedral_colour (colours too)."
     )
+
+    if TYPE_CHECKING:  # the preset gives what is left out
+
+        def __init__(self, **settings: Any) -> None: ...
 
     @model_validator(mode="before")
     @classmethod

@@ -34,6 +34,8 @@ from apsam.training.task import Task
 from apsam.training.trainer import run
 
 if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import OptimizerConfig, OptimizerLRSchedulerConfig
+
     from apsam.metrics.scene import MeasuredScene
     from apsam.resunet.best_epoch import F1OnLabels
 
@@ -67,6 +69,7 @@ class ResUNetTraining(Task):
     """The ResUNet with its loss, optimizer and schedule."""
 
     stage = "resunet"
+    best_f1: Tensor
 
     def __init__(
         self, network: ResUNet, settings: ResUNetSettings, seed: int = 0, f1_on_labels: F1OnLabels | None = None
@@ -114,12 +117,12 @@ class ResUNetTraining(Task):
         self.note({"loss": loss}, len(image))
         return loss
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerConfig | OptimizerLRSchedulerConfig:
         """Optimizer and schedule; the encoder has its own learning rate and keeps what is fixed in it."""
         s = self.settings
         encoder = [p for p in self.network.encoder.parameters() if p.requires_grad]
         others = [p for name, p in self.network.named_parameters() if not name.startswith("encoder.")]
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": others, "lr": s.learning_rate},
             {"params": encoder, "lr": s.learning_rate * s.encoder_rate},
         ]
@@ -231,7 +234,7 @@ def _train(
     chosen = pick_device(device)
     seed_everything(seed)
     checkpoint = Checkpoint(output, key)
-    network = build_resunet(settings).to(memory_format=torch.channels_last)
+    network = build_resunet(settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads leave memory_format out
     task = ResUNetTraining(network, settings, seed, f1_on_labels)
     # As one process counts them: the devices do not change how long a network is trained.
     steps = len(Batches(order, settings.batch_size, LEAST_TILES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,8 @@ class PromptBatch:
 
     def __getitem__(self, part: slice | np.ndarray) -> PromptBatch:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: None if value is None else value[part] for name, value in values.items()})
+        parts: dict[str, Any] = {name: None if value is None else value[part] for name, value in values.items()}
+        return replace(self, **parts)
 
 
 @dataclass(frozen=True)

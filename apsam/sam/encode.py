@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -94,7 +94,7 @@ def read_ahead(items: Iterable[T]) -> Iterator[T]:
         pending = pool.submit(next, iterator, end)
         while (item := pending.result()) is not end:
             pending = pool.submit(next, iterator, end)
-            yield item
+            yield cast(T, item)
 
 
 @contextmanager

@@ -116,13 +116,13 @@ def stability_score(logits: np.ndarray, threshold: float, offset: float) -> np.n
 
 def boxes_of(masks: np.ndarray) -> np.ndarray:
     """First and last column and row of each mask, x0, y0, x1, y1; zeros for empty ones. (k, h, w) -> (k, 4) int."""
-    columns, rows = masks.any(1), masks.any(2)
+    columns, rows = np.asarray(masks.any(1)), np.asarray(masks.any(2))
     if not len(masks):
         return np.zeros((0, 4), int)
     left, top = columns.argmax(1), rows.argmax(1)
     right = masks.shape[2] - 1 - columns[:, ::-1].argmax(1)
     bottom = masks.shape[1] - 1 - rows[:, ::-1].argmax(1)
-    return np.stack([left, top, right, bottom], axis=1) * rows.any(1)[:, None]
+    return np.stack([left, top, right, bottom], axis=1) * np.asarray(rows.any(1))[:, None]
 
 
 def suppress_doubles(boxes: np.ndarray, scores: np.ndarray, max_overlap: float) -> np.ndarray:

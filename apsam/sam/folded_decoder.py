@@ -17,6 +17,8 @@ Same parameters, same function (tests/test_sam_decode.py): only the order of flo
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,7 +26,7 @@ from torch.nn import functional
 from apsam import torchvision_ops  # noqa: F401  (before segment_anything, which imports torchvision)
 
 from segment_anything.modeling import MaskDecoder  # isort: skip
-from segment_anything.modeling.transformer import Attention  # isort: skip
+from segment_anything.modeling.transformer import Attention, TwoWayTransformer  # isort: skip
 
 NEVER = -1e4  # logit of a token that is not there
 
@@ -75,12 +77,12 @@ class _AddShared(torch.autograd.Function):
     """The sum of `add_shared`. Autograd's own sum of gradients over prompts is slow in bfloat16."""
 
     @staticmethod
-    def forward(ctx, own: Tensor, shared: Tensor) -> Tensor:  # noqa: ANN001
+    def forward(ctx: Any, own: Tensor, shared: Tensor) -> Tensor:
         ctx.images = len(shared)
         return (own.unflatten(0, (len(shared), -1)) + shared.unsqueeze(1)).flatten(0, 1)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN001
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         first, *others = gradient.unflatten(0, (ctx.images, -1)).unbind(1)
         total = first.clone()
         for other in others:
@@ -112,7 +114,7 @@ def unfold_pixels(flat: Tensor, side: int) -> Tensor:
 
 
 def _transform(
-    transformer: nn.Module, pixels: Tensor, position: Tensor, points: Tensor, absent: Tensor
+    transformer: TwoWayTransformer, pixels: Tensor, position: Tensor, points: Tensor, absent: Tensor
 ) -> tuple[Tensor, Tensor]:
     """SAM's two-way transformer: tokens (N, T, D) and pixels (N, P, D) after attending to each other."""
     tokens = points
@@ -180,5 +182,6 @@ def _from_tokens(
 def _spread(layer: nn.ConvTranspose2d, x: Tensor) -> Tensor:
     """A 2 x 2 transposed convolution with stride 2 on tokens: (..., C) to (..., 4, C'), the 4 row by row."""
     weight = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (2 * 2 * C', C)
+    assert layer.bias is not None
     bias = layer.bias.repeat(4)
     return functional.linear(x, weight, bias).unflatten(-1, (4, layer.out_channels))

@@ -179,7 +179,7 @@ class FastVitAttention(FastAttention):
         if self.use_rel_pos:
             self.rel_pos_h, self.rel_pos_w = attention.rel_pos_h, attention.rel_pos_w
 
-    def forward(self, hidden_states: Tensor) -> tuple[Tensor, None]:
+    def forward(self, hidden_states: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # transformers wants a pair
         """(B, H, W, C) -> (B, H, W, C), and no weights of the attention."""
         return super().forward(hidden_states), None
 

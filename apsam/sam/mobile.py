@@ -158,7 +158,8 @@ class Layer(nn.Module):
         super().__init__()
         width, heads, window = WIDTHS[number], HEADS[number], WINDOWS[number]
         self.blocks = nn.ModuleList(
-            Block(width, heads, window) if heads else InvertedBottleneck(width) for _ in range(DEPTHS[number])
+            Block(width, heads, window) if heads and window else InvertedBottleneck(width)
+            for _ in range(DEPTHS[number])
         )
         self.downsample = Merging(width, WIDTHS[number + 1], STRIDES[number]) if number < len(STRIDES) else None
 

@@ -33,7 +33,8 @@ class OriginalSam(LoadedSam):
         """Channels, height and width of an image embedding (official SAMs: 256, 64, 64; the light one: 384, 32, 32)."""
         prompt_encoder = self.model.prompt_encoder
         channels = getattr(self.model.image_encoder, "out_channels", prompt_encoder.embed_dim)
-        return (int(channels), *map(int, prompt_encoder.image_embedding_size))
+        height, width = map(int, prompt_encoder.image_embedding_size)
+        return int(channels), height, width
 
     @property
     def mask_input_size(self) -> int:

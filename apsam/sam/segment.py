@@ -221,6 +221,7 @@ def _framed(cams: np.ndarray, embeddings: Embeddings) -> np.ndarray:
     """CAMs where their tiles lie in what was encoded; around them, where nothing is asked for, 0."""
     if embeddings.corners is None:
         return cams
+    assert embeddings.frame is not None
     framed = np.zeros((len(cams), *embeddings.frame), cams.dtype)
     for target, cam, (x, y) in zip(framed, cams, embeddings.corners, strict=True):
         target[y : y + cam.shape[0], x : x + cam.shape[1]] = cam

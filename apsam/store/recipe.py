@@ -124,7 +124,8 @@ def _checksum(store: Path, name: str) -> str | None:
         outputs = read_recipe(folder)["outputs"]
     except (InputError, KeyError):
         return None
-    return outputs.get(file.relative_to(folder).as_posix(), {}).get("sha256")
+    digest: str | None = outputs.get(file.relative_to(folder).as_posix(), {}).get("sha256")
+    return digest
 
 
 @cache

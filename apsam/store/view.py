@@ -43,7 +43,7 @@ def stored_file(file: Path) -> Path:
             entry = read_manifest(folder).get(path.relative_to(folder).as_posix())
             if entry is None:
                 raise InputError(f"{file}: not a file that the workflow made; {folder} is a view of the store")
-            return folder.parent.parent / entry["file"]
+            return folder.parent.parent / str(entry["file"])
         if is_old_run(folder):
             raise InputError(f"{file}: of an earlier version of apsam, whose records this one does not read")
     raise InputError(f"{file}: lies neither in a store (results/store) nor in the folder of a run (results/NAME)")

@@ -143,7 +143,7 @@ def _distance_within(
     grid = np.array([[1 / step, 0, 0], [0, 1 / step, 0]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     full = [
-        cv2.warpAffine(plane, grid, shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        np.asarray(cv2.warpAffine(plane, grid, shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
         for plane in (outline, along, across)
     ]
     return full[0], full[1], full[2]

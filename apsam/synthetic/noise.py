@@ -26,14 +26,15 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float)
     coarse = rng.standard_normal((height, width), dtype=np.float32)
     coarse_sigma = max(sigma / step, 0.05)
     if coarse_sigma > 0.3:
-        coarse = cv2.GaussianBlur(coarse, (0, 0), coarse_sigma, borderType=cv2.BORDER_REFLECT)
+        coarse = np.asarray(cv2.GaussianBlur(coarse, (0, 0), coarse_sigma, borderType=cv2.BORDER_REFLECT), np.float32)
         coarse *= _SQRT_4PI * coarse_sigma
     if step == 1.0:
         return coarse[: shape[0], : shape[1]].copy()
     # An affine map, not a resize: the step stays exact whatever the shape.
     grid = np.array([[1 / step, 0, 4], [0, 1 / step, 4]], np.float32)
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(coarse, grid, shape[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT)
+    fine = cv2.warpAffine(coarse, grid, shape[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(fine, np.float32)
 
 
 def fractal_noise(
@@ -48,7 +49,7 @@ def fractal_noise(
     return total
 
 
-def smoothstep(values: Field2D, low: float, high: float) -> Field2D:
+def smoothstep(values: NDArray[np.floating], low: float | np.floating, high: float | np.floating) -> Field2D:
     """0 below `low`, 1 above `high`, smooth between (Hermite); `low` > `high` turns it round."""
     t = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
     return t * t * (3 - 2 * t)
@@ -67,4 +68,4 @@ def scattered_cells(
     seeds = np.ones(shape, np.uint8)
     seeds[points[:, 0], points[:, 1]] = 0
     distance, cells = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    return distance, cells, int(cells.max()) + 1
+    return np.asarray(distance, np.float32), np.asarray(cells, np.int32), int(cells.max()) + 1

@@ -149,7 +149,7 @@ def _groups(rng: np.random.Generator, settings: SyntheticSettings, terrain: Terr
     """Middles (x, y) of the groups, on steep ground."""
     groups = []
     for _ in range(rng.integers(settings.clusters[0], settings.clusters[1] + 1)):
-        spots = rng.integers(0.08 * terrain.shape[0], 0.92 * terrain.shape[0], (10, 2))
+        spots = rng.integers(int(0.08 * terrain.shape[0]), int(0.92 * terrain.shape[0]), (10, 2))
         best = spots[np.argmax(terrain.slope[spots[:, 0], spots[:, 1]])]
         groups.append(best[::-1].astype(float))
     return groups

@@ -92,7 +92,7 @@ def _valid_area(name: str, settings: SyntheticSettings) -> NDArray[np.bool_]:
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float32) / np.float32(settings.size_px)
     lean = rng.uniform(0.03, 0.09) * rng.choice([-1, 1])
     border = rng.uniform(0.05, 0.08) + lean * (rows - 0.5) + 0.002 * smooth_noise(rng, shape, 40)
-    return np.rot90(cols >= border, rng.integers(4)).copy()
+    return np.rot90(cols >= border, int(rng.integers(4))).copy()
 
 
 def place_scene(name: str, settings: SyntheticSettings) -> Affine:

@@ -47,7 +47,7 @@ class Surface:
     decoy: NDArray[np.uint8]
     """0, or the number of the decoy (its place in `DECOYS`, from 1) that a pixel shows."""
 
-    def lay(self, colour: Field2D, alpha: Field2D, rows: slice = _ALL, cols: slice = _ALL) -> None:
+    def lay(self, colour: NDArray[np.floating], alpha: Field2D, rows: slice = _ALL, cols: slice = _ALL) -> None:
         """Covers the window with `colour` (h, w, 3) where `alpha` (h, w) says, and clears what grew there."""
         weight = alpha[..., None]
         window = self.colour[rows, cols]
@@ -95,4 +95,4 @@ def distance_to_line(shape: tuple[int, int], points: NDArray[np.float64]) -> tup
     flat = np.flatnonzero(empty == 0)
     nearest = np.zeros(int(labels.max()) + 1, np.int32)
     nearest[labels.ravel()[flat]] = flat
-    return distance, nearest[labels]
+    return np.asarray(distance, np.float32), nearest[labels]

@@ -35,7 +35,7 @@ class Terrain:
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W)."""
-        return self.height.shape  # type: ignore[return-value]
+        return self.height.shape
 
     def uphill(self, x: float, y: float) -> NDArray[np.float64]:
         """Unit vector (x, y) up the slope at a pixel; zeros on the flat or outside the scene."""
@@ -117,8 +117,8 @@ def make_terrain(name: str, settings: SyntheticSettings) -> Terrain:
     grid = np.mgrid[:side, :side].astype(np.float32)
     flank = np.clip(away / 60, 0, 1)
     for sigma, amplitude in ((52, 30), (21, 9)):
-        spurs = smooth_noise(rng, (side, side), sigma / metre)
-        spurs = cv2.remap(spurs, grid[1] + shift_x, grid[0] + shift_y, cv2.INTER_LINEAR, None, cv2.BORDER_REFLECT)
+        noise = smooth_noise(rng, (side, side), sigma / metre)
+        spurs = cv2.remap(noise, grid[1] + shift_x, grid[0] + shift_y, cv2.INTER_LINEAR, None, cv2.BORDER_REFLECT)
         # |noise|, a little rounded, has narrow valleys where the noise changes sign and round ridges between.
         height = height + amplitude * rng.uniform(0.8, 1.2) * np.sqrt(spurs**2 + 0.02) * flank
     height = height + 0.9 * smooth_noise(rng, (side, side), 9 / metre)

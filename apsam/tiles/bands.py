@@ -97,16 +97,16 @@ def _declared(raster: rasterio.DatasetReader, path: Path, palette: Palette | Non
     if all(kinds.count(colour) == 1 for colour in COLOURS):
         bands = tuple(kinds.index(colour) + 1 for colour in COLOURS)
         others = tuple(names) if named not in (None, bands) else ()
-        return ChosenBands(bands, "declared red, green, blue", names=others)  # type: ignore[arg-type]
+        return ChosenBands(bands, "declared red, green, blue", names=others)  # type: ignore[arg-type]  # three, as COLOURS
     if named is not None:
-        return ChosenBands(named, "named red, green, blue")  # type: ignore[arg-type]
+        return ChosenBands(named, "named red, green, blue")  # type: ignore[arg-type]  # three
     usable = [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha]
     if len(usable) < 3:
         raise InputError(
             f"{path}: has {len(usable)} band(s) without transparency, the method needs three (red, green, blue); to "
             f"repeat one: 'tiles.bands: [1, 1, 1]'"
         )
-    return ChosenBands(tuple(usable[:3]), "the first three, none is declared as red, green, blue")  # type: ignore[arg-type]
+    return ChosenBands(tuple(usable[:3]), "the first three, none is declared as red, green, blue")
 
 
 def undeclared_no_data(values: np.ndarray) -> list[tuple[float, float]]:

@@ -25,7 +25,7 @@ class Block(NamedTuple):
     """
 
     number: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides the method of tuples, which nobody needs here
 
     def range(self, length: int) -> slice:
         """Its share of `length` things in a row: shares differ by one at most."""

@@ -40,7 +40,8 @@ def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_
             f"{path}: the layer holds no feature; if its scenes show no landslide, name the layer of the whole region, "
             f"or label tiles in a table (apsam grid)"
         )
-    bounds: Bounds = tuple(features.total_bounds.tolist())  # type: ignore[assignment]
+    west, south, east, north = features.total_bounds.tolist()
+    bounds: Bounds = (west, south, east, north)
     crs = CRS.from_user_input(features.crs)
     elsewhere = []
     for image in images:
@@ -67,7 +68,8 @@ def _touch(layer: Bounds, layer_crs: CRS, scene: Bounds, scene_crs: CRS) -> bool
         return False
     if not all(map(math.isfinite, (left, bottom, right, top))) or bottom > layer[3] or top < layer[1]:
         return False
-    if not (layer_crs.is_geographic or (layer_crs.is_bound and layer_crs.source_crs.is_geographic)):
+    source = layer_crs.source_crs if layer_crs.is_bound else None
+    if not (layer_crs.is_geographic or (source is not None and source.is_geographic)):
         return left <= layer[2] and right >= layer[0]
     if left > right:  # over the antimeridian
         right += 360

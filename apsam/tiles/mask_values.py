@@ -131,8 +131,8 @@ class Sample:
         for value, count in zip(values.tolist(), counts.tolist(), strict=True):
             self.counts[float(value)] = self.counts.get(float(value), 0) + count
         if len(bands) > 1 and len(self.colours) <= 4 * MOST_CLASSES and pixels.size:
-            colours, counts = _unique_colours(pixels)
-            for colour, count in zip(colours, counts, strict=True):
+            colours, of_colours = _unique_colours(pixels)
+            for colour, count in zip(colours, of_colours, strict=True):
                 self.colours[colour] = self.colours.get(colour, 0) + count
 
     def share(self, rule: MaskRule) -> float | None:
@@ -204,7 +204,8 @@ def parse_mask_values(text: str) -> MaskValues:
         raise ConfigError(f"mask_values '{text}' cannot be read; {HOW_TO_SAY}") from None
     if not any(found.values()) and limit is None:
         raise ConfigError(f"mask_values '{text}' is empty; {HOW_TO_SAY}")
-    return MaskValues(*(frozenset(found[key]) for key in ("landslide", "none", "unknown")), limit, above)
+    landslide, none, unknown = (frozenset(found[key]) for key in ("landslide", "none", "unknown"))
+    return MaskValues(landslide, none, unknown, limit, above)
 
 
 def _as_said(path: Path, said: MaskValues, sample: Sample) -> MaskRule:
@@ -224,7 +225,9 @@ def _as_said(path: Path, said: MaskValues, sample: Sample) -> MaskRule:
 
 def _by_palette(path: Path, sample: Sample, palette: Palette) -> MaskRule:
     used = {number: palette.colours.get(int(number), (0, 0, 0, 0)) for number in sample.counts}
-    colours = {colour[:3] if colour[3] else (0, 0, 0): sample.counts[number] for number, colour in used.items()}
+    colours: dict[tuple[float, ...], int] = {
+        colour[:3] if colour[3] else (0, 0, 0): sample.counts[number] for number, colour in used.items()
+    }
     if len(colours) == 1 and len(used) > 1:
         raise InputError(
             f"{path}: a palette mask of the numbers {_list(used)}, all in one colour: which are landslide? {HOW_TO_SAY}"
@@ -329,7 +332,9 @@ def _unique_colours(pixels: np.ndarray) -> tuple[list[tuple[float, ...]], list[i
         values, counts = np.unique(packed, return_counts=True)
         if len(values) > 4 * MOST_CLASSES:
             values, counts = values[: 4 * MOST_CLASSES], counts[: 4 * MOST_CLASSES]
-        colours = [tuple(int(v >> (8 * b)) & 255 for b in range(len(pixels))) for v in values.tolist()]
+        colours: list[tuple[float, ...]] = [
+            tuple(int(v >> (8 * b)) & 255 for b in range(len(pixels))) for v in values.tolist()
+        ]
         return colours, counts.tolist()
     values, counts = np.unique(pixels[:, : 1 << 20], axis=1, return_counts=True)
     return [tuple(column) for column in values.T[: 4 * MOST_CLASSES].tolist()], counts[: 4 * MOST_CLASSES].tolist()

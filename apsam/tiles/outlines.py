@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import shapely
 from affine import Affine
+from numpy.typing import ArrayLike
 
 
-def outlines(transform: Affine, windows: np.ndarray) -> np.ndarray:
+def outlines(transform: Affine, windows: ArrayLike) -> np.ndarray:
     """Polygons of four corners.
 
     Args:
@@ -21,7 +22,7 @@ def outlines(transform: Affine, windows: np.ndarray) -> np.ndarray:
     x = np.stack([col, col + width, col + width, col], axis=1)
     y = np.stack([row, row, row + height, row + height], axis=1)
     a, b, c, d, e, f = tuple(transform)[:6]
-    return shapely.polygons(np.stack([a * x + b * y + c, d * x + e * y + f], axis=-1))
+    return np.asarray(shapely.polygons(np.stack([a * x + b * y + c, d * x + e * y + f], axis=-1)))
 
 
 def outline(transform: Affine, row: float, col: float, height: float, width: float) -> shapely.Polygon:

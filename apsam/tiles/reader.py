@@ -64,7 +64,7 @@ class SceneReader:
             self.chosen = choose_bands(self._raster, self.path, settings.bands)
             check_placed(self._raster, self.path)
             self.crs = self._raster.crs
-            self.stored = PixelGrid(*self._raster.shape, self._raster.transform)
+            self.stored = PixelGrid(self._raster.height, self._raster.width, self._raster.transform)
             self.height, self.width, self.transform = reading_grid(
                 self.stored, self.crs.to_wkt(), settings.resolution_m
             )
@@ -243,8 +243,10 @@ class SceneReader:
             size = {} if shape is None else {"out_shape": (len(bands), *shape)}
             return self._raster.read(bands, window=window, **out, **size)
         # Rasterio reads bands of different types one by one only.
-        size = {} if shape is None else {"out_shape": shape}
-        return np.stack([self._raster.read(band, window=window, **out, **size).astype(self.dtype) for band in bands])
+        band_size = {} if shape is None else {"out_shape": shape}
+        return np.stack(
+            [self._raster.read(band, window=window, **out, **band_size).astype(self.dtype) for band in bands]
+        )
 
     def _valid(self, masks: np.ndarray) -> np.ndarray:
         """Of the masks of three bands (3, h, w) bool, what is valid (h, w).

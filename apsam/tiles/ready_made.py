@@ -197,7 +197,7 @@ class MaskFolder:
             sample.add(bands, missing)
         if sample is None:
             shades = None if lossy is None or not lossy.counts else find_rule(self.folder, lossy)
-            return None, None if shades is None else lossy.share(shades)
+            return None, None if shades is None or lossy is None else lossy.share(shades)
         rule = find_rule(self.folder, sample, self.values)
         return rule, sample.share(rule)
 

@@ -57,12 +57,16 @@ def scene_labels(scene: Scene, reader: SceneReader, windows: np.ndarray, setting
         InputError: Layer, table or mask cannot be used.
     """
     if scene.labels is None:
-        with ReferenceMaskReader(scene.mask_source, reader, scene.mask_values) as reference:
+        mask = scene.mask_source
+        assert mask is not None
+        with ReferenceMaskReader(mask, reader, scene.mask_values) as reference:
             yield lambda some, valid: labels_by_mask(reference, some, valid, settings.min_pixels)
         return
+    source = scene.labels_source
+    assert source is not None
     known = tile_table(scene, reader, windows)
     if known is None:
-        layer = LayerLabels(scene.labels_source, reader, settings)
+        layer = LayerLabels(source, reader, settings)
         if not layer.touches:
             log.warning(
                 "%s: no feature touches the scene %s, so all its tiles are labelled negative",
@@ -85,6 +89,7 @@ def tile_table(scene: Scene, reader: SceneReader, windows: np.ndarray) -> dict[s
         InputError: Table or grid cannot be used, or is of another scene or grid.
     """
     source = scene.labels_source
+    assert source is not None
     table = read_label_layer(source) if label_kind(source) == "layer" else read_label_table(source)
     if table is None:
         return None

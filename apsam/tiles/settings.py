@@ -106,7 +106,7 @@ class LabelSettings(BaseModel):
     @field_validator("ignore_m")
     @classmethod
     def _not_negative(cls, ignore_m: float | str) -> float | str:
-        if ignore_m != "auto" and not 0 <= ignore_m <= 5000:
+        if not isinstance(ignore_m, str) and not 0 <= ignore_m <= 5000:
             raise ValueError("must be auto or 0 to 5000 metres")
         return ignore_m
 

@@ -68,6 +68,7 @@ def is_raster(path: Path) -> bool:
 
 def check_image(scene: Scene) -> None:
     """Raise InputError where the column `image` names another kind of file, or none that is there."""
+    assert scene.image is not None
     if not scene.image.exists():
         raise no_such("file", scene.image)
     if scene.image.is_file() or scene.image.suffix.lower() == ".gdb":
@@ -83,7 +84,8 @@ def check_image(scene: Scene) -> None:
 
 def check_labels_and_mask(scene: Scene) -> None:
     """Raise InputError where `labels` or `mask` name a file of another column, or none that is there."""
-    if scene.labels is not None and label_kind(scene.labels_source) == "layer" and scene.kind == "folder":
+    labels = scene.labels_source
+    if labels is not None and label_kind(labels) == "layer" and scene.kind == "folder":
         raise InputError(
             f"{scene.labels}: ready-made tiles have no place on the map, so a vector layer cannot label them; give a "
             f"table with the columns tile (the file's name) and label (0 or 1)"

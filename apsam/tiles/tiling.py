@@ -86,6 +86,7 @@ def _tile_raster(
     block: Block,
     held_out: Sequence[Path],
 ) -> None:
+    assert scene.image is not None
     with SceneReader(scene.image, tiles) as reader, closing(HeldOutGround(held_out, reader, tiles)) as ground:
         if note := reader.resolution_note():
             log.info(note)
@@ -161,11 +162,13 @@ def _without_unlabelled(label: np.ndarray, part: np.ndarray) -> tuple[np.ndarray
 
 
 def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, output: Path, block: Block) -> None:
+    assert scene.image is not None
     everything = tile_files(scene.image)
     own = block.range(len(everything))
     files = everything[own]
     names = [file.name for file in files]
     if scene.labels is None:
+        assert scene.mask is not None
         masks = MaskFolder(scene.mask, scene.mask_values)
         label = folder_labels_from_masks(masks, files, labels.min_pixels)
     else:

@@ -74,14 +74,14 @@ def run(
     with warnings.catch_warnings(), _handlers_kept():
         for message in IGNORED_WARNINGS:
             warnings.filterwarnings("ignore", message)
-        known = checkpoint is not None and checkpoint.read() is not None
-        trainer.fit(task, loader, ckpt_path=checkpoint.path if known else None, weights_only=True)
+        known = checkpoint.path if checkpoint is not None and checkpoint.read() is not None else None
+        trainer.fit(task, loader, ckpt_path=known, weights_only=True)
 
 
 class StopOnSignal(lightning.Callback):
     """End the training at a signal, all its processes, so that it can go on elsewhere."""
 
-    def on_train_start(self, trainer: lightning.Trainer, task: Task) -> None:
+    def on_train_start(self, trainer: lightning.Trainer, task: lightning.LightningModule) -> None:
         """Listen, instead of Lightning: it would exchange messages between processes while they are computing."""
 
         def stop(number: int, _frame: FrameType | None) -> None:

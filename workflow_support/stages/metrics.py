@@ -94,9 +94,15 @@ def _measured_rasters(run: Run) -> list[str]:
     return [name for name in run.measured_maps if name in run.bands]
 
 
-def _metrics(name: str, job: Callable[[Run, str], Job], command: str, file: str = "", **units: Callable) -> Stage:
+def _metrics(
+    name: str,
+    job: Callable[[Run, str], Job],
+    command: str,
+    file: str = "",
+    units: Callable[[Run], Sequence[str]] = Stage.units,
+) -> Stage:
     return Stage(
-        f"metrics/{name}", {"output": f"{file or name}.json"}, f"metrics:metrics_{command}", job, "metrics", **units
+        f"metrics/{name}", {"output": f"{file or name}.json"}, f"metrics:metrics_{command}", job, "metrics", units=units
     )
 
 

@@ -42,7 +42,7 @@ def suggestions(run: Run, unit: str) -> Job:
     ]
     return Job(
         {**run.sheet(), "run": Unkeyed("@files"), "source": source, "only": names, "files": files},
-        {"labels": [InputFile(scene.labels, scene.labels_layer) for scene in given]},
+        {"labels": [InputFile(scene.labels, scene.labels_layer) for scene in given if scene.labels is not None]},
     )
 
 

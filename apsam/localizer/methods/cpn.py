@@ -29,7 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -80,8 +80,8 @@ class Cpn(Method):
 
     def views(self, tiles: Tiles, generator: torch.Generator) -> Batch:
         """The tiles, and which of their pixels x1 hides."""
-        segments = self.superpixels.read_at("segment", tiles.index.cpu().numpy()).astype("int32")
-        segments = torch.from_numpy(segments).to(tiles.image.device)
+        numbers = self.superpixels.read_at("segment", tiles.index.cpu().numpy()).astype("int32")
+        segments = torch.from_numpy(numbers).to(tiles.image.device)
         images, segments = augment_with_maps(tiles.image, segments, self.settings.augmentation, generator)
         return {"image": images, "label": tiles.label, "hidden": draw_hidden(segments, generator)}
 
@@ -89,11 +89,11 @@ class Cpn(Method):
         """Losses `classification`, `lowest`, `triple` and `cross`."""
         images, labels, hidden = batch["image"], batch["label"], batch["hidden"][:, None]
         without, only = complementary(images, hidden, self.localizer.backbone.pixel_mean)
-        whole, first, second = (self.see(version) for version in (images, without, only))
+        whole, first, second = every = [self.see(version) for version in (images, without, only)]
         positive = labels > 0
         losses = {
-            "classification": sum(self.classification(seen.maps, labels) for seen in (whole, first, second)) / 3,
-            "lowest": sum(lowest_share(seen.refined) for seen in (whole, first, second)) / 3,
+            "classification": cast(Tensor, sum(self.classification(seen.maps, labels) for seen in every)) / 3,
+            "lowest": cast(Tensor, sum(lowest_share(seen.refined) for seen in every)) / 3,
         }
         if not positive.any():
             return losses | {"triple": no_loss(whole.maps), "cross": no_loss(whole.maps)}

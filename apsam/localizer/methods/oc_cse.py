@@ -39,6 +39,8 @@ class OcCse(Method):
         classifier: The frozen ordinary classifier, once `use_offline` was called; not part of the weights.
     """
 
+    classifier: OrdinaryClassifier
+
     def use_offline(self, path: Path, tiles: int) -> None:
         """Read the ordinary classifier."""
         self.set_classifier(load_method(path, CLASSIFIER_KIND, OrdinaryClassifier))

@@ -99,7 +99,7 @@ class S2c(Method):
         points, labels = pad_points(sets)
         prompts = PromptBatch(tile=np.arange(len(rows)), points=points, point_labels=labels)
         choice = self.settings.s2c.mask_choice
-        logits = decode_prompts(self._sam, embeddings, prompts, tuple(size), choice, MASK_INDEX).logits[:, 0]
+        logits = decode_prompts(self._sam, embeddings, prompts, (size[0], size[1]), choice, MASK_INDEX).logits[:, 0]
         masks[rows] = torch.from_numpy((logits > self._sam.mask_threshold).astype(np.int32))
         return masks
 

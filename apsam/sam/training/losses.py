@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,7 +15,7 @@ class _MaskLoss(torch.autograd.Function):
     """2 x cross entropy + Dice with the gradient written out: two passes over the logits instead of a dozen."""
 
     @staticmethod
-    def forward(ctx, logits: Tensor, target: Tensor) -> Tensor:  # noqa: ANN001
+    def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:
         share = logits.sigmoid()
         entropy = (functional.softplus(logits).sum(-1) - (logits * target).sum(-1)) / logits.shape[-1]
         overlap, both = (share * target).sum(-1), share.sum(-1) + target.sum(-1) + 1
@@ -21,7 +23,7 @@ class _MaskLoss(torch.autograd.Function):
         return 2 * entropy + 1 - (2 * overlap + 1) / both
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN001
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         share, target, overlap, both = ctx.saved_tensors
         of_entropy = (share - target) * (2 / share.shape[-1])
         # d/ds of -(2 sum(s t) + 1) / (sum(s) + sum(t) + 1), times ds/dlogit = s (1 - s)

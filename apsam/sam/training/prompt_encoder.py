@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from segment_anything.modeling import PromptEncoder
+from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor
 from torch.nn import functional
 
@@ -82,9 +83,10 @@ def embed_masks(encoder: PromptEncoder, masks: Tensor) -> Tensor:
 def _pixel_linear(layer: torch.nn.Conv2d, x: Tensor) -> Tensor:
     """A convolution of kernel = stride on blocks whose last axis runs over (row, column, channel)."""
     weight = layer.weight.permute(0, 2, 3, 1).flatten(1)
+    assert layer.bias is not None
     return functional.linear(x, weight.to(x.dtype), layer.bias.to(x.dtype))
 
 
-def _norm(layer: torch.nn.Module, x: Tensor) -> Tensor:
+def _norm(layer: LayerNorm2d, x: Tensor) -> Tensor:
     """SAM's `LayerNorm2d`, channels last."""
     return functional.layer_norm(x, x.shape[-1:], layer.weight.to(x.dtype), layer.bias.to(x.dtype), layer.eps)

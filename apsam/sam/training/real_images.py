@@ -36,10 +36,11 @@ def read_masks(folder: Path, masks: str) -> Iterator[tuple[str, np.ndarray, np.n
         matches = sorted((folder / "images").glob(f"{file.stem}.*"))
         if not matches:
             raise InputError(f"{folder / 'images'}: no image for mask {file.name}")
-        image = cv2.cvtColor(cv2.imread(str(matches[0])), cv2.COLOR_BGR2RGB)
-        mask = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
-        image = cv2.resize(image, (TILE, TILE), interpolation=cv2.INTER_AREA)
-        mask = cv2.resize(mask, (TILE, TILE), interpolation=cv2.INTER_AREA) > 127
+        read, grey = cv2.imread(str(matches[0])), cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+        if read is None or grey is None:
+            raise InputError(f"{matches[0] if read is None else file}: not an image that can be read")
+        image = cv2.resize(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), (TILE, TILE), interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(grey, (TILE, TILE), interpolation=cv2.INTER_AREA) > 127
         if mask.any():
             yield file.stem, image, mask
 
@@ -67,7 +68,7 @@ def grabcut(image: np.ndarray, box: np.ndarray, point: np.ndarray, core: float =
     cv2.circle(labels, (int(point[0]), int(point[1])), 3, cv2.GC_FGD, -1)
     cv2.setRNGSeed(0)
     ground, thing = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(np.ascontiguousarray(image), labels, None, ground, thing, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(np.ascontiguousarray(image), labels, (0, 0, 0, 0), ground, thing, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
     return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
 
 

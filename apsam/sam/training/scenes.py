@@ -130,7 +130,7 @@ def _paint(image: np.ndarray, mask: np.ndarray, surface: np.ndarray | float) -> 
 
 
 def _line_mask(points: np.ndarray, width: float, soft: float) -> np.ndarray:
-    mask = np.zeros((SIZE, SIZE), np.uint8)
+    mask: np.ndarray = np.zeros((SIZE, SIZE), np.uint8)
     cv2.polylines(mask, [np.round(points * 8).astype(np.int32)], False, 255, max(1, round(width)), cv2.LINE_AA, 3)
     if soft > 0.2:
         mask = cv2.GaussianBlur(mask, (0, 0), soft)
@@ -188,7 +188,8 @@ def _add_group(
     landslide = rng.random() < ranges.landslide_like
     kind = rng.choice(["tongue", "fan", "blob"], p=[0.5, 0.2, 0.3]) if landslide else str(rng.choice(ranges.shapes))
     count = int(rng.choice([1, 2, 3, 4, 5], p=[0.5, 0.22, 0.13, 0.1, 0.05]))
-    typical = np.exp(rng.uniform(*np.log(ranges.radius), 1 + landslide).max()) / (1 + 0.18 * (count - 1))
+    low, high = np.log(ranges.radius)
+    typical = np.exp(rng.uniform(low, high, 1 + landslide).max()) / (1 + 0.18 * (count - 1))
     downhill = rng.uniform(0, 2 * np.pi)
     fill = np.zeros((SIZE, SIZE), bool)
     name = max(number for number in group if number < 1000) + 1
@@ -233,7 +234,7 @@ def _shape(rng: Generator, kind: str, centre: np.ndarray, radius: float, downhil
 
 def _opacity(rng: Generator, ranges: SceneRanges, fill: np.ndarray) -> np.ndarray:
     """How far the objects' look covers the ground: contrast, edge softness and raggedness, fading parts."""
-    signed = cv2.distanceTransform(fill.astype(np.uint8), cv2.DIST_L2, 3)
+    signed: np.ndarray = cv2.distanceTransform(fill.astype(np.uint8), cv2.DIST_L2, 3)
     signed -= cv2.distanceTransform((~fill).astype(np.uint8), cv2.DIST_L2, 3)
     signed += np.float32(rng.uniform(0, 2.2)) * fractal(rng, SIZE, 32, 0.3)
     edge = np.clip(signed / np.float32(rng.uniform(0.8, 5.0)) + 0.5, 0, 1)
@@ -298,7 +299,10 @@ def _as_imagery(rng: Generator, ranges: SceneRanges, image: np.ndarray) -> np.nd
     image = np.clip(image, 0, 255).astype(np.uint8)
     if rng.random() < 0.6:
         quality = int(rng.integers(ranges.quality[0], ranges.quality[1]))
-        image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        file = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        decoded = cv2.imdecode(file, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        image = decoded
     return np.ascontiguousarray(image)
 
 

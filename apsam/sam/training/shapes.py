@@ -107,7 +107,7 @@ def _polygon(size: int, points: np.ndarray) -> np.ndarray:
 def _roughened(rng: Generator, mask: np.ndarray, radius: float) -> np.ndarray:
     """Move the outline in and out by noise."""
     size = mask.shape[0]
-    signed = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
+    signed: np.ndarray = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
     signed -= cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
     bulges = int(rng.integers(5, 10)) + int(size / radius)
     coarse = np.float32(rng.uniform(0, 0.22) * radius) * smooth(rng, size, bulges)

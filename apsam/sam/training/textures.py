@@ -28,7 +28,7 @@ def fractal(rng: Generator, size: int, coarsest: int = 4, slope: float = 1.0) ->
     cells, strength = coarsest, 1.0
     while cells < size:
         cells, strength = min(2 * cells, size), strength * 0.5**slope
-        field = cv2.resize(field, (cells, cells), interpolation=cv2.INTER_CUBIC)
+        field = np.asarray(cv2.resize(field, (cells, cells), interpolation=cv2.INTER_CUBIC), np.float32)
         field += np.float32(strength) * rng.standard_normal((cells, cells), dtype=np.float32)
     return standardise(field)
 
@@ -42,9 +42,9 @@ def smooth(rng: Generator, size: int, cells: int) -> np.ndarray:
 def directional(rng: Generator, size: int, angle: float, length: float = 12.0) -> np.ndarray:
     """Streaks along `angle` (radians, from x towards y), standardised."""
     wide = int(size * 1.5)
-    noise = rng.standard_normal((wide, max(2, int(wide / length))), dtype=np.float32)
+    noise: np.ndarray = rng.standard_normal((wide, max(2, int(wide / length))), dtype=np.float32)
     noise = cv2.resize(noise, (wide, wide), interpolation=cv2.INTER_CUBIC)
-    turn = cv2.getRotationMatrix2D((wide / 2, wide / 2), -np.degrees(angle), 1.0)
+    turn: np.ndarray = cv2.getRotationMatrix2D((wide / 2, wide / 2), -np.degrees(angle), 1.0)
     turn[:, 2] -= (wide - size) / 2
     return standardise(cv2.warpAffine(noise, turn, (size, size), borderMode=cv2.BORDER_REFLECT))
 
