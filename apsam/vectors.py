@@ -584,6 +584,6 @@ def _check_degrees(file: Path, features: gpd.GeoDataFrame) -> None:
         if max(abs(left), abs(right)) * turn > MOST_DEGREES or max(abs(bottom), abs(top)) * turn > 90.1:
             raise InputError(
                 f"{file}: its coordinate reference system {crs.name} is in degrees, its coordinates "
-                f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g}) are none; assign the one they are of (a "
+                f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g}) are not; assign the right one (a "
                 f"GeoJSON holds WGS 84 only)"
             )
