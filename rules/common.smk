@@ -9,8 +9,6 @@ from pathlib import Path
 # The code next to this Snakefile is the code that runs, also in a copy of the project (a clone, `dvc exp run --temp`).
 sys.path.insert(0, workflow.basedir)
 
-from snakemake.exceptions import WorkflowError
-
 from apsam.errors import ApsamError
 from apsam.localizer.method_settings import OFFLINE_FILES
 from workflow_support.changes import with_changes
@@ -106,14 +104,11 @@ def side_by_side(jobs, most=8):
     """Threads: this machine's cores shared by `jobs` trainings, which are faster in parallel than one after another."""
 
     def threads(wildcards):
-        if not STARTED_HERE:
-            return (
-                most  # a job on a node of a cluster, which has the cores it asked for
-            )
         try:
-            return max(1, min(most, workflow.cores // jobs))
-        except WorkflowError:
-            return most  # the main process of a cluster, where `--cores` is not given
+            cores = workflow.cores if STARTED_HERE else None
+        except Exception:  # Snakemake's error where `--cores` is not given, as on a cluster
+            cores = None
+        return max(1, min(most, cores // jobs)) if cores else most
 
     return signed(threads)
 

@@ -41,7 +41,7 @@ TRACKED = {
     "metrics/summary.json",
 }
 # Steps of DVC of which a run may have no file; DVC wants every output to be there.
-MAY_BE_EMPTY = ("scenes", "ground", "heatmaps", "views")
+MAY_BE_EMPTY = ("scenes", "ground", "heatmaps", "views", "self_training", "suggestions")
 # What programs leave next to a file they open.
 LEFT_BY_PROGRAMS = (".aux.xml", "-wal", "-shm", "-journal", ".qgs~")
 # Files that changed since their recipe was written are compared by content, up to this many bytes a run.

@@ -81,13 +81,13 @@ def test_every_job_has_a_quiet_log_and_a_recipe(finished: Project) -> None:
 
 
 def test_no_private_name_of_snakemake_is_used() -> None:
-    """No attribute of live objects beyond the documented `workflow.basedir`, no module but `snakemake.utils`."""
+    """No attribute of live objects beyond the documented `workflow.basedir` and `workflow.cores`, no module but `snakemake.utils`."""
     sources = [
         file for folder in ("rules", "workflow_support", "scripts", "apsam") for file in (ROOT / folder).rglob("*")
     ]
     for file in [ROOT / "Snakefile", *(f for f in sources if f.suffix in (".py", ".smk"))]:
         text = file.read_text()
-        assert set(re.findall(r"\bworkflow\.(?!rst)(\w+)", text)) <= {"basedir"}, file
+        assert set(re.findall(r"\bworkflow\.(?!rst)(\w+)", text)) <= {"basedir", "cores"}, file
         assert set(re.findall(r"(?:from|import) (snakemake\S*)", text)) <= {"snakemake.utils"}, file
         assert set(re.findall(r"\.snakemake/\w+", text)) <= {".snakemake/apsam_memory"}, file
 
