@@ -44,13 +44,13 @@ coverage: $(READY)  ## run the fast tests, with the share of apsam/ that they re
 	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered --cov-report=xml $(PYTEST_FLAGS)
 
 test-dvc: $(READY)  ## DVC with every kind of cache, its experiments, metrics and plots, your own scenes (minutes)
-	$(BIN)/python -m pytest tests/workflow/dvc_matrix.py $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -n $(WORKERS) tests/workflow/dvc_matrix.py $(PYTEST_FLAGS)
 
 test-kills: $(READY)  ## kill jobs and Snakemake at random moments, run on, compare with an undisturbed run (minutes)
 	$(BIN)/python -m pytest tests/workflow/kill_anything.py --quiet --capture=no
 
 test-versions: $(READY)  ## run the workflow with the oldest, a middle and the newest supported Snakemake (minutes)
-	$(BIN)/python -m pytest tests/workflow/versions.py $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -n $(WORKERS) tests/workflow/versions.py $(PYTEST_FLAGS)
 
 # An environment of their own, in a temporary folder that goes afterwards. UV_FLAGS as PIP_FLAGS.
 test-wheel: $(READY)  ## build the wheel, install it into an empty environment, map a scene with it (minutes)
