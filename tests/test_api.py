@@ -232,7 +232,7 @@ def test_what_a_model_lacks_is_said():
 def test_what_cannot_be_loaded_is_named(tmp_path: Path):
     with pytest.raises(ConfigError, match="name a run's folder"):
         apsam.load()
-    with pytest.raises(InputError, match="no name of a SAM: light"):
+    with pytest.raises(InputError, match="or name of a SAM: light"):
         apsam.load(tmp_path / "nowhere")
     with pytest.raises(InputError, match="no folder of a trained run"):
         apsam.load(tmp_path)

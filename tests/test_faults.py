@@ -607,7 +607,7 @@ def test_a_scene_that_breaks_off_in_the_middle(scene_with_a_hole: Path, tmp_path
     (tmp_path / "maps").mkdir()
     settings = MapSettings(flips=False)
     outputs = (tmp_path / "maps/p.tif", tmp_path / "maps/m.tif")
-    with pytest.raises(InputError, match=r"scene\.tif: pixels cannot be read .*is the file whole\?"):
+    with pytest.raises(InputError, match=r"scene\.tif: pixels cannot be read .*is the file complete\?"):
         predict_raster(scene_with_a_hole, tmp_path / "w.safetensors", TileSettings(size=64), settings, *outputs, "cpu")
     points = gpd.GeoDataFrame(geometry=[box(500010, 2999900, 500020, 2999910)], crs=PLACE[0].to_wkt())
     points.to_file(tmp_path / "labels.gpkg")
