@@ -234,7 +234,7 @@ def test_what_cannot_be_loaded_is_named(tmp_path: Path):
         apsam.load()
     with pytest.raises(InputError, match="or name of a SAM: light"):
         apsam.load(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="no folder of a trained run"):
+    with pytest.raises(InputError, match="not the folder of a trained run"):
         apsam.load(tmp_path)
     (tmp_path / "a.safetensors").write_bytes(b"no weights")
     with pytest.raises(InputError, match=r"a\.safetensors: not a safetensors file"):
