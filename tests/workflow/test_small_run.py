@@ -81,7 +81,7 @@ def test_every_job_has_a_quiet_log_and_a_recipe(finished: Project) -> None:
 
 
 def test_no_private_name_of_snakemake_is_used() -> None:
-    """No attribute of live objects beyond the documented `workflow.basedir` and `workflow.cores`, no module but `snakemake.utils`."""
+    """Only documented names: `workflow.basedir`, `workflow.cores`, and the module `snakemake.utils`."""
     sources = [
         file for folder in ("rules", "workflow_support", "scripts", "apsam") for file in (ROOT / folder).rglob("*")
     ]
