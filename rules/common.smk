@@ -106,9 +106,8 @@ def side_by_side(jobs, most=8):
     def threads(wildcards):
         try:
             cores = workflow.cores if STARTED_HERE else None
-        except (
-            Exception
-        ):  # Snakemake's error where `--cores` is not given, as on a cluster
+        except Exception:
+            # Snakemake's error where `--cores` is not given, as on a cluster.
             cores = None
         return max(1, min(most, cores // jobs)) if cores else most
 
