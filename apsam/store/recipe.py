@@ -128,14 +128,18 @@ def _checksum(store: Path, name: str) -> str | None:
     return digest
 
 
+# Extras whose packages no job uses.
+NO_JOB = re.compile(r"extra == .(dev|docs|bench|workflow|dvc)\b")
+
+
 @cache
 def packages() -> dict[str, str]:
-    """Versions of Python and of every package that `apsam` requires, by name."""
+    """Versions of Python and of every package that jobs may use, by name: those of the extras too, where installed."""
     try:
         requirements = metadata.requires("apsam") or []
     except metadata.PackageNotFoundError:
         requirements = []
-    names = [re.match(r"[\w.-]+", text) for text in requirements if "extra ==" not in text]
+    names = [re.match(r"[\w.-]+", text) for text in requirements if not NO_JOB.search(text)]
     versions = {"python": platform.python_version(), "apsam": __version__}
     for name in sorted({match[0].lower() for match in names if match}):
         try:

@@ -28,7 +28,7 @@ def test_provenance_names_settings_inputs_code_and_packages(finished: Project) -
     assert stages[-1] == "masks/apsam" and {"scenes", "tiles", "localizer", "cams", "embeddings"} <= set(stages)
     assert stages.index("tiles") < stages.index("localizer") < stages.index("cams")
     text = finished.run("apsam", "provenance", view)
-    assert "state: as made" in text and "packages: apsam" in text
+    assert "state: as made" in text and "apsam 0." in text and "lightning 2." in text
 
 
 def test_every_file_has_a_recipe_that_is_true(finished: Project) -> None:
