@@ -15,7 +15,7 @@ from small_project import Project, copy_project
 from test_dvc import check_there_and_back, push_and_clone
 from versioned_project import RESULTS, VersionedProject
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.mark.parametrize("cache", ["copy", "hardlink", "symlink"])
