@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 
 from small_project import Project
 
@@ -68,8 +67,3 @@ class VersionedProject(Project):
                 if file.is_file() and not file.is_symlink():
                     inodes[file.stat().st_ino] = file.stat().st_size
         return sum(inodes.values())
-
-
-def is_root() -> bool:
-    """Whether file permissions hold nobody back here."""
-    return os.geteuid() == 0

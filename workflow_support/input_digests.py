@@ -69,8 +69,8 @@ KIND = "sha256"
 
 def files_of(path: Path) -> list[Path]:
     """A given file and its sidecar files, or the files of a given folder."""
-    beside = sidecar_files(path)
-    return beside if path.is_dir() else [path, *beside]
+    sidecars = sidecar_files(path)
+    return sidecars if path.is_dir() else [path, *sidecars]
 
 
 def content_checksum(file: Path) -> str | None:

@@ -100,7 +100,7 @@ class Stage:
 
     Attributes:
         name: Its folder in the store.
-        outputs: Option -> file name; `{unit}` is replaced. Files that the command makes next to the file it is told of
+        outputs: Option -> file name; `{unit}` is replaced. Files that the command makes next to these
             have an option that begins with `+`, which is not on the command line.
         command: Command of `apsam.commands`: `module` or, where that has several, `module:function`.
         job: What a unit is made of.

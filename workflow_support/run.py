@@ -255,7 +255,7 @@ class Run:
         tiles = self.config.tiles
         if scene.kind == "synthetic":
             own = self.config.synthetic
-            # Of averaged scenes about right: how many blocks there are is told to the jobs.
+            # Of averaged scenes about right: the jobs get the number of blocks as an option.
             height = width = round(own.size_px / max(1.0, (tiles.resolution_m or 0) / own.resolution_m))
         else:
             assert scene.image is not None

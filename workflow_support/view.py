@@ -30,7 +30,7 @@ from workflow_support.memory import Memory
 STORE = Path("results/store")
 # Whose maps are named first: scene-wide pseudo-masks, where a run has them.
 SHOWN = ("ground", "apsam")
-# Files whose warnings are told at the end: of labels against maps, of baselines that maps do not beat.
+# Files whose warnings are printed at the end: of labels against maps, of baselines that maps do not beat.
 CHECKS = ("metrics/checks.json", "metrics/resunet.json")
 LINKED = (".zip", ".safetensors", ".tif", ".png", ".svg")
 # Files of a view that DVC shows as metrics and plots (`workflow_support.dvc_stages`).

@@ -42,7 +42,7 @@ def run_app(app: Any, as_job: bool = False) -> None:
             ConfigError.exit_code,
         )
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    # GDAL's own words for what becomes an error, and is told by that, in one line.
+    # GDAL's own message for what becomes an error, which says it in one line.
     logging.getLogger("rasterio._env").setLevel(logging.CRITICAL)
     try:
         if as_job:

@@ -73,12 +73,12 @@ def measure_maps(
                         for other in (EVERYTHING, NOTHING):
                             mask = np.full_like(guess, other == EVERYTHING)
                             others.setdefault((other, part, name), Tally()).add_tile(mask, there)
-    found, beside = rows(tallies), rows(others)
+    found, of_baselines = rows(tallies), rows(others)
     return {
         "protocol": protocol,
         "rows": found,
-        "baselines": beside,
-        "warnings": baseline_warnings(found, beside),
+        "baselines": of_baselines,
+        "warnings": baseline_warnings(found, of_baselines),
     }
 
 

@@ -61,11 +61,6 @@ def _not_mapped(run: Run) -> list[str]:
     return [name for name in suggested(run) if name not in run.mapped]
 
 
-def suggestions_file(run: Run) -> list[Ref]:
-    """The suggestions, where the run makes some."""
-    return [Ref("suggestions")] if suggested(run) else []
-
-
 STAGES = [
     Stage("suggestions/localizer", {"output": STACK}, "suggest:localizer_scores", localizer_scores, units=suggested),
     Stage("suggestions/map", {"output": STACK}, "suggest:map_scores", map_scores, units=_not_mapped),
