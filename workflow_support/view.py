@@ -28,8 +28,8 @@ from workflow_support.input_digests import write_given
 from workflow_support.memory import Memory
 
 STORE = Path("results/store")
-# Whose maps are named first: scene-wide pseudo-masks, where a run has them.
-SHOWN = ("ground", "apsam")
+# Whose maps are named first: the second round's, then those of scene-wide pseudo-masks, where a run has them.
+SHOWN = ("self_training", "ground", "apsam")
 # Files whose warnings are printed at the end: of labels against maps, of baselines that maps do not beat.
 CHECKS = ("metrics/checks.json", "metrics/resunet.json")
 LINKED = (".zip", ".safetensors", ".tif", ".png", ".svg")

@@ -103,8 +103,11 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the maps")],
     run: Annotated[Path | None, typer.Option(help="folder of a trained run", show_default=False)] = None,
     model: Annotated[
-        Literal["apsam", "cam", "ground"],
-        typer.Option(help="of a run: pseudo-masks it learnt from; ground: scene-wide ones (ground.masks)"),
+        Literal["apsam", "cam", "ground", "self_training"],
+        typer.Option(
+            help="of a run: pseudo-masks it learned from; ground: scene-wide ones (ground.masks); self_training: those "
+            "of the second round"
+        ),
     ] = "apsam",
     weights: Annotated[
         Path | None, typer.Option(help="weights of a ResUNet, instead of a run; nothing else is needed")

@@ -53,7 +53,7 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
 
     Args:
         run: Folder of a run.
-        model: Of a run: `apsam`, `cam` or `ground`, the masks it learnt from.
+        model: Of a run: `apsam`, `cam`, `ground` or `self_training`, the masks it learned from.
         weights: Weights of a ResUNet, instead of a run.
         config: A configuration.
 
