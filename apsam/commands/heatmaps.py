@@ -110,6 +110,9 @@ def heatmap_tiles(
     weights: Annotated[Path, typer.Option(help="weights of the first round's ResUNet")],
     output: Annotated[Path, typer.Option(help="stack to make, read like a CAM stack")],
     settings: Annotated[MapSettings, section(MapSettings, "maps")] = MapSettings(),
+    grey_per_logit: Annotated[
+        float, typer.Option(help="grey values per unit of log-odds")
+    ] = HeatMapSettings().grey_per_logit,
     label_gate: LabelGate = True,
     ground: Ground = None,
     device: Device = "auto",
@@ -120,7 +123,7 @@ def heatmap_tiles(
     from apsam.self_training.heat_maps import make_tile_heat_maps
 
     set_threads(threads)
-    make_tile_heat_maps(tiles, weights, settings, output, device, label_gate, ground)
+    make_tile_heat_maps(tiles, weights, settings, output, grey_per_logit, device, label_gate, ground)
 
 
 def heatmap_masks(

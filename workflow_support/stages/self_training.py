@@ -33,6 +33,7 @@ def heat_maps(run: Run, unit: str) -> Job:
             "tiles": Ref("tiles", unit),
             "weights": Ref(f"resunet/{run.config.self_training.source}"),
             "settings": Section("maps"),
+            "grey-per-logit": run.config.heatmaps.grey_per_logit,
             "label-gate": run.config.label_gate,
             "ground": label_map(run, block_of(unit)[0]),
             "device": run.device,
