@@ -7,6 +7,7 @@ turned into sentences. Nothing here imports torch: the workflow reads this in ev
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -147,16 +148,36 @@ def _kinds(annotation: Any) -> Iterator[Any]:
         yield from _kinds(part)
 
 
+class _Twice(ValueError):
+    """A key occurs twice: of two sections of one name the first would be lost."""
+
+    def __init__(self, key: str, where: str = "") -> None:
+        super().__init__(f"the key '{key}' occurs twice{where}; put both into one, or remove one")
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key may be there once only: of two sections of one name the first would be lost."""
+    """YAML in which a key may be there once only."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """As PyYAML does, but for keys that occur twice."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = next((key for key in keys if keys.count(key) > 1 and key != "<<"), None)
-        if twice is not None:
-            raise yaml.YAMLError(f"the key '{twice}' occurs twice in the mapping that begins at{node.start_mark}")
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise _Twice(key.value, f" (lines {lines[key.value]} and {line})")
+            lines[key.value] = line
         return super().construct_mapping(node, deep)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The keys of a JSON object, each of which may be there once only."""
+    keys = [key for key, _ in pairs]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise _Twice(twice)
+    return dict(pairs)
 
 
 def read_config(*files: Path) -> Config:
@@ -167,18 +188,31 @@ def read_config(*files: Path) -> Config:
     """
     merged: dict[str, Any] = {}
     for file in files:
-        try:
-            values = yaml.load(file.read_text(encoding="utf-8"), _Loader) or {}
-        except FileNotFoundError as error:
-            raise ConfigError(f"{file}: no such configuration file") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
-        except OSError as error:
-            raise ConfigError(f"{file}: cannot be read ({error.strerror})") from error
-        if not isinstance(values, dict):
-            raise ConfigError(f"{file}: must hold keys and values, not a {type(values).__name__}")
-        _merge(merged, values)
+        _merge(merged, read_values(file))
     return parse_config(merged, ", ".join(str(file) for file in files))
+
+
+def read_values(file: Path) -> dict[str, Any]:
+    """Read the keys of one YAML or JSON file, as they stand there.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML of keys and values, or holds a key twice.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        is_json = file.suffix.lower() == ".json"
+        values = (json.loads(text, object_pairs_hook=_once) if is_json else yaml.load(text, _Loader)) or {}
+    except FileNotFoundError as error:
+        raise ConfigError(f"{file}: no such configuration file") from error
+    except _Twice as error:
+        raise ConfigError(f"{file}: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read ({error.strerror})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: must hold keys and values, not a {type(values).__name__}")
+    return values
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
