@@ -33,7 +33,7 @@ from apsam.errors import InputError
 from apsam.tiles.georeference import check_placed, degrees_of, turn_to
 from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, plane
 from apsam.tiles.outlines import outline
-from apsam.tiles.photometry import Palette, is_lossy, palette_of, white_is_zero
+from apsam.tiles.photometry import Palette, is_lossy, masked_out, palette_of, white_is_zero
 from apsam.tiles.reader import SceneReader, open_raster
 from apsam.vectors import is_vector, read_layer, read_shapes
 
@@ -355,6 +355,11 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
         raster = open_raster(path)
     with raster:
         bands, alpha = colour_bands(raster)
+        if not bands:
+            raise InputError(
+                f"{path}: its only band is declared as transparency (alpha); if it is the mask, declare it as grey: "
+                f"gdal_edit.py -colorinterp_1 gray {path}"
+            )
         palette, inverted = palette_of(raster), white_is_zero(raster)
         check_mask_type(path, raster.dtypes[bands[0] - 1])
         if values:
@@ -370,11 +375,11 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
                     read = np.nan_to_num(read)
                 if no_data is not None:
                     missing |= (read == no_data).all(axis=0)
-                if alpha:
-                    read = np.where(raster.dataset_mask(window=window) > 0, read, 0)
+                if (hidden := masked_out(raster, window)) is not None:
+                    missing |= hidden
                 if palette is None and inverted is not None:
                     read = _inverted_values(read, inverted)
-                sample.add(read, missing)
+                sample.add(read, missing, raster.dataset_mask(window=window) == 0 if alpha else None)
                 if sum(sample.counts.values()) >= SAMPLE_PIXELS and len(sample.counts) > 1:
                     break
         except (RasterioError, ValueError) as error:

@@ -275,6 +275,10 @@ MASKS = {
     "classes": (lambda p: write(p, drawn(2, 1)), "2"),
     "classes by name": (lambda p: write(p, drawn(3, 1)), "3=landslide 1=none"),
     "grey specks": (lambda p: write(p, specks()), ""),
+    "red on nothing": (lambda p: write(p, np.concatenate([drawn(255), drawn(0), drawn(0), drawn(255)])), ""),
+    "white, transparent outside": (lambda p: write(p, np.concatenate([drawn(255, 255)] * 3 + [drawn(255)])), ""),
+    "grey and alpha": (lambda p: write(p, np.concatenate([drawn(255, 255), drawn(255)]), alpha="yes"), ""),
+    "black and white, all opaque": (lambda p: write(p, np.concatenate([drawn(255)] * 3 + [drawn(255, 255)])), ""),
 }
 
 
@@ -325,6 +329,36 @@ def test_masks_of_a_folder_are_read_by_what_they_hold_together(tmp_path: Path) -
     masks = MaskFolder(tmp_path)
     assert set(np.unique(masks.read("b.png", (16, 24)))) == {0, 255}, "255 is 'unknown' here too"
     assert (masks.read("c.png", (3, 4), 0) == 0).all() and (masks.read("c.png", (3, 4), 255) == 255).all()
+
+
+def test_what_a_file_masks_out_of_a_mask_is_unknown(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "m.tif", drawn(1, 7))
+    with rasterio.open(tmp_path / "m.tif", "r+") as raster:
+        raster.write_mask(drawn(255)[0])
+    expected = np.where(EXPECTED == 1, 1, NO_DATA)
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as scene,
+        ReferenceMaskReader(tmp_path / "m.tif", scene) as reference,
+    ):
+        np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), expected)
+    np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif"), expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_png_masks_lie_as_their_images(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(drawn(255)[0, :60, :80]).save(tmp_path / "m.png", exif=exif)
+    shown = read_tile_image(tmp_path / "m.png")[..., 0] > 0
+    np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.png"), shown)
+
+
+@pytest.mark.parametrize("key", [0, 255])
+def test_a_transparent_grey_of_a_png_is_its_no_data_value(tmp_path: Path, key: int) -> None:
+    Image.fromarray(drawn(255)[0]).save(tmp_path / "m.png", transparency=key)
+    expected = EXPECTED if key == 0 else np.where(EXPECTED == 1, NO_DATA, 0)
+    np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.png"), expected)
 
 
 @pytest.mark.parametrize("ending", ["png", "tif"])

@@ -140,6 +140,11 @@ def coloured(path: Path, *kinds: ColorInterp, count: int = 3) -> None:
         raster.colorinterp = kinds
 
 
+def coloured_alpha(path: Path) -> None:
+    with rasterio.open(path, "r+") as raster:
+        raster.colorinterp = (ColorInterp.alpha,)
+
+
 def palette(path: Path, numbers: np.ndarray, colours: dict[int, tuple[int, int, int, int]]) -> None:
     write(path, numbers)
     with rasterio.open(path, "r+") as raster:
@@ -486,6 +491,25 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "a palette in one colour": (
         mask("m.tif", lambda p: palette(p, drawn(), {0: (0, 0, 0, 255), 1: (0, 0, 0, 255)})),
         "all in one colour",
+    ),
+    "black on transparent": (
+        mask("m.tif", lambda p: write(p, np.concatenate([drawn(0)] * 3 + [drawn(255)]))),
+        "2.3% of it is black and all else transparent: is black landslide.*gdal_translate -b mask",
+    ),
+    "black on transparent, of grey and alpha": (
+        mask("m.tif", lambda p: write(p, np.concatenate([drawn(0), drawn(255)]), alpha="yes")),
+        "2.3% of it is black and all else transparent",
+    ),
+    "nothing but alpha": (
+        mask("m.tif", lambda p: (write(p, drawn(255), photometric="MINISBLACK"), coloured_alpha(p))),
+        "its only band is declared as transparency .*gdal_edit.py -colorinterp_1 gray",
+    ),
+    "black on transparent as masks of tiles": (
+        lambda f: _with(
+            tiles(masks={"x.png": np.dstack([tile_mask(0)] * 3 + [tile_mask(255)]), "y.png": tile_mask(0)})(f),
+            rows=[("t", "tiles", "mask", "masks", "train")],
+        ),
+        "masks: 12.5% of it is black and all else transparent",
     ),
     "a dark JPEG": (
         mask("m.tif", lambda p: write(p, drawn(90), compress="JPEG")),
