@@ -15,8 +15,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from apsam.errors import ConfigError
+from apsam.errors import ConfigError, InputError
 from apsam.experiments.settings import ExperimentSettings
+from apsam.files import from_home, read_text
 from apsam.ground.settings import GroundSettings, ViewSettings
 from apsam.heatmaps.settings import HeatMapSettings
 from apsam.localizer.settings import CamSettings, LocalizerSettings
@@ -94,11 +95,16 @@ class Config(BaseModel):
             raise ValueError("is a folder that results/ has anyway; choose another name")
         return run
 
+    @field_validator("scenes", "data_dir")
+    @classmethod
+    def _at_home(cls, path: Path | None) -> Path | None:
+        return None if path is None else from_home(path)
+
     @property
     def dem(self) -> Path | None:
         """The raster of elevations, found like the sheet's files."""
         dem = self.products.dem
-        return None if dem is None else (self.data_dir or self.scenes.parent) / dem
+        return None if dem is None else (self.data_dir or self.scenes.parent) / from_home(dem)
 
     def product_settings(self) -> ProductSettings:
         """The section `products` with the path of the elevations as it can be opened."""
@@ -199,11 +205,13 @@ def read_values(file: Path) -> dict[str, Any]:
         ConfigError: The file is missing, is not YAML of keys and values, or holds a key twice.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
         is_json = file.suffix.lower() == ".json"
         values = (json.loads(text, object_pairs_hook=_once) if is_json else yaml.load(text, _Loader)) or {}
     except FileNotFoundError as error:
         raise ConfigError(f"{file}: no such configuration file") from error
+    except InputError as error:
+        raise ConfigError(str(error)) from None
     except _Twice as error:
         raise ConfigError(f"{file}: {error}") from None
     except (yaml.YAMLError, ValueError) as error:
@@ -253,6 +261,12 @@ def _explain_key(key: str, problems: list[Mapping[str, Any]]) -> str:
     if first["type"] == "extra_forbidden":
         *place, last = key.split(".")
         known = _keys_at(place)
+        if place and last in known:
+            return (
+                f"unknown key '{key}'; write it below its section: {': {'.join(place)}: {{{last}: ...{'}' * len(place)}"
+            )
+        if not known:  # a full stop in the key itself
+            last, known = key, list(Config.model_fields)
         nearest = difflib.get_close_matches(last, known, 1, 0.5)
         hint = f"did you mean '{nearest[0]}'?" if nearest else f"known here: {', '.join(sorted(known))}"
         return f"unknown key '{key}'; {hint}"
@@ -273,5 +287,8 @@ def _explain_key(key: str, problems: list[Mapping[str, Any]]) -> str:
 def _keys_at(place: list[str]) -> list[str]:
     model: Any = Config
     for part in place:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        model = field.annotation
+    return list(getattr(model, "model_fields", {}))

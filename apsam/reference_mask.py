@@ -31,6 +31,7 @@ from shapely.strtree import STRtree
 from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError
 from apsam.tiles.georeference import check_placed, degrees_of, turn_to
+from apsam.tiles.labels import check_no_negatives
 from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, plane
 from apsam.tiles.outlines import outline
 from apsam.tiles.photometry import Palette, is_lossy, masked_out, palette_of, white_is_zero
@@ -122,6 +123,7 @@ def mask_polygons(path: Path, scene: SceneReader) -> np.ndarray:
     Raises:
         InputError: The layer holds points or lines there, or nothing else anywhere.
     """
+    check_no_negatives(path)
     shapes = read_shapes(path, scene.crs, scene.bounds)
     everywhere = np.asarray(read_layer(path).geometry.array)
     some_are_areas = np.isin(shapely.get_type_id(everywhere), AREAS).any()

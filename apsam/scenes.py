@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from apsam.errors import InputError
-from apsam.files import read_text
+from apsam.files import from_home, read_text
 from apsam.vectors import split_layer, with_layer
 
 if TYPE_CHECKING:
@@ -236,8 +236,7 @@ def _path(base: Path, cell: str, where: str) -> Path:
     """
     if ADDRESS.match(cell):
         raise InputError(f"{where}: '{cell}' is an address; download the file, and give its path")
-    home = os.environ.get("HOME")
-    return Path(home, cell[2:]) if cell.startswith("~/") and home else base / cell
+    return base / from_home(Path(cell))
 
 
 def _date(text: str | None, where: str) -> date | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apsam.errors import InputError, no_such
+from apsam.file_content import content_hint
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -410,7 +411,11 @@ def _raw_layers(file: Path, refuse: bool = False) -> list[tuple[str, str | None]
             return []
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{file}: not a vector layer that GDAL can read, so it gives no features ({error})") from error
+        # What follows is about names of drivers.
+        said, hint = str(error).partition("; It might help")[0], content_hint(file)
+        raise InputError(
+            f"{file}: not a vector layer that GDAL can read, so it gives no features ({said}){hint}"
+        ) from error
 
 
 def _driver(file: Path) -> str:
@@ -438,7 +443,7 @@ def _dataset(file: Path) -> str:
         with zipfile.ZipFile(file) as archive:
             members = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
     except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{file}: not a zip archive ({error})") from error
+        raise InputError(f"{file}: not a zip archive ({error}){content_hint(file)}") from error
     databases = {name[: name.lower().index(".gdb/") + 4] for name in members if ".gdb/" in name.lower()}
     endings = tuple(suffix for suffix in VECTOR_SUFFIXES if suffix not in (*ARCHIVES, ".gdb"))
     files = [name for name in members if name.lower().endswith(endings)]
@@ -580,10 +585,12 @@ def _check_degrees(file: Path, features: gpd.GeoDataFrame) -> None:
     crs = features.crs
     if crs is not None and crs.is_geographic and len(features):
         left, bottom, right, top = features.total_bounds
+        swapped = max(abs(left), abs(right)) <= 90 and max(abs(bottom), abs(top)) <= 180
+        why = "; are latitude and longitude exchanged?" if swapped else "; assign the right one"
         turn = crs.axis_info[0].unit_conversion_factor / 0.017453292519943295
         if max(abs(left), abs(right)) * turn > MOST_DEGREES or max(abs(bottom), abs(top)) * turn > 90.1:
             raise InputError(
                 f"{file}: its coordinate reference system {crs.name} is in degrees, its coordinates "
-                f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g}) are not; assign the right one (a "
-                f"GeoJSON holds WGS 84 only)"
+                f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g}) are not{why} (a GeoJSON "
+                f"holds WGS 84, longitude first)"
             )

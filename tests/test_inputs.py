@@ -150,6 +150,22 @@ def test_an_outline_that_crosses_itself_is_not_lost(tmp_path: Path) -> None:
     assert narrow and narrow <= broad and read_layer(tmp_path / "x.gpkg").geometry.is_valid.all()
 
 
+def test_a_closed_line_is_the_outline_of_an_area(tmp_path: Path) -> None:
+    area = box(LEFT + 2, TOP - 158, LEFT + 158, TOP - 2)
+    layer(tmp_path / "p.gpkg", LineString(area.exterior.coords))
+    assert len(positive(given(tmp_path, labels="p.gpkg"))) == 16, "tiles within it too"
+    half = LineString(list(area.exterior.coords)[:-1])
+    layer(tmp_path / "q.gpkg", half)
+    assert (38, 38) not in positive(given(tmp_path, labels="q.gpkg")), "an open line is a line"
+
+
+def test_a_crs_with_its_own_shift_is_shifted_and_nothing_is_said(tmp_path: Path) -> None:
+    own = "+proj=utm +zone=48 +ellps=krass +towgs84=24,-123,-94,0.02,-0.25,-0.13,1.1 +units=m"
+    gpd.GeoDataFrame(geometry=[SLIDE], crs=UTM).to_crs(own).to_parquet(tmp_path / "p.parquet")
+    one = given(tmp_path, labels="p.parquet")
+    assert positive(one) == POSITIVE and not one.check().warnings
+
+
 def test_an_edge_on_a_tiles_edge_is_not_in_the_tile(tmp_path: Path) -> None:
     # Without overlap tiles begin at 0, 64 and 96: the polygon ends exactly where those of column 64 begin.
     layer(tmp_path / "x.gpkg", box(LEFT + 20, TOP - 40, LEFT + 64, TOP - 20))
@@ -361,6 +377,20 @@ def test_a_transparent_grey_of_a_png_is_its_no_data_value(tmp_path: Path, key: i
     np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.png"), expected)
 
 
+@pytest.mark.parametrize("said", ["0.1", "0.1=landslide 0=none", ">=0.1"])
+def test_numbers_of_mask_values_are_those_of_the_masks_type(tmp_path: Path, said: str) -> None:
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "m.tif", drawn(0.1, dtype="float32"))
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as scene,
+        ReferenceMaskReader(tmp_path / "m.tif", scene, said) as reference,
+        ReferenceMaskReader(tmp_path / "m.tif", scene, ">0.1") as above,
+    ):
+        np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), EXPECTED)
+        assert not above.read(0, 0, SIDE, SIDE).any()
+    np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif", values=said), EXPECTED)
+
+
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_mask_values_of_a_folder_count_the_numbers_of_palettes(tmp_path: Path, ending: str) -> None:
     numbers = np.repeat(np.array([[1, 2, 0]], np.uint8), 4, axis=0)
@@ -415,6 +445,16 @@ def test_bands_are_those_that_are_declared(tmp_path: Path, kinds, names, order) 
     np.testing.assert_array_equal(given(tmp_path).tile()["image"][0], values[order][:, :64, :64])
     asked = given(tmp_path, tiles={"bands": (3, 2, 1)}).tile()["image"][0]
     np.testing.assert_array_equal(asked, values[[2, 1, 0]][:, :64, :64])
+
+
+@pytest.mark.parametrize(("names", "order"), [(("B02", "B03", "B04"), (2, 1, 0)), (("g", "R", "B"), (1, 0, 2))])
+def test_bands_are_known_by_the_names_that_sensors_give_them(tmp_path: Path, names, order) -> None:
+    values = pixels(dtype="uint16")
+    write(tmp_path / "a.tif", values)
+    with rasterio.open(tmp_path / "a.tif", "r+") as raster:
+        raster.descriptions = names
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
+        assert scene.chosen.bands == tuple(index + 1 for index in order)
 
 
 def test_bands_of_several_types(tmp_path: Path) -> None:

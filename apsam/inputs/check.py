@@ -28,7 +28,7 @@ from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_table
 from apsam.tiles.layers import check_layer
 from apsam.tiles.parts import check_blocks
 from apsam.tiles.reader import SceneReader
-from apsam.tiles.ready_made import MaskFolder, check_tile_header, image_size, read_tile_image
+from apsam.tiles.ready_made import MaskFolder, check_tile_header, hides_pixels, image_size, read_tile_image
 from apsam.tiles.scene_labels import LayerLabels, tile_table
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.sources import check_image, check_labels_and_mask
@@ -53,6 +53,9 @@ LEAST_COLLAR = 0.05
 
 # With as few different values, an image is a drawing.
 LEAST_COLOURS = 16
+
+# Ready-made tiles, evenly spaced, whose pixels are looked at for those that are transparent.
+SAMPLE_TILES = 20
 
 # Degrees beyond the area that a CRS is meant for at which nothing is said yet.
 BESIDE = 1.0
@@ -206,15 +209,22 @@ class _Check:
             row.notes.append("the numbers of a colour table are read as its colours")
         if reader.chosen.why.endswith("red, green, blue") and reader.chosen.bands != (1, 2, 3):
             row.notes.append(f"bands {', '.join(map(str, reader.chosen.bands))} are red, green, blue, as it declares")
-        if reader.undeclared_colours:
+        named = ", ".join(reader.chosen.names)
+        declared = reader.chosen.why.startswith("declared")
+        if named and not declared:
+            self.warnings.append(
+                f"{scene.image}: its bands are named {named}, and bands {', '.join(map(str, reader.chosen.bands))} are "
+                f"taken as red, green and blue; if others are, set 'tiles.bands'"
+            )
+        elif reader.undeclared_colours:
             self.warnings.append(
                 f"{scene.image}: has {reader.count} bands, of which none is declared as red, green or blue; the first "
                 f"three are taken. Many sensors begin with blue: then set 'tiles.bands: [3, 2, 1]'"
             )
-        if reader.chosen.names:
+        if named and declared:
             self.warnings.append(
                 f"{scene.image}: declares bands {', '.join(map(str, reader.chosen.bands))} as red, green, blue, which "
-                f"are taken, but its bands are named {', '.join(reader.chosen.names)}; if the names are right, set "
+                f"are taken, but its bands are named {named}; if the names are right, set "
                 f"'tiles.bands'"
             )
         if reader.white is not None:
@@ -336,6 +346,10 @@ class _Check:
         for value in reader.undeclared:
             row.notes.append(f"{value:g} in all bands is taken for no data")
         seen = values[:, valid > 0]
+        blank = {band: v[0] for band, v in zip(reader.chosen.bands, seen, strict=True) if (v == v[0]).all()}
+        if blank and reader.chosen.palette is None:
+            listed = ", ".join(f"band {band} is {value:g}" for band, value in blank.items())
+            self.warnings.append(f"{scene.image}: {listed} everywhere; was it exported or merged without its pixels?")
         if len(np.unique(seen)) <= LEAST_COLOURS:
             return
         names = {0: "black (0)"} | ({255: "white (255)"} if reader.dtype == np.uint8 else {})
@@ -360,6 +374,14 @@ class _Check:
             if time.monotonic() >= self._until and number < len(files):
                 row.notes.append(f"headers of {number} of {len(files)} tiles were looked at, to be done in time")
                 break
+        some = files[:: max(1, len(files) // SAMPLE_TILES)]
+        hiding = [file for file in some if time.monotonic() < self._until and hides_pixels(file)]
+        if hiding:
+            self.warnings.append(
+                f"{scene.image}: {len(hiding)} of the {len(some)} tiles that were looked at have transparent or "
+                f"no-data pixels ({hiding[0].name}), which count as data in ready-made tiles; give the scene as one "
+                f"raster, or leave such tiles out"
+            )
         known = None
         if scene.labels is not None:
             table = read_label_table(scene.labels)
@@ -376,6 +398,11 @@ class _Check:
         if without:
             row.notes.append(f"{without} tile(s) not labelled positive have no mask, and need none")
         row.mask, row.mask_share = f"{scene.mask.name}/ ({len(needed)} masks)", masks.share
+        if masks.share == 0 and row.positive:
+            self.warnings.append(
+                f"{scene.mask}: shows no landslide, but {row.positive} tiles are labelled positive; are these the "
+                f"right masks?"
+            )
         if (masks.share or 0) > MUCH_LANDSLIDE:
             self.warnings.append(
                 f"{scene.mask}: {masks.share:.0%} of the masks that were looked at is landslide; are these the masks "

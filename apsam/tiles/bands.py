@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +26,13 @@ OTHER_MODELS = {
     ColorInterp.Y: "YCbCr",
 }
 
+# What bands that are red, green and blue are called: B04, B03, B02 by Sentinel-2 and the harmonized Landsat.
+NAMES = (("red", "green", "blue"), ("r", "g", "b"), ("b04", "b03", "b02"))
+
+# Names of bands of other light. Of others that end in a number, as `SR_B4` does, the number says which band it was.
+OTHER_LIGHT = re.compile(r"nir|swir|mir|infra|red.?edge|coastal|cirrus|thermal|panchromatic")
+NUMBERED = re.compile(r"(?:band|layer|channel|.*\bb|.*_b)?[\s_#]*0*(\d{1,2})")
+
 # A value that at least this share of pixels has in all three bands is looked at: is it no data?
 LEAST_SHARE = 1e-3
 
@@ -43,7 +52,7 @@ class ChosenBands:
         bands: From 1.
         why: In a few words.
         palette: Colour table, where the raster's only band holds numbers of colours.
-        names: Names of the bands, where they say otherwise than the declared colours.
+        names: Names of the bands, where they say that these are not, or not for sure, red, green and blue.
     """
 
     bands: Bands
@@ -91,22 +100,45 @@ def _declared(raster: rasterio.DatasetReader, path: Path, palette: Palette | Non
     if palette is not None and sum(kind != ColorInterp.alpha for kind in kinds) == 1:
         return ChosenBands((1, 1, 1), "colours of its palette", palette)
     names = [(text or "").strip().lower() for text in raster.descriptions]
-    named = None
-    if all(names.count(colour.name) == 1 for colour in COLOURS):
-        named = tuple(names.index(colour.name) + 1 for colour in COLOURS)
+    named = _named(names)
     if all(kinds.count(colour) == 1 for colour in COLOURS):
-        bands = tuple(kinds.index(colour) + 1 for colour in COLOURS)
-        others = tuple(names) if named not in (None, bands) else ()
-        return ChosenBands(bands, "declared red, green, blue", names=others)  # type: ignore[arg-type]  # three, as COLOURS
+        red, green, blue = (kinds.index(colour) + 1 for colour in COLOURS)
+        bands = (red, green, blue)
+        others = tuple(names) if named not in (None, bands) or _named_otherwise(names, bands) else ()
+        return ChosenBands(bands, "declared red, green, blue", names=others)
     if named is not None:
-        return ChosenBands(named, "named red, green, blue")  # type: ignore[arg-type]  # three
+        called = ", ".join(names[band - 1] for band in named)
+        meaning = "" if called == "red, green, blue" else ": red, green, blue"
+        return ChosenBands(named, f"named {called}{meaning}")
     usable = [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha]
     if len(usable) < 3:
         raise InputError(
             f"{path}: has {len(usable)} band(s) without transparency, the method needs three (red, green, blue); to "
             f"repeat one: 'tiles.bands: [1, 1, 1]'"
         )
-    return ChosenBands(tuple(usable[:3]), "the first three, none is declared as red, green, blue")
+    first = (usable[0], usable[1], usable[2])
+    others = tuple(names) if _named_otherwise(names, first) else ()
+    return ChosenBands(first, "the first three, none is declared as red, green, blue", names=others)
+
+
+def _named(names: Sequence[str]) -> Bands | None:
+    """The bands that are red, green and blue by their names."""
+    for known in NAMES:
+        if all(names.count(name) == 1 for name in known):
+            red, green, blue = (names.index(name) + 1 for name in known)
+            return red, green, blue
+    return None
+
+
+def _named_otherwise(names: Sequence[str], bands: Bands) -> bool:
+    """Whether the names of three bands say that they are not red, green and blue in this order."""
+    for colour, band in zip(COLOURS, bands, strict=True):
+        name = names[band - 1]
+        number = NUMBERED.fullmatch(name)
+        other_colour = any(other.name == name for other in COLOURS if other != colour)
+        if other_colour or OTHER_LIGHT.search(name) or (number is not None and int(number[1]) != band):
+            return True
+    return False
 
 
 def undeclared_no_data(values: np.ndarray) -> list[tuple[float, float]]:

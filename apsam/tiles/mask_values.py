@@ -39,8 +39,8 @@ HOW_TO_SAY = (
     "landslide, others are not), '1=landslide 255=unknown', or '>=0.5'"
 )
 
-PAIR = re.compile(r"(?P<value>[-+.\deE]+)\s*=\s*(?P<meaning>landslide|none|unknown)")
-LIMIT = re.compile(r"(?P<sign>>=|>)\s*(?P<value>[-+.\deE]+)")
+PAIR = re.compile(r"(?P<value>[-+.\de]+)\s*=\s*(?P<meaning>landslide|none|unknown)")
+LIMIT = re.compile(r"(?P<sign>>=|>)\s*(?P<value>[-+.\de]+)")
 
 
 @dataclass(frozen=True)
@@ -196,9 +196,9 @@ def parse_mask_values(text: str) -> MaskValues:
     """Read `mask_values`: `1,2`, `1=landslide 255=unknown`, `>=0.5 -1=unknown`.
 
     Raises:
-        ConfigError: It says something else.
+        ConfigError: It says something else, or two things of one value.
     """
-    rest = text.strip().strip("'\"")
+    rest = text.strip().strip("'\"").lower()
     found: dict[str, set[float]] = {"landslide": set(), "none": set(), "unknown": set()}
     limit, above = None, False
     try:
@@ -214,10 +214,13 @@ def parse_mask_values(text: str) -> MaskValues:
     if not any(found.values()) and limit is None:
         raise ConfigError(f"mask_values '{text}' is empty; {HOW_TO_SAY}")
     landslide, none, unknown = (frozenset(found[key]) for key in ("landslide", "none", "unknown"))
+    if twice := (landslide & none) | (landslide & unknown) | (none & unknown):
+        raise ConfigError(f"mask_values '{text}' says two things of the value {_list(twice)}")
     return MaskValues(landslide, none, unknown, limit, above)
 
 
 def _as_said(path: Path, said: MaskValues, sample: Sample) -> MaskRule:
+    said = _as_stored(said, sample.dtype)
     if said.landslide and sample.counts and not said.landslide & sample.counts.keys():
         log.warning(
             "%s: holds none of the values %s that are landslide by 'mask_values', but %s",
@@ -230,6 +233,18 @@ def _as_said(path: Path, said: MaskValues, sample: Sample) -> MaskRule:
         return MaskRule(said.landslide, unknown=said.unknown, note=note)
     # Only what is not landslide is named.
     return MaskRule(frozenset(set(sample.counts) - said.none - said.unknown - {0.0}), unknown=said.unknown, note=note)
+
+
+def _as_stored(said: MaskValues, dtype: np.dtype) -> MaskValues:
+    """The same numbers as a mask of some type holds them: 0.1 of 32 bit is a little more than 0.1."""
+    if dtype.kind != "f":
+        return said
+
+    def stored(values: Iterable[float]) -> frozenset[float]:
+        return frozenset(float(dtype.type(value)) for value in values)
+
+    limit = None if said.limit is None else float(dtype.type(said.limit))
+    return MaskValues(stored(said.landslide), stored(said.none), stored(said.unknown), limit, said.above)
 
 
 def _check_not_alpha_alone(path: Path, sample: Sample) -> None:

@@ -16,10 +16,12 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from apsam.errors import InputError
+from apsam.file_content import content_hint
 from apsam.scenes import image_files
 from apsam.tiles.bands import COLOURS
 from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, plane
 from apsam.tiles.photometry import is_lossy, masked_out, palette_of, white_is_zero
+from apsam.tiles.whole_images import PNG, check_whole
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -27,8 +29,8 @@ JPEG_SUFFIXES = (".jpg", ".jpeg")
 # Masks of a folder, evenly spaced, that are looked at to find out what their values mean.
 SAMPLE_MASKS = 400
 
-# How a PNG starts, and the byte of its header that holds the bits a channel.
-PNG, PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24
+# The byte of a PNG's header that holds the bits a channel.
+PNG_DEPTH = 24
 
 # EXIF: the tag of the orientation, and its values that swap width and height.
 ORIENTATION, ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
@@ -46,6 +48,7 @@ def read_tile_image(file: Path) -> np.ndarray:
         # Grey, or grey and alpha.
         image = image[..., :3] if image.shape[2] > 2 else np.repeat(image[..., :1], 3, axis=2)
     else:
+        check_whole(file)
         image = _read(file, cv2.IMREAD_COLOR_RGB)
     _check_type(file, image.dtype)
     return np.ascontiguousarray(image)
@@ -63,8 +66,20 @@ def check_tile_header(file: Path) -> None:
         start = opened.read(PNG_DEPTH + 1)
     if start.startswith(PNG) and start[PNG_DEPTH:] == b"\x10":
         _check_type(file, np.dtype(np.uint16))
+    check_whole(file)
     if image_size(file) is None:
         raise _unreadable(file)
+
+
+def hides_pixels(file: Path) -> bool:
+    """Whether an image has transparent or no-data pixels; a ready-made tile is read without regard to them."""
+    if file.suffix.lower() in JPEG_SUFFIXES:
+        return False
+    try:
+        with _opened(file) as raster:
+            return bool((raster.dataset_mask() == 0).any())
+    except RasterioError as error:
+        raise _unreadable(file, error) from error
 
 
 def _check_bands(file: Path, count: int) -> None:
@@ -112,6 +127,7 @@ def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray
 
     A palette becomes colours, WhiteIsZero is inverted, unless the values are wanted as they are `stored`.
     """
+    check_whole(file)
     if file.suffix.lower() in JPEG_SUFFIXES:
         values = np.atleast_3d(_read(file, cv2.IMREAD_ANYCOLOR)).transpose(2, 0, 1)
         return values, np.zeros(values.shape[1:], bool), None, True
@@ -151,7 +167,9 @@ def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray
 
 
 def _orientation(file: Path) -> int:
-    """How an image lies by its EXIF, 1 to 8; 1: upright."""
+    """How a PNG lies by its EXIF, 1 to 8; 1: upright."""
+    if b"eXIf" not in file.read_bytes():
+        return 1
     with Image.open(file) as image:
         return int(image.getexif().get(ORIENTATION, 1))
 
@@ -298,7 +316,8 @@ def _read(file: Path, colours: int) -> np.ndarray:
 
 def _unreadable(file: Path, error: Exception | None = None) -> InputError:
     by = "OpenCV can read" if error is None else f"GDAL can read ({error})"
-    return InputError(f"{file}: not an image that {by}; remove it from the folder or repair it")
+    hint = content_hint(file) or "; remove it from the folder or repair it"
+    return InputError(f"{file}: not an image that {by}{hint}")
 
 
 @contextmanager
