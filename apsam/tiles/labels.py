@@ -200,8 +200,8 @@ def _wrong_columns(columns: list[str]) -> str:
     if outlines or len(places) >= 2:
         kind, places = ("layer", outlines) if outlines else ("point layer", places)
         return (
-            f"holds coordinates ({', '.join(places)}), not labels of tiles; make a {kind} of it (QGIS: Layer > Add Layer "
-            f"> Add Delimited Text Layer, then Export as GeoPackage) and name that in 'labels'"
+            f"holds coordinates ({', '.join(places)}), not labels of tiles; make a {kind} of it (QGIS: Layer > Add "
+            f"Layer > Add Delimited Text Layer, then Export as GeoPackage) and name that in 'labels'"
         )
     return needed
 
