@@ -36,7 +36,9 @@ from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, 
 from apsam.tiles.outlines import outline
 from apsam.tiles.photometry import Palette, is_lossy, masked_out, palette_of, white_is_zero
 from apsam.tiles.reader import SceneReader, open_raster
-from apsam.vectors import is_vector, read_layer, read_shapes
+from apsam.vectors.layers import is_vector
+from apsam.vectors.place import read_shapes
+from apsam.vectors.read import read_layer
 
 __all__ = ["NO_DATA", "ReferenceMaskReader"]
 

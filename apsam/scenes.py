@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from apsam.errors import InputError
 from apsam.files import from_home, read_text
-from apsam.vectors import split_layer, with_layer
+from apsam.vectors.layers import split_layer, with_layer
 
 if TYPE_CHECKING:
     from apsam.tiles.settings import LabelSettings

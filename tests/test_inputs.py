@@ -47,7 +47,9 @@ from apsam.tiles.parts import NEITHER, TRAIN
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask
 from apsam.tiles.settings import TileSettings
-from apsam.vectors import degrees, is_vector, read_layer, split_layer
+from apsam.vectors.layers import is_vector, split_layer
+from apsam.vectors.place import degrees
+from apsam.vectors.read import read_layer
 
 # Windows of 64 px that the landslide of rows 20 to 40 and columns 20 to 50 touches.
 POSITIVE = {(0, 0), (0, 38), (38, 0), (38, 38)}

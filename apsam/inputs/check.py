@@ -34,7 +34,8 @@ from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.sources import check_image, check_labels_and_mask
 from apsam.tiles.tiling import check_size, folder_labels_from_masks
 from apsam.tiles.windows import tile_windows
-from apsam.vectors import Bounds, chosen_layers, is_vector, split_layer
+from apsam.vectors.layers import chosen_layers, is_vector, split_layer
+from apsam.vectors.place import Bounds
 
 log = logging.getLogger(__name__)
 

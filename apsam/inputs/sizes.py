@@ -13,7 +13,7 @@ from apsam.geodesy import Geodesy
 from apsam.tiles.labels import UNLABELLED
 from apsam.tiles.scene_labels import LayerLabels
 from apsam.tiles.settings import LabelSettings, TileSettings
-from apsam.vectors import chosen_layers
+from apsam.vectors.layers import chosen_layers
 
 # Of a layer with more features, lengths are measured on so many.
 MEASURED = 5000

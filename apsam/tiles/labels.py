@@ -15,7 +15,8 @@ import numpy as np
 
 from apsam.errors import InputError, no_such
 from apsam.files import read_text
-from apsam.vectors import chosen_layers, read_columns
+from apsam.vectors.columns import read_columns
+from apsam.vectors.layers import chosen_layers
 
 log = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from apsam.tiles.outlines import outline, outlines
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import LabelSettings
 from apsam.tiles.sources import label_kind
-from apsam.vectors import read_placed
+from apsam.vectors.place import read_placed
 
 log = logging.getLogger(__name__)
 

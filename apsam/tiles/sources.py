@@ -9,7 +9,8 @@ import pyogrio
 
 from apsam.errors import InputError, no_such
 from apsam.scenes import Scene
-from apsam.vectors import ARCHIVES, VECTOR_SUFFIXES, is_vector, split_layer
+from apsam.vectors.formats import ARCHIVES, VECTOR_SUFFIXES
+from apsam.vectors.layers import is_vector, split_layer
 
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
 _RASTER = "{}: is a raster; a mask goes into the column 'mask', with the word mask in 'labels' to derive labels from it"
