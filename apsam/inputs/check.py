@@ -21,7 +21,8 @@ from apsam.inputs.report import Report, SceneReport
 from apsam.inputs.sizes import landslide_lengths, mask_lengths, median_and_longest, point_warnings, scale_warnings
 from apsam.labelling.identity import GridIdentity
 from apsam.labelling.tables import check_same_tiles
-from apsam.reference_mask import ReferenceMaskReader, check_mask_header
+from apsam.reference_mask import ReferenceMaskReader
+from apsam.reference_mask.location import check_mask_header
 from apsam.scenes import Scene, tile_files
 from apsam.tiles.georeference import degrees_of
 from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_table
