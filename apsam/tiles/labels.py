@@ -8,6 +8,7 @@ import logging
 import math
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 from apsam.errors import InputError, no_such
 from apsam.files import read_text
 from apsam.vectors.columns import read_columns
-from apsam.vectors.layers import chosen_layers
+from apsam.vectors.formats import stamped
+from apsam.vectors.layers import chosen_layers, split_layer
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +145,12 @@ def check_no_negatives(path: Path) -> None:
     Raises:
         InputError: A column that is called like labels are (`label`, `landslide`, `positive`) holds 0 and 1.
     """
-    [layer, *_] = chosen_layers(path)
+    _check_no_negatives(path, stamped(split_layer(path)[0]))
+
+
+@lru_cache(maxsize=64)
+def _check_no_negatives(path: Path, stamp: tuple[Path, tuple[int, ...]]) -> None:
+    layer = chosen_layers(path)[0]
     for column in layer.fields:
         if column.strip().lower() not in LABEL_COLUMNS:
             continue
