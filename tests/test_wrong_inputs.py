@@ -15,6 +15,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from given_inputs import (
     LEFT,
     SIDE,
@@ -167,6 +168,16 @@ def folder_of(path: Path, names: list[str], dtype: str = "uint8", size: int = 40
         cv2.imwrite(str(path / name), pixels(3, size, dtype, number).transpose(1, 2, 0))
 
 
+def sized(value: float) -> Make:
+    """A point whose column `size` holds a length."""
+
+    def build(folder: Path) -> Given:
+        layer(folder / "p.gpkg", SLIDE.centroid, size=[value])
+        return _with(given(folder, labels="p.gpkg"), labels={"size_column": "size"})
+
+    return build
+
+
 def tiles(table: str = "tile,label\nx.png,1\ny.png,0\n", masks: dict[str, np.ndarray] | None = None, **more) -> Make:
     """A folder of two ready-made tiles, x and y."""
 
@@ -196,6 +207,11 @@ def recode(folder: Path, suffix: str) -> None:
     for file in list(folder.iterdir()):
         cv2.imwrite(str(file.with_suffix(suffix)), cv2.imread(str(file)))
         file.unlink()
+
+
+def virtual(path: Path) -> None:
+    """A virtual raster of s.tif, whatever its name."""
+    rasterio.shutil.copy(path.with_name("s.tif"), path, driver="VRT")
 
 
 def named(*names: str, dtype: str = "uint16") -> Callable[[Path], object]:
@@ -478,6 +494,14 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "an open quotation mark": (
         labels("l.csv", text('tile,label\n"r0_c0,1\n' + "r0_c0,0\n" * 20000)),
         "is a quotation mark opened and not closed",
+    ),
+    "a name in other letters": (
+        labels("INV.gpkg", None),
+        "no such vector layer; there is 'inv.gpkg', with other capital",
+    ),
+    "a virtual raster whose source was moved": (
+        image(lambda p: (write(p.with_name("s.tif"), pixels()), virtual(p), p.with_name("s.tif").unlink())),
+        "pixels cannot be read .*s.tif: No such file",
     ),
     "a binary table": (labels("l.csv", lambda p: p.write_bytes(b"\0\xff" * 40)), "is a binary file, not a table"),
     "a part of a Shapefile": (
@@ -808,6 +832,16 @@ WARNINGS: dict[str, tuple[Make, str]] = {
         mask("m.tif", lambda p: write(p, drawn(255), nodata=255)),
         "2.3% of it is 255, which it declares as no data",
     ),
+    "elevations of one height": (
+        dem(lambda p: write(p, heights() * 0, transform=DEM_PLACE)),
+        "holds one height only .0.",
+    ),
+    "two bands of elevations": (
+        dem(lambda p: write(p, np.concatenate([heights()] * 2), transform=DEM_PLACE)),
+        "has 2 bands, of which the first is read",
+    ),
+    "lengths in kilometres": (sized(0.12), "landslides of 'a' are 0.12 to 0.12 m long; is it in metres"),
+    "areas taken for lengths": (sized(250000.0), "are 250000 to 250000 m long; .* and a length"),
     "a grey hillshade": (
         dem(lambda p: write(p, pixels(1, SIDE + 40), transform=DEM_PLACE)),
         "is 8 bit, .* a hillshade",

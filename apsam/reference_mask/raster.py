@@ -20,7 +20,7 @@ from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from apsam.datums import datum_shift, proj_crs
-from apsam.errors import InputError
+from apsam.errors import InputError, first_cause
 from apsam.reference_mask.location import check_mask_location
 from apsam.reference_mask.values import colour_bands, invert, mask_rule, no_data_of
 from apsam.tiles.georeference import degrees_of, turn_to
@@ -85,7 +85,9 @@ class RasterMask:
         try:
             values = self._aligned.read(self._bands, window=window, out_shape=(len(self._bands), *shape))
         except RasterioError as error:
-            raise InputError(f"{self._path}: pixels cannot be read ({error}); is the file complete?") from error
+            raise InputError(
+                f"{self._path}: pixels cannot be read ({first_cause(error)}); is the file complete?"
+            ) from error
         # Of a colour, one channel may be the no-data value by chance.
         missing = ~np.isfinite(values).any(axis=0)
         transparent = np.zeros_like(missing)

@@ -13,7 +13,7 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from apsam.errors import InputError
+from apsam.errors import InputError, first_cause
 from apsam.tiles.mask_values import MaskRule, Sample, check_mask_type, find_rule
 from apsam.tiles.photometry import Palette, is_lossy, masked_out, palette_of, white_is_zero
 from apsam.tiles.reader import open_raster
@@ -79,7 +79,7 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
                 if sum(sample.counts.values()) >= SAMPLE_PIXELS and len(sample.counts) > 1:
                     break
         except (RasterioError, ValueError) as error:
-            raise InputError(f"{path}: pixels cannot be read ({error}); is the file complete?") from error
+            raise InputError(f"{path}: pixels cannot be read ({first_cause(error)}); is the file complete?") from error
     return find_rule(path, sample, values, palette), palette, inverted, sample
 
 

@@ -13,7 +13,7 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from apsam.errors import InputError, no_such
+from apsam.errors import InputError, first_cause, no_such
 from apsam.file_content import content_hint
 from apsam.tiles.bands import choose_bands, undeclared_no_data
 from apsam.tiles.georeference import check_placed, raster_bounds
@@ -234,7 +234,9 @@ class SceneReader:
             values = self._read_bands(bands, window, shape)
             mask = self._valid(self._raster.read_masks(bands, window=window, **out_mask) > 0)
         except RasterioError as error:
-            raise InputError(f"{self.path}: pixels cannot be read ({error}); is the file complete?") from error
+            raise InputError(
+                f"{self.path}: pixels cannot be read ({first_cause(error)}); is the file complete?"
+            ) from error
         if values.dtype.kind == "f":
             mask &= np.isfinite(values).all(axis=0)
         return values, mask
