@@ -33,7 +33,7 @@ from PIL import Image
 from pyproj import Transformer
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
-from shapely import LineString, Point, box
+from shapely import GeometryCollection, LineString, Point, box
 from shapely.affinity import translate
 
 from apsam.datums import datum_shift, proj_crs
@@ -150,6 +150,20 @@ def test_an_outline_that_crosses_itself_is_not_lost(tmp_path: Path) -> None:
     one.labels = {"buffer_m": 5}
     broad = positive(one)
     assert narrow and narrow <= broad and read_layer(tmp_path / "x.gpkg").geometry.is_valid.all()
+
+
+def test_a_frame_around_the_earth_covers_the_scene(tmp_path: Path) -> None:
+    layer(tmp_path / "p.geojson", box(-180, -90, 180, 90), crs=4326)
+    layer(tmp_path / "q.geojson", box(70, 10, 140, 60), crs=4326)
+    for name in ("p.geojson", "q.geojson"):
+        assert len(positive(given(tmp_path, labels=name))) == 16
+        assert given(tmp_path, labels="mask", mask=name).check().scenes[0].mask_share == 1
+
+
+def test_lines_in_a_collection_are_no_part_of_a_mask(tmp_path: Path) -> None:
+    line = LineString([(LEFT, TOP - 100), (LEFT + 100, TOP - 100)])
+    layer(tmp_path / "p.gpkg", GeometryCollection([SLIDE, line]))
+    assert given(tmp_path, labels="mask", mask="p.gpkg").check().scenes[0].mask_share == 600 / SIDE**2
 
 
 def test_a_closed_line_is_the_outline_of_an_area(tmp_path: Path) -> None:

@@ -22,10 +22,11 @@ from apsam.vectors.read import read_layer
 
 # Polygon, MultiPolygon, GeometryCollection, as GEOS numbers them.
 AREAS = (3, 6, 7)
+COLLECTION = 7
 
 
 def mask_polygons(path: Path, scene: SceneReader) -> np.ndarray:
-    """The polygons of a mask's layer near a scene, in its CRS.
+    """The polygons of a mask's layer near a scene, in its CRS; of collections only what has an area.
 
     Raises:
         InputError: The layer holds points or lines there, or nothing else anywhere.
@@ -40,7 +41,7 @@ def mask_polygons(path: Path, scene: SceneReader) -> np.ndarray:
         if shapely.get_type_id(shape) not in AREAS
     )
     if not others:
-        return shapes
+        return np.array([_areas(shape) for shape in shapes])
     listed = ", ".join(f"{count} x {kind}" for kind, count in sorted(others.items()))
     lines = any("Line" in kind or "Ring" in kind for kind in others)
     remedy = (
@@ -52,6 +53,13 @@ def mask_polygons(path: Path, scene: SceneReader) -> np.ndarray:
         f"{path}: holds {listed}, of which no landslide's extent can be taken; a mask needs outlines as polygons: "
         f"{remedy}"
     )
+
+
+def _areas(shape: shapely.Geometry) -> shapely.Geometry:
+    """The polygons of a collection; any other geometry as it is."""
+    if shapely.get_type_id(shape) != COLLECTION:
+        return shape
+    return shapely.union_all([part for part in shapely.get_parts(shape) if shapely.get_dimensions(part) == 2])
 
 
 class PolygonMask:

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 Bounds = tuple[float, float, float, float]
 
+# Degrees beyond which a shape reaches out of the area that a projected CRS can show.
+FAR_DEGREES = 20.0
+
 
 def read_shapes(path: Path | str, crs: CRS, near: Bounds | None = None) -> np.ndarray:
     """Geometries of a layer in the CRS asked for, without empty ones and those that have no place in it.
@@ -42,7 +45,6 @@ def read_placed(path: Path | str, crs: CRS, near: Bounds | None = None) -> tuple
     Raises:
         InputError: As of `read_layer`.
     """
-    import geopandas as gpd
     import numpy as np
     import shapely
 
@@ -55,12 +57,15 @@ def read_placed(path: Path | str, crs: CRS, near: Bounds | None = None) -> tuple
         log.warning("%s: %s", path, shift.note)
     geometry, source = np.asarray(features.geometry.array), shift.crs if shift.crs.is_bound else features.crs
     rows = features.index.to_numpy()
+    box = None
     if near is not None and len(geometry):
         assert source is not None  # read_layer takes none without
-        near_enough = _reach(geometry, source, target, near)
+        box = _box_around(source, target, near)
+        near_enough = _reach(geometry, source, box)
         geometry, rows = geometry[near_enough], rows[near_enough]
     if source != target and len(geometry):
-        geometry = gpd.GeoSeries(geometry, crs=source).to_crs(target).to_numpy()
+        assert source is not None
+        geometry = _moved(geometry, source, target, box)
     # What lies too far from the area of a CRS becomes infinite in it, which GEOS refuses.
     if len(geometry):
         kept = np.isfinite(shapely.bounds(geometry)).all(axis=1)
@@ -118,25 +123,62 @@ def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
     return west, south, east, north
 
 
-def _reach(geometry: np.ndarray, source: ProjCRS, target: ProjCRS, near: Bounds) -> np.ndarray:
-    """Which geometries may touch `near`; all where that is hard to tell."""
+def _box_around(source: ProjCRS, target: ProjCRS, near: Bounds) -> Bounds | None:
+    """Bounds in the target's CRS in the source's, a tenth wider on each side; None where that is hard to tell."""
     import numpy as np
-    import shapely
 
     from apsam.datums import transformer
 
-    everything = np.ones(len(geometry), bool)
     try:
         left, bottom, right, top = transformer(target, source).transform_bounds(*near)
     except Exception:  # PROJ raises for what has no place
-        return everything
+        return None
     if not np.isfinite([left, bottom, right, top]).all() or left >= right or bottom >= top:
-        return everything
-    x0, y0, x1, y1 = shapely.bounds(geometry).T
-    if source.is_geographic and (left < -179 or right > 179 or min(x0.min(), -x1.max()) < -180):
-        return everything
+        return None
+    if source.is_geographic and (left < -179 or right > 179):
+        return None
     margin = 0.1 * max(right - left, top - bottom)
-    return (x1 >= left - margin) & (x0 <= right + margin) & (y1 >= bottom - margin) & (y0 <= top + margin)
+    return left - margin, bottom - margin, right + margin, top + margin
+
+
+def _reach(geometry: np.ndarray, source: ProjCRS, box: Bounds | None) -> np.ndarray:
+    """Which geometries may touch a box; all where that is hard to tell."""
+    import numpy as np
+    import shapely
+
+    x0, y0, x1, y1 = shapely.bounds(geometry).T
+    if box is None or (source.is_geographic and min(x0.min(), -x1.max()) < -180):
+        return np.ones(len(geometry), bool)
+    left, bottom, right, top = box
+    return (x1 >= left) & (x0 <= right) & (y1 >= bottom) & (y0 <= top)
+
+
+def _moved(geometry: np.ndarray, source: ProjCRS, target: ProjCRS, box: Bounds | None) -> np.ndarray:
+    """Geometries in the target's CRS, those that reach too far for it cut to a box (in the source's).
+
+    A country, or a frame around the Earth, would else have no place in a projected CRS, although it covers the scene.
+    What is wide and low may lie across the antimeridian, and is cut only where it has no place.
+    """
+    import geopandas as gpd
+    import numpy as np
+    import shapely
+
+    def to_target(some: np.ndarray) -> np.ndarray:
+        return gpd.GeoSeries(some, crs=source).to_crs(target).to_numpy()
+
+    if box is None:
+        return to_target(geometry)
+    x0, y0, x1, y1 = shapely.bounds(geometry).T
+    wide, high = x1 - x0, y1 - y0
+    far = source.is_geographic & ((high > FAR_DEGREES) | ((wide > FAR_DEGREES) & (wide < 180)))
+    if far.any():
+        geometry = geometry.copy()
+        geometry[far] = shapely.intersection(geometry[far], shapely.box(*box))
+    moved = to_target(geometry)
+    lost = ~np.isfinite(shapely.bounds(moved)).all(axis=1) & (shapely.get_dimensions(geometry) > 0)
+    if lost.any():
+        moved[lost] = to_target(shapely.intersection(geometry[lost], shapely.box(*box)))
+    return moved
 
 
 def _around(geometry: np.ndarray, near: Bounds) -> tuple[np.ndarray, np.ndarray]:
