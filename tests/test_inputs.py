@@ -473,6 +473,24 @@ def test_bands_are_known_by_the_names_that_sensors_give_them(tmp_path: Path, nam
         assert scene.chosen.bands == tuple(index + 1 for index in order)
 
 
+def test_bands_are_known_by_their_wavelengths(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif", pixels(4, dtype="uint16"))
+    with rasterio.open(tmp_path / "a.tif", "r+") as raster:
+        for band, value in enumerate((0.49, 0.56, 0.665, 0.842), 1):
+            raster.update_tags(band, ns="IMAGERY", CENTRAL_WAVELENGTH_UM=str(value))
+    one = given(tmp_path)
+    assert "3, 2, 1 (by their wavelengths red, green, blue)" in one.check().scenes[0].bands
+    assert not one.check().warnings
+
+
+@pytest.mark.parametrize("names", [("Band 4", "Band 3", "Band 2"), ("Band 1", "Band 2", "Band 3"), ("x", "y", "z")])
+def test_names_that_say_nothing_else_get_no_warning(tmp_path: Path, names) -> None:
+    write(tmp_path / "a.tif", pixels(dtype="uint16"))
+    with rasterio.open(tmp_path / "a.tif", "r+") as raster:
+        raster.descriptions = names
+    assert not given(tmp_path).check().warnings
+
+
 def test_bands_of_several_types(tmp_path: Path) -> None:
     values = pixels(3)
     names = []

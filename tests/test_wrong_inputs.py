@@ -214,6 +214,26 @@ def virtual(path: Path) -> None:
     rasterio.shutil.copy(path.with_name("s.tif"), path, driver="VRT")
 
 
+def declared(*kinds: str) -> Callable[[Path], object]:
+    """Colours that GDAL knows and GeoTIFF does not, in the file next to the raster."""
+
+    def make(path: Path) -> None:
+        write(path, pixels(len(kinds), dtype="uint16"))
+        bands = "".join(
+            f'<PAMRasterBand band="{number}"><ColorInterp>{kind}</ColorInterp></PAMRasterBand>'
+            for number, kind in enumerate(kinds, 1)
+        )
+        path.with_name(f"{path.name}.aux.xml").write_text(f"<PAMDataset>{bands}</PAMDataset>")
+
+    return make
+
+
+def wavelengths(path: Path, *micrometres: float) -> None:
+    with rasterio.open(path, "r+") as raster:
+        for band, value in enumerate(micrometres, 1):
+            raster.update_tags(band, ns="IMAGERY", CENTRAL_WAVELENGTH_UM=str(value))
+
+
 def named(*names: str, dtype: str = "uint16") -> Callable[[Path], object]:
     def make(path: Path) -> None:
         write(path, pixels(len(names), dtype=dtype))
@@ -809,6 +829,18 @@ WARNINGS: dict[str, tuple[Make, str]] = {
     "masks of tiles without landslide": (
         tiles(masks={"x.png": tile_mask(0), "y.png": tile_mask(0)}),
         "masks: shows no landslide, but 1 tiles are labelled positive",
+    ),
+    "near infrared by declaration": (
+        image(declared("NIR", "Red", "Green")),
+        "its bands are named nir, red, green, and bands 1, 2, 3 are taken as red, green and blue",
+    ),
+    "near infrared by wavelength": (
+        image(lambda p: (write(p, pixels(dtype="uint16")), wavelengths(p, 0.842, 0.665, 0.56))),
+        "its bands are named 0.842 um, 0.665 um, 0.56 um",
+    ),
+    "a collar with the losses of a JPEG": (
+        image(lambda p: write(p, np.where(np.arange(SIDE) < 40, pixels() % 4, pixels()).astype("uint8"))),
+        "2[0-9]% of its pixels, along its edges, are nearly black .*nearblack -setalpha",
     ),
     "a gap in one band": (image(gap_in_one_band), "25 % of band 1 is -9999, far from all its other values"),
     "a collar of 255 in 16 bit": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from apsam.errors import InputError
@@ -15,6 +16,9 @@ SIDE = 512
 
 # Share of pixels that are black, or white, in all bands, from which on they may be no data.
 LEAST_COLLAR = 0.05
+
+# Values up to which a collar of 8 bit is black, but for the losses of a compression.
+NEARLY_BLACK = 6
 
 # With as few different values, an image is a drawing.
 LEAST_COLOURS = 16
@@ -49,3 +53,25 @@ def look_at_pixels(state: CheckState, scene: Scene, reader: SceneReader, row: Sc
                 f"{scene.image}: {share:.0%} of its pixels are {name} in all bands and count as data; if nothing "
                 f"is shown there, set 'tiles.nodata: {value:g}'"
             )
+    plain = reader.dtype == np.uint8 and reader.chosen.palette is None
+    share = share_of_dark_edges(values, valid) if plain else 0.0
+    if share >= LEAST_COLLAR:
+        state.warnings.append(
+            f"{scene.image}: {share:.0%} of its pixels, along its edges, are nearly black (up to {NEARLY_BLACK}), as a "
+            f"collar is in a JPEG, and count as data; if nothing is shown there, make it transparent: nearblack "
+            f"-setalpha -o NEW.tif {scene.image}"
+        )
+
+
+def share_of_dark_edges(values: np.ndarray, valid: np.ndarray) -> float:
+    """Share of valid pixels that are nearly, not wholly, black and connected with the border over such pixels.
+
+    Args:
+        values: (3, h, w) uint8.
+        valid: (h, w) uint8 {0, 1}.
+    """
+    brightest = values.max(axis=0)
+    dark = (brightest <= NEARLY_BLACK) & (valid > 0)
+    _, regions = cv2.connectedComponents(dark.astype(np.uint8))
+    border = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
+    return float((np.isin(regions, np.setdiff1d(border, [0])) & (brightest > 0)).mean())

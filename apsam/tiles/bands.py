@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,11 +11,8 @@ import rasterio
 from rasterio.enums import ColorInterp
 
 from apsam.errors import InputError
+from apsam.tiles.band_names import COLOURS, Bands, bands_of, by_declaration, by_name, by_wavelength, is_otherwise
 from apsam.tiles.photometry import Palette, palette_of
-
-Bands = tuple[int, int, int]
-
-COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 # Colour models that are not red, green and blue.
 OTHER_MODELS = {
@@ -25,13 +20,6 @@ OTHER_MODELS = {
     ColorInterp.hue: "HSL",
     ColorInterp.Y: "YCbCr",
 }
-
-# What bands that are red, green and blue are called: B04, B03, B02 by Sentinel-2 and the harmonized Landsat.
-NAMES = (("red", "green", "blue"), ("r", "g", "b"), ("b04", "b03", "b02"))
-
-# Names of bands of other light. Of others that end in a number, as `SR_B4` does, the number says which band it was.
-OTHER_LIGHT = re.compile(r"nir|swir|mir|infra|red.?edge|coastal|cirrus|thermal|panchromatic")
-NUMBERED = re.compile(r"(?:band|layer|channel|.*\bb|.*_b)?[\s_#]*0*(\d{1,2})")
 
 # A value that at least this share of pixels has in all three bands is looked at: is it no data?
 LEAST_SHARE = 1e-3
@@ -99,17 +87,18 @@ def _declared(raster: rasterio.DatasetReader, path: Path, palette: Palette | Non
         )
     if palette is not None and sum(kind != ColorInterp.alpha for kind in kinds) == 1:
         return ChosenBands((1, 1, 1), "colours of its palette", palette)
-    names = [(text or "").strip().lower() for text in raster.descriptions]
-    named = _named(names)
-    if all(kinds.count(colour) == 1 for colour in COLOURS):
-        red, green, blue = (kinds.index(colour) + 1 for colour in COLOURS)
-        bands = (red, green, blue)
-        others = tuple(names) if named not in (None, bands) or _named_otherwise(names, bands) else ()
-        return ChosenBands(bands, "declared red, green, blue", names=others)
+    said = bands_of(raster)
+    names = tuple(map(str, said))
+    declared, named, measured = by_declaration(said), by_name(said), by_wavelength(said)
+    if declared is not None:
+        contrary = named not in (None, declared) or is_otherwise(said, declared)
+        return ChosenBands(declared, "declared red, green, blue", names=names if contrary else ())
     if named is not None:
         called = ", ".join(names[band - 1] for band in named)
         meaning = "" if called == "red, green, blue" else ": red, green, blue"
         return ChosenBands(named, f"named {called}{meaning}")
+    if measured is not None:
+        return ChosenBands(measured, "by their wavelengths red, green, blue")
     usable = [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha]
     if len(usable) < 3:
         raise InputError(
@@ -117,28 +106,9 @@ def _declared(raster: rasterio.DatasetReader, path: Path, palette: Palette | Non
             f"repeat one: 'tiles.bands: [1, 1, 1]'"
         )
     first = (usable[0], usable[1], usable[2])
-    others = tuple(names) if _named_otherwise(names, first) else ()
-    return ChosenBands(first, "the first three, none is declared as red, green, blue", names=others)
-
-
-def _named(names: Sequence[str]) -> Bands | None:
-    """The bands that are red, green and blue by their names."""
-    for known in NAMES:
-        if all(names.count(name) == 1 for name in known):
-            red, green, blue = (names.index(name) + 1 for name in known)
-            return red, green, blue
-    return None
-
-
-def _named_otherwise(names: Sequence[str], bands: Bands) -> bool:
-    """Whether the names of three bands say that they are not red, green and blue in this order."""
-    for colour, band in zip(COLOURS, bands, strict=True):
-        name = names[band - 1]
-        number = NUMBERED.fullmatch(name)
-        other_colour = any(other.name == name for other in COLOURS if other != colour)
-        if other_colour or OTHER_LIGHT.search(name) or (number is not None and int(number[1]) != band):
-            return True
-    return False
+    # Of colours that are declared one is missing, as in an image of near infrared, red and green.
+    some = any(kind in COLOURS for kind in kinds) or is_otherwise(said, first)
+    return ChosenBands(first, "the first three, none is declared as red, green, blue", names=names if some else ())
 
 
 def undeclared_no_data(values: np.ndarray) -> list[tuple[float, float]]:

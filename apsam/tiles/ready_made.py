@@ -18,7 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from apsam.errors import InputError
 from apsam.file_content import content_hint
 from apsam.scenes import image_files
-from apsam.tiles.bands import COLOURS
+from apsam.tiles.band_names import COLOURS
 from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, plane
 from apsam.tiles.photometry import is_lossy, masked_out, palette_of, white_is_zero
 from apsam.tiles.whole_images import PNG, check_whole
