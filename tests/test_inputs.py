@@ -297,6 +297,14 @@ MASKS = {
         lambda p: write(p, np.concatenate([drawn(230), drawn(25), drawn(0)]), photometric="YCBCR", **JPEG),
         "",
     ),
+    "white in JPEG 2000": (
+        lambda p: write(p, drawn(255), driver="JP2OpenJPEG", QUALITY="10", REVERSIBLE="NO"),
+        "",
+    ),
+    "0 and 1 in JPEG 2000 without losses": (
+        lambda p: write(p, drawn(), driver="JP2OpenJPEG", QUALITY="100", REVERSIBLE="YES"),
+        "",
+    ),
     "white in JPEG": (lambda p: write(p, drawn(255), **JPEG), ""),
     "palette, 0 black": (with_palette({0: BLACK, 1: RED}), ""),
     "palette, 0 transparent": (with_palette({0: (0, 0, 0, 0), 1: RED}), ""),

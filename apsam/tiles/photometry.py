@@ -56,5 +56,7 @@ def masked_out(raster: rasterio.DatasetReader, window: Window | None = None) -> 
 def is_lossy(raster: rasterio.DatasetReader) -> bool:
     """Whether a raster's compression changes values."""
     tags = raster.tags(ns="IMAGE_STRUCTURE")
-    lossless = tags.get("COMPRESSION_REVERSIBILITY", "").startswith("LOSSLESS")
-    return raster.driver == "JPEG" or (tags.get("COMPRESSION", "").upper() in LOSSY and not lossless)
+    said = tags.get("COMPRESSION_REVERSIBILITY", "")  # all that is said of JPEG 2000
+    if said.startswith(("LOSSLESS", "LOSSY")):
+        return bool(said.startswith("LOSSY"))
+    return raster.driver == "JPEG" or tags.get("COMPRESSION", "").upper() in LOSSY
