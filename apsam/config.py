@@ -7,6 +7,7 @@ turned into sentences. Nothing here imports torch: the workflow reads this in ev
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -14,8 +15,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from apsam.errors import ConfigError
+from apsam.errors import ConfigError, InputError
 from apsam.experiments.settings import ExperimentSettings
+from apsam.files import from_home, read_text
 from apsam.ground.settings import GroundSettings, ViewSettings
 from apsam.heatmaps.settings import HeatMapSettings
 from apsam.localizer.settings import CamSettings, LocalizerSettings
@@ -98,11 +100,16 @@ class Config(BaseModel):
             raise ValueError("is a folder that results/ has anyway; choose another name")
         return run
 
+    @field_validator("scenes", "data_dir")
+    @classmethod
+    def _at_home(cls, path: Path | None) -> Path | None:
+        return None if path is None else from_home(path)
+
     @property
     def dem(self) -> Path | None:
         """The raster of elevations, found like the sheet's files."""
         dem = self.products.dem
-        return None if dem is None else (self.data_dir or self.scenes.parent) / dem
+        return None if dem is None else (self.data_dir or self.scenes.parent) / from_home(dem)
 
     def product_settings(self) -> ProductSettings:
         """The section `products` with the path of the elevations as it can be opened."""
@@ -152,16 +159,36 @@ def _kinds(annotation: Any) -> Iterator[Any]:
         yield from _kinds(part)
 
 
+class _Twice(ValueError):
+    """A key occurs twice: of two sections of one name the first would be lost."""
+
+    def __init__(self, key: str, where: str = "") -> None:
+        super().__init__(f"the key '{key}' occurs twice{where}; put both into one, or remove one")
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key may be there once only: of two sections of one name the first would be lost."""
+    """YAML in which a key may be there once only."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """As PyYAML does, but for keys that occur twice."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = next((key for key in keys if keys.count(key) > 1 and key != "<<"), None)
-        if twice is not None:
-            raise yaml.YAMLError(f"the key '{twice}' occurs twice in the mapping that begins at{node.start_mark}")
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise _Twice(key.value, f" (lines {lines[key.value]} and {line})")
+            lines[key.value] = line
         return super().construct_mapping(node, deep)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The keys of a JSON object, each of which may be there once only."""
+    keys = [key for key, _ in pairs]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise _Twice(twice)
+    return dict(pairs)
 
 
 def read_config(*files: Path) -> Config:
@@ -172,18 +199,33 @@ def read_config(*files: Path) -> Config:
     """
     merged: dict[str, Any] = {}
     for file in files:
-        try:
-            values = yaml.load(file.read_text(encoding="utf-8"), _Loader) or {}
-        except FileNotFoundError as error:
-            raise ConfigError(f"{file}: no such configuration file") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
-        except OSError as error:
-            raise ConfigError(f"{file}: cannot be read ({error.strerror})") from error
-        if not isinstance(values, dict):
-            raise ConfigError(f"{file}: must hold keys and values, not a {type(values).__name__}")
-        _merge(merged, values)
+        _merge(merged, read_values(file))
     return parse_config(merged, ", ".join(str(file) for file in files))
+
+
+def read_values(file: Path) -> dict[str, Any]:
+    """Read the keys of one YAML or JSON file, as they stand there.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML of keys and values, or holds a key twice.
+    """
+    try:
+        text = read_text(file)
+        is_json = file.suffix.lower() == ".json"
+        values = (json.loads(text, object_pairs_hook=_once) if is_json else yaml.load(text, _Loader)) or {}
+    except FileNotFoundError as error:
+        raise ConfigError(f"{file}: no such configuration file") from error
+    except InputError as error:
+        raise ConfigError(str(error)) from None
+    except _Twice as error:
+        raise ConfigError(f"{file}: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read ({error.strerror})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: must hold keys and values, not a {type(values).__name__}")
+    return values
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
@@ -226,6 +268,12 @@ def _explain_key(key: str, problems: list[Mapping[str, Any]]) -> str:
     if first["type"] == "extra_forbidden":
         *place, last = key.split(".")
         known = _keys_at(place)
+        if place and last in known:
+            return (
+                f"unknown key '{key}'; write it below its section: {': {'.join(place)}: {{{last}: ...{'}' * len(place)}"
+            )
+        if not known:  # a full stop in the key itself
+            last, known = key, list(Config.model_fields)
         nearest = difflib.get_close_matches(last, known, 1, 0.5)
         hint = f"did you mean '{nearest[0]}'?" if nearest else f"known here: {', '.join(sorted(known))}"
         return f"unknown key '{key}'; {hint}"
@@ -246,5 +294,8 @@ def _explain_key(key: str, problems: list[Mapping[str, Any]]) -> str:
 def _keys_at(place: list[str]) -> list[str]:
     model: Any = Config
     for part in place:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        model = field.annotation
+    return list(getattr(model, "model_fields", {}))

@@ -95,6 +95,8 @@ def _datum_shift(source_wkt: str, target_wkt: str, area: tuple[float, float, flo
     source, target = CRS.from_wkt(source_wkt), CRS.from_wkt(target_wkt)
     if _same_datum(source, target) or (_is_modern(source) and _is_modern(target)):
         return DatumShift(source)
+    if source.is_bound or target.is_bound:
+        return DatumShift(source)  # the CRS says itself how it is shifted (towgs84)
     best = _best(source, target, area)
     if best is not None and best.accuracy <= POOR_M and (best.complete or best.accuracy <= QUIET_M):
         return DatumShift(source)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from pathlib import Path
 
 
@@ -42,9 +44,29 @@ class Interrupted(ApsamError):
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 
+def first_cause(error: BaseException) -> str:
+    """What a library said first: rasterio's own errors only point to it ("See previous exception for details")."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return str(getattr(error, "errmsg", None) or error)
+
+
 def no_such(kind: str, path: Path) -> InputError:
     """The error for a file that the scene sheet names and that is not there."""
     return InputError(
-        f"{path}: no such {kind}; check the path in the scene sheet (relative paths start at the configuration's "
-        f"'data_dir', or, where it has none, at the sheet's folder)"
+        f"{path}: no such {kind}{_written_otherwise(path)}; check the path in the scene sheet (relative paths start at "
+        f"the configuration's 'data_dir', or, where it has none, at the sheet's folder)"
     )
+
+
+def _written_otherwise(path: Path) -> str:
+    """A hint at a file whose name looks alike: other capital letters, or accents that are stored in another way."""
+
+    def plain(name: str) -> str:
+        return unicodedata.normalize("NFC", name).casefold()
+
+    try:
+        names = [name for name in os.listdir(path.parent) if plain(name) == plain(path.name)]
+    except OSError:
+        return ""
+    return f"; there is {names[0]!r}, with other capital letters or accents" if names else ""

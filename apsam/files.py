@@ -108,6 +108,12 @@ def read_json(path: Path | str) -> Any:
         raise InputError(f"{path}: not a JSON file ({error}); remove it and run again") from error
 
 
+def from_home(path: Path) -> Path:
+    """A path, of which `~/` at its beginning has become the home folder (`HOME`, where it is set)."""
+    home = os.environ.get("HOME")
+    return Path(home, *path.parts[1:]) if path.parts[:1] == ("~",) and home else path
+
+
 def read_text(path: Path | str) -> str:
     """Read a table that somebody wrote: UTF-8, with or without the mark that spreadsheets put before it (BOM).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import logging
 import os
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from apsam.errors import InputError
-from apsam.files import read_text
-from apsam.vectors import split_layer, with_layer
+from apsam.files import from_home, read_text
+from apsam.vectors.layers import split_layer, with_layer
 
 if TYPE_CHECKING:
     from apsam.tiles.settings import LabelSettings
@@ -99,14 +100,16 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
         if line.strip() and not line.startswith("#")
     ]
     reader = csv.reader((line for _, line in lines), delimiter="\t")
-    columns = tuple(column.strip() for column in next(reader, ()))
+    written = tuple(column.strip() for column in next(reader, ()))
+    columns = tuple(column.lower() for column in written)
     more = [column for column in columns[len(COLUMNS) :] if column]
     if columns[: len(COLUMNS)] != COLUMNS or len(set(more)) < len(more) or not set(more) <= set(OPTIONAL_COLUMNS):
         text = "".join(columns)
         separated = "semicolons" if ";" in text else "commas" if "," in text else ""
         raise InputError(
             f"{sheet}: the first line must be the columns {', '.join(COLUMNS)} (and {', '.join(OPTIONAL_COLUMNS)} if "
-            f"wanted), separated by tabs{f', not by {separated}' if separated else ''}; it is {list(columns)}"
+            f"wanted), separated by tabs{f', not by {separated}' if separated else ''}; it is {list(written)}"
+            f"{'' if separated else _nearest_names(columns)}"
         )
     base = data_dir or sheet.parent
     scenes: list[Scene] = []
@@ -122,6 +125,14 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
         raise InputError(f"{sheet}: lists no scene")
     _check_parts(scenes, sheet)
     return scenes
+
+
+def _nearest_names(columns: Sequence[str]) -> str:
+    """What unknown column names were probably meant to be, for an error."""
+    known = (*COLUMNS, *OPTIONAL_COLUMNS)
+    unknown = {column: difflib.get_close_matches(column, known, 1, 0.7) for column in columns if column not in known}
+    meant = [f"'{near[0]}' for '{column}'" for column, near in unknown.items() if near]
+    return f"; did you mean {', '.join(meant)}?" if meant else ""
 
 
 def _rows(reader: Any, sheet: Path) -> Iterator[list[str]]:
@@ -143,6 +154,7 @@ def _check_width(cells: list[str], columns: Sequence[str], where: str) -> None:
 
 def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
     name, image, labels, mask, split = (row[column].strip() for column in COLUMNS)
+    image, labels = _word(image, SYNTHETIC), _word(labels, LABELS_FROM_MASK)
     if not SCENE_NAME.fullmatch(name):
         raise InputError(f"{where}: a scene's name is made of letters, digits, '_' and '-'")
     if name == RESERVED_NAME or name.endswith(RESERVED_ENDINGS):
@@ -152,6 +164,7 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
         )
     if len(name) > LONGEST_NAME:
         raise InputError(f"{where}: a scene's name has {LONGEST_NAME} letters at most, since it names files")
+    split = split.lower()
     if split not in SPLITS:
         raise InputError(f"{where}: split '{split}' is none of {', '.join(SPLITS)}")
     taken = _date(row.get("date"), where)
@@ -177,6 +190,11 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
     return Scene(
         name, kind, image_path, label_path, mask_path, split, taken, label_layer, mask_layer, mask_values, values,  # type: ignore[arg-type]  # split was checked
     )  # fmt: skip
+
+
+def _word(cell: str, word: str) -> str:
+    """A cell, which may be a word that has a meaning, in any case."""
+    return word if cell.lower() == word else cell
 
 
 def _label_values(row: dict[str, str], where: str) -> tuple[tuple[str, Any], ...]:
@@ -218,8 +236,7 @@ def _path(base: Path, cell: str, where: str) -> Path:
     """
     if ADDRESS.match(cell):
         raise InputError(f"{where}: '{cell}' is an address; download the file, and give its path")
-    home = os.environ.get("HOME")
-    return Path(home, cell[2:]) if cell.startswith("~/") and home else base / cell
+    return base / from_home(Path(cell))
 
 
 def _date(text: str | None, where: str) -> date | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from apsam.scenes import TILE_SUFFIXES
-from apsam.vectors import split_layer
+from apsam.vectors.layers import split_layer
 
 VIRTUAL = ".vrt"
 

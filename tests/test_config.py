@@ -38,6 +38,26 @@ def test_misspelt_keys_name_the_nearest():
     assert "0..254" in text
 
 
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("prompts.threshold", r"write it below its section: prompts: \{threshold: \.\.\.\}"),
+        ("prompts.treshold", "did you mean 'threshold'"),
+        ("nothing.here", "known here"),
+    ],
+)
+def test_a_key_with_full_stops_is_told_where_it_belongs(key, hint):
+    with pytest.raises(ConfigError, match=f"unknown key '{key}'; {hint}"):
+        parse_config({key: 90})
+
+
+def test_paths_may_start_at_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    config = parse_config({"data_dir": "~/data", "scenes": "~/s.tsv", "products": {"dem": "~/dem.tif"}})
+    assert (str(config.data_dir), str(config.scenes)) == ("/home/ada/data", "/home/ada/s.tsv")
+    assert str(config.dem) == "/home/ada/dem.tif"
+
+
 def test_a_key_far_from_all_lists_the_known():
     with pytest.raises(ConfigError, match="known here: .*overlap"):
         parse_config({"tiles": {"zzzz": 1}})
@@ -93,13 +113,14 @@ def test_every_wrong_key_is_one_line(values, lines):
         ("tiles: [", "not YAML"),
         ("- 1\n", "must hold keys"),
         (None, "no such configuration"),
-        ("tiles: {size: 64}\ntiles: {overlap: 0}\n", "the key 'tiles' occurs twice .*line 1"),
+        ("run: a\n".encode("utf-16"), "is not UTF-8 .*UTF-16"),
+        ("tiles: {size: 64}\ntiles: {overlap: 0}\n", "the key 'tiles' occurs twice .lines 1 and 2."),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path, text, message):
     path = tmp_path / "config.yaml"
     if text is not None:
-        path.write_text(text)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError, match=message):
         read_config(path)
 

@@ -33,7 +33,7 @@ from PIL import Image
 from pyproj import Transformer
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
-from shapely import LineString, Point, box
+from shapely import GeometryCollection, LineString, Point, box
 from shapely.affinity import translate
 
 from apsam.datums import datum_shift, proj_crs
@@ -47,7 +47,9 @@ from apsam.tiles.parts import NEITHER, TRAIN
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask
 from apsam.tiles.settings import TileSettings
-from apsam.vectors import degrees, is_vector, read_layer, split_layer
+from apsam.vectors.layers import is_vector, split_layer
+from apsam.vectors.place import degrees
+from apsam.vectors.read import read_layer
 
 # Windows of 64 px that the landslide of rows 20 to 40 and columns 20 to 50 touches.
 POSITIVE = {(0, 0), (0, 38), (38, 0), (38, 38)}
@@ -148,6 +150,36 @@ def test_an_outline_that_crosses_itself_is_not_lost(tmp_path: Path) -> None:
     one.labels = {"buffer_m": 5}
     broad = positive(one)
     assert narrow and narrow <= broad and read_layer(tmp_path / "x.gpkg").geometry.is_valid.all()
+
+
+def test_a_frame_around_the_earth_covers_the_scene(tmp_path: Path) -> None:
+    layer(tmp_path / "p.geojson", box(-180, -90, 180, 90), crs=4326)
+    layer(tmp_path / "q.geojson", box(70, 10, 140, 60), crs=4326)
+    for name in ("p.geojson", "q.geojson"):
+        assert len(positive(given(tmp_path, labels=name))) == 16
+        assert given(tmp_path, labels="mask", mask=name).check().scenes[0].mask_share == 1
+
+
+def test_lines_in_a_collection_are_no_part_of_a_mask(tmp_path: Path) -> None:
+    line = LineString([(LEFT, TOP - 100), (LEFT + 100, TOP - 100)])
+    layer(tmp_path / "p.gpkg", GeometryCollection([SLIDE, line]))
+    assert given(tmp_path, labels="mask", mask="p.gpkg").check().scenes[0].mask_share == 600 / SIDE**2
+
+
+def test_a_closed_line_is_the_outline_of_an_area(tmp_path: Path) -> None:
+    area = box(LEFT + 2, TOP - 158, LEFT + 158, TOP - 2)
+    layer(tmp_path / "p.gpkg", LineString(area.exterior.coords))
+    assert len(positive(given(tmp_path, labels="p.gpkg"))) == 16, "tiles within it too"
+    half = LineString(list(area.exterior.coords)[:-1])
+    layer(tmp_path / "q.gpkg", half)
+    assert (38, 38) not in positive(given(tmp_path, labels="q.gpkg")), "an open line is a line"
+
+
+def test_a_crs_with_its_own_shift_is_shifted_and_nothing_is_said(tmp_path: Path) -> None:
+    own = "+proj=utm +zone=48 +ellps=krass +towgs84=24,-123,-94,0.02,-0.25,-0.13,1.1 +units=m"
+    gpd.GeoDataFrame(geometry=[SLIDE], crs=UTM).to_crs(own).to_parquet(tmp_path / "p.parquet")
+    one = given(tmp_path, labels="p.parquet")
+    assert positive(one) == POSITIVE and not one.check().warnings
 
 
 def test_an_edge_on_a_tiles_edge_is_not_in_the_tile(tmp_path: Path) -> None:
@@ -265,6 +297,14 @@ MASKS = {
         lambda p: write(p, np.concatenate([drawn(230), drawn(25), drawn(0)]), photometric="YCBCR", **JPEG),
         "",
     ),
+    "white in JPEG 2000": (
+        lambda p: write(p, drawn(255), driver="JP2OpenJPEG", QUALITY="10", REVERSIBLE="NO"),
+        "",
+    ),
+    "0 and 1 in JPEG 2000 without losses": (
+        lambda p: write(p, drawn(), driver="JP2OpenJPEG", QUALITY="100", REVERSIBLE="YES"),
+        "",
+    ),
     "white in JPEG": (lambda p: write(p, drawn(255), **JPEG), ""),
     "palette, 0 black": (with_palette({0: BLACK, 1: RED}), ""),
     "palette, 0 transparent": (with_palette({0: (0, 0, 0, 0), 1: RED}), ""),
@@ -275,6 +315,10 @@ MASKS = {
     "classes": (lambda p: write(p, drawn(2, 1)), "2"),
     "classes by name": (lambda p: write(p, drawn(3, 1)), "3=landslide 1=none"),
     "grey specks": (lambda p: write(p, specks()), ""),
+    "red on nothing": (lambda p: write(p, np.concatenate([drawn(255), drawn(0), drawn(0), drawn(255)])), ""),
+    "white, transparent outside": (lambda p: write(p, np.concatenate([drawn(255, 255)] * 3 + [drawn(255)])), ""),
+    "grey and alpha": (lambda p: write(p, np.concatenate([drawn(255, 255), drawn(255)]), alpha="yes"), ""),
+    "black and white, all opaque": (lambda p: write(p, np.concatenate([drawn(255)] * 3 + [drawn(255, 255)])), ""),
 }
 
 
@@ -325,6 +369,50 @@ def test_masks_of_a_folder_are_read_by_what_they_hold_together(tmp_path: Path) -
     masks = MaskFolder(tmp_path)
     assert set(np.unique(masks.read("b.png", (16, 24)))) == {0, 255}, "255 is 'unknown' here too"
     assert (masks.read("c.png", (3, 4), 0) == 0).all() and (masks.read("c.png", (3, 4), 255) == 255).all()
+
+
+def test_what_a_file_masks_out_of_a_mask_is_unknown(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "m.tif", drawn(1, 7))
+    with rasterio.open(tmp_path / "m.tif", "r+") as raster:
+        raster.write_mask(drawn(255)[0])
+    expected = np.where(EXPECTED == 1, 1, NO_DATA)
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as scene,
+        ReferenceMaskReader(tmp_path / "m.tif", scene) as reference,
+    ):
+        np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), expected)
+    np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif"), expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_png_masks_lie_as_their_images(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(drawn(255)[0, :60, :80]).save(tmp_path / "m.png", exif=exif)
+    shown = read_tile_image(tmp_path / "m.png")[..., 0] > 0
+    np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.png"), shown)
+
+
+@pytest.mark.parametrize("key", [0, 255])
+def test_a_transparent_grey_of_a_png_is_its_no_data_value(tmp_path: Path, key: int) -> None:
+    Image.fromarray(drawn(255)[0]).save(tmp_path / "m.png", transparency=key)
+    expected = EXPECTED if key == 0 else np.where(EXPECTED == 1, NO_DATA, 0)
+    np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.png"), expected)
+
+
+@pytest.mark.parametrize("said", ["0.1", "0.1=landslide 0=none", ">=0.1"])
+def test_numbers_of_mask_values_are_those_of_the_masks_type(tmp_path: Path, said: str) -> None:
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "m.tif", drawn(0.1, dtype="float32"))
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as scene,
+        ReferenceMaskReader(tmp_path / "m.tif", scene, said) as reference,
+        ReferenceMaskReader(tmp_path / "m.tif", scene, ">0.1") as above,
+    ):
+        np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), EXPECTED)
+        assert not above.read(0, 0, SIDE, SIDE).any()
+    np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif", values=said), EXPECTED)
 
 
 @pytest.mark.parametrize("ending", ["png", "tif"])
@@ -381,6 +469,34 @@ def test_bands_are_those_that_are_declared(tmp_path: Path, kinds, names, order) 
     np.testing.assert_array_equal(given(tmp_path).tile()["image"][0], values[order][:, :64, :64])
     asked = given(tmp_path, tiles={"bands": (3, 2, 1)}).tile()["image"][0]
     np.testing.assert_array_equal(asked, values[[2, 1, 0]][:, :64, :64])
+
+
+@pytest.mark.parametrize(("names", "order"), [(("B02", "B03", "B04"), (2, 1, 0)), (("g", "R", "B"), (1, 0, 2))])
+def test_bands_are_known_by_the_names_that_sensors_give_them(tmp_path: Path, names, order) -> None:
+    values = pixels(dtype="uint16")
+    write(tmp_path / "a.tif", values)
+    with rasterio.open(tmp_path / "a.tif", "r+") as raster:
+        raster.descriptions = names
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
+        assert scene.chosen.bands == tuple(index + 1 for index in order)
+
+
+def test_bands_are_known_by_their_wavelengths(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif", pixels(4, dtype="uint16"))
+    with rasterio.open(tmp_path / "a.tif", "r+") as raster:
+        for band, value in enumerate((0.49, 0.56, 0.665, 0.842), 1):
+            raster.update_tags(band, ns="IMAGERY", CENTRAL_WAVELENGTH_UM=str(value))
+    one = given(tmp_path)
+    assert "3, 2, 1 (by their wavelengths red, green, blue)" in one.check().scenes[0].bands
+    assert not one.check().warnings
+
+
+@pytest.mark.parametrize("names", [("Band 4", "Band 3", "Band 2"), ("Band 1", "Band 2", "Band 3"), ("x", "y", "z")])
+def test_names_that_say_nothing_else_get_no_warning(tmp_path: Path, names) -> None:
+    write(tmp_path / "a.tif", pixels(dtype="uint16"))
+    with rasterio.open(tmp_path / "a.tif", "r+") as raster:
+        raster.descriptions = names
+    assert not given(tmp_path).check().warnings
 
 
 def test_bands_of_several_types(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import rasterio
 from rasterio.transform import Affine, from_origin
 from shapely import box
 
-from apsam.reference_mask import ReferenceMaskReader, most_frequent
+from apsam.reference_mask import ReferenceMaskReader
+from apsam.reference_mask.raster import most_frequent
 from apsam.scenes import Scene
 from apsam.stack import TileStack
 from apsam.tiles.reader import SceneReader

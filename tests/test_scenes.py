@@ -112,6 +112,24 @@ def test_sheets_and_tables_of_a_spreadsheet(tmp_path):
             read_label_table(tmp_path / "l.csv")
 
 
+def test_names_of_columns_and_words_in_any_case(tmp_path):
+    folder = sheet(
+        tmp_path, ("a", "a.tif", "Mask", "m.tif", "Train", "1"), ("b", "SYNTHETIC", "MASK", "", "TEST", ""),
+        head=" Scene \tIMAGE\tLabels\tMask\tSPLIT\tMask_Values\n",
+    )  # fmt: skip
+    first, second = read_scene_sheet(folder)
+    assert (first.labels, first.mask, first.split, first.mask_values) == (None, tmp_path / "m.tif", "train", "1")
+    assert (second.kind, second.split) == ("synthetic", "test")
+    for name, near in (("label", "labels"), ("splt", "split")):
+        head = HEAD.replace(near, name)
+        with pytest.raises(InputError, match=rf"it is \[.*\]; did you mean '{near}' for '{name}'\?"):
+            read_scene_sheet(sheet(tmp_path, head=head))
+    with pytest.raises(InputError, match="did you mean 'mask_values' for 'mask values'"):
+        read_scene_sheet(sheet(tmp_path, head=HEAD.replace("\n", "\tmask values\n")))
+    with pytest.raises(InputError, match="the first line must be"):  # a column twice
+        read_scene_sheet(sheet(tmp_path, head=HEAD.replace("\n", "\tdate\tDate\n")))
+
+
 def test_columns_are_separated_by_tabs(tmp_path):
     good = "\t".join(("a", "a.tif", "l.csv", "", "train")) + "\n"
     for row, width in (("b  b.tif  l.csv  m.tif  train\n", "1 column "), ("b\tb.tif\tl.csv train\n", "3 columns ")):

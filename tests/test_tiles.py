@@ -426,7 +426,7 @@ def test_truth_from_many_polygons_burns_those_of_the_window(tmp_path, plain, mon
         burnt.append(len(shapes))
         return rasterio.features.rasterize(shapes, *args, **kwargs)
 
-    monkeypatch.setattr("apsam.reference_mask.rasterize", rasterize)
+    monkeypatch.setattr("apsam.reference_mask.polygons.rasterize", rasterize)
     expected = np.zeros((128, 128), np.uint8)
     for row, col in spots:
         expected[row : row + 3, col : col + 5] = 1

@@ -15,6 +15,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from given_inputs import (
     LEFT,
     SIDE,
@@ -25,6 +26,7 @@ from given_inputs import (
     drawn,
     given,
     gpx,
+    in_degrees,
     layer,
     pixels,
     write,
@@ -35,7 +37,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
 from rasterio.transform import from_origin
-from shapely import LineString, Point, box
+from shapely import LineString, Point, box, transform
 from shapely.affinity import translate
 
 from apsam.errors import ApsamError
@@ -140,6 +142,11 @@ def coloured(path: Path, *kinds: ColorInterp, count: int = 3) -> None:
         raster.colorinterp = kinds
 
 
+def coloured_alpha(path: Path) -> None:
+    with rasterio.open(path, "r+") as raster:
+        raster.colorinterp = (ColorInterp.alpha,)
+
+
 def palette(path: Path, numbers: np.ndarray, colours: dict[int, tuple[int, int, int, int]]) -> None:
     write(path, numbers)
     with rasterio.open(path, "r+") as raster:
@@ -161,6 +168,16 @@ def folder_of(path: Path, names: list[str], dtype: str = "uint8", size: int = 40
         cv2.imwrite(str(path / name), pixels(3, size, dtype, number).transpose(1, 2, 0))
 
 
+def sized(value: float) -> Make:
+    """A point whose column `size` holds a length."""
+
+    def build(folder: Path) -> Given:
+        layer(folder / "p.gpkg", SLIDE.centroid, size=[value])
+        return _with(given(folder, labels="p.gpkg"), labels={"size_column": "size"})
+
+    return build
+
+
 def tiles(table: str = "tile,label\nx.png,1\ny.png,0\n", masks: dict[str, np.ndarray] | None = None, **more) -> Make:
     """A folder of two ready-made tiles, x and y."""
 
@@ -174,6 +191,56 @@ def tiles(table: str = "tile,label\nx.png,1\ny.png,0\n", masks: dict[str, np.nda
         return Given(folder, [("t", "tiles", "l.csv", "masks" if masks is not None else "", "train")])
 
     return build
+
+
+def write_png(path: Path, values: np.ndarray) -> None:
+    cv2.imwrite(str(path), values)
+
+
+def cut(path: Path, share: float) -> None:
+    """Keep the first part of a file, as a download that broke off does."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+
+
+def recode(folder: Path, suffix: str) -> None:
+    for file in list(folder.iterdir()):
+        cv2.imwrite(str(file.with_suffix(suffix)), cv2.imread(str(file)))
+        file.unlink()
+
+
+def virtual(path: Path) -> None:
+    """A virtual raster of s.tif, whatever its name."""
+    rasterio.shutil.copy(path.with_name("s.tif"), path, driver="VRT")
+
+
+def declared(*kinds: str) -> Callable[[Path], object]:
+    """Colours that GDAL knows and GeoTIFF does not, in the file next to the raster."""
+
+    def make(path: Path) -> None:
+        write(path, pixels(len(kinds), dtype="uint16"))
+        bands = "".join(
+            f'<PAMRasterBand band="{number}"><ColorInterp>{kind}</ColorInterp></PAMRasterBand>'
+            for number, kind in enumerate(kinds, 1)
+        )
+        path.with_name(f"{path.name}.aux.xml").write_text(f"<PAMDataset>{bands}</PAMDataset>")
+
+    return make
+
+
+def wavelengths(path: Path, *micrometres: float) -> None:
+    with rasterio.open(path, "r+") as raster:
+        for band, value in enumerate(micrometres, 1):
+            raster.update_tags(band, ns="IMAGERY", CENTRAL_WAVELENGTH_UM=str(value))
+
+
+def named(*names: str, dtype: str = "uint16") -> Callable[[Path], object]:
+    def make(path: Path) -> None:
+        write(path, pixels(len(names), dtype=dtype))
+        with rasterio.open(path, "r+") as raster:
+            raster.descriptions = names
+
+    return make
 
 
 def tile_mask(value: int = 1, size: int = 40) -> np.ndarray:
@@ -448,7 +515,37 @@ ERRORS: dict[str, tuple[Make, str]] = {
         labels("l.csv", text('tile,label\n"r0_c0,1\n' + "r0_c0,0\n" * 20000)),
         "is a quotation mark opened and not closed",
     ),
+    "a name in other letters": (
+        labels("INV.gpkg", None),
+        "no such vector layer; there is 'inv.gpkg', with other capital",
+    ),
+    "a virtual raster whose source was moved": (
+        image(lambda p: (write(p.with_name("s.tif"), pixels()), virtual(p), p.with_name("s.tif").unlink())),
+        "pixels cannot be read .*s.tif: No such file",
+    ),
     "a binary table": (labels("l.csv", lambda p: p.write_bytes(b"\0\xff" * 40)), "is a binary file, not a table"),
+    "a part of a Shapefile": (
+        labels("p.dbf", lambda p: layer(p.with_suffix(".shp"), SLIDE)),
+        "p.dbf: is a part of a layer; name the file p.shp instead",
+    ),
+    "points with and without landslides": (
+        labels("p.gpkg", lambda p: layer(p, SLIDE.centroid, Point(LEFT + 90, TOP - 90), landslide=[1, 0])),
+        "its column 'landslide' is 0 for 1 of 2 features",
+    ),
+    "latitude before longitude": (
+        labels("p.geojson", lambda p: layer(p, transform(in_degrees(SLIDE), lambda xy: xy[:, ::-1]), crs=4326)),
+        "are latitude and longitude exchanged",
+    ),
+    "outlines as text in a table": (
+        labels("l.csv", text('WKT,id\n"POINT(500020 2999960)",1\n')),
+        "holds coordinates .WKT., not labels of tiles; make a layer of it",
+    ),
+    "two columns of labels": (
+        labels("l.csv", text("tile,label,landslide\nr0_c0,1,1\nr0_c38,0,1\n")),
+        "line 3: 'label' is 0, 'landslide' is 1; which is the label",
+    ),
+    "a web page as layer": (labels("p.gpkg", text("<!DOCTYPE html><html>")), "it is a web page .HTML."),
+    "an empty layer file": (labels("p.geojson", text("")), "it is empty: copy or download it again"),
     "text as layer": (labels("p.gpkg", text("no layer")), "not a vector layer that GDAL can read"),
     "a broken KMZ": (labels("p.kmz", text("no zip")), "p.kmz: .*features"),
     "an archive of text": (
@@ -478,6 +575,18 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "0 and -1": (mask("m.tif", lambda p: write(p, drawn(-1, dtype="int8"))), "which of them are landslide"),
     "complex numbers": (mask("m.tif", lambda p: write(p, drawn(dtype="complex64"))), "a mask of type complex64"),
     "classes without 0": (mask("m.tif", lambda p: write(p, drawn(2, 1))), "which of them are landslide"),
+    "two meanings of a value": (
+        mask("m.tif", lambda p: write(p, drawn()), "1=landslide 1=unknown"),
+        "says two things of the value 1",
+    ),
+    "features of a mask that are none": (
+        mask("p.gpkg", lambda p: layer(p, SLIDE, translate(SLIDE, 60), label=["1", "0"])),
+        "its column 'label' is 0 for 1 of 2 features",
+    ),
+    "a PNG mask cut off": (
+        mask("m.png", lambda p: (write_png(p, drawn(255)[0]), cut(p, 0.7))),
+        "m.png: is cut off after",
+    ),
     "an image as mask": (mask("m.tif", lambda p: write(p, pixels())), "different values.*is it a mask"),
     "red on white": (
         mask("m.tif", lambda p: palette(p, drawn(), {0: (255, 255, 255, 255), 1: (255, 0, 0, 255)})),
@@ -486,6 +595,25 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "a palette in one colour": (
         mask("m.tif", lambda p: palette(p, drawn(), {0: (0, 0, 0, 255), 1: (0, 0, 0, 255)})),
         "all in one colour",
+    ),
+    "black on transparent": (
+        mask("m.tif", lambda p: write(p, np.concatenate([drawn(0)] * 3 + [drawn(255)]))),
+        "2.3% of it is black and all else transparent: is black landslide.*gdal_translate -b mask",
+    ),
+    "black on transparent, of grey and alpha": (
+        mask("m.tif", lambda p: write(p, np.concatenate([drawn(0), drawn(255)]), alpha="yes")),
+        "2.3% of it is black and all else transparent",
+    ),
+    "nothing but alpha": (
+        mask("m.tif", lambda p: (write(p, drawn(255), photometric="MINISBLACK"), coloured_alpha(p))),
+        "its only band is declared as transparency .*gdal_edit.py -colorinterp_1 gray",
+    ),
+    "black on transparent as masks of tiles": (
+        lambda f: _with(
+            tiles(masks={"x.png": np.dstack([tile_mask(0)] * 3 + [tile_mask(255)]), "y.png": tile_mask(0)})(f),
+            rows=[("t", "tiles", "mask", "masks", "train")],
+        ),
+        "masks: 12.5% of it is black and all else transparent",
     ),
     "a dark JPEG": (
         mask("m.tif", lambda p: write(p, drawn(90), compress="JPEG")),
@@ -517,6 +645,23 @@ ERRORS: dict[str, tuple[Make, str]] = {
     ),
     "16-bit tiles": (tiles(dtype="uint16"), "x.png: is uint16, ready-made tiles must be 8 bit"),
     "an unknown tile": (tiles("tile,label\nx.png,1\ny.png,0\nz.png,0\n"), "do not exist, for example 'z.png'"),
+    "a JPEG tile cut off": (
+        lambda f: (
+            tiles()(f),
+            recode(f / "tiles", ".jpg"),
+            cut(f / "tiles/y.jpg", 0.5),
+            tiles_row(f, "x.jpg,1\ny.jpg,0\n"),
+        )[3],
+        "y.jpg: is cut off after",
+    ),
+    "a pointer of Git LFS as tile": (
+        lambda f: (
+            tiles()(f),
+            (f / "tiles/y.png").write_text("version https://git-lfs.github.com/spec/v1\n"),
+            tiles_row(f, "x.png,1\ny.png,0\n"),
+        )[2],
+        "y.png: not an image .*Git LFS: fetch the file itself",
+    ),
     "an empty folder": (lambda f: ((f / "tiles").mkdir(), tiles_row(f))[1], "holds no tile"),
 }
 
@@ -653,6 +798,50 @@ WARNINGS: dict[str, tuple[Make, str]] = {
         "1 outlines without any area",
     ),
     "bands that are named otherwise": (image(named_otherwise), "its bands are named blue, green, red"),
+    "false colours": (
+        image(named("NIR", "Red", "Green")),
+        "its bands are named nir, red, green, and bands 1, 2, 3 are taken as red, green and blue",
+    ),
+    "false colours of 8 bit": (
+        image(named("NIR", "Red", "Green", dtype="uint8")),
+        "declares bands 1, 2, 3 as red, green, blue, .* but its bands are named nir, red, green",
+    ),
+    "bands of Landsat": (image(named("SR_B2", "SR_B3", "SR_B4")), "its bands are named sr_b2, sr_b3, sr_b4"),
+    "a scene without pixels": (
+        image(lambda p: write(p, 0 * pixels())),
+        "band 1 is 0, band 2 is 0, band 3 is 0 everywhere; was it exported",
+    ),
+    "a band without pixels": (
+        image(lambda p: write(p, np.concatenate([pixels(2), drawn(255, 255)]))),
+        "a.tif: band 3 is 255 everywhere",
+    ),
+    "closed lines": (
+        labels("p.gpkg", lambda p: layer(p, LineString(SLIDE.exterior.coords))),
+        "1 of 1 lines are closed and are read as outlines of areas",
+    ),
+    "tiles with transparent pixels": (
+        lambda f: (
+            tiles()(f),
+            write_png(f / "tiles/x.png", np.dstack([pixels(3, 40).transpose(1, 2, 0), tile_mask(255)])),
+        )[0],
+        r"1 of the 2 tiles that were looked at have transparent or no-data pixels \(x.png\)",
+    ),
+    "masks of tiles without landslide": (
+        tiles(masks={"x.png": tile_mask(0), "y.png": tile_mask(0)}),
+        "masks: shows no landslide, but 1 tiles are labelled positive",
+    ),
+    "near infrared by declaration": (
+        image(declared("NIR", "Red", "Green")),
+        "its bands are named nir, red, green, and bands 1, 2, 3 are taken as red, green and blue",
+    ),
+    "near infrared by wavelength": (
+        image(lambda p: (write(p, pixels(dtype="uint16")), wavelengths(p, 0.842, 0.665, 0.56))),
+        "its bands are named 0.842 um, 0.665 um, 0.56 um",
+    ),
+    "a collar with the losses of a JPEG": (
+        image(lambda p: write(p, np.where(np.arange(SIDE) < 40, pixels() % 4, pixels()).astype("uint8"))),
+        "2[0-9]% of its pixels, along its edges, are nearly black .*nearblack -setalpha",
+    ),
     "a gap in one band": (image(gap_in_one_band), "25 % of band 1 is -9999, far from all its other values"),
     "a collar of 255 in 16 bit": (
         image(lambda p: write(p, np.where(np.arange(SIDE) < 40, 255, pixels(dtype="uint16") * 7).astype("uint16"))),
@@ -675,6 +864,16 @@ WARNINGS: dict[str, tuple[Make, str]] = {
         mask("m.tif", lambda p: write(p, drawn(255), nodata=255)),
         "2.3% of it is 255, which it declares as no data",
     ),
+    "elevations of one height": (
+        dem(lambda p: write(p, heights() * 0, transform=DEM_PLACE)),
+        "holds one height only .0.",
+    ),
+    "two bands of elevations": (
+        dem(lambda p: write(p, np.concatenate([heights()] * 2), transform=DEM_PLACE)),
+        "has 2 bands, of which the first is read",
+    ),
+    "lengths in kilometres": (sized(0.12), "landslides of 'a' are 0.12 to 0.12 m long; is it in metres"),
+    "areas taken for lengths": (sized(250000.0), "are 250000 to 250000 m long; .* and a length"),
     "a grey hillshade": (
         dem(lambda p: write(p, pixels(1, SIDE + 40), transform=DEM_PLACE)),
         "is 8 bit, .* a hillshade",

@@ -16,8 +16,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from apsam.config import Config
-from apsam.errors import ConfigError
+from apsam.config import Config, read_values
 
 FILE = Path("params.yaml")
 UNCHANGED = "unchanged"
@@ -37,17 +36,11 @@ def with_changes(config: Mapping[str, Any], file: Path = FILE) -> tuple[dict[str
         The changed configuration, and the changes as dotted key -> value.
 
     Raises:
-        ConfigError: params.yaml is no YAML of keys and values.
+        ConfigError: params.yaml is not YAML of keys and values, or holds a key twice.
     """
     if not file.is_file():
         return dict(config), {}
-    try:
-        values = yaml.safe_load(file.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{file}: not YAML ({error})") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file}: must hold keys and values, not a {type(values).__name__}")
-    changes = {key: value for key, value in _flat(values) if value != UNCHANGED}
+    changes = {key: value for key, value in _flat(read_values(file)) if value != UNCHANGED}
     changed = dict(config)
     for key, value in changes.items():
         changed = _with(changed, key.split("."), value)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apsam.errors import ConfigError, InputError
+from workflow_support.config_files import check_config_files
 from workflow_support.input_digests import files_of
 from workflow_support.run import Run
 from workflow_support.view import check_run_folder
@@ -22,6 +23,7 @@ def check_run(run: Run) -> None:
     Raises:
         ApsamError: The first thing that is wrong, and what to do.
     """
+    check_config_files(sys.argv[1:])
     check_run_folder(Path(run.folder))
     _check_scenes(run)
     for path in run.all_given():

@@ -40,7 +40,7 @@ def tile(
     from apsam.scenes import Scene
     from apsam.tiles.sources import check_image, check_labels_and_mask
     from apsam.tiles.tiling import tile_scene
-    from apsam.vectors import split_layer
+    from apsam.vectors.layers import split_layer
 
     if labels is None and mask is None:
         raise InputError(f"{scene}: labels come from a file or from a mask; give --labels or --mask")

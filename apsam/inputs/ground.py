@@ -16,7 +16,7 @@ from apsam.scenes import Scene, tile_files
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import SplitSettings, TileSettings
 from apsam.tiles.shared_ground import shared_pixels
-from apsam.vectors import Bounds
+from apsam.vectors.place import Bounds
 
 
 def held_out_images(scene: Scene, scenes: Sequence[Scene]) -> list[Path]:

@@ -13,13 +13,17 @@ from apsam.geodesy import Geodesy
 from apsam.tiles.labels import UNLABELLED
 from apsam.tiles.scene_labels import LayerLabels
 from apsam.tiles.settings import LabelSettings, TileSettings
-from apsam.vectors import chosen_layers
+from apsam.vectors.layers import chosen_layers
 
 # Of a layer with more features, lengths are measured on so many.
 MEASURED = 5000
 
 # Landslides are objects in a tile where their median length is at most this share of its side.
 OBJECT_SHARE = 0.5
+
+# Metres between which landslides on land are long: shorter ones are no landslide that is seen from above, or lengths in
+# kilometres; the longest known, of Saidmarreh in Iran, ran 15 km.
+SHORTEST_M, LONGEST_M = 2.0, 20_000.0
 
 # Resolutions that are suggested, times a power of ten.
 ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
@@ -96,6 +100,13 @@ def point_warnings(
     points = shapely.get_dimensions(layer.features) == 0
     if not points.any():
         return []
+    known = layer.distances.length[np.isfinite(layer.distances.length)]
+    if len(known) and not SHORTEST_M <= np.median(known) <= known.max() <= LONGEST_M:
+        return [
+            f"{source}: by the column '{settings.size_column}' landslides of '{scene}' are {known.min():.6g} to "
+            f"{known.max():.6g} m long; is it in metres (areas in square metres), and a {settings.size_kind} "
+            f"(labels.size_kind)?"
+        ]
     negative = labels == 0
     unsized = int((points & ~np.isfinite(layer.distances.length)).sum())
     if unsized:

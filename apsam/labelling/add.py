@@ -10,7 +10,7 @@ from apsam.errors import InputError
 from apsam.labelling.identity import GridIdentity
 from apsam.labelling.tables import LabelTable, fill_grid, fill_table, read_table, write_table
 from apsam.tiles.labels import UNLABELLED
-from apsam.vectors import VECTOR_SUFFIXES
+from apsam.vectors.formats import VECTOR_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from apsam.labelling.tables import grid_layer_name, read_table
 from apsam.scenes import TILE_SUFFIXES
 from apsam.tiles.labels import UNLABELLED
 from apsam.tiles.outlines import outlines
-from apsam.vectors import VECTOR_SUFFIXES, read_features
+from apsam.vectors.formats import VECTOR_SUFFIXES
+from apsam.vectors.place import read_features
 
 # Accuracy of outlines where the user does not say it, as a share of a tile's side: 8 m for 256 px of 0.5 m.
 ACCURACY = 1 / 16

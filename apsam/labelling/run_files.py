@@ -11,7 +11,7 @@ from apsam.labelling.tables import grid_layer_name
 from apsam.labelling.tile_outputs import RunScene, predict_tiles, score_tiles
 from apsam.report.inputs import scene_files
 from apsam.scenes import Scene, read_scene_sheet
-from apsam.vectors import VECTOR_SUFFIXES
+from apsam.vectors.formats import VECTOR_SUFFIXES
 
 # Scores of all tiles, where the workflow keeps them: of the localizer, and of the ResUNet where a scene is not mapped.
 SCORES, MAP_SCORES = "suggestions/localizer", "suggestions/map"

@@ -18,7 +18,9 @@ from apsam.labelling.identity import GRID_COLUMN, SCENE_COLUMN, GridIdentity, co
 from apsam.labelling.suggestions import Suggestions
 from apsam.tiles.labels import NAME_COLUMNS, UNLABELLED, read_label_table
 from apsam.tiles.sources import label_kind
-from apsam.vectors import VECTOR_SUFFIXES, chosen_layers, read_columns
+from apsam.vectors.columns import read_columns
+from apsam.vectors.formats import VECTOR_SUFFIXES
+from apsam.vectors.layers import chosen_layers
 
 # The label comes last: that is the column that a person fills in.
 COLUMNS = (SCENE_COLUMN, GRID_COLUMN, "tile", "label")

@@ -16,7 +16,7 @@ from rasterio.errors import RasterioError
 from shapely.geometry.base import BaseGeometry
 
 from apsam.datums import datum_shift, proj_crs
-from apsam.errors import InputError
+from apsam.errors import InputError, first_cause
 from apsam.tiles.georeference import check_placed, degrees_of, raster_bounds
 from apsam.tiles.reader import open_raster
 
@@ -123,6 +123,11 @@ def check_elevations(
         known = np.isfinite(stored)
         if not known.any():
             raise InputError(f"{path}: holds no elevation, all of it is no data; is it the right raster?")
+        bands = sum(kind != ColorInterp.alpha for kind in raster.colorinterp)
+        if bands > 1:
+            warnings.append(f"has {bands} bands, of which the first is read")
+        if np.ptp(stored[known]) == 0:
+            warnings.append(f"holds one height only ({stored[known][0]:g}); is it the right raster?")
         if raster.dtypes[0] == "uint8":
             warnings.append("is 8 bit, which can hold 256 heights only; is it a hillshade, or a picture of elevations?")
         wrong = known & ~np.isfinite(metres(stored))
@@ -156,7 +161,7 @@ def _sampled(raster: rasterio.DatasetReader, path: Path) -> np.ndarray:
     try:
         sample = raster.read(1, out_shape=shape, masked=True)
     except RasterioError as error:
-        raise InputError(f"{path}: elevations cannot be read ({error}); is the file complete?") from error
+        raise InputError(f"{path}: elevations cannot be read ({first_cause(error)}); is the file complete?") from error
     return np.ma.filled(sample.astype(np.float64), np.nan)
 
 

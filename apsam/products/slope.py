@@ -25,7 +25,7 @@ from rasterio.windows import transform as window_transform
 from shapely.geometry.base import BaseGeometry
 
 from apsam.datums import datum_shift
-from apsam.errors import InputError
+from apsam.errors import InputError, first_cause
 from apsam.geodesy import Geodesy
 from apsam.products.elevations import Metres, no_elevation, open_elevations
 
@@ -126,7 +126,9 @@ class Slopes:
         try:
             read = raster.read(1, window=window, masked=True)
         except RasterioError as error:
-            raise InputError(f"{self._path}: elevations cannot be read ({error}); is the file complete?") from error
+            raise InputError(
+                f"{self._path}: elevations cannot be read ({first_cause(error)}); is the file complete?"
+            ) from error
         height = self._metres(np.ma.filled(read.astype(np.float64), np.nan))
         transform = window_transform(window, raster.transform)
         north, east = np.gradient(height, transform.e, transform.a)

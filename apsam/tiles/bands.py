@@ -11,11 +11,8 @@ import rasterio
 from rasterio.enums import ColorInterp
 
 from apsam.errors import InputError
+from apsam.tiles.band_names import COLOURS, Bands, bands_of, by_declaration, by_name, by_wavelength, is_otherwise
 from apsam.tiles.photometry import Palette, palette_of
-
-Bands = tuple[int, int, int]
-
-COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 # Colour models that are not red, green and blue.
 OTHER_MODELS = {
@@ -43,7 +40,7 @@ class ChosenBands:
         bands: From 1.
         why: In a few words.
         palette: Colour table, where the raster's only band holds numbers of colours.
-        names: Names of the bands, where they say otherwise than the declared colours.
+        names: Names of the bands, where they say that these are not, or not for sure, red, green and blue.
     """
 
     bands: Bands
@@ -90,23 +87,28 @@ def _declared(raster: rasterio.DatasetReader, path: Path, palette: Palette | Non
         )
     if palette is not None and sum(kind != ColorInterp.alpha for kind in kinds) == 1:
         return ChosenBands((1, 1, 1), "colours of its palette", palette)
-    names = [(text or "").strip().lower() for text in raster.descriptions]
-    named = None
-    if all(names.count(colour.name) == 1 for colour in COLOURS):
-        named = tuple(names.index(colour.name) + 1 for colour in COLOURS)
-    if all(kinds.count(colour) == 1 for colour in COLOURS):
-        bands = tuple(kinds.index(colour) + 1 for colour in COLOURS)
-        others = tuple(names) if named not in (None, bands) else ()
-        return ChosenBands(bands, "declared red, green, blue", names=others)  # type: ignore[arg-type]  # three, as COLOURS
+    said = bands_of(raster)
+    names = tuple(map(str, said))
+    declared, named, measured = by_declaration(said), by_name(said), by_wavelength(said)
+    if declared is not None:
+        contrary = named not in (None, declared) or is_otherwise(said, declared)
+        return ChosenBands(declared, "declared red, green, blue", names=names if contrary else ())
     if named is not None:
-        return ChosenBands(named, "named red, green, blue")  # type: ignore[arg-type]  # three
+        called = ", ".join(names[band - 1] for band in named)
+        meaning = "" if called == "red, green, blue" else ": red, green, blue"
+        return ChosenBands(named, f"named {called}{meaning}")
+    if measured is not None:
+        return ChosenBands(measured, "by their wavelengths red, green, blue")
     usable = [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha]
     if len(usable) < 3:
         raise InputError(
             f"{path}: has {len(usable)} band(s) without transparency, the method needs three (red, green, blue); to "
             f"repeat one: 'tiles.bands: [1, 1, 1]'"
         )
-    return ChosenBands(tuple(usable[:3]), "the first three, none is declared as red, green, blue")
+    first = (usable[0], usable[1], usable[2])
+    # Of colours that are declared one is missing, as in an image of near infrared, red and green.
+    some = any(kind in COLOURS for kind in kinds) or is_otherwise(said, first)
+    return ChosenBands(first, "the first three, none is declared as red, green, blue", names=names if some else ())
 
 
 def undeclared_no_data(values: np.ndarray) -> list[tuple[float, float]]:

@@ -14,7 +14,8 @@ from rasterio.crs import CRS as RasterCRS
 from apsam.datums import proj_crs, transformer
 from apsam.errors import InputError
 from apsam.tiles.outlines import outline
-from apsam.vectors import MOST_DEGREES, Bounds, degrees
+from apsam.vectors.geometry import MOST_DEGREES
+from apsam.vectors.place import Bounds, degrees
 
 # Ground sides of a pixel, metres, outside of which a geotransform is not in the units of its CRS.
 SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 1e-3, 100_000.0

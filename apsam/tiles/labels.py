@@ -8,6 +8,7 @@ import logging
 import math
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ import numpy as np
 
 from apsam.errors import InputError, no_such
 from apsam.files import read_text
-from apsam.vectors import chosen_layers, read_columns
+from apsam.vectors.columns import read_columns
+from apsam.vectors.formats import stamped
+from apsam.vectors.layers import chosen_layers, split_layer
 
 log = logging.getLogger(__name__)
 
 NAME_COLUMNS = ("tile", "image", "name", "file")
 LABEL_COLUMNS = ("label", "landslide", "positive")
+OUTLINE_COLUMNS = ("wkt", "geometry", "geom", "the_geom")
 PLACE_COLUMNS = ("lat", "latitude", "lon", "lng", "long", "longitude", "x", "y", "easting", "northing")
 
 # What a tile without a label counts as here: it takes no part in training or measuring.
@@ -76,6 +80,7 @@ def read_label_table(path: Path, may_be_empty: bool = False) -> dict[str, int]:
     if name is None or label is None:
         raise InputError(f"{path}: {_wrong_columns(columns)}")
     _check_once(path, columns, name, label)
+    _check_one_label(path, columns, lines)
     labels: dict[str, int] = {}
     for number, line in enumerate(lines, 2):
         if any((cell or "").strip() for cell in line.get(None, ())):
@@ -115,6 +120,47 @@ def _check_once(path: Path, columns: list[str], *used: str) -> None:
     for column in used:
         if plain.count(column.strip().lower()) > 1:
             raise InputError(f"{path}: has the column '{column.strip()}' {plain.count(column.strip().lower())} times")
+
+
+def _known_label(value: Any) -> int | None:
+    """0 or 1, where a cell says one of these; None for anything else."""
+    text = str(value).strip().lower()
+    label = LABELS.get(text[:1] if re.fullmatch(r"[01]\.0*", text) else text)
+    return label if label in (0, 1) else None
+
+
+def _check_one_label(path: Path, columns: list[str], lines: list[dict[Any, Any]]) -> None:
+    """Raise InputError where two columns may be the labels, and differ."""
+    known = [column for column in columns if column.strip().lower() in LABEL_COLUMNS]
+    for number, line in enumerate(lines, 2):
+        found = {column.strip(): label for column in known if (label := _known_label(line[column])) is not None}
+        if len(set(found.values())) > 1:
+            listed = ", ".join(f"'{column}' is {label}" for column, label in found.items())
+            raise InputError(f"{path}, line {number}: {listed}; which is the label? Leave one of these columns out")
+
+
+def check_no_negatives(path: Path) -> None:
+    """Refuse a layer of which some features are marked as no landslide: each would make its tiles positive.
+
+    Raises:
+        InputError: A column that is called like labels are (`label`, `landslide`, `positive`) holds 0 and 1.
+    """
+    _check_no_negatives(path, stamped(split_layer(path)[0]))
+
+
+@lru_cache(maxsize=64)
+def _check_no_negatives(path: Path, stamp: tuple[Path, tuple[int, ...]]) -> None:
+    layer = chosen_layers(path)[0]
+    for column in layer.fields:
+        if column.strip().lower() not in LABEL_COLUMNS:
+            continue
+        labels = [_known_label(value) for value in read_columns(path, [column])[column].dropna()]
+        if set(labels) == {0, 1}:
+            raise InputError(
+                f"{path}: its column '{column}' is 0 for {labels.count(0)} of {len(labels)} features, but each feature "
+                f"of a layer counts as a landslide; remove those (QGIS: Select by Expression), or rename the column if "
+                f"it says something else"
+            )
 
 
 def read_label_layer(path: Path) -> dict[str, int] | None:
@@ -158,10 +204,12 @@ def _wrong_columns(columns: list[str]) -> str:
         if len(columns) == 1 and sign in columns[0]:
             return f"its columns are separated by {called}; separate them by commas ({columns[0]!r})"
     places = [column for column in columns if column.strip().lower() in PLACE_COLUMNS]
-    if len(places) >= 2:
+    outlines = [column for column in columns if column.strip().lower() in OUTLINE_COLUMNS]
+    if outlines or len(places) >= 2:
+        kind, places = ("layer", outlines) if outlines else ("point layer", places)
         return (
-            f"holds coordinates ({', '.join(places)}), not labels of tiles; make a point layer of it (QGIS: Layer > "
-            f"Add Layer > Add Delimited Text Layer, then Export as GeoPackage) and name that in 'labels'"
+            f"holds coordinates ({', '.join(places)}), not labels of tiles; make a {kind} of it (QGIS: Layer > Add "
+            f"Layer > Add Delimited Text Layer, then Export as GeoPackage) and name that in 'labels'"
         )
     return needed
 

@@ -15,7 +15,7 @@ import numpy as np
 import shapely
 
 from apsam.tiles.settings import LabelSettings
-from apsam.vectors import read_numbers
+from apsam.vectors.columns import read_numbers
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from apsam.errors import InputError
 from apsam.geodesy import Geodesy
 from apsam.tiles.georeference import raster_bounds
 from apsam.tiles.reader import open_raster
-from apsam.vectors import Bounds, layer_shift, read_layer
+from apsam.vectors.place import Bounds, layer_shift
+from apsam.vectors.read import read_layer
 
 
 def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_empty: bool = False) -> None:

@@ -39,8 +39,8 @@ HOW_TO_SAY = (
     "landslide, others are not), '1=landslide 255=unknown', or '>=0.5'"
 )
 
-PAIR = re.compile(r"(?P<value>[-+.\deE]+)\s*=\s*(?P<meaning>landslide|none|unknown)")
-LIMIT = re.compile(r"(?P<sign>>=|>)\s*(?P<value>[-+.\deE]+)")
+PAIR = re.compile(r"(?P<value>[-+.\de]+)\s*=\s*(?P<meaning>landslide|none|unknown)")
+LIMIT = re.compile(r"(?P<sign>>=|>)\s*(?P<value>[-+.\de]+)")
 
 
 @dataclass(frozen=True)
@@ -110,20 +110,28 @@ class Sample:
         colours: Colours (all channels, 0 where transparent) -> pixels; of one band empty.
         dtype: Of the mask.
         lossy: Whether its compression changes values.
+        opaque, transparent: Pixels that its alpha band shows, and hides; 0 without one.
     """
 
     counts: dict[float, int]
     colours: dict[tuple[float, ...], int]
     dtype: np.dtype
     lossy: bool = False
+    opaque: int = 0
+    transparent: int = 0
 
     @classmethod
     def of(cls, dtype: np.dtype, lossy: bool = False) -> Sample:
         """An empty one."""
         return cls({}, {}, np.dtype(dtype), lossy)
 
-    def add(self, bands: np.ndarray, missing: np.ndarray | None = None) -> None:
-        """Count the pixels of (bands, height, width)."""
+    def add(self, bands: np.ndarray, missing: np.ndarray | None = None, transparent: np.ndarray | None = None) -> None:
+        """Count the pixels of (bands, height, width) that are not `missing`; as 0 those that are `transparent`."""
+        if transparent is not None:
+            bands = np.where(transparent, 0, bands)
+            hidden = int(np.count_nonzero(transparent))
+            self.transparent += hidden
+            self.opaque += transparent.size - hidden
         pixels = bands.reshape(len(bands), -1)
         if missing is not None:
             pixels = pixels[:, ~missing.ravel()]
@@ -171,6 +179,7 @@ def find_rule(path: Path, sample: Sample, said: str | None = None, palette: Pale
     """
     if said:
         return _as_said(path, parse_mask_values(said), sample)
+    _check_not_alpha_alone(path, sample)
     if palette is not None:
         return _by_palette(path, sample, palette)
     if sample.lossy and sample.dtype == np.uint8:
@@ -187,9 +196,9 @@ def parse_mask_values(text: str) -> MaskValues:
     """Read `mask_values`: `1,2`, `1=landslide 255=unknown`, `>=0.5 -1=unknown`.
 
     Raises:
-        ConfigError: It says something else.
+        ConfigError: It says something else, or two things of one value.
     """
-    rest = text.strip().strip("'\"")
+    rest = text.strip().strip("'\"").lower()
     found: dict[str, set[float]] = {"landslide": set(), "none": set(), "unknown": set()}
     limit, above = None, False
     try:
@@ -205,10 +214,13 @@ def parse_mask_values(text: str) -> MaskValues:
     if not any(found.values()) and limit is None:
         raise ConfigError(f"mask_values '{text}' is empty; {HOW_TO_SAY}")
     landslide, none, unknown = (frozenset(found[key]) for key in ("landslide", "none", "unknown"))
+    if twice := (landslide & none) | (landslide & unknown) | (none & unknown):
+        raise ConfigError(f"mask_values '{text}' says two things of the value {_list(twice)}")
     return MaskValues(landslide, none, unknown, limit, above)
 
 
 def _as_said(path: Path, said: MaskValues, sample: Sample) -> MaskRule:
+    said = _as_stored(said, sample.dtype)
     if said.landslide and sample.counts and not said.landslide & sample.counts.keys():
         log.warning(
             "%s: holds none of the values %s that are landslide by 'mask_values', but %s",
@@ -221,6 +233,30 @@ def _as_said(path: Path, said: MaskValues, sample: Sample) -> MaskRule:
         return MaskRule(said.landslide, unknown=said.unknown, note=note)
     # Only what is not landslide is named.
     return MaskRule(frozenset(set(sample.counts) - said.none - said.unknown - {0.0}), unknown=said.unknown, note=note)
+
+
+def _as_stored(said: MaskValues, dtype: np.dtype) -> MaskValues:
+    """The same numbers as a mask of some type holds them: 0.1 of 32 bit is a little more than 0.1."""
+    if dtype.kind != "f":
+        return said
+
+    def stored(values: Iterable[float]) -> frozenset[float]:
+        return frozenset(float(dtype.type(value)) for value in values)
+
+    limit = None if said.limit is None else float(dtype.type(said.limit))
+    return MaskValues(stored(said.landslide), stored(said.none), stored(said.unknown), limit, said.above)
+
+
+def _check_not_alpha_alone(path: Path, sample: Sample) -> None:
+    """Raise InputError where all that is shown is black, so that only the transparency draws a shape."""
+    if not sample.transparent or not sample.opaque or max(sample.counts, default=0) > 0:
+        return
+    share = sample.opaque / (sample.opaque + sample.transparent)
+    raise InputError(
+        f"{path}: {share:.1%} of it is black and all else transparent: is black landslide? Then write the transparency "
+        f"as the mask: gdal_translate -b mask OLD NEW.tif. If it shows no landslide, leave the transparency out: "
+        f"gdal_translate -b 1 OLD NEW.tif"
+    )
 
 
 def _by_palette(path: Path, sample: Sample, palette: Palette) -> MaskRule:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import rasterio
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.windows import Window
 
 # Compressions that lose something, as GDAL names them.
 LOSSY = ("JPEG", "YCBCR JPEG", "WEBP", "JXL", "LERC")
@@ -44,8 +45,18 @@ def white_is_zero(raster: rasterio.DatasetReader) -> float | None:
     return float(2**bits - 1)
 
 
+def masked_out(raster: rasterio.DatasetReader, window: Window | None = None) -> np.ndarray | None:
+    """Pixels that a file's own mask (`.msk`, or within a TIFF) hides, (height, width) bool; None without one."""
+    flags = raster.mask_flag_enums[0]
+    if MaskFlags.per_dataset not in flags or MaskFlags.alpha in flags:
+        return None
+    return np.asarray(raster.dataset_mask(window=window) == 0)
+
+
 def is_lossy(raster: rasterio.DatasetReader) -> bool:
     """Whether a raster's compression changes values."""
     tags = raster.tags(ns="IMAGE_STRUCTURE")
-    lossless = tags.get("COMPRESSION_REVERSIBILITY", "").startswith("LOSSLESS")
-    return raster.driver == "JPEG" or (tags.get("COMPRESSION", "").upper() in LOSSY and not lossless)
+    said = tags.get("COMPRESSION_REVERSIBILITY", "")  # all that is said of JPEG 2000
+    if said.startswith(("LOSSLESS", "LOSSY")):
+        return bool(said.startswith("LOSSY"))
+    return raster.driver == "JPEG" or tags.get("COMPRESSION", "").upper() in LOSSY

@@ -13,12 +13,14 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from apsam.errors import InputError, no_such
+from apsam.errors import InputError, first_cause, no_such
+from apsam.file_content import content_hint
 from apsam.tiles.bands import choose_bands, undeclared_no_data
 from apsam.tiles.georeference import check_placed, raster_bounds
 from apsam.tiles.photometry import white_is_zero
 from apsam.tiles.resolution import NEARLY, PixelGrid, area_sums, ground_sides_m, pixel_edges, reading_grid
 from apsam.tiles.settings import TileSettings
+from apsam.tiles.whole_images import check_whole
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +234,9 @@ class SceneReader:
             values = self._read_bands(bands, window, shape)
             mask = self._valid(self._raster.read_masks(bands, window=window, **out_mask) > 0)
         except RasterioError as error:
-            raise InputError(f"{self.path}: pixels cannot be read ({error}); is the file complete?") from error
+            raise InputError(
+                f"{self.path}: pixels cannot be read ({first_cause(error)}); is the file complete?"
+            ) from error
         if values.dtype.kind == "f":
             mask &= np.isfinite(values).all(axis=0)
         return values, mask
@@ -357,6 +361,9 @@ def open_raster(path: Path) -> rasterio.DatasetReader:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path)
+            raster = rasterio.open(path)
     except RasterioError as error:
-        raise InputError(f"{path}: not a raster that GDAL can read ({error})") from error
+        raise InputError(f"{path}: not a raster that GDAL can read ({error}){content_hint(path)}") from error
+    if raster.driver in ("PNG", "JPEG") and path.is_file():
+        check_whole(path)
+    return raster

@@ -16,10 +16,12 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from apsam.errors import InputError
+from apsam.file_content import content_hint
 from apsam.scenes import image_files
-from apsam.tiles.bands import COLOURS
+from apsam.tiles.band_names import COLOURS
 from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, plane
-from apsam.tiles.photometry import is_lossy, palette_of, white_is_zero
+from apsam.tiles.photometry import is_lossy, masked_out, palette_of, white_is_zero
+from apsam.tiles.whole_images import PNG, check_whole
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -27,8 +29,8 @@ JPEG_SUFFIXES = (".jpg", ".jpeg")
 # Masks of a folder, evenly spaced, that are looked at to find out what their values mean.
 SAMPLE_MASKS = 400
 
-# How a PNG starts, and the byte of its header that holds the bits a channel.
-PNG, PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24
+# The byte of a PNG's header that holds the bits a channel.
+PNG_DEPTH = 24
 
 # EXIF: the tag of the orientation, and its values that swap width and height.
 ORIENTATION, ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
@@ -46,6 +48,7 @@ def read_tile_image(file: Path) -> np.ndarray:
         # Grey, or grey and alpha.
         image = image[..., :3] if image.shape[2] > 2 else np.repeat(image[..., :1], 3, axis=2)
     else:
+        check_whole(file)
         image = _read(file, cv2.IMREAD_COLOR_RGB)
     _check_type(file, image.dtype)
     return np.ascontiguousarray(image)
@@ -63,8 +66,20 @@ def check_tile_header(file: Path) -> None:
         start = opened.read(PNG_DEPTH + 1)
     if start.startswith(PNG) and start[PNG_DEPTH:] == b"\x10":
         _check_type(file, np.dtype(np.uint16))
+    check_whole(file)
     if image_size(file) is None:
         raise _unreadable(file)
+
+
+def hides_pixels(file: Path) -> bool:
+    """Whether an image has transparent or no-data pixels; a ready-made tile is read without regard to them."""
+    if file.suffix.lower() in JPEG_SUFFIXES:
+        return False
+    try:
+        with _opened(file) as raster:
+            return bool((raster.dataset_mask() == 0).any())
+    except RasterioError as error:
+        raise _unreadable(file, error) from error
 
 
 def _check_bands(file: Path, count: int) -> None:
@@ -89,7 +104,7 @@ def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None 
 
     Args:
         file: Of any depth; a palette counts by its colours, or, where `values` says what they mean, by its numbers;
-            alpha is ignored.
+            what is transparent is not landslide.
         rule: How its values are read, found from all masks of its folder; none: from this one alone. A JPEG, which
             changes values, is read by a rule of its own: landslide is brighter than 127 of 255.
         values: What its values mean, where they are ambiguous (`mask_values`).
@@ -97,25 +112,25 @@ def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None 
     Raises:
         InputError: Not an image, or its values leave open what is landslide.
     """
-    bands, missing, lossy = _read_mask(file, bool(values))
+    bands, missing, transparent, lossy = _read_mask(file, bool(values))
     if rule is None or (lossy and not values):
         sample = Sample.of(bands.dtype, lossy)
-        sample.add(bands, missing)
+        sample.add(bands, missing, transparent)
         rule = find_rule(file, sample, values)
-    return rule.apply(plane(bands), missing, file)
+    if transparent is None:
+        return rule.apply(plane(bands), missing, file)
+    return np.where(transparent, 0, rule.apply(plane(bands), missing | transparent, file)).astype(np.uint8)
 
 
-def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray, bool]:
-    """(bands, height, width) without alpha; no data (height, width); whether it has losses.
+def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, bool]:
+    """(bands, height, width) without alpha; no data (height, width); transparent likewise, or None; lossy or not.
 
     A palette becomes colours, WhiteIsZero is inverted, unless the values are wanted as they are `stored`.
     """
-    if file.suffix.lower() not in TIFF_SUFFIXES:
-        if stored and (numbers := _palette_numbers(file)) is not None:
-            return numbers[None], np.zeros(numbers.shape, bool), False
-        # IMREAD_UNCHANGED would keep alpha, and ignore the orientation in the EXIF that images are turned by.
+    check_whole(file)
+    if file.suffix.lower() in JPEG_SUFFIXES:
         values = np.atleast_3d(_read(file, cv2.IMREAD_ANYCOLOR)).transpose(2, 0, 1)
-        return values, np.zeros(values.shape[1:], bool), file.suffix.lower() in JPEG_SUFFIXES
+        return values, np.zeros(values.shape[1:], bool), None, True
     try:
         with _opened(file) as raster:
             bands = _colour_bands(raster)
@@ -123,6 +138,8 @@ def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray
             values = np.stack([raster.read(band) for band in bands])
             palette, black, lossy = palette_of(raster), white_is_zero(raster), is_lossy(raster)
             no_data = None if raster.nodata == 0 else raster.nodata
+            transparent = raster.dataset_mask() == 0 if ColorInterp.alpha in raster.colorinterp else None
+            hidden = masked_out(raster)
     except RasterioError as error:
         raise _unreadable(file, error) from error
     if stored:
@@ -133,9 +150,37 @@ def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray
         values = np.nan_to_num(values)
     if no_data is not None:
         missing |= (values == no_data).all(axis=0)
+    if hidden is not None:
+        missing |= hidden
     if palette is not None:
-        return _as_colours(values[0], palette.colours).transpose(2, 0, 1), missing, lossy
-    return values if black is None else (black - values).astype(values.dtype), missing, lossy
+        numbers = values[0]
+        values = _as_colours(numbers, palette.colours).transpose(2, 0, 1)
+        clear = [number for number, colour in palette.colours.items() if not colour[3]]
+        transparent = np.isin(numbers, clear) if clear else None
+    elif black is not None:
+        values = (black - values).astype(values.dtype)
+    if file.suffix.lower() not in TIFF_SUFFIXES and (turn := _orientation(file)) != 1:
+        values = _upright(values, turn)
+        missing = _upright(missing, turn)
+        transparent = None if transparent is None else _upright(transparent, turn)
+    return values, missing, transparent, lossy
+
+
+def _orientation(file: Path) -> int:
+    """How a PNG lies by its EXIF, 1 to 8; 1: upright."""
+    if b"eXIf" not in file.read_bytes():
+        return 1
+    with Image.open(file) as image:
+        return int(image.getexif().get(ORIENTATION, 1))
+
+
+def _upright(values: np.ndarray, orientation: int) -> np.ndarray:
+    """(..., height, width) as it is shown by its EXIF, which GDAL does not apply."""
+    if orientation in (5, 6, 7, 8):
+        values = values.swapaxes(-2, -1)
+    # What is left of each, after that: flipped to the side, and upside down.
+    across, down = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+    return values[..., :: -1 if down else 1, :: -1 if across else 1]
 
 
 def resize_tile(image: np.ndarray, size: int) -> np.ndarray:
@@ -186,15 +231,15 @@ class MaskFolder:
         files = sorted(self._files.values())
         sample, lossy = None, None
         for file in files[:: max(1, len(files) // SAMPLE_MASKS)]:
-            bands, missing, with_losses = _read_mask(file, bool(self.values))
+            bands, missing, transparent, with_losses = _read_mask(file, bool(self.values))
             if with_losses and not self.values:
                 lossy = lossy or Sample.of(bands.dtype, True)
-                lossy.add(bands, missing)
+                lossy.add(bands, missing, transparent)
                 continue
             if sample is None:
                 sample = Sample.of(bands.dtype)
             sample.dtype = np.result_type(sample.dtype, bands.dtype)
-            sample.add(bands, missing)
+            sample.add(bands, missing, transparent)
         if sample is None:
             shades = None if lossy is None or not lossy.counts else find_rule(self.folder, lossy)
             return None, None if shades is None or lossy is None else lossy.share(shades)
@@ -269,18 +314,10 @@ def _read(file: Path, colours: int) -> np.ndarray:
     return values
 
 
-def _palette_numbers(file: Path) -> np.ndarray | None:
-    """The numbers (height, width) of an image with a colour table; None of all others."""
-    try:
-        with Image.open(file) as image:
-            return np.asarray(image) if image.mode == "P" else None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _unreadable(file) from error
-
-
 def _unreadable(file: Path, error: Exception | None = None) -> InputError:
     by = "OpenCV can read" if error is None else f"GDAL can read ({error})"
-    return InputError(f"{file}: not an image that {by}; remove it from the folder or repair it")
+    hint = content_hint(file) or "; remove it from the folder or repair it"
+    return InputError(f"{file}: not an image that {by}{hint}")
 
 
 @contextmanager

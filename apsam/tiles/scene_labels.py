@@ -23,13 +23,20 @@ from apsam.labelling.identity import raster_identity
 from apsam.labelling.tables import check_same_tiles
 from apsam.reference_mask import NO_DATA, ReferenceMaskReader
 from apsam.scenes import Scene
-from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_layer, read_label_table, tile_name
+from apsam.tiles.labels import (
+    UNLABELLED,
+    check_no_negatives,
+    labels_from_table,
+    read_label_layer,
+    read_label_table,
+    tile_name,
+)
 from apsam.tiles.landslide_sizes import distances, farthest, read_lengths
 from apsam.tiles.outlines import outline, outlines
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import LabelSettings
 from apsam.tiles.sources import label_kind
-from apsam.vectors import read_placed
+from apsam.vectors.place import read_placed
 
 log = logging.getLogger(__name__)
 
@@ -123,9 +130,9 @@ def labels_by_mask(
 class LayerLabels:
     """A tile touched by a feature (point, line or polygon) is positive, others are negative.
 
-    A polygon must share ground with the tile: an edge that lies on the tile's edge shows nothing in it. A tile whose
-    features all lie under no-data pixels is not labelled, nor is one near a feature that does not touch it
-    (`labels.ignore_m`). Where none touches the scene, all are negative.
+    A polygon must share ground with the tile: an edge that lies on the tile's edge shows nothing in it. A closed line
+    is read as the outline of a polygon. A tile whose features all lie under no-data pixels is not labelled, nor is one
+    near a feature that does not touch it (`labels.ignore_m`). Where none touches the scene, all are negative.
 
     Args:
         path: The layer.
@@ -140,11 +147,12 @@ class LayerLabels:
         reach: Metres from the scene within which features of the layer may matter to it.
 
     Raises:
-        InputError: The layer cannot be read, or has no CRS, or not the column of sizes.
+        InputError: The layer cannot be read, has no CRS, not the column of sizes, or features that are no landslide.
     """
 
     def __init__(self, path: Path, scene: SceneReader, settings: LabelSettings | None = None) -> None:
         settings = settings or LabelSettings()
+        check_no_negatives(path)
         self._transform = scene.transform
         whole = outline(scene.transform, 0, 0, scene.height, scene.width)
         around = shapely.box(*whole.bounds)
@@ -154,7 +162,7 @@ class LayerLabels:
         wide = around if geodesy is None else geodesy.buffer(around, self.reach)
         shapes, rows = read_placed(path, scene.crs, wide.bounds)
         near = STRtree(shapes).query(wide)
-        self.features = shapes[near]
+        self.features = closed_lines_as_areas(path, shapes[near])
         self.distances = distances(self.features, None if lengths is None else lengths[rows[near]], settings)
         self.shapes = _buffered(self.features, self.distances.positive, geodesy)
         self._tree = STRtree(self.shapes)
@@ -213,6 +221,28 @@ class LayerLabels:
             if not (shown & valid[index]).any():
                 labels[index] = UNLABELLED
         return labels
+
+
+def closed_lines_as_areas(path: Path, features: np.ndarray) -> np.ndarray:
+    """Features, of which closed lines have become polygons, with a warning: tiles within an outline show landslide.
+
+    Args:
+        path: The layer, for the warning.
+        features: (n,) geometries.
+    """
+    lines = np.flatnonzero(shapely.get_dimensions(features) == 1)
+    closed = [index for index in lines if all(part.is_closed for part in shapely.get_parts(features[index]))]
+    if not closed:
+        return features
+    log.warning(
+        "%s: %d of %d lines are closed and are read as outlines of areas; where that is wrong, open them",
+        path, len(closed), len(lines),
+    )  # fmt: skip
+    areas = features.copy()
+    for index in closed:
+        rings = [shapely.Polygon(part.coords) for part in shapely.get_parts(features[index]) if len(part.coords) > 3]
+        areas[index] = shapely.union_all([shapely.make_valid(ring) for ring in rings]) if rings else features[index]
+    return areas
 
 
 def _buffered(features: np.ndarray, metres: np.ndarray, geodesy: Geodesy | None) -> np.ndarray:

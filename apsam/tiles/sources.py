@@ -9,11 +9,17 @@ import pyogrio
 
 from apsam.errors import InputError, no_such
 from apsam.scenes import Scene
-from apsam.vectors import ARCHIVES, VECTOR_SUFFIXES, is_vector, split_layer
+from apsam.vectors.formats import ARCHIVES, VECTOR_SUFFIXES
+from apsam.vectors.layers import is_vector, split_layer
 
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
 _RASTER = "{}: is a raster; a mask goes into the column 'mask', with the word mask in 'labels' to derive labels from it"
 TABLES = (".csv", ".txt")
+# Files next to a Shapefile or a MapInfo file: GDAL opens some of them, but what they belong to would not be watched.
+PARTS = {
+    **dict.fromkeys((".shx", ".dbf", ".prj", ".cpg", ".sbn", ".sbx", ".qix"), ".shp"),
+    **dict.fromkeys((".map", ".id", ".mid"), ".tab or .mif"),
+}
 RASTERS = (".tif", ".tiff", ".vrt", ".img", ".jp2", ".png", ".jpg", ".jpeg", ".dat", ".asc", ".ecw", ".nc")
 
 
@@ -35,6 +41,8 @@ def label_kind(path: Path) -> Literal["table", "layer"]:
         raise no_such("label file", file)
     if file.is_dir():
         raise InputError(f"{file}: is a folder; 'labels' names a table (tile,label), a vector layer, or the word mask")
+    if suffix in PARTS:
+        raise InputError(f"{file}: is a part of a layer; name the file {file.stem}{PARTS[suffix]} instead")
     if suffix in WORKBOOKS:
         raise InputError(
             f"{file}: is a workbook; save the sheet with the columns tile and label as 'CSV UTF-8 (comma delimited)' "

@@ -1,0 +1,83 @@
+"""A folder of ready-made tiles: headers of all, transparent pixels of some, labels and masks."""
+
+from __future__ import annotations
+
+from apsam.inputs.labels import count_tiles
+from apsam.inputs.masks import MUCH_LANDSLIDE
+from apsam.inputs.report import SceneReport
+from apsam.inputs.state import CheckState
+from apsam.labelling.identity import GridIdentity
+from apsam.labelling.tables import check_same_tiles
+from apsam.scenes import Scene, tile_files
+from apsam.tiles.labels import labels_from_table, read_label_table
+from apsam.tiles.ready_made import MaskFolder, check_tile_header, hides_pixels, image_size, read_tile_image
+from apsam.tiles.sources import check_labels_and_mask
+from apsam.tiles.tiling import folder_labels_from_masks
+
+# Ready-made tiles, evenly spaced, whose pixels are looked at for those that are transparent.
+SAMPLE_TILES = 20
+
+
+def check_folder(state: CheckState, scene: Scene, row: SceneReport) -> None:
+    """Validate a folder of ready-made tiles, its labels and masks, and note what was understood.
+
+    Raises:
+        InputError: The first thing that is wrong.
+    """
+    check_labels_and_mask(scene)
+    assert scene.image is not None
+    files = tile_files(scene.image)
+    names = [file.name for file in files]
+    row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
+    read_tile_image(files[0])
+    for number, file in enumerate(files, 1):
+        check_tile_header(file)
+        if not state.in_time and number < len(files):
+            row.notes.append(f"headers of {number} of {len(files)} tiles were looked at, to be done in time")
+            break
+    some = files[:: max(1, len(files) // SAMPLE_TILES)]
+    hiding = [file for file in some if state.in_time and hides_pixels(file)]
+    if hiding:
+        state.warnings.append(
+            f"{scene.image}: {len(hiding)} of the {len(some)} tiles that were looked at have transparent or "
+            f"no-data pixels ({hiding[0].name}), which count as data in ready-made tiles; give the scene as one "
+            f"raster, or leave such tiles out"
+        )
+    known = None
+    if scene.labels is not None:
+        table = read_label_table(scene.labels)
+        check_same_tiles(scene.labels, GridIdentity(scene.name))
+        labels = labels_from_table(scene.labels, names, table)
+        known = dict(zip(names, labels.tolist(), strict=True))
+        row.labels = f"{scene.labels.name} (table)"
+        count_tiles(row, labels)
+    if scene.mask is None:
+        return
+    masks = MaskFolder(scene.mask, scene.mask_values)
+    needed = masks.masks(files, known)
+    without = len(files) - len(needed)
+    if without:
+        row.notes.append(f"{without} tile(s) not labelled positive have no mask, and need none")
+    row.mask, row.mask_share = f"{scene.mask.name}/ ({len(needed)} masks)", masks.share
+    if masks.share == 0 and row.positive:
+        state.warnings.append(
+            f"{scene.mask}: shows no landslide, but {row.positive} tiles are labelled positive; are these the "
+            f"right masks?"
+        )
+    if (masks.share or 0) > MUCH_LANDSLIDE:
+        state.warnings.append(
+            f"{scene.mask}: {masks.share:.0%} of the masks that were looked at is landslide; are these the masks "
+            f"of landslides, and not inverted?"
+        )
+    if masks.rule is not None and masks.rule.note:
+        row.notes.append(f"{scene.mask}: {masks.rule.note}")
+    if scene.labels is None:
+        row.labels = "mask"
+        if state.in_time:
+            count_tiles(row, folder_labels_from_masks(masks, files, state.labels.min_pixels))
+        else:
+            state.without_pixels.append(scene.name)
+    sizes = [size for size in map(image_size, files[:: max(1, len(files) // 50)]) if size]
+    if sizes:
+        sides = [max(size) for size in sizes]
+        row.size += f" of {min(sides)} to {max(sides)} px" if min(sides) < max(sides) else f" of {max(sides)} px"

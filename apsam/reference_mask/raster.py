@@ -1,0 +1,159 @@
+"""A reference mask that is a raster, laid on the grid of a scene."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import shapely
+from affine import Affine
+from rasterio.crs import CRS as RasterCRS
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.features import rasterize
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform as transform_points
+from rasterio.windows import Window
+from rasterio.windows import transform as window_transform
+
+from apsam.datums import datum_shift, proj_crs
+from apsam.errors import InputError, first_cause
+from apsam.reference_mask.location import check_mask_location
+from apsam.reference_mask.values import colour_bands, invert, mask_rule, no_data_of
+from apsam.tiles.georeference import degrees_of, turn_to
+from apsam.tiles.mask_values import NO_DATA, plane
+from apsam.tiles.outlines import outline
+from apsam.tiles.photometry import Palette
+from apsam.tiles.reader import SceneReader, open_raster
+
+log = logging.getLogger(__name__)
+
+# Points along each side of a mask that is reprojected, between which its outline is taken for straight.
+SIDE_POINTS = 64
+
+# Where a scene is read on coarser pixels: parts a side at most that one of them is divided into to find what most of it
+# is, and parts that are read at once.
+FINEST, AT_ONCE = 8, 4_000_000
+
+
+class RasterMask:
+    """A raster, laid on the scene's grid."""
+
+    def __init__(self, path: Path, scene: SceneReader, values: str | None) -> None:
+        self._path, self._scene = path, scene
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            self._raster = open_raster(path)
+        self._bands, alpha = colour_bands(self._raster)
+        self.no_data = no_data_of(self._raster, path)
+        self._placed = self._raster.crs is not None
+        check_mask_location(self._raster, path, scene)
+        self._rule, self._palette, self._inverted, _ = mask_rule(path, values)
+        self.note = self._rule.note
+        self._finer = min(FINEST, ceil(max(scene.step) - 0.1))
+        self._aligned = self._align()
+        # GDAL leaves out transparent pixels, as it does those that the mask does not cover.
+        self._cover = self._outline() if alpha and self.no_data is None else None
+
+    def close(self) -> None:
+        """Close the raster."""
+        self._aligned.close()
+        self._raster.close()
+
+    def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
+        """One window within the scene, (height, width) uint8 {0, 1, 255}."""
+        finer = self._finer
+        if finer == 1:
+            return self._read(Window(col, row, width, height), (height, width))
+        read = np.empty((height, width), np.uint8)
+        at_once = max(1, AT_ONCE // (height * finer**2))
+        for left in range(0, width, at_once):
+            wide = min(at_once, width - left)
+            shape = (height * finer, wide * finer)
+            parts = self._read(Window((col + left) * finer, row * finer, shape[1], shape[0]), shape)
+            read[:, left : left + wide] = most_frequent(parts, finer)
+        return read
+
+    def overview(self, height: int, width: int) -> np.ndarray:
+        """The whole scene on (height, width) pixels."""
+        return self._read(Window(0, 0, self._aligned.width, self._aligned.height), (height, width))
+
+    def _read(self, window: Window, shape: tuple[int, int]) -> np.ndarray:
+        try:
+            values = self._aligned.read(self._bands, window=window, out_shape=(len(self._bands), *shape))
+        except RasterioError as error:
+            raise InputError(
+                f"{self._path}: pixels cannot be read ({first_cause(error)}); is the file complete?"
+            ) from error
+        # Of a colour, one channel may be the no-data value by chance.
+        missing = ~np.isfinite(values).any(axis=0)
+        transparent = np.zeros_like(missing)
+        if self._cover is not None:
+            place = window_transform(window, self._aligned.transform)
+            place = place @ Affine.scale(window.width / shape[1], window.height / shape[0])
+            transparent = missing & (rasterize([self._cover], shape, transform=place, fill=0, dtype="uint8") == 1)
+            missing &= ~transparent
+        numbers = _numbers(np.nan_to_num(values), self._palette, self._inverted)
+        numbers = np.where(missing | transparent, 0, numbers)
+        read = self._rule.apply(numbers, missing | transparent, self._path)
+        return np.where(transparent, 0, read).astype(np.uint8)
+
+    def _align(self) -> WarpedVRT:
+        raster, scene = self._raster, self._scene
+        crs, transform = scene.crs, scene.stored.transform
+        if self._placed:
+            target = proj_crs(scene.crs.to_wkt())
+            shift = datum_shift(proj_crs(raster.crs.to_wkt()), target, degrees_of(scene.crs, scene.bounds))
+            if shift.note is not None:
+                log.warning("%s: %s", self._path, shift.note)
+            crs = RasterCRS.from_wkt(shift.wkt) if shift.crs.is_bound else raster.crs
+            transform = turn_to(raster.transform, raster.shape, raster.crs, scene.crs, scene.bounds, self._path)
+        # As numbers that have a value no mask has: all that is not known is NaN.
+        return WarpedVRT(
+            raster,
+            src_crs=crs,
+            src_transform=transform,
+            crs=scene.crs,
+            transform=scene.transform @ Affine.scale(1 / self._finer),
+            width=scene.width * self._finer,
+            height=scene.height * self._finer,
+            resampling=Resampling.nearest,
+            src_nodata=self.no_data,
+            nodata=np.nan,
+            dtype="float64",
+        )
+
+    def _outline(self) -> shapely.Polygon:
+        """What the raster covers, in the scene's CRS."""
+        raster, scene = self._raster, self._scene
+        if not self._placed:
+            return outline(scene.transform, 0, 0, scene.height, scene.width)
+        longest = max(raster.shape)
+        pixels = shapely.segmentize(shapely.box(0, 0, raster.width, raster.height), longest / SIDE_POINTS)
+        corners = [raster.transform @ point for point in pixels.exterior.coords]
+        return shapely.Polygon(zip(*transform_points(raster.crs, scene.crs, *zip(*corners, strict=True)), strict=True))
+
+
+def most_frequent(values: np.ndarray, side: int) -> np.ndarray:
+    """What most pixels of each square of a mask are: landslide of those known, where at least half is known.
+
+    Args:
+        values: (h * side, w * side) uint8 {0, 1, 255}.
+        side: Of a square, pixels.
+
+    Returns:
+        (h, w) uint8 {0, 1, 255}.
+    """
+    squares = values.reshape(values.shape[0] // side, side, -1, side)
+    landslide, known = ((squares == 1).sum(axis=(1, 3)), (squares != NO_DATA).sum(axis=(1, 3)))
+    return np.where(2 * known < side**2, NO_DATA, 2 * landslide >= np.maximum(known, 1)).astype(np.uint8)
+
+
+def _numbers(values: np.ndarray, palette: Palette | None, inverted: float | None) -> np.ndarray:
+    """One number a pixel, as `mask_rule` counts them."""
+    if palette is None and inverted is not None:
+        values = invert(values, inverted)
+    return plane(values)

@@ -1,0 +1,124 @@
+"""What the values of a mask raster mean, found from the whole of it or a sample."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
+
+from apsam.errors import InputError, first_cause
+from apsam.tiles.mask_values import MaskRule, Sample, check_mask_type, find_rule
+from apsam.tiles.photometry import Palette, is_lossy, masked_out, palette_of, white_is_zero
+from apsam.tiles.reader import open_raster
+
+log = logging.getLogger(__name__)
+
+# Pixels of a mask that are looked at to find out what its values mean; a larger one is sampled, in whole rows of
+# blocks.
+SAMPLE_PIXELS = 16_000_000
+
+SAMPLE_WINDOWS = 256
+
+
+def mask_rule(path: Path, values: str | None = None) -> tuple[MaskRule, Palette | None, float | None, Sample]:
+    """How the values of a mask raster are read.
+
+    Args:
+        path: The raster.
+        values: `mask_values` of the scene sheet.
+
+    Returns:
+        The rule, the mask's palette, the value of white where 0 is white (or None), and the values that were found.
+
+    Raises:
+        InputError: They leave open what is landslide.
+    """
+    status = path.stat()
+    return _mask_rule(path, values, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=32)
+def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palette | None, float | None, Sample]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        raster = open_raster(path)
+    with raster:
+        bands, alpha = colour_bands(raster)
+        if not bands:
+            raise InputError(
+                f"{path}: its only band is declared as transparency (alpha); if it is the mask, declare it as grey: "
+                f"gdal_edit.py -colorinterp_1 gray {path}"
+            )
+        palette, inverted = palette_of(raster), white_is_zero(raster)
+        check_mask_type(path, raster.dtypes[bands[0] - 1])
+        if values:
+            inverted = None  # the numbers that are said are those of the file
+        sample = Sample.of(np.dtype(raster.dtypes[bands[0] - 1]), is_lossy(raster))
+        no_data = None if raster.nodata == 0 else raster.nodata
+        try:
+            for window in _sample_windows(raster):
+                read = raster.read(bands, window=window)
+                missing = np.zeros(read.shape[1:], bool)
+                if read.dtype.kind == "f":
+                    missing |= ~np.isfinite(read).any(axis=0)
+                    read = np.nan_to_num(read)
+                if no_data is not None:
+                    missing |= (read == no_data).all(axis=0)
+                if (hidden := masked_out(raster, window)) is not None:
+                    missing |= hidden
+                if palette is None and inverted is not None:
+                    read = invert(read, inverted)
+                sample.add(read, missing, raster.dataset_mask(window=window) == 0 if alpha else None)
+                if sum(sample.counts.values()) >= SAMPLE_PIXELS and len(sample.counts) > 1:
+                    break
+        except (RasterioError, ValueError) as error:
+            raise InputError(f"{path}: pixels cannot be read ({first_cause(error)}); is the file complete?") from error
+    return find_rule(path, sample, values, palette), palette, inverted, sample
+
+
+def _sample_windows(raster: rasterio.DatasetReader) -> list[Window]:
+    """All of a raster in strips; of a large one first strips evenly spaced, then the others."""
+    tall = max(raster.block_shapes[0][0], -(-raster.height // SAMPLE_WINDOWS))
+    tall = -(-tall // raster.block_shapes[0][0]) * raster.block_shapes[0][0]
+    wide = max(1, min(raster.width, SAMPLE_PIXELS // tall))
+    strips = [
+        Window(left, top, min(wide, raster.width - left), min(tall, raster.height - top))
+        for top in range(0, raster.height, tall)
+        for left in range(0, raster.width, wide)
+    ]
+    step = max(1, raster.height * raster.width // SAMPLE_PIXELS + 1)
+    if step == 1:
+        return strips
+    first = strips[::step]
+    return first + [strip for index, strip in enumerate(strips) if index % step]
+
+
+def colour_bands(raster: rasterio.DatasetReader) -> tuple[list[int], bool]:
+    """The bands of a raster that are no alpha, and whether there is one that is."""
+    alpha = [kind == ColorInterp.alpha for kind in raster.colorinterp]
+    return [band for band, none in zip(raster.indexes, alpha, strict=True) if not none], any(alpha)
+
+
+def invert(values: np.ndarray, white: float) -> np.ndarray:
+    """Values of a mask in which 0 is white, as if it were black."""
+    return (white - values).astype(values.dtype)
+
+
+def no_data_of(raster: rasterio.DatasetReader, path: Path) -> float | None:
+    """The value that a mask declares for pixels that were not examined; None without one, and where it is 0."""
+    if raster.nodata == 0:
+        log.warning(
+            "%s: its declared no-data value is 0, which is treated as 'no landslide', not as 'unknown'; "
+            "where nothing was mapped, write another value, for example 255, and declare that",
+            path,
+        )
+        return None
+    declared: float | None = raster.nodata
+    return declared

@@ -1,0 +1,63 @@
+"""Columns of a vector layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apsam.errors import InputError
+from apsam.vectors.formats import PARQUET_SUFFIXES, dataset_path, read_parquet
+from apsam.vectors.layers import chosen_layers, split_layer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def read_columns(path: Path | str, columns: list[str]) -> Any:
+    """Columns of the layer that is meant, a `pandas.DataFrame` without geometry; its CRS and outlines do not matter.
+
+    Raises:
+        InputError: The layer cannot be read.
+    """
+    import pyogrio
+
+    file, _ = split_layer(path)
+    [layer, *_] = chosen_layers(path)
+    if file.suffix.lower() in PARQUET_SUFFIXES:
+        return read_parquet(file)[columns]
+    return pyogrio.read_dataframe(dataset_path(file), layer=layer.index, columns=columns, read_geometry=False)
+
+
+def read_numbers(path: Path | str, column: str) -> np.ndarray:
+    """A column of numbers of the layer that is meant, one for each feature, NaN where there is none. (n,) float64.
+
+    Raises:
+        InputError: The layer has no such column, or nothing in it is a number.
+    """
+    import numpy as np
+    import pandas as pd
+    import pyogrio
+
+    file, _ = split_layer(path)
+    layers = chosen_layers(path)
+    known = {name.lower(): name for layer in layers for name in layer.fields}
+    name = known.get(column.lower())
+    if name is None:
+        listed = ", ".join(known.values()) or "none"
+        raise InputError(f"{path}: has no column '{column}' (labels.size_column); its columns: {listed}")
+    if file.suffix.lower() in PARQUET_SUFFIXES:
+        parts = [read_parquet(file)[name]]
+    else:
+        parts = [
+            pyogrio.read_dataframe(dataset_path(file), layer=layer.index, columns=[name], read_geometry=False)[name]
+            if name in layer.fields
+            else pd.Series(np.full(layer.features, np.nan))
+            for layer in layers
+        ]
+    values = np.concatenate(
+        [pd.to_numeric(part, errors="coerce").to_numpy(np.float64, na_value=np.nan) for part in parts]
+    )
+    if len(values) and not np.isfinite(values).any():
+        example = next((str(value) for part in parts for value in part.dropna()), "empty")
+        raise InputError(f"{path}: nothing in its column '{name}' is a number ('{example}'); write numbers, no units")
+    return values

@@ -1,0 +1,142 @@
+"""Files of vector data as GDAL and GeoPandas open them: drivers, archives, GeoParquet."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apsam.errors import InputError, no_such
+from apsam.file_content import content_hint
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+PARQUET_SUFFIXES = (".parquet", ".geoparquet")
+
+ARCHIVES = (".zip", ".kmz")
+
+VECTOR_SUFFIXES = (
+    *(".gpkg", ".geojson", ".json", ".geojsonl", ".topojson", ".shp", ".fgb", ".kml", ".gpx", ".gdb", ".gml", ".tab"),
+    *(".mif", ".sqlite", ".dxf"),
+    *PARQUET_SUFFIXES,
+    *ARCHIVES,
+)
+
+# Drivers whose layers are folders of one file, read together.
+FOLDER_DRIVERS = ("KML", "LIBKML")
+
+# GPX: vertices of the routes and tracks, which are layers themselves.
+GPX_VERTICES = ("route_points", "track_points")
+
+
+def stamped(file: Path) -> tuple[Path, tuple[int, ...]]:
+    """A file with what tells its content from an earlier one, the log of an open database too.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    if not file.exists():
+        raise no_such("vector layer", file)
+    beside = [file, file.with_name(f"{file.name}-wal"), file.with_suffix(".prj"), file.with_suffix(".dbf")]
+    stamp: list[int] = []
+    for one in beside:
+        if one.exists():
+            status = one.stat()
+            stamp += [status.st_mtime_ns, status.st_size]
+    return file, tuple(stamp)
+
+
+def raw_layers(file: Path, refuse: bool = False) -> list[tuple[str, str | None]]:
+    """Name and type of geometry of all layers."""
+    import pyogrio
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return [(str(name), kind) for name, kind in pyogrio.list_layers(dataset_path(file))]
+    except Exception as error:  # GDAL's drivers raise many kinds
+        if not refuse:
+            return []
+        if isinstance(error, InputError):
+            raise
+        # What follows is about names of drivers.
+        said, hint = str(error).partition("; It might help")[0], content_hint(file)
+        raise InputError(
+            f"{file}: not a vector layer that GDAL can read, so it gives no features ({said}){hint}"
+        ) from error
+
+
+def driver_of(file: Path) -> str:
+    """GDAL's driver of a file where apsam treats it in its own way (`Parquet`, `GPX`, `LIBKML`); else its ending."""
+    import pyogrio
+
+    if file.suffix.lower() in PARQUET_SUFFIXES:
+        return "Parquet"
+    return str(pyogrio.detect_write_driver(file.name)) if file.suffix.lower() == ".gpx" else _kml_or_other(file)
+
+
+def _kml_or_other(file: Path) -> str:
+    inner = dataset_path(file).lower()
+    return "LIBKML" if inner.endswith((".kml", ".kmz")) else file.suffix.lower()
+
+
+def dataset_path(file: Path) -> str:
+    """What GDAL opens: of an archive, the one set of data in it.
+
+    Raises:
+        InputError: It is no archive, or holds no vector data, or several sets.
+    """
+    if file.suffix.lower() != ".zip":
+        return str(file)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(f"{file}: not a zip archive ({error}){content_hint(file)}") from error
+    databases = {name[: name.lower().index(".gdb/") + 4] for name in members if ".gdb/" in name.lower()}
+    endings = tuple(suffix for suffix in VECTOR_SUFFIXES if suffix not in (*ARCHIVES, ".gdb"))
+    files = [name for name in members if name.lower().endswith(endings)]
+    shapefiles = [name for name in files if name.lower().endswith(".shp")]
+    root = f"/vsizip/{file.absolute()}"
+    if len(shapefiles) > 1 and len(shapefiles) == len(files) and not databases:
+        folders = {name.rpartition("/")[0] for name in shapefiles}
+        if len(folders) == 1:
+            return f"{root}/{folders.pop()}".rstrip("/")
+    sets = [*sorted(databases), *files]
+    if len(sets) != 1:
+        listed = ", ".join(sets[:5]) or f"none in {', '.join(members[:3]) or 'an empty archive'}"
+        raise InputError(
+            f"{file}: an archive must hold one vector layer, its sets of data: {listed}; unpack it and name the one "
+            f"that is meant"
+        )
+    return f"{root}/{sets[0]}"
+
+
+def holds_raster(file: Path) -> bool:
+    """Whether GDAL finds a raster in a file."""
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    try:
+        with rasterio.open(file) as raster:
+            return bool(raster.count > 0)
+    except RasterioError:
+        return False
+
+
+def read_parquet(file: Path) -> gpd.GeoDataFrame:
+    """Read a GeoParquet file.
+
+    Raises:
+        InputError: pyarrow is not installed, or it is no GeoParquet file.
+    """
+    import geopandas as gpd
+
+    try:
+        return gpd.read_parquet(file)
+    except ImportError as error:
+        raise InputError(f"{file}: GeoParquet needs the package pyarrow: pip install pyarrow") from error
+    except Exception as error:
+        raise InputError(f"{file}: not a GeoParquet file that can be read ({error})") from error

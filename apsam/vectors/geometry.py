@@ -1,0 +1,73 @@
+"""Geometries as files hold them: repaired where they are not valid, refused where their coordinates cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apsam.errors import InputError
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import numpy as np
+
+# Degrees beyond which coordinates cannot be longitudes: twice around the Earth.
+MOST_DEGREES = 720.0
+
+POLYGONS = ("Polygon", "MultiPolygon")
+
+
+def check_whole_shapefile(shapefile: Path) -> None:
+    """Raise InputError where a Shapefile is shorter than its header says: GDAL gives features without geometry then."""
+    with shapefile.open("rb") as file:
+        header = file.read(100)
+    length = 2 * int.from_bytes(header[24:28], "big")
+    if shapefile.stat().st_size < length:
+        raise InputError(
+            f"{shapefile}: is truncated: {shapefile.stat().st_size:,} bytes of the {length:,} that its header says; "
+            f"copy or download it again"
+        )
+
+
+def repaired(geometry: np.ndarray) -> np.ndarray:
+    """Geometries of which the invalid ones are repaired; of what was a polygon only polygons are left."""
+    import shapely
+
+    geometry = geometry.copy()
+    for index in (~shapely.is_valid(geometry)).nonzero()[0]:
+        whole = shapely.make_valid(geometry[index])
+        if geometry[index].geom_type in POLYGONS and whole.geom_type not in POLYGONS:
+            whole = shapely.union_all([part for part in shapely.get_parts(whole) if part.geom_type in POLYGONS])
+        geometry[index] = whole
+    return geometry
+
+
+def check_finite(file: Path, features: gpd.GeoDataFrame) -> None:
+    """Raise InputError where coordinates are NaN or infinite."""
+    import numpy as np
+    import shapely
+
+    geometry = features.geometry.to_numpy()
+    wrong = np.flatnonzero(~np.isfinite(shapely.get_coordinates(geometry)).all(axis=1))
+    if len(wrong):
+        owners = np.unique(shapely.get_coordinates(geometry, return_index=True)[1][wrong])
+        raise InputError(
+            f"{file}: {len(owners)} of {len(features)} features have coordinates that are not numbers (nan, inf), the "
+            f"first is feature {owners[0] + 1}; correct or delete them in QGIS"
+        )
+
+
+def check_degrees(file: Path, features: gpd.GeoDataFrame) -> None:
+    """Raise InputError where the CRS is in degrees, and the coordinates cannot be."""
+    crs = features.crs
+    if crs is not None and crs.is_geographic and len(features):
+        left, bottom, right, top = features.total_bounds
+        swapped = max(abs(left), abs(right)) <= 90 and max(abs(bottom), abs(top)) <= 180
+        why = "; are latitude and longitude exchanged?" if swapped else "; assign the right one"
+        turn = crs.axis_info[0].unit_conversion_factor / 0.017453292519943295
+        if max(abs(left), abs(right)) * turn > MOST_DEGREES or max(abs(bottom), abs(top)) * turn > 90.1:
+            raise InputError(
+                f"{file}: its coordinate reference system {crs.name} is in degrees, its coordinates "
+                f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g}) are not{why} (a GeoJSON "
+                f"holds WGS 84, longitude first)"
+            )

@@ -1,0 +1,91 @@
+"""Geometries of a layer in its own CRS, validated and repaired once, where they are read."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apsam.errors import InputError
+from apsam.vectors.formats import PARQUET_SUFFIXES, dataset_path, read_parquet, stamped
+from apsam.vectors.geometry import check_degrees, check_finite, check_whole_shapefile, repaired
+from apsam.vectors.layers import chosen_layers, split_layer, with_layer
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+log = logging.getLogger(__name__)
+
+
+def read_layer(path: Path | str) -> gpd.GeoDataFrame:
+    """Geometries of the layer that is meant, in its own CRS: two-dimensional, valid, none empty.
+
+    Outlines that cross themselves are repaired, and how many is logged. The index is the number of a feature in the
+    layer, from 0. What is given may be shared: do not change it.
+
+    Raises:
+        InputError: The layer is missing, is not one but several, cannot be read, has no CRS, or not the one of its
+            coordinates.
+    """
+    file, name = split_layer(path)
+    return _read(*stamped(file), name)
+
+
+@lru_cache(maxsize=8)
+def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFrame:
+    import geopandas as gpd  # 0.6 s, which a process that only checks suffixes is spared
+    import pandas as pd
+    import pyogrio
+    import shapely
+
+    layers = chosen_layers(with_layer(file, name))
+    if file.suffix.lower() == ".shp":
+        check_whole_shapefile(file)
+    if file.suffix.lower() in PARQUET_SUFFIXES:
+        features = read_parquet(file)
+        features = features.set_geometry(shapely.force_2d(features.geometry.to_numpy()), crs=features.crs)
+    else:
+        try:
+            parts = [
+                pyogrio.read_dataframe(
+                    dataset_path(file), layer=layer.index, columns=[], force_2d=True, on_invalid="fix"
+                )
+                for layer in layers
+            ]
+        except Exception as error:  # GDAL's drivers raise many kinds
+            raise InputError(f"{file}: not a vector layer that GDAL can read ({error})") from error
+        features = parts[0] if len(parts) == 1 else gpd.GeoDataFrame(pd.concat(parts, ignore_index=True))
+    if len(layers) > 1:
+        log.info("%s: its %d folders are read together: %s", file, len(layers), ", ".join(map(str, layers)))
+    if features.crs is None:
+        raise InputError(f"{file}: the layer has no coordinate reference system; assign the right one in QGIS")
+    if features.crs.geodetic_crs is None or features.crs.is_geocentric:
+        raise InputError(
+            f"{file}: its coordinate reference system '{features.crs.name}' does not say where on the map its features "
+            f"lie ({features.crs.type_name}); assign the right one in QGIS"
+        )
+    features = gpd.GeoDataFrame(geometry=features.geometry.to_numpy(), crs=features.crs)
+    missing = features.geometry.isna() | features.geometry.is_empty
+    if missing.any():
+        log.warning(
+            "%s: %d of %d features have no geometry, or one of too few points, and are left out; is the file complete?",
+            file, int(missing.sum()), len(features),
+        )  # fmt: skip
+        features = features[~missing]
+    check_finite(file, features)
+    check_degrees(file, features)
+    broken = ~shapely.is_valid(features.geometry.to_numpy())
+    if broken.any():
+        log.warning(
+            "%s: %d of %d outlines are not valid, mostly since they cross themselves (%s); repaired as QGIS's 'Fix "
+            "geometries' does",
+            file, int(broken.sum()), len(features), shapely.is_valid_reason(features.geometry.to_numpy()[broken][0]),
+        )  # fmt: skip
+        whole = repaired(features.geometry.to_numpy())
+        features = gpd.GeoDataFrame(geometry=whole, crs=features.crs, index=features.index)
+        nothing = features.geometry.is_empty
+        if nothing.any():
+            log.warning("%s: %d outlines without any area are left out", file, int(nothing.sum()))
+            features = features[~nothing]
+    return features
