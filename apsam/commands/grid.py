@@ -30,7 +30,7 @@ def grid(
     settings: Annotated[TileSettings, section(TileSettings, "tiles")] = TileSettings(),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a grid, and the labels in it")] = False,
 ) -> None:
-    """Write the tiles of a scene as polygons or as a table, to label them; the .qgs next to it opens in QGIS."""
+    """Write the tiles of a scene as polygons or as a table for labelling, with a QGIS project (.qgs)."""
     from apsam.errors import InputError
     from apsam.labelling.existing import ExistingRules
     from apsam.labelling.grid import write_grid

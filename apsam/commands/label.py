@@ -1,4 +1,4 @@
-"""Command that makes the label page, and puts what was labelled there into a grid or table."""
+"""Command that makes the label page, and adds its labels to a grid or table."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def label(
 
 
 def _scene(text: str) -> tuple[str | None, Path]:
-    """Name (None: that of the file) and path."""
+    """Split NAME=PATH; the name is None if only a path is given."""
     from apsam.errors import InputError
     from apsam.scenes import SCENE_NAME
 

@@ -1,4 +1,4 @@
-"""Commands that map scenes with a trained ResUNet: four of the predict stage, and one for any scene."""
+"""Commands that map scenes with a trained ResUNet: those of the predict stage, and one for any scene."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def predict(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Map any scene with a trained network: probability, mask, polygons, and a QGIS project that shows them."""
+    """Map any scene with a trained network: probability, mask, polygons, and a QGIS project with all of them."""
     from apsam.api.prediction import map_scenes
     from apsam.device import set_threads
     from apsam.maps.model import find_model

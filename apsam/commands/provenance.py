@@ -1,4 +1,4 @@
-"""Command that says what made a file of a run."""
+"""Command that shows how a file of a run was made."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def provenance(
 
 
 def _describe(folder: Path, file: Path | None, stored: Path) -> dict[str, Any]:
-    """The recipe of a job, with the state of each of its outputs."""
+    """Return the recipe of a job, with the state of each of its outputs."""
     from apsam.store.recipe import read_recipe
     from apsam.store.verify import state_of
 

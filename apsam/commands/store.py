@@ -1,4 +1,4 @@
-"""Commands that look at the store of all runs, remove what nothing needs, and find changed files."""
+"""Commands that list the store of all runs, remove unused files, and find changed files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STORE = Path("results/store")
 
 @store_app.command("list")
 def list_store(store: Store = STORE) -> None:
-    """List the size of the store by stage, and which views use it."""
+    """List the size of the store by stage, and the views that use it."""
     from rich.console import Console
     from rich.table import Table
 
@@ -50,7 +50,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="only say what would be removed")] = False,
     store: Store = STORE,
 ) -> None:
-    """Remove files that neither a view nor the newest versions need; refused while a workflow runs."""
+    """Remove files that are neither used by a view nor among the newest versions; refused while a workflow runs."""
     from filelock import FileLock, Timeout
 
     from apsam.errors import InputError
@@ -73,7 +73,7 @@ def prune(
 
 @store_app.command()
 def verify(store: Store = STORE) -> None:
-    """Compare every file with the checksum it was made with; name those that differ."""
+    """Compare every file with the checksum recorded when it was made; list those that differ."""
     from apsam.store.verify import verify as compare
 
     root, jobs, wrong = _existing(store), 0, 0
