@@ -21,7 +21,7 @@ from apsam.training.length import AUTO_EPOCHS, LOCALIZER_STEPS, Epochs
 
 
 class Optimizer(NamedTuple):
-    """Stochastic gradient descent as it will be run."""
+    """Resolved settings of stochastic gradient descent."""
 
     learning_rate: float
     head_factor: float
@@ -67,13 +67,13 @@ class AugmentationSettings(BaseModel):
 
 
 class LocalizerSettings(BaseModel):
-    """The localizer: a tile classifier trained on image-level labels, whose class activation maps show landslides.
+    """The localizer: a tile classifier trained on image-level labels, whose class activation maps locate landslides.
 
     The CAM of Zhou et al. is `head: plain`, `pooling: mean`, `frozen_stages: 1`.
 
-    The paper trains by SGD with learning rate 0.1, momentum 0.9, weight decay 1e-4 and stepwise decay; the
-    code it released runs SGD with momentum 1e-4, because weight decay was passed in momentum's place.
-    `recipe` chooses:
+    The paper trains by SGD with learning rate 0.1, momentum 0.9, weight decay 1e-4 and stepwise decay; its
+    released code runs SGD with momentum 1e-4, because weight decay was passed in momentum's place.
+    `recipe` selects:
 
     ===========  =============  ===============  ========  ==========================================
     recipe       learning rate  times, for head  momentum  decay
@@ -176,7 +176,7 @@ class LocalizerSettings(BaseModel):
     lgag: LgagSettings = Field(default_factory=LgagSettings, description="Settings of method lgag_proxy.")
 
     def optimizer(self) -> Optimizer:
-        """The recipe's values, replaced by those that are given."""
+        """Return the recipe's values, overridden by those that are set."""
         given = {
             name: value
             for name in ("learning_rate", "head_factor", "momentum", "weight_decay", "decay")
