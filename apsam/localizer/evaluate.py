@@ -1,4 +1,4 @@
-"""Evaluate a trained localizer on held-out tiles, by their image-level labels."""
+"""Evaluate the classification of held-out tiles by a trained localizer, with their image-level labels."""
 
 from __future__ import annotations
 
