@@ -1,4 +1,4 @@
-"""What the paper's released code does that this code does not, choice by choice: each a variant, its effect measured.
+"""Choices of the paper's released code that differ from ours; each is a variant whose effect is measured.
 
 Together they are `config/as_released.yaml`. The numbers are those of the list in docs/reproducing.md.
 """
@@ -22,8 +22,8 @@ class Choice:
 
     Attributes:
         name: In the table and in the targets.
-        what: What it does, in a few words.
-        overrides: Keys of the configuration, dotted, and the values that reproduce it.
+        what: Short description.
+        overrides: Dotted keys of the configuration, and the values that reproduce it.
     """
 
     name: str
@@ -108,7 +108,7 @@ CHOICES = (
     ),
 )  # fmt: skip
 
-# These change no pseudo-mask, so the table of effects has no row of them.
+# These change no pseudo-mask, so they have no row in the table of effects.
 LATER_CHOICES = (
     Choice(
         "best_epoch",
@@ -120,15 +120,15 @@ LATER_CHOICES = (
 
 
 def all_overrides() -> dict[str, Any]:
-    """The overrides of all choices together."""
+    """Return the overrides of all choices together."""
     return {key: value for choice in (*CHOICES, *LATER_CHOICES) for key, value in choice.overrides.items()}
 
 
 def released_effects(files: Mapping[str, Path]) -> Experiment:
-    """A row for every part and choice, with its difference to the run's own settings.
+    """Return a row for every part and choice, with its difference from the run's own settings.
 
     Args:
-        files: `DEFAULT`, names of choices, `ALL` -> the figures of APSAM's pseudo-masks.
+        files: `DEFAULT`, names of choices, `ALL` -> the metrics of APSAM's pseudo-masks.
     """
     columns = (
         Column("choice", "Choice of the released code"),

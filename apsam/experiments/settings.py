@@ -1,4 +1,4 @@
-"""Settings of the experiments, section `experiments` of the configuration. Imports no torch."""
+"""Settings of the experiments, section `experiments` of the configuration. Does not import torch."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Table1Settings(BaseModel):
 
 
 class ExperimentSettings(BaseModel):
-    """The paper's experiments; each is a target of its own (docs/reproducing.md)."""
+    """The paper's experiments; each is a separate target (docs/reproducing.md)."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,7 +1,7 @@
-"""The paper's Table 1 on the run's own data: every localization method, alone and as what feeds APSAM's prompts.
+"""The paper's Table 1 on the run's own data: every localization method, alone and as source of APSAM's prompts.
 
 One protocol for all rows: same tiles, parts, backbone, head, augmentation, epochs and CAM views; the label gate;
-each tile's CAM cut at the threshold where SAM's masks agree best with it, which reads no label; the same ResUNet.
+each tile's CAM thresholded where SAM's masks agree best with it, which reads no label; the same ResUNet.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ METHOD_NAMES = {
 }
 MASK_NAMES = {"cam_agreed": "own map", "apsam": "APSAM fed by it", "truth": "reference masks", "box": "centred box"}
 KINDS = {"maps": "ResUNet", "masks": "pseudo-mask"}
-# Rows that hold whatever the method: bounds.
+# Rows that do not depend on the method: bounds.
 NO_METHOD = "none"
 BOUNDS = {"truth": "upper bound: reads reference masks", "box": "lower bound"}
-# The paper's figures, and the mean over tiles; spread over seeds of those that sum a row up.
+# The paper's metrics, and the mean over tiles; for the main ones also the spread over seeds.
 SHOWN = tuple(figure for figure in FIGURES if figure.key != "kappa")
 SPREAD = ("f1", "iou", "mean_iou")
 COLUMNS = (
@@ -86,10 +86,10 @@ class Measured:
 
     @staticmethod
     def parse(name: str, path: str) -> Measured:
-        """From `kind:source:method:seed` and a path.
+        """Parse `kind:source:method:seed` and a path.
 
         Raises:
-            InputError: The name is something else.
+            InputError: The name has another form.
         """
         parts = name.split(":")
         if len(parts) != 4 or not parts[3].isdigit():
@@ -98,15 +98,15 @@ class Measured:
 
 
 def table1(files: Sequence[Measured], seconds: Mapping[tuple[str, int], float | None], dataset: str) -> Experiment:
-    """Gather the table.
+    """Make the table.
 
     Args:
-        files: Everything measured.
-        seconds: (method, seed) -> what its CAMs cost, from the tiles on; None where that was not noted.
+        files: All metrics files.
+        seconds: (method, seed) -> time for its CAMs, starting from the tiles; None if it was not recorded.
         dataset: Name of the run.
 
     Raises:
-        InputError: No file, files of different protocols, or a file that has not what it should.
+        InputError: No file, files of different protocols, or a file with missing values.
     """
     if not files:
         raise InputError(
@@ -137,7 +137,7 @@ def table1(files: Sequence[Measured], seconds: Mapping[tuple[str, int], float | 
 
 
 def _groups(files: Sequence[Measured], kind: str) -> list[tuple[str, str]]:
-    """(source, method) of the rows of a kind, in the order of the paper's table; bounds last."""
+    """Return (source, method) of the rows of a kind, in the order of the paper's table; bounds last."""
     found = {(one.source, one.method) for one in files if one.kind == kind}
     return [
         (source, method) for source in MASK_NAMES for method in [*METHOD_NAMES, NO_METHOD] if (source, method) in found
@@ -147,7 +147,7 @@ def _groups(files: Sequence[Measured], kind: str) -> list[tuple[str, str]]:
 def _rows(
     kind: str, source: str, method: str, files: Sequence[Measured], costs: Mapping[str, float | None]
 ) -> list[dict[str, Any]]:
-    """A row for each part."""
+    """Return a row for each part."""
     own = [one for one in files if (one.kind, one.source, one.method) == (kind, source, method)]
     found = [_by_part(one.path, source) for one in own]
     oracle = [_by_part(one.path, "cam_oracle") for one in files if (one.kind, one.method) == ("oracle", method)]
@@ -184,7 +184,7 @@ def _rows(
 
 
 def published_rows() -> list[dict[str, Any]]:
-    """The paper's own rows, marked."""
+    """Return the paper's own rows, marked as such."""
     return [
         {
             "measured": "published, other data",
@@ -200,7 +200,7 @@ def published_rows() -> list[dict[str, Any]]:
 
 
 def notes(files: Sequence[Measured]) -> list[str]:
-    """What a reader must know."""
+    """Return notes for the reader."""
     seeds = sorted({one.seed for one in files})
     among = f"seeds {', '.join(map(str, seeds))}, mean and sample standard deviation" if len(seeds) > 1 else "one seed"
     resunet = "same ResUNet; " if any(one.kind == "maps" for one in files) else ""
@@ -219,7 +219,7 @@ def notes(files: Sequence[Measured]) -> list[str]:
 
 
 def read_seconds(files: Iterable[Path]) -> float | None:
-    """Seconds that the jobs which made files of the store took together; None where one has no recipe."""
+    """Return the total time, s, of the jobs that made files of the store; None if one has no recipe."""
     total = 0.0
     for file in files:
         try:

@@ -1,4 +1,4 @@
-"""Put labels from a table into a grid or table, without losing anything that is there."""
+"""Add labels from a table to a grid or table; existing labels and other columns are kept."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from apsam.vectors import VECTOR_SUFFIXES
 
 @dataclass(frozen=True)
 class Added:
-    """What came of it.
+    """Result of adding labels.
 
     Attributes:
         new: Tiles that had no label.
-        replaced: Tiles whose label is another now.
+        replaced: Tiles whose label was changed.
         same: Tiles that had the same label.
-        kept: Tiles labelled there and empty in the table: they stay as they are.
-        empty: Tiles without a label still.
+        kept: Tiles that have a label and are empty in the table: they are not changed.
+        empty: Tiles that still have no label.
     """
 
     new: int
@@ -36,14 +36,14 @@ def add_labels(files: Sequence[Path], output: Path, scene: GridIdentity | None =
     """Add the labels of tables to a grid or table.
 
     Args:
-        files: Tables as the label page gives them, or labelled grids; of all of them the same tiles.
-        output: Grid (.gpkg) or table (.csv) to add to. A table that is not there is made.
-        scene: The tiles of the scene, where they are known: they decide what a file without columns `scene`
-            and `grid` means.
-        replace: Let the files win where they contradict a label that is there.
+        files: Tables from the label page, or labelled grids; all of the same tiles.
+        output: Grid (.gpkg) or table (.csv) to add to. A missing table is created.
+        scene: The tiles of the scene, if known: needed for files without the columns `scene`
+            and `grid`.
+        replace: Replace existing labels that the files contradict.
 
     Raises:
-        InputError: A file is of other tiles, or labels contradict each other; nothing is changed then.
+        InputError: A file is of other tiles, or labels contradict each other; then nothing is changed.
     """
     tables = [read_table(file) for file in files]
     target = read_table(output) if output.exists() else None

@@ -49,7 +49,8 @@ def classification_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, 
 
     Returns:
         `accuracy`; `balanced_accuracy`, its mean over both labels; `majority`, the accuracy of always predicting the
-        more frequent label; `auc`, the share of correctly ordered (positive, negative) pairs, ties half. None if undefined.
+        more frequent label; `auc`, the share of correctly ordered (positive, negative) pairs, ties half.
+        None if undefined.
     """
     positive, negative = logits[labels == 1], logits[labels == 0]
     accuracy = float(((logits > 0) == (labels == 1)).mean())
