@@ -110,8 +110,8 @@ def _gpus() -> Finding:
         return Finding("GPU", "ok", ", ".join(f"{p.name} ({p.total_memory / 1e9:.0f} GB)" for p in names))
     if shutil.which("nvidia-smi") and torch.version.cuda is None:
         remedy = "pip install --force-reinstall --index-url https://download.pytorch.org/whl/cu130 torch torchvision"
-        return Finding("GPU", "note", "there is one, but this torch is a CPU build", remedy)
-    return Finding("GPU", "note", "none; everything runs on the processor")
+        return Finding("GPU", "note", "there is a GPU, but this torch is a CPU build", remedy)
+    return Finding("GPU", "note", "none; everything runs on the CPU")
 
 
 def _backbone() -> Finding:
@@ -128,7 +128,7 @@ def _light_sam() -> Finding:
         size_mb = LIGHT_WEIGHTS.stat().st_size / 1e6
         return Finding("SAM light", "ok", f"{LIGHT_WEIGHTS} ({size_mb:.1f} MB, licence {licence_of('light')})")
     remedy = f"{REINSTALL}, or train it: make light-sam"
-    return Finding("SAM light", "missing", f"{LIGHT_WEIGHTS} is not there", remedy)
+    return Finding("SAM light", "missing", f"{LIGHT_WEIGHTS} is missing", remedy)
 
 
 def _official_weights() -> Finding:
@@ -141,9 +141,7 @@ def _official_weights() -> Finding:
     if not absent:
         return Finding("other weights", "ok", found)
     lines = [f"{w.name} ({w.size / 1e6:.0f} MB{_licence(w.name)}): {w.url}\n  -> {folder / w.filename}" for w in absent]
-    remedy = (
-        "not needed by default; a run that asks for them downloads them; without network put them there yourself:\n"
-    )
+    remedy = "not needed by default; a run that needs them downloads them; without network, copy them there yourself:\n"
     return Finding("other weights", "ok" if there else "note", found, remedy + "\n".join(lines))
 
 
@@ -162,7 +160,7 @@ def _hub_sams() -> Finding:
     subject, folder = "SAMs of the Hugging Face hub", cache_folder() / "hub"
     there, absent = sams_of_the_hub()
     lines = [f"{name} (licence {licence_of(name)}): {place}" for name, place in there.items()]
-    remedy = "not needed by default (docs/sam.md); fetched by you, for instance:\n" + "\n".join(
+    remedy = "not needed by default (docs/sam.md); download them yourself, for example:\n" + "\n".join(
         f"{sam.name} (licence {sam.licence}): {download_command(sam.repository, folder / sam.repository)}"
         for sam in absent
         if sam.repository is not None
@@ -180,7 +178,7 @@ def _space() -> Finding:
     # Twice, because the encode stage writes a second copy (`apsam.sam.encode_scene`).
     room = f"room for {free_gb * 1000 / (2 * EMBEDDING_MB):,.0f} tiles' embeddings of an official SAM"
     detail = f"{free_gb:.0f} GB free in {Path.cwd()}, {room} ({EMBEDDING_MB:.0f} MB each)"
-    return Finding("disk", state, detail, "" if state == "ok" else "make room")
+    return Finding("disk", state, detail, "" if state == "ok" else "free some disk space")
 
 
 def _guarded(look: Callable[[], Finding]) -> Finding:

@@ -152,7 +152,7 @@ def test_a_script_is_the_command_of_its_stage() -> None:
         text=True,
         check=True,
     ).stdout
-    assert "Threshold a scene's CAMs" in printed
+    assert "thresholding a scene's CAMs" in printed
 
 
 def test_help_and_configuration_load_no_torch() -> None:

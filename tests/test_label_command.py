@@ -46,7 +46,7 @@ def valley(tmp_path: Path) -> Path:
 def test_a_page_a_table_and_a_grid(valley: Path, tmp_path: Path) -> None:
     labels = write_layer(tmp_path / "polygons.gpkg", box(*on_map(140, 200), *on_map(160, 190)))
     said = run("label", valley, "-o", tmp_path / "page", "--labels", labels, *TILES)
-    assert "valley: 62 tiles (1 more hold too little data)" in said and "left empty" in said
+    assert "valley: 62 tiles (1 more have too little data)" in said and "left empty" in said
     assert f"open {tmp_path / 'page/index.html'} in a browser" in said
     (scene,) = scenes(tmp_path / "page")
     assert len(scene["numbers"]) == len(scene["existing"]) == 62 and scene["tiles"] == 63
@@ -57,8 +57,8 @@ def test_a_page_a_table_and_a_grid(valley: Path, tmp_path: Path) -> None:
     )
     assert scene["shapes"][0][:2] == [140, 200] or [140, 200] in np.reshape(scene["shapes"][0], (-1, 2)).tolist()
     said = run("grid", valley, "-o", tmp_path / "grid.gpkg", "--from", labels, *TILES)
-    assert "grid.gpkg: 63 tiles (1 of them hold too little data for the run)" in said
-    assert "grid.qgs: open it in QGIS" in said and "empty: the edge of the tile lies within 2 m" in said
+    assert "grid.gpkg: 63 tiles (1 of them have too little data for the run)" in said
+    assert "grid.qgs: open it in QGIS" in said and "empty: the edge of the tile is within 2 m" in said
     there = read_table(tmp_path / "grid.gpkg")
     empty = next(name for name, label in there.labels.items() if label == 255 and name != "r0_c0")
     write_table(tmp_path / "valley_labels.csv", there.identity, [empty], [1])

@@ -80,7 +80,7 @@ def test_points_make_no_tile_negative_unless_their_reach_is_known(image: Path, t
     assert of(tiles, found, "r160_c192")[:2] == (1, False)
     assert not (found.label == 0).any()
     label, doubtful, why = of(tiles, found, "r96_c192")
-    assert (label, doubtful) == (255, True) and "how far its landslide reaches is not known" in why
+    assert (label, doubtful) == (255, True) and "the extent of its landslide is not known" in why
     tiles, found = read(image, layer, ExistingRules(reach_m=30))
     assert of(tiles, found, "r96_c192")[:2] == (255, True), "20 m away"
     assert of(tiles, found, "r64_c192")[:2] == (0, False), "36 m away"
@@ -106,7 +106,7 @@ def test_a_landslide_under_pixels_without_data_is_doubtful(image: Path, tmp_path
     tiles, found = read(image, layer)
     # r32_c32 covers 32 to 96, and sees only what lies beyond 80.
     label, doubtful, why = of(tiles, found, "r32_c32")
-    assert (label, doubtful) == (255, True) and "under pixels without data" in why
+    assert (label, doubtful) == (255, True) and "on pixels without data" in why
 
 
 def test_a_scene_without_any_landslide_is_negative_where_the_layer_is_complete(image: Path, tmp_path: Path) -> None:

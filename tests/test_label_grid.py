@@ -259,7 +259,7 @@ def test_a_folder_gets_a_table_and_no_map(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_text().splitlines()[1:] == [
         "images,files,0.png,0", "images,files,1.png,1", "images,files,2.png,0"
     ]  # fmt: skip
-    with pytest.raises(InputError, match=r"t.gpkg: ready-made tiles have no place on a map"):
+    with pytest.raises(InputError, match=r"t.gpkg: ready-made tiles are not georeferenced"):
         write_grid(tmp_path / "crops/images", SMALL, tmp_path / "t.gpkg")
 
 

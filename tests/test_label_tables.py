@@ -103,7 +103,7 @@ def test_a_table_of_an_older_tile_size_without_identity_is_refused_by_its_names(
     with pytest.raises(InputError, match=r"labels for 1 tile\(s\) that .* does not have, for example 'r20_c0'"):
         add_labels([old], grid)
     old.write_text("tile,label\nr0_c0,1\n")
-    with pytest.raises(InputError, match=r"does not say which scene it is of, and lists 1 of the 63 tiles"):
+    with pytest.raises(InputError, match=r"does not name its scene, and lists 1 of the 63 tiles"):
         add_labels([old], grid)
 
 
@@ -112,7 +112,7 @@ def test_a_table_that_does_not_say_its_scene_takes_labels_only_with_the_scene_na
     names = list(read_table(grid).labels)
     plain.write_text("\n".join(["tile,who,label", *(f"{name},me," for name in names)]) + "\n")
     given = table(grid, tmp_path / "a.csv", {"r64_c96": 1})
-    with pytest.raises(InputError, match=r"plain.csv: does not say which scene it is of; name the scene's image too"):
+    with pytest.raises(InputError, match=r"plain.csv: does not name its scene; name the scene's image too"):
         add_labels([given], plain)
     add_labels([given], plain, read_table(grid).identity)
     assert labels_of(plain) == {"r64_c96": 1}

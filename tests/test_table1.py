@@ -196,10 +196,10 @@ def test_rows_have_mean_spread_cost_and_published_figures_where_they_belong(meas
     assert mask["oracle_iou"] == pytest.approx(0.45) and mask["oracle_threshold"] == 100 and mask["seeds"] == 2
     assert (mask["seconds"], mask["cost"]) == (45.0, 3.0)
     assert "cost" not in rows["pseudo-mask", "LGAG (proxy)", "own map"], "one seed's seconds are missing"
-    fed = rows["ResUNet", "CAM", "APSAM fed by it"]
+    fed = rows["ResUNet", "CAM", "APSAM with its prompts"]
     assert fed["published_hong_kong_iou"] == pytest.approx(0.6548), "the paper's own method"
     assert rows["ResUNet", "CDA", "own map"]["published_turkey_iou"] == pytest.approx(0.4196)
-    for name in ("own map", "APSAM fed by it"):
+    for name in ("own map", "APSAM with its prompts"):
         assert "published_turkey_iou" not in rows["ResUNet", "LGAG (proxy)", name], "the proxy is not LGAGNet"
     assert rows["ResUNet", None, "reference masks"]["remark"].startswith("upper bound")
     assert "oracle_iou" not in fed
@@ -237,7 +237,7 @@ def test_the_figure_has_every_method_and_bound_and_nothing_published(measured: l
         "CDA",
         "LGAG (proxy)",
         "own map",
-        "APSAM fed by it",
+        "APSAM with its prompts",
         "reference masks",
         "ResUNet, held-out tiles",
     ):

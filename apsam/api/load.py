@@ -95,7 +95,7 @@ def _open_run(run: Path, masks: str) -> tuple[Config | None, Path | None, MapMod
     resunet = run / "resunet" / masks / "weights.safetensors"
     if not localizer.is_file() and not resunet.is_file():
         raise InputError(
-            f"{run}: not the folder of a trained run, it holds neither {localizer.relative_to(run)} nor "
+            f"{run}: not the folder of a trained run, it contains neither {localizer.relative_to(run)} nor "
             f"{resunet.relative_to(run)}"
         )
     if not record.is_file():
@@ -121,12 +121,12 @@ def _kind(path: Path) -> Literal["localizer", "resunet"]:
         with safe_open(path, "np") as file:
             description = json.loads((file.metadata() or {}).get("apsam", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a safetensors file ({error}); give weights that apsam wrote") from error
+        raise InputError(f"{path}: not a safetensors file ({error}); use weights written by apsam") from error
     if description.get("kind") == "apsam localizer":
         return "localizer"
     if description.get("model") == "resunet":
         return "resunet"
-    raise InputError(f"{path}: holds neither a localizer nor a ResUNet of apsam")
+    raise InputError(f"{path}: contains neither a localizer nor a ResUNet of apsam")
 
 
 def _sam_settings(name: str, config: Config) -> SamSettings:

@@ -43,5 +43,5 @@ def _checked(mask: np.ndarray, name: str) -> np.ndarray:
         return mask.astype(np.uint8)
     values = np.unique(mask)
     if not np.isin(values, (0, 1, NO_DATA)).all():
-        raise InputError(f"{name}: needs bool or the values 0, 1 and 255, holds {values[:5].tolist()}")
+        raise InputError(f"{name}: needs bool or the values 0, 1 and 255, has {values[:5].tolist()}")
     return mask.astype(np.uint8)

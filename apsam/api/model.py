@@ -162,7 +162,9 @@ class Model:
             InputError: The scene or the weights cannot be used, or the model has no ResUNet.
         """
         if self.mapping is None:
-            raise InputError("this model has no ResUNet, so it maps nothing; load a run, or apsam.load(resunet='FILE')")
+            raise InputError(
+                "this model has no ResUNet, so it cannot map scenes; load a run, or apsam.load(resunet='FILE')"
+            )
         with naming_extras():
             [made] = map_scenes(self.mapping, [Path(scene)], Path(output), resample, overwrite, self.device)
         return made

@@ -56,7 +56,7 @@ def segment_image(
     """
     shape = (image.height, image.width)
     if masks.cam_mask and (cam is None or cam.shape != shape):
-        raise InputError(f"masks.cam_mask: SAM is given the CAM too; pass cam=, (H, W) uint8 of shape {shape}")
+        raise InputError(f"masks.cam_mask: SAM needs the CAM as mask prompt; pass cam=, (H, W) uint8 of shape {shape}")
     found = np.zeros(shape, bool)
     side = settings.window or tiles.size
     grid = windows_of(*shape, tiles.model_copy(update={"size": side}))

@@ -14,9 +14,11 @@ SHEET_SUFFIXES = (".tsv", ".txt", ".csv")
 def check(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="SHEET|CONFIG...", help="scene sheet, or configuration files; later ones win"),
+        typer.Argument(
+            metavar="SHEET|CONFIG...", help="scene sheet, or configuration files; later ones override earlier ones"
+        ),
     ],
-    data_dir: Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="folder to which the sheet's paths are relative")] = None,
     pixel_seconds: Annotated[
         float, typer.Option(help="time limit for reading pixels (valid shares, mask values and shares), seconds")
     ] = 20,

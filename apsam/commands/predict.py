@@ -104,10 +104,12 @@ def predict(
     run: Annotated[Path | None, typer.Option(help="folder of a trained run", show_default=False)] = None,
     model: Annotated[
         Literal["apsam", "cam", "ground"],
-        typer.Option(help="of a run: pseudo-masks it learnt from; ground: scene-wide ones (ground.masks)"),
+        typer.Option(
+            help="with --run: pseudo-masks that the network was trained on; ground: scene-wide ones (ground.masks)"
+        ),
     ] = "apsam",
     weights: Annotated[
-        Path | None, typer.Option(help="weights of a ResUNet, instead of a run; nothing else is needed")
+        Path | None, typer.Option(help="weights of a ResUNet, instead of a run; no other file is needed")
     ] = None,
     config: Annotated[
         Path | None,
@@ -117,12 +119,12 @@ def predict(
         bool | None,
         typer.Option(
             "--resample/--no-resample",
-            help="interpolate scenes coarser than the training's / map finer ones as they are; by default finer scenes "
-            "are read at the training's ground resolution, coarser ones as they are",
+            help="interpolate scenes that are coarser than in training / map finer ones as they are; by default finer "
+            "scenes are read at the training's ground resolution, coarser ones as they are",
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that apsam did not make too")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="also replace files that apsam did not make")] = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:

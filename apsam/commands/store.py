@@ -25,7 +25,7 @@ def list_store(store: Store = STORE) -> None:
     root = _existing(store)
     shown = {view.name: folders_of_view(view, root) for view in views(root.parent)}
     table = Table(box=None, pad_edge=False)
-    for column in ("stage", "jobs", "MB", "in no view", "MB", "views"):
+    for column in ("stage", "jobs", "MB", "unused", "MB", "views"):
         table.add_column(column, justify="left" if column in ("stage", "views") else "right", overflow="fold")
     stages: dict[str, list[Path]] = {}
     for folder in job_folders(root):
@@ -41,13 +41,15 @@ def list_store(store: Store = STORE) -> None:
             ", ".join(runs),
         )  # fmt: skip
     Console().print(table if stages else "The store is empty.")
-    print(f"{total / 1e6:.1f} MB in {root}. Remove what nothing needs: apsam store prune")
+    print(f"{total / 1e6:.1f} MB in {root}. Remove unused files: apsam store prune")
 
 
 @store_app.command()
 def prune(
-    newest: Annotated[int, typer.Option(min=0, help="versions of each file to keep beyond what views show")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="only say what would be removed")] = False,
+    newest: Annotated[
+        int, typer.Option(min=0, help="number of newest versions of each file to keep, in addition to those in views")
+    ] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="only print what would be removed")] = False,
     store: Store = STORE,
 ) -> None:
     """Remove files that are neither used by a view nor among the newest versions; refused while a workflow runs."""
@@ -82,7 +84,7 @@ def verify(store: Store = STORE) -> None:
         for finding in findings:
             wrong += finding.state != "not there"
             print(f"{finding.file}: {finding.state}")
-    print(f"{jobs} jobs' files compared, {wrong} files are not what was made")
+    print(f"{jobs} jobs' files compared, {wrong} files have changed since they were made")
     if wrong:
         raise typer.Exit(1)
 

@@ -69,9 +69,9 @@ def suggest(
     ] = None,
     grid: Annotated[
         list[Path] | None,
-        typer.Option(help="tile grid (.gpkg) to write columns into; again for another scene", show_default=False),
+        typer.Option(help="tile grid (.gpkg) to write columns into; repeatable", show_default=False),
     ] = None,
-    show: Annotated[int, typer.Option(help="how many of each kind to print")] = 10,
+    show: Annotated[int, typer.Option(help="number of tiles of each kind to print")] = 10,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:

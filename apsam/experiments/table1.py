@@ -34,7 +34,12 @@ METHOD_NAMES = {
     "lgagnet": "LGAGNet",
     "apsam": "APSAM",
 }
-MASK_NAMES = {"cam_agreed": "own map", "apsam": "APSAM fed by it", "truth": "reference masks", "box": "centred box"}
+MASK_NAMES = {
+    "cam_agreed": "own map",
+    "apsam": "APSAM with its prompts",
+    "truth": "reference masks",
+    "box": "centred box",
+}
 KINDS = {"maps": "ResUNet", "masks": "pseudo-mask"}
 # Rows that do not depend on the method: bounds.
 NO_METHOD = "none"
@@ -56,7 +61,7 @@ COLUMNS = (
         if column is figure or figure.key in SPREAD
     ),
     Column("oracle_iou", "Oracle threshold IoU (upper bound)", "share"),
-    Column("oracle_threshold", "That cut, mean", "number"),
+    Column("oracle_threshold", "Oracle threshold, mean", "number"),
     Column("seconds", "Seconds for CAMs", "number"),
     Column("cost", "Cost, times CAM", "number"),
     *(
@@ -209,12 +214,12 @@ def notes(files: Sequence[Measured]) -> list[str]:
         f"negative have empty masks; {resunet}{among}.",
         "Each tile's map is thresholded where the SAM masks prompted by its regions agree best with it (soft IoU times "
         "SAM's predicted IoU): one rule for a method's own masks and for APSAM's prompts; it reads no pixel label.",
-        "The oracle threshold, chosen by the reference masks, has separate columns: an upper bound, not a result.",
-        "Only the upper bound learns from reference masks. Published figures are of other data, backbones and SAM.",
-        "Seconds are those noted when the files were made: offline stage, training and maps, while other jobs ran.",
+        "The oracle threshold, selected by the reference masks, has separate columns: an upper bound, not a result.",
+        "Only the upper bound is trained on reference masks. Published results are for other data, backbones and SAM.",
+        "Seconds were recorded when the files were made: offline stage, training and maps, while other jobs ran.",
     ]
     if any(one.method == "lgag_proxy" for one in files):
-        texts.append("LGAG (proxy) is a guess at LGAGNet, which has no public code: its row says nothing of LGAGNet.")
+        texts.append("LGAG (proxy) is a guess at LGAGNet, which has no public code: its row is not LGAGNet's result.")
     return texts
 
 

@@ -168,22 +168,22 @@ def _from_layer(path: Path, tiles: SceneTiles, rules: ExistingRules) -> Existing
         found.label[:] = 0
     else:
         why = (
-            f"{path.name} holds points, which do not say how far landslides reach (--reach)"
+            f"{path.name} has points without the extent of the landslides (--reach)"
             if rules.complete
             else f"no landslide of {path.name}, which may lack some"
         )
         found.leave(np.ones(len(boxes), bool), why, doubtful=False)
     near = _within(boxes, points, reach)
-    found.leave(near, f"a point of {path.name} within {reach:.0f} m, how far its landslide reaches is not known")
+    found.leave(near, f"a point of {path.name} within {reach:.0f} m, the extent of its landslide is not known")
     edge = _within(boxes, drawn, accuracy)
-    found.leave(edge, f"the edge of the tile lies within {accuracy:.0f} m of the edge of a landslide of {path.name}")
+    found.leave(edge, f"the edge of the tile is within {accuracy:.0f} m of the edge of a landslide of {path.name}")
     on_the_edge = _within(boxes, points, accuracy)
     found.leave(on_the_edge, f"a point of {path.name} within {accuracy:.0f} m of the edge of the tile")
     sure = _within(inner, shapes, 0)
     found.label[sure], found.reason[sure], found.doubtful[sure] = 1, 0, False
     # Landslides on pixels without data are not visible in the tile, so a person has to decide.
     hidden = _hidden(tiles, features.geometry.to_numpy(), sure & (tiles.valid_share < 1))
-    found.leave(hidden, "its landslide lies under pixels without data")
+    found.leave(hidden, "its landslide is on pixels without data")
     found.leave(~tiles.counted, LEFT_OUT, doubtful=False)
     found.shapes = _in_pixels(features.geometry.to_numpy(), tiles)
     return found

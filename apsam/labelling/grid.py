@@ -69,7 +69,7 @@ def write_grid(
     if suffix not in (".gpkg", ".csv"):
         raise InputError(f"{output}: a grid is written as .gpkg or .csv")
     if image.is_dir() and suffix != ".csv":
-        raise InputError(f"{output}: ready-made tiles have no place on a map; write their table as .csv")
+        raise InputError(f"{output}: ready-made tiles are not georeferenced; write their table as .csv")
     _check_replaceable(output, overwrite)
     with ExitStack() as opened:
         if image.is_dir():

@@ -79,7 +79,7 @@ def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]
         table = table_of(files.scene)
         found.append(RunScene(files.name, files.tiles, table, scores, files.masks("apsam"), probability, map_scores))
     if not found:
-        raise InputError(f"{run}: holds no tiles; run the workflow first")
+        raise InputError(f"{run}: has no tiles; run the workflow first")
     return found
 
 

@@ -101,7 +101,7 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
         maps,
         products,
         conditions,
-        str(config) if written else "the settings in the weights (--config gives others)",
+        str(config) if written else "the settings in the weights (use --config for others)",
     )
 
 

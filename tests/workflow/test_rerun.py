@@ -114,7 +114,7 @@ def test_an_edited_file_is_named_and_kept(project: Project) -> None:
     stored.write_text("{}")
     assert "west.json is not what the workflow made" in project.snakemake()
     printed = project.run("apsam", "store", "verify", check=False)
-    assert f"{stored}: changed since it was made" in printed and "1 files are not what was made" in printed
+    assert f"{stored}: changed since it was made" in printed and "1 files have changed since they were made" in printed
 
 
 def test_results_of_an_earlier_version_are_refused_and_not_touched(project: Project) -> None:

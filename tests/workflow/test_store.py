@@ -32,7 +32,7 @@ def test_provenance_names_settings_inputs_code_and_packages(finished: Project) -
 
 
 def test_every_file_has_a_recipe_that_is_true(finished: Project) -> None:
-    assert "0 files are not what was made" in finished.run("apsam", "store", "verify")
+    assert "0 files have changed since they were made" in finished.run("apsam", "store", "verify")
     listed = finished.run("apsam", "store", "list")
     assert "masks/apsam" in listed and "small" in listed
 

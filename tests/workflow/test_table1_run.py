@@ -23,7 +23,7 @@ def test_table1_runs_a_method_and_again_nothing(project: Project) -> None:
     assert table["schema"] == 1 and table["protocol"] == "held_out"
     rows = {(row["measured"], row["masks"]): row for row in table["rows"] if row["method"] == "CPN" and row["part"]}
     assert set(rows) == {
-        (kind, masks) for kind in ("ResUNet", "pseudo-mask") for masks in ("own map", "APSAM fed by it")
+        (kind, masks) for kind in ("ResUNet", "pseudo-mask") for masks in ("own map", "APSAM with its prompts")
     }
     assert rows["ResUNet", "own map"]["part"] == "test" and rows["pseudo-mask", "own map"]["part"] == "train"
     assert rows["pseudo-mask", "own map"]["seconds"] > 0
