@@ -121,7 +121,7 @@ def test_labels_for_one_scene_of_several_and_names_of_the_run(valley: Path, tmp_
         (("--add", "a.csv", "-o", "g.csv"), "a.csv: no such label file"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(arguments: tuple[str, ...], words: str) -> None:
+def test_invalid_arguments_are_refused(arguments: tuple[str, ...], words: str) -> None:
     with pytest.raises(InputError, match=words):
         run("label", *arguments)
 
@@ -185,7 +185,7 @@ def test_a_tile_in_degrees_is_as_wide_as_it_is_on_the_ground(tmp_path: Path) -> 
     assert south == pytest.approx(0.557, abs=2e-3) and east == pytest.approx(0.279, abs=2e-3)
 
 
-def test_names_of_scenes_are_those_that_a_sheet_takes() -> None:
+def test_scene_names_are_valid_in_a_sheet() -> None:
     assert scene_name(Path("/data/São Paulo (2021).tif")) == "S_o_Paulo_2021"
     assert scene_name(Path("数据.tif")) == "scene"
     assert scene_name(Path("scene_A.tif")) == "scene_A"

@@ -56,7 +56,7 @@ def test_tiles_their_order_and_numbers_are_those_of_the_run(image: Path, tmp_pat
     assert tiles.numbers()[0] is None, "the corner holds no data"
 
 
-def test_polygons_set_what_is_sure_and_leave_the_edges(image: Path, tmp_path: Path) -> None:
+def test_polygons_set_certain_tiles_and_leave_edges_empty(image: Path, tmp_path: Path) -> None:
     # Tiles are 32 m, the accuracy 2 m: 4 px. Columns 128 to 192 are one tile.
     layer = write_layer(tmp_path / "polygons.gpkg", box(*on_map(140, 200), *on_map(160, 190)))
     tiles, found = read(image, layer)
@@ -101,7 +101,7 @@ def test_lines_and_layers_in_another_crs_count(image: Path, tmp_path: Path) -> N
     assert of(tiles, found, "r160_c128")[0] == 1 and of(tiles, found, "r0_c256")[0] == 0
 
 
-def test_a_landslide_under_pixels_without_data_is_doubtful(image: Path, tmp_path: Path) -> None:
+def test_landslide_on_pixels_without_data_is_doubtful(image: Path, tmp_path: Path) -> None:
     layer = write_layer(tmp_path / "polygons.gpkg", box(*on_map(50, 60), *on_map(70, 40)))
     tiles, found = read(image, layer)
     # r32_c32 covers 32 to 96, and sees only what lies beyond 80.

@@ -45,7 +45,7 @@ def test_an_identity_is_read_back_as_it_was_written() -> None:
     assert parse_identity("valley", "256") is None
 
 
-def test_labels_come_into_the_grid_and_everything_else_stays(grid: Path, tmp_path: Path) -> None:
+def test_adding_labels_keeps_everything_else_in_the_grid(grid: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(grid)) as database:
         database.execute("CREATE TABLE notes (words TEXT)")
         database.execute("INSERT INTO notes VALUES ('mine')")
@@ -63,7 +63,7 @@ def test_labels_come_into_the_grid_and_everything_else_stays(grid: Path, tmp_pat
         assert database.execute("SELECT count(*) FROM layer_styles").fetchone() == (1,)
 
 
-def test_a_contradiction_changes_nothing_unless_the_table_is_to_win(grid: Path, tmp_path: Path) -> None:
+def test_contradicting_labels_change_nothing_without_replace(grid: Path, tmp_path: Path) -> None:
     add_labels([table(grid, tmp_path / "a.csv", {"r64_c96": 1, "r96_c96": 0})], grid)
     other = table(grid, tmp_path / "b.csv", {"r64_c96": 0, "r128_c0": 0})
     with pytest.raises(InputError, match=r"1 tile\(s\) have another label there, .*'r64_c96' \(1, and 0 in b.csv\)"):
@@ -107,7 +107,7 @@ def test_a_table_of_an_older_tile_size_without_identity_is_refused_by_its_names(
         add_labels([old], grid)
 
 
-def test_a_table_that_does_not_say_its_scene_takes_labels_only_with_the_scene_named(grid: Path, tmp_path: Path) -> None:
+def test_table_without_scene_needs_the_scene_as_argument(grid: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain.csv"
     names = list(read_table(grid).labels)
     plain.write_text("\n".join(["tile,who,label", *(f"{name},me," for name in names)]) + "\n")
@@ -120,7 +120,7 @@ def test_a_table_that_does_not_say_its_scene_takes_labels_only_with_the_scene_na
     assert "r64_c96,me,1" in plain.read_text()
 
 
-def test_a_table_that_is_not_there_is_made(grid: Path, tmp_path: Path) -> None:
+def test_missing_table_is_created(grid: Path, tmp_path: Path) -> None:
     add_labels([table(grid, tmp_path / "a.csv", {"r64_c96": 1})], tmp_path / "new.csv")
     assert labels_of(tmp_path / "new.csv") == {"r64_c96": 1}
     assert read_table(tmp_path / "new.csv").identity == read_table(grid).identity

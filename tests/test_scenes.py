@@ -242,7 +242,7 @@ def test_a_scene_over_the_antimeridian(tmp_path):
         check(tmp_path, "a", "a.tif", "p.gpkg", "", "train")
 
 
-def test_layers_that_say_nothing(tmp_path):
+def test_layers_without_labels(tmp_path):
     raster(tmp_path / "a.tif")
     layer(tmp_path / "p.gpkg", [])
     with pytest.raises(InputError, match="p.gpkg: the layer holds no feature"):

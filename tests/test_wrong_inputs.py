@@ -712,7 +712,7 @@ def test_refused_before_the_start(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WARNINGS)
-def test_warned_of(tmp_path: Path, name: str) -> None:
+def test_check_warnings(tmp_path: Path, name: str) -> None:
     make, message = WARNINGS[name]
     report = make(tmp_path).check()
     assert any(re.search(message, warning) for warning in report.warnings), report.warnings

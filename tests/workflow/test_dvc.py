@@ -52,9 +52,7 @@ def check_there_and_back(project: VersionedProject) -> None:
 
 
 @slow
-def test_a_clone_pulls_everything_and_knows_what_made_it(
-    copy_of_finished: Callable[[str], Project], tmp_path: Path
-) -> None:
+def test_clone_pulls_all_files_and_their_recipes(copy_of_finished: Callable[[str], Project], tmp_path: Path) -> None:
     project = VersionedProject(copy_of_finished("versioned").folder)
     project.start("copy")
     clone = push_and_clone(project, tmp_path)
@@ -75,7 +73,7 @@ def push_and_clone(project: VersionedProject, folder: Path, *targets: str) -> Ve
 
 
 @slow
-def test_code_that_changes_no_result_costs_dvc_no_job(copy_of_finished: Callable[[str], Project]) -> None:
+def test_code_without_effect_on_results_runs_no_dvc_job(copy_of_finished: Callable[[str], Project]) -> None:
     project = VersionedProject(copy_of_finished("versioned").folder)
     project.start("copy")
     project.replace("apsam/prompts.py", '"""Equation 2: ', '"""The second equation: ')

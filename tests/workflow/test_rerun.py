@@ -39,7 +39,7 @@ def test_there_and_back(project: Project) -> None:
     assert {name: after[name] for name in before} == before, "the view is that of 120 again, and nothing ran"
 
 
-def test_dates_records_copies_and_resources_mean_nothing(project: Project, tmp_path: Path) -> None:
+def test_dates_records_copies_and_resources_are_ignored(project: Project, tmp_path: Path) -> None:
     now = time.time()
     for number, file in enumerate(sorted(project.folder.rglob("*"), reverse=True)):
         os.utime(file, (now + number, now + number), follow_symlinks=False)
@@ -52,7 +52,7 @@ def test_dates_records_copies_and_resources_mean_nothing(project: Project, tmp_p
     assert clone.plan("--set-threads", "localizer=1", "--set-resources", "resunet:runtime=5") == {}
 
 
-def test_a_file_that_nothing_needs_is_made_when_something_does(project: Project) -> None:
+def test_unneeded_file_is_made_on_demand(project: Project) -> None:
     shutil.rmtree(project.folder / "results/store/cams")
     assert project.plan() == {}
     project.configure("prompts", threshold=77)
@@ -73,7 +73,7 @@ def test_a_changed_library_function_runs_the_stages_that_use_it(project: Project
     assert project.plan() == {"masks_grabcut": 3, "metrics_masks": 1, "metrics_summary": 1, "report": 1}
 
 
-def test_looking_writes_nothing(project: Project) -> None:
+def test_dry_run_writes_nothing(project: Project) -> None:
     (project.folder / ".snakemake/locks").mkdir(parents=True, exist_ok=True)
     (project.folder / ".snakemake/locks/0.input.lock").write_text("of somebody else\n")
     project.configure("prompts", threshold=90)

@@ -11,7 +11,7 @@ from apsam.stack import TileStack
 
 
 @pytest.mark.slow
-def test_windows_in_the_place_of_tiles(project: Project) -> None:
+def test_windows_instead_of_tiles(project: Project) -> None:
     project.configure("sam", window=512)
     target = "results/small/masks/apsam/west.zarr.zip"
     assert project.plan("--", target) == {"encode": 1, "masks_apsam": 1}

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 TARGET = ("--", "table1")
 
 
-def test_table1_runs_a_method_and_again_nothing(project: Project) -> None:
+def test_table1_runs_a_method_once(project: Project) -> None:
     table = {"methods": ["cpn"], "seeds": [1], "bounds": False, "refined": False, "candidates": [120]}
     project.configure("experiments", table1=table)
     plan = project.plan(*TARGET)
