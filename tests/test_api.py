@@ -1,4 +1,4 @@
-"""The public functions: what the docstrings show runs, and they give what the stages of a run give."""
+"""The public functions: examples of docstrings run, and results equal those of the stages of a run."""
 
 from __future__ import annotations
 

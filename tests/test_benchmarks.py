@@ -1,4 +1,4 @@
-"""Benchmarks: what is measured is rendered into its place of the document, and ratios are those of the medians."""
+"""Benchmarks: measurements are rendered in their place of the document, and ratios are those of the medians."""
 
 from __future__ import annotations
 

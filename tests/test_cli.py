@@ -1,4 +1,4 @@
-"""The command line: what it prints, how it ends, and that scripts are the same commands."""
+"""The command line: output, exit codes, and that scripts are the same commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
 
 
 def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """As a shell sees it: exit code and standard error."""
+    """Return exit code and standard error."""
     monkeypatch.setattr(sys, "argv", ["apsam", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -1,4 +1,4 @@
-"""Experiments: counted as the metrics count, picked without labels, decoded once."""
+"""Experiments: counts equal those of the metrics, thresholds are selected without labels, prompts decoded once."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_trials_encode_no_image_and_decode_each_kind_once(run, tmp_path, sam, mo
 
 
 def test_selected_thresholds_do_not_depend_on_reference_masks(run, made, tmp_path):
-    """Another truth changes every count and no choice."""
+    """Another reference mask changes all counts and no selection."""
     scenes = {}
     for name in NAMES:
         measured = scene_of(run, name)

@@ -1,4 +1,4 @@
-"""Full disks, read-only folders, damaged files: one line, nothing lost, nothing half-made."""
+"""Full disks, read-only folders, damaged files: one-line errors, no lost or partial files."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ OTHER_WAYS = {"weights.py", "temporary_files.py", "gpu_slots.py"}
 
 
 def test_all_writers_use_atomic_path() -> None:
-    """A file is written within `atomic_path` or `scratch_folder`; a new writer that does not is found here."""
+    """All files are written within `atomic_path` or `scratch_folder`; this test finds new writers that do not."""
     found = 0
     for source in sorted((ROOT / "apsam").rglob("*.py")):
         if source.name in OTHER_WAYS:

@@ -1,4 +1,4 @@
-"""Files are whole or absent, the same for the same content, and readable for others."""
+"""Files are complete or absent, the same for the same content, and readable for others."""
 
 from __future__ import annotations
 

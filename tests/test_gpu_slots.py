@@ -1,4 +1,4 @@
-"""Jobs of one machine spread over its GPUs; tried with device files that are none."""
+"""Jobs of one machine are spread over its GPUs; tested with fake device files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ground of a scene: label map, exclusion, views for SAM, votes of overlapping masks."""
+"""Scene-wide stages: label map, exclusion, views for SAM, votes of overlapping masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers of the code point one way, and no modules import one another in a circle."""
+"""Layers of the code import only lower layers, and there are no circular imports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parents[1]
 
 
 def circles(graph: grimp.ImportGraph) -> list[set[str]]:
-    """Sets of modules that reach each other by imports."""
+    """Sets of modules with circular imports."""
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     found = []
     for module in sorted(imports):

@@ -1,4 +1,4 @@
-"""Inputs that are right, if unusual: what is read of them, by the check and by the job alike."""
+"""Valid but unusual inputs: the check and the job read them in the same way."""
 
 from __future__ import annotations
 

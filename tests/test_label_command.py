@@ -1,4 +1,4 @@
-"""`apsam label`, `apsam grid` and `apsam suggest` as a person types them: what is made, and what is refused."""
+"""`apsam label`, `apsam grid` and `apsam suggest` on the command line: outputs, and refused arguments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TILES = ("--settings", SMALL.model_dump_json())
 
 
 def run(*arguments: object) -> str:
-    """Run a command; what it printed. An error is raised as it is."""
+    """Run a command and return its output. Errors are raised unchanged."""
     done = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout

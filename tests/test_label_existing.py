@@ -1,4 +1,4 @@
-"""What existing labels say of tiles: sure ones are set, doubtful ones are empty, and why."""
+"""Labels of tiles from existing labels: certain ones are set, doubtful ones are empty, with reasons."""
 
 from __future__ import annotations
 

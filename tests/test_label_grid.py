@@ -1,4 +1,4 @@
-"""The grid in QGIS: form with a list of answers, colours, one click, and a project over the scene."""
+"""The grid in QGIS: form with a list of labels, colours, one click, and a project over the scene."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The label page in headless Chromium: real keys and clicks, what is kept, and the table in the workflow."""
+"""The label page in headless Chromium: real keys and clicks, stored labels, and the table in the workflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label tables: which tiles they mean, what is refused by name, and adding without losing anything."""
+"""Label tables: identity of their tiles, refused tables, and adding labels without losing any."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def grid(tmp_path: Path) -> Path:
 
 
 def table(grid: Path, path: Path, labels: dict[str, int], **changes: object) -> Path:
-    """A table as the page gives it: all tiles of the grid, some with labels."""
+    """A table as from the page: all tiles of the grid, some with labels."""
     there = read_table(grid)
     identity = GridIdentity(**{**there.identity.__dict__, **changes})
     write_table(path, identity, list(there.labels), [labels.get(name, 255) for name in there.labels])

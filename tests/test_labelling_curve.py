@@ -1,4 +1,4 @@
-"""What labelling buys: the simulated person, the label map of cells, and that a map follows from labels alone."""
+"""The benchmark of labelling: the simulated person, the label map of cells, and a map from labels alone."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_backbone_is_frozen_and_stays_out_of_the_weights(sam):
 
 
 def test_fine_detail_reaches_the_masks(sam):
-    """The detail that comes with the embedding moves a mask where it lies, by 4 x 4 pixels of an embedding pixel."""
+    """The detail in the embedding moves a mask at its position, by 4 x 4 pixels of an embedding pixel."""
     sparse, dense = sam.prompt_encoder((torch.full((1, 1, 2), 100.0), torch.ones(1, 1)), None, None)
     with torch.no_grad():
         images = torch.zeros(2, 384, 32, 32)

@@ -1,4 +1,4 @@
-"""The localizer: what it learns from, how it is optimised, and what its files hold."""
+"""The localizer: training data, optimizer, and contents of its files."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class Brightness(nn.Module):
 
 
 class Constant(nn.Module):
-    """A network that always says 0.7."""
+    """A network that always predicts 0.7."""
 
     def forward(self, image: Tensor) -> Tensor:
         return torch.full_like(image[:, :1], float(torch.logit(torch.tensor(0.7))))

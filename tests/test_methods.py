@@ -1,4 +1,4 @@
-"""The localization methods: the mechanism of each, on made-up tiles and features, and that each finds blobs."""
+"""The localization methods: the mechanism of each, on artificial tiles and features, and that each finds blobs."""
 
 from __future__ import annotations
 

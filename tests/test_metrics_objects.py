@@ -1,4 +1,4 @@
-"""Landslides found, missed and false; regions of masks that come in bands."""
+"""Landslides found, missed and false; regions of masks that are read in bands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps that repeat at the tile step are recognised; natural ones are not."""
+"""Maps that repeat at the tile stride are detected; natural ones are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of a training by labels alone, what maps have to beat, and the warnings of both."""
+"""Checks of a training by labels alone, trivial baselines of maps, and the warnings of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Points that stand for landslides: sizes from a column, tiles left out near them, settings for each scene."""
+"""Points of landslides: sizes from a column, tiles left out near them, settings for each scene."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`apsam predict`: weights alone map a scene, and a scene unlike the training's is named."""
+"""`apsam predict`: weights alone map a scene, and a scene that differs from the training causes a warning."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def untrained(path: Path, conditions: TrainingConditions | None) -> Path:
 
 
 def predict(*arguments: object) -> tuple[int, str]:
-    """As a shell sees it: exit code and all that is printed."""
+    """Return exit code and output."""
     result = CliRunner().invoke(cli.app, ["predict", *map(str, arguments), "--device", "cpu", "--threads", "1"])
     if isinstance(result.exception, ApsamError):
         return result.exception.exit_code, str(result.exception)

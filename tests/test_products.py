@@ -1,4 +1,4 @@
-"""Products of a scene: whole, valid in GDAL's and STAC's own checks, and QGIS opens them with their styles."""
+"""Products of a scene: complete, valid in GDAL's and STAC's own checks, and QGIS opens them with their styles."""
 
 from __future__ import annotations
 

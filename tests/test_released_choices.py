@@ -1,4 +1,4 @@
-"""The choices of the paper's released code: each a setting that does what it says, all of them one overlay."""
+"""The choices of the paper's released code: the effect of each setting, and all of them in one overlay."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_single_values_of_the_optimizer_replace_those_of_the_recipe():
 
 
 def test_views_are_added_before_negative_values_are_clipped():
-    """Two views that cancel out: cut first, the evidence of one stays; added first, nothing stays."""
+    """Two views that cancel out: clipped first, the logits of one remain; added first, none remain."""
     images = torch.zeros(1, 3, SIZE, SIZE)
     signs = iter((1.0, -1.0) * 2)
 

@@ -1,4 +1,4 @@
-"""The report: all its parts, nothing from outside the file, what is missing is named, and it works in a browser."""
+"""The report: all its parts, no external files, missing files are named, and it works in a browser."""
 
 from __future__ import annotations
 

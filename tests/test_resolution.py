@@ -1,4 +1,4 @@
-"""`tiles.resolution_m`: scenes read as area averages of finer pixels; labels, masks and places follow."""
+"""`tiles.resolution_m`: scenes read as area averages of finer pixels, with labels, masks and coordinates."""
 
 from __future__ import annotations
 

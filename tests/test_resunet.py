@@ -228,7 +228,7 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
 
 
 def test_best_epoch_on_reference_masks_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The judge is asked at epochs 2, 4 and 5; the network it liked best is written, not the last one."""
+    """Evaluated at epochs 2, 4 and 5; the best network is written, not the last one."""
     from apsam.resunet import train
 
     tiles, masks = write_scene(tmp_path, "a", 4)

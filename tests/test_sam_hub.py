@@ -1,4 +1,4 @@
-"""SAMs of the transformers library: our way through them gives what the library's own processor and model give."""
+"""SAMs of the transformers library: results equal those of the library's own processor and model."""
 
 import json
 from functools import cache

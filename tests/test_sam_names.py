@@ -1,4 +1,4 @@
-"""Which SAM a name stands for, where its weights lie and what identifies them; without torch."""
+"""Names of SAMs, with the path and the identity of their weights; without torch."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The whole of our path against the released one, at full size: ViT-B with random weights, a tile of odd size."""
+"""Our complete path compared with the released one, at full size: ViT-B with random weights, a tile of odd size."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Native-resolution windows: which are encoded, what they hold, and that tiles are answered as cut out of them."""
+"""Native-resolution windows: which are encoded, their contents, and that masks of tiles are parts of theirs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The scene sheet and the checks that come before any work."""
+"""The scene sheet, and the checks before a run."""
 
 from __future__ import annotations
 

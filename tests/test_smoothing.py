@@ -1,4 +1,4 @@
-"""Outlines without steps: areas, holes and parts stay, nothing crosses, shared borders stay shared."""
+"""Smoothed outlines: areas, holes and parts stay, outlines do not cross, shared borders stay shared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tile to label next, and which label looks wrong: known answers, and image-level labels alone."""
+"""Suggestions of tiles to label and labels to check: known results, from image-level labels alone."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_suggestions_have_reasons() -> None:
 
 
 def test_wrong_labels_are_ranked_first() -> None:
-    """10 % of the labels are turned; a committee that is right of 85 % of the tiles finds most of them."""
+    """10 % of the labels are inverted; a committee that is right for 85 % of the tiles finds most of them."""
     rng = np.random.default_rng(5)
     reference = rng.integers(0, 2, 400)
     given = reference.copy()
@@ -241,7 +241,7 @@ def test_simulated_person_labels_the_given_number_with_the_given_errors() -> Non
 
 
 def test_suggest_command_reads_a_run_and_names_missing_files(run: Path, tmp_path: Path) -> None:
-    """With a localizer that was never trained: what it says is noise, but it says it of every tile."""
+    """With an untrained localizer: its scores are noise, but every tile has one."""
     import yaml
     from typer.testing import CliRunner
 

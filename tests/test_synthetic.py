@@ -1,4 +1,4 @@
-"""The synthetic scenes: reproducible, georeferenced, as full of landslides and of what misleads as asked."""
+"""The synthetic scenes: reproducible, georeferenced, with the requested landslides and decoys."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Table 1: masks to compare with, the oracle's cut, the table, and what of a run its variants share."""
+"""Table 1: masks for comparison, oracle threshold, the table, and files that its variants share with the run."""
 
 from __future__ import annotations
 

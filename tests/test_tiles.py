@@ -361,7 +361,7 @@ def plain(tmp_path):
 
 
 def test_mask_with_no_data_value_0_has_background(tmp_path, plain, caplog):
-    # QGIS's Rasterize writes this: read as "unknown", any map would have been perfect.
+    # QGIS's Rasterize writes this: read as "unknown", any map would score 1.0.
     write_raster(tmp_path / "m.tif", plain[None], nodata=0)
     np.testing.assert_array_equal(read_reference(tmp_path), plain)
     assert "m.tif: its declared no-data value is 0" in caplog.text

@@ -1,4 +1,4 @@
-"""What both trainings share: they go on where they were stopped, and several processes train as one does."""
+"""Shared parts of both trainings: they resume after a stop, and several processes train like one."""
 
 from __future__ import annotations
 

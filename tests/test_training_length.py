@@ -1,4 +1,4 @@
-"""How long networks train where nothing is said: few tiles must not mean few steps."""
+"""Length of trainings with `auto`: few tiles must not mean few steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel holds the package with its data, and nothing else."""
+"""The wheel contains the package with its data, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainings as SLURM starts and stops them: several tasks of a job step, and pre-emption's signal."""
+"""Trainings on SLURM: several tasks of a job step, and the signal of pre-emption."""
 
 from __future__ import annotations
 

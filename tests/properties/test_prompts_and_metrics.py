@@ -1,4 +1,4 @@
-"""Prompts lie in their regions; counts add up."""
+"""Prompts are inside their regions; counts add up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""params.yaml, where DVC's experiments write what they change."""
+"""params.yaml, into which DVC's experiments write their changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Snakemake and DVC on the same files: neither passes results of other settings off as current.
+"""Snakemake and DVC on the same files: neither presents results of other settings as current.
 
 The three ways in which the obvious combination does (`outs` persisted, Snakemake's memory left behind) are tests here:
 after a changed setting with a linking cache, after a checkout with a hand edit, and in a clone. `dvc_matrix.py` has the
@@ -26,7 +26,7 @@ slow = pytest.mark.slow
 
 
 def check_there_and_back(project: VersionedProject) -> None:
-    """W1 and W2: what is on disk was made with the settings, whoever made it and whoever brought it."""
+    """W1 and W2: the files on disk were made with the settings, by whichever tool."""
     assert "up to date" in project.dvc("status", "prompts", "report")
     assert project.plan() == {}, "linking changes dates, not content"
 

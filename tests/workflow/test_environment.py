@@ -1,4 +1,4 @@
-"""The lock, the conda environment and pyproject.toml say the same."""
+"""The lock, the conda environment and pyproject.toml agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Experiments asked of real Snakemake: what they share is made once, and nothing is made that they do not need."""
+"""Experiments in real Snakemake: shared files are made once, and no unneeded file is made."""
 
 from __future__ import annotations
 

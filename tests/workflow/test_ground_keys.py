@@ -1,4 +1,4 @@
-"""Stages on the ground of a scene: nothing of them by default, what each setting adds, and what is refused."""
+"""Scene-wide stages: none by default, the stages added by each setting, and refused settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys: a change gives another path to every file that it touches, and to no other."""
+"""Keys: a change gives another path to every file that it affects, and to no other."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_a_path_of_no_recipe_is_named(sheet: Callable[..., Path]) -> None:
 
 
 def test_a_job_of_an_experiment_finds_its_recipe(sheet: Callable[..., Path]) -> None:
-    """A job on a cluster knows nothing but the path it is asked for."""
+    """A job on a cluster gets only the path of its output."""
     key = run_of(sheet()).variant({"seed": 2}).recipe("apsam_metrics", ALL).key
     assert run_of(sheet()).recipe_of("apsam_metrics", ALL, key).key == key
 

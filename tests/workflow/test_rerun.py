@@ -1,4 +1,4 @@
-"""What real Snakemake runs after a change: the files that the change touches, and nothing that already exists.
+"""Jobs that real Snakemake runs after a change: those of affected files, and no job for existing files.
 
 Which files a change touches is tested without Snakemake in `test_keys.py`.
 """

@@ -1,4 +1,4 @@
-"""`sam.window` through the rules: what runs again, that the image reaches the encoder, ready-made tiles refused."""
+"""`sam.window` through the rules: jobs that run again, the image as input of the encoder, refused ready-made tiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The default pipeline in small, from nothing to the report, and what its users see of it."""
+"""The default pipeline with small settings, from the start to the report, and its outputs for users."""
 
 from __future__ import annotations
 

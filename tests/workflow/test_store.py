@@ -1,4 +1,4 @@
-"""The store of a finished run: what made a file, how much there is, what may go."""
+"""The store of a finished run: provenance of a file, sizes, removal of unused files."""
 
 from __future__ import annotations
 

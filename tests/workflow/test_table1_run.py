@@ -1,4 +1,4 @@
-"""Table 1 with real Snakemake, for one method with an offline stage: what runs, what it shares, what it says."""
+"""Table 1 with real Snakemake, for one method with an offline stage: jobs, shared files, results."""
 
 from __future__ import annotations
 

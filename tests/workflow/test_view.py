@@ -1,4 +1,4 @@
-"""The view of a run: exactly the files of a configuration, and nothing that a person put or changed there is lost."""
+"""The view of a run: exactly the files of a configuration; files that a person added or changed are kept."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_edited_file_stays_until_the_configuration_changes(store: Path) -> None:
 
 
 def test_a_replaced_link_is_an_edited_file(store: Path) -> None:
-    """Programs that save by rename leave the store alone."""
+    """Programs that save by renaming do not change the store."""
     update("a")
     Path("new.tif").write_text("mine")
     os.replace("new.tif", RUN / "maps/apsam/west.tif")
