@@ -133,7 +133,7 @@ def test_label_table_from_the_page_is_accepted_by_the_workflow(page: Path, tmp_p
         assert counts(browser)[:2] == (positive + 1, negative + 1)
         browser.press("ArrowLeft", "Delete")
         assert state(browser)["tile-label"] == "left empty"
-        assert "kept in this browser" in state(browser)["saved"]
+        assert "stored in this browser" in state(browser)["saved"]
         kept = counts(browser)
     # Closed in the middle, opened again: nothing is lost.
     with Browser(tmp_path / "profile", tmp_path) as browser:
@@ -165,7 +165,7 @@ def test_label_table_from_the_page_is_accepted_by_the_workflow(page: Path, tmp_p
         browser.wait(f"document.getElementById('count-positive').textContent === '{positive + 1}'")
         browser.run(f"(() => {{ {put.format(text + '.replaceAll(`valley`, `ridge`)')} }})()")
         browser.wait("!document.getElementById('problem').hidden")
-        assert "is of the scene “ridge”, and this is “valley”" in browser.run(
+        assert "is of the scene “ridge”, but this is “valley”" in browser.run(
             "document.getElementById('problem').textContent"
         )
         assert browser.problems() == []
@@ -355,6 +355,6 @@ def test_message_if_the_browser_cannot_store_labels(page: Path, tmp_path: Path) 
         browser.send("Page.addScriptToEvaluateOnNewDocument", source=script)
         browser.open(page)
         browser.wait(SHOWN)
-        assert "stores nothing" in state(browser)["saved"]
+        assert "cannot store labels" in state(browser)["saved"]
         browser.press("1")
         assert counts(browser)[0] > 0 and browser.problems() == []
