@@ -60,7 +60,7 @@ class Table1Settings(BaseModel):
 
 
 class ExperimentSettings(BaseModel):
-    """The paper's experiments; each is a separate target (docs/reproducing.md)."""
+    """The paper's experiments; each is a target of its own (docs/reproducing.md)."""
 
     model_config = ConfigDict(extra="forbid")
 

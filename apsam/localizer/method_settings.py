@@ -21,7 +21,7 @@ Strict = ConfigDict(extra="forbid", frozen=True)
 
 
 class SipeSettings(BaseModel):
-    """Self-supervised image-specific prototypes (SIPE); also used by lgag_proxy."""
+    """Self-supervised image-specific prototypes (SIPE); lgag_proxy uses them too."""
 
     model_config = Strict
 

@@ -67,7 +67,7 @@ class AugmentationSettings(BaseModel):
 
 
 class LocalizerSettings(BaseModel):
-    """The localizer: a tile classifier trained on image-level labels, whose class activation maps locate landslides.
+    """The localizer: a tile classifier trained on image-level labels, whose class activation maps show landslides.
 
     The CAM of Zhou et al. is `head: plain`, `pooling: mean`, `frozen_stages: 1`.
 

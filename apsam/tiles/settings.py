@@ -68,7 +68,7 @@ class TileSettings(BaseModel):
 
 
 class LabelSettings(BaseModel):
-    """Settings of image-level labels: which tiles are positive."""
+    """Which tiles are labelled positive."""
 
     model_config = ConfigDict(extra="forbid")
 
