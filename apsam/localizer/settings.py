@@ -71,9 +71,9 @@ class LocalizerSettings(BaseModel):
 
     The CAM of Zhou et al. is `head: plain`, `pooling: mean`, `frozen_stages: 1`.
 
-    The paper trains by SGD with learning rate 0.1, momentum 0.9, weight decay 1e-4 and stepwise decay; its
-    released code runs SGD with momentum 1e-4, because weight decay was passed in momentum's place.
-    `recipe` selects:
+    The paper trains by SGD with learning rate 0.1, momentum 0.9, weight decay 1e-4 and stepwise decay; the
+    code it released runs SGD with momentum 1e-4, because weight decay was passed in momentum's place.
+    `recipe` chooses:
 
     ===========  =============  ===============  ========  ==========================================
     recipe       learning rate  times, for head  momentum  decay
