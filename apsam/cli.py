@@ -36,6 +36,7 @@ from apsam.commands.heatmaps import (
     heatmap_scene,
     heatmap_stack,
     heatmap_threshold,
+    heatmap_tiles,
 )
 from apsam.commands.join import join_prompts, join_stacks
 from apsam.commands.label import label
@@ -75,6 +76,7 @@ STAGES = (
     heatmap_factor,
     views,
     heatmap_stack,
+    heatmap_tiles,
     encode,
     prompts,
     masks_apsam,

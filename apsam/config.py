@@ -26,11 +26,15 @@ from apsam.prompt_settings import PromptSettings
 from apsam.report.settings import ReportSettings
 from apsam.resunet.settings import ResUNetSettings
 from apsam.sam.settings import MasksSettings, SamSettings
+from apsam.self_training.settings import SelfTrainingSettings
 from apsam.synthetic.settings import SyntheticSettings
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 
 # Folders of results/ that are not runs.
 RESERVED_RUNS = ("store", "edited")
+
+# Keys of earlier versions.
+MOVED = {"ground.rounds": "self_training.rounds"}
 
 # First words of pydantic's messages on expected values.
 WANTED = "Input should be "
@@ -81,6 +85,7 @@ class Config(BaseModel):
     cam_masks: CamMaskSettings = Field(default_factory=CamMaskSettings)
     grabcut: GrabCutSettings = Field(default_factory=GrabCutSettings)
     resunet: ResUNetSettings = Field(default_factory=ResUNetSettings)
+    self_training: SelfTrainingSettings = Field(default_factory=SelfTrainingSettings)
     maps: MapSettings = Field(default_factory=MapSettings)
     experiments: ExperimentSettings = Field(default_factory=ExperimentSettings)
     products: ProductSettings = Field(default_factory=ProductSettings)
@@ -216,6 +221,8 @@ def _key(place: tuple[str | int, ...]) -> tuple[str, bool]:
 
 def _explain_key(key: str, problems: list[Mapping[str, Any]]) -> str:
     first = problems[0]
+    if key in MOVED:
+        return f"unknown key '{key}'; it is now '{MOVED[key]}'"
     if first["type"] == "extra_forbidden":
         *place, last = key.split(".")
         known = _keys_at(place)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,8 @@ from apsam.sam.encode_scene import encode_scene
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.labels import tile_name
+from apsam.tiles.parts import NEITHER
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 from benchmarks.point_labels import write_points
@@ -65,6 +67,8 @@ class Settings:
     resunet: ResUNetSettings
     maps: MapSettings
     points: LabelSettings | None = None
+    # Scene -> names of the tiles whose label is known; None: of all tiles.
+    looked_at: Mapping[str, Collection[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,8 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
             tile_scene(row, settings.tiles, settings.points or settings.labels, SplitSettings(), tiles)
             if wrong_labels:
                 turn_labels(tiles, wrong_labels)
+            if settings.looked_at is not None:
+                leave_unlabelled(tiles, settings.looked_at[scene.name])
             make_ground_labels([tiles], scene.at("labels.tif"))
     images = [scene.image for scene in scenes]
     tiles, labels, logits = (
@@ -239,11 +245,31 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
 
 def turn_labels(tiles: Path, share: float) -> None:
     """Invert the labels of some tiles, drawn with a fixed seed."""
+
+    def turn(arrays: dict[str, np.ndarray]) -> None:
+        count = len(arrays["label"])
+        wrong = np.random.default_rng(1).permutation(count)[: round(share * count)]
+        arrays["label"][wrong] = 1 - arrays["label"][wrong]
+
+    rewrite(tiles, turn)
+
+
+def leave_unlabelled(tiles: Path, looked_at: Collection[str]) -> None:
+    """Remove the labels of all tiles except those of these names."""
+
+    def leave(arrays: dict[str, np.ndarray]) -> None:
+        names = [tile_name(row, col) for row, col, _, _ in arrays["window"].tolist()]
+        unseen = np.array([name not in looked_at for name in names])
+        arrays["label"][unseen], arrays["part"][unseen] = 0, NEITHER
+
+    rewrite(tiles, leave)
+
+
+def rewrite(tiles: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
+    """Change the arrays of a stack."""
     with TileStack(tiles) as stack:
         arrays, attributes, specs = {name: stack.read(name) for name in stack.arrays}, stack.attributes, stack.arrays
-    count = len(arrays["label"])
-    wrong = np.random.default_rng(1).permutation(count)[: round(share * count)]
-    arrays["label"][wrong] = 1 - arrays["label"][wrong]
+    change(arrays)
     with TileStackWriter(tiles, attributes, specs) as writer:
         writer.append(**arrays)
 

@@ -116,6 +116,18 @@ def read_scenes(data: Path) -> dict[str, Ground]:
 # Measurements
 
 
+def half_looked_at(trial: Trial, seed: int) -> dict[str, list[str]]:
+    """Names of the half of the tiles that are looked at first, in random and in suggested order; both begin alike."""
+    reference = trial.reference
+    shuffled = random_order(list(reference), seed)
+    labels = look_at({}, shuffled, reference, max(round(SHARES[0] * len(reference)), _both_kinds(shuffled, reference)))
+    for share in SHARES[1:]:
+        found = fit(trial, labels, seed, True).suggestions
+        assert found is not None
+        labels = look_at(labels, suggested_order(found), reference, round(share * len(reference)) - len(labels))
+    return {"random": shuffled[: len(labels)], "suggested": list(labels)}
+
+
 def measure_curve(trial: Trial, seed: int) -> dict:
     """Measure F1 against the number of labelled tiles, in random and suggested order, with the same first tiles."""
     reference = trial.reference

@@ -15,12 +15,12 @@ from workflow_support.changes import with_changes
 from workflow_support.checks import check_run
 from workflow_support.environment import starts_here, use_project
 from workflow_support.lock import take_lock
-from workflow_support.recipes import FIGURE, STORE
+from workflow_support.recipes import FIGURE, PROMPTS, STORE
 from workflow_support.run import Run
 from workflow_support.stages import STAGES
 from workflow_support.stages.sources import NETWORKS
 from workflow_support.stages.table1 import KINDS, MEASURED_SOURCES
-from workflow_support.stages.tiles import IN_BLOCKS
+from workflow_support.stages.tiles import PROMPTS_IN_BLOCKS, STACKS_IN_BLOCKS
 from workflow_support.targets import TARGETS
 
 use_project(workflow.basedir)

@@ -13,7 +13,7 @@ rule join_stacks:
     log:
         log_of("{stage}/joined"),
     wildcard_constraints:
-        stage="|".join(IN_BLOCKS),
+        stage="|".join(STACKS_IN_BLOCKS),
     conda:
         ENVIRONMENT
     threads: 1
@@ -30,11 +30,13 @@ rule join_stacks:
 
 rule join_prompts:
     input:
-        inputs_of("prompts/joined"),
+        inputs_of("{stage}/joined"),
     output:
-        **outputs_of("prompts/joined"),
+        **outputs_of("{stage}/joined", PROMPTS),
     log:
-        log_of("prompts/joined"),
+        log_of("{stage}/joined"),
+    wildcard_constraints:
+        stage="|".join(PROMPTS_IN_BLOCKS),
     conda:
         ENVIRONMENT
     threads: 1
@@ -42,7 +44,7 @@ rule join_prompts:
         mem_mb=more(1000),
         runtime=more(15),
     params:
-        command=command_of("prompts/joined"),
+        command=command_of("{stage}/joined"),
     message:
         "Join the prompts of the blocks of {wildcards.unit}"
     shell:

@@ -91,11 +91,11 @@ rule predict_tiles:
 
 rule predict_mask:
     input:
-        inputs_of("maps/ground/decided"),
+        inputs_of("maps/{source}/decided"),
     output:
-        **outputs_of("maps/ground/decided"),
+        **outputs_of("maps/{source}/decided", STAGES["maps/ground/decided"].outputs),
     log:
-        log_of("maps/ground/decided"),
+        log_of("maps/{source}/decided"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -103,7 +103,7 @@ rule predict_mask:
         mem_mb=more(1000),
         runtime=more(30),
     params:
-        command=command_of("maps/ground/decided"),
+        command=command_of("maps/{source}/decided"),
     message:
         "Threshold the map of {wildcards.unit} where its expected F1 is highest"
     shell:

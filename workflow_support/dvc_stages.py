@@ -35,8 +35,9 @@ vars: ["config.yaml:run,scenes"]
 
 # If a stage uses more files of one subpackage than this, it depends on the whole subpackage.
 FILES_OF_A_PACKAGE = 3
-# Of the section `ground`: a step depends on all that it can read, whichever settings are on.
-ON_THE_GROUND = {"exclude": True, "heat_maps": "labels", "masks": "scene", "rounds": 2, "decision": "expected_f1"}
+# A step depends on all that it can read, whichever settings are on.
+SECOND_ROUND = {"self_training": {"rounds": 2}}
+SCENE_WIDE = {"ground": {"exclude": True, "heat_maps": "labels", "masks": "scene", "decision": "expected_f1"}}
 # Files that convert rules to commands.
 WORKFLOW = ("Snakefile", "rules/common.smk", "workflow_support")
 
@@ -70,10 +71,10 @@ STEPS = {
     "heatmaps": Step("all_heatmaps", ("heatmaps",), given=True),
     "views": Step("all_views", ("ground", "heatmaps"), given=True),
     "masks": Step("all_masks", ("masks", "join", "ground"), given=True),
-    "self_training": Step("all_self_training", ("self_training",), given=True),
     "resunet": Step(
         "all_networks", ("resunet",), given=True, shown=("resunet/apsam/history.json", "resunet/cam/history.json")
     ),
+    "self_training": Step("all_self_training", ("self_training", "join"), given=True),
     "maps": Step("all_maps", ("predict", "products"), given=True),
     "metrics": Step("all_metrics", ("metrics", "localizer"), given=True, shown=("metrics/summary.json",)),
     "suggestions": Step("all_suggestions", ("suggest",), given=True),
@@ -114,7 +115,7 @@ def render() -> str:
     """Return the text of dvc.yaml."""
     values = {**Config().model_dump(mode="json"), "scenes": str(ROOT / "scenes.tsv")}
     values["report"] |= {"suggestions": "all"}
-    runs = [Run({**values, "ground": ground}) for ground in (values["ground"], ON_THE_GROUND)]
+    runs = [Run({**values, **changes}) for changes in ({}, SECOND_ROUND, SCENE_WIDE | SECOND_ROUND)]
     stages = "\n".join("\n".join(_stage(name, step, runs)) + "\n" for name, step in STEPS.items())
     return f"{HEADER}\nstages:\n{_given()}\n{stages}\n{PLOTS}"
 

@@ -21,7 +21,8 @@ from workflow_support.memory import Memory
 from workflow_support.raster_size import raster_size
 from workflow_support.recipes import ALL, STORE, InputFile, Recipe, Ref, Unkeyed
 from workflow_support.stages import STAGES
-from workflow_support.stages.sources import GROUND, TRAINED
+from workflow_support.stages.self_training import SCENE_RESUNET
+from workflow_support.stages.sources import GROUND, SELF_TRAINING, TRAINED
 
 # Keys that name files, by section, and the values of `localizer.weights` that name none.
 PATHS = {"sam": ("checkpoint",), "localizer": ("weights",)}
@@ -272,7 +273,33 @@ class Run:
     @property
     def trained(self) -> tuple[str, ...]:
         """The pseudo-masks that a ResUNet is trained on."""
-        return (*TRAINED, GROUND) if self.scene_wide else TRAINED
+        return (*TRAINED, *([GROUND] if self.scene_wide else []), *([SELF_TRAINING] if self.second_round else []))
+
+    @property
+    def second_round(self) -> bool:
+        """Whether there is a second round of pseudo-masks."""
+        return self.config.self_training.rounds == 2
+
+    @property
+    def tiles_second_round(self) -> bool:
+        """Whether there is a second round, of masks of tiles."""
+        return self.second_round and not self.scene_wide
+
+    @property
+    def scenes_second_round(self) -> bool:
+        """Whether there is a second round, of scene-wide masks."""
+        return self.second_round and self.scene_wide
+
+    def resunet(self, source: str) -> Ref:
+        """The ResUNet that learned a kind of pseudo-masks."""
+        if source == SELF_TRAINING:
+            return Ref(SCENE_RESUNET if self.scene_wide else f"{SELF_TRAINING}/resunet")
+        return Ref(f"resunet/{source}")
+
+    def decides(self, source: str) -> bool:
+        """Whether the threshold of a map is that with the highest expected F1."""
+        scene_wide = source == GROUND or (source == SELF_TRAINING and self.scene_wide)
+        return scene_wide and self.config.ground.decision == "expected_f1"
 
     # Values of jobs' options
 
@@ -334,8 +361,7 @@ class Run:
             return [Ref(f"maps/{source}/tiles", name)]
         joined = "/joined" if self.bands[name] > 1 else ""
         probability, mask = (Ref(f"maps/{source}{joined}", name, output) for output in ("probability", "mask"))
-        decided = source == GROUND and self.config.ground.decision == "expected_f1"
-        return [probability, Ref(f"maps/{GROUND}/decided", name) if decided else mask]
+        return [probability, Ref(f"maps/{source}/decided", name) if self.decides(source) else mask]
 
     def section(self, name: str) -> str:
         """A section of the configuration as JSON, every key of it that changes results."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workflow_support.recipes import Ref
 from workflow_support.stages import STAGES
-from workflow_support.stages.sources import GROUND, SOURCES, TRAINED
+from workflow_support.stages.sources import GROUND, SELF_TRAINING, SOURCES, TRAINED
 from workflow_support.stages.table1 import table1_refs
 
 if TYPE_CHECKING:
@@ -28,13 +28,17 @@ def sweep_tables(run: Run) -> list[Ref]:
 
 
 MASKS = [f"masks/{source}" for source in SOURCES]
-NETWORKS = (*TRAINED, GROUND)
-MAPS = [f"maps/{source}{kind}" for source in NETWORKS for kind in ("", "/joined", "/tiles", "/products")]
+NETWORKS = (*TRAINED, GROUND, SELF_TRAINING)
+MAPS = [
+    *(f"maps/{source}{kind}" for source in NETWORKS for kind in ("", "/joined", "/tiles", "/products")),
+    *(f"maps/{source}/decided" for source in (GROUND, SELF_TRAINING)),
+]
+SECOND_ROUND = [name for name in STAGES if name.startswith(f"{SELF_TRAINING}/")]
 METRICS = [f"metrics/{name}" for name in ("localizer", "pseudo_masks", "maps", "summary", "checks", "objects")]
 
 # Name -> files. Each target also updates the view of the run.
 TARGETS: Mapping[str, Files] = {
-    "all": everything("scenes", *MAPS, f"maps/{GROUND}/decided", *METRICS, "suggestions", "report"),
+    "all": everything("scenes", *MAPS, *METRICS, "suggestions", "report"),
     "all_scenes": everything("scenes"),
     "all_tiles": everything("tiles", "tiles/joined"),
     "all_localizer": everything("localizer"),
@@ -45,9 +49,9 @@ TARGETS: Mapping[str, Files] = {
     "all_heatmaps": everything("heatmaps/networks", "heatmaps", "heatmaps/threshold", "heatmaps/factor"),
     "all_views": everything("views", "views/heatmaps", "views/prompts", "views/embeddings", "views/masks"),
     "all_masks": everything(*MASKS, *(f"{stage}/joined" for stage in MASKS), f"masks/{GROUND}"),
-    "all_self_training": everything(*(f"self_training/{name}" for name in ("networks", "maps", "masks"))),
-    "all_networks": everything("localizer", *(f"resunet/{source}" for source in NETWORKS)),
-    "all_maps": everything(*MAPS, f"maps/{GROUND}/decided"),
+    "all_self_training": everything(*SECOND_ROUND),
+    "all_networks": everything("localizer", *(f"resunet/{source}" for source in (*TRAINED, GROUND))),
+    "all_maps": everything(*MAPS),
     "all_metrics": everything(*METRICS),
     "all_suggestions": everything("suggestions"),
     "all_reports": everything("report"),

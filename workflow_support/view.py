@@ -28,8 +28,8 @@ from workflow_support.input_digests import write_given
 from workflow_support.memory import Memory
 
 STORE = Path("results/store")
-# Maps that are listed first: of scene-wide pseudo-masks, if a run has them.
-SHOWN = ("ground", "apsam")
+# Maps that are listed first: of the second round, then of scene-wide pseudo-masks, if a run has them.
+SHOWN = ("self_training", "ground", "apsam")
 # Files whose warnings are printed at the end: disagreement of labels and maps, maps that do not beat baselines.
 CHECKS = ("metrics/checks.json", "metrics/resunet.json")
 LINKED = (".zip", ".safetensors", ".tif", ".png", ".svg")

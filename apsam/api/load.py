@@ -30,7 +30,7 @@ def load(
     localizer: str | Path | None = None,
     resunet: str | Path | None = None,
     sam: str | None = None,
-    masks: Literal["apsam", "cam", "ground"] = "apsam",
+    masks: Literal["apsam", "cam", "ground", "self_training"] = "apsam",
     device: str = "auto",
 ) -> Model:
     """Load a trained model. Its networks are read on first use.

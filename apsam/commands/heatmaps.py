@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from apsam.commands.ground import Image, Labels, Views, network_seed, triples
-from apsam.commands.options import Device, Seed, Threads, Tiles
+from apsam.commands.options import Device, Ground, LabelGate, Seed, Threads, Tiles
 from apsam.commands.options import settings as section
 from apsam.ground.settings import ViewSettings
 from apsam.heatmaps.settings import HeatMapSettings
+from apsam.maps.settings import MapSettings
 
 Settings = Annotated[HeatMapSettings, section(HeatMapSettings, "heatmaps")]
 Logits = Annotated[Path, typer.Option(help="heat map of the scene, from heatmap-scene")]
@@ -102,6 +103,27 @@ def heatmap_stack(
 
     log_odds = 0.0 if threshold is None else read_decision(threshold)
     make_heat_stack(tiles, logits, labels, log_odds, settings, output)
+
+
+def heatmap_tiles(
+    tiles: Tiles,
+    weights: Annotated[Path, typer.Option(help="weights of the first round's ResUNet")],
+    output: Annotated[Path, typer.Option(help="stack to make, read like a CAM stack")],
+    settings: Annotated[MapSettings, section(MapSettings, "maps")] = MapSettings(),
+    grey_per_logit: Annotated[
+        float, typer.Option(help="grey values per unit of log-odds")
+    ] = HeatMapSettings().grey_per_logit,
+    label_gate: LabelGate = True,
+    ground: Ground = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Map a scene's positive tiles with a ResUNet, as grey maps that a second round reads like CAMs."""
+    from apsam.device import set_threads
+    from apsam.self_training.heat_maps import make_tile_heat_maps
+
+    set_threads(threads)
+    make_tile_heat_maps(tiles, weights, settings, output, grey_per_logit, device, label_gate, ground)
 
 
 def heatmap_masks(

@@ -103,9 +103,10 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the maps")],
     run: Annotated[Path | None, typer.Option(help="folder of a trained run", show_default=False)] = None,
     model: Annotated[
-        Literal["apsam", "cam", "ground"],
+        Literal["apsam", "cam", "ground", "self_training"],
         typer.Option(
-            help="with --run: pseudo-masks that the network was trained on; ground: scene-wide ones (ground.masks)"
+            help="with --run: pseudo-masks that the network was trained on; ground: scene-wide ones (ground.masks); "
+            "self_training: those of the second round"
         ),
     ] = "apsam",
     weights: Annotated[

@@ -34,12 +34,6 @@ class GroundSettings(BaseModel):
         description="tiles (paper): one pseudo-mask per tile. scene: one pseudo-mask per scene, from views shown to "
         "SAM (section `views`); the ResUNet then trains on random crops.",
     )
-    rounds: Literal[1, 2] = Field(
-        1,
-        description="2 (self-training): ResUNets trained on the scene-wide masks map the training scenes; these maps, "
-        "emptied where the labels exclude a landslide, are what the final ResUNet learns. As many more trainings as "
-        "heatmaps.networks.",
-    )
     decision: Literal["threshold", "expected_f1"] = Field(
         "threshold",
         description="Threshold of the map from scene-wide pseudo-masks: threshold (that of section `maps`), or "
@@ -55,8 +49,6 @@ class GroundSettings(BaseModel):
                 f"maps from labels (masks: scene, heat_maps: labels), masks of tiles from CAMs (masks: tiles, "
                 f"heat_maps: cam)"
             )
-        if self.rounds > 1 and self.masks != "scene":
-            raise ValueError(f"rounds: {self.rounds} is for masks: scene; set rounds: 1")
         if self.decision != "threshold" and self.masks != "scene":
             raise ValueError(f"decision: {self.decision} is for masks: scene; set decision: threshold")
         return self

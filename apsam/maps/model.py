@@ -53,7 +53,7 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
 
     Args:
         run: Folder of a run.
-        model: For a run: `apsam`, `cam` or `ground`, the masks of its training.
+        model: For a run: `apsam`, `cam`, `ground` or `self_training`, the masks of its training.
         weights: Weights of a ResUNet, instead of a run.
         config: A configuration.
 

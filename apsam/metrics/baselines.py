@@ -14,7 +14,7 @@ from apsam.reference_mask import NO_DATA
 EVERYTHING, NOTHING = "everything", "nothing"
 BASELINES = (EVERYTHING, NOTHING, CENTRED_BOX)
 
-SOURCES = {"apsam": "APSAM", "cam": "CAM", "ground": "scene-wide"}
+SOURCES = {"apsam": "APSAM", "cam": "CAM", "ground": "scene-wide", "self_training": "second-round"}
 IN_WORDS = {
     EVERYTHING: "calling everything landslide",
     NOTHING: "calling nothing landslide",

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from apsam.config import Config
 from apsam.errors import InputError
 from apsam.report.charts import bar_chart
-from apsam.report.inputs import SCENE_WIDE, Notes, SceneFiles, open_stack
+from apsam.report.inputs import SCENE_WIDE, SECOND_ROUND, SOURCE_NAMES, Notes, SceneFiles, open_stack
 from apsam.report.tables import find_row
 from apsam.training.length import LOCALIZER_STEPS, RESUNET_STEPS, in_words
 
@@ -160,13 +160,20 @@ def describe_labels(covers: Sequence[tuple[int, float]]) -> LabelFacts | None:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of the summary: of APSAM, of the CAM baseline, of scene-wide masks where the run has them."""
+    """One figure of the summary: of APSAM, of the CAM baseline, and of what else the run has.
+
+    Attributes:
+        name: Of the figure.
+        what: Of what it is.
+        apsam, cam: Its values.
+        others: Source and value of scene-wide masks and of the second round, where the run has them.
+    """
 
     name: str
     what: str
     apsam: float | None
     cam: float | None
-    scene_wide: float | None = None
+    others: tuple[tuple[str, float], ...] = ()
 
     @property
     def margin(self) -> float | None:
@@ -182,8 +189,10 @@ def headline(metrics: Mapping[str, dict[str, Any] | None]) -> list[Figure]:
         ("resunet", "iou", "IoU", "ResUNet, held-out scenes"),
         ("pseudo_masks", "iou", "IoU", "pseudo-masks, held-out tiles"),
     ):
-        rows = [find_row(metrics.get(file), source) for source in ("apsam", "cam", SCENE_WIDE)]
-        apsam, cam, scene_wide = (None if row is None else row.get(key) for row in rows)
+        rows = {source: find_row(metrics.get(file), source) for source in (SECOND_ROUND, SCENE_WIDE, "apsam", "cam")}
+        found = {source: None if row is None else row.get(key) for source, row in rows.items()}
+        apsam, cam = found.pop("apsam"), found.pop("cam")
         if apsam is not None or cam is not None:
-            figures.append(Figure(name, what, apsam, cam, scene_wide))
+            others = tuple((SOURCE_NAMES[source], value) for source, value in found.items() if value is not None)
+            figures.append(Figure(name, what, apsam, cam, others))
     return figures

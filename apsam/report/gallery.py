@@ -9,7 +9,7 @@ import numpy as np
 
 from apsam.metrics.scene import LEAST_COVER
 from apsam.prompts import Prompt
-from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, open_stack
+from apsam.report.inputs import MASK_SOURCES, SECOND_ROUND, SOURCE_NAMES, Notes, SceneFiles, mask_sources, open_stack
 from apsam.report.settings import ReportSettings
 from apsam.report.tile_pixels import SceneTiles
 from apsam.tiles.parts import NEITHER
@@ -22,10 +22,12 @@ COLUMNS = (
     ("image", "Image"),
     ("cam", "CAM"),
     ("prompts", "Prompts"),
-    *((f"masks-{source}", f"{SOURCE_NAMES[source]} mask") for source in MASK_SOURCES),
+    *((f"masks-{source}", f"{SOURCE_NAMES[source]} mask") for source in (*MASK_SOURCES, SECOND_ROUND)),
     ("prediction", "ResUNet"),
     ("truth", "Reference mask"),
 )
+# Not every run has it.
+OPTIONAL = f"masks-{SECOND_ROUND}"
 
 
 @dataclass
@@ -76,6 +78,12 @@ class Gallery:
     candidates: int
     total: int
     covers: list[tuple[int, float]]
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """Key and heading of what is shown of each tile."""
+        shown = any(OPTIONAL in tile.pixels for tile in self.tiles)
+        return tuple(column for column in COLUMNS if shown or column[0] != OPTIONAL)
 
 
 def make_gallery(scenes: Sequence[SceneFiles], settings: ReportSettings, notes: Notes) -> Gallery:
@@ -191,7 +199,7 @@ def _fill(tile: GalleryTile, scene: SceneTiles) -> None:
         "cam": scene.cam(tile.index),
         "prediction": scene.predicted(tile.index),
         "truth": scene.reference(tile.index),
-        **{f"masks-{source}": scene.mask(source, tile.index) for source in MASK_SOURCES},
+        **{f"masks-{source}": scene.mask(source, tile.index) for source in mask_sources(scene.files.run)},
     }
     tile.pixels = {key: values for key, values in pixels.items() if values is not None}
     tile.prompts, tile.threshold = scene.prompts(tile.index)

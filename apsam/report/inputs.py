@@ -17,7 +17,9 @@ from apsam.stack import TileStack
 MASK_SOURCES = ("apsam", "cam", "grabcut")
 MAP_SOURCES = ("apsam", "cam")
 SCENE_WIDE = "ground"
+SECOND_ROUND = "self_training"
 SOURCE_NAMES = {
+    SECOND_ROUND: "Second round",
     SCENE_WIDE: "Scene-wide",
     "apsam": "APSAM",
     "cam": "CAM",
@@ -31,7 +33,13 @@ SOURCE_NAMES = {
 
 def map_sources(run: Path) -> tuple[str, ...]:
     """Pseudo-masks that the maps of a run were learnt from, first that to look at first."""
-    return (SCENE_WIDE, *MAP_SOURCES) if (run / "maps" / SCENE_WIDE).is_dir() else MAP_SOURCES
+    return (*(source for source in (SECOND_ROUND, SCENE_WIDE) if (run / "maps" / source).is_dir()), *MAP_SOURCES)
+
+
+def mask_sources(run: Path) -> tuple[str, ...]:
+    """Kinds of pseudo-masks that the tiles of a run have."""
+    second = any((run / "masks" / SECOND_ROUND).glob("*.zarr.zip"))
+    return (*MASK_SOURCES, SECOND_ROUND) if second else MASK_SOURCES
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from apsam.report.colours import LAYER_COLOURS, PALETTE
 from apsam.report.experiments import read_experiments
 from apsam.report.facts import describe_dataset, describe_labels, describe_methods, headline
 from apsam.report.figures import write_figures
-from apsam.report.gallery import COLUMNS, make_gallery
+from apsam.report.gallery import make_gallery
 from apsam.report.inputs import Notes, load_json, scene_files
 from apsam.report.layers import LAYERS
 from apsam.report.mosaic import OUTLINE_TRANSFORM
@@ -115,7 +115,7 @@ def make_report(
             outline_transform=OUTLINE_TRANSFORM,
             views=views,
             gallery=gallery,
-            columns=COLUMNS,
+            columns=gallery.columns,
             tables=_tables(metrics),
             objects=objects_table(objects) if objects else None,
             size_classes=size_class_table(objects) if objects else None,

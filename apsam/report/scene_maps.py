@@ -18,7 +18,7 @@ from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
 from apsam.prompt_files import read_prompts
 from apsam.prompts import PromptSet, TilePrompts
 from apsam.report.colours import heat_overlay, webp_within
-from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, map_sources, open_stack
+from apsam.report.inputs import SOURCE_NAMES, Notes, SceneFiles, map_sources, mask_sources, open_stack
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.settings import ReportSettings
 from apsam.stack import TileStack
@@ -160,7 +160,8 @@ def _masks(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """CAM and pseudo-masks on the map's grid. Tiles labelled negative are empty in all of them (the gate)."""
     stacks = [("cam", files.cams, "cam", "CAM")]
-    stacks += [(f"masks-{s}", files.masks(s), "mask", f"pseudo-masks, {SOURCE_NAMES[s]}") for s in MASK_SOURCES]
+    for source in mask_sources(files.run):
+        stacks.append((f"masks-{source}", files.masks(source), "mask", f"pseudo-masks, {SOURCE_NAMES[source]}"))
     for key, path, array, name in stacks:
         stack = open_stack(path, name, files.name, notes)
         if stack is not None:

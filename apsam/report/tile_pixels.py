@@ -13,7 +13,7 @@ from apsam.maps.tiles import MapTiles
 from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
 from apsam.prompt_files import read_prompts
 from apsam.prompts import Prompt, PromptSet
-from apsam.report.inputs import MASK_SOURCES, SOURCE_NAMES, Notes, SceneFiles, map_sources, open_stack
+from apsam.report.inputs import SOURCE_NAMES, Notes, SceneFiles, map_sources, mask_sources, open_stack
 from apsam.report.scene_maps import NO_REFERENCE_MASK, chosen_thresholds, fits, note_missing_map, used_set
 from apsam.stack import TileStack
 
@@ -38,7 +38,10 @@ class SceneTiles:
         self._size = self._tiles.attributes["tile_size"]
         self._names = self._tiles.attributes.get("names")
         self._cams = self._stack(files.cams, "CAM")
-        self._masks = {s: self._stack(files.masks(s), f"pseudo-masks, {SOURCE_NAMES[s]}") for s in MASK_SOURCES}
+        self._masks = {
+            source: self._stack(files.masks(source), f"pseudo-masks, {SOURCE_NAMES[source]}")
+            for source in mask_sources(files.run)
+        }
         self.prediction: str | None = None
         self._maps = self._open_prediction()
         self._reference = self._open_reference_masks()
@@ -65,7 +68,7 @@ class SceneTiles:
 
     def mask(self, source: str, index: int) -> np.ndarray | None:
         """Pseudo-mask, (size, size) uint8 {0, 1, 255}."""
-        stack = self._masks[source]
+        stack = self._masks.get(source)
         return None if stack is None else stack.read("mask", index, index + 1)[0]
 
     def own_scores(self) -> np.ndarray | None:

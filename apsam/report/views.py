@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from apsam.report.colours import compare, heat, palette_png, webp
-from apsam.report.gallery import COLUMNS, Gallery, GalleryTile
+from apsam.report.gallery import Gallery, GalleryTile
 
 CAM_QUALITY = 70
 PART_NAMES = {"test": "held out", "train": "training", "neither": "in neither part"}
@@ -46,15 +47,15 @@ def tile_views(gallery: Gallery, limit: int) -> list[TileView]:
         if mean * len(gallery.tiles) <= limit * 0.7:
             break
         quality -= 16
-    return [_view(tile, quality) for tile in gallery.tiles]
+    return [_view(tile, quality, gallery.columns) for tile in gallery.tiles]
 
 
-def _view(tile: GalleryTile, quality: int) -> TileView:
-    names = dict(COLUMNS)
+def _view(tile: GalleryTile, quality: int, columns: Sequence[tuple[str, str]]) -> TileView:
+    names = dict(columns)
     place = f"tile {tile.index} of {tile.scene}"
     reference = tile.pixels.get("truth")
     panels = []
-    for key, name in COLUMNS:
+    for key, name in columns:
         if key == "prompts":
             count = len(tile.prompts)
             alt = f"{count} prompt{'s' if count != 1 else ''} over {place}, boxes and points"

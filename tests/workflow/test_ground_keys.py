@@ -95,26 +95,10 @@ def test_scene_wide_masks_add_a_network_and_its_maps(sheet: Callable[..., Path])
     assert after.path(Ref("maps/ground/decided", "west")) in after.recipe("maps/ground/products", "west").inputs
 
 
-def test_a_second_round_puts_the_first_rounds_maps_before_the_last_network(sheet: Callable[..., Path]) -> None:
-    before, after = run_of(sheet(), ground=SCENE_WIDE), run_of(sheet(), ground={**SCENE_WIDE, "rounds": 2})
-    assert made(after) - made(before) == {
-        "self_training/networks": 3, "self_training/maps": 2, "self_training/masks": 2,
-    }  # fmt: skip
-    changes = changed(paths(before), paths(after))
-    assert {"resunet/ground", "maps/ground"} <= set(changes) and not {"masks/ground", "heatmaps", "cams"} & set(changes)
-    first, last = (after.recipe(*ref).inputs for ref in (("self_training/networks", "1"), ("resunet/ground", "all")))
-    for name in after.training:
-        assert after.path(Ref("masks/ground", name)) in first and after.path(Ref("masks/ground", name)) not in last
-        assert after.path(Ref("self_training/masks", name)) in last
-    command = after.recipe("self_training/masks", after.training[0]).command(1)
-    assert "--threshold" not in command, "networks that learned masks are right at 0.5"
-    assert "--number 2" in after.recipe("self_training/networks", "2").command(1)
-
-
 def test_held_out_scenes_are_not_used_for_training(sheet: Callable[..., Path]) -> None:
-    run = run_of(sheet(), ground={**SCENE_WIDE, "rounds": 2})
+    run = run_of(sheet(), ground=SCENE_WIDE, self_training={"rounds": 2})
     trainings = ("heatmaps/networks", "heatmaps/threshold", "heatmaps/factor", "self_training/networks")
-    for stage in (*trainings, "self_training/masks", "resunet/ground"):
+    for stage in (*trainings, "self_training/masks", "self_training/resunet/scenes", "resunet/ground"):
         (unit, *_) = STAGES[stage].units(run)
         assert not [path for path in run.recipe(stage, unit).inputs if "/west." in path], stage
     assert made(run_of(sheet(), ground=SCENE_WIDE))["maps/ground/decided"] == 0, "the map's 0.5"
@@ -143,7 +127,6 @@ def test_a_setting_changes_the_stages_that_read_it(
         ({"masks": "scene"}, "masks: scene, heat_maps: labels"),
         ({"heat_maps": "labels"}, "masks: tiles, heat_maps: cam"),
         ({"decision": "expected_f1"}, "set decision: threshold"),
-        ({"rounds": 2}, "set rounds: 1"),
     ],
 )
 def test_incompatible_settings_are_refused(
@@ -182,9 +165,10 @@ def test_ready_made_tiles_have_no_scene_wide_masks(tmp_path: Path, sheet: Callab
 def test_the_settings_for_real_scenes_make_a_map_and_warn(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
     for section, values in yaml.safe_load((ROOT / "config/real_scenes.yaml").read_text()).items():
-        project.configure(section, **values | ({"rounds": 2} if section == "ground" else {}))
+        project.configure(section, **values)
+    project.configure("self_training", rounds=2)
     project.configure("heatmaps", networks=1, epochs=1)
-    names = ("maps/ground/west_mask.tif", "metrics/checks.json", "masks/cam/west.zarr.zip", "ground/west.tif")
+    names = ("maps/self_training/west_mask.tif", "metrics/checks.json", "masks/cam/west.zarr.zip", "ground/west.tif")
     targets = [f"results/small/{name}" for name in names]
     printed = project.snakemake("--", *targets)
     assert all((project.folder / target).is_file() for target in targets)

@@ -10,21 +10,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workflow_support.recipes import ALL, PROMPTS, STACK, Job, Ref, Section, Stage
+from workflow_support.stages import trainings
 from workflow_support.stages.sources import GROUND
 
 if TYPE_CHECKING:
     from workflow_support.run import Run
 
 RASTER = {"output": "{unit}.tif"}
-SELF_TRAINING = "self_training"
 
 
 def label_map(run: Run, name: str) -> Ref | None:
     """What the labels of overlapping tiles say of a scene's ground, where tiles' masks are to heed it."""
-    return _labels(run, name) if run.config.ground.exclude else None
+    return labels_of(run, name) if run.config.ground.exclude else None
 
 
-def _labels(run: Run, name: str) -> Ref:
+def labels_of(run: Run, name: str) -> Ref:
+    """The label map of a scene."""
     return Ref("ground/tiles" if run.scenes[name].kind == "folder" else "ground", name)
 
 
@@ -49,7 +50,7 @@ def network(run: Run, unit: str) -> Job:
     names = run.training
     return Job(
         {
-            "_": [*map(run.image, names), *run.stacks("tiles", names), *(_labels(run, name) for name in names)],
+            "_": [*map(run.image, names), *run.stacks("tiles", names), *(labels_of(run, name) for name in names)],
             "number": int(unit) - 1,
             "settings": Section("heatmaps"),
             "seed": run.config.seed,
@@ -80,7 +81,7 @@ def threshold(run: Run, unit: str) -> Job:
 def factor(run: Run, unit: str) -> Job:
     """How much ground SAM is shown."""
     names = run.training
-    maps = [*(Ref("heatmaps", name) for name in names), *(_labels(run, name) for name in names)]
+    maps = [*(Ref("heatmaps", name) for name in names), *(labels_of(run, name) for name in names)]
     return Job(
         {
             "_": [*run.stacks("tiles", names), *maps],
@@ -99,7 +100,7 @@ def views(run: Run, unit: str) -> Job:
         {
             "_": [Ref("tiles", block) for block in run.units(unit)],
             "image": run.image(unit),
-            "labels": _labels(run, unit),
+            "labels": labels_of(run, unit),
             "factor": Ref("heatmaps/factor"),
             "settings": Section("views"),
         }
@@ -112,7 +113,7 @@ def view_heat_maps(run: Run, unit: str) -> Job:
         {
             "tiles": Ref("views", unit),
             "logits": Ref("heatmaps", unit),
-            "labels": _labels(run, unit),
+            "labels": labels_of(run, unit),
             "threshold": Ref("heatmaps/threshold"),
             "settings": Section("heatmaps"),
         }
@@ -150,59 +151,15 @@ def view_masks(run: Run, unit: str) -> Job:
 def ground_masks(run: Run, unit: str) -> Job:
     """The pseudo-mask of a training scene."""
     pairs = [Ref("views", unit), Ref("views/masks", unit)]
-    return Job({"_": pairs, "labels": _labels(run, unit), "settings": Section("views")})
+    return Job({"_": pairs, "labels": labels_of(run, unit), "settings": Section("views")})
 
 
-# ResUNet and maps
-
-
-def _training_on(run: Run, masks: str, number: int | None = None) -> Job:
-    """A ResUNet, trained on crops of the training scenes and pseudo-masks of a stage."""
-    names = run.training
-    return Job(
-        {
-            "_": [*map(run.image, names), *run.stacks("tiles", names), *(Ref(masks, name) for name in names)],
-            "number": number,
-            "settings": Section("resunet"),
-            "seed": run.config.seed,
-            "device": run.device,
-        }
-    )
-
-
-def first_resunet(run: Run, unit: str) -> Job:
-    """One of the ResUNets of the first round."""
-    return _training_on(run, f"masks/{GROUND}", int(unit))
-
-
-def first_map(run: Run, unit: str) -> Job:
-    """The first round's map of a training scene, as log-odds."""
-    return Job(
-        {
-            "_": [Ref(f"{SELF_TRAINING}/networks", one) for one in _first_networks(run)],
-            "tiles": run.stack("tiles", unit),
-            "image": run.image(unit),
-            "settings": Section("heatmaps"),
-            "device": run.device,
-        }
-    )
-
-
-def second_masks(run: Run, unit: str) -> Job:
-    """The pseudo-mask that the second round learns: the first round's map where the labels allow a landslide."""
-    return Job(
-        {"tiles": run.stack("tiles", unit), "logits": Ref(f"{SELF_TRAINING}/maps", unit), "labels": _labels(run, unit)}
-    )
+# ResUNet
 
 
 def resunet(run: Run, unit: str) -> Job:
-    """The ResUNet whose maps are kept: that of the last round."""
-    return _training_on(run, f"masks/{GROUND}" if run.config.ground.rounds == 1 else f"{SELF_TRAINING}/masks")
-
-
-def decided(run: Run, unit: str) -> Job:
-    """The mask of a map at the threshold with the highest F1 that the map expects of itself."""
-    return Job({"probability": run.map_refs(GROUND, unit)[0]})
+    """The ResUNet of the scene-wide pseudo-masks."""
+    return trainings.on_scenes(run, f"masks/{GROUND}")
 
 
 # Which units there are of a stage.
@@ -228,21 +185,9 @@ def _networks(run: Run) -> list[str]:
     return [str(number) for number in range(1, run.config.heatmaps.networks + 1)] if run.scene_wide else []
 
 
-def _first_networks(run: Run) -> list[str]:
-    return _networks(run) if run.config.ground.rounds == 2 else []
-
-
-def _first_maps(run: Run) -> list[str]:
-    return run.training if run.config.ground.rounds == 2 else []
-
-
 def one_ground(run: Run) -> list[str]:
     """One job a run, where there are scene-wide pseudo-masks."""
     return [ALL] if run.scene_wide else []
-
-
-def _decided(run: Run) -> list[str]:
-    return run.mapped if run.scene_wide and run.config.ground.decision == "expected_f1" else []
 
 
 # Stages with SAM and prompts run the commands that tiles have too.
@@ -269,15 +214,4 @@ MASK_STAGES = [
     Stage("views/embeddings", {"output": STACK}, "encode", view_embeddings, units=_training),
     Stage("views/masks", {"output": STACK}, "masks:masks_apsam", view_masks, units=_training),
     Stage(f"masks/{GROUND}", RASTER, "ground:ground_masks", ground_masks, units=_training),
-    Stage(
-        f"{SELF_TRAINING}/networks", {"output": "{unit}.safetensors", "history": "{unit}.json"},
-        "ground:resunet_scenes", first_resunet, units=_first_networks,
-    ),
-    Stage(f"{SELF_TRAINING}/maps", RASTER, "heatmaps:heatmap_scene", first_map, units=_first_maps),
-    Stage(f"{SELF_TRAINING}/masks", RASTER, "heatmaps:heatmap_masks", second_masks, units=_first_maps),
 ]  # fmt: skip
-# Its mask has the plain name of the one at `maps.threshold`, which it takes the place of in the view.
-DECISION = Stage(
-    f"maps/{GROUND}/decided", {"mask": "{unit}_mask.tif"}, "predict:predict_mask", decided, f"maps/{GROUND}",
-    units=_decided,
-)  # fmt: skip

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workflow_support.recipes import ALL, Job, Named, Ref, Stage, Unkeyed
-from workflow_support.stages.sources import GROUND, SOURCES, TRAINED
+from workflow_support.stages.self_training import TILE_MASKS
+from workflow_support.stages.sources import GROUND, SELF_TRAINING, SOURCES, TRAINED
 
 if TYPE_CHECKING:
     from workflow_support.run import Run
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 def measured_masks(run: Run, names: Sequence[str], sources: Sequence[str], only: bool = False) -> Job:
     """Pseudo-masks of scenes against their reference masks."""
-    stacks = [run.stack(f"masks/{source}", name) for source in sources for name in names]
+    stages = [TILE_MASKS if source == SELF_TRAINING else f"masks/{source}" for source in sources]
+    stacks = [run.stack(stage, name) for stage in stages for name in names]
     return _measured(run, names, "masks", sources, stacks, {"only": list(names) if only else None})
 
 
@@ -48,7 +50,8 @@ def _measured(
 
 def pseudo_masks(run: Run, unit: str) -> Job:
     """Figures of all pseudo-masks."""
-    return measured_masks(run, run.measured, SOURCES)
+    second = [SELF_TRAINING] if run.tiles_second_round else []
+    return measured_masks(run, run.measured, [*SOURCES, *second])
 
 
 def map_metrics(run: Run, unit: str) -> Job:
@@ -66,7 +69,7 @@ def checks(run: Run, unit: str) -> Job:
     """What image-level labels, training and maps say of each other: warnings, without any reference mask."""
     source, names = best_source(run), run.mapped_rasters
     refs = [run.map_refs(source, name) for name in names]
-    of_tiles = [] if source == GROUND else [name for name in run.training if run.scenes[name].kind != "folder"]
+    of_tiles = [] if run.scene_wide else [name for name in run.training if run.scenes[name].kind != "folder"]
     return Job(
         {
             "_": [*run.stacks("tiles", names), *(probability for probability, _ in refs)],
@@ -74,14 +77,16 @@ def checks(run: Run, unit: str) -> Job:
             "training": run.stacks("tiles", run.training),
             "localizer": Ref("metrics/localizer") if run.held_out else None,
             "masked": run.stacks("tiles", of_tiles),
-            "pseudo-masks": run.stacks(f"masks/{TRAINED[0]}", of_tiles),
-            "heat-maps": [Ref("heatmaps", name) for name in run.training] if source == GROUND else [],
+            "pseudo-masks": run.stacks(TILE_MASKS if run.second_round else f"masks/{TRAINED[0]}", of_tiles),
+            "heat-maps": [Ref("heatmaps", name) for name in run.training] if run.scene_wide else [],
         }
     )
 
 
 def best_source(run: Run) -> str:
     """The pseudo-masks whose maps people take away first."""
+    if run.second_round:
+        return SELF_TRAINING
     return GROUND if run.scene_wide else TRAINED[0]
 
 

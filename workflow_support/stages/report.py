@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from workflow_support.recipes import ALL, FIGURE, Job, Ref, Stage, Unkeyed
 from workflow_support.stages.experiments import tables_made
 from workflow_support.stages.metrics import STAGES as METRICS
+from workflow_support.stages.self_training import TILE_MASKS
 from workflow_support.stages.sources import SOURCES
 from workflow_support.stages.suggestions import STAGES as SUGGESTIONS
 
@@ -25,7 +26,8 @@ def report_files(run: Run) -> list[Ref]:
         *run.stacks("cams", run.names),
         *(run.prompts(name) for name in run.names),
         *(ref for source in SOURCES for ref in run.stacks(f"masks/{source}", run.names)),
-        *(Ref(f"resunet/{source}", ALL, output) for source in run.trained for output in ("output", "history")),
+        *(run.stacks(TILE_MASKS, run.names) if run.tiles_second_round else []),
+        *(run.resunet(source)._replace(output=output) for source in run.trained for output in ("output", "history")),
         *(ref for source in run.trained for name in run.mapped for ref in run.map_refs(source, name)),
         *(Ref(f"maps/{source}/products", name, "+project") for source in run.trained for name in run.mapped_rasters),
         *(Ref(stage.name) for stage in METRICS if stage.units(run)),

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from apsam.tiles.blocks import block_of
-from workflow_support.recipes import InputFile, Job, Ref, Section, Stage, Unkeyed
+from workflow_support.recipes import InputFile, Job, Ref, Section, Stage
+from workflow_support.stages import trainings
 from workflow_support.stages.ground import one_ground
 from workflow_support.stages.ground import resunet as ground_resunet
-from workflow_support.stages.sources import GROUND, NETWORKS, TRAINED
+from workflow_support.stages.self_training import PROMPTS_STAGE, TILE_MASKS
+from workflow_support.stages.sources import GROUND, NETWORKS, REFERENCES, SELF_TRAINING, TRAINED
 
 if TYPE_CHECKING:
     from workflow_support.run import Run
@@ -20,25 +22,14 @@ Units = Callable[["Run"], Sequence[str]]
 def resunet(source: str) -> Callable[[Run, str], Job]:
     """The ResUNet, trained on one kind of pseudo-masks."""
 
-    def job(run: Run, unit: str) -> Job:
-        pairs = [*run.stacks("tiles", run.training), *run.stacks(f"masks/{source}", run.training)]
-        options = {"_": pairs, "settings": Section("resunet"), "seed": run.config.seed, "device": run.device}
-        if run.config.resunet.keep == "last":
-            return Job(options)
-        reads = run.sheet() | {
-            "synthetic": Unkeyed("@files/scenes"),
-            "files": run.synthetic_files(run.measured_training),
-        }
-        return Job(options | reads, run.reference(run.measured_training))
-
-    return job
+    return lambda run, unit: trainings.on_tiles(run, f"masks/{source}")
 
 
 def _mapping(run: Run, name: str, source: str) -> dict[str, Any]:
     return {
         "name": name,
         "image": run.image(name),
-        "weights": Ref(f"resunet/{source}"),
+        "weights": run.resunet(source),
         "settings": Section("maps"),
         "tile-settings": Section("tiles"),
         "device": run.device,
@@ -93,6 +84,7 @@ def products(source: str) -> Callable[[Run, str], Job]:
 
     def job(run: Run, unit: str) -> Job:
         scene, (probability, mask) = run.scenes[unit], run.map_refs(source, unit)
+        second = source == SELF_TRAINING and run.tiles_second_round
         return Job(
             {
                 "name": unit,
@@ -100,8 +92,8 @@ def products(source: str) -> Callable[[Run, str], Job]:
                 "probability": probability,
                 "mask": mask,
                 "tiles": run.stack("tiles", unit),
-                "prompts": run.prompts(unit),
-                "masks": run.stack("masks/apsam", unit),
+                "prompts": run.stack(PROMPTS_STAGE if second else "prompts", unit),
+                "masks": run.stack(TILE_MASKS if second else "masks/apsam", unit),
                 "settings": Section("products"),
                 "dem": InputFile(run.config.dem) if run.config.dem else None,
                 "date": scene.taken.isoformat() if scene.taken else None,
@@ -111,6 +103,11 @@ def products(source: str) -> Callable[[Run, str], Job]:
         )
 
     return job
+
+
+def decided(source: str) -> Callable[[Run, str], Job]:
+    """The mask of a map at the threshold with the highest F1 that the map expects of itself."""
+    return lambda run, unit: Job({"probability": run.map_refs(source, unit)[0]})
 
 
 # Which maps there are.
@@ -138,7 +135,15 @@ def _rasters(run: Run) -> list[str]:
 
 def _of(source: str, units: Units) -> Units:
     """The units of a source that a run may not have."""
-    return (lambda run: units(run) if run.scene_wide else []) if source == GROUND else units
+    if source == GROUND:
+        return lambda run: units(run) if run.scene_wide else []
+    if source == SELF_TRAINING:
+        return lambda run: units(run) if run.second_round else []
+    return units
+
+
+def _decided(source: str) -> Units:
+    return lambda run: run.mapped if source in run.trained and run.decides(source) else []
 
 
 WEIGHTS = {"output": "weights.safetensors", "history": "history.json"}
@@ -169,14 +174,24 @@ def _maps(source: str) -> list[Stage]:
 
 
 NETWORK_STAGES = [
-    *(Stage(f"resunet/{source}", WEIGHTS, "resunet", resunet(source)) for source in NETWORKS[:-1]),
+    *(Stage(f"resunet/{source}", WEIGHTS, "resunet", resunet(source)) for source in (*TRAINED, *REFERENCES)),
     Stage(f"resunet/{GROUND}", WEIGHTS, "ground:resunet_scenes", ground_resunet, units=one_ground),
 ]
-MAP_STAGES = [stage for source in NETWORKS for stage in _maps(source)]
+MAP_STAGES = [
+    *(stage for source in NETWORKS for stage in _maps(source)),
+    # Their masks have the plain names of those at `maps.threshold`, which they take the place of in the view.
+    *(
+        Stage(
+            f"maps/{source}/decided", {"mask": "{unit}_mask.tif"}, "predict:predict_mask", decided(source),
+            f"maps/{source}", units=_decided(source),
+        )
+        for source in (GROUND, SELF_TRAINING)
+    ),
+]  # fmt: skip
 PRODUCT_STAGES = [
     Stage(
         f"maps/{source}/products", PRODUCTS, "products", products(source), f"maps/{source}",
         units=_of(source, _rasters),
     )
-    for source in (*TRAINED, GROUND)
+    for source in (*TRAINED, GROUND, SELF_TRAINING)
 ]  # fmt: skip

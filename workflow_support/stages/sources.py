@@ -5,6 +5,8 @@ SOURCES = ("apsam", "cam", "grabcut")
 TRAINED = ("apsam", "cam")
 # Scene-wide pseudo-masks (`ground.masks: scene`).
 GROUND = "ground"
+# Those of the second round (`self_training.rounds: 2`).
+SELF_TRAINING = "self_training"
 # To compare with (Table 1).
 REFERENCES = ("cam_agreed", "box", "truth")
-NETWORKS = (*TRAINED, *REFERENCES, GROUND)
+NETWORKS = (*TRAINED, *REFERENCES, GROUND, SELF_TRAINING)

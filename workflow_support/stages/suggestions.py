@@ -25,7 +25,7 @@ def localizer_scores(run: Run, unit: str) -> Job:
 
 def map_scores(run: Run, unit: str) -> Job:
     """What the ResUNet says of every tile of a scene that is not mapped."""
-    weights = Ref(f"resunet/{best_source(run)}")
+    weights = run.resunet(best_source(run))
     return Job({"tiles": run.stack("tiles", unit), "weights": weights, "device": run.device})
 
 

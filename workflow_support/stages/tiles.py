@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from apsam.tiles.blocks import block_of
 from workflow_support.recipes import PROMPTS, STACK, InputFile, Job, Ref, Section, Stage
-from workflow_support.stages.sources import SOURCES
+from workflow_support.stages.self_training import PROMPTS_STAGE, TILE_MASKS
+from workflow_support.stages.sources import SELF_TRAINING, SOURCES
 
 if TYPE_CHECKING:
     from workflow_support.run import Run
 
-# Stages whose stacks a scene in blocks has joined.
-IN_BLOCKS = ("tiles", "cams", "embeddings", *(f"masks/{source}" for source in SOURCES))
+# Stages whose stacks a scene in blocks has joined, and the folders of these in a view.
+STACKS_IN_BLOCKS = {
+    **{stage: stage for stage in ("tiles", "cams", "embeddings", *(f"masks/{source}" for source in SOURCES))},
+    TILE_MASKS: f"masks/{SELF_TRAINING}",
+}
+PROMPTS_IN_BLOCKS = ("prompts", PROMPTS_STAGE)
 
 
 def scenes(run: Run, unit: str) -> Job:
@@ -52,9 +57,17 @@ def joined(stage: str) -> Callable[[Run, str], Job]:
     return lambda run, unit: Job({"_": [Ref(stage, block) for block in run.units(unit)]})
 
 
-def joined_prompts(run: Run, unit: str) -> Job:
+def joined_prompts(stage: str) -> Callable[[Run, str], Job]:
     """The prompts of a scene's blocks as one file."""
-    return Job({"_": [Ref("prompts", block) for block in run.units(unit)], "tiles": run.stack("tiles", unit)})
+    return lambda run, unit: Job(
+        {"_": [Ref(stage, block) for block in run.units(unit)], "tiles": run.stack("tiles", unit)}
+    )
+
+
+def _in_blocks(stage: str) -> Callable[[Run], list[str]]:
+    """Scenes in blocks, where the run has the stage."""
+    of_second_round = stage.startswith(SELF_TRAINING)
+    return lambda run: run.in_blocks if not of_second_round or run.tiles_second_round else []
 
 
 STAGES = [
@@ -69,10 +82,11 @@ STAGES = [
 ]
 JOINED = [
     *(
-        Stage(
-            f"{name}/joined", {"output": STACK}, "join:join_stacks", joined(name), name, units=attrgetter("in_blocks")
-        )
-        for name in IN_BLOCKS
+        Stage(f"{name}/joined", {"output": STACK}, "join:join_stacks", joined(name), folder, units=_in_blocks(name))
+        for name, folder in STACKS_IN_BLOCKS.items()
     ),
-    Stage("prompts/joined", PROMPTS, "join:join_prompts", joined_prompts, "prompts", units=attrgetter("in_blocks")),
+    *(
+        Stage(f"{name}/joined", PROMPTS, "join:join_prompts", joined_prompts(name), name, units=_in_blocks(name))
+        for name in PROMPTS_IN_BLOCKS
+    ),
 ]
