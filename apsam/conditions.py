@@ -1,7 +1,7 @@
-"""What a network was trained on, and how its input was read: it travels in the metadata of the weights.
+"""Conditions of a network's training and of its input, stored in the metadata of the weights.
 
-With it, weights alone map a scene (`apsam predict --weights`), and a scene that is unlike the training's is noticed.
-Imports no torch.
+With them, a weights file is enough to map a scene (`apsam predict --weights`), and a scene that differs from the
+training scenes is detected. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from apsam.tiles.settings import LabelSettings, TileSettings
 log = logging.getLogger(__name__)
 
 SCHEMA: Final = 1
-# Key of the description that weights carry (`apsam.resunet.checkpoint`, `apsam.localizer.checkpoint`).
+# Key of the description in a weights file (`apsam.resunet.checkpoint`, `apsam.localizer.checkpoint`).
 CONDITIONS = "conditions"
-# Tile settings that do not change what a network sees of a pixel; of its ground size, `check_scene` warns.
+# Tile settings that do not change the pixels a network sees; for their ground size there is `check_scene`.
 FREE = {"overlap", "min_valid", "block_tiles", "nodata", "resolution_m"}
 # A scene's ground resolution may differ from the training's by this factor without a warning.
 TOLERANCE = 1.25
 
 
 class TrainingConditions(BaseModel):
-    """What a network was trained on.
+    """Conditions of a network's training.
 
     Attributes:
         schema_version: Of this description.
-        tiles: How the training scenes were cut and read: size, overlap, bands, stretch.
-        labels: When a tile counted as showing a landslide.
-        ground_resolution_m: Finest and coarsest ground resolution of the training scenes, m a pixel; None where it is
+        tiles: Settings of the training tiles: size, overlap, bands, stretch.
+        labels: Settings of the image-level labels.
+        ground_resolution_m: Finest and coarsest ground resolution of the training scenes, m per pixel; None if it is
             unknown (ready-made tiles).
-        stretched: Whether the pixels of the training scenes were stretched to 8 bit; None: some, or not known.
-        maps, products: Settings of maps and products where nobody gives others: the defaults of the version that
-            trained, so that the same weights make the same maps.
+        stretched: Whether the pixels of the training scenes were stretched to 8 bit; None: some were, or unknown.
+        maps, products: Default settings of maps and products, those of the version that
+            trained the network, so that the same weights make the same maps.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,7 +62,7 @@ class TrainingConditions(BaseModel):
 
 
 def conditions_of(stacks: Sequence[Path]) -> TrainingConditions | None:
-    """The conditions of a training on some tile stacks; None where a stack does not tell how it was made.
+    """Return the conditions of a training on some tile stacks; None if a stack does not record its settings.
 
     Raises:
         InputError: The stacks were read in different ways.
@@ -90,10 +90,10 @@ def conditions_of(stacks: Sequence[Path]) -> TrainingConditions | None:
 
 
 def read_conditions(weights: Path) -> TrainingConditions | None:
-    """The conditions that a weights file carries; None where it has none: it was written by an early version.
+    """Read the conditions in a weights file; None if it has none, because it was written by an early version.
 
     Raises:
-        InputError: They are those of a later version, or the file holds no weights.
+        InputError: They are those of a later version, or the file is not a weights file.
     """
     try:
         with safe_open(weights, "np") as file:
@@ -104,7 +104,7 @@ def read_conditions(weights: Path) -> TrainingConditions | None:
             f"it again"
         ) from error
     except (OSError, ValueError):
-        return None  # loading the weights reports what is wrong with them
+        return None  # Loading the weights later reports the problem.
     found = description.get(CONDITIONS)
     if found is None:
         return None
@@ -120,12 +120,12 @@ def read_conditions(weights: Path) -> TrainingConditions | None:
 
 
 def check_tiles(conditions: TrainingConditions | None, tiles: TileSettings | dict[str, Any], weights: Path) -> None:
-    """Check that tiles are read as in training.
+    """Check that tiles are read with the same settings as in training.
 
     Args:
-        conditions: Of the weights; None: nothing is known.
-        tiles: How they are read.
-        weights: For the message.
+        conditions: Those of the weights; None: unknown.
+        tiles: Settings of the tiles.
+        weights: Path, for the message.
 
     Raises:
         InputError: Size, bands or stretch differ.
@@ -138,7 +138,7 @@ def check_tiles(conditions: TrainingConditions | None, tiles: TileSettings | dic
 
 
 def check_scene(conditions: TrainingConditions | None, scene: SceneReader) -> None:
-    """Warn of a scene whose pixels are unlike those of the training."""
+    """Warn if the pixels of a scene differ from those of the training."""
     if conditions is None:
         return
     own = ground_resolution_m(scene.crs.to_wkt(), scene.transform, scene.height, scene.width)
@@ -161,13 +161,13 @@ def check_scene(conditions: TrainingConditions | None, scene: SceneReader) -> No
 
 
 def in_words(resolution: tuple[float, float]) -> str:
-    """As a message says it: `0.5 m a pixel`, `0.5 to 0.8 m a pixel`."""
+    """Format a resolution for messages: `0.5 m a pixel`, `0.5 to 0.8 m a pixel`."""
     low, high = (f"{value:.3g}" for value in resolution)
     return f"{low} m a pixel" if low == high else f"{low} to {high} m a pixel"
 
 
 def _resolution_of(attributes: dict[str, Any]) -> float | None:
-    """Ground resolution of a tile stack's scene."""
+    """Return the ground resolution of a tile stack's scene."""
     if not attributes.get("crs") or not attributes.get("transform"):
         return None
     place = Affine(*attributes["transform"])
@@ -175,10 +175,10 @@ def _resolution_of(attributes: dict[str, Any]) -> float | None:
 
 
 def _different(trained: dict[str, Any], given: dict[str, Any]) -> str:
-    """The settings that differ, `bands: [1, 2, 3] and [3, 2, 1]`; empty where none does."""
+    """List the settings that differ, `bands: [1, 2, 3] and [3, 2, 1]`; empty if none does."""
     names = sorted((trained.keys() | given.keys()) - FREE)
     if "auto" in (trained.get("bands"), given.get("bands")):
-        # Which bands these are, the scene's declared colours say.
+        # The scene's declared colours define these bands.
         names.remove("bands")
     return ", ".join(
         f"{name}: {trained.get(name)} and {given.get(name)}" for name in names if trained.get(name) != given.get(name)

@@ -1,7 +1,7 @@
-"""The configuration: the one place where its keys, types, ranges and defaults meet.
+"""The configuration: the keys of all sections with their types, ranges and defaults.
 
-Each stage defines its section next to its code (`apsam/<stage>/settings.py`); here they are put together and errors are
-turned into sentences. Nothing here imports torch: the workflow reads this in every job.
+Each stage defines its section next to its code (`apsam/<stage>/settings.py`); this module combines them and converts
+errors to readable messages. It does not import torch, because the workflow reads the configuration in every job.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from apsam.self_training.settings import SelfTrainingSettings
 from apsam.synthetic.settings import SyntheticSettings
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 
-# Folders of results/ that are no runs.
+# Folders of results/ that are not runs.
 RESERVED_RUNS = ("store", "edited")
 
 # Keys of earlier versions.
 MOVED = {"ground.rounds": "self_training.rounds"}
 
-# How pydantic begins to say what a value should be.
+# First words of pydantic's messages on expected values.
 WANTED = "Input should be "
 
 
@@ -107,12 +107,12 @@ class Config(BaseModel):
 
     @property
     def dem(self) -> Path | None:
-        """The raster of elevations, found like the sheet's files."""
+        """Path of the elevation raster, resolved like the paths of the scene sheet."""
         dem = self.products.dem
         return None if dem is None else (self.data_dir or self.scenes.parent) / from_home(dem)
 
     def product_settings(self) -> ProductSettings:
-        """The section `products` with the path of the elevations as it can be opened."""
+        """The section `products` with the resolved path of the elevations."""
         return self.products.model_copy(update={"dem": self.dem})
 
 
@@ -120,11 +120,11 @@ def parse_config(values: Mapping[str, Any], origin: str = "configuration") -> Co
     """Check a configuration.
 
     Args:
-        values: The merged keys, as Snakemake or YAML gives them.
-        origin: What to call it in errors, for example the file's name.
+        values: The merged keys, as read by Snakemake or from YAML.
+        origin: Name for error messages, for example the file's name.
 
     Raises:
-        ConfigError: Every wrong key and value, each with what to do.
+        ConfigError: Names every wrong key and value, each with a remedy.
     """
     wrong = list(_reference_values(values, Config))
     try:
@@ -138,7 +138,7 @@ def parse_config(values: Mapping[str, Any], origin: str = "configuration") -> Co
 
 
 def _reference_values(values: Mapping[str, Any], model: type[BaseModel], place: str = "") -> Iterator[str]:
-    """One line for every number that is a truth value, which pydantic would take for 1 or 0."""
+    """Return one line for every number that is a boolean, which pydantic would read as 1 or 0."""
     for key, value in values.items():
         field = model.model_fields.get(key)
         if field is None:
@@ -153,7 +153,7 @@ def _reference_values(values: Mapping[str, Any], model: type[BaseModel], place: 
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:
-    """The types that an annotation is made of."""
+    """Return the types that an annotation consists of."""
     yield annotation
     for part in get_args(annotation):
         yield from _kinds(part)
@@ -167,10 +167,10 @@ class _Twice(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key may be there once only."""
+    """YAML loader that rejects duplicate keys: of two sections with the same name, the first would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As PyYAML does, but for keys that occur twice."""
+        """Build a mapping like PyYAML, but reject duplicate keys."""
         lines: dict[str, int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
@@ -192,10 +192,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_config(*files: Path) -> Config:
-    """Read one or more YAML files, later ones over earlier ones, key by key.
+    """Read one or more YAML files; later files override earlier ones, key by key.
 
     Raises:
-        ConfigError: A file is missing, is not YAML, or holds a wrong key or value.
+        ConfigError: A file is missing, is not YAML, or has a wrong key or value.
     """
     merged: dict[str, Any] = {}
     for file in files:
@@ -237,18 +237,18 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 
 def _explain(error: ValidationError) -> list[str]:
-    """One line for every key that is wrong: pydantic has several for a key that takes values of several kinds."""
+    """Return one line for every wrong key: pydantic has several for a key that accepts several types."""
     problems: dict[str, list[Mapping[str, Any]]] = {}
     for problem in error.errors():
         key, in_value = _key(problem["loc"])
-        # Only keys that a preset gives have no default: then the preset is wrong, and said to be so.
+        # Only keys set by a preset have no default; then the message names the preset.
         if problem["type"] != "missing" or in_value:
             problems.setdefault(key, []).append(problem)
     return [_explain_key(key, found) for key, found in problems.items()]
 
 
 def _key(place: tuple[str | int, ...]) -> tuple[str, bool]:
-    """The key at a problem's place, and whether the place goes on into the key's value."""
+    """Return the key at a problem's location, and whether the location continues into the key's value."""
     model: Any = Config
     key: list[str] = []
     for part in place:
@@ -282,7 +282,7 @@ def _explain_key(key: str, problems: list[Mapping[str, Any]]) -> str:
     if first["type"] == "missing":
         return f"'{key}': holds too few values (it is {first['input']!r})"
     if len(problems) > 1 and all(problem["msg"].startswith(WANTED) for problem in problems):
-        # The alternatives of one value; why it could not be read as each of them says nothing more.
+        # The alternatives of one value; the reasons why each of them failed do not help.
         wanted = [problem["msg"].removeprefix(WANTED).partition(", unable to parse")[0] for problem in problems]
         message = f"input should be {' or '.join(dict.fromkeys(wanted))}"
     else:

@@ -1,4 +1,4 @@
-"""The configuration for people and their editors: a commented YAML file, and a JSON schema."""
+"""Write the configuration as a commented YAML file, and as a JSON schema for editors."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pydantic import BaseModel
 from apsam.config import Config
 from apsam.resunet.settings import PRESETS, ResUNetSettings
 
-# Comments start in this column, and go above their key where the line would be longer than this.
+# Comments start in this column; they are above their key if the line would be longer than this.
 COMMENT_COLUMN, LONGEST_LINE = 52, 120
 
 
 def render_config(config: Config) -> str:
-    """Write a configuration as YAML, every key with its description as comment, so that file and code cannot differ."""
+    """Write a configuration as YAML, every key with its description from the schema as comment."""
     return "\n".join(_render(config, 0)) + "\n"
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a configuration, for editors that complete and check YAML.
 
-    No key is required: a file names only what differs from the defaults.
+    No key is required, because a file names only the settings that differ from the defaults.
     """
     schema = Config.model_json_schema()
     for section in schema["$defs"].values():
@@ -33,7 +33,7 @@ def json_schema() -> dict[str, Any]:
 
 def _render(model: BaseModel, depth: int) -> list[str]:
     lines: list[str] = []
-    # Written out, a preset's values would win over another preset named in an overlay.
+    # If written out, a preset's values would override another preset named in an overlay.
     preset = PRESETS[model.preset] if isinstance(model, ResUNetSettings) else {}
     from_preset = {name for name, value in preset.items() if getattr(model, name) == value}
     for name, field in type(model).model_fields.items():
@@ -58,7 +58,7 @@ def _render(model: BaseModel, depth: int) -> list[str]:
 
 
 def scalar(value: Any) -> str:
-    """Write one value in YAML's flow style, of which JSON is a part."""
+    """Write one value in YAML's flow style, which includes JSON."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(scalar(item) for item in value)}]"
     if isinstance(value, float) and value.is_integer():

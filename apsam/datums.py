@@ -1,9 +1,9 @@
-"""Shifts between geodetic datums: where PROJ knows none, find one through a third datum, or say what that costs.
+"""Shifts between geodetic datums: find one through a third datum if PROJ has none, or report the possible error.
 
 Between two datums for which its database has no transformation, or only one whose grid is not installed, PROJ falls
 back
-on a "ballpark" transformation: coordinates stay as they are, which puts them up to some hundreds of metres off, and
-nothing is said.
+on a "ballpark" transformation without a message: coordinates are not changed, and may be wrong by some hundreds of
+metres.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from pyproj.database import query_crs_info
 from pyproj.enums import PJType
 from pyproj.transformer import TransformerGroup
 
-# Below this, metres, nothing is said: less than the pixels and outlines that landslides are mapped by.
+# Below this, metres, nothing is reported: less than the pixels and outlines that landslides are mapped by.
 QUIET_M = 2.0
 
-# A transformation that is no better than this, metres, is spoken of even where nothing better is known.
+# A transformation with an accuracy of at least this, metres, is reported even if no better one is known.
 POOR_M = 10.0
 
 # Semi-major axis and inverse flattening of GRS 80 and WGS 84. Datums on them follow the ITRF and agree within two
 # metres.
 MODERN_AXIS, MODERN_FLATTENING = 6378137.0, 298.2572
 
-# A projected CRS that is used over more degrees of longitude is no country's.
+# A projected CRS that is used over more degrees of longitude is not that of one country.
 LOCAL_DEGREES = 10
 
 WGS84 = CRS.from_epsg(4326)
@@ -44,13 +44,13 @@ AUTHORITY = re.compile(r',AUTHORITY\["[^"]*","[^"]*"\]')
 
 @dataclass(frozen=True)
 class DatumShift:
-    """How coordinates of one CRS are to be brought into another's datum.
+    """Transformation of coordinates of one CRS to another's datum.
 
     Attributes:
-        crs: What to transform from: the source, or, where PROJ has only a ballpark transformation and a way through a
-            third datum was found, the source bound to WGS 84 by a translation that holds in the area.
-        note: What a user has to know, in one sentence without the file's name; None where nothing is to be said.
-        unknown: Whether the shift is not known, so that the note is a warning.
+        crs: CRS to transform from: the source, or, if PROJ has only a ballpark transformation and a way through a
+            third datum was found, the source bound to WGS 84 by a translation that is valid in the area.
+        note: Message for the user, one sentence without the file's name; None if there is nothing to report.
+        unknown: Whether the shift is unknown, so that the note is a warning.
     """
 
     crs: CRS
@@ -59,7 +59,7 @@ class DatumShift:
 
     @property
     def wkt(self) -> str:
-        """The CRS for GDAL, which drops the shift of a CRS that it knows by its code."""
+        """Return the CRS for GDAL, which ignores the bound shift of a CRS that has an EPSG code."""
         return AUTHORITY.sub("", self.crs.to_wkt("WKT1_GDAL")) if self.crs.is_bound else self.crs.to_wkt()
 
 
@@ -68,7 +68,7 @@ def datum_shift(source: CRS, target: CRS, area: tuple[float, float, float, float
 
     Args:
         source, target: Coordinate reference systems.
-        area: Where it is wanted: west, south, east, north in degrees; None: anywhere.
+        area: Area of the coordinates: west, south, east, north in degrees; None: anywhere.
     """
     place = None if area is None else tuple(round(value, 1) for value in area)
     return _datum_shift(source.to_wkt(), target.to_wkt(), place)
@@ -76,12 +76,12 @@ def datum_shift(source: CRS, target: CRS, area: tuple[float, float, float, float
 
 @lru_cache(maxsize=256)
 def proj_crs(wkt: str) -> CRS:
-    """A CRS from its WKT; each is parsed once."""
+    """Return a CRS from its WKT; each WKT is parsed once."""
     return CRS.from_wkt(wkt)
 
 
 def transformer(source: CRS, target: CRS) -> Transformer:
-    """The transformer between two CRSs, x before y; each is made once."""
+    """Return the transformer between two CRSs, x before y; each is made once."""
     return _transformer(source.to_wkt(), target.to_wkt())
 
 
@@ -141,7 +141,7 @@ class _Through:
 
 
 def _cell(area: tuple[float, float, float, float] | None) -> tuple[float, float, float, float] | None:
-    """Whole degrees around an area: what PROJ knows is looked up once for all scenes in them."""
+    """Round an area to whole degrees, so that all scenes in it share one lookup in PROJ's database."""
     if area is None:
         return None
     west, south, east, north = area
@@ -156,7 +156,7 @@ def _group(source: CRS, target: CRS, area: tuple[float, float, float, float] | N
 
 
 def _best(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> _Best | None:
-    """The transformation that PROJ uses; None if that is a ballpark one."""
+    """Return the transformation that PROJ uses; None if it is a ballpark one."""
     return _best_in(source.to_wkt(), target.to_wkt(), _cell(area))
 
 
@@ -172,10 +172,10 @@ def _best_in(source_wkt: str, target_wkt: str, area: tuple[float, float, float, 
 
 
 def _is_guess(description: str) -> bool:
-    """Whether PROJ leaves a datum shift out.
+    """Whether PROJ omits a datum shift.
 
-    Where also the prime meridians differ, it does not say "ballpark" but "Transformation from A to B", with an accuracy
-    of 0; no transformation of its database is called so.
+    If the prime meridians differ too, the name is not "ballpark ..." but "Transformation from A to B", with an accuracy
+    of 0; no transformation in its database has such a name.
     """
     return "ballpark" in description.lower() or "Transformation from " in description
 
@@ -186,13 +186,13 @@ def _geographic(crs: CRS) -> CRS:
 
 
 def _through_third_datum(source: CRS, target: CRS, area: tuple[float, float, float, float]) -> _Through | None:
-    """The best way by two known transformations with a third datum between them.
+    """Find the most accurate combination of two known transformations with a third datum between them.
 
     Transformations are mostly between geographic CRSs; some agencies publish them between projected ones.
     """
     first, last = _geographic(source), _geographic(target)
     if any(_datum_name(crs).lower().startswith("unknown") for crs in (first, last)):
-        return None  # of a CRS that somebody wrote by hand the database knows nothing
+        return None  # the database has no entry for a hand-written CRS
     chains = _chains(first, last, [WGS84, *_known_here(PJType.GEOGRAPHIC_2D_CRS, area)], area)
     if not chains:
         projected = _known_here(PJType.PROJECTED_CRS, area)
@@ -222,7 +222,7 @@ def _through_third_datum(source: CRS, target: CRS, area: tuple[float, float, flo
 def _chains(
     start: CRS, last: CRS, middles: list[CRS], area: tuple[float, float, float, float]
 ) -> list[tuple[float, CRS, CRS]]:
-    """Accuracy in metres, start and middle of all known ways from `start` by way of a middle to `last`."""
+    """Return accuracy in metres, start and middle of all known ways from `start` through a middle to `last`."""
     found = []
     for middle in middles:
         if _same_datum(middle, start) or _same_datum(middle, last):
@@ -251,22 +251,22 @@ def _known_in(kind: PJType, area: tuple[float, float, float, float]) -> tuple[CR
     found = query_crs_info(auth_name="EPSG", pj_types=[kind], area_of_interest=place, contains=False)
     local = [info for info in found if not info.deprecated and info.code != "4326"]
     if kind == PJType.PROJECTED_CRS:
-        # Those of one country: the world's and a continent's are on datums that PROJ connects by geographic CRSs.
+        # Only those of one country: those of the world and of continents are connected by geographic CRSs.
         areas = [(info, info.area_of_use) for info in local]
         local = [info for info, area in areas if area is not None and area.east - area.west < LOCAL_DEGREES]
     return tuple(CRS.from_epsg(info.code) for info in local)
 
 
 def _in_its_units(longitude: float, latitude: float, crs: CRS) -> tuple[float, float]:
-    """Degrees from Greenwich as a geographic CRS counts: from its own meridian, some in grads."""
+    """Convert longitudes of a geographic CRS to degrees from Greenwich; some CRSs have another meridian, or grads."""
     radians_a_unit = crs.axis_info[0].unit_conversion_factor
     return math.radians(longitude - prime_meridian(crs)) / radians_a_unit, math.radians(latitude) / radians_a_unit
 
 
 def in_degrees(x: Any, y: Any, crs: CRS) -> tuple[Any, Any]:
-    """Longitude from Greenwich, which may lie beyond 180, and latitude of coordinates of a geographic CRS, in degrees.
+    """Convert coordinates of a geographic CRS to longitude from Greenwich (may exceed 180) and latitude, degrees.
 
-    Some count from another meridian (Paris, Rome, Ferro), and some of these in grads.
+    Some CRSs have another prime meridian (Paris, Rome, Ferro), and some of these use grads.
 
     Args:
         x, y: Numbers, or arrays of one shape.
@@ -277,20 +277,20 @@ def in_degrees(x: Any, y: Any, crs: CRS) -> tuple[Any, Any]:
 
 
 def to_degrees(crs: CRS, x: Any, y: Any) -> tuple[Any, Any]:
-    """Longitude from Greenwich and latitude, degrees of the CRS's own datum, of coordinates in any CRS."""
+    """Convert coordinates in any CRS to longitude from Greenwich and latitude, degrees of the CRS's own datum."""
     geographic = crs.geodetic_crs
-    assert geographic is not None  # only engineering CRSs, which are no scene's, have none
+    assert geographic is not None  # only engineering CRSs have none, and no scene uses them
     return in_degrees(*transformer(crs, geographic).transform(x, y), geographic)
 
 
 def prime_meridian(crs: CRS) -> float:
-    """Degrees from Greenwich of the meridian that a CRS counts longitudes from."""
+    """Return the prime meridian of a CRS in degrees from Greenwich."""
     meridian = crs.prime_meridian
     return 0.0 if meridian is None else math.degrees(meridian.longitude * float(meridian.unit_conversion_factor))
 
 
 def _geocentric(longitude: float, latitude: float, crs: CRS) -> tuple[float, float, float]:
-    """Earth-centred coordinates in metres of a point at height 0."""
+    """Return Earth-centred coordinates in metres of a point at height 0."""
     assert crs.ellipsoid is not None
     a, flattening = crs.ellipsoid.semi_major_metre, crs.ellipsoid.inverse_flattening
     f = 1 / flattening if flattening else 0.0
@@ -301,7 +301,7 @@ def _geocentric(longitude: float, latitude: float, crs: CRS) -> tuple[float, flo
 
 
 def _likely_size(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> str:
-    """How far off untransformed coordinates may lie: as far as transformations of other regions move them."""
+    """Estimate the error of untransformed coordinates by the shifts of transformations in other regions."""
     first, last = _geographic(source), _geographic(target)
     if area is not None:
         longitude, latitude = (area[0] + area[2]) / 2, (area[1] + area[3]) / 2
@@ -312,7 +312,7 @@ def _likely_size(source: CRS, target: CRS, area: tuple[float, float, float, floa
             there = one.transform(longitude, latitude)
             if all(map(math.isfinite, there)):
                 moved.append(Geod(ellps="WGS84").inv(longitude, latitude, *there)[2])
-        # Where they do nothing but change the prime meridian, nothing is known of the size.
+        # If they only change the prime meridian, the size is unknown.
         moved = [metres for metres in moved if QUIET_M < metres < 5000]
         if moved:
             return f"about {sorted(moved)[len(moved) // 2]:.0f} m (by transformations of other regions)"
@@ -340,7 +340,7 @@ def _datum_name(crs: CRS) -> str:
 
 
 def _is_modern(crs: CRS) -> bool:
-    """Whether a datum follows the ITRF by its ellipsoid; not one that is bound to another by its own parameters."""
+    """Whether a datum follows the ITRF by its ellipsoid, and is not bound to another by its own parameters."""
     ellipsoid = crs.ellipsoid
     return (
         ellipsoid is not None

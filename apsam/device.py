@@ -1,4 +1,4 @@
-"""Where and how to compute: device, number format, threads, seeds."""
+"""Choose device, number format and number of threads; set seeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def pick_device(name: str = "auto") -> torch.device:
     """Choose the device to compute on; with `auto`, on a machine with several GPUs, claim one (`apsam.gpu_slots`).
 
     Args:
-        name: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
+        name: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
 
     Raises:
         ConfigError: The named device does not exist on this machine.
@@ -35,7 +35,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def bf16_pays(device: torch.device) -> bool:
-    """Whether bfloat16 is computed natively on `device`, hence faster than float32."""
+    """Whether `device` computes bfloat16 natively, hence faster than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
@@ -44,12 +44,12 @@ def bf16_pays(device: torch.device) -> bool:
 
 
 def set_threads(threads: int | None) -> None:
-    """Use `threads` CPU threads in torch (None: all that the process may use)."""
+    """Set the number of CPU threads of torch (None: all that the process may use)."""
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch, and ask torch for deterministic algorithms."""
+    """Seed Python, NumPy and torch, and use deterministic algorithms of torch."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What this machine has of what apsam needs: versions, devices, weights, space; and how to get what is missing."""
+"""Check what is installed on this machine: versions, devices, weights, disk space; and how to get what is missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PACKAGES = (
 )
 REINSTALL = "pip install -c constraints.txt -e '.[workflow,dvc]'"
 
-# The default run takes about 1 GB; below this a disk is worth a word.
+# The default run takes about 1 GB; less free space is reported.
 LITTLE_SPACE_GB = 5
 
 # 256 x 64 x 64 half floats; the light SAM's are smaller.
@@ -43,10 +43,10 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        subject: What was looked at.
-        state: `ok`; `note`, worth knowing; `missing`, the default run cannot work.
-        detail: What was found.
-        remedy: What to do; empty where nothing is to be done.
+        subject: What was checked.
+        state: `ok`; `note`, for information; `missing`, the default run cannot work.
+        detail: Result of the check.
+        remedy: What to do; empty if nothing has to be done.
     """
 
     subject: str
@@ -56,7 +56,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, one finding after the other."""
+    """Run all checks, and yield one finding for each."""
     yield Finding("Python", "ok", f"{platform.python_version()}, {sys.executable}")
     yield from _packages()
     for look in (_torchvision, _opencv, _processor, _gpus, _backbone, _light_sam, _official_weights, _hub_sams):
@@ -110,8 +110,8 @@ def _gpus() -> Finding:
         return Finding("GPU", "ok", ", ".join(f"{p.name} ({p.total_memory / 1e9:.0f} GB)" for p in names))
     if shutil.which("nvidia-smi") and torch.version.cuda is None:
         remedy = "pip install --force-reinstall --index-url https://download.pytorch.org/whl/cu130 torch torchvision"
-        return Finding("GPU", "note", "there is one, but this torch is a CPU build", remedy)
-    return Finding("GPU", "note", "none; everything runs on the processor")
+        return Finding("GPU", "note", "there is a GPU, but this torch is a CPU build", remedy)
+    return Finding("GPU", "note", "none; everything runs on the CPU")
 
 
 def _backbone() -> Finding:
@@ -128,7 +128,7 @@ def _light_sam() -> Finding:
         size_mb = LIGHT_WEIGHTS.stat().st_size / 1e6
         return Finding("SAM light", "ok", f"{LIGHT_WEIGHTS} ({size_mb:.1f} MB, licence {licence_of('light')})")
     remedy = f"{REINSTALL}, or train it: make light-sam"
-    return Finding("SAM light", "missing", f"{LIGHT_WEIGHTS} is not there", remedy)
+    return Finding("SAM light", "missing", f"{LIGHT_WEIGHTS} is missing", remedy)
 
 
 def _official_weights() -> Finding:
@@ -141,14 +141,12 @@ def _official_weights() -> Finding:
     if not absent:
         return Finding("other weights", "ok", found)
     lines = [f"{w.name} ({w.size / 1e6:.0f} MB{_licence(w.name)}): {w.url}\n  -> {folder / w.filename}" for w in absent]
-    remedy = (
-        "not needed by default; a run that asks for them downloads them; without network put them there yourself:\n"
-    )
+    remedy = "not needed by default; a run that needs them downloads them; without network, copy them there yourself:\n"
     return Finding("other weights", "ok" if there else "note", found, remedy + "\n".join(lines))
 
 
 def _licence(name: str) -> str:
-    """The licence of published weights of a SAM, as a remark; empty for other networks'."""
+    """Return the licence of published weights of a SAM as a remark; empty for other networks."""
     from apsam.sam.names import KNOWN
 
     sam = KNOWN.get(name.removeprefix("sam_"))
@@ -162,7 +160,7 @@ def _hub_sams() -> Finding:
     subject, folder = "SAMs of the Hugging Face hub", cache_folder() / "hub"
     there, absent = sams_of_the_hub()
     lines = [f"{name} (licence {licence_of(name)}): {place}" for name, place in there.items()]
-    remedy = "not needed by default (docs/sam.md); fetched by you, for instance:\n" + "\n".join(
+    remedy = "not needed by default (docs/sam.md); download them yourself, for example:\n" + "\n".join(
         f"{sam.name} (licence {sam.licence}): {download_command(sam.repository, folder / sam.repository)}"
         for sam in absent
         if sam.repository is not None
@@ -177,16 +175,16 @@ def _hub_sams() -> Finding:
 def _space() -> Finding:
     free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
     state: State = "ok" if free_gb > LITTLE_SPACE_GB else "note"
-    # Twice while they are written (`apsam.sam.encode_scene`).
+    # Twice, because the encode stage writes a second copy (`apsam.sam.encode_scene`).
     room = f"room for {free_gb * 1000 / (2 * EMBEDDING_MB):,.0f} tiles' embeddings of an official SAM"
     detail = f"{free_gb:.0f} GB free in {Path.cwd()}, {room} ({EMBEDDING_MB:.0f} MB each)"
-    return Finding("disk", state, detail, "" if state == "ok" else "make room")
+    return Finding("disk", state, detail, "" if state == "ok" else "free some disk space")
 
 
 def _guarded(look: Callable[[], Finding]) -> Finding:
     try:
         return look()
-    except Exception as error:  # one broken part must not hide the others
+    except Exception as error:  # one broken part must not stop the other checks
         return Finding(look.__name__.strip("_").replace("_", " "), "missing", _first_line(error), REINSTALL)
 
 

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 as a feature extractor (Tan and Le 2019; the Lite variant of TensorFlow's TPU models).
 
 The network is timm's `tf_efficientnet_lite0` with `features_only`: the same names of parameters, the same function and
-the same starting weights for a seed (tests/test_backbones.py). Its own module, because timm comes with a client of the
-Hugging Face hub, which mapping a scene does not need.
+the same initial weights for a seed (tests/test_backbones.py). It is a separate module, because timm requires a client
+of the Hugging Face hub, which mapping a scene does not need.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ GROUPS = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-# Groups before which resolution falls end a stage, as does the last: its output is a map of the pyramid.
+# Groups before which the resolution decreases end a stage, as does the last: its output is a map of the pyramid.
 STAGE_ENDS = (0, 1, 2, 4, 6)
 BATCH_NORM_EPSILON = 1e-3  # TensorFlow's
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution with TensorFlow's "same" padding: ceil(side / stride) pixels come out, the odd pixel pads last."""
+    """A convolution with TensorFlow's "same" padding: ceil(side / stride) output pixels, the odd pixel padded last."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
@@ -43,7 +43,7 @@ class SameConv2d(nn.Conv2d):
 
 
 class BatchNormAct(nn.BatchNorm2d):
-    """A batch norm, and ReLU6 after it where `activate`."""
+    """A batch norm, followed by ReLU6 if `activate`."""
 
     def __init__(self, channels: int, activate: bool = True) -> None:
         super().__init__(channels, eps=BATCH_NORM_EPSILON)
@@ -115,7 +115,7 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         self.conv_stem = convolution(3, STEM, 3, stride=2)
         self.bn1 = BatchNormAct(STEM)
-        for _ in range(2):  # timm draws weights of two layers here and drops them: a seed gives what it gave with timm
+        for _ in range(2):  # timm draws weights of two unused layers here; drawing them keeps seeds compatible
             nn.Conv2d(8, 8, 1)
         self.channels: list[int] = []
         self.strides: list[int] = []
@@ -151,7 +151,7 @@ class EfficientNetLite0(nn.Module):
         return maps
 
     def stages(self) -> list[list[nn.Module]]:
-        """The modules of every stage; the first holds the stem too."""
+        """Return the modules of every stage; the first includes the stem."""
         found: list[list[nn.Module]] = []
         pending: list[nn.Module] = [self.conv_stem, self.bn1]
         for number, group in enumerate(self.blocks):

@@ -1,4 +1,4 @@
-"""Errors that a user can cause and can mend."""
+"""Errors that a user can cause and fix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class ApsamError(Exception):
-    """Something in the input, the configuration or the machine stops the work.
+    """The input, the configuration or the machine does not allow the work to continue.
 
     The message names what is wrong, where, and what to do; command line tools print it without a traceback and end with
     `exit_code`.
@@ -18,28 +18,28 @@ class ApsamError(Exception):
 
 
 class _OneLine(ApsamError):
-    """One whose message may quote a library's, which may be of several lines."""
+    """An error whose message may quote a message of a library with several lines."""
 
     def __init__(self, message: object) -> None:
         super().__init__("; ".join(line.strip() for line in str(message).splitlines() if line.strip()))
 
 
 class InputError(_OneLine):
-    """A scene, label file, mask or checkpoint that cannot be used as it is."""
+    """A scene, label file, mask or checkpoint cannot be used."""
 
 
 class OutputError(_OneLine):
-    """A file that cannot be written: a full disk, a folder that is read-only, a name that is too long."""
+    """A file cannot be written: a full disk, a read-only folder, a name that is too long."""
 
     exit_code = 74  # EX_IOERR of sysexits.h
 
 
 class ConfigError(ApsamError):
-    """A key or value of the configuration that cannot be used as it is."""
+    """A key or value of the configuration cannot be used."""
 
 
 class Interrupted(ApsamError):
-    """A signal asked the work to stop; the same command goes on where it was."""
+    """A signal stopped the work; the same command resumes it."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
@@ -52,7 +52,7 @@ def first_cause(error: BaseException) -> str:
 
 
 def no_such(kind: str, path: Path) -> InputError:
-    """The error for a file that the scene sheet names and that is not there."""
+    """Return the error for a missing file that the scene sheet names."""
     return InputError(
         f"{path}: no such {kind}{_written_otherwise(path)}; check the path in the scene sheet (relative paths start at "
         f"the configuration's 'data_dir', or, where it has none, at the sheet's folder)"

@@ -1,4 +1,4 @@
-"""Packages that an installation may lack: which extra of `apsam` brings them."""
+"""Missing optional packages, and the extra of `apsam` that installs them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from apsam.errors import ApsamError
 
-# Extra of pyproject.toml -> modules that it brings.
+# Extra of pyproject.toml -> modules that it installs.
 EXTRAS = {
     "maps": ("geopandas", "pandas", "pyarrow", "pyogrio"),
     "train": ("lightning", "scipy", "skimage", "timm", "zarr"),
@@ -23,7 +23,7 @@ class MissingExtra(ApsamError):
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
-    """The error that names the extra; None where the module belongs to none."""
+    """Return the error that names the extra; None if the module belongs to none."""
     module = (error.name or "").partition(".")[0]
     extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
     if extra is None:
@@ -33,7 +33,7 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
 
 @contextmanager
 def naming_extras() -> Iterator[None]:
-    """Turn the error of a module that is not installed into one that names its extra.
+    """Replace the error for a missing module by one that names its extra.
 
     Raises:
         MissingExtra: A package of an extra is not installed.

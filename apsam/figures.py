@@ -1,4 +1,4 @@
-"""What all figures share: their look, the files they are written to, the one that stands for nothing."""
+"""Common style and output of all figures, and a placeholder for figures without data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def save_figure(figure: Figure, output: Path) -> None:
 
 
 def empty_figure(why: str) -> Figure:
-    """What stands for a figure that has nothing to show: the workflow expects its file."""
+    """Write a placeholder for a figure without data, because the workflow expects its file."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.5, 1.0), dpi=DPI)
@@ -38,7 +38,7 @@ def empty_figure(why: str) -> Figure:
 
 
 def picture_grid(rows: int, titles: list[str], inch: float, lines: int = 1) -> tuple[Figure, np.ndarray]:
-    """A figure of pictures close together, a title above each column.
+    """Make a figure of pictures close together, with a title above each column.
 
     Args:
         rows: At least one.

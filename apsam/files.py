@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: atomic writes, JSON, checksums."""
+"""Atomic writes (a file is complete or absent), JSON, checksums."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from apsam.writing import not_whole, settle, writing
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; it is renamed to `path` on success and removed on failure.
 
-    What a killed process left of it is removed first (`apsam.temporary_files`). Before it is renamed, the system has
-    written it to the disk, and what GDAL or SQLite wrote has been read back (`apsam.writing`).
+    Temporary files of killed processes are removed first (`apsam.temporary_files`). Before the file is renamed, it is
+    flushed to disk, and files written by GDAL or SQLite are read back (`apsam.writing`).
 
     Args:
         path: The file (or folder) to make. Missing parent folders are created.
@@ -38,7 +38,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         try:
             yield partial
             if partial.is_file():
-                # Some writers (safetensors) make files only their owner may read.
+                # Some writers (safetensors) make files that only their owner may read.
                 partial.chmod(0o666 & ~_umask())
                 if problem := settle(partial):
                     raise not_whole(path, problem)
@@ -51,7 +51,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(path: Path | str, use: str) -> Iterator[Path]:
-    """Yield a folder next to `path` for what is needed only while `path` is made; it is removed at the end.
+    """Yield a folder next to `path` for files needed while `path` is made; it is removed at the end.
 
     Args:
         path: The file to make. Missing parent folders are created.
@@ -71,12 +71,12 @@ def scratch_folder(path: Path | str, use: str) -> Iterator[Path]:
 
 
 def reserve(path: Path) -> None:
-    """Have the disk keep the room for all of a file that is to be written through memory.
+    """Reserve disk space for the whole file, which will be written through a memory map.
 
     Without it, a full disk kills the process (SIGBUS) in the middle of an assignment.
 
     Raises:
-        OSError: There is not so much room.
+        OSError: There is not enough space.
     """
     with path.open("rb+") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
@@ -115,7 +115,7 @@ def from_home(path: Path) -> Path:
 
 
 def read_text(path: Path | str) -> str:
-    """Read a table that somebody wrote: UTF-8, with or without the mark that spreadsheets put before it (BOM).
+    """Read a text table: UTF-8, with or without the byte order mark of spreadsheets (BOM).
 
     Line ends stay as they are, for `csv`.
 
@@ -136,6 +136,6 @@ def read_text(path: Path | str) -> str:
 
 
 def sha256_file(path: Path | str) -> str:
-    """SHA-256 of a file's content, as 64 hex digits."""
+    """Return the SHA-256 of a file's content, as 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,10 +2,10 @@
 
 A batch norm that keeps its statistics is a linear map of each channel, as is the convolution before it: together they
 are one convolution (`torch.nn.utils.fusion`). TensorFlow's "same" padding of convolutions with stride 2 is uneven,
-0 before and 1 after for a kernel of 3, which is made by copying the whole input into a larger, zeroed tensor;
-a kernel that begins with a row and a column of zeros does the same with even padding and no copy.
+0 before and 1 after for a kernel of 3. It requires copying the whole input into a larger, zeroed tensor;
+a kernel with a leading row and column of zeros gives the same result with even padding and no copy.
 
-The same function: only the order of floating-point sums differs. Measured with `python -m benchmarks.bench_backbone`.
+The function is the same: only the order of floating-point sums differs (`python -m benchmarks.bench_backbone`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from apsam.efficientnet_lite import SameConv2d
 
-# Pixels of a batch whose widest layer stays near a CPU's caches; images of a batch do not depend on each other.
+# Pixels of a batch whose widest layer fits about into a CPU's caches; images of a batch are independent.
 CPU_PIXELS = 2 * 256 * 256
 
 
@@ -27,7 +27,7 @@ class FoldedBackbone(nn.Module):
     """A copy of a network of convolutions, batch norms and activations for inference.
 
     Args:
-        network: Of `apsam.backbones`, with batch norms that keep their statistics. Later changes of it are not seen.
+        network: Of `apsam.backbones`, with batch norms that keep their statistics. Later changes of it have no effect.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -37,7 +37,7 @@ class FoldedBackbone(nn.Module):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads leave memory_format out
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """What the network makes of normalised images (B, 3, H, W): one map a stage."""
+        """Compute one map per stage from normalised images (B, 3, H, W)."""
         images = images.contiguous(memory_format=torch.channels_last)
         few = max(1, CPU_PIXELS // (images.shape[-2] * images.shape[-1]))
         if images.device.type != "cpu" or len(images) <= few:
@@ -47,7 +47,7 @@ class FoldedBackbone(nn.Module):
 
 
 class EvenlyPadded(nn.Module):
-    """A convolution with stride 2 and "same" padding, without a padded copy of images of even sides."""
+    """A convolution with stride 2 and "same" padding, without a padded copy of images with even sides."""
 
     def __init__(self, convolution: SameConv2d) -> None:
         super().__init__()
@@ -63,14 +63,14 @@ class EvenlyPadded(nn.Module):
 
 
 def _fold(module: nn.Module) -> None:
-    """Fold every batch norm of `module` into the convolution that stands before it, in place."""
+    """Fold every batch norm of `module` into the preceding convolution, in place."""
     before: tuple[str, nn.Module] | None = None
     for name, child in list(module.named_children()):
         if isinstance(child, nn.BatchNorm2d):
             if before is None or not isinstance(before[1], nn.Conv2d) or before[1].out_channels != child.num_features:
                 raise ValueError(f"no convolution before the batch norm '{name}' of {type(module).__name__}")
             setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
-            # Batch norms of `apsam.efficientnet_lite` hold the activation that follows.
+            # Batch norms of `apsam.efficientnet_lite` include the activation that follows.
             setattr(module, name, _in_place(getattr(child, "act", nn.Identity())))
             before = None
         elif isinstance(child, nn.Conv2d):

@@ -1,9 +1,9 @@
 """Spread the jobs of one machine over its GPUs.
 
-Snakemake counts GPUs but does not say which one a job may use, so that jobs would all land on the first. Here each
-process claims one by locking a file that stands for it, and sees only that one from then on. The kernel releases the
-lock when the process ends, however it ends. A scheduler that hands out GPUs (SLURM) sets `CUDA_VISIBLE_DEVICES`
-itself; then nothing is claimed.
+Snakemake counts GPUs but does not assign one to each job, so that all jobs would use the first. Here each
+process claims one by locking a file named after it, and sees only this GPU from then on. The kernel releases the
+lock when the process ends for any reason. A scheduler that assigns GPUs (SLURM) sets `CUDA_VISIBLE_DEVICES`
+itself; then no GPU is claimed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import IO
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
-# Processes that Lightning or torchrun started share the GPUs out among themselves.
+# Processes started by Lightning or torchrun divide the GPUs among themselves.
 RANK_VARIABLES = ("LOCAL_RANK", "SLURM_PROCID")
 
 _log = logging.getLogger(__name__)
@@ -26,13 +26,13 @@ _claimed: list[IO[str]] = []
 
 
 def use_one_gpu(devices: Path = Path("/dev"), locks: Path | None = None) -> None:
-    """Let this process see one GPU, the least used of several, unless it was told already which to use.
+    """Restrict this process to the least used of several GPUs, unless a GPU is already assigned to it.
 
-    Has to come before CUDA starts. Does nothing on a machine with one GPU or none.
+    Must be called before CUDA starts. Does nothing on a machine with one GPU or none.
 
     Args:
         devices: Folder with the device files `nvidia0`, `nvidia1`, ...
-        locks: Folder for the locks; by default one of this user in the folder for temporary files.
+        locks: Folder for the locks; by default a folder of this user in the folder for temporary files.
     """
     gpus = len([file for file in devices.glob("nvidia*") if file.name.removeprefix("nvidia").isdigit()])
     if gpus < 2 or VARIABLE in os.environ or any(variable in os.environ for variable in RANK_VARIABLES):
@@ -44,11 +44,11 @@ def use_one_gpu(devices: Path = Path("/dev"), locks: Path | None = None) -> None
 
 
 def claim_gpu(gpus: int, locks: Path) -> tuple[int, IO[str]]:
-    """Claim a GPU that no other process has claimed, or the one that the fewest have.
+    """Claim a GPU that no other process has claimed, or the one with the fewest claims.
 
     Args:
         gpus: Number of GPUs.
-        locks: Folder for the locks; made if need be.
+        locks: Folder for the locks; made if it is missing.
 
     Returns:
         The GPU's number, and the locked file: the claim lasts until it is closed.

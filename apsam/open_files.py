@@ -1,7 +1,7 @@
-"""A bounded number of open files, however many a country's stacks are.
+"""A bounded number of open files, for runs with many stacks.
 
 A process may open a limited number of files (`ulimit -n`, usually 1,024). A `PooledFile` is opened when it is read and
-closed again when many others have been read since; who reads it does not notice.
+closed when many others have been read since; callers need not open or close it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 
 from apsam.errors import InputError
 
-# Share of the limit that the pool takes; sockets, libraries and a loader's workers need files too.
+# Share of the limit that the pool uses; sockets, libraries and a loader's workers need files too.
 SHARE = 4
 FEWEST, MOST = 4, 256
 
 
 class PooledFile(ABC):
-    """One file that is read many times: open or not, the pool decides.
+    """A file that is read many times; the pool opens and closes it.
 
     Args:
         path: The file. It must not be replaced while it is read.
@@ -43,14 +43,14 @@ class PooledFile(ABC):
 
     @abstractmethod
     def _close(self, handle: Any) -> None:
-        """Close what `_open` returned."""
+        """Close the object returned by `_open`."""
 
     @contextmanager
     def opened(self) -> Iterator[Any]:
-        """Yield what `_open` returned, open until the end of the block.
+        """Yield the object returned by `_open`, open until the end of the block.
 
         Raises:
-            InputError: The file is another one than at the first time.
+            InputError: The file has been replaced since it was first read.
         """
         with self._lock:
             # A forked process shares the parent's file offset: it opens the file again.
@@ -66,7 +66,7 @@ class PooledFile(ABC):
             yield self._handle
 
     def close(self) -> None:
-        """Close the file if it is open; it opens again when it is read."""
+        """Close the file if it is open; reading it opens it again."""
         with self._lock:
             handle, self._handle = self._handle, None
             if handle is not None:
@@ -74,7 +74,7 @@ class PooledFile(ABC):
         _POOL.forget(self)
 
     def close_unless_read(self) -> bool:
-        """Close the file unless another thread reads it at this moment; return whether it is closed."""
+        """Close the file unless another thread is reading it; return whether it is closed."""
         if not self._lock.acquire(blocking=False):
             return False
         try:
@@ -102,14 +102,14 @@ class PooledFile(ABC):
 
 
 class _Pool:
-    """The open files of this process, the one read last at the end."""
+    """The open files of this process, the last read at the end."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._files: OrderedDict[int, PooledFile] = OrderedDict()
 
     def touch(self, file: PooledFile) -> None:
-        """Note that `file` is open and read; close others where there are too many."""
+        """Record that `file` is open and read; close others if there are too many."""
         with self._lock:
             self._files[id(file)] = file
             self._files.move_to_end(id(file))
@@ -121,13 +121,13 @@ class _Pool:
                     del self._files[key]
 
     def forget(self, file: PooledFile) -> None:
-        """Note that `file` is closed."""
+        """Record that `file` is closed."""
         with self._lock:
             self._files.pop(id(file), None)
 
 
 def most_open() -> int:
-    """How many files the pool keeps open: a share of what this process may open."""
+    """Return how many files the pool keeps open: a share of this process's limit."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return MOST

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a few plain lines in a log; what was done stays as one line on both."""
+"""Show progress of long work: a bar on a terminal, a few plain lines in a log, and one final line on both."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ LINES_IN_A_LOG = 10
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` while telling how far the work is: how many, how fast, how long it will still take.
+    """Yield `items` and show progress: how many are done, the rate, the remaining time.
 
     Args:
-        items: What is worked on, one after the other.
-        description: What is done, for example "cams of valley_1".
-        total: Number of items; taken from `items` where it has a length.
+        items: The items to process, one after the other.
+        description: Name of the work, for example "cams of valley_1".
+        total: Number of items; the default is the length of `items`, if it has one.
     """
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]  # hasattr tells no type
@@ -71,7 +71,7 @@ def _summary(description: str, done: int, seconds: float) -> str:
 
 
 def _rate(a_second: float) -> str:
-    """Many a second, or seconds for each: whichever is a number one can read."""
+    """Format a rate as items per second, or as seconds per item if that is easier to read."""
     return f"{a_second:.1f} a second" if a_second >= 1 else f"{1 / a_second:.1f} s each"
 
 

@@ -21,12 +21,12 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class ScenePrompts:
-    """The content of a prompt file.
+    """Content of a prompt file.
 
     Attributes:
         scene: Name of the scene.
         settings: The section `prompts` that they were made with, as JSON values.
-        tiles: Tiles that have a prompt at any threshold, by rising index.
+        tiles: Tiles that have a prompt at any threshold, by increasing index.
     """
 
     scene: str
@@ -94,12 +94,12 @@ def check_tile_order(prompts: ScenePrompts, path: Path, count: int) -> None:
     """Check the tile numbers of a prompt file, which may have been edited by hand.
 
     Args:
-        prompts: What `read_prompts` gives.
-        path: Its file, for the message.
+        prompts: Result of `read_prompts`.
+        path: Path of the file, for the message.
         count: Number of tiles of the scene.
 
     Raises:
-        InputError: The numbers are not rising, one is used twice, or one is no tile of the scene.
+        InputError: The numbers are not increasing, one occurs twice, or one is not a tile of the scene.
     """
     numbers = [entry.tile for entry in prompts.tiles]
     for before, number in zip([None, *numbers], numbers, strict=False):
@@ -110,12 +110,12 @@ def check_tile_order(prompts: ScenePrompts, path: Path, count: int) -> None:
 
 
 def join_prompts(blocks: Sequence[Path], lengths: Sequence[int], output: Path) -> None:
-    """Write the prompts of a scene, given those of its blocks.
+    """Merge the prompt files of a scene's blocks.
 
     Args:
         blocks: Prompt files of the blocks, in order; at least one.
         lengths: Number of tiles of every block.
-        output: The JSON file: as `make_prompts` would write it of the whole scene.
+        output: The JSON file, the same as `make_prompts` would write for the whole scene.
     """
     joined: list[TilePrompts] = []
     first = 0
@@ -127,13 +127,13 @@ def join_prompts(blocks: Sequence[Path], lengths: Sequence[int], output: Path) -
 
 
 def write_prompts_geojson(prompts: ScenePrompts, tiles: Path, output: Path) -> None:
-    """Write the prompts in the scene's CRS, so that they lie over the scene in a GIS.
+    """Write the prompts in the scene's CRS, for display over the scene in a GIS.
 
-    Each prompt gives two features, its box (polygon) and its point. For folders of ready-made tiles, which have no
-    place on the map, the file holds no feature.
+    Each prompt becomes two features, its box (polygon) and its point. For folders of ready-made tiles, which are not
+    georeferenced, the file has no features.
 
     Args:
-        prompts: What `read_prompts` gives.
+        prompts: Result of `read_prompts`.
         tiles: Tile stack of the scene.
         output: The GeoJSON file.
     """

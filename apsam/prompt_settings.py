@@ -1,4 +1,4 @@
-"""Settings of the prompt stage, apart from its code: the configuration reads them in every process."""
+"""Settings of the prompt stage, in a separate module because the configuration is read in every process."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class PromptSettings(BaseModel):
     )
 
     def thresholds(self) -> tuple[int, ...]:
-        """The thresholds to make prompts at, rising.
+        """Return the thresholds to make prompts at, in increasing order.
 
         Raises:
-            ValueError: One is not within 0..254.
+            ValueError: One is not in 0..254.
         """
         values = tuple(sorted(set(self.candidates))) if self.threshold == "auto" else (self.threshold,)
         if not values or min(values) < 0 or max(values) > 254:

@@ -1,4 +1,4 @@
-"""Adaptive prompt generation: a tile's CAM becomes boxes and points for SAM (paper, section II-B, equations 2 to 8)."""
+"""Adaptive prompt generation: convert a CAM to boxes and points for SAM (paper, section II-B, equations 2 to 8)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from apsam.errors import InputError
 from apsam.prompt_settings import PromptSettings
 
-# Of a contour's length: how far the paper's code simplifies contours before it takes their centroid.
+# Share of a contour's length by which the paper's code simplifies contours before it computes their centroid.
 RELEASED_SIMPLIFICATION = 0.001
 
 
@@ -19,13 +19,13 @@ RELEASED_SIMPLIFICATION = 0.001
 class Prompt:
     """One box and one point for SAM, of the same landslide. Pixels of the image, x to the right, y down.
 
-    `generate_prompts` makes them of a CAM; a prompt of your own needs `box` and `point` alone.
+    Made from a CAM by `generate_prompts`. To make one yourself, only `box` and `point` are required.
 
     Attributes:
         box: x0, y0, x1, y1; the pixels of the contour lie within x0 <= x < x1, y0 <= y < y1 (equation 4).
         point: x, y, a pixel inside the contour.
         point_label: 1, positive; 0, a point outside the landslide. The paper's points are all positive.
-        point_source: `centroid` (equation 6), or `interior` where the centroid falls outside the region.
+        point_source: `centroid` (equation 6), or `interior` if the centroid is outside the region.
         area: Area of the region without its holes, px2.
         mean_cam: Mean of the CAM over the region, 0..255.
         contour: Vertices (x, y) of the outer contour (equation 3).
@@ -46,11 +46,11 @@ class Prompt:
 
 @dataclass(frozen=True)
 class PromptSet:
-    """The prompts that one threshold of a CAM gives.
+    """The prompts of one tile at one threshold.
 
     Attributes:
         threshold: Grey value that the CAM's pixels exceed, 0..254.
-        prompts: One a region, from top to bottom; none where no pixel exceeds the threshold.
+        prompts: One per region, from top to bottom; none if no pixel exceeds the threshold.
     """
 
     threshold: int
@@ -63,7 +63,7 @@ class TilePrompts:
 
     Attributes:
         tile: Index in the tile stack.
-        sets: One a threshold; several where SAM's masks choose the threshold (`prompts.threshold: auto`).
+        sets: One per threshold; several if SAM's masks select the threshold (`prompts.threshold: auto`).
     """
 
     tile: int
@@ -76,25 +76,25 @@ def binarize(cam: np.ndarray, threshold: int) -> np.ndarray:
 
 
 def generate_prompts(cam: np.ndarray, threshold: int = 120, settings: PromptSettings | None = None) -> list[Prompt]:
-    """Make box and point prompts of the regions of a CAM that exceed a threshold (equations 2 to 8).
+    """Make box and point prompts from the regions of a CAM that exceed a threshold (equations 2 to 8).
 
-    Regions are 8-connected; a hole belongs to the region around it and takes part in neither point nor area, and an
-    island within a hole is a region of its own. The centroid of equation 6 is computed over the region's pixels, that
-    is with the moments of the filled contour less those of its holes: equal to the paper's for a region without holes
-    up to the half pixel between polygon and pixels, and defined for regions of one pixel too. A centroid outside the
-    region (U-shapes, rings) would be a false positive point; the deepest interior pixel takes its place. The choices of
-    the paper's released code are `area`, `contours` and `point` of the settings.
+    Regions are 8-connected. A hole belongs to the region around it but counts in neither point nor area, and an
+    island within a hole is a separate region. The centroid of equation 6 is computed over the region's pixels, that
+    is with the moments of the filled contour minus those of its holes: without holes this equals the paper's centroid
+    up to the half pixel between polygon and pixels, and it is also defined for regions of one pixel. A centroid outside
+    the region (U-shapes, rings) would be a false positive point and is replaced by the deepest interior pixel. The
+    choices of the paper's released code are `area`, `contours` and `point` of the settings.
 
     Args:
-        cam: (h, w) uint8, 255 where evidence is strongest (`Model.cam`).
+        cam: (h, w) uint8, 255 where the CAM is highest (`Model.cam`).
         threshold: Grey value that the CAM must exceed, 0..254 (paper: 120).
-        settings: Which contours count, and where the point lies; its thresholds are not read. None: the defaults.
+        settings: Filters of contours, and position of the point; its thresholds are not used. None: the defaults.
 
     Returns:
-        One prompt a region, from top to bottom.
+        One prompt per region, from top to bottom.
 
     Raises:
-        InputError: `cam` is not (h, w) uint8, or the threshold lies outside 0..254.
+        InputError: `cam` is not (h, w) uint8, or the threshold is outside 0..254.
 
     Examples:
         >>> import numpy as np
@@ -142,7 +142,7 @@ def generate_prompts(cam: np.ndarray, threshold: int = 120, settings: PromptSett
 
 
 def _polygon_centroid(contour: np.ndarray) -> tuple[float, float] | None:
-    """Centroid (x, y) of the contour simplified by a thousandth of its length; None for a polygon without area."""
+    """Return the centroid (x, y) of the contour simplified by a thousandth of its length; None for area 0."""
     simple = cv2.approxPolyDP(contour, RELEASED_SIMPLIFICATION * cv2.arcLength(contour, True), True)
     moments = cv2.moments(simple)
     if not moments["m00"]:
@@ -151,7 +151,7 @@ def _polygon_centroid(contour: np.ndarray) -> tuple[float, float] | None:
 
 
 def _point_inside(region: np.ndarray) -> tuple[tuple[float, float], Literal["centroid", "interior"]]:
-    """The centroid by moments (equations 5 and 6), or the deepest pixel where it lies outside. (x, y) in the region."""
+    """Return the centroid by moments (equations 5 and 6), or the deepest interior pixel if it is outside. (x, y)."""
     moments = cv2.moments(region, binaryImage=True)
     x, y = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
     if region[int(y + 0.5), int(x + 0.5)]:
@@ -167,7 +167,7 @@ def tile_prompts(tile: int, cam: np.ndarray, settings: PromptSettings, threshold
     Args:
         tile: Index in the tile stack.
         cam: (h, w) uint8.
-        settings: Which contours count, and where the point lies.
-        thresholds: Rising, each in 0..254.
+        settings: Filters of contours, and position of the point.
+        thresholds: Increasing, each in 0..254.
     """
     return TilePrompts(tile, tuple(PromptSet(t, tuple(generate_prompts(cam, t, settings))) for t in thresholds))

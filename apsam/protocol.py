@@ -1,7 +1,7 @@
-"""Which protocol a configuration's figures are of. It follows from the settings: no one can forget to say it.
+"""Protocol of a configuration's metrics. It follows from the settings, so it cannot be set wrongly.
 
-`held_out`: nothing that is measured as test was trained on, and no reference mask chooses or spares anything.
-`as_released`: a setting takes over from the paper's released code what makes figures say more than they show.
+`held_out`: test data are not used for training, and reference masks are not used for selection.
+`as_released`: a setting uses a choice of the paper's released code that inflates metrics.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HELD_OUT, AS_RELEASED = "held_out", "as_released"
 
 
 def released_settings(config: Config) -> list[str]:
-    """Settings of a configuration, `key: value`, whose figures are not held-out figures."""
+    """Return the settings of a configuration, `key: value`, that make its metrics `as_released`."""
     found = []
     if config.masks.join == "add":
         found.append("masks.join: add")
@@ -25,5 +25,5 @@ def released_settings(config: Config) -> list[str]:
 
 
 def protocol_of(config: Config) -> str:
-    """`held_out`, or `as_released` where a setting asks for it."""
+    """Return `held_out`, or `as_released` if a setting requires it."""
     return AS_RELEASED if released_settings(config) else HELD_OUT

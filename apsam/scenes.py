@@ -1,4 +1,4 @@
-"""The scene sheet: which scenes there are, where their labels and masks lie, and what they are used for."""
+"""The scene sheet: the scenes of a run, with paths of labels and masks, and the split into training and test."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COLUMNS = ("scene", "image", "labels", "mask", "split")
-# Columns that replace the setting of the same name in the section `labels`, for one scene.
+# Columns that override the setting of the same name in the section `labels`, for one scene.
 LABEL_COLUMNS = ("buffer_m", "ignore_m", "size_column", "size_kind")
 OPTIONAL_COLUMNS = ("date", "mask_values", *LABEL_COLUMNS)
-# In the column `size_column`: none, although the configuration names one.
+# In the column `size_column`: no column, although the configuration names one.
 NO_COLUMN = "-"
 SPLITS = ("train", "test", "blocks")
 SYNTHETIC = "synthetic"
 LABELS_FROM_MASK = "mask"
 TILE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 LONGEST_NAME = 100
-# What files of all scenes are called, and endings of files of one.
+# File names that all scenes share, and endings of file names of one scene.
 RESERVED_NAME, RESERVED_ENDINGS = "all", ("_mask", "_probability", "_image")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 SCENE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -49,12 +49,12 @@ class Scene:
         kind: `raster`, `folder` (of ready-made tiles) or `synthetic` (made by the workflow).
         image: The raster or the folder; None for a synthetic scene.
         labels: The file of image-level labels, a table or vector layer; None: derived from the mask.
-        mask: True mask, raster, vector layer or folder of masks; None where there is none.
+        mask: Reference mask: raster, vector layer or folder of masks; None if there is none.
         split: `train`, `test` or `blocks`.
-        taken: Date of the image, where the sheet has the column `date`.
-        labels_layer, mask_layer: Layer of these files, where the sheet names one: `file.gpkg|layername=landslides`.
-        mask_values: What the mask's values mean, where the sheet has the column (`apsam.tiles.mask_values`).
-        label_values: Settings of the section `labels` that the row replaces: (name, value).
+        taken: Date of the image, if the sheet has the column `date`.
+        labels_layer, mask_layer: Layer of these files, if the sheet names one: `file.gpkg|layername=landslides`.
+        mask_values: Meaning of the mask's values, if the sheet has the column (`apsam.tiles.mask_values`).
+        label_values: Settings of the section `labels` that the row overrides: (name, value).
     """
 
     name: str
@@ -70,27 +70,27 @@ class Scene:
     label_values: tuple[tuple[str, Any], ...] = ()
 
     def label_settings(self, labels: LabelSettings) -> LabelSettings:
-        """The settings of labels, with those that the row of the sheet replaces."""
+        """Return the settings of labels, with those that the row of the sheet overrides."""
         return labels.model_copy(update=dict(self.label_values))
 
     @property
     def labels_source(self) -> Path | None:
-        """What is read as labels: the file, with its layer where one is named."""
+        """Path of the labels, with the layer if one is named."""
         return None if self.labels is None else with_layer(self.labels, self.labels_layer)
 
     @property
     def mask_source(self) -> Path | None:
-        """What is read as mask: the file, with its layer where one is named."""
+        """Path of the mask, with the layer if one is named."""
         return None if self.mask is None else with_layer(self.mask, self.mask_layer)
 
 
 def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
-    """Read and check the scene sheet, a table with tabs: scene, image, labels, mask, split, and if wanted others.
+    """Read and check the scene sheet, a table with tabs: scene, image, labels, mask, split, and optional columns.
 
-    Relative paths are taken from `data_dir`, or from the sheet's folder where none is given.
+    Relative paths are resolved from `data_dir`, or from the sheet's folder if it is not set.
 
     Raises:
-        InputError: What is wrong, and in which line.
+        InputError: Names the problem and its line.
     """
     if not sheet.is_file():
         raise InputError(f"{sheet}: no such scene sheet; set 'scenes' in the configuration")
@@ -143,7 +143,7 @@ def _rows(reader: Any, sheet: Path) -> Iterator[list[str]]:
 
 
 def _check_width(cells: list[str], columns: Sequence[str], where: str) -> None:
-    """A spreadsheet may add empty columns at the end; the date may be left out."""
+    """Remove empty columns, which spreadsheets may add at the end; the date is optional."""
     width = len(cells)
     if width < len(COLUMNS) or any(cell.strip() for cell in cells[len(columns) :]):
         raise InputError(
@@ -198,7 +198,7 @@ def _word(cell: str, word: str) -> str:
 
 
 def _label_values(row: dict[str, str], where: str) -> tuple[tuple[str, Any], ...]:
-    """The settings of labels that a row gives, checked as those of the configuration are."""
+    """Return the settings of labels in a row, validated like those of the configuration."""
     given = {name: text for name in LABEL_COLUMNS if (text := (row.get(name) or "").strip())}
     if not given:
         return ()
@@ -206,7 +206,7 @@ def _label_values(row: dict[str, str], where: str) -> tuple[tuple[str, Any], ...
 
     from apsam.tiles.settings import LabelSettings
 
-    # Without a column of sizes, in a run that has one for its other scenes.
+    # No column of sizes for this scene, although other scenes of the run have one.
     none = given.get("size_column") == NO_COLUMN
     try:
         read = LabelSettings.model_validate(given).model_dump()
@@ -218,7 +218,7 @@ def _label_values(row: dict[str, str], where: str) -> tuple[tuple[str, Any], ...
 
 
 def _source(base: Path, cell: str, where: str) -> tuple[Path | None, str | None]:
-    """File and layer that a cell names."""
+    """Split a cell into file and layer."""
     if not cell:
         return None, None
     path = _path(base, cell, where)
@@ -229,10 +229,10 @@ def _source(base: Path, cell: str, where: str) -> tuple[Path | None, str | None]
 
 
 def _path(base: Path, cell: str, where: str) -> Path:
-    """What a cell names: relative to the folder of the data, or to the home folder after `~/`.
+    """Resolve the path in a cell: relative to the data folder, or to the home folder after `~/`.
 
     Raises:
-        InputError: It is an address.
+        InputError: It is a URL.
     """
     if ADDRESS.match(cell):
         raise InputError(f"{where}: '{cell}' is an address; download the file, and give its path")
@@ -254,7 +254,7 @@ def _check_parts(scenes: Sequence[Scene], sheet: Path) -> None:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files of a folder by name, without folders and what is hidden (`._x.png` of macOS)."""
+    """List the image files of a folder by name, without folders and hidden files (`._x.png` of macOS)."""
     with os.scandir(folder) as entries:
         names = [
             entry.name
@@ -265,10 +265,10 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def tile_files(folder: Path) -> list[Path]:
-    """The images of a folder of ready-made tiles, by name.
+    """List the images of a folder of ready-made tiles, by name.
 
     Raises:
-        InputError: The folder holds none, or two whose masks could not be distinguished.
+        InputError: The folder has none, or two whose masks could not be distinguished.
     """
     files = image_files(folder)
     if not files:

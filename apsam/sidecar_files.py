@@ -1,8 +1,8 @@
-"""Sidecar files: what GDAL and OGR read along with a file that is named, and the files of a folder or virtual raster.
+"""Sidecar files: files that GDAL and OGR read together with a named file, and the files of a folder or VRT.
 
-Whoever notes what a result was made from looks at these too: georeference (world files, `.aux.xml`), headers
+Provenance includes them: georeference (world files, `.aux.xml`), headers
 (`.hdr`), masks (`.msk`), overviews (`.ovr`), attributes and projections of Shapefiles, the log of a GeoPackage that
-QGIS has open (`-wal`). Only names and text are looked at here, no raster is opened: the workflow asks in every job.
+QGIS has open (`-wal`). They are found by name and text; no raster is opened, because every job of the workflow does it.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from apsam.vectors.layers import split_layer
 
 VIRTUAL = ".vrt"
 
-# What follows the whole name of a file: `scene.tif.aux.xml`, `grid.gpkg-wal`.
+# Suffixes appended to the whole name of a file: `scene.tif.aux.xml`, `grid.gpkg-wal`.
 APPENDED = (
     *(".aux.xml", ".aux", ".ovr", ".ovr.aux.xml", ".msk", ".msk.ovr", ".hdr", ".prj", ".wld", ".gfs", ".csvt"),
     *("-wal", "-journal"),
 )
 
-# What replaces the ending of a file of any kind: world files, headers, projections, other georeferences.
+# Suffixes that replace that of a file of any kind: world files, headers, projections, other georeferences.
 REPLACED = (
     *(".hdr", ".prj", ".wld", ".aux", ".ovr", ".rrd", ".ige", ".clr", ".stx", ".blw", ".bpw", ".bqw", ".imd", ".rpb"),
     *(".tab", ".sdw", ".eww", ".pvl", ".lbl", ".csvt", ".xsd", ".gfs"),
 )
 
-# What is read instead or besides, by the ending: parts of one layer, bands of one image.
+# Suffixes of files that are read instead or in addition, by suffix: parts of one layer, bands of one image.
 BY_SUFFIX = {
     ".shp": (".dbf", ".shx", ".prj", ".cpg", ".cst"),
     ".tab": (".dat", ".map", ".id", ".ind"),
     ".mif": (".mid",),
 }
 
-# Endings that `REPLACED` and world files are looked for with: a table has none.
+# Suffixes for which `REPLACED` and world files are searched: a table has none.
 VECTORS_WITHOUT = (".gpkg", ".geojson", ".json", ".fgb", ".kml", ".kmz", ".parquet", ".gpx", ".zip", ".sqlite")
 TABLES = (".csv", ".txt", ".tsv")
 
-# After the stem of an image: coefficients of its sensor.
+# Suffixes appended to the stem of an image: coefficients of its sensor.
 RPC = ("_rpc.txt", "_RPC.TXT", "_RPC.txt")
 
 # Elements of a virtual raster or layer that name a file.
@@ -53,10 +53,9 @@ ARCHIVE_PREFIXES = ("/vsizip/", "/vsitar/", "/vsigzip/")
 
 
 def sidecar_files(path: Path) -> list[Path]:
-    """The files that are read with `path`, or in it, by name: images of a folder, sidecars, sources of a .vrt.
+    """Return the files that are read with `path`, or in it, by name: images of a folder, sidecars, sources of a .vrt.
 
-    What is named, but is not there, is left out, and of `/vsizip/...` the archive is meant. Of `file|layername=x` it is
-    the file's.
+    Missing files are left out. For `/vsizip/...` it is the archive, for `file|layername=x` the file.
     """
     path, _ = split_layer(path)
     if path.is_dir():
@@ -96,13 +95,13 @@ def _sidecars(path: Path) -> Iterator[Path]:
 
 
 def _world_file(suffix: str) -> tuple[str, ...]:
-    """`.tfw`, `.tifw` of `.tif`: first and last letter and w, or all and w."""
+    """Return `.tfw`, `.tifw` for `.tif`: first and last letter and w, or all and w."""
     letters = suffix.removeprefix(".")
     return (f".{letters[0]}{letters[-1]}w", f".{letters}w") if len(letters) > 1 else ()
 
 
 def _in_folder(folder: Path) -> Iterator[Path]:
-    """Images of a folder of ready-made tiles with what is read next to them; all of a geodatabase but locks."""
+    """Return images of a folder of ready-made tiles with their sidecars, or all files of a geodatabase but locks."""
     database = folder.suffix.lower() == ".gdb"
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -116,7 +115,7 @@ def _named_in(raster: Path) -> Iterator[Path]:
     try:
         tree = ElementTree.parse(raster)
     except (OSError, ElementTree.ParseError):
-        return  # opening it reports what is wrong
+        return  # opening it later reports the problem
     for element in tree.iter():
         if element.tag in SOURCES and element.text:
             text = element.text.strip()

@@ -1,10 +1,10 @@
 """TileStack: the one container of the pipeline.
 
 A stack is one file: a Zarr v3 group in an uncompressed zip archive. Every array has the tile as its first axis and
-images have one chunk a tile, so that a reader takes any tile or slice without touching the rest. One file a scene
-(of a large scene one a block, and a small one that joins the blocks), because Snakemake and DVC checksum files, not
-folders, and because a file a tile would kill a cluster's file system (docs/architecture.md).
-The zip members carry a fixed date and are sorted: the same data gives the same bytes.
+images have one chunk per tile, so that a reader can read any tile or slice alone. There is one file per scene
+(for a large scene one per block, and a small one that joins the blocks), because Snakemake and DVC checksum files, not
+folders, and because one file per tile would overload a cluster's file system (docs/architecture.md).
+The zip members have a fixed date and are sorted, so the same data gives the same bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from apsam.errors import InputError
 from apsam.files import atomic_path, scratch_folder, sha256_file
 from apsam.open_files import PooledFile
 
-# Imported where a stack is opened: mapping a scene needs none, and zarr is in the extra `train`.
+# Imported when a stack is opened: mapping a scene needs no stack, and zarr is in the extra `train`.
 if TYPE_CHECKING:
     import zarr
     from zarr.codecs import BloscCodec, ZstdCodec
@@ -37,20 +37,20 @@ if TYPE_CHECKING:
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
-# One 256 px mask: larger entries get a chunk a tile, labels and windows share one.
+# One 256 px mask: larger entries have a chunk per tile, labels and windows share one.
 CHUNK_BYTES = 65536
 
-# The one member of a file that stands for the stacks of several blocks, and the size of a zip's header before its name.
+# The only member of a file that refers to the stacks of several blocks, and the size of a zip's header before its name.
 JOINED, ZIP_HEADER = "blocks.json", 30
 
-# Attributes of blocks that add up; of the others, those of the first block speak for the scene.
+# Attributes of blocks that are added; other attributes are taken from the first block.
 JOINED_ATTRIBUTES = {"names", "tiles"}
 
 ArraySpecs = Mapping[str, tuple[tuple[int, ...], str]]
 
 
 class TileStackWriter:
-    """Write a stack in batches; the file appears, whole, when the `with` block ends without an error.
+    """Write a stack in batches; the file is renamed to its final name when the `with` block ends without an error.
 
     Args:
         path: The stack to make, by convention `<scene>.zarr.zip`.
@@ -133,7 +133,7 @@ class TileStack:
         path: A file written by `TileStackWriter` or `join_stacks`.
 
     Attributes:
-        lengths: Number of tiles of every block; one number for a scene in one piece.
+        lengths: Number of tiles of every block; one number for an undivided scene.
 
     Raises:
         InputError: The file is missing or is not a stack.
@@ -158,7 +158,7 @@ class TileStack:
         self.close()
 
     def close(self) -> None:
-        """Close the files; what is read afterwards opens them again."""
+        """Close the files; later reads open them again."""
         for part in self._parts:
             part.close()
 
@@ -211,7 +211,7 @@ class TileStack:
             raise InputError(f"{self.path}: has no array '{name}', only {sorted(self.arrays)}")
 
     def _numbered(self, name: str, place: int, values: Any) -> np.ndarray:
-        """Values of a block; the array `tile` holds numbers of tiles, which count from the block's first tile there."""
+        """Convert values of a block: tile numbers in the array `tile` count from the block's first tile there."""
         values = np.asarray(values)
         if name != "tile" or place == 0:
             return values
@@ -266,9 +266,9 @@ class _Part(PooledFile):
 
 
 def join_stacks(blocks: Sequence[Path], output: Path) -> None:
-    """Write a small file that stands for the stacks of a scene's blocks, which stay where they are, in its folder.
+    """Write a small file that refers to the stacks of a scene's blocks in the same folder.
 
-    It holds their names and checksums, so that it changes whenever one of them does.
+    It has their names and checksums, so it changes whenever one of them does.
 
     Args:
         blocks: Stacks of the blocks, in order.
@@ -289,10 +289,10 @@ def join_stacks(blocks: Sequence[Path], output: Path) -> None:
 
 
 def _files(path: Path) -> list[Path]:
-    """The files that make up a stack: itself, or those of the blocks it names."""
+    """Return the files that make up a stack: itself, or those of the blocks it names."""
     try:
         with path.open("rb") as file:
-            # The first member's name stands at the end of a zip's first header, which has this size.
+            # The name of the first member follows a zip's first header, which has this size.
             head = file.read(ZIP_HEADER + len(JOINED))
     except OSError:
         return [path]
@@ -307,13 +307,13 @@ def _files(path: Path) -> list[Path]:
 
 
 def _block(joined: Path, name: str) -> Path:
-    """Where a block lies: as named from the file that joins it, or, in a view of the store, next to that file."""
+    """Return the path of a block: as named from the file that joins it, or, in a view, next to that file."""
     named = joined.resolve().parent / name
     return named if named.exists() else joined.parent / Path(name).name
 
 
 def _compressor(dtype: np.dtype) -> BloscCodec | ZstdCodec:
-    """Lossless and cheap (`benchmarks/bench_store.py`): half floats shrink further with equal bits side by side."""
+    """Return a fast lossless codec (`benchmarks/bench_store.py`): half floats compress better with bits shuffled."""
     from zarr.codecs import BloscCodec, ZstdCodec
 
     if dtype == np.float16:

@@ -1,4 +1,4 @@
-"""Half-made files carry the name of the process that makes them: those of a killed one are found and removed."""
+"""Temporary files are named after the process that writes them, so those of a killed process are found and removed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 PREFIX = ".partial-"
-# Bytes: the usual file systems take 255, and GDAL and SQLite add endings to a name.
+# Bytes: the usual file systems allow 255, and GDAL and SQLite add suffixes to a name.
 LONGEST_NAME = 220
 _NAME = re.compile(re.escape(PREFIX) + r"(?P<process>[^+]*\+\d+\+\d+)-(?P<target>.+)", re.DOTALL)
 
 
 def this_process() -> str:
-    """Name of this process among all machines and times: host, number and start."""
+    """Return the name of this process, unique among machines and times: host, number and start."""
     return f"{_host()}+{os.getpid()}+{_start(os.getpid()) or 0}"
 
 
@@ -31,10 +31,10 @@ def process_state(name: str) -> Literal["running", "gone", "elsewhere"]:
 
 
 def partial_path(path: Path) -> Path:
-    """Where this process makes `path` before it is whole; removes what killed processes left in that folder.
+    """Return the temporary path of `path` for this process; remove temporary files of killed processes in the folder.
 
-    The name keeps the suffixes of `path`, because GDAL and others choose a format by them. Leftovers of another
-    machine, where nobody here can look, are removed only if they are halves of the very same file: one job makes a
+    The name keeps the suffixes of `path`, because GDAL and others choose a format by them. Temporary files of another
+    machine, whose processes cannot be checked, are removed only if they are of the very same file: only one job makes a
     file at a time.
     """
     folder = path.parent
@@ -44,7 +44,7 @@ def partial_path(path: Path) -> Path:
 
 
 def _shortened(name: str, process: str) -> str:
-    """A file's name as far as it fits behind the process: its end, with the suffixes, and a digest before it."""
+    """Shorten a file's name so that it fits behind the process: its end, with the suffixes, and a hash before it."""
     room = LONGEST_NAME - len(os.fsencode(f"{PREFIX}{process}-"))
     if len(os.fsencode(name)) <= room:
         return name
@@ -76,10 +76,10 @@ def _host() -> str:
 
 
 def _start(number: int) -> int | None:
-    """When a process was started, in ticks since the machine was; 0 where that is unknown, None where there is none."""
+    """Return when a process was started, in ticks since boot; 0 if that is unknown, None if there is no process."""
     try:
         status = Path(f"/proc/{number}/stat").read_text()
-        # The name, in brackets, may hold anything; the start is the 20th field after it.
+        # The name, in brackets, may contain anything; the start is the 20th field after it.
         state, *fields = status.rpartition(")")[2].split()
         return None if state == "Z" else int(fields[18])
     except FileNotFoundError:

@@ -1,10 +1,10 @@
 """Make PyPI's torchvision importable next to a CPU build of torch.
 
-The wheels of torchvision on PyPI are compiled against CUDA. Next to a CPU torch the extension cannot be loaded, so
-that operators such as `torchvision::nms` do not exist; but torchvision's Python registers meta kernels for some of
+The wheels of torchvision on PyPI are compiled against CUDA. With a CPU torch the extension cannot be loaded, so
+operators such as `torchvision::nms` do not exist; but torchvision's Python registers meta kernels for some of
 them while it is imported, which ends in ``RuntimeError: operator torchvision::nms does not exist``. Declaring them
-before is enough for the import to succeed; they stay without a kernel, and `apsam` never calls them. Which ones the
-installed torchvision registers is read from its source, so that this holds for any pair of versions.
+before is enough for the import to succeed; they have no kernel, and `apsam` never calls them. The operators that the
+installed torchvision registers are read from its source, so this works for any pair of versions.
 
 Import this module before anything that imports torchvision (`timm`, `segment_anything`)::
 
@@ -21,13 +21,13 @@ from pathlib import Path
 import torch
 
 NAMESPACE = "torchvision"
-# What registers a meta kernel for an operator that has to exist: today's name, and that of torch 2.3 and before.
+# Decorators that register a meta kernel for an existing operator: the current name, and that of torch 2.3 and before.
 REGISTERING = ("register_fake", "impl_abstract")
-_fragment: torch.library.Library | None = None  # the operators live as long as this object does
+_fragment: torch.library.Library | None = None  # the operators exist as long as this object does
 
 
 def torchvision_folder() -> Path | None:
-    """Where torchvision is installed, found without importing it; None where it is not."""
+    """Find torchvision without importing it; None if it is not installed."""
     spec = importlib.util.find_spec(NAMESPACE)
     return Path(spec.origin).parent if spec and spec.origin else None
 
@@ -47,7 +47,7 @@ def extension_loads() -> bool:
 
 
 def registered_operators(source: str) -> dict[str, int]:
-    """The operators of torchvision that a module registers meta kernels for: name -> number of arguments.
+    """Return the operators for which a module registers meta kernels: name -> number of arguments.
 
     Args:
         source: Python code, for instance torchvision's `_meta_registrations.py`.
@@ -67,10 +67,10 @@ def registered_operators(source: str) -> dict[str, int]:
 
 
 def declare_missing_operators() -> list[str]:
-    """Declare the operators that torchvision's import needs and its extension does not bring.
+    """Declare the operators that torchvision's import needs and its extension does not define.
 
     Returns:
-        The names declared: empty where torchvision is whole, absent, already imported, or already guarded.
+        The names declared: empty if torchvision works, is absent, already imported, or already guarded.
     """
     global _fragment
     if _fragment is not None or NAMESPACE in sys.modules or extension_loads():

@@ -1,4 +1,4 @@
-"""Former name of `apsam.reference_mask`, for scripts that were written for version 0.1."""
+"""Former name of `apsam.reference_mask`, for scripts written for version 0.1."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Official weights by name: found in a cache folder, or downloaded into it.
 
-A file in the cache is either whole and right or absent: it is downloaded next to its place, checked by
-SHA-256 and renamed. A download that breaks off goes on where it stopped, in this process or in the next
+A file in the cache is complete and correct, or absent: it is downloaded under a temporary name, checked by
+SHA-256 and renamed. An interrupted download resumes where it stopped, in this process or in the next
 one.
 """
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 BLOCK = 1 << 20
 # Seconds without a byte after which a connection counts as broken.
 SILENCE = 30
-# Attempts in a row that bring nothing before giving up.
+# Consecutive attempts without a byte before giving up.
 PATIENCE = 5
 
 
@@ -39,11 +39,11 @@ class Weights:
     """One published file of weights.
 
     Attributes:
-        name: What the code calls it.
-        url: Where it is published.
+        name: Name in the code.
+        url: Download URL.
         size: Bytes.
-        sha256: Hex digits. Not stated by the publishers: what independent users report alike.
-        setting: The key of the configuration that takes a file by path instead.
+        sha256: Hex digits. The publishers do not state it: this is the value that independent users report.
+        setting: The key of the configuration for a local file instead.
     """
 
     name: str
@@ -83,7 +83,7 @@ PUBLISHED = {
             "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
             "sam.checkpoint",
         ),
-        # MobileSAM's repository, at a commit that others name together with this hash.
+        # MobileSAM's repository, at a commit that others cite together with this hash.
         Weights(
             "sam_mobile",
             "https://raw.githubusercontent.com/ChaoningZhang/MobileSAM/"
@@ -92,7 +92,7 @@ PUBLISHED = {
             "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
             "sam.checkpoint",
         ),
-        # ImageNet weights V1 of torchvision, those of the paper's time.
+        # ImageNet weights V1 of torchvision, available when the paper was written.
         Weights(
             "resnet50_imagenet",
             "https://download.pytorch.org/models/resnet50-0676ba61.pth",
@@ -105,7 +105,7 @@ PUBLISHED = {
 
 
 def why_unreadable(error: Exception) -> str:
-    """One line on why a file of weights cannot be loaded; torch's own proposes to run what is in the file."""
+    """Return one line on why a weights file cannot be loaded; torch's own message suggests executing its content."""
     if isinstance(error, pickle.UnpicklingError):
         return "it is cut short, or holds objects other than tensors, which are not loaded"
     return str(error).partition("\n")[0] or type(error).__name__
@@ -132,23 +132,23 @@ def offline() -> bool:
 
 
 def is_cached(name: str) -> bool:
-    """Whether the cache holds the published weights of this name, by their size; nothing is read or downloaded."""
+    """Whether the cache has the published weights of this name, by their size; nothing is read or downloaded."""
     path = cache_folder() / PUBLISHED[name].filename
     return path.is_file() and path.stat().st_size == PUBLISHED[name].size
 
 
 def fetch(name: str) -> Path:
-    """The file of published weights by name, downloaded if the cache does not hold it yet.
+    """Return the file of published weights by name; download it if it is not in the cache.
 
     Raises:
-        ApsamError: There is no network, or it is forbidden; says what to download and where to put it.
-        InputError: The file in the cache, or what the server sends, is another file.
+        ApsamError: There is no network, or it is forbidden; the message names the URL and the path of the file.
+        InputError: The file in the cache, or the downloaded one, is another file.
     """
     return fetch_weights(PUBLISHED[name])
 
 
 def fetch_weights(weights: Weights, pause: Callable[[float], None] = time.sleep) -> Path:
-    """`fetch` for a file described by the caller. `pause` waits the given seconds between two attempts."""
+    """Like `fetch`, for a file described by the caller. `pause` waits the given seconds between two attempts."""
     path = cache_folder() / weights.filename
     if _is_verified(weights, path):
         return path
@@ -156,7 +156,7 @@ def fetch_weights(weights: Weights, pause: Callable[[float], None] = time.sleep)
         raise _absent(weights, path, "the network is switched off by APSAM_OFFLINE or HF_HUB_OFFLINE")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Two jobs of a cluster asking at once: the second waits, then finds the file.
+        # If two jobs of a cluster start at once, the second waits, then finds the file.
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=6 * 3600):
             if not path.exists():
                 _Download(weights, path, pause).run()
@@ -214,7 +214,7 @@ class _Broken(Exception):
 
 
 class _Download:
-    """One file on its way: `.<name>.part` grows, attempt by attempt, until it has the published size."""
+    """A download in progress: `.<name>.part` grows with every attempt until it has the published size."""
 
     def __init__(self, weights: Weights, path: Path, pause: Callable[[float], None]) -> None:
         self.weights = weights
@@ -258,7 +258,7 @@ class _Download:
         return self.fruitless >= PATIENCE
 
     def _attempt(self) -> None:
-        """Ask for what is missing and append it; `_Broken` where that ends before the published size."""
+        """Request the missing bytes and append them; raise `_Broken` if the connection ends before."""
         before = self._have()
         if before > self.weights.size:
             self.part.unlink()
@@ -273,7 +273,7 @@ class _Download:
             with urllib.request.urlopen(request, timeout=SILENCE) as response:
                 self._append(response, before)
         except urllib.error.HTTPError as error:
-            if error.code == 416:  # what we have is not a beginning of what the server has
+            if error.code == 416:  # the part is not the beginning of the server's file
                 self.part.unlink(missing_ok=True)
             elif error.code < 500 and error.code not in (408, 429):
                 raise _absent(
@@ -292,8 +292,8 @@ class _Download:
         raise _Broken(reason) from cause
 
     def _append(self, response: http.client.HTTPResponse, before: int) -> None:
-        # A server may ignore the range and send the whole file: then we start over. Its Content-Length is
-        # not believed: the published size says when the file is whole.
+        # A server may ignore the range and send the whole file: then the download starts over. Its Content-Length is
+        # not used: the file is complete when it has the published size.
         goes_on = before > 0 and response.status == 206
         start = before if goes_on else 0
         if goes_on and not response.headers.get("Content-Range", "").startswith(f"bytes {before}-"):
@@ -308,12 +308,12 @@ class _Download:
 
 
 def _blocks(response: http.client.HTTPResponse, missing: int) -> Iterator[bytes]:
-    """Yield what comes, and at most one byte more than is missing: enough to see that a file is too long."""
+    """Yield received bytes, at most one more than missing: enough to detect a file that is too long."""
     missing += 1
     while missing > 0:
         try:
             block = response.read(min(BLOCK, missing))
-        except OSError as error:  # also of TLS; kept apart from a disk that is full
+        except OSError as error:  # also errors of TLS; handled separately from a full disk
             raise ConnectionError(str(error)) from error
         if not block:
             return

@@ -1,8 +1,8 @@
-"""What can go wrong while a file is written, in one sentence; and whether a file that was written is whole.
+"""Describe write errors in one sentence, and check whether a written file is complete.
 
-Libraries tell of a full disk in their own ways: an OSError, an error of their own, a message on stderr, or not at all
-where the error comes when the file is closed (GDAL). So `apsam.files.atomic_path` asks here before it gives a file its
-final name.
+Libraries report a full disk differently: an OSError, an error of their own, a message on stderr, or not at all
+if the error occurs when the file is closed (GDAL). Therefore `apsam.files.atomic_path` calls this module before it
+renames a file to its final name.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pathlib import Path
 from apsam.errors import ApsamError, OutputError
 from apsam.temporary_files import PREFIX
 
-# Errors that no reading causes.
+# Errors that reading does not cause.
 OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-# Errors of writing where they name a file in the folder that is written to.
+# Write errors if they name a file in the output folder.
 OF_THE_FOLDER = {
     errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EISDIR,
     errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ESTALE,
 }  # fmt: skip
-# What libraries say that don't pass the system's error on (safetensors, SQLite, libtiff).
+# Messages of libraries that don't pass on the system's error (safetensors, SQLite, libtiff).
 SAYINGS = {
     "No space left on device": errno.ENOSPC,
     "os error 28": errno.ENOSPC,
@@ -37,7 +37,7 @@ SAYINGS = {
     "Read-only file system": errno.EROFS,
     "readonly database": errno.EROFS,
     "os error 30": errno.EROFS,
-    "TIFFAppendToStrip": errno.EIO,  # libtiff keeps the reason to itself
+    "TIFFAppendToStrip": errno.EIO,  # libtiff does not report the reason
     "Write failed": errno.EIO,
 }
 REMEDIES = {
@@ -50,7 +50,7 @@ REMEDIES = {
     errno.EMFILE: "raise the number of open files (ulimit -n), and run again",
     errno.ENFILE: "close other programs, and run again",
 }
-# A disk with less room than this is full: what did not fit is removed again, or was never begun.
+# A disk with less free space counts as full: the partial file was removed again, or was never begun.
 FULL = 1 << 20
 
 
@@ -60,10 +60,10 @@ LONGEST_FOR_SQLITE = 500
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn an error of the file system into one that names the file and the remedy; others pass.
+    """Convert an error of the file system to one that names the file and the remedy; other errors pass unchanged.
 
     Args:
-        path: The file to make, or something in its folder.
+        path: The output file, or something in its folder.
 
     Raises:
         OutputError: The disk is full, the folder cannot be written to, the name is too long, ...
@@ -80,7 +80,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _number(error: BaseException, path: Path) -> int | None:
-    """The system's number of an error of writing, wherever in a chain of errors it stands; None: another error."""
+    """Return the system's number of a write error anywhere in a chain of errors; None: another error."""
     seen: list[BaseException] = []
     found: BaseException | None = error
     while found is not None and found not in seen:
@@ -95,7 +95,7 @@ def _number(error: BaseException, path: Path) -> int | None:
 
 
 def _is_of(error: OSError, path: Path) -> bool:
-    """Whether an error is one of `path`, of a folder above it, or of a half-made file next to it."""
+    """Whether an error concerns `path`, a folder above it, or a temporary file next to it."""
     if error.errno not in OF_THE_FOLDER or not isinstance(error.filename, str | bytes | os.PathLike):
         return False
     named, target = (Path(os.path.abspath(os.fsdecode(file))) for file in (error.filename, path))
@@ -106,7 +106,7 @@ def _is_of(error: OSError, path: Path) -> bool:
 
 
 def _room(folder: Path) -> float:
-    """Bytes free on the disk of a folder."""
+    """Return the free bytes on the disk of a folder."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:
@@ -120,10 +120,10 @@ def _remedy(number: int, path: Path) -> str:
 
 
 def settle(path: Path) -> str | None:
-    """Have the system write a closed file out, and read back what GDAL or SQLite wrote.
+    """Flush a closed file to disk, and read back files of GDAL or SQLite.
 
     Returns:
-        What is wrong with the file; None where it is whole.
+        The problem of the file; None if it is complete.
     """
     try:
         with path.open("rb") as file:
@@ -135,13 +135,13 @@ def settle(path: Path) -> str | None:
 
 
 def not_whole(path: Path, problem: str) -> OutputError:
-    """The error for a file that `settle` found something wrong with."""
+    """Return the error for a file in which `settle` found a problem."""
     number = errno.ENOSPC if _room(path.parent) < FULL else errno.EIO
     return OutputError(f"{path}: was not written whole ({problem}); {_remedy(number, path)}")
 
 
 def raster_problem(path: Path) -> str | None:
-    """What is wrong with a GeoTIFF: blocks that are missing, reach beyond the file's end or cannot be decoded."""
+    """Return the problem of a GeoTIFF: blocks that are missing, beyond the file's end or cannot be decoded."""
     import rasterio
     from rasterio.errors import RasterioError
 
@@ -166,7 +166,7 @@ def raster_problem(path: Path) -> str | None:
 
 
 def database_problem(path: Path) -> str | None:
-    """What is wrong with a GeoPackage."""
+    """Return the problem of a GeoPackage."""
     if len(os.fsencode(os.path.abspath(path))) > LONGEST_FOR_SQLITE:
         return None
     try:
@@ -174,7 +174,7 @@ def database_problem(path: Path) -> str | None:
             answer = database.execute("PRAGMA quick_check(1)").fetchone()[0]
             if answer != "ok":
                 return str(answer)
-            # GDAL makes the indexes last, when it closes the file, and where that fails says so on stderr alone.
+            # GDAL writes the indexes when it closes the file, and reports a failure on stderr only.
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             for table, column in database.execute("SELECT table_name, column_name FROM gpkg_geometry_columns"):
                 if f"rtree_{table}_{column}" not in tables:

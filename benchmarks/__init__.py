@@ -1,1 +1,1 @@
-"""One command a claim: every figure of docs/performance.md is measured here, in parallel with its alternative."""
+"""Benchmarks, one command per figure of docs/performance.md, each measured together with its baseline."""

@@ -1,6 +1,6 @@
-"""The frozen EfficientNet-Lite0 as it runs (`apsam.folded_backbone`) against the network as built.
+"""Compare the folded frozen EfficientNet-Lite0 (`apsam.folded_backbone`) with the original network.
 
-Where it is used: 256 px and stride 16 in the localizer and its CAMs, 512 px and stride 32 in the light SAM.
+Sizes as in use: 256 px and stride 16 in the localizer and its CAMs, 512 px and stride 32 in the light SAM.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether `torch.compile` pays for the image encoder: seconds to compile, seconds a tile before and after."""
+"""Measure `torch.compile` for the image encoder: seconds to compile, seconds per tile before and after."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> None:
     encoder = wrap_sam(build_untrained(options.sam).to(device), options.sam).model.image_encoder
     pixels = torch.randn(options.batch, 3, encoder.img_size, encoder.img_size, device=device)
     pixels = pixels.contiguous(memory_format=torch.channels_last)
-    # Block by block: all blocks of a kind share what was compiled, where the whole encoder would be unrolled.
+    # Block by block: all blocks of a kind share compiled code; compiling the whole encoder would unroll it.
     blocks = list(encoder.blocks)
     compiled = [torch.compile(block) for block in blocks]
 

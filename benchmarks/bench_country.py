@@ -1,9 +1,9 @@
-"""What a country costs: rates and sizes of every stage, measured on one synthetic scene, laid out to an area.
+"""Estimate time and storage for a country: rates and sizes of every stage on one synthetic scene, extrapolated.
 
     python -m benchmarks.bench_country --run results/demo
 
-Times are processor time of one core, or wall clock where there is a GPU; start-up is left out, so that they hold for
-long jobs. The networks are those of a finished run: their answers decide how many prompts there are. Writes the table
+Times are processor time of one core, or wall clock on a GPU; start-up is left out, so that they apply to
+long jobs. The networks are those of a finished run: their CAMs determine the number of prompts. Writes the table
 of docs/scaling.md.
 """
 
@@ -39,7 +39,7 @@ STAGES = {"tile": False, "cams": True, "encode": True, "prompts": False, "masks"
 
 
 def measure_stages(config: Config, run: Path, side: int, folder: Path) -> dict[str, Any]:
-    """Seconds of processor time and bytes of every stage, a tile, of one scene of `side` pixels."""
+    """Measure seconds of processor time and bytes per tile for every stage, on one scene of `side` pixels."""
     names = ("scene.tif", "mask.tif", "tiles.zarr.zip", "cams.zarr.zip", "prompts.json", "embeddings.zarr.zip")
     image, reference, tiles, cams, prompts, embeddings = (folder / name for name in names)
     masks, maps = folder / "masks.zarr.zip", [folder / "probability.tif", folder / "mask_map.tif"]
@@ -81,7 +81,7 @@ def measure_stages(config: Config, run: Path, side: int, folder: Path) -> dict[s
 
 
 def plan(rates: dict[str, Any], config: Config, area_km2: float, resolution: float, positive: float) -> dict[str, Any]:
-    """Tiles, jobs, storage and core hours of an area."""
+    """Return tiles, jobs, storage and core hours of an area."""
     pixels = area_km2 * 1e6 / resolution**2
     tiles = pixels / config.tiles.stride**2
     windows = pixels / config.maps.stride(config.tiles.size) ** 2
@@ -100,7 +100,7 @@ def plan(rates: dict[str, Any], config: Config, area_km2: float, resolution: flo
 
 
 def render(result: dict[str, Any]) -> str:
-    """The table of docs/scaling.md."""
+    """Format the table of docs/scaling.md."""
     plan, rates, gpu = result["plan"], result["rates"], result["machine"].get("gpu")
     unit = "GPU or core" if gpu else "core"
     lines = [

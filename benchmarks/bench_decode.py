@@ -1,6 +1,6 @@
-"""Mask decoding: 1,000 prompts on 300 tiles in batches, against SAM's predictor tile by tile.
+"""Mask decoding: 1,000 prompts on 300 tiles in batches, compared with SAM's predictor tile by tile.
 
-The predictor is measured twice: as the paper's code uses it, encoding each tile anew, and with stored embeddings.
+The predictor is measured twice: as in the paper's code, encoding each tile again, and with stored embeddings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIZE = (TILE, TILE)
 
 
 def make_prompts(count: int, tiles: int, seed: int = 0) -> PromptBatch:
-    """Boxes with their centres, on tiles drawn at random: mixed counts a tile, as contours give them."""
+    """Draw boxes with their centres, on random tiles: different numbers per tile, like those from contours."""
     rng = np.random.default_rng(seed)
     low = rng.uniform(0, 180, (count, 2))
     boxes = np.concatenate([low, low + rng.uniform(15, 75, (count, 2))], axis=1)

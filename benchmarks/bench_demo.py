@@ -1,4 +1,4 @@
-"""The demo from nothing to its report, in a copy of the project: wall clock, and what each stage's jobs took.
+"""Run the demo from the start to its report, in a copy of the project: wall clock, and time of each stage's jobs.
 
 python -m benchmarks.bench_demo --device cpu --cores 2
 """
@@ -20,7 +20,7 @@ from small_project import ROOT, Project, copy_project, left_out  # noqa: E402
 
 
 def copy_demo(folder: Path, small: bool) -> Project:
-    """The project in a folder of its own; with the small configuration that its tests run, or as it is."""
+    """Copy the project to a folder; with the small configuration of its tests, or unchanged."""
     if small:
         return copy_project(folder)
     shutil.copytree(ROOT, folder, ignore=left_out, symlinks=True)
@@ -28,7 +28,7 @@ def copy_demo(folder: Path, small: bool) -> Project:
 
 
 def stage_seconds(project: Project) -> dict[str, float]:
-    """Seconds of each stage's jobs together, as their recipes say."""
+    """Return total seconds of each stage's jobs, from their recipes."""
     return {one.stage: round(one.seconds, 1) for one in stage_times(recipes_of(project.folder / "results"))}
 
 

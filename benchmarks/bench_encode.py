@@ -1,4 +1,4 @@
-"""Image encoding, in parallel: SAM's predictor as the paper's code calls it, tile by tile; segment-anything's encoder
+"""Image encoding by alternatives: SAM's predictor tile by tile, as in the paper's code; segment-anything's encoder
 on a batch; transformers' SamModel (pip install -e '.[bench]'); ours.
 
 Speed does not depend on the weights, so they are random; nothing is downloaded. On a GPU:
@@ -25,7 +25,7 @@ from segment_anything import SamPredictor  # isort: skip
 
 
 def transformers_encoder(name: str, device: torch.device) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Encoding by transformers, preprocessing included, tile by tile; None where it is not installed."""
+    """Encode by transformers, including preprocessing, tile by tile; None if it is not installed."""
     try:
         from transformers import SamConfig, SamImageProcessor, SamModel, SamVisionConfig
     except ImportError:
@@ -46,7 +46,7 @@ def transformers_encoder(name: str, device: torch.device) -> Callable[[np.ndarra
 
 
 def released_batch(sam: LoadedSam, images: np.ndarray) -> np.ndarray:
-    """segment-anything's encoder, attention as released, on all tiles at once."""
+    """Encode by segment-anything's encoder, with the released attention, all tiles at once."""
     pixels = sam.model.preprocess(resize_tiles(images, sam.image_size).to(sam.device).float())
     return sam.model.image_encoder(pixels).float().cpu().numpy()
 
@@ -88,12 +88,12 @@ def main() -> None:
     if setup.short:
         ways.pop("SamPredictor, tile by tile, bf16")
     candidates = {label: candidate(label, encode, bf16) for label, (encode, bf16) in ways.items()}
-    # On a CPU a first round is no slower than the others, and takes minutes.
+    # On a CPU the first round is no slower than the others, and takes minutes.
     measured = measure(candidates, setup.repeats, warm=device.type == "cuda")
     exact = answers["SamPredictor, tile by tile, fp32"]
     for label, row in measured.items():
         row["tiles_a_second"] = round(len(images) / row["wall_s"]["median"], 4)
-        if not label.startswith("transformers"):  # whose weights are other random ones
+        if not label.startswith("transformers"):  # its weights are other random ones
             row["relative_error"] = float(np.linalg.norm(answers[label] - exact) / np.linalg.norm(exact))
     default = "apsam, bf16" if bf16_pays(device) else "apsam, fp32"
     write(

@@ -1,4 +1,4 @@
-"""Where the encoder's time goes, and the time below which it cannot go on this machine.
+"""Profile the encoder, and estimate its minimum time on this machine.
 
 The floor is its products (linear layers, convolutions, attention) at the rate of one large matrix product,
 measured in the same run. On a GPU: python -m benchmarks.bench_floor --device cuda --sam vit_h --batch 8
@@ -24,7 +24,7 @@ PRODUCTS = {"cpu": (4096, 1024, 4096), "cuda": (8192, 8192, 8192)}
 
 
 def count_products(encoder: nn.Module, pixels: torch.Tensor) -> int:
-    """Floating-point operations of the encoder's products, by what passes through its modules."""
+    """Count floating-point operations of the encoder's products, by the inputs of its modules."""
     total = 0
 
     def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -45,7 +45,7 @@ def count_products(encoder: nn.Module, pixels: torch.Tensor) -> int:
 
 
 def product_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of one large matrix product, the best of five."""
+    """Return operations per second of one large matrix product, the best of five."""
     shape = PRODUCTS[device.type]
     left = torch.randn(shape[:2], device=device).to(dtype)
     right = torch.randn(shape[1:], device=device).to(dtype)
@@ -60,7 +60,7 @@ def product_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def profile_shares(encoder: nn.Module, pixels: torch.Tensor) -> dict[str, float]:
-    """The operations that take most of one pass, with their share of its time."""
+    """Return the most expensive operations of one pass, with their share of its time."""
     on_gpu = pixels.device.type == "cuda"
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * on_gpu
     with profile(activities=activities) as profiled:

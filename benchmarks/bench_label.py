@@ -1,10 +1,10 @@
-"""Make the label page of a large scene and use it in Chromium: seconds to make it, to its first tile, to answer a key.
+"""Measure the label page of a large scene in Chromium: time to make it, to its first tile, and per key press.
 
 python -m benchmarks.bench_label                  some 2,000 tiles
 python -m benchmarks.bench_label --side 21970     some 20,000 tiles
 
-The scene is one synthetic scene, repeated and turned. Keys are real key events; an answer is there when the frame after
-it has been drawn. Memory is the proportional set size of the page's process, with what an empty page takes next to it.
+The scene is one synthetic scene, repeated and rotated. Keys are real key events; a key press ends with the frame after
+the next picture. Memory is the proportional set size of the page's process, compared with that of an empty page.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SCROLL = "document.getElementById('list').scrollTop = {share} * document.getElem
 
 
 def write_scene(path: Path, side: int) -> None:
-    """A raster of `side` x `side` px."""
+    """Write a raster of `side` x `side` px."""
     base = make_scene("bench", SyntheticSettings(size_px=512)).image
     base = base.transpose(2, 0, 1) if base.shape[-1] == 3 else base
     rng = np.random.default_rng(0)
@@ -57,7 +57,7 @@ def write_scene(path: Path, side: int) -> None:
 
 
 def renderer_mb(profile: Path) -> float:
-    """Proportional set size of the browser's processes that draw pages, MB."""
+    """Return the proportional set size of the browser's renderer processes, MB."""
     total = 0.0
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -71,7 +71,7 @@ def renderer_mb(profile: Path) -> float:
 
 
 def main() -> None:
-    """Measure, and print what was measured as JSON."""
+    """Measure, and print the results as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=7032, help="of the scene, pixels")
     parser.add_argument("--keys", type=int, default=200, help="key presses")

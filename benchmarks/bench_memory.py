@@ -1,8 +1,8 @@
-"""Memory of the stages `encode` and `masks` on scenes of ever more tiles: it must not grow with them.
+"""Measure memory of the stages `encode` and `masks` on scenes with more and more tiles: it must not grow.
 
-Each stage runs as the workflow runs it, as a process of its own, whose highest resident memory the system tells. The
-scenes are made up: a few patterns over and over, one tile in so many labelled positive and prompted, because what each
-positive tile needs is the same and takes time. 15,000 tiles are a scene of 20,000 x 20,000 px.
+Each stage runs in a separate process, as in the workflow; the system reports its highest resident memory. The
+scenes are artificial: a few repeated patterns, with a small share of tiles labelled positive and prompted, because
+each positive tile needs the same time and memory. 15,000 tiles are a scene of 20,000 x 20,000 px.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BATCH = 256
 
 
 def make_scene(folder: Path, tiles: int, every: int) -> None:
-    """Tiles, CAMs and prompts of a scene of which every `every`-th tile is positive."""
+    """Write tiles, CAMs and prompts of a scene of which every `every`-th tile is positive."""
     rng = np.random.default_rng(0)
     patterns = rng.integers(0, 256, (BATCH, 3, TILE // 8, TILE // 8), np.uint8).repeat(8, 2).repeat(8, 3)
     y, x = np.mgrid[:TILE, :TILE]
@@ -48,7 +48,7 @@ def make_scene(folder: Path, tiles: int, every: int) -> None:
 
 
 def run_stage(script: str, *arguments: str) -> dict[str, float]:
-    """Run a script of the workflow; its highest resident memory, MB, and seconds."""
+    """Run a script of the workflow; return its highest resident memory, MB, and seconds."""
     threads = ["--threads", str(torch.get_num_threads())]
     command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments, *threads]
     started = time.perf_counter()

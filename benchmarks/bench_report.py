@@ -1,7 +1,7 @@
-"""Make the report of a run of 10,000 tiles: how long, how large.
+"""Measure time, size and memory of the report of a run of 10,000 tiles.
 
-The run is faked: mirrored copies of two synthetic scenes, their CAMs and masks blurred or shifted truth, so that
-building it takes a minute or two; the report reads it as any other.
+The run is artificial: mirrored copies of two synthetic scenes, whose CAMs and masks are blurred or shifted reference
+masks, so that making it takes only a minute or two; the report reads it like any other run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Mirrored:
         return np.where(index < side, index, 2 * side - 1 - index)
 
     def at(self, row: int, col: int, height: int, width: int) -> np.ndarray:
-        """One window."""
+        """Return one window."""
         return self.base[self.rows[row : row + height]][:, self.cols[col : col + width]]
 
 
@@ -58,7 +58,7 @@ def fake_scene(run: Path, name: str, part: int, fields: dict[str, np.ndarray]) -
     place = {"crs": rasterio.crs.CRS.from_epsg(32648), "transform": from_origin(500000, 3000000, 0.5, 0.5)}
     profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "height": height, "width": width, **place}
     (run / "scenes").mkdir(parents=True, exist_ok=True)
-    # Of the image only the grid is read: the report takes pixels from the tiles.
+    # Only the image's grid is read: the report takes pixels from the tiles.
     with rasterio.open(run / f"scenes/{name}.tif", "w", sparse_ok=True, **profile):
         pass
     with rasterio.open(run / f"scenes/{name}_mask.tif", "w", compress="deflate", tiled=True, **profile) as raster:

@@ -1,9 +1,9 @@
-"""SAMs in parallel: parameters, what a stored embedding takes, seconds a tile, milliseconds a prompt, memory.
+"""Compare SAMs: parameters, size of a stored embedding, seconds per tile, milliseconds per prompt, memory.
 
     python -m benchmarks.bench_sams --only light vit_b sam2.1_tiny
 
-Each has its published size, random weights and a process of its own, whose highest resident memory the system tells.
-Seconds are those of the processor over all its cores, or of the wall clock on a GPU. Writes the table of docs/sam.md.
+Each has its published size, random weights and a separate process, whose highest resident memory the system reports.
+Seconds are processor time over all cores, or wall clock on a GPU. Writes the table of docs/sam.md.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ DEFAULT = ("light", "mobile", "vit_b", "sam2.1_tiny", "sam2.1_base_plus", "sam2.
 
 
 def measure_one(name: str, device: torch.device, tiles: int, prompts: int) -> dict[str, Any]:
-    """Build one SAM, encode tiles and answer prompts on them; the quickest of two rounds counts."""
-    # What else runs on a machine does not count; a GPU's time passes outside of the process.
+    """Build one SAM, encode tiles and decode prompts on them; the faster of two rounds counts."""
+    # Processor time excludes other processes; the time of a GPU is not part of it.
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     torch.manual_seed(0)
     sam = build_sized(name, device)

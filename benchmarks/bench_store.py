@@ -1,6 +1,6 @@
-"""Lossless compression of stored embeddings (float16): what it saves and what it costs.
+"""Lossless compression of stored embeddings (float16): size and time.
 
-Embeddings of the light SAM, with its weights, of synthetic scenery; compressors as Zarr offers them.
+Embeddings of synthetic scenes by the light SAM with its weights; compressors available in Zarr.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def scenery(count: int) -> np.ndarray:
 
 
 def store(folder: Path, embeddings: np.ndarray, compressor: Any) -> dict[str, float]:
-    """Write embeddings as the pipeline does, a chunk a tile, and read them again."""
+    """Write embeddings as the pipeline does, a chunk per tile, and read them again."""
     shutil.rmtree(folder, ignore_errors=True)
     started = time.process_time()
     array = zarr.create_group(LocalStore(folder)).create_array(

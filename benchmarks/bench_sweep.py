@@ -1,4 +1,4 @@
-"""A sweep of 13 thresholds (50 to 170) against the SAM stage at one threshold: what stored embeddings are for."""
+"""A sweep of 13 thresholds (50 to 170), compared with the SAM stage at one threshold; embeddings are stored."""
 
 from __future__ import annotations
 

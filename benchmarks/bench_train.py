@@ -1,6 +1,6 @@
-"""Seconds of a training step of the localizer and of the ResUNet, as the demo trains them, and as the paper does.
+"""Seconds per training step of the localizer and of the ResUNet, with the settings of the demo and of the paper.
 
-Tiles are random pixels with random masks: speed does not depend on what they show.
+Tiles are random pixels with random masks, because speed does not depend on their content.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.measuring import TILE, measure, set_up, write
 
 
 def stepper(loss_of: Callable[[], Tensor], optimizer: torch.optim.Optimizer, device: torch.device, steps: int):
-    """A function that takes some steps, in the number format that trainings take on this device."""
+    """Return a function that runs some steps, in the number format of trainings on this device."""
 
     def run() -> None:
         for _ in range(steps):
@@ -64,7 +64,7 @@ def main() -> None:
     options, device = setup.options, setup.device
     images = torch.from_numpy(setup.images(options.batch))
     masks = (torch.rand(options.batch, TILE, TILE) > 0.5).to(torch.uint8)
-    # In this order: settings are cheap, networks are built once.
+    # In this order, because settings are cheap and networks are built once.
     candidates = {
         "localizer": localizer_step(device, images, options.steps),
         "ResUNet, demo": resunet_step(ResUNetSettings(), device, images, masks, options.steps),

@@ -1,12 +1,12 @@
-"""Windows of the scene (`sam.window`) against up-sampled tiles: seconds, and how good the pseudo-masks are.
+"""Windows of the scene (`sam.window`), compared with up-sampled tiles: time, and quality of the pseudo-masks.
 
-Takes a finished run with reference masks, its tiles, CAMs and prompts, and makes its pseudo-masks anew each way:
+Takes a finished run with reference masks, its tiles, CAMs and prompts, and makes its pseudo-masks with each variant:
 
     make demo && python -m benchmarks.bench_windows
     python -m benchmarks.bench_windows --results results/jinsha --overlay config/jinsha.yaml --data-dir /path/to/data
 
 With `--true-prompts` it needs no run: the prompts are those of the reference masks, a box and a point for each of their
-regions, which leaves the localizer out and measures SAM alone.
+regions, which measures SAM without the localizer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WAYS = {"tiles": None, "windows of 512 px": 512, "windows of 1024 px": 1024}
 
 
 def scenes_of(config: Config, results: Path, data_dir: Path | None) -> list[Scene]:
-    """The scenes of a run that are there and have a reference mask, with the files of synthetic ones."""
+    """Return the scenes of a run that exist and have a reference mask, with the files of synthetic ones."""
     found = []
     for scene in read_scene_sheet(config.scenes, data_dir or config.data_dir):
         image, mask = scene.image, scene.mask
@@ -50,7 +50,7 @@ def scenes_of(config: Config, results: Path, data_dir: Path | None) -> list[Scen
 
 
 def true_run(scenes: list[Scene], config: Config, folder: Path) -> list[Scene]:
-    """Tile scenes and make prompts of their reference masks, as if these were the CAMs, in `folder` as in a run."""
+    """Tile scenes and make prompts from their reference masks in place of CAMs, in `folder` as in a run."""
     for scene in scenes:
         tiles, cams = (folder / stage / f"{scene.name}.zarr.zip" for stage in ("tiles", "cams"))
         tile_scene(scene, config.tiles, config.labels, config.split, tiles)
@@ -68,7 +68,7 @@ def _clocks() -> dict[str, float]:
 
 
 def measure_scene(scene: Scene, results: Path, sam: LoadedSam, settings: SamSettings, config: Config) -> dict[str, Any]:
-    """Encode a scene one way, ask for its masks, and count them on its positive tiles."""
+    """Encode a scene with one variant, predict its masks, and count them on its positive tiles."""
     tiles, cams = (results / stage / f"{scene.name}.zarr.zip" for stage in ("tiles", "cams"))
     with tempfile.TemporaryDirectory(dir=results) as folder:
         embeddings = Path(folder) / "e.zarr.zip"
@@ -103,7 +103,7 @@ def measure_scene(scene: Scene, results: Path, sam: LoadedSam, settings: SamSett
 
 
 def measure_way(way: str, scenes: list[Scene], run: Path, sam: LoadedSam, config: Config) -> dict[str, Any]:
-    """Encode and ask all scenes one way; sums of times, counts and sizes."""
+    """Encode and segment all scenes with one variant; return sums of times, counts and sizes."""
     settings = SamSettings(name=sam.name, window=WAYS[way])
     found = [measure_scene(scene, run, sam, settings, config) for scene in scenes]
     counts = sum((one["counts"] for one in found), Counts())

@@ -1,6 +1,6 @@
-"""What the workflow itself costs: parsing, the plan of 2,000 scenes, and the time a job takes next to its own work.
+"""Measure the overhead of the workflow: parsing, the plan of 2,000 scenes, and the time per job besides its own work.
 
-In a copy of the project whose scripts only touch their outputs, so that what is left is Snakemake and the rules.
+In a copy of the project whose scripts only touch their outputs, so that only Snakemake and the rules are measured.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from benchmarks import measuring
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from small_project import Project, copy_project  # noqa: E402
 
-# Starts of Python that are timed.
+# Number of timed starts of Python.
 STARTS = 10
 
-# Stands for every script: makes what the arguments call outputs.
+# Replaces every script: makes the output files named in the arguments.
 TOUCH = """
 import json
 import sys
@@ -59,7 +59,7 @@ def timed(project: Project, *arguments: str) -> dict[str, float]:
 
 
 def parse_time(project: Project) -> dict[str, float]:
-    """Time from the first line of the Snakefile to the last, and whether torch was imported on the way."""
+    """Return the time from the first line of the Snakefile to the last, and whether torch was imported."""
     file = project.folder / "Snakefile"
     before = "import time\n_started = time.perf_counter(), time.process_time()\n"
     after = (
@@ -75,7 +75,7 @@ def parse_time(project: Project) -> dict[str, float]:
 
 
 def job_seconds(project: Project) -> tuple[int, float]:
-    """Number of jobs that ran, and the time that they themselves took: a start of Python each."""
+    """Return the number of jobs that ran, and their own time: a start of Python each."""
     start = time.perf_counter()
     for _ in range(STARTS):
         subprocess.run([sys.executable, "-c", TOUCH], check=True)

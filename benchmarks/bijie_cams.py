@@ -1,9 +1,9 @@
-"""Mean IoU of the localizer's CAMs on Bijie's validation crops, next to a fixed centred box that needs no model.
+"""Mean IoU of the localizer's CAMs on Bijie's validation crops, compared with a fixed centred box without a model.
 
     python -m benchmarks.bijie_cams --weights results/bijie/localizer/weights.safetensors
 
-The masks are read here, to measure, and by nothing that makes the CAMs. Off-centre views are the four corners of each
-crop, 70 % of its side, that keep at least half of the landslide: there a habit of looking at the centre is of no use.
+The masks are read only for evaluation. Off-centre views are the four corners of each
+crop, 70 % of its side, that keep at least half of the landslide: there a centre bias does not help.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CORNER = 0.70  # of each side
 
 
 def read_positives(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Crops labelled positive, squashed to 256 px: images (n, 3, 256, 256) uint8, masks (n, 256, 256) bool."""
+    """Read crops labelled positive, resized to 256 px: images (n, 3, 256, 256) uint8, masks (n, 256, 256) bool."""
     images, masks = [], []
     with (folder / "labels.csv").open(newline="") as file:
         names = [row["image"] for row in csv.DictReader(file) if row["landslide"] == "1"]
@@ -42,7 +42,7 @@ def read_positives(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def off_centre(images: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corner views, enlarged to 256 px, that keep at least half of the landslide."""
+    """Return corner views, enlarged to 256 px, that keep at least half of the landslide."""
     side = round(SIDE * CORNER)
     chosen: list[tuple[np.ndarray, np.ndarray]] = []
     for image, mask in zip(images, masks, strict=True):
@@ -58,7 +58,7 @@ def off_centre(images: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def make_cams(method: Method, images: np.ndarray, settings: CamSettings) -> np.ndarray:
-    """CAMs (n, 256, 256) uint8."""
+    """Return CAMs (n, 256, 256) uint8."""
     cams = []
     for start in range(0, len(images), settings.batch_size):
         batch = torch.from_numpy(images[start : start + settings.batch_size].copy())
@@ -67,19 +67,19 @@ def make_cams(method: Method, images: np.ndarray, settings: CamSettings) -> np.n
 
 
 def mean_iou(found: np.ndarray, reference: np.ndarray) -> float:
-    """Mean over tiles of intersection over union; both (n, 256, 256) bool."""
+    """Return the mean over tiles of intersection over union; both (n, 256, 256) bool."""
     both = (found & reference).sum(axis=(1, 2))
     either = (found | reference).sum(axis=(1, 2))
     return float((both / np.maximum(either, 1)).mean())
 
 
 def otsu(cams: np.ndarray) -> np.ndarray:
-    """Each CAM above Otsu's threshold of its own grey values, which needs no label."""
+    """Threshold each CAM by Otsu's method on its own grey values, which needs no label."""
     return np.stack([cam > cv2.threshold(cam, 0, 255, cv2.THRESH_OTSU)[0] for cam in cams])
 
 
 def centred_box(count: int) -> np.ndarray:
-    """The same box in the middle of every tile."""
+    """Return the same box in the middle of every tile."""
     side = round(SIDE * CENTRED_BOX)
     start = (SIDE - side) // 2
     found = np.zeros((count, SIDE, SIDE), bool)

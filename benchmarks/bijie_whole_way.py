@@ -1,9 +1,9 @@
-"""The whole way on Bijie's validation crops, centred and off-centre: localizer, CAM, prompts, SAM, mask.
+"""The complete method on Bijie's validation crops, centred and off-centre: localizer, CAM, prompts, SAM, mask.
 
     python -m benchmarks.bijie_whole_way --weights results/bijie/localizer/weights.safetensors
 
-Mean IoU a tile of the fixed centred box, of the CAM cut where SAM agrees best with it, and of APSAM's masks, with the
-fixed threshold and with the one picked tile by tile. Masks are read to measure alone; nothing is chosen by them.
+Mean IoU per tile of the fixed centred box, of the CAM thresholded where SAM agrees best with it, and of APSAM's masks,
+with the fixed threshold and with the one selected per tile. Masks are read only for evaluation.
 Off-centre views are those of `benchmarks.bijie_cams`.
 """
 
@@ -30,7 +30,7 @@ TILES_AT_ONCE = 16
 
 
 def prompts_of(tile: int, cam: np.ndarray, thresholds: tuple[int, ...]) -> TilePrompts:
-    """A tile's prompts, without thresholds that give none."""
+    """Return a tile's prompts, without thresholds that give none."""
     sets = (PromptSet(threshold, tuple(generate_prompts(cam, threshold))) for threshold in thresholds)
     return TilePrompts(tile, tuple(one for one in sets if one.prompts))
 
@@ -38,7 +38,7 @@ def prompts_of(tile: int, cam: np.ndarray, thresholds: tuple[int, ...]) -> TileP
 def segment(
     sam: LoadedSam, images: np.ndarray, cams: np.ndarray, thresholds: tuple[int, ...], masks: MasksSettings
 ) -> list[TileMask]:
-    """APSAM's mask of every tile."""
+    """Return APSAM's mask of every tile."""
     found: list[TileMask] = []
     for start in range(0, len(images), TILES_AT_ONCE):
         part = slice(start, start + TILES_AT_ONCE)

@@ -3,8 +3,8 @@
     python -m benchmarks.gpu                  8 minutes at most
     python -m benchmarks.gpu --minutes 5 --only encode floor
 
-All run in one process, the most telling first, so that nothing is imported twice. One whose usual time no longer fits
-into the budget is left out, and said; one that fails does not cost the others.
+All run in one process, the most important first, so that nothing is imported twice. A benchmark whose estimated time no
+longer fits into the budget is skipped and reported; a failing one does not stop the others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Run:
     Attributes:
         name: Of its module, `benchmarks.bench_<name>`.
         arguments: Of its command line.
-        seconds: What it takes at most, estimated for a data-centre GPU; start-up and models on the CPU included.
+        seconds: Maximum time, estimated for a data-centre GPU, including start-up and models on the CPU.
     """
 
     name: str
@@ -57,17 +57,17 @@ def measure_all(
     extra: Sequence[str] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, str]:
-    """Run benchmarks in turn while their usual time fits into the budget.
+    """Run benchmarks in turn while their estimated time fits into the budget.
 
     Args:
         runs: In order of importance.
         budget_s: Seconds for all of them.
-        device: Where they compute.
-        extra: Arguments for each of them, after its own.
-        clock: Seconds that pass.
+        device: Device of the benchmarks.
+        extra: Further arguments for each of them.
+        clock: Returns the time, seconds.
 
     Returns:
-        Benchmark -> `measured`, or why it was not.
+        Benchmark -> `measured`, or the reason why it was not.
     """
     started, outcome = clock(), {}
     for run in runs:
@@ -77,7 +77,7 @@ def measure_all(
         else:
             print(f"{run.name}: up to {run.seconds} s of {left:.0f} s", file=sys.stderr, flush=True)
             outcome[run.name] = _measure(run, device, extra)
-        # What one left behind must not fill the next one's memory.
+        # Free the memory of the last benchmark for the next one.
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -88,7 +88,7 @@ def _measure(run: Run, device: str, extra: Sequence[str]) -> str:
     with _command_line(run.name, *run.arguments, "--device", device, *extra):
         try:
             importlib.import_module(f"benchmarks.bench_{run.name}").main()
-        except (Exception, SystemExit) as error:  # one that fails must not cost the others
+        except (Exception, SystemExit) as error:  # a failing one must not stop the others
             traceback.print_exc()
             return f"failed: {type(error).__name__}: {error}"
     return "measured"

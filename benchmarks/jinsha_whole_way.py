@@ -1,10 +1,10 @@
-"""From image-level labels of one or more scenes to the map of another: with and without SAM, next to the bound.
+"""From image-level labels of one or more scenes to the map of another: with and without SAM, and an upper bound.
 
     python -m benchmarks.jinsha_whole_way DATA --train B --test A --seeds 61 62 63
 
-DATA holds `scene_A.tif`, `scene_A_mask.tif`, ... The tiles of the training scenes are labelled by their masks, as the
-paper does; after that, no mask trains or chooses anything. The bound is the same network trained on the reference masks
-at the same crops. F1 of the maps at the product's threshold, over all known pixels of the test scene.
+DATA has `scene_A.tif`, `scene_A_mask.tif`, ... The tiles of the training scenes are labelled by their masks, as in the
+paper; the masks are not used otherwise. The upper bound is the same network trained on the reference masks
+at the same crops. F1 of the maps is at the product's threshold, over all known pixels of the test scene.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 from benchmarks.point_labels import write_points
 
-# Rows of the result: name -> which pseudo-masks its network learns.
+# Rows of the result: name -> pseudo-masks of the network's training.
 ROWS = {"with SAM": "sam", "without SAM": "heat", "second round": "self", "bound": "truth"}
 
 
@@ -73,7 +73,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Files:
-    """Where the files of one scene lie."""
+    """Files of one scene."""
 
     data: Path
     folder: Path
@@ -112,7 +112,7 @@ def main() -> None:
         help="""labels come from a point on each landslide (benchmarks.point_labels): {"size_column": "length_m"}""",
     )
     for name, model in SECTIONS.items():
-        # The answers of a network trained with soft dice are no probabilities: unsure, it paints too much.
+        # A network trained with soft dice does not predict probabilities: where uncertain, it maps too much.
         default = ResUNetSettings(loss="bce") if model is ResUNetSettings else model()
         parser.add_argument(f"--{name}", type=model.model_validate_json, default=default)
     parser.add_argument("--threads", type=int, default=1)
@@ -137,7 +137,7 @@ SECTIONS = {
 
 
 def measure(given: argparse.Namespace, settings: Settings) -> dict:
-    """Everything: pseudo-masks of the training scenes, networks, maps, F1."""
+    """Run all steps: pseudo-masks of the training scenes, networks, maps, F1."""
     trained = "+".join(given.train)
     folder = given.work / trained
     training = [Files(given.data, folder, name) for name in given.train]
@@ -166,7 +166,7 @@ def measure(given: argparse.Namespace, settings: Settings) -> dict:
 
 
 def train(scenes: Sequence[Files], masks: Sequence[Path], settings: Settings, weights: Path, seed: int) -> None:
-    """Train the ResUNet on scene-wide masks, unless it is there."""
+    """Train the ResUNet on scene-wide masks, unless its weights exist."""
     if weights.exists():
         return
     start = time.perf_counter()
@@ -176,7 +176,7 @@ def train(scenes: Sequence[Files], masks: Sequence[Path], settings: Settings, we
 
 
 def masks_of(kind: str, scenes: Sequence[Files], settings: Settings, seeds: Sequence[int]) -> list[Path]:
-    """Masks that a row's network learns: true ones, those of the first round, or those of the second.
+    """Return the masks for a row's network: reference masks, those of the first round, or those of the second.
 
     The first round of self-training is the networks "with SAM" of all seeds.
     """
@@ -191,13 +191,13 @@ def masks_of(kind: str, scenes: Sequence[Files], settings: Settings, seeds: Sequ
     for scene, mask in zip(scenes, masks, strict=True):
         tiles, logits = scene.at("tiles.zarr.zip"), scene.at("self_logits.tif")
         make_logits(tiles, scene.image, networks, settings.heatmaps, logits)
-        # Networks that learned masks of objects, not of tiles, are right at their own 0.5.
+        # Networks trained on masks of objects, not of tiles, are calibrated: their threshold is 0.5.
         make_heat_masks(logits, scene.at("labels.tif"), 0.0, tiles, mask)
     return masks
 
 
 def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wrong_labels: float) -> dict:
-    """Scene-wide pseudo-masks of the training scenes, with SAM (`_sam.tif`) and without (`_heat.tif`)."""
+    """Make scene-wide pseudo-masks of the training scenes, with SAM (`_sam.tif`) and without (`_heat.tif`)."""
     folder = scenes[0].folder
     folder.mkdir(parents=True, exist_ok=True)
     for scene in scenes:
@@ -244,7 +244,7 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
 
 
 def turn_labels(tiles: Path, share: float) -> None:
-    """Give some tiles, drawn with a fixed seed, the other label."""
+    """Invert the labels of some tiles, drawn with a fixed seed."""
 
     def turn(arrays: dict[str, np.ndarray]) -> None:
         count = len(arrays["label"])
@@ -255,7 +255,7 @@ def turn_labels(tiles: Path, share: float) -> None:
 
 
 def leave_unlabelled(tiles: Path, looked_at: Collection[str]) -> None:
-    """Take the labels of all tiles but those of these names, as where nobody has looked."""
+    """Remove the labels of all tiles except those of these names."""
 
     def leave(arrays: dict[str, np.ndarray]) -> None:
         names = [tile_name(row, col) for row, col, _, _ in arrays["window"].tolist()]
@@ -275,7 +275,7 @@ def rewrite(tiles: Path, change: Callable[[dict[str, np.ndarray]], None]) -> Non
 
 
 def sam_masks(scene: Files, settings: Settings, logits: Path, threshold: float, output: Path) -> None:
-    """The scene-wide pseudo-mask of SAM, asked with the prompts of a heat map."""
+    """Make the scene-wide pseudo-mask of SAM, prompted by a heat map."""
     views, labels, embeddings = (scene.at(e) for e in ("views.zarr.zip", "labels.tif", "embeddings.zarr.zip"))
     cams, prompts, masks = (
         output.with_suffix(ending) for ending in (".cams.zarr.zip", ".prompts.json", ".masks.zarr.zip")
@@ -287,7 +287,7 @@ def sam_masks(scene: Files, settings: Settings, logits: Path, threshold: float, 
 
 
 def f1(mask: Path, scene: Files) -> float:
-    """F1 of a mask over the known pixels of its scene; what the mask does not know counts as no landslide."""
+    """Return F1 of a mask over the known pixels of its scene; unknown pixels of the mask count as no landslide."""
     with (
         rasterio.open(mask) as raster,
         rasterio.open(scene.reference) as reference,
@@ -298,7 +298,7 @@ def f1(mask: Path, scene: Files) -> float:
 
 
 def show(figures: dict) -> None:
-    """Mean and range over seeds, and the share of the bound."""
+    """Return mean and range over seeds, and the share of the upper bound."""
     train = "+".join(figures["train"])
     for name, tests in figures["f1"].items():
         for test, values in tests.items():

@@ -1,16 +1,16 @@
-"""What labelling buys: F1 of the map against the tiles that a person has looked at, measured with reference masks.
+"""F1 of the map against the number of labelled tiles; reference masks are used in place of a person.
 
     python -m benchmarks.labelling_curve DATA --json curve.json
 
-DATA holds `scene_A.tif`, `scene_A_mask.tif`, and the same of B. Three trials: A is labelled and B is mapped, B is
+DATA has `scene_A.tif`, `scene_A_mask.tif`, and the same of B. Three trials: A is labelled and B is mapped, B is
 labelled and A is mapped, and four synthetic scenes of the demo are labelled and two others mapped. A reference mask
-stands in for the person: a tile shows a landslide where 0.5 % of it is one.
+replaces the person: a tile is labelled positive if at least 0.5 % of it is landslide.
 
-To be affordable on one core, the map is that of a small head on frozen features (`benchmarks.labelling_trial`), its
-threshold calibrated on the labels; SAM and the ResUNet take no part. Every figure is measured on the scenes that were
-labelled (where tiles labelled negative empty the map) and on those that no step saw.
+To need little time on one core, the map is that of a small head on frozen features (`benchmarks.labelling_trial`), its
+threshold calibrated on the labels; SAM and the ResUNet are not used. F1 is measured on the labelled scenes
+(where tiles labelled negative empty the map) and on scenes that were not used in any step.
 
-Measurements go to the JSON file one by one; what is there is not measured again.
+Measurements are written to the JSON file one by one; existing ones are not repeated.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 WRONG = (0.05, 0.1)
 FIRST_SUSPECTS = 0.2
 GRIDS = [(size, overlap) for size in (256, 128) for overlap in (0, 0.4, 0.75)]
-# Labels with which grids are compared; grids of fewer tiles are left out.
+# Numbers of labels for which grids are compared; grids with fewer tiles are left out.
 LABELS = {"A": (32, 96), "B": (32, 96), "demo": (96, 192)}
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was measured with some labels; suggestions where they were asked for."""
+    """Result of a training with some labels; with suggestions if requested."""
 
     figures: dict[str, float]
     suggestions: Suggestions | None
 
 
 def fit(trial: Trial, labels: Labels, seed: int, wants_suggestions: bool) -> Fitted:
-    """Train on labels, map both kinds of scene, and ask for suggestions."""
+    """Train on labels, map both kinds of scene, and make suggestions if requested."""
     started = time.perf_counter()
     heads = train_maps(trial, labels, seed)
     logits = [mean_logits(heads, tiled.ground) for tiled in trial.labelled]
@@ -92,7 +92,7 @@ def _f1(parts: Sequence[Counts]) -> float:
 
 
 def trials(scenes: dict[str, Ground], size: int = 256, overlap: float = 0.4) -> list[Trial]:
-    """The three trials with tiles of `size` px."""
+    """Return the three trials with tiles of `size` px."""
     tiled = {name: in_tiles(ground, size, overlap) for name, ground in scenes.items()}
     demo = [name for name in scenes if name not in ("A", "B")]
     return [
@@ -103,7 +103,7 @@ def trials(scenes: dict[str, Ground], size: int = 256, overlap: float = 0.4) -> 
 
 
 def read_scenes(data: Path) -> dict[str, Ground]:
-    """A, B and the scenes of the demo, with their features."""
+    """Return A, B and the scenes of the demo, with their features."""
     network = feature_network()
     real = {
         name: read_ground(name, data / f"scene_{name}.tif", data / f"scene_{name}_mask.tif", network)
@@ -129,7 +129,7 @@ def half_looked_at(trial: Trial, seed: int) -> dict[str, list[str]]:
 
 
 def measure_curve(trial: Trial, seed: int) -> dict:
-    """F1 against the number of tiles looked at, in random and in suggested order; both begin alike."""
+    """Measure F1 against the number of labelled tiles, in random and suggested order, with the same first tiles."""
     reference = trial.reference
     shuffled = random_order(list(reference), seed)
     counts = [max(round(share * len(reference)), _both_kinds(shuffled, reference)) for share in SHARES]
@@ -150,7 +150,7 @@ def measure_curve(trial: Trial, seed: int) -> dict:
 
 
 def measure_wrong(trial: Trial, seed: int, share: float) -> dict:
-    """Wrong labels among the first suspects, and F1 before and after those that are found are mended."""
+    """Measure the share of wrong labels among the first ones to check, and F1 before and after these are corrected."""
     reference = trial.reference
     erring, wrong = with_errors(reference, share, seed)
     before = fit(trial, erring, seed, True)
@@ -167,19 +167,19 @@ def measure_wrong(trial: Trial, seed: int, share: float) -> dict:
 
 
 def measure_grid(trial: Trial, seed: int, count: int) -> dict:
-    """F1 with `count` tiles of a grid, in random order."""
+    """Measure F1 with `count` tiles of a grid, in random order."""
     shuffled = random_order(list(trial.reference), seed)
     return fit(trial, look_at({}, shuffled, trial.reference, count), seed, False).figures
 
 
 def _both_kinds(order: Sequence[str], reference: Labels) -> int:
-    """Tiles until two of either kind were seen: with fewer there is nothing to learn."""
+    """Return the first tiles with two of either label: fewer cannot be trained on."""
     seen = np.cumsum([[reference[name], 1 - reference[name]] for name in order], axis=0).min(axis=1)
     return int(np.searchsorted(seen, 2)) + 1
 
 
 def main() -> None:
-    """Measure what the record does not hold yet."""
+    """Make the measurements that the record does not have yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder of scene_A.tif, scene_A_mask.tif and those of B")
     parser.add_argument("--json", type=Path, required=True, help="the record")

@@ -1,4 +1,4 @@
-"""Tables and the plot of what `benchmarks.labelling_curve` measured: means, with the lowest and highest of the seeds.
+"""Tables and the plot of the results of `benchmarks.labelling_curve`: means, with the lowest and highest of the seeds.
 
 python -m benchmarks.labelling_figures benchmarks/measured/labelling_curve.json docs/images/labelling_curve.png
 """
@@ -25,18 +25,18 @@ WHERE = {"f1_labelled": "labelled scenes", "f1_unseen": "other scenes"}
 
 
 def of_seeds(figures: Figures, start: str) -> list[dict[str, Any]]:
-    """The measurements whose name is `start` and a seed."""
+    """Return the measurements whose name is `start` and a seed."""
     return [value for name, value in figures.items() if name.rpartition(" ")[0] == start]
 
 
 def spread(values: Iterable[float]) -> str:
-    """Mean with lowest and highest: `0.61 (0.58-0.63)`."""
+    """Format mean with lowest and highest: `0.61 (0.58-0.63)`."""
     some = list(values)
     return f"{np.mean(some):.2f} ({min(some):.2f}-{max(some):.2f})" if some else "-"
 
 
 def curve_rows(figures: Figures) -> list[list[str]]:
-    """For each trial, place and order: F1 with a 16th, an eighth, a quarter, half and all of the tiles."""
+    """F1 with a 16th, an eighth, a quarter, half and all of the tiles, by trial, scenes and order."""
     rows = []
     for trial in LABELS:
         curves = of_seeds(figures, f"curve {trial}")
@@ -48,7 +48,7 @@ def curve_rows(figures: Figures) -> list[list[str]]:
 
 
 def enough_rows(figures: Figures) -> list[list[str]]:
-    """Share of the F1 with all labels that half of the tiles give, by trial, place and order, seed by seed."""
+    """F1 with half of the tiles as a share of F1 with all of them, by trial, scenes and order."""
     rows = []
     for trial in LABELS:
         for key, where in WHERE.items():
@@ -61,7 +61,7 @@ def enough_rows(figures: Figures) -> list[list[str]]:
 
 
 def grid_rows(figures: Figures) -> list[list[str]]:
-    """F1 on the labelled and on the other scenes for each trial, number of labels, tile size and overlap."""
+    """F1 on the labelled and on the other scenes, by trial, number of labels, tile size and overlap."""
     rows = []
     for trial, counts in LABELS.items():
         for count in counts:
@@ -75,7 +75,7 @@ def grid_rows(figures: Figures) -> list[list[str]]:
 
 
 def wrong_rows(figures: Figures) -> list[list[str]]:
-    """Share of the wrong labels among the first 20 % of suspects, and F1 before and after they are mended."""
+    """Share of the wrong labels among the first 20 % to check, and F1 before and after they are corrected."""
     rows = []
     for trial in LABELS:
         every = [curve["random"][-1] for curve in of_seeds(figures, f"curve {trial}")]
@@ -90,7 +90,7 @@ def wrong_rows(figures: Figures) -> list[list[str]]:
 
 
 def draw(figures: Figures, output: Path) -> None:
-    """Write the curves of all trials, a panel each, as PNG."""
+    """Write the curves of all trials, one panel each, as PNG."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -121,7 +121,7 @@ def _draw_curves(axis: Axes, curves: Sequence[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Print the tables, and draw."""
+    """Print the tables, and draw the plot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("record", type=Path, help="what benchmarks.labelling_curve wrote")
     parser.add_argument("plot", type=Path, help="PNG to make")

@@ -1,8 +1,8 @@
-"""Scenes, a person's answers, and a map from labels that takes seconds: for `benchmarks.labelling_curve`.
+"""Scenes, simulated labels, and a map from labels within seconds, for `benchmarks.labelling_curve`.
 
-Features of the frozen EfficientNet-Lite0 are computed once for each scene. On them two heads like the localizer's learn
-from image-level labels: one the labels of tiles through the mean of its strongest share (the localizer), the other the
-label map of the ground (as `apsam.heatmaps` does with a ResUNet), which is the map.
+Features of the frozen EfficientNet-Lite0 are computed once for each scene. Two heads like the localizer's are trained
+on them with image-level labels: one on the labels of tiles through the mean of its highest scores (the localizer), the
+other on the label map (as `apsam.heatmaps` does with a ResUNet), which predicts the map.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from apsam.tiles.outlines import outlines
 from apsam.tiles.settings import TileSettings
 from apsam.tiles.windows import tile_windows
 
-CELL = 8  # pixels of the scene a cell of the features
-PATCH, MARGIN = 512, 64  # features are computed patch by patch, with some ground around
-PRESENT = 0.005  # share of a tile from which a person, and the map, sees a landslide in it
+CELL = 8  # pixels of the scene per cell of the features
+PATCH, MARGIN = 512, 64  # features are computed patch by patch, with some surroundings
+PRESENT = 0.005  # share of landslide from which a tile is positive
 LEAST_KNOWN = 0.5
-NETWORKS = 3  # whose logits are averaged, as in `apsam.heatmaps`
+NETWORKS = 3  # their logits are averaged, as in `apsam.heatmaps`
 THINNED = 3  # the localizer is trained on every third cell of a tile
 
 Labels = Mapping[str, int]
@@ -67,7 +67,7 @@ class Ground:
 
 @dataclass(frozen=True, eq=False)
 class TiledGround:
-    """A scene in tiles, and what a person would answer for each: those that cannot be answered are left out."""
+    """A scene in tiles, with the simulated label of each; tiles with unknown labels are left out."""
 
     ground: Ground
     windows: np.ndarray
@@ -75,7 +75,7 @@ class TiledGround:
 
     @property
     def names(self) -> list[str]:
-        """Of the tiles; the scene's name makes them different in all scenes."""
+        """Identifiers of the tiles, different for all scenes."""
         return [f"{self.ground.name}/{tile_name(row, col)}" for row, col, _, _ in self.windows.tolist()]
 
 
@@ -98,7 +98,7 @@ def _ground(name: str, image: np.ndarray, mask: np.ndarray, valid: np.ndarray, n
 
 @torch.inference_mode()
 def _features(image: np.ndarray, network: Localizer) -> np.ndarray:
-    """(3, H, W) uint8 to (H / 8, W / 8, C) float16: the stages that the localizer's head reads."""
+    """Compute (H / 8, W / 8, C) float16 from (3, H, W) uint8: the stages that the localizer's head reads."""
     height, width = (side // CELL * CELL for side in image.shape[1:])
     padded = np.pad(image, ((0, 0), (MARGIN, MARGIN + PATCH), (MARGIN, MARGIN + PATCH)), mode="reflect")
     inside = slice(MARGIN // CELL, (MARGIN + PATCH) // CELL)
@@ -116,12 +116,12 @@ def _features(image: np.ndarray, network: Localizer) -> np.ndarray:
 
 
 def feature_network() -> Localizer:
-    """The localizer's backbone with its ImageNet weights."""
+    """Return the localizer's backbone with its ImageNet weights."""
     return Localizer(LocalizerSettings()).eval()
 
 
 def in_tiles(ground: Ground, size: int, overlap: float) -> TiledGround:
-    """Cut a scene as the workflow does, and answer as a person who sees 0.5 % of a tile."""
+    """Cut a scene as the workflow does, and label tiles with at least 0.5 % landslide as positive."""
     settings = TileSettings(size=size, overlap=overlap)
     kept, answers = [], []
     for window in tile_windows(*ground.valid.shape, settings.size, settings.stride).tolist():
@@ -145,14 +145,14 @@ class Trial:
 
     @cached_property
     def reference(self) -> dict[str, int]:
-        """What the person answers for every tile."""
+        """Return the simulated labels of all tiles."""
         return {
             name: int(label) for tiled in self.labelled for name, label in zip(tiled.names, tiled.answers, strict=True)
         }
 
 
 class Head(nn.Module):
-    """The localizer's head on cells: features (n, C), set to mean 0 and deviation 1, to logits (n)."""
+    """The localizer's head on cells: features (n, C), standardised, to logits (n)."""
 
     def __init__(self, sample: Tensor, hidden: int = 64) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ def logits_of(head: Head, ground: Ground) -> np.ndarray:
 
 
 def label_map(tiled: TiledGround, labels: Labels) -> np.ndarray:
-    """(h, w) uint8: 0 where a tile labelled negative lies, 1 where all labelled tiles are positive, else 255."""
+    """Return (h, w) uint8: 0 in a tile labelled negative, 1 where all labelled tiles are positive, else 255."""
     free, covered = (np.zeros(tiled.ground.seen.shape, bool) for _ in range(2))
     for name, window in zip(tiled.names, tiled.windows, strict=True):
         if name in labels:
@@ -195,7 +195,7 @@ def label_map(tiled: TiledGround, labels: Labels) -> np.ndarray:
 
 
 def cells_of(window: Sequence[int]) -> tuple[slice, slice]:
-    """Cells whose middle lies in a window of pixels."""
+    """Return cells whose centre is in a window of pixels."""
     row, col, height, width = (int(value) for value in window)
     half = CELL // 2 - 1
     return (
@@ -205,7 +205,7 @@ def cells_of(window: Sequence[int]) -> tuple[slice, slice]:
 
 
 def train_map(trial: Trial, labels: Labels, seed: int, steps: int = 80, batch: int = 512) -> Head:
-    """A head that learns the label map of the ground."""
+    """Train a head on the label map."""
     cells, targets = [], []
     for tiled in trial.labelled:
         said = label_map(tiled, labels)
@@ -223,7 +223,7 @@ def train_map(trial: Trial, labels: Labels, seed: int, steps: int = 80, batch: i
 
 
 def train_localizer(trial: Trial, labels: Labels, seed: int, steps: int = 120, batch: int = 8) -> Head:
-    """A head whose strongest 5 % of cells of a tile learn the tile's label, both labels equally often."""
+    """Train a head whose highest 5 % of a tile's cells predict the tile's label, both labels equally often."""
     tiles: dict[int, list[Tensor]] = {0: [], 1: []}
     for tiled in trial.labelled:
         seen = tiled.ground.seen
@@ -262,7 +262,7 @@ def _step(optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.L
 
 
 def calibrated(trial: Trial, labels: Labels, logits: Sequence[np.ndarray]) -> float:
-    """The threshold at which the maps agree best with the labels (`apsam.heatmaps.calibrate`)."""
+    """Return the threshold at which the maps agree best with the labels (`apsam.heatmaps.calibrate`)."""
     shares, given = [], []
     for tiled, heat in zip(trial.labelled, logits, strict=True):
         for name, window in zip(tiled.names, tiled.windows, strict=True):
@@ -275,7 +275,7 @@ def calibrated(trial: Trial, labels: Labels, logits: Sequence[np.ndarray]) -> fl
 
 
 def counts(ground: Ground, logits: np.ndarray, threshold: float, free: np.ndarray | None = None) -> Counts:
-    """Pixels of the map against the reference; `free` (h, w) empties it."""
+    """Count pixels of the map against the reference; `free` (h, w) empties it."""
     height, width = (side * CELL for side in logits.shape)
     found = cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR) >= threshold
     if free is not None:
@@ -286,7 +286,7 @@ def counts(ground: Ground, logits: np.ndarray, threshold: float, free: np.ndarra
 
 
 def evidence(trial: Trial, labels: Labels, localizer: Head, logits: Sequence[np.ndarray]) -> list[TileOutputs]:
-    """What localizer and map say of every tile, as `apsam suggest` reads it of a run."""
+    """Return scores of localizer and map for every tile, as `apsam suggest` reads them from a run."""
     found = []
     for tiled, heat in zip(trial.labelled, logits, strict=True):
         raw = torch.from_numpy(logits_of(localizer, tiled.ground))

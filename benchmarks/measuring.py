@@ -1,4 +1,4 @@
-"""What all benchmarks share: their options, measuring alternatives in turns, writing what was measured, on what."""
+"""Shared parts of all benchmarks: options, measuring alternatives in turns, writing results with the machine."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ TILE = 256
 
 @dataclass(frozen=True)
 class Setup:
-    """What a benchmark was asked to do.
+    """Arguments of a benchmark.
 
     Attributes:
         options: The benchmark's own sizes, and `sam`, by name.
         device: Where to compute.
         repeats: Rounds that count.
-        short: Whether the sizes are those that take some minutes at most.
+        short: Whether the sizes are small, for a few minutes at most.
     """
 
     options: argparse.Namespace
@@ -42,7 +42,7 @@ class Setup:
     short: bool
 
     def images(self, count: int) -> np.ndarray:
-        """Tiles of random pixels, (count, 3, 256, 256) uint8: speed does not depend on what they show."""
+        """Return tiles of random pixels, (count, 3, 256, 256) uint8, because speed does not depend on their content."""
         return np.random.default_rng(0).integers(0, 256, (count, 3, TILE, TILE), np.uint8)
 
 
@@ -59,8 +59,8 @@ def set_up(
     Args:
         doc: The module's docstring.
         sam: Default of `--sam`.
-        sams: What it may be.
-        sizes: Name -> (default, default with `--short`, meaning); `repeats` among them where 3 and 1 are not it.
+        sams: Allowed values.
+        sizes: Name -> (default, default with `--short`, meaning); includes `repeats` if its defaults are not 3 and 1.
         files: Name -> (default, meaning).
         flags: Name -> meaning; off by default.
     """
@@ -87,12 +87,12 @@ def set_up(
 
 
 def measure(candidates: dict[str, Callable[[], Any]], repeats: int, warm: bool = True) -> dict[str, dict[str, Any]]:
-    """Run the candidates in turns, so that what else the machine does hits all of them alike.
+    """Run the candidates in turns, so that other load on the machine affects all of them equally.
 
     Args:
-        candidates: Name -> what is timed.
+        candidates: Name -> function to time.
         repeats: Rounds that count.
-        warm: Whether a round that does not count goes first.
+        warm: Whether a warm-up round is run first.
 
     Returns:
         Name -> seconds of wall clock and of processor time over all threads: median, lowest, highest; on a GPU also the
@@ -126,13 +126,13 @@ def measure(candidates: dict[str, Callable[[], Any]], repeats: int, warm: bool =
 
 
 def synchronise() -> None:
-    """Wait for a GPU to finish what it was given."""
+    """Wait until a GPU has finished."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median, lowest and highest of some seconds."""
+    """Return median, lowest and highest of some seconds."""
     return {
         "median": round(statistics.median(values), 4),
         "lowest": round(min(values), 4),
@@ -141,7 +141,7 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def ratio(measured: dict[str, dict[str, Any]], slow: str, fast: str) -> dict[str, float]:
-    """How many times faster `fast` is: medians of wall clock, and of processor time, which a busy machine spares."""
+    """Return how many times faster `fast` is, by wall clock and by processor time, which excludes other load."""
     return {
         clock: round(measured[slow][clock]["median"] / measured[fast][clock]["median"], 2)
         for clock in ("wall_s", "processor_s")
@@ -149,7 +149,7 @@ def ratio(measured: dict[str, dict[str, Any]], slow: str, fast: str) -> dict[str
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Processor or GPU, threads, load by others, and the versions that matter."""
+    """Return processor or GPU, threads, load by others, and the relevant versions."""
     facts: dict[str, Any] = {
         "processor": _processor(),
         "threads": torch.get_num_threads(),
@@ -171,11 +171,11 @@ def machine(device: torch.device) -> dict[str, Any]:
 def write(name: str, device: torch.device, of: str = "", **content: Any) -> Path:
     """Write one measurement to `benchmarks/measured/<name>.json`, with the machine and the command.
 
-    That `of` one of several runs is `<name>_<of>.json`; that of a GPU stands next to that of a CPU, `<name>_cuda.json`.
+    With `of`, one of several runs, it is `<name>_<of>.json`; on a GPU `<name>_cuda.json`.
     """
     parts = [name, *([of] if of else []), *([] if device.type == "cpu" else [device.type])]
     path = MEASURED / f"{'_'.join(parts)}.json"
-    # Paths of this machine say nothing elsewhere.
+    # Paths of this machine are meaningless elsewhere.
     arguments = [f".../{Path(each).name}" if Path(each).is_absolute() else each for each in sys.argv[1:]]
     command = " ".join(["python", "-m", f"benchmarks.bench_{name}", *arguments])
     write_json(path, {"command": command, "machine": machine(device), **content})
@@ -184,7 +184,7 @@ def write(name: str, device: torch.device, of: str = "", **content: Any) -> Path
 
 
 def _processor() -> str:
-    """Model name of the CPU, where the system tells it."""
+    """Return the model name of the CPU, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -1,10 +1,10 @@
-"""What labels of tiles are worth that come from points: how many are wrong, for several choices of distances.
+"""Count wrong labels of tiles that come from points, for several settings of distances.
 
     python -m benchmarks.point_labels DATA --scenes A B
 
-DATA holds `scene_A.tif`, `scene_A_mask.tif`, ... Every landslide of a mask (pixels that touch by an edge or corner)
-becomes one point on its surface, with its length and area as columns. The labels that the product makes of the points
-are compared with those that it derives from the mask.
+DATA has `scene_A.tif`, `scene_A_mask.tif`, ... Every landslide of a mask (pixels that touch by an edge or corner)
+becomes one point on its surface, with its length and area as columns. The labels of tiles made from the points
+are compared with those derived from the mask.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CHOICES: Mapping[str, Mapping[str, Any]] = {
 
 
 def write_points(mask: Path, output: Path) -> int:
-    """Write a point inventory of a mask; how many landslides it has."""
+    """Write a point inventory of a mask; return the number of landslides."""
     with rasterio.open(mask) as raster:
         landslide = raster.read(1) == 1
         found = shapes(landslide.astype(np.uint8), landslide, connectivity=8, transform=raster.transform)
@@ -59,7 +59,7 @@ def write_points(mask: Path, output: Path) -> int:
 
 
 def labels_of(scene: Scene, tiles: TileSettings, labels: LabelSettings, folder: Path) -> np.ndarray:
-    """(n,) labels of the tiles, 255 where they are used for neither training nor measuring."""
+    """Return (n,) labels of the tiles, 255 for tiles used for neither training nor evaluation."""
     stack = folder / "tiles.zarr.zip"
     tile_scene(scene, tiles, labels, SplitSettings(), stack)
     with TileStack(stack) as made:
@@ -67,7 +67,7 @@ def labels_of(scene: Scene, tiles: TileSettings, labels: LabelSettings, folder: 
 
 
 def main() -> None:
-    """Print one table a scene."""
+    """Print one table per scene."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--scenes", nargs="+", default=["A", "B"])

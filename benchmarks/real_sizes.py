@@ -1,4 +1,4 @@
-"""SAMs of their published sizes with random weights: speed and memory do not depend on what they learned."""
+"""SAMs of their published sizes with random weights, because speed and memory do not depend on the weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from apsam.sam.model import LoadedSam
 from apsam.sam.registry import NAMES, build_untrained, wrap_sam
 
-# The configurations that facebookresearch/sam2 publishes (sam2/configs/sam2.1), beyond the library's default, tiny.
+# The configurations published by facebookresearch/sam2 (sam2/configs/sam2.1), except the library's default, tiny.
 HIERA: dict[str, dict[str, Any]] = {
     "sam2.1_tiny": {},
     "sam2.1_small": dict(blocks_per_stage=[1, 2, 11, 2], global_attention_blocks=[7, 10, 13]),
@@ -34,7 +34,7 @@ SIZED = (*NAMES, *HIERA, "sam3", *(f"sam_hq_{name}" for name in VIT))
 
 
 def build_sized(name: str, device: torch.device) -> LoadedSam:
-    """The SAM of a short name in its published size, with random weights."""
+    """Build the SAM of a short name in its published size, with random weights."""
     if name in NAMES:
         return wrap_sam(build_untrained(name).to(device), name)
     import transformers

@@ -1,4 +1,4 @@
-"""What was measured, as tables of docs/performance.md and docs/sam.md."""
+"""Write measurements as tables into docs/performance.md and docs/sam.md."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ PLACE = "<!-- {0} -->\n.*?<!-- end of {0} -->"
 
 
 def write_all_tables() -> None:
-    """Write the tables of every document that has some."""
+    """Write the tables of all documents."""
     for document in DOCUMENTS:
         write_tables(document)
 
 
 def write_tables(document: Path, measured: Path = MEASURED) -> None:
-    """Replace the part of each measurement in a document, between its two comments.
+    """Replace the text of each measurement in a document, between its two comments.
 
-    Measurements without a place there belong to other pages and may look otherwise.
+    Measurements without such comments belong to other pages.
     """
     text = document.read_text()
     for path in sorted(measured.glob("*.json")):
@@ -36,7 +36,7 @@ def write_tables(document: Path, measured: Path = MEASURED) -> None:
 
 
 def render(content: dict[str, Any]) -> str:
-    """One measurement as Markdown: command and machine, then what it has of tables and single figures."""
+    """Format one measurement as Markdown: command and machine, then its tables and single values."""
     machine = content["machine"]
     device = machine.get("gpu") or f"{machine['processor']}, {machine['threads']} thread(s)"
     features = "AMX" if machine["amx"] else "AVX512-BF16, no AMX" if machine["bf16_instructions"] else "no bf16"
@@ -173,7 +173,7 @@ def _demo(content: dict[str, Any]) -> list[str]:
     return [f"The {facts['configuration']} run takes **{facts['wall_s']} s**. Its jobs together: {stages}."]
 
 
-# What a measurement may hold, and how that is shown.
+# Parts of a measurement, with their format.
 PARTS = {
     "measured": _times,
     "times_faster": _faster,

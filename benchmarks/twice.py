@@ -1,10 +1,10 @@
-"""Is a run the same when it is run again? Run the workflow twice, each time from nothing, and compare every file.
+"""Test whether a run is reproducible: run the workflow twice, each time from the start, and compare every file.
 
     python -m benchmarks.twice                       the default run
-    python -m benchmarks.twice config/small.yaml     with other settings over it
+    python -m benchmarks.twice config/small.yaml     with other settings
 
-Both runs are made in copies of this project. Ends with 1 where anything differs that should not:
-all but the report (it tells how long the jobs took) must be the same, byte by byte.
+Both runs are made in copies of this project. The exit code is 1 if files differ that should not:
+all but the report (which has the run times of jobs) must be the same, byte by byte.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "results", "logs", ".snakemake", "__pycache__", ".dvc", "data")
 
-# Holds times.
+# It has run times.
 MAY_DIFFER = ("report",)
 
 
 def main() -> int:
-    """Run twice, print what differs by stage."""
+    """Run twice, print the differences by stage."""
     parser = argparse.ArgumentParser(description="Run the workflow twice and compare every file.")
     parser.add_argument("overlays", nargs="*", type=Path, help="configuration files over config.yaml")
     parser.add_argument("--cores", default="all", help="as for Snakemake")
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def _run(folder: Path, overlays: list[str], cores: str) -> dict[str, str]:
-    """Run the workflow in a copy of the project; the SHA-256 of every result."""
+    """Run the workflow in a copy of the project; return the SHA-256 of every result."""
     shutil.copytree(ROOT, folder, ignore=LEFT_OUT, symlinks=True)
     begin = time.monotonic()
     command = ["snakemake", "--cores", cores, "--quiet", "all", "--configfile", "config.yaml", *overlays]

@@ -1,12 +1,12 @@
-"""Make what docs/worked-example.md shows: a coarser scene, labels in place of a person's, a picture.
+"""Make the data of docs/worked-example.md: a coarser scene, labels in place of a person's, a picture.
 
     python -m benchmarks.worked_example scene DATA/scene_B.tif DATA/scene_B_mask.tif valley
     python -m benchmarks.worked_example answer valley_labels.csv valley.tif valley_mask.tif --count 57
     python -m benchmarks.worked_example answer ... --count 28 --order suggestions.json
     python -m benchmarks.worked_example picture valley_labels.csv MAP.tif valley_mask.tif picture.png
 
-The picture shows labels and map, not the image. The reference mask answers in the place of a person, who would see a
-landslide where 0.5 % of a tile is one; for anything else it is only measured with.
+The picture shows labels and map, not the image. The reference mask is used in place of a person, who would label a tile
+positive if at least 0.5 % of it is landslide, and otherwise only for evaluation.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def answer(table: Path, image: Path, mask: Path, size: int, count: int, order: P
 
 
 def window(name: str, size: int) -> tuple[slice, slice]:
-    """Rows and columns of the tile `r154_c308`."""
+    """Return row and column of the tile `r154_c308`."""
     row, col = (int(number) for number in re.findall(r"\d+", name))
     return slice(row, row + size), slice(col, col + size)
 

@@ -1,4 +1,4 @@
-"""Which input normalisation do the packaged EfficientNet-Lite0 weights expect? Prints the evidence.
+"""Find the input normalisation of the packaged EfficientNet-Lite0 weights, and print the measurements.
 
 Compares activations before every batch norm with the running statistics stored in the weights, for three ways
 to scale pixels, on photographs that come with scikit-image and, if given, on a folder of images.

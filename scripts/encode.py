@@ -1,6 +1,6 @@
 """Encode the positive tiles of a scene with SAM's image encoder.
 
-Makes one embedding stack. It depends on the tiles and the SAM alone: thresholds, prompts and mask choices ask it again.
+Makes one embedding stack. It depends on the tiles and the SAM alone, so thresholds, prompts and mask choices reuse it.
 """
 
 from apsam.commands.encode import encode

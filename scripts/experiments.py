@@ -1,4 +1,4 @@
-"""The paper's experiments: `trials` decodes what they ask of one scene, the others each make a table and its figure."""
+"""The paper's experiments: `trials` decodes all prompts of one scene, the others each make a table and its figure."""
 
 from apsam.commands.experiments import (
     everything_vs_apsam,

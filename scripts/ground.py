@@ -1,4 +1,4 @@
-"""Work on the ground of a scene: `ground-labels`, `views` for SAM, `ground-masks`; `resunet-scenes` trains on these."""
+"""Scene-wide stages: `ground-labels`, `views` for SAM, `ground-masks`; `resunet-scenes` trains on these."""
 
 from apsam.commands.ground import ground_labels, ground_masks, resunet_scenes, views
 from apsam.commands.run import run

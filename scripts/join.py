@@ -1,4 +1,4 @@
-"""Make one file of those of a scene's blocks: `join-stacks`, `join-prompts`."""
+"""Combine the files of a scene's blocks into one: `join-stacks`, `join-prompts`."""
 
 from apsam.commands.join import join_prompts, join_stacks
 from apsam.commands.run import run

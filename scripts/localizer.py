@@ -1,4 +1,4 @@
-"""Train the localizer: its weights, and a history of losses and of how well it tells held-out tiles apart."""
+"""Train the localizer: write its weights, and a history of losses and of its accuracy on held-out tiles."""
 
 from apsam.commands.localizer import localizer
 from apsam.commands.run import run

@@ -1,4 +1,4 @@
-"""Make what the localizer's method needs before its training: superpixels, cut-outs, segments or a classifier."""
+"""Make the file for the localizer's method before its training: superpixels, cut-outs, segments or a classifier."""
 
 from apsam.commands.localizer_offline import localizer_offline
 from apsam.commands.run import run

@@ -1,4 +1,4 @@
-"""Make the pseudo-masks of a scene: `masks-apsam` asks SAM, `masks-cam` cuts the CAM, `masks-grabcut` runs GrabCut."""
+"""Make the pseudo-masks of a scene: `masks-apsam` by SAM, `masks-cam` from the CAM, `masks-grabcut` by GrabCut."""
 
 from apsam.commands.masks import masks_apsam, masks_cam, masks_grabcut
 from apsam.commands.run import run

@@ -1,6 +1,6 @@
-"""Measure a run: `metrics-localizer` the localizer, `metrics-masks` pseudo-masks, `metrics-maps` maps.
+"""Evaluate a run: `metrics-localizer` the localizer, `metrics-masks` pseudo-masks, `metrics-maps` maps.
 
-`metrics-objects` counts landslides of maps one by one, `metrics-summary` has figures of masks and maps in one table,
+`metrics-objects` counts landslides of maps one by one, `metrics-summary` makes one table of masks and maps,
 `metrics-checks` needs no reference mask.
 """
 

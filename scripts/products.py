@@ -1,4 +1,4 @@
-"""Make what people take away from a map: polygons, styles, a QGIS project, a STAC item."""
+"""Make the final products of a map: polygons, styles, a QGIS project, a STAC item."""
 
 from apsam.commands.products import products
 from apsam.commands.run import run

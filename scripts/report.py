@@ -1,4 +1,4 @@
-"""Make the report of a run: one HTML file to look at, and next to it figures for a paper and the configuration."""
+"""Make the report of a run: one HTML file, and next to it figures for a paper and the configuration."""
 
 from apsam.commands.report import report
 from apsam.commands.run import run

@@ -1,6 +1,6 @@
-"""Say which tiles to label next, and which labels look wrong, from what a run says of its tiles.
+"""Suggest which tiles to label next, and which labels look wrong, from a run's predictions of its tiles.
 
-`localizer-scores` and `map-scores` ask the networks about every tile, `suggestions` puts what they say in order.
+`localizer-scores` and `map-scores` compute the scores of all tiles, `suggestions` ranks the tiles.
 """
 
 from apsam.commands.run import run

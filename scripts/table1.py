@@ -1,4 +1,4 @@
-"""The paper's Table 1: masks to compare with, the oracle's cut, tables and figures of localization methods."""
+"""The paper's Table 1: masks for comparison, oracle threshold, tables and figures of localization methods."""
 
 from apsam.commands.run import run
 from apsam.commands.table1 import cam_oracle, compare_methods, masks_agreed, masks_box, masks_truth, table1

@@ -1,7 +1,7 @@
-"""Train the SAM that comes with the package, on synthetic scenes only, and measure it.
+"""Train the SAM of this package, on synthetic scenes only, and evaluate it.
 
-Writes float16 weights as safetensors every few minutes, and a state file next to them from which a broken-off
-training goes on with the same command.
+Writes float16 weights as safetensors every few minutes, and a state file next to them from which an interrupted
+training resumes with the same command.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from segment_anything.modeling import Sam  # isort: skip
 
 
 def main() -> None:
-    """Read the arguments, train, measure, print the figures."""
+    """Read the arguments, train, evaluate, print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=LIGHT_WEIGHTS, help="weights file to write")
     parser.add_argument("--state", type=Path, help="state file (default: next to the weights file)")

@@ -1,4 +1,4 @@
-"""Update the view of a run, results/<run>/, and say where to look."""
+"""Update the view of a run, results/<run>/, and print the paths of the results."""
 
 import os
 import sys

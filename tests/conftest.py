@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Test processes in parallel (`pytest -n 2`) take one core each; jobs of workflows say themselves how many they use.
+# Test processes in parallel (`pytest -n 2`) use one core each; jobs of workflows set their own number.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -25,7 +25,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def report_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, dict]:
-    """A faked run for the report: its folder, its scenes, its configuration."""
+    """An artificial run for the report: its folder, its scenes, its configuration."""
     from fake_run import make_fake_run
 
     folder = tmp_path_factory.mktemp("results") / "tiny"
@@ -35,7 +35,7 @@ def report_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, di
 
 @pytest.fixture(scope="session")
 def report_page(report_run: tuple[Path, list, dict]) -> Path:
-    """The report of the faked run."""
+    """The report of the artificial run."""
     from fake_run import RECIPES
 
     from apsam.report.page import make_report

@@ -1,7 +1,7 @@
-"""A run's files, faked from synthetic scenes in seconds: what the report reads, without training anything.
+"""Files of an artificial run from synthetic scenes, made in seconds for tests of the report, without training.
 
-CAMs are blurred truth with noise, APSAM's masks and the ResUNet's maps are truth with errors; tiles, prompts,
-thresholded CAMs and GrabCut masks are made by the real stages. The figures in its metrics are counted from these.
+CAMs are blurred reference masks with noise, APSAM's masks and the ResUNet's maps reference masks with errors; tiles,
+prompts, thresholded CAMs and GrabCut masks are made by the real stages. The metrics are counted from these.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from apsam.synthetic.scene import make_scene, write_scene
 from apsam.synthetic.settings import SyntheticSettings
 from apsam.tiles.tiling import tile_scene
 
-# How long its jobs took, as their recipes would say.
+# Run times of its jobs for their recipes.
 RECIPES = [
     {"stage": "tiles", "seconds": 2.1, "peak_mb": 312.5},
     {"stage": "localizer", "seconds": 61.5, "peak_mb": 312.5},
@@ -37,7 +37,7 @@ RECIPES = [
 def make_fake_run(
     folder: Path, names: tuple[str, ...] = ("alder", "birch"), size_px: int = 256, tile: int = 128
 ) -> tuple[list[Scene], Config]:
-    """Fill `folder` with the files of a run; the last scene is held out. Returns the scene sheet and the config."""
+    """Fill `folder` with the files of a run; the last scene is held out. Return the scene sheet and the config."""
     config = Config.model_validate(
         {
             "run": folder.name,

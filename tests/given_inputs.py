@@ -1,4 +1,4 @@
-"""Inputs as strangers bring them, made for tests: scenes, layers, masks, and a row of a scene sheet that names them."""
+"""Inputs of typical users, made for tests: scenes, layers, masks, and the scene sheet that names them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ HEAD = ("scene", "image", "labels", "mask", "split")
 
 @dataclass
 class Given:
-    """A folder with inputs, and how they are read.
+    """A folder with inputs, and the settings for reading them.
 
     Attributes:
-        folder: Where they lie.
+        folder: Their folder.
         rows: Of the scene sheet.
         head: Its columns.
         tiles, labels, split: Sections of the configuration.
@@ -63,7 +63,7 @@ class Given:
         return check(self.scenes(), *self.settings(), self.dem)
 
     def tile(self, number: int = 0, held_out: tuple[Path, ...] = ()) -> dict[str, np.ndarray]:
-        """Cut a scene as the job does. Arrays by name, `at`: (row, col) -> label."""
+        """Cut a scene like the job. Arrays by name, `at`: (row, col) -> label."""
         output = self.folder / f"{number}.zarr.zip"
         tile_scene(self.scenes()[number], *self.settings(), output, held_out=held_out)
         with TileStack(output) as stack:
@@ -101,7 +101,7 @@ def layer(path: Path, *shapes: Geometry, crs: Any = UTM, name: str | None = None
 def given(
     folder: Path, image: str = "a.tif", labels: str = "inv.gpkg", mask: str = "", split: str = "train", **more: Any
 ):
-    """One scene with its inventory; files that are not there yet are made."""
+    """Return one scene with its inventory; missing files are made."""
     if not (folder / "a.tif").exists():
         write(folder / "a.tif", pixels())
     if not (folder / "inv.gpkg").exists():

@@ -1,4 +1,4 @@
-"""Small raster scenes and their tile stacks, for tests of what works on the ground of a scene."""
+"""Small raster scenes and their tile stacks, for tests of the scene-wide stages."""
 
 from __future__ import annotations
 

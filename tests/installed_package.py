@@ -1,6 +1,6 @@
-"""Try an installed package: `make test-wheel` and `make test-lowest` run this in an environment of its own.
+"""Test an installed package: `make test-wheel` and `make test-lowest` run this in a separate environment.
 
-Only what the environment holds is imported, and nothing of the repository but `tests/tiny_run.py`.
+Only the environment's packages and `tests/tiny_run.py` are imported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import apsam
 
 
 def main() -> None:
-    """Map a scene by the command and by the functions; train where the extra is installed."""
+    """Map a scene by the command and by the functions; train if the extra is installed."""
     assert ROOT not in Path(apsam.__file__).parents, f"{apsam.__file__}: not the installed package"
     for name in apsam.__all__:
         getattr(apsam, name)
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def try_command(scene: Path, weights: Path, output: Path) -> None:
-    """`apsam predict` with weights alone; without geopandas it says which extra brings the polygons."""
+    """Run `apsam predict` with weights alone; without geopandas, the message names the extra for polygons."""
     command = [Path(sys.executable).with_name("apsam"), "predict", scene, "--weights", weights, "-o", output]
     done = subprocess.run(command, capture_output=True, text=True, cwd=scene.parent)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Scenes as users bring them, written for tests: folders of ready-made tiles."""
+"""Scenes of users, made for tests: folders of ready-made tiles."""
 
 from __future__ import annotations
 

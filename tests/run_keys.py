@@ -1,4 +1,4 @@
-"""Runs of a configuration without any file, and the paths of what they would make."""
+"""Paths of all files of a run, computed from the configuration without any file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run_of(sheet: Path, **sections: Any) -> Run:
 
 
 def paths(run: Run) -> dict[str, str]:
-    """The path of every file that the default target needs, by plain name."""
+    """Return the path of every file that the default target needs, by plain name."""
     return {name: path for name, path in run.view_files().items() if _is_wanted(run, name)}
 
 
@@ -39,6 +39,6 @@ def _is_wanted(run: Run, name: str) -> bool:
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> Counter[str]:
-    """Jobs by stage whose files are at another path after than before."""
+    """Return jobs by stage whose files have another path after than before."""
     folders = {str(Path(path).parent) for path in after.values()} - {str(Path(path).parent) for path in before.values()}
     return Counter(folder.removeprefix("results/store/").rpartition("/")[0] for folder in folders)

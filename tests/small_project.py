@@ -1,4 +1,4 @@
-"""The project in a folder of its own, with the small configuration as its default, to run real Snakemake in."""
+"""A copy of the project with the small configuration as its default, for running real Snakemake."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ LEFT_OUT = {".git", ".venv", "results", "logs", ".snakemake", "__pycache__", "da
 
 
 class Project:
-    """A copy of the project in a folder of its own, its default configuration in small."""
+    """A copy of the project in a folder, with the small configuration as its default."""
 
     def __init__(self, folder: Path, printed: str = "") -> None:
         self.folder = folder
         self.printed = printed
 
     def snakemake(self, *arguments: str, check: bool = True) -> str:
-        """Run Snakemake here; returns all it printed."""
+        """Run Snakemake in it; return its output."""
         return self.run("snakemake", "--cores", "2", *arguments, check=check)
 
     def run(self, program: str, *arguments: str, check: bool = True, **environment: str) -> str:
-        """Run a program of this environment here; returns all it printed."""
+        """Run a program of this environment in it; return its output."""
         done = subprocess.run(
             [program, *arguments],
             cwd=self.folder,
@@ -68,7 +68,7 @@ class Project:
         file.write_text(yaml.safe_dump(config))
 
     def results(self) -> dict[str, bytes]:
-        """Every file of the store and of the views, by name; without recipes, which tell times."""
+        """Return every file of the store and of the views, by name; without recipes, which have run times."""
         folder = self.folder / "results"
         files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.name.startswith(".")]
         return {str(f.relative_to(folder)): f.read_bytes() for f in files if f.name != "recipe.json"}

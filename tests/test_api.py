@@ -1,4 +1,4 @@
-"""The public functions: what the docstrings show runs, and they give what the stages of a run give."""
+"""The public functions: examples of docstrings run, and results equal those of the stages of a run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def model(run: Path) -> apsam.Model:
     return apsam.load(run, device="cpu")
 
 
-def test_every_public_name_is_there_and_documented():
+def test_every_public_name_exists_and_is_documented():
     for name in apsam.__all__:
         value = getattr(apsam, name)
         assert name == "__version__" or inspect.getdoc(value), name
@@ -83,7 +83,7 @@ def test_five_lines_from_an_image_to_polygons(run: Path, tmp_path: Path):
     assert result.scene == scene and result.archive is None
 
 
-def test_a_tile_gets_what_the_stages_give_it(run: Path, model: apsam.Model, tmp_path: Path):
+def test_tile_has_the_same_cam_and_mask_as_in_the_stages(run: Path, model: apsam.Model, tmp_path: Path):
     image = picture(SIZE, SIZE)
     arrays = {"image": ((3, SIZE, SIZE), "uint8"), "valid": ((SIZE, SIZE), "uint8"), "label": ((), "uint8")}
     attributes = {"scene": "a", "tile_size": SIZE, "kind": "folder"}
@@ -109,7 +109,7 @@ def test_a_tile_gets_what_the_stages_give_it(run: Path, model: apsam.Model, tmp_
     assert (found != expected).mean() < 1e-3
 
 
-def test_a_raster_is_read_as_an_array_is(model: apsam.Model, tmp_path: Path):
+def test_raster_and_array_give_the_same_results(model: apsam.Model, tmp_path: Path):
     image = picture(120, 150)
     with rasterio.open(write_scene(tmp_path / "a.tif", image)) as dataset:
         cam, mask = model.cam(dataset), model.segment(dataset, [apsam.Prompt((12, 10, 40, 30), (25, 20))])
@@ -126,7 +126,7 @@ class Coarse(SceneReader):
         super().__init__(write_scene(path.with_suffix(".half.tif"), image), tiles)
 
 
-def test_maps_have_the_shape_of_the_raster_whatever_it_is_read_at(model: apsam.Model, tmp_path: Path, monkeypatch):
+def test_maps_have_the_shape_of_the_raster_at_any_resolution(model: apsam.Model, tmp_path: Path, monkeypatch):
     path, prompt = write_scene(tmp_path / "a.tif", picture(120, 150)), apsam.Prompt((12, 10, 40, 30), (25, 20))
     with rasterio.open(path) as dataset:
         fine = model.segment(dataset, [prompt])
@@ -174,7 +174,7 @@ def test_context_is_mirrored_where_an_image_ends(run: Path):
         assert not np.array_equal(wide.cam(image), plain.cam(image))
 
 
-def test_a_box_lies_in_the_middle_of_what_sam_sees():
+def test_box_is_in_the_middle_of_sams_window():
     shape = (300, 300)
     grid = windows_of(*shape, TILES)
     for box in ((0, 0, 10, 10), (70, 90, 100, 130), (290, 290, 300, 300), (10, 20, 250, 60), (0, 0, 300, 300)):
@@ -193,7 +193,7 @@ def test_masks_of_a_large_image_lie_where_the_prompts_do(model: apsam.Model):
 
 
 @pytest.mark.parametrize("image", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3)), np.zeros((3, 8, 8), np.uint8), "a"])
-def test_what_is_no_image_is_refused(model: apsam.Model, image: object):
+def test_invalid_image_is_refused(model: apsam.Model, image: object):
     with pytest.raises(InputError, match=r"image: needs \(H, W, 3\) uint8 RGB"):
         model.cam(image)
 
@@ -203,7 +203,7 @@ def test_a_prompt_outside_the_image_is_refused(model: apsam.Model):
         model.segment(picture(SIZE, SIZE), [apsam.Prompt((50, 10, 70, 20), (60, 15))])
 
 
-def test_the_cam_is_asked_for_where_sam_gets_it(model: apsam.Model):
+def test_cam_is_required_for_cam_mask(model: apsam.Model):
     masks = model.config.masks.model_copy(update={"cam_mask": True})
     with_cam = apsam.Model(model.config.model_copy(update={"masks": masks}), model.localizer_weights, device="cpu")
     image, prompts = picture(100, 100), [apsam.Prompt((12, 10, 40, 30), (25, 20))]
@@ -212,7 +212,7 @@ def test_the_cam_is_asked_for_where_sam_gets_it(model: apsam.Model):
     assert with_cam.segment(image, prompts, cam=model.cam(image)).any()
 
 
-def test_weights_are_told_apart(run: Path):
+def test_kinds_of_weights_are_distinguished(run: Path):
     localizer, resunet = run / "localizer/weights.safetensors", run / "resunet/apsam/weights.safetensors"
     assert apsam.load(localizer).mapping is None and apsam.load(localizer).config.tiles.size == SIZE
     assert apsam.load(resunet).localizer_weights is None and apsam.load(resunet).mapping.weights == resunet
@@ -221,7 +221,7 @@ def test_weights_are_told_apart(run: Path):
     assert apsam.load(run).mapping.maps.threshold == 0.3
 
 
-def test_what_a_model_lacks_is_said():
+def test_missing_network_is_named():
     model = apsam.load("light")
     with pytest.raises(InputError, match="no localizer"):
         model.cam(picture(SIZE, SIZE))
@@ -229,7 +229,7 @@ def test_what_a_model_lacks_is_said():
         model.predict("scene.tif", "out")
 
 
-def test_what_cannot_be_loaded_is_named(tmp_path: Path):
+def test_loading_errors_name_the_file(tmp_path: Path):
     with pytest.raises(ConfigError, match="name a run's folder"):
         apsam.load()
     with pytest.raises(InputError, match="or name of a SAM: light"):
@@ -299,7 +299,7 @@ def test_without_geopandas_the_rasters_are_made(run: Path, tmp_path: Path, monke
         result.polygons  # noqa: B018
 
 
-def test_extras_hold_the_packages_that_they_are_named_for():
+def test_extras_contain_their_packages():
     import tomllib
 
     from packaging.requirements import Requirement

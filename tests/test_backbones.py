@@ -114,7 +114,7 @@ def test_weights_by_path(tmp_path: Path, suffix: str):
     assert torch.equal(backbone.network.conv_stem.weight, state["conv_stem.weight"])
 
 
-def test_what_cannot_be_loaded_is_named(tmp_path: Path):
+def test_loading_errors_name_the_file(tmp_path: Path):
     with pytest.raises(ApsamError, match="absent.pth"):
         build_backbone("efficientnet_lite0", tmp_path / "absent.pth")
     broken = tmp_path / "broken.safetensors"

@@ -1,4 +1,4 @@
-"""Benchmarks: what is measured is rendered into its place of the document, and ratios are those of the medians."""
+"""Benchmarks: measurements are rendered in their place of the document, and ratios are those of the medians."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_ratios_are_those_of_the_medians():
     assert ratio(found, "a", "b") == {"wall_s": 4.0, "processor_s": 2.0}
 
 
-def test_short_sizes_give_way_to_those_named(monkeypatch):
+def test_named_sizes_override_short_ones(monkeypatch):
     sizes = {"tiles": (300, 60, "tiles"), "prompts": (1000, 200, "prompts")}
     monkeypatch.setattr(sys, "argv", ["bench", "--short", "--prompts", "7", "--device", "cpu", "--threads", "1"])
     setup = set_up("What it is.", sizes=sizes)
@@ -207,7 +207,7 @@ def test_no_benchmark_is_forgotten():
 
 
 @pytest.mark.slow
-def test_sams_are_measured_each_in_a_process_of_its_own(tiny, monkeypatch):
+def test_each_sam_is_measured_in_a_separate_process(tiny, monkeypatch):
     monkeypatch.setattr(bench_sams, "write_all_tables", lambda: None)
     run_benchmark("sams", monkeypatch, "--tiles", "1", "--prompts", "2")
     row = read_json(tiny / "sams.json")["sams"]["light"]
@@ -244,7 +244,7 @@ def test_what_a_gpu_measures_has_its_place_in_the_document():
         assert f"<!-- {run.name}_cuda -->" in text, run.name
 
 
-def test_a_gpu_s_budget_is_kept_and_one_failure_costs_the_others_nothing(monkeypatch):
+def test_gpu_budget_is_kept_and_a_failure_does_not_stop_others(monkeypatch):
     now, done = [0.0], []
 
     def measure_one(run, *_):

@@ -1,4 +1,4 @@
-"""A scene in blocks gives what it gives as a whole: tiles, labels, parts, prompts, maps."""
+"""A scene in blocks gives the same tiles, labels, parts, prompts and maps as the whole scene."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_prompts_are_those_of_the_whole_scene(tiled: tuple[Path, Path], tmp_path
 
 
 def test_every_stage_up_to_the_masks(scene: Scene, tmp_path: Path) -> None:
-    """Cut into four blocks, of which one holds no tile at all: what the whole scene has, array by array."""
+    """Divide into four blocks, of which one has no tile, and compare with the whole scene, array by array."""
     weights = tmp_path / "localizer.safetensors"
     torch.manual_seed(0)
     save_localizer(build_method(LocalizerSettings(weights="none")).eval(), weights)
@@ -205,7 +205,7 @@ def test_every_stage_up_to_the_masks(scene: Scene, tmp_path: Path) -> None:
 
 
 class Convolutions(nn.Module):
-    """Looks at neighbours, so that a window's answer depends on where the window lies."""
+    """Depends on neighbours, so that a window's prediction depends on its position."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""CAMs that see the scene around a tile: no edge of the tile is left in them."""
+"""CAMs with the scene around a tile show no edge of the tile."""
 
 from __future__ import annotations
 

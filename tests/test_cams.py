@@ -62,7 +62,7 @@ def test_scales_are_brought_back_to_the_tile() -> None:
     torch.testing.assert_close(total[inside], image[:, :1][inside], rtol=0, atol=1.0)
 
 
-def test_only_positive_evidence_counts() -> None:
+def test_only_positive_logits_count() -> None:
     images = torch.ones(1, 3, 64, 64)
     assert float(sum_of_views(lambda view: -coordinates(view), images, CamSettings()).abs().max()) == 0
 
@@ -117,7 +117,7 @@ def test_gamma_moves_values_and_keeps_their_order() -> None:
     torch.testing.assert_close(moved, plain.sqrt())
 
 
-def test_prototypes_cut_a_wide_map_down_to_what_looks_alike() -> None:
+def test_prototypes_restrict_a_wide_map_to_similar_pixels() -> None:
     scar = torch.zeros(1, 1, 64, 64)
     scar[..., 24:40, 24:40] = 1
     features = [torch.cat([scar, 1 - scar], 1) for _ in range(4)]

@@ -1,4 +1,4 @@
-"""The command line: what it prints, how it ends, and that scripts are the same commands."""
+"""The command line: output, exit codes, and that scripts are the same commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
 
 
 def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """As a shell sees it: exit code and standard error."""
+    """Return exit code and standard error."""
     monkeypatch.setattr(sys, "argv", ["apsam", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -61,7 +61,7 @@ def test_config_schema_is_a_json_schema() -> None:
     assert '"required"' not in text, "an overlay names only what differs"
 
 
-def test_what_a_user_can_mend_is_one_message(
+def test_user_errors_are_one_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     code, text = main(monkeypatch, capsys, "config", "show", str(tmp_path / "none.yaml"))
@@ -107,7 +107,7 @@ def test_predict_needs_trained_weights(
     assert "has no trained ResUNet; train one: snakemake --cores all" in text
 
 
-def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_lists_missing_packages_and_remedies(monkeypatch: pytest.MonkeyPatch) -> None:
     findings = [Finding("torch", "ok", "2"), Finding("SAM light", "missing", "is not there", "pip install -e '.[dvc]'")]
     monkeypatch.setattr(doctor, "examine", lambda: iter(findings))
     code, text = invoke("doctor")
@@ -116,14 +116,14 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.Monke
     assert "1 requirement(s) missing" in text
 
 
-def test_doctor_is_content_with_a_whole_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_a_complete_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "examine", lambda: iter([Finding("torch", "ok", "2"), Finding("GPU", "note", "none")]))
     code, text = invoke("doctor")
     assert code == 0
     assert "Everything the default run needs is there." in text
 
 
-def test_doctor_outlives_a_broken_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_continues_after_a_broken_package(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> Finding:
         raise OSError("libGL.so.1: cannot open shared object file")
 
@@ -136,7 +136,7 @@ def test_doctor_outlives_a_broken_part(monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"GB free in {Path.cwd()}, room for " in found["disk"].detail
 
 
-def test_doctor_says_where_to_get_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_doctor_lists_downloads_of_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("APSAM_CACHE", str(tmp_path))
     monkeypatch.setattr(doctor, "examine", lambda: iter([doctor._official_weights()]))
     text = invoke("doctor")[1].replace("\n", "").replace(" ", "")
@@ -152,7 +152,7 @@ def test_a_script_is_the_command_of_its_stage() -> None:
         text=True,
         check=True,
     ).stdout
-    assert "Threshold a scene's CAMs" in printed
+    assert "thresholding a scene's CAMs" in printed
 
 
 def test_help_and_configuration_load_no_torch() -> None:

@@ -113,13 +113,13 @@ def test_a_change_in_what_is_used_changes_the_hash(project: Path, name: str, old
         ("apsam/__init__.py", "'1'", "'2'"),
     ],
 )
-def test_any_other_change_keeps_it(project: Path, name: str, old: str, new: str) -> None:
+def test_other_changes_keep_the_hash(project: Path, name: str, old: str, new: str) -> None:
     before = hash_of(project)
     replace(project, name, old, new)
     assert hash_of(project) == before
 
 
-def test_it_does_not_depend_on_the_place(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_hash_does_not_depend_on_the_folder(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     before = hash_of(project)
     moved = tmp_path_factory.mktemp("elsewhere") / "clone"
     project.rename(moved)
@@ -169,7 +169,7 @@ def test_one_definition_can_be_hashed_alone(project: Path) -> None:
         ("lambda *, a, b=1: 0", "lambda *, a=1, b: 0"),
     ],
 )
-def test_like_code_is_told_apart(project: Path, one: str, other: str) -> None:
+def test_similar_code_has_different_hashes(project: Path, one: str, other: str) -> None:
     hashes = set()
     for text in (one, other):
         (project / "scripts/stage.py").write_text(f"print({text})\n")
@@ -202,7 +202,7 @@ def test_descriptions_of_settings_do_not_count_and_those_of_other_calls_do(tmp_p
     assert hashed('draw(description="A")\n') != hashed('draw(description="B")\n')
 
 
-def test_attributes_that_other_libraries_hang_on_shared_nodes_do_not_count(project: Path) -> None:
+def test_attributes_of_shared_syntax_nodes_do_not_count(project: Path) -> None:
     """Operators are shared by all trees; a `parent` on one, as some libraries set it, leads into a circle."""
     (project / "scripts/stage.py").write_text("print(1 + 2)\n")
     before = hash_of(project)

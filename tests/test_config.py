@@ -125,7 +125,7 @@ def test_files_that_cannot_be_read(tmp_path, text, message):
         read_config(path)
 
 
-def test_later_files_win_key_by_key(tmp_path):
+def test_later_files_override_key_by_key(tmp_path):
     (tmp_path / "a.yaml").write_text("run: a\nprompts: {threshold: 90, min_area: 5}\n")
     (tmp_path / "b.yaml").write_text("prompts: {threshold: 100}\n")
     config = read_config(tmp_path / "a.yaml", tmp_path / "b.yaml")

@@ -1,4 +1,4 @@
-"""Training on crops at random positions: where they lie, what they hold, and that the same seed gives the same."""
+"""Training on crops at random positions: positions, contents, and the same result for the same seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages: every command in them parses, every setting in them exists, every link leads somewhere."""
+"""The pages: every command parses, every setting exists, every link has a target."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from workflow_support.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-# What pages call the reader's own files.
+# Names of the reader's own files in pages.
 READERS_FILES = {
     "config/mine.yaml",
     "config/mine_scenes.tsv",
@@ -33,7 +33,7 @@ READERS_FILES = {
     "profiles/mine",
     "valley/valley.yaml",
 }
-# Programs whose arguments are not labelled.
+# Programs whose arguments are not checked.
 OTHERS = {
     "cd",
     "cp",
@@ -55,7 +55,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def commands(page: str) -> Iterator[tuple[list[str], bool]]:
-    """The words of every command, and whether it is complete: in shell blocks it is, in the text it need not be."""
+    """Yield the words of every command, and whether it is complete: in shell blocks it is, elsewhere it may not be."""
     for block in SHELL.finditer(page):
         for line in block[2].replace("\\\n", " ").splitlines():
             for part in line.split("&&"):
@@ -73,7 +73,7 @@ def _words(line: str) -> list[str]:
 
 
 def wrong(words: list[str], complete: bool = True) -> str | None:
-    """What is wrong with a command; None: nothing."""
+    """Return the problem of a command, or None."""
     program, arguments = words[0], words[1:]
     match program:
         case "apsam":
@@ -252,7 +252,7 @@ def test_files_of_the_project_named_in_pages_exist(page: Path) -> None:
 
 @cache
 def anchors(file: Path) -> set[str]:
-    """The anchors that headings of a page have, on the site and on forges."""
+    """Return the anchors of the headings of a page, on the site and on forges."""
     text = re.sub(r"^```.*?^```", "", file.read_text(), flags=re.MULTILINE | re.DOTALL)
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", title.lower()).strip()) for title in titles}
@@ -268,7 +268,7 @@ def test_the_readme_is_short() -> None:
 
 
 def test_the_api_page_has_every_public_name() -> None:
-    """Whatever `apsam.__all__` holds: the page is made of it when the site is built."""
+    """Whatever `apsam.__all__` has: the page is made from it when the site is built."""
     pytest.importorskip("mkdocs", reason="mkdocs is not installed (extra docs)")
     spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / "docs/hooks.py")
     hooks = importlib.util.module_from_spec(spec)

@@ -1,4 +1,4 @@
-"""Experiments: counted as the metrics count, picked without labels, decoded once."""
+"""Experiments: counts equal those of the metrics, thresholds are selected without labels, prompts decoded once."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def made(run, tmp_path_factory, sam):
         return trials_of(run, tmp_path_factory.mktemp("trials"))
 
 
-def test_every_trial_is_asked_once():
+def test_every_trial_is_planned_once():
     planned = plan_trials(PROMPTS, MasksSettings(), SETTINGS)
     assert len(planned) == len(set(planned)) == 3 + 3 + 3
     assert Trial("both", 60) in planned and Trial("points", 60) not in planned and Trial("points", 120) in planned
@@ -136,7 +136,7 @@ def test_cam_trials_count_what_the_baseline_counts(run, made, tmp_path):
             assert {key: row[key] for key in figures} == figures
 
 
-def test_no_image_is_encoded_and_each_part_is_decoded_once_a_kind(run, tmp_path, sam, monkeypatch):
+def test_trials_encode_no_image_and_decode_each_kind_once(run, tmp_path, sam, monkeypatch):
     seen = []
     released = trials.decode_prompt_sets
 
@@ -155,8 +155,8 @@ def test_no_image_is_encoded_and_each_part_is_decoded_once_a_kind(run, tmp_path,
     assert len(asked) == 4 * sum(positive.values())
 
 
-def test_the_picks_do_not_see_the_truth(run, made, tmp_path):
-    """Another truth changes every count and no choice."""
+def test_selected_thresholds_do_not_depend_on_reference_masks(run, made, tmp_path):
+    """Another reference mask changes all counts and no selection."""
     scenes = {}
     for name in NAMES:
         measured = scene_of(run, name)
@@ -188,7 +188,7 @@ def test_the_sweep_marks_one_threshold_and_names_its_rule(made, tmp_path):
     assert (tmp_path / "threshold_sweep.png").stat().st_size > 1000
 
 
-def test_a_per_tile_pick_is_the_masks_stages(run, tmp_path, made):
+def test_per_tile_selection_equals_the_masks_stage(run, tmp_path, made):
     results = read_trials(made)
     picked = results.picked("both", SETTINGS.thresholds)
     for name, offset in zip(NAMES, np.cumsum([0, *(len(TileStack(p)) for p in made[:-1])]), strict=True):
@@ -203,7 +203,7 @@ def test_a_per_tile_pick_is_the_masks_stages(run, tmp_path, made):
             assert results.trials[picked[offset + tile]] == Trial("both", int(chosen[tile]))
 
 
-def test_the_ablation_has_the_papers_three_kinds_and_the_cam_beside(made):
+def test_ablation_has_the_papers_three_kinds_and_the_cam(made):
     experiment = prompt_ablation(read_trials(made))
     assert [(row["part"], row["prompts"]) for row in experiment.rows] == [
         (part, kind) for part in ("train", "test") for kind in ("both", "boxes", "points", "both_cam")

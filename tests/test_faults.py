@@ -1,4 +1,4 @@
-"""Full disks, read-only folders, damaged files: one line, nothing lost, nothing half-made."""
+"""Full disks, read-only folders, damaged files: one-line errors, no lost or partial files."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def there(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_disk_leaves_the_old_file_and_says_so(name: str, tmp_path: Path, disk: Path) -> None:
+def test_full_disk_keeps_the_old_file_and_is_reported(name: str, tmp_path: Path, disk: Path) -> None:
     write = WRITERS[name]
     (tmp_path / "reference").mkdir()
     write(tmp_path / "reference" / name)
@@ -273,7 +273,7 @@ def test_errors_of_reading_pass_unchanged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "hole"])
-def test_a_damaged_half_is_not_given_the_final_name(damage: str, tmp_path: Path) -> None:
+def test_damaged_temporary_file_is_not_renamed(damage: str, tmp_path: Path) -> None:
     """GDAL reports no error where the disk fills up while a file is closed."""
     profile = {"driver": "GTiff", "count": 1, "height": 600, "width": 800, "dtype": "uint8", "compress": "DEFLATE"}
     with pytest.raises(OutputError, match=r"m\.tif: was not written whole"), atomic_path(tmp_path / "m.tif") as partial:
@@ -293,8 +293,8 @@ WRITING_CALLS = {
 OTHER_WAYS = {"weights.py", "temporary_files.py", "gpu_slots.py"}
 
 
-def test_every_writer_of_the_library_goes_through_the_same_place() -> None:
-    """A file is written within `atomic_path` or `scratch_folder`; a new writer that does not is found here."""
+def test_all_writers_use_atomic_path() -> None:
+    """All files are written within `atomic_path` or `scratch_folder`; this test finds new writers that do not."""
     found = 0
     for source in sorted((ROOT / "apsam").rglob("*.py")):
         if source.name in OTHER_WAYS:
@@ -460,7 +460,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize("kind", ["poisoned", "torch", "cut", "empty", "absent", "folder"])
-def test_weights_that_are_none_are_refused_and_nothing_in_them_is_run(loader: str, kind: str, tmp_path: Path) -> None:
+def test_invalid_weights_are_refused_and_not_executed(loader: str, kind: str, tmp_path: Path) -> None:
     path = tmp_path / ("w.pth" if loader in ("sam", "backbone") else "w.safetensors")
     if kind == "poisoned":
         path.write_bytes(pickle.dumps({"a": Poison(tmp_path / "executed")}))
@@ -520,7 +520,7 @@ def apsam(*arguments: object, **environment: str) -> subprocess.CompletedProcess
     )  # fmt: skip
 
 
-def test_half_made_files_have_the_prefix_that_is_swept(tmp_path: Path) -> None:
+def test_temporary_files_have_the_removed_prefix(tmp_path: Path) -> None:
     with atomic_path(tmp_path / ("n" * 250)) as partial:
         assert partial.name.startswith(PREFIX) and len(partial.name) <= 220
         partial.touch()
@@ -556,7 +556,7 @@ def test_the_locale_does_not_matter(name: str, locale: dict[str, str], tmp_path:
     assert ("no such raster" if name == NAME else "set PYTHONUTF8=1") in missing.stderr
 
 
-def test_no_home_and_no_cache_stop_nothing_that_needs_none(tmp_path: Path) -> None:
+def test_home_and_cache_are_optional(tmp_path: Path) -> None:
     unusable = {"HOME": "/dev/null/nobody", "XDG_CACHE_HOME": "/dev/null/nobody", "MPLCONFIGDIR": str(tmp_path)}
     done = apsam("config", "show", **unusable)
     assert done.returncode == 0 and "threshold" in done.stdout
@@ -568,7 +568,7 @@ def test_no_home_and_no_cache_stop_nothing_that_needs_none(tmp_path: Path) -> No
     assert "point APSAM_CACHE at a folder with room" in asked.stderr
 
 
-def test_a_system_error_nobody_explained_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys) -> None:  # noqa: ANN001
+def test_other_system_errors_are_one_line(monkeypatch: pytest.MonkeyPatch, capsys) -> None:  # noqa: ANN001
     from apsam.commands.run import run_app
 
     def refuse() -> None:

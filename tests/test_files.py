@@ -1,4 +1,4 @@
-"""Files are whole or absent, the same for the same content, and readable for others."""
+"""Files are complete or absent, the same for the same content, and readable for others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_temporary_name_keeps_the_suffixes(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "a.zarr.zip").read_text() == "x"
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     file = tmp_path / "a.zarr.zip"
     half = f"""
 import os, signal, sys
@@ -55,7 +55,7 @@ with scratch_folder({str(file)!r}, "chunks") as folder, atomic_path({str(file)!r
         assert set(tmp_path.iterdir()) == {*at_work, tmp_path / "third.json"}
 
 
-def test_halves_of_another_machine_go_when_the_same_file_is_made(tmp_path: Path) -> None:
+def test_temporary_file_of_another_machine_is_removed_for_the_same_file(tmp_path: Path) -> None:
     for name in ("a.json", "b.json"):
         (tmp_path / f".partial-another-node.example+17+4711-{name}").write_text("half")
     with atomic_path(tmp_path / "a.json") as partial:
@@ -66,7 +66,7 @@ def test_halves_of_another_machine_go_when_the_same_file_is_made(tmp_path: Path)
     ]
 
 
-def test_processes_have_names_that_are_not_given_twice() -> None:
+def test_process_names_are_unique() -> None:
     assert process_state(this_process()) == "running"
     host, number, start = this_process().rsplit("+", 2)
     assert process_state(f"{host}+{number}+{int(start) + 1}") == "gone", "the number of a process is used again"
@@ -93,7 +93,7 @@ def test_json_is_the_same_for_the_same_value(tmp_path: Path) -> None:
     assert not (tmp_path / "c.json").exists()
 
 
-def test_what_is_no_json_is_named(tmp_path: Path) -> None:
+def test_invalid_json_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.json: no such file"):
         read_json(tmp_path / "none.json")
     (tmp_path / "broken.json").write_text("{")

@@ -1,4 +1,4 @@
-"""The folded backbone is the same function, is used where nothing is learned, and follows the weights."""
+"""The folded backbone is the same function, is used if no weights are trained, and follows changed weights."""
 
 import copy
 

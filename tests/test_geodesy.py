@@ -19,7 +19,7 @@ from apsam.geodesy import Geodesy
         (2263, (980000, 200000, 981000, 201000)),  # feet
     ],
 )
-def test_widened_by_the_same_metres_to_all_sides(crs: int, bounds: tuple[float, ...]) -> None:
+def test_buffer_has_the_same_width_on_all_sides(crs: int, bounds: tuple[float, ...]) -> None:
     point = shapely.box(*bounds).centroid
     wide, other = Geodesy(CRS(crs), bounds).buffer(np.array([point, point]), 100)
     assert wide.equals(other)
@@ -31,7 +31,7 @@ def test_widened_by_the_same_metres_to_all_sides(crs: int, bounds: tuple[float, 
         assert length == pytest.approx(200, rel=0.005)
 
 
-def test_nothing_widened_is_nothing() -> None:
+def test_buffer_of_nothing_is_empty() -> None:
     assert len(Geodesy(CRS(4326), (0, 0, 1, 1)).buffer(np.array([], object), 5)) == 0
 
 

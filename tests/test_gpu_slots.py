@@ -1,4 +1,4 @@
-"""Jobs of one machine spread over its GPUs; tried with device files that are none."""
+"""Jobs of one machine are spread over its GPUs; tested with fake device files."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_claim_ends_when_its_file_is_closed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("variable", "value"), [(VARIABLE, "1"), ("LOCAL_RANK", "0"), ("SLURM_PROCID", "0")])
-def test_who_was_told_is_left_alone(
+def test_process_with_an_assigned_gpu_claims_none(
     devices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)

@@ -1,4 +1,4 @@
-"""The ground of a scene: label map, exclusion, views for SAM, votes of overlapping masks."""
+"""Scene-wide stages: label map, exclusion, views for SAM, votes of overlapping masks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def expected(tiles: list[Path], parts: tuple[int, ...], height: int, width: int)
 
 
 @pytest.mark.parametrize("split", ["train", "test", "blocks"])
-def test_labels_of_the_ground(tmp_path: Path, split: str) -> None:
+def test_label_map(tmp_path: Path, split: str) -> None:
     _, tiles, mask = make_scene(tmp_path, 600, 200, split)
     make_ground_labels(tiles, tmp_path / "labels.tif")
     everyone = read_grid(tmp_path / "labels.tif", ALL_LABELS)
@@ -57,7 +57,7 @@ def test_labels_of_the_ground(tmp_path: Path, split: str) -> None:
         assert (trained == 255).all(), "labels of a test scene train nothing"
 
 
-def test_tiles_that_nobody_looked_at_say_nothing(tmp_path: Path) -> None:
+def test_unlabelled_tiles_are_unknown_in_the_label_map(tmp_path: Path) -> None:
     _, tiles, mask = make_scene(tmp_path)
     with TileStack(tiles[0]) as stack:
         negative = np.flatnonzero(stack.read("label") == 0)
@@ -143,7 +143,7 @@ def ready_made(folder: Path, mask: np.ndarray, placed: bool = True) -> Path:
     return stack
 
 
-def test_ready_made_tiles_that_know_their_place(tmp_path: Path) -> None:
+def test_georeferenced_ready_made_tiles(tmp_path: Path) -> None:
     mask = np.zeros((224, 144), np.uint8)
     mask[100:110, 30:50] = 1
     tiles = ready_made(tmp_path, mask)
@@ -164,7 +164,7 @@ def test_ready_made_tiles_that_know_their_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_ready_made_tiles_without_a_place_say_nothing_of_others(tmp_path: Path) -> None:
+def test_ready_made_tiles_without_georeference_are_independent(tmp_path: Path) -> None:
     mask = np.zeros((104, 144), np.uint8)
     mask[70:80, 10:20] = 1
     tiles = ready_made(tmp_path, mask, placed=False)
@@ -215,7 +215,7 @@ def test_a_view_larger_than_the_scene_keeps_it_whole(tmp_path: Path) -> None:
         assert stack.read("valid")[0].sum() == 25 * 20, "100 x 80 px hold data"
 
 
-def test_votes_decide_and_labels_exclude(tmp_path: Path) -> None:
+def test_pseudo_mask_by_votes_and_labels(tmp_path: Path) -> None:
     _, tiles, _ = make_scene(tmp_path, 64, 102)
     with TileStack(tiles[0]) as stack:
         assert stack.read("window")[:, 1].tolist() == [0, 38]

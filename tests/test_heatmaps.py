@@ -64,7 +64,7 @@ def test_networks_are_averaged_as_log_odds(tmp_path: Path) -> None:
     assert difference.max() < 0.1
 
 
-def test_log_odds_are_cut_and_no_data_stays() -> None:
+def test_log_odds_are_clipped_and_no_data_stays() -> None:
     assert to_steps(log_odds(np.array([0.5, 0.0, 1.0, np.nan]))).tolist() == [0, -1150, 1150, NO_DATA]
 
 
@@ -81,7 +81,7 @@ def test_the_threshold_is_where_labels_and_map_agree(tmp_path: Path) -> None:
     assert len(decision.curve) == len(CANDIDATES)
 
 
-def test_labels_of_test_tiles_calibrate_nothing(tmp_path: Path) -> None:
+def test_labels_of_test_tiles_are_not_used_for_calibration(tmp_path: Path) -> None:
     _, tiles, mask = make_scene(tmp_path, 300, 300, "blocks")
     logits = write_grid(tmp_path / "logits.tif", tiles[0], heat_of(mask, 4, -4, 1, 60), NO_DATA)
     before = calibrate(tiles, [logits], 0.005)
@@ -102,7 +102,7 @@ def test_a_threshold_needs_both_labels(tmp_path: Path) -> None:
         calibrate(tiles, [logits], 0.005)
 
 
-def test_another_file_is_no_threshold_and_no_factor(tmp_path: Path) -> None:
+def test_other_files_are_refused_as_threshold_or_factor(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[1]")
     with pytest.raises(InputError, match="calibrate again"):
         read_decision(tmp_path / "a.json")

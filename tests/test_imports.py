@@ -1,4 +1,4 @@
-"""Layers of the code point one way, and no modules import one another in a circle."""
+"""Layers of the code import only lower layers, and there are no circular imports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parents[1]
 
 
 def circles(graph: grimp.ImportGraph) -> list[set[str]]:
-    """Sets of modules that reach each other by imports."""
+    """Sets of modules with circular imports."""
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     found = []
     for module in sorted(imports):
@@ -33,19 +33,19 @@ def _reached(imports: dict[str, set[str]], module: str) -> set[str]:
     return reached
 
 
-def test_no_modules_import_one_another_in_a_circle() -> None:
+def test_there_are_no_circular_imports() -> None:
     graph = grimp.build_graph("apsam", "workflow_support", exclude_type_checking_imports=True, cache_dir=None)
     assert circles(graph) == []
 
 
-def test_a_circle_is_found() -> None:
+def test_circular_import_is_detected() -> None:
     graph = grimp.ImportGraph()
     for importer, imported in (("a", "b"), ("b", "c"), ("c", "b"), ("d", "a")):
         graph.add_import(importer=importer, imported=imported)
     assert circles(graph) == [{"b", "c"}]
 
 
-def test_layers_point_one_way() -> None:
+def test_layers_import_only_lower_layers() -> None:
     code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     done = subprocess.run(
         [sys.executable, "-c", code, "--no-cache"], cwd=PROJECT, capture_output=True, text=True, timeout=120

@@ -1,4 +1,4 @@
-"""Inputs that are right, if unusual: what is read of them, by the check and by the job alike."""
+"""Valid but unusual inputs: the check and the job read them in the same way."""
 
 from __future__ import annotations
 
@@ -135,12 +135,12 @@ def test_a_zip_of_several_shapefiles_needs_a_name(tmp_path: Path) -> None:
     assert positive(given(tmp_path, labels="x.zip|layername=inv")) == POSITIVE
 
 
-def test_a_file_whose_name_holds_a_bar(tmp_path: Path) -> None:
+def test_file_name_with_a_bar(tmp_path: Path) -> None:
     layer(tmp_path / "a|b.gpkg", SLIDE)
     assert positive(given(tmp_path, labels="a|b.gpkg")) == POSITIVE
 
 
-def test_an_outline_that_crosses_itself_is_not_lost(tmp_path: Path) -> None:
+def test_self_intersecting_outline_is_repaired(tmp_path: Path) -> None:
     from shapely import Polygon
 
     at = [(LEFT + x, TOP - y) for x, y in ((5, 5), (145, 155), (155, 145), (5, 15))]
@@ -347,7 +347,7 @@ def test_masks_are_read_as_drawn_by_one_rule(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("code", "dtype"), [(255, "uint8"), (65535, "uint16"), (-9999, "int16"), (-9999, "float32")])
-def test_values_for_not_looked_at(tmp_path: Path, code: float, dtype: str) -> None:
+def test_mask_values_for_unknown_pixels(tmp_path: Path, code: float, dtype: str) -> None:
     values = drawn(1, dtype=dtype)
     values[0, 100:] = code
     expected = EXPECTED.copy()
@@ -363,7 +363,7 @@ def test_values_for_not_looked_at(tmp_path: Path, code: float, dtype: str) -> No
     np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif"), expected)
 
 
-def test_masks_of_a_folder_are_read_by_what_they_hold_together(tmp_path: Path) -> None:
+def test_masks_of_a_folder_share_one_rule(tmp_path: Path) -> None:
     for name, values in (("a.png", (0, 1, 255)), ("b.png", (0, 255))):
         cv2.imwrite(str(tmp_path / name), np.resize(np.repeat(values, 8), (16, 24)).astype(np.uint8))
     masks = MaskFolder(tmp_path)
@@ -431,7 +431,7 @@ def test_mask_values_of_a_folder_count_the_numbers_of_palettes(tmp_path: Path, e
     np.testing.assert_array_equal(MaskFolder(tmp_path).read("a.png", (4, 3)), numbers > 0)
 
 
-def test_what_mask_values_says() -> None:
+def test_parsing_of_mask_values() -> None:
     said = parse_mask_values("1, 2 255=unknown")
     assert said.landslide == {1, 2} and said.unknown == {255}
     assert parse_mask_values(">0.25").limit == 0.25 and parse_mask_values(">0.25").above
@@ -518,7 +518,7 @@ def test_bands_of_several_types(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["image"], expected["image"])
 
 
-def test_a_gap_in_one_band_does_not_take_the_stretch(tmp_path: Path) -> None:
+def test_no_data_in_one_band_is_excluded_from_the_stretch(tmp_path: Path) -> None:
     values = pixels(dtype="float32")
     write(tmp_path / "whole.tif", values)
     for nodata in (None, -9999):
@@ -708,7 +708,7 @@ def test_an_outline_over_the_antimeridian_from_another_crs(tmp_path: Path) -> No
 # --- the report -----------------------------------------------------------------------------------------------------
 
 
-def test_the_table_says_what_was_understood(tmp_path: Path) -> None:
+def test_check_prints_how_inputs_are_read(tmp_path: Path) -> None:
     one = given(tmp_path, mask="m.tif")
     write(tmp_path / "m.tif", drawn(255))
     report = one.check()

@@ -1,4 +1,4 @@
-"""`apsam label`, `apsam grid` and `apsam suggest` as a person types them: what is made, and what is refused."""
+"""`apsam label`, `apsam grid` and `apsam suggest` on the command line: outputs, and refused arguments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TILES = ("--settings", SMALL.model_dump_json())
 
 
 def run(*arguments: object) -> str:
-    """Run a command; what it printed. An error is raised as it is."""
+    """Run a command and return its output. Errors are raised unchanged."""
     done = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout
@@ -46,7 +46,7 @@ def valley(tmp_path: Path) -> Path:
 def test_a_page_a_table_and_a_grid(valley: Path, tmp_path: Path) -> None:
     labels = write_layer(tmp_path / "polygons.gpkg", box(*on_map(140, 200), *on_map(160, 190)))
     said = run("label", valley, "-o", tmp_path / "page", "--labels", labels, *TILES)
-    assert "valley: 62 tiles (1 more hold too little data)" in said and "left empty" in said
+    assert "valley: 62 tiles (1 more have too little data)" in said and "left empty" in said
     assert f"open {tmp_path / 'page/index.html'} in a browser" in said
     (scene,) = scenes(tmp_path / "page")
     assert len(scene["numbers"]) == len(scene["existing"]) == 62 and scene["tiles"] == 63
@@ -57,8 +57,8 @@ def test_a_page_a_table_and_a_grid(valley: Path, tmp_path: Path) -> None:
     )
     assert scene["shapes"][0][:2] == [140, 200] or [140, 200] in np.reshape(scene["shapes"][0], (-1, 2)).tolist()
     said = run("grid", valley, "-o", tmp_path / "grid.gpkg", "--from", labels, *TILES)
-    assert "grid.gpkg: 63 tiles (1 of them hold too little data for the run)" in said
-    assert "grid.qgs: open it in QGIS" in said and "empty: the edge of the tile lies within 2 m" in said
+    assert "grid.gpkg: 63 tiles (1 of them have too little data for the run)" in said
+    assert "grid.qgs: open it in QGIS" in said and "empty: the edge of the tile is within 2 m" in said
     there = read_table(tmp_path / "grid.gpkg")
     empty = next(name for name, label in there.labels.items() if label == 255 and name != "r0_c0")
     write_table(tmp_path / "valley_labels.csv", there.identity, [empty], [1])
@@ -121,7 +121,7 @@ def test_labels_for_one_scene_of_several_and_names_of_the_run(valley: Path, tmp_
         (("--add", "a.csv", "-o", "g.csv"), "a.csv: no such label file"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(arguments: tuple[str, ...], words: str) -> None:
+def test_invalid_arguments_are_refused(arguments: tuple[str, ...], words: str) -> None:
     with pytest.raises(InputError, match=words):
         run("label", *arguments)
 
@@ -185,7 +185,7 @@ def test_a_tile_in_degrees_is_as_wide_as_it_is_on_the_ground(tmp_path: Path) -> 
     assert south == pytest.approx(0.557, abs=2e-3) and east == pytest.approx(0.279, abs=2e-3)
 
 
-def test_names_of_scenes_are_those_that_a_sheet_takes() -> None:
+def test_scene_names_are_valid_in_a_sheet() -> None:
     assert scene_name(Path("/data/São Paulo (2021).tif")) == "S_o_Paulo_2021"
     assert scene_name(Path("数据.tif")) == "scene"
     assert scene_name(Path("scene_A.tif")) == "scene_A"

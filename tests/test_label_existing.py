@@ -1,4 +1,4 @@
-"""What existing labels say of tiles: sure ones are set, doubtful ones are empty, and why."""
+"""Labels of tiles from existing labels: certain ones are set, doubtful ones are empty, with reasons."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_tiles_their_order_and_numbers_are_those_of_the_run(image: Path, tmp_pat
     assert tiles.numbers()[0] is None, "the corner holds no data"
 
 
-def test_polygons_set_what_is_sure_and_leave_the_edges(image: Path, tmp_path: Path) -> None:
+def test_polygons_set_certain_tiles_and_leave_edges_empty(image: Path, tmp_path: Path) -> None:
     # Tiles are 32 m, the accuracy 2 m: 4 px. Columns 128 to 192 are one tile.
     layer = write_layer(tmp_path / "polygons.gpkg", box(*on_map(140, 200), *on_map(160, 190)))
     tiles, found = read(image, layer)
@@ -80,7 +80,7 @@ def test_points_make_no_tile_negative_unless_their_reach_is_known(image: Path, t
     assert of(tiles, found, "r160_c192")[:2] == (1, False)
     assert not (found.label == 0).any()
     label, doubtful, why = of(tiles, found, "r96_c192")
-    assert (label, doubtful) == (255, True) and "how far its landslide reaches is not known" in why
+    assert (label, doubtful) == (255, True) and "the extent of its landslide is not known" in why
     tiles, found = read(image, layer, ExistingRules(reach_m=30))
     assert of(tiles, found, "r96_c192")[:2] == (255, True), "20 m away"
     assert of(tiles, found, "r64_c192")[:2] == (0, False), "36 m away"
@@ -101,12 +101,12 @@ def test_lines_and_layers_in_another_crs_count(image: Path, tmp_path: Path) -> N
     assert of(tiles, found, "r160_c128")[0] == 1 and of(tiles, found, "r0_c256")[0] == 0
 
 
-def test_a_landslide_under_pixels_without_data_is_doubtful(image: Path, tmp_path: Path) -> None:
+def test_landslide_on_pixels_without_data_is_doubtful(image: Path, tmp_path: Path) -> None:
     layer = write_layer(tmp_path / "polygons.gpkg", box(*on_map(50, 60), *on_map(70, 40)))
     tiles, found = read(image, layer)
     # r32_c32 covers 32 to 96, and sees only what lies beyond 80.
     label, doubtful, why = of(tiles, found, "r32_c32")
-    assert (label, doubtful) == (255, True) and "under pixels without data" in why
+    assert (label, doubtful) == (255, True) and "on pixels without data" in why
 
 
 def test_a_scene_without_any_landslide_is_negative_where_the_layer_is_complete(image: Path, tmp_path: Path) -> None:

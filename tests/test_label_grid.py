@@ -1,4 +1,4 @@
-"""The grid in QGIS: form with a list of answers, colours, one click, and a project over the scene."""
+"""The grid in QGIS: form with a list of labels, colours, one click, and a project over the scene."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def grid(tmp_path: Path) -> Path:
     return tmp_path / "grid.gpkg"
 
 
-def test_columns_say_what_was_left_empty_and_why(grid: Path) -> None:
+def test_columns_have_reasons_for_empty_labels(grid: Path) -> None:
     tiles = gpd.read_file(grid, layer="tiles").set_index("tile")
     assert list(tiles.columns) == [name for name in COLUMNS if name != "tile"] + ["geometry"]
     assert tiles.loc["r160_c160", "label"] == 1 and not tiles.loc["r160_c160", "doubtful"]
@@ -108,7 +108,7 @@ def test_columns_say_what_was_left_empty_and_why(grid: Path) -> None:
     assert set(tiles["scene"]) == {"valley"} and set(tiles["grid"].str[:17]) == {"64 px, stride 32,"}
 
 
-def test_the_style_in_the_file_is_a_form_with_answers(grid: Path) -> None:
+def test_style_in_the_file_has_a_label_form(grid: Path) -> None:
     with closing(sqlite3.connect(grid)) as database:
         rows = database.execute("SELECT f_table_name, f_geometry_column, styleQML, useAsDefault FROM layer_styles")
         ((table, geometry, style, default),) = rows.fetchall()
@@ -178,7 +178,7 @@ class Feature:
         return (self.number * 32 - click[0]) ** 2
 
 
-def test_one_click_labels_the_tile_whose_middle_is_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_click_labels_the_tile_with_the_nearest_centre(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = Layer()
     request = types.SimpleNamespace(setFilterRect=lambda rectangle: None)
     core = types.SimpleNamespace(
@@ -259,11 +259,11 @@ def test_a_folder_gets_a_table_and_no_map(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_text().splitlines()[1:] == [
         "images,files,0.png,0", "images,files,1.png,1", "images,files,2.png,0"
     ]  # fmt: skip
-    with pytest.raises(InputError, match=r"t.gpkg: ready-made tiles have no place on a map"):
+    with pytest.raises(InputError, match=r"t.gpkg: ready-made tiles are not georeferenced"):
         write_grid(tmp_path / "crops/images", SMALL, tmp_path / "t.gpkg")
 
 
-def test_a_grid_of_polygons_says_how_many_are_sure(tmp_path: Path) -> None:
+def test_grid_from_polygons_reports_certain_tiles(tmp_path: Path) -> None:
     image = write_scene(tmp_path / "valley.tif")
     layer = write_layer(tmp_path / "polygons.gpkg", box(*on_map(140, 200), *on_map(160, 190)))
     made = write_grid(image, SMALL, tmp_path / "grid.gpkg", labels=layer)

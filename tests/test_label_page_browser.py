@@ -1,4 +1,4 @@
-"""The label page in headless Chromium: real keys and clicks, what is kept, and the table in the workflow."""
+"""The label page in headless Chromium: real keys and clicks, stored labels, and the table in the workflow."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def download(browser: Browser, folder: Path, name: str) -> Path:
     raise AssertionError(f"{name} was not downloaded")
 
 
-def test_a_person_labels_a_scene_and_the_workflow_takes_the_table(page: Path, tmp_path: Path) -> None:
+def test_label_table_from_the_page_is_accepted_by_the_workflow(page: Path, tmp_path: Path) -> None:
     with Browser(tmp_path / "profile", tmp_path) as browser:
         browser.open(page)
         browser.wait(SHOWN)
@@ -133,7 +133,7 @@ def test_a_person_labels_a_scene_and_the_workflow_takes_the_table(page: Path, tm
         assert counts(browser)[:2] == (positive + 1, negative + 1)
         browser.press("ArrowLeft", "Delete")
         assert state(browser)["tile-label"] == "left empty"
-        assert "kept in this browser" in state(browser)["saved"]
+        assert "stored in this browser" in state(browser)["saved"]
         kept = counts(browser)
     # Closed in the middle, opened again: nothing is lost.
     with Browser(tmp_path / "profile", tmp_path) as browser:
@@ -165,7 +165,7 @@ def test_a_person_labels_a_scene_and_the_workflow_takes_the_table(page: Path, tm
         browser.wait(f"document.getElementById('count-positive').textContent === '{positive + 1}'")
         browser.run(f"(() => {{ {put.format(text + '.replaceAll(`valley`, `ridge`)')} }})()")
         browser.wait("!document.getElementById('problem').hidden")
-        assert "is of the scene “ridge”, and this is “valley”" in browser.run(
+        assert "is of the scene “ridge”, but this is “valley”" in browser.run(
             "document.getElementById('problem').textContent"
         )
         assert browser.problems() == []
@@ -219,7 +219,7 @@ def test_dragging_labels_many_tiles_and_shift_selects_them(page: Path, tmp_path:
         assert browser.problems() == []
 
 
-def test_the_keyboard_alone_reaches_everything(page: Path, tmp_path: Path) -> None:
+def test_page_is_usable_by_keyboard_alone(page: Path, tmp_path: Path) -> None:
     with Browser(tmp_path / "profile", tmp_path) as browser:
         browser.open(page)
         browser.wait(SHOWN)
@@ -240,7 +240,7 @@ def test_the_keyboard_alone_reaches_everything(page: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("width", "height", "dark"), [(1280, 900, False), (820, 1180, True), (390, 844, False)])
-def test_it_is_legible_and_fits(page: Path, tmp_path: Path, width: int, height: int, dark: bool) -> None:
+def test_page_is_legible_and_fits_the_window(page: Path, tmp_path: Path, width: int, height: int, dark: bool) -> None:
     with Browser(tmp_path / "profile", tmp_path, width, height, dark) as browser:
         browser.open(page)
         browser.wait(SHOWN)
@@ -295,7 +295,7 @@ def test_the_picture_is_the_tile_north_up(tmp_path: Path) -> None:
     assert at(0.25, 0.25) != [128, 128, 128] and at(0.75, 0.75) != [128, 128, 128]
 
 
-def test_a_label_that_changed_in_the_file_since_is_asked_again(tmp_path: Path) -> None:
+def test_label_changed_in_the_file_is_shown_again(tmp_path: Path) -> None:
     image = write_scene(tmp_path / "valley.tif")
     make_label_page([PageScene(image)], tmp_path / "page", SMALL)
     with Browser(tmp_path / "profile", tmp_path) as browser:
@@ -328,7 +328,7 @@ def test_a_label_that_changed_in_the_file_since_is_asked_again(tmp_path: Path) -
         assert counts(browser) == (4, 2, 56, 0)
 
 
-def test_of_many_tiles_only_those_in_sight_are_in_the_page(tmp_path: Path) -> None:
+def test_only_visible_tiles_are_in_the_page(tmp_path: Path) -> None:
     image = write_scene(tmp_path / "many.tif")
     (made,) = make_label_page([PageScene(image)], tmp_path / "page", SMALL.model_copy(update={"overlap": 0.89}))
     assert made.tiles > 900
@@ -349,12 +349,12 @@ def test_of_many_tiles_only_those_in_sight_are_in_the_page(tmp_path: Path) -> No
         assert browser.problems() == []
 
 
-def test_a_page_whose_browser_keeps_nothing_says_so(page: Path, tmp_path: Path) -> None:
+def test_message_if_the_browser_cannot_store_labels(page: Path, tmp_path: Path) -> None:
     with Browser(tmp_path / "profile", tmp_path) as browser:
         script = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('denied'); }})"
         browser.send("Page.addScriptToEvaluateOnNewDocument", source=script)
         browser.open(page)
         browser.wait(SHOWN)
-        assert "stores nothing" in state(browser)["saved"]
+        assert "cannot store labels" in state(browser)["saved"]
         browser.press("1")
         assert counts(browser)[0] > 0 and browser.problems() == []

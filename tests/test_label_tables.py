@@ -1,4 +1,4 @@
-"""Label tables: which tiles they mean, what is refused by name, and adding without losing anything."""
+"""Label tables: identity of their tiles, refused tables, and adding labels without losing any."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def grid(tmp_path: Path) -> Path:
 
 
 def table(grid: Path, path: Path, labels: dict[str, int], **changes: object) -> Path:
-    """A table as the page gives it: all tiles of the grid, some with labels."""
+    """A table as from the page: all tiles of the grid, some with labels."""
     there = read_table(grid)
     identity = GridIdentity(**{**there.identity.__dict__, **changes})
     write_table(path, identity, list(there.labels), [labels.get(name, 255) for name in there.labels])
@@ -45,7 +45,7 @@ def test_an_identity_is_read_back_as_it_was_written() -> None:
     assert parse_identity("valley", "256") is None
 
 
-def test_labels_come_into_the_grid_and_everything_else_stays(grid: Path, tmp_path: Path) -> None:
+def test_adding_labels_keeps_everything_else_in_the_grid(grid: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(grid)) as database:
         database.execute("CREATE TABLE notes (words TEXT)")
         database.execute("INSERT INTO notes VALUES ('mine')")
@@ -63,7 +63,7 @@ def test_labels_come_into_the_grid_and_everything_else_stays(grid: Path, tmp_pat
         assert database.execute("SELECT count(*) FROM layer_styles").fetchone() == (1,)
 
 
-def test_a_contradiction_changes_nothing_unless_the_table_is_to_win(grid: Path, tmp_path: Path) -> None:
+def test_contradicting_labels_change_nothing_without_replace(grid: Path, tmp_path: Path) -> None:
     add_labels([table(grid, tmp_path / "a.csv", {"r64_c96": 1, "r96_c96": 0})], grid)
     other = table(grid, tmp_path / "b.csv", {"r64_c96": 0, "r128_c0": 0})
     with pytest.raises(InputError, match=r"1 tile\(s\) have another label there, .*'r64_c96' \(1, and 0 in b.csv\)"):
@@ -103,16 +103,16 @@ def test_a_table_of_an_older_tile_size_without_identity_is_refused_by_its_names(
     with pytest.raises(InputError, match=r"labels for 1 tile\(s\) that .* does not have, for example 'r20_c0'"):
         add_labels([old], grid)
     old.write_text("tile,label\nr0_c0,1\n")
-    with pytest.raises(InputError, match=r"does not say which scene it is of, and lists 1 of the 63 tiles"):
+    with pytest.raises(InputError, match=r"does not name its scene, and lists 1 of the 63 tiles"):
         add_labels([old], grid)
 
 
-def test_a_table_that_does_not_say_its_scene_takes_labels_only_with_the_scene_named(grid: Path, tmp_path: Path) -> None:
+def test_table_without_scene_needs_the_scene_as_argument(grid: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain.csv"
     names = list(read_table(grid).labels)
     plain.write_text("\n".join(["tile,who,label", *(f"{name},me," for name in names)]) + "\n")
     given = table(grid, tmp_path / "a.csv", {"r64_c96": 1})
-    with pytest.raises(InputError, match=r"plain.csv: does not say which scene it is of; name the scene's image too"):
+    with pytest.raises(InputError, match=r"plain.csv: does not name its scene; name the scene's image too"):
         add_labels([given], plain)
     add_labels([given], plain, read_table(grid).identity)
     assert labels_of(plain) == {"r64_c96": 1}
@@ -120,7 +120,7 @@ def test_a_table_that_does_not_say_its_scene_takes_labels_only_with_the_scene_na
     assert "r64_c96,me,1" in plain.read_text()
 
 
-def test_a_table_that_is_not_there_is_made(grid: Path, tmp_path: Path) -> None:
+def test_missing_table_is_created(grid: Path, tmp_path: Path) -> None:
     add_labels([table(grid, tmp_path / "a.csv", {"r64_c96": 1})], tmp_path / "new.csv")
     assert labels_of(tmp_path / "new.csv") == {"r64_c96": 1}
     assert read_table(tmp_path / "new.csv").identity == read_table(grid).identity

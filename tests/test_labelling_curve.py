@@ -1,4 +1,4 @@
-"""What labelling buys: the simulated person, the label map of cells, and that a map follows from labels alone."""
+"""The benchmark of labelling: the simulated person, the label map of cells, and a map from labels alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_cells_are_those_whose_middle_lies_in_the_window() -> None:
     assert np.flatnonzero((middles >= 77) & (middles < 205)).tolist() == list(range(cols.start, cols.stop))
 
 
-def test_one_negative_tile_is_enough_and_tiles_without_label_say_nothing() -> None:
+def test_negative_tile_decides_and_unlabelled_tiles_are_ignored() -> None:
     scene = ground("alder", 1)
     windows = np.array([(0, 0, 64, 64), (0, 32, 64, 64), (0, 128, 64, 64)])
     tiled = TiledGround(scene, windows, np.array([1, 0, 1], np.uint8))
@@ -43,7 +43,7 @@ def test_one_negative_tile_is_enough_and_tiles_without_label_say_nothing() -> No
     assert (said[:, 12:] == UNLABELLED).all() and (said[8:] == UNLABELLED).all()
 
 
-def test_the_person_sees_half_a_per_cent(trial: Trial) -> None:
+def test_simulated_person_detects_half_a_per_cent(trial: Trial) -> None:
     tiled = trial.labelled[0]
     for window, label in zip(tiled.windows.tolist(), tiled.answers, strict=True):
         row, col, height, width = window
@@ -61,7 +61,7 @@ def test_a_map_follows_from_labels_of_tiles(trial: Trial) -> None:
     assert figures["looks"] == figures["of"] == len(trial.reference)
 
 
-def test_orders_begin_and_end_alike_and_wrong_labels_are_mended(trial: Trial, tmp_path) -> None:
+def test_orders_share_first_and_last_tiles_and_wrong_labels_are_corrected(trial: Trial, tmp_path) -> None:
     curve, wrong = measure_curve(trial, 1), measure_wrong(trial, 1, 0.1)
     assert curve["random"][0] == curve["suggested"][0] and curve["random"][-1] == curve["suggested"][-1]
     assert [point["looks"] for point in curve["random"]] == [point["looks"] for point in curve["suggested"]]

@@ -81,7 +81,7 @@ def test_pixels_that_meet_in_a_corner_are_one_landslide(tmp_path: Path) -> None:
     assert len(found) == 1 and found["area_m2"][0] == 8 and found.geometry.is_valid.all()
 
 
-def test_small_ones_go_and_small_holes_are_filled(tmp_path: Path) -> None:
+def test_small_landslides_are_removed_and_small_holes_filled(tmp_path: Path) -> None:
     mask = np.zeros((60, 60), np.uint8)
     mask[5:45, 5:45] = 1
     mask[10:12, 10:12] = 0
@@ -117,7 +117,7 @@ def test_probabilities_are_those_of_the_pixels_inside(tmp_path: Path) -> None:
     ],
     ids=["30 degrees", "-100 degrees", "south up", "quarter turn", "transposed"],
 )
-def test_rasters_may_be_turned(tmp_path: Path, turn: Affine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rotated_rasters(tmp_path: Path, turn: Affine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apsam.products.landslides.PIXELS_AT_ONCE", 100)
     mask = np.zeros((40, 70), np.uint8)
     mask[5:15, 5:35] = 1
@@ -132,7 +132,7 @@ def test_rasters_may_be_turned(tmp_path: Path, turn: Affine, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857"])
-def test_areas_are_true_where_the_map_distorts_them(tmp_path: Path, crs: str) -> None:
+def test_areas_are_correct_in_distorting_crs(tmp_path: Path, crs: str) -> None:
     mask = np.zeros((100, 100), np.uint8)
     mask[20:80, 20:80] = 1
     mask[40:50, 40:50] = 0

@@ -42,7 +42,7 @@ def test_backbone_is_frozen_and_stays_out_of_the_weights(sam):
 
 
 def test_fine_detail_reaches_the_masks(sam):
-    """The detail that comes with the embedding moves a mask where it lies, by 4 x 4 pixels of an embedding pixel."""
+    """The detail in the embedding moves a mask at its position, by 4 x 4 pixels of an embedding pixel."""
     sparse, dense = sam.prompt_encoder((torch.full((1, 1, 2), 100.0), torch.ones(1, 1)), None, None)
     with torch.no_grad():
         images = torch.zeros(2, 384, 32, 32)
@@ -87,7 +87,7 @@ def test_other_weights_are_refused(sam, tmp_path: Path):
         load_light_weights(sam, state, "somewhere")
 
 
-def test_packaged_weights_are_small_and_answer_prompts():
+def test_packaged_weights_are_small_and_decode_prompts():
     """A bright disc on a plain ground: every kind of prompt must find it."""
     assert LIGHT_WEIGHTS.stat().st_size < 12e6
     predictor = SamPredictor(build_light_sam())
@@ -114,7 +114,7 @@ def test_cam_becomes_logits():
     assert torch.all(cam_to_mask_prompt(ramp, 128)[0, 0].diff(dim=1) > 0)
 
 
-def test_cam_of_an_oblong_tile_is_padded_as_ground():
+def test_cam_of_an_oblong_tile_is_padded_as_background():
     logits = cam_to_mask_prompt(np.full((1, 100, 200), 255, np.uint8), 128)
     assert logits.shape == (1, 1, 128, 128)
     assert torch.allclose(logits[0, 0, :64], torch.tensor(LOGIT_RANGE)) and torch.all(logits[0, 0, 64:] == -LOGIT_RANGE)

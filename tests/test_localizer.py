@@ -1,4 +1,4 @@
-"""The localizer: what it learns from, how it is optimised, and what its files hold."""
+"""The localizer: training data, optimizer, and contents of its files."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_tile_logit_of_the_plain_cam_is_the_mean_of_the_map() -> None:
     torch.testing.assert_close(method.logits(images), by_hand, rtol=1e-4, atol=1e-5)
 
 
-def test_top_pooling_averages_the_strongest_share() -> None:
+def test_top_pooling_averages_the_highest_share() -> None:
     localizer = build_method(LocalizerSettings(weights="none", pooling="top", top_share=0.05)).localizer
     maps = torch.arange(100.0).view(1, 1, 10, 10)
     assert localizer.pool(maps).tolist() == [pytest.approx((99 + 98 + 97 + 96 + 95) / 5)]
@@ -261,7 +261,7 @@ def test_tiles_outside_part_0_are_in_no_batch(tmp_path: Path, monkeypatch: pytes
     assert len(history["epochs"]) == 2
 
 
-def test_streamed_tiles_are_the_same_as_held_ones(tmp_path: Path) -> None:
+def test_streamed_tiles_equal_cached_ones(tmp_path: Path) -> None:
     images, labels, _ = blob_tiles(12)
     stacks = [
         write_tiles(tmp_path / "a.zarr.zip", images[:7], labels[:7], np.arange(7) % 2),
@@ -294,7 +294,7 @@ def test_tile_sizes_cannot_be_mixed(tmp_path: Path) -> None:
         TileSet(stacks, TRAIN)
 
 
-def test_a_diverged_training_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diverged_training_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images, labels, _ = blob_tiles(4)
     stack = write_tiles(tmp_path / "a.zarr.zip", images, labels)
     from apsam.localizer.methods.cam import PlainCam

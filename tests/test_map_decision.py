@@ -29,7 +29,7 @@ def test_it_is_the_best_threshold_of_calibrated_probabilities(power: float) -> N
     assert threshold == pytest.approx(best / 2, abs=0.01), "half of the F1 that can be reached"
 
 
-def test_a_map_that_is_sure_is_cut_anywhere_between_and_an_empty_one_at_a_half() -> None:
+def test_threshold_of_a_certain_map_and_of_an_empty_one() -> None:
     sure = np.zeros(251)
     sure[[0, 250]] = 900, 100
     assert 0 < expected_f1_threshold(sure) <= 1
@@ -38,7 +38,7 @@ def test_a_map_that_is_sure_is_cut_anywhere_between_and_an_empty_one_at_a_half()
     assert expected_f1_threshold(empty) == 0.5
 
 
-def test_masks_are_cut_from_maps(tmp_path: Path) -> None:
+def test_masks_are_thresholded_maps(tmp_path: Path) -> None:
     _, tiles, mask = make_scene(tmp_path)
     probability = np.where(mask == 1, 0.4, 0.1)
     probability[:, -10:] = np.nan

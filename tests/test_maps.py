@@ -45,12 +45,12 @@ def blend(field: np.ndarray, size: int, stride: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("size", "stride"), [(32, 16), (32, 32), (32, 20), (48, 7)])
-def test_blending_gives_back_what_all_windows_agree_on(size: int, stride: int) -> None:
+def test_blending_keeps_values_on_which_windows_agree(size: int, stride: int) -> None:
     field = np.random.default_rng(0).random((101, 77)).astype(np.float32)
     assert np.allclose(blend(field, size, stride), field, atol=1e-5)
 
 
-def test_windows_that_disagree_leave_no_seam() -> None:
+def test_blending_of_different_windows_has_no_seam() -> None:
     size, stride = 64, 32
     blender = RowBlender(6 * stride, size)
     for index, col in enumerate(positions(6 * stride, size, stride)):
@@ -95,7 +95,7 @@ def test_maps_are_valid_cogs(tmp_path: Path, kind: str) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["map.tif"]
 
 
-def test_no_map_is_left_by_a_failure(tmp_path: Path) -> None:
+def test_failure_leaves_no_map(tmp_path: Path) -> None:
     place = rasterio.crs.CRS.from_user_input(PLACE["crs"]), PLACE["transform"]
     with pytest.raises(RuntimeError), MapWriter(tmp_path / "map.tif", "mask", 64, 64, *place, {}):
         raise RuntimeError
@@ -110,7 +110,7 @@ class Brightness(nn.Module):
 
 
 class Constant(nn.Module):
-    """A network that always says 0.7."""
+    """A network that always predicts 0.7."""
 
     def forward(self, image: Tensor) -> Tensor:
         return torch.full_like(image[:, :1], float(torch.logit(torch.tensor(0.7))))
@@ -137,7 +137,7 @@ def write_scene(path: Path, image: np.ndarray, nodata: int | None = None) -> Pat
 
 
 @pytest.mark.parametrize(("height", "width", "flips"), [(300, 210, False), (150, 333, True), (40, 100, False)])
-def test_answers_lie_where_their_pixels_lie(
+def test_predictions_are_at_their_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path, height: int, width: int, flips: bool
 ) -> None:
     use(monkeypatch, Brightness())

@@ -77,7 +77,7 @@ def test_grabcut_finds_the_square_within_a_box_too_big(run):
     assert not (masks[1] == 1).any()
 
 
-def test_grabcut_with_a_box_over_the_whole_tile_has_nothing_to_learn_from():
+def test_grabcut_with_a_box_over_the_whole_tile_returns_the_box():
     prompt = Prompt((0, 0, 8, 8), (4, 4))
     assert grabcut(np.zeros((3, 8, 8), np.uint8), prompt, GrabCutSettings()).all()
 

@@ -1,4 +1,4 @@
-"""The localization methods: the mechanism of each, on made-up tiles and features, and that each finds blobs."""
+"""The localization methods: the mechanism of each, on artificial tiles and features, and that each finds blobs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_every_method_finds_the_blobs_and_comes_back_from_its_file(
     assert overlap > 2 * reference.mean(), "no better than a map that is the same everywhere"
 
 
-def test_methods_without_their_offline_file_say_what_to_do(blobs: tuple, offline: dict, tmp_path: Path) -> None:
+def test_missing_offline_file_is_an_error(blobs: tuple, offline: dict, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="superpixels.zarr.zip.*apsam localizer-offline"):
         train_localizer([blobs[0]], settings_of("cpn"), tmp_path / "w.safetensors", tmp_path / "h.json")
     with pytest.raises(ConfigError, match="sipe has no offline stage.*cda, cpn"):
@@ -270,7 +270,7 @@ def test_oc_cse_trains_the_network_and_not_the_classifier() -> None:
     assert not torch.equal(method.localizer.head.linear.weight, head)
 
 
-def test_oc_cse_wants_the_landslide_erased_and_not_the_tile(blobs: tuple, offline: dict[str, Path]) -> None:
+def test_oc_cse_loss_is_lowest_if_only_the_landslide_is_erased(blobs: tuple, offline: dict[str, Path]) -> None:
     _, images, labels, masks = blobs
     method = build_method(settings_of("oc_cse", FAST))
     method.use_offline(offline["oc_cse"], 24)
@@ -291,7 +291,7 @@ def test_oc_cse_wants_the_landslide_erased_and_not_the_tile(blobs: tuple, offlin
     assert losses["landslide"] < 0.7 * losses["everything"]
 
 
-def test_oc_cse_erases_to_the_mean_colour_and_knows_how_much_ground_is_left() -> None:
+def test_oc_cse_erases_to_the_mean_colour_and_labels_visible_ground() -> None:
     backbone = build_method(UNTRAINED).localizer.backbone
     images = torch.rand(2, 3, SIDE, SIDE) * 255
     assert float(backbone.normalise(erase(images, torch.ones(2, 1, SIDE, SIDE), backbone)).abs().max()) < 1e-5
@@ -331,7 +331,7 @@ def red_objects(method: torch.nn.Module) -> None:
     method.objects = pictures, outlines
 
 
-def test_cda_pastes_landslides_and_controls_whose_seams_say_nothing() -> None:
+def test_cda_pastes_landslides_and_controls() -> None:
     method = build_method(settings_of("cda"))
     red_objects(method)
     grey = torch.arange(100, 164.0).view(-1, 1, 1, 1).expand(64, 3, SIDE, SIDE).contiguous()
@@ -436,7 +436,7 @@ def test_cpn_small_definitions_by_hand() -> None:
 # S2C
 
 
-def test_s2c_pixels_are_drawn_to_their_segment() -> None:
+def test_s2c_segment_loss_pulls_pixels_to_their_segment() -> None:
     segments = torch.zeros(1, 16, 16, dtype=torch.int32)
     segments[..., 4:12, :8], segments[..., 4:12, 8:] = 1, 2
     apart, alike = torch.zeros(1, 2, 4, 4), torch.ones(1, 2, 4, 4)
@@ -459,7 +459,7 @@ def test_s2c_peaks_by_hand() -> None:
     assert len(plateau) == 1
 
 
-def test_s2c_asks_sam_at_the_peaks_of_positive_tiles_once_it_is_time(tmp_path: Path) -> None:
+def test_s2c_prompts_sam_at_peaks_of_positive_tiles(tmp_path: Path) -> None:
     sam = tiny_sam()
     images = torch.randint(0, 256, (3, 3, SIDE, SIDE), dtype=torch.uint8)
     embeddings = encode_tiles(sam, images.numpy())
@@ -480,7 +480,7 @@ def test_s2c_asks_sam_at_the_peaks_of_positive_tiles_once_it_is_time(tmp_path: P
     torch.testing.assert_close(batch["image"], images.float(), rtol=0, atol=1e-2)
 
 
-def test_s2c_cam_is_drawn_to_the_mask() -> None:
+def test_s2c_peak_loss_pulls_the_cam_to_the_mask() -> None:
     mask = torch.zeros(1, 32, 32, dtype=torch.int32)
     mask[:, 8:16, 8:16] = 1
     right, wrong = torch.full((1, 1, 32, 32), -1.0), torch.full((1, 1, 32, 32), -1.0)
@@ -518,7 +518,7 @@ def test_lgag_k_means() -> None:
     torch.testing.assert_close(centres_of(points, 2), torch.eye(2), rtol=0, atol=1e-5)
 
 
-def test_methods_are_told_how_far_the_training_is(
+def test_methods_get_the_progress_of_the_training(
     blobs: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = []
@@ -531,7 +531,7 @@ def test_methods_are_told_how_far_the_training_is(
 
 
 @pytest.mark.parametrize("method", ["cda", "oc_cse", "cpn", "s2c"])
-def test_of_several_processes_the_first_alone_writes_the_offline_file(
+def test_only_the_first_process_writes_the_offline_file(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = []

@@ -1,4 +1,4 @@
-"""Counts and figures against scikit-learn; what is measured where."""
+"""Counts and metrics compared with scikit-learn, and which pixels are counted."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_a_map_of_another_scene_is_refused(tmp_path: Path) -> None:
         check_map(tiles[0], write_map(tmp_path / "m.tif", other[0], mask * 1.0), 0.5)
 
 
-def test_warnings_come_when_they_must() -> None:
+def test_warnings_are_raised() -> None:
     assert warnings_of(GOOD) == []
     for change, words in (
         ({"balanced_accuracy": 0.6}, "do not use it"),

@@ -1,4 +1,4 @@
-"""Landslides found, missed and false; regions of masks that come in bands."""
+"""Landslides found, missed and false; regions of masks that are read in bands."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_found_partly_found_missed_and_false(tmp_path: Path, monkeypatch: pytest
         assert sum(entry[key] for entry in row["classes"]) == row[key]
 
 
-def test_what_is_not_known_counts_on_neither_side(tmp_path: Path) -> None:
+def test_unknown_pixels_are_ignored(tmp_path: Path) -> None:
     reference = np.full((200, 160), 255, np.uint8)
     reference[:100] = 0
     reference[10:30, 10:30] = 1

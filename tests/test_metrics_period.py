@@ -1,4 +1,4 @@
-"""Maps that repeat at the tile step are recognised; natural ones are not."""
+"""Maps that repeat at the tile stride are detected; natural ones are not."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_share_of_the_variance_is_that_of_the_sine(tmp_path: Path) -> None:
     assert period_of(path, STEP).share == pytest.approx(200 / (200 + 100 * noise.var()), rel=0.15)
 
 
-def test_a_map_of_a_few_tiles_or_of_one_value_cannot_tell(tmp_path: Path) -> None:
+def test_period_of_a_small_or_constant_map_is_unknown(tmp_path: Path) -> None:
     small = np.random.default_rng(0).integers(0, 250, (1, 100, 100)).astype(np.uint8)
     assert period_of(write_raster(tmp_path / "small.tif", small), STEP) is None
     flat = np.ones((1, 500, 500), np.uint8)

@@ -1,4 +1,4 @@
-"""Checks of a training by labels alone, what maps have to beat, and the warnings of both."""
+"""Checks of a training by labels alone, trivial baselines of maps, and the warnings of both."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_agreement_is_the_mean_correlation() -> None:
     assert Correlation(1).mean() is None and Correlation(2).mean() is None
 
 
-def test_what_maps_have_to_beat() -> None:
+def test_trivial_baselines() -> None:
     row = {"source": "apsam", "part": "test", "f1": 0.4}
     others = [{"source": "everything", "part": "test", "f1": 0.38}, {"source": "nothing", "part": "test", "f1": 0}]
     assert not_better(row, others) is None and baseline_warnings([row], others) == []

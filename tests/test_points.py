@@ -1,4 +1,4 @@
-"""Points that stand for landslides: sizes from a column, tiles left out near them, settings for each scene."""
+"""Points of landslides: sizes from a column, tiles left out near them, settings for each scene."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_tiles_around_a_point(tmp_path: Path, settings, columns, positive_m: flo
     assert (row.positive, row.negative, row.unlabelled) == (len(positive), len(negative), len(left_out))
 
 
-def test_outlines_are_not_widened_by_their_size(tmp_path: Path) -> None:
+def test_outlines_are_not_buffered_by_their_size(tmp_path: Path) -> None:
     layer(tmp_path / "inv.gpkg", SLIDE, len=[500.0])
     one = given(tmp_path)
     plain = kinds(one)
@@ -109,7 +109,7 @@ def test_sizes_go_with_their_features(tmp_path: Path) -> None:
     ("column", "values", "message"),
     [("size", [5.0], "has no column 'size' .*its columns: len"), ("len", ["long"], "nothing in its column 'len' is")],
 )
-def test_columns_that_hold_no_size(tmp_path: Path, column: str, values: list, message: str) -> None:
+def test_columns_without_sizes(tmp_path: Path, column: str, values: list, message: str) -> None:
     one = points(tmp_path, {"size_column": column}, len=values)
     for work in (one.check, one.tile):
         with pytest.raises(InputError, match=message):
@@ -149,7 +149,7 @@ def test_rows_that_make_no_sense(tmp_path: Path, row: tuple, message: str) -> No
         one.scenes()
 
 
-def test_a_table_has_no_use_for_distances(tmp_path: Path) -> None:
+def test_distances_are_refused_for_tables(tmp_path: Path) -> None:
     write(tmp_path / "a.tif", pixels())
     write_grid(tmp_path / "a.tif", TileSettings(size=64), tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text((tmp_path / "t.csv").read_text().replace("r0_c0,", "r0_c0,1"))
@@ -159,7 +159,7 @@ def test_a_table_has_no_use_for_distances(tmp_path: Path) -> None:
             work()
 
 
-def test_what_the_check_says_of_points(tmp_path: Path) -> None:
+def test_check_warns_of_points(tmp_path: Path) -> None:
     def says(settings: dict, **columns: list) -> str:
         return "\n".join(points(tmp_path, settings, **columns).check().warnings)
 
@@ -172,7 +172,7 @@ def test_what_the_check_says_of_points(tmp_path: Path) -> None:
     assert not says({"size_column": "len"}, len=[20.0])
 
 
-def test_landslides_as_long_as_tiles_get_a_word() -> None:
+def test_check_warns_of_landslides_as_long_as_tiles() -> None:
     tiles = TileSettings(size=256)
     assert scale_warnings([(np.array([20.0, 50.0, 60.0]), 128.0)], tiles) == []
     [text] = scale_warnings([(np.array([90.0, 110.0]), 128.0), (np.array([400.0]), 128.0)], tiles)

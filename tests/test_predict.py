@@ -1,4 +1,4 @@
-"""`apsam predict`: weights alone map a scene, and a scene unlike the training's is named."""
+"""`apsam predict`: weights alone map a scene, and a scene that differs from the training causes a warning."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def untrained(path: Path, conditions: TrainingConditions | None) -> Path:
 
 
 def predict(*arguments: object) -> tuple[int, str]:
-    """As a shell sees it: exit code and all that is printed."""
+    """Return exit code and output."""
     result = CliRunner().invoke(cli.app, ["predict", *map(str, arguments), "--device", "cpu", "--threads", "1"])
     if isinstance(result.exception, ApsamError):
         return result.exception.exit_code, str(result.exception)
@@ -90,7 +90,7 @@ def predict(*arguments: object) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_weights_say_what_they_were_trained_on(trained: Path) -> None:
+def test_weights_have_the_conditions_of_training(trained: Path) -> None:
     found = read_conditions(trained)
     assert found.schema_version == 1
     assert found.tiles.size == 64 and found.labels.min_pixels == 5
@@ -135,7 +135,7 @@ def test_a_run_needs_no_report(trained: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("both", [False, True])
-def test_no_run_is_taken_silently(both: bool, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_run_is_an_error(both: bool, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "results/demo/resunet/apsam").mkdir(parents=True)
     (tmp_path / "results/demo/resunet/apsam/weights.safetensors").write_bytes(trained.read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -199,7 +199,7 @@ def test_the_resolution_of_a_run_goes_with_its_weights(tmp_path: Path, caplog: p
 
 
 @pytest.mark.parametrize("step", [0.45, 0.6])
-def test_a_little_coarser_or_finer_is_fine(
+def test_slightly_different_resolution_causes_no_warning(
     step: float, trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert predict(write(tmp_path / "other.tif", step), "--weights", trained, "-o", tmp_path / "maps")[0] == 0
@@ -257,7 +257,7 @@ def test_other_bands_or_sizes_are_refused(trained: Path, tmp_path: Path) -> None
     predict_raster(scene, trained, TileSettings(size=64, overlap=0.1, nodata=0, min_valid=0.9), MapSettings(), *outputs)
 
 
-def test_a_configuration_that_asks_for_other_bands_is_refused(trained: Path, tmp_path: Path) -> None:
+def test_configuration_with_other_bands_is_refused(trained: Path, tmp_path: Path) -> None:
     scene = write(tmp_path / "a.tif")
     for text, refused in (("tiles: {bands: [3, 2, 1]}", True), ("tiles: {size: 64, nodata: 0}", False), ("{}", False)):
         (tmp_path / "c.yaml").write_text(text)

@@ -1,4 +1,4 @@
-"""Products of a scene: whole, valid in GDAL's and STAC's own checks, and QGIS opens them with their styles."""
+"""Products of a scene: complete, valid in GDAL's and STAC's own checks, and QGIS opens them with their styles."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_landslides_are_matched_with_a_reference(run: Path, tmp_path: Path) -> N
     assert not list(tmp_path.glob(".*")) and "Reference landslides" in files.project.read_text()
 
 
-def test_tiles_that_nobody_looked_at_have_no_label(tmp_path: Path) -> None:
+def test_unlabelled_tiles_have_no_label(tmp_path: Path) -> None:
     place = {"transform": list(from_origin(500000, 3000000, 1, 1))[:6], "crs": CRS.from_epsg(32648).to_wkt()}
     specs = {"valid": ((8, 8), "uint8"), "label": ((), "uint8"), "part": ((), "uint8"), "window": ((4,), "int32")}
     with TileStackWriter(tmp_path / "a.zarr.zip", place, specs) as writer:
@@ -193,7 +193,7 @@ def test_the_same_maps_give_the_same_bytes(run: Path, files: ProductFiles) -> No
 
 
 @pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="no ogrinfo (apt-get install gdal-bin)")
-def test_gdal_has_nothing_to_complain_about(files: ProductFiles) -> None:
+def test_gdal_reports_no_warnings(files: ProductFiles) -> None:
     for command in (
         ["ogrinfo", "-al", "-so", files.geopackage],
         ["gdalinfo", files.mask],
@@ -306,7 +306,7 @@ def test_length_along_the_slope(tmp_path: Path, crs: str) -> None:
 
 
 @pytest.mark.parametrize("turn", [Affine.rotation(30), Affine.scale(1, -1)], ids=["30 degrees", "south up"])
-def test_elevations_may_be_turned(tmp_path: Path, turn: Affine) -> None:
+def test_rotated_elevations(tmp_path: Path, turn: Affine) -> None:
     middle = Affine.translation(500080, 2999940)
     place = middle @ turn @ Affine.translation(-300, 300) @ Affine.scale(5, -5)
     cols, rows = np.meshgrid(np.arange(120) + 0.5, np.arange(120) + 0.5)
@@ -320,7 +320,7 @@ def test_elevations_may_be_turned(tmp_path: Path, turn: Affine) -> None:
     assert row["drop_m"] == pytest.approx(55 * 0.5, abs=3)
 
 
-def test_ground_that_turned_elevations_do_not_cover_is_unknown(tmp_path: Path) -> None:
+def test_ground_outside_rotated_elevations_is_unknown(tmp_path: Path) -> None:
     place = Affine.translation(500055, 2999950) @ Affine.rotation(45) @ Affine.scale(5, -5)
     profile = {"driver": "GTiff", "count": 1, "height": 60, "width": 60, "dtype": "float32", "crs": "EPSG:32648"}
     with rasterio.open(tmp_path / "dem.tif", "w", transform=place, **profile) as raster:
@@ -343,7 +343,7 @@ def test_no_elevations_no_length(tmp_path: Path) -> None:
     assert np.isnan(row["length_m"]) and np.isnan(row["drop_m"]) and row["area_m2"] == 1200
 
 
-def test_a_folder_of_products_that_is_passed_on_keeps_its_scene(run: Path, tmp_path: Path) -> None:
+def test_copied_products_folder_keeps_its_scene(run: Path, tmp_path: Path) -> None:
     project = tmp_path / "passed_on"
     shutil.copytree(run / "maps/apsam", project)
     text = (project / "birch.qgs").read_text()

@@ -25,14 +25,14 @@ def test_work_without_a_length(capsys):
     assert re.fullmatch(r"encode: 5 in [\d.]+ s, [\d.]+ a second\n", capsys.readouterr().err)
 
 
-def test_slow_work_says_how_long_each_takes(capsys):
+def test_slow_work_shows_seconds_per_item(capsys):
     for _ in track(range(2), "encode"):
         time.sleep(1.05)
     last = capsys.readouterr().err.splitlines()[-1]
     assert re.fullmatch(r"encode: 2 in \d\.\d s, 1\.\d s each", last)
 
 
-def test_nothing_to_do(capsys):
+def test_progress_without_items(capsys):
     assert list(track([], "masks")) == []
     assert capsys.readouterr().err.startswith("masks: 0 in 0.0 s")
 

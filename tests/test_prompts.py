@@ -75,7 +75,7 @@ def test_diagonal_neighbours_are_one_region():
     assert len(generate_prompts(cam, 120)) == 1
 
 
-def test_empty_heatmap_gives_nothing():
+def test_empty_heatmap_gives_no_prompts():
     assert generate_prompts(heatmap(), 120) == []
     assert generate_prompts(heatmap((slice(0, 9), slice(0, 9)), value=120), 120) == []
 
@@ -139,7 +139,7 @@ def test_the_released_code_sees_no_island_in_a_hole():
     assert ring.box == (10, 10, 50, 50)
 
 
-def test_a_file_gives_back_the_prompts_it_was_made_of(tmp_path):
+def test_prompt_file_round_trip(tmp_path):
     cam = heatmap((slice(10, 20), slice(30, 50)), (slice(40, 50), slice(5, 9)))
     with TileStackWriter(tmp_path / "a.zarr.zip", {"scene": "a"}, {"cam": ((64, 64), "uint8")}) as writer:
         writer.append(cam=cam[None])
@@ -150,7 +150,7 @@ def test_a_file_gives_back_the_prompts_it_was_made_of(tmp_path):
     assert (tmp_path / "b.json").read_bytes() == (tmp_path / "a.json").read_bytes()
 
 
-def test_an_entry_that_is_no_prompt_is_named(tmp_path):
+def test_invalid_prompt_entry_is_named(tmp_path):
     sets = [{"threshold": 120, "prompts": [{"point": [1, 2]}]}]
     content = {"schema": 1, "scene": "a", "settings": {}, "tiles": [{"tile": 0, "sets": sets}]}
     write_json(tmp_path / "a.json", content)
@@ -160,6 +160,6 @@ def test_an_entry_that_is_no_prompt_is_named(tmp_path):
 
 @pytest.mark.parametrize(("cam", "threshold"), [(np.zeros((8, 8)), 120), (np.zeros((1, 8, 8), np.uint8), 120),
                                                 (np.zeros((8, 8), np.uint8), 255)])  # fmt: skip
-def test_what_is_no_cam_or_threshold_is_refused(cam, threshold):
+def test_invalid_cam_or_threshold_is_refused(cam, threshold):
     with pytest.raises(InputError, match="needs"):
         generate_prompts(cam, threshold)

@@ -1,4 +1,4 @@
-"""The choices of the paper's released code: each a setting that does what it says, all of them one overlay."""
+"""The choices of the paper's released code: the effect of each setting, and all of them in one overlay."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_overlay_is_all_choices_together():
     assert read_config(*paper, ROOT / "config/as_released.yaml").run == read_config(*paper).run, "one for each data set"
 
 
-def test_every_choice_changes_something_and_the_figures_say_what_they_are():
+def test_every_choice_changes_a_setting_and_the_protocol():
     default, protocols = run(), {}
     for choice in (*CHOICES, *LATER_CHOICES):
         variant = default.variant(choice.overrides)
@@ -86,8 +86,8 @@ def test_single_values_of_the_optimizer_replace_those_of_the_recipe():
     assert settings.optimizer() == LocalizerSettings().optimizer()._replace(momentum=1e-4, decay="poly")
 
 
-def test_views_are_added_before_the_negative_is_cut():
-    """Two views that cancel out: cut first, the evidence of one stays; added first, nothing stays."""
+def test_views_are_added_before_negative_values_are_clipped():
+    """Two views that cancel out: clipped first, the logits of one remain; added first, none remain."""
     images = torch.zeros(1, 3, SIZE, SIZE)
     signs = iter((1.0, -1.0) * 2)
 
@@ -121,7 +121,7 @@ def test_without_the_gate_negative_tiles_get_cams_and_embeddings(tiles, tmp_path
         assert store.read("tile").tolist() == ([0] if gate else [0, 1])
 
 
-def test_sam_can_be_given_bgr(tiles, tmp_path, sam):
+def test_bgr_channels(tiles, tmp_path, sam):
     made = {}
     for channels in ("rgb", "bgr"):
         encode_scene(tiles, tmp_path / f"{channels}.zarr.zip", SamSettings(channels=channels), sam=sam)
@@ -138,7 +138,7 @@ def test_sam_can_be_given_bgr(tiles, tmp_path, sam):
     assert attributes["scene"] == "a" and (made["rgb"] != made["bgr"]).any()
 
 
-def test_added_masks_are_the_union_with_a_note_of_what_several_claim(tiles, tmp_path, sam, monkeypatch):
+def test_added_masks_have_union_and_overlap_count(tiles, tmp_path, sam, monkeypatch):
     monkeypatch.setattr(prompted, "build_sam", lambda *_, **__: sam)
     encode_scene(tiles, tmp_path / "e.zarr.zip", SamSettings(), sam=sam)
     cam = np.zeros((2, SIZE, SIZE), np.uint8)
@@ -162,7 +162,7 @@ def test_added_masks_are_the_union_with_a_note_of_what_several_claim(tiles, tmp_
     assert (overlap_count == 2).any(), "else the noise of this test overlaps nowhere"
 
 
-def test_what_several_claim_is_not_counted():
+def test_overlapping_pixels_are_not_counted():
     """Bytes as the released code adds them: 1 + 1 = 2, times 255 is 254, and only 0 and 255 are counted."""
     overlap_count = np.array([[0, 1, 2, 3]], np.uint8)
     added = (overlap_count.astype(np.uint8) * np.uint8(255)).tolist()

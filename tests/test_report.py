@@ -1,4 +1,4 @@
-"""The report: all its parts, nothing from outside the file, what is missing is named, and it works in a browser."""
+"""The report: all its parts, no external files, missing files are named, and it works in a browser."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_broken_experiment_is_named(run, tmp_path):
     assert "experiment sam_size" in page.text and "not of schema 1" in page.text and "experiment seeds" in page.text
 
 
-def test_tiles_that_nobody_looked_at_are_not_compared_with_the_truth(run, tmp_path):
+def test_unlabelled_tiles_are_not_compared_with_reference_masks(run, tmp_path):
     folder = tmp_path / "tiny"
     shutil.copytree(run[0], folder)
     covers = []
@@ -170,7 +170,7 @@ def test_tiles_that_nobody_looked_at_are_not_compared_with_the_truth(run, tmp_pa
     assert sum(label for label, _ in covers[0]) > 0 and covers[1] == []
 
 
-def test_labels_are_compared_with_the_truth(run, page):
+def test_labels_are_compared_with_reference_masks(run, page):
     covers = [(1, 0.0), (1, 0.004), (1, 0.3), (0, 0.0), (0, 0.2)]
     facts = describe_labels(covers)
     assert (facts.compared, facts.bare, facts.missed) == (5, 1, 1)
@@ -195,7 +195,7 @@ def test_size_is_bounded(run, tmp_path):
     assert (tmp_path / "r.html").stat().st_size < 1e6
 
 
-def test_figures_and_configuration_beside_the_page(page_file):
+def test_figures_and_configuration_are_next_to_the_page(page_file):
     figures = page_file.parent / "figures"
     for name in ("tiles", "localizer_loss", "resunet_loss"):
         for suffix in ("png", "svg", "csv"):
@@ -229,7 +229,7 @@ def test_missing_inputs_are_named_and_the_rest_is_shown(run, tmp_path):
     assert "APSAM’s own score" in page.text
 
 
-def test_warnings_and_landslides_are_shown_where_they_are_known(run, page, tmp_path):
+def test_warnings_and_landslides_are_shown(run, page, tmp_path):
     assert "Check before using these maps" not in page.text
     folder = tmp_path / "tiny"
     shutil.copytree(run[0], folder)

@@ -1,4 +1,4 @@
-"""The report in headless Chromium: nothing fails, layers and keys work, text is legible, on a desk and on a phone."""
+"""The report in headless Chromium: no errors, layers and keys work, text is legible on desktop and phone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tiles.resolution_m`: scenes read as area averages of finer pixels; labels, masks and places follow."""
+"""`tiles.resolution_m`: scenes read as area averages of finer pixels, with labels, masks and coordinates."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_colours_of_a_palette_are_averaged_not_its_numbers(tmp_path: Path) -> No
     assert read[:, 0, 0].tolist() == [100, 50, 0]
 
 
-def test_coarser_scenes_stay_and_say_so(tmp_path: Path) -> None:
+def test_coarser_scenes_are_not_resampled_and_warn(tmp_path: Path) -> None:
     image = write(tmp_path / "a.tif", noise(60, 60))
     notes = {}
     for metres in (None, 0.2, 0.49, 0.5, 0.52, 1.0):
@@ -122,7 +122,7 @@ def test_area_sums_share_pixels_by_area() -> None:
     assert np.allclose(whole, 3 * 3.5) and whole.shape == (2, 3, 2)
 
 
-def test_masks_are_what_most_of_a_pixel_is(tmp_path: Path) -> None:
+def test_mask_pixels_have_the_majority_value(tmp_path: Path) -> None:
     squares = np.array([[1, 1, 0, 0, 255, 255, 255, 1], [0, 0, 0, 1, 1, 0, 255, 255]], np.uint8)
     assert most_frequent(squares, 2).tolist() == [[1, 0, 1, 255]]
     image = write(tmp_path / "a.tif", noise(80, 80))
@@ -138,7 +138,7 @@ def test_masks_are_what_most_of_a_pixel_is(tmp_path: Path) -> None:
                 assert reference.overview(40).shape == (40, 40)
 
 
-def test_tiles_lie_where_they_say(tmp_path: Path) -> None:
+def test_tiles_are_at_their_coordinates(tmp_path: Path) -> None:
     image = write(tmp_path / "a.tif", noise(320, 300))
     mask = np.zeros((320, 300), np.uint8)
     mask[200:240, 40:90] = 1

@@ -1,4 +1,4 @@
-"""A training that is stopped at any moment gives what an undisturbed one gives, plateau and history included."""
+"""A training stopped at any time and resumed gives the same result, including plateau and history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EPOCHS, STEPS = 6, 3
 
 
 class Killed(BaseException):
-    """Stands for a signal that nobody can catch."""
+    """Stands for a signal that cannot be caught."""
 
 
 class Line(Task):

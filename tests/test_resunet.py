@@ -93,7 +93,7 @@ def test_pyramid_bins_are_adaptive_averages(side: int) -> None:
     assert pyramid.channels == 5 + 8
 
 
-def test_loss_by_hand_and_blind_where_there_is_no_data() -> None:
+def test_loss_by_hand_ignores_no_data() -> None:
     logits = torch.randn(2, 1, 6, 6)
     mask = torch.randint(0, 2, (2, 6, 6), dtype=torch.uint8)
     plain = F.binary_cross_entropy_with_logits(logits[:, 0], mask.float())
@@ -112,7 +112,7 @@ def test_loss_by_hand_and_blind_where_there_is_no_data() -> None:
     assert segmentation_loss(logits, torch.full_like(mask, 255), "bce_dice").isfinite()
 
 
-def test_image_and_mask_turn_together() -> None:
+def test_image_and_mask_are_rotated_together() -> None:
     image = torch.rand(64, 3, 8, 8)
     mask = (image[:, 0] * 200).to(torch.uint8)
     turned, turned_mask = dihedral(image, mask)
@@ -154,7 +154,7 @@ def test_one_cycle_of_any_length_rises_and_falls(steps: int) -> None:
     assert steps < 3 or max(rates) > 5 * rates[-1]
 
 
-def test_a_small_set_is_learnt_by_heart(tmp_path: Path) -> None:
+def test_small_data_set_is_overfitted(tmp_path: Path) -> None:
     tiles, masks = write_scene(tmp_path)
     settings = TINY.model_copy(update={"epochs": 15, "optimizer": "adamw", "learning_rate": 0.02, "loss": "bce_dice"})
     output, history = tmp_path / "w.safetensors", tmp_path / "h.json"
@@ -181,7 +181,7 @@ def test_same_seed_same_bytes_and_only_training_tiles_count(tmp_path: Path) -> N
     assert (facts["tiles"], facts["with_landslide"]) == (13, 11)
 
 
-def test_a_diverged_training_says_so(tmp_path: Path) -> None:
+def test_diverged_training_is_an_error(tmp_path: Path) -> None:
     tiles, masks = write_scene(tmp_path)
     settings = TINY.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(
@@ -192,7 +192,7 @@ def test_a_diverged_training_says_so(tmp_path: Path) -> None:
     assert not (tmp_path / "w.safetensors").exists()
 
 
-def test_what_does_not_fit_together_is_named(tmp_path: Path) -> None:
+def test_mismatched_inputs_are_named(tmp_path: Path) -> None:
     (tiles, masks), (other, other_masks) = write_scene(tmp_path, "a"), write_scene(tmp_path, "bb", count=5)
     outputs = tmp_path / "w.safetensors", tmp_path / "h.json"
     with pytest.raises(InputError, match="5 masks of scene 'bb' do not fit the 8 tiles of scene 'a'"):
@@ -227,10 +227,8 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
         load_resunet(path, CPU)
 
 
-def test_the_released_code_keeps_the_epoch_that_true_masks_like_best(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The judge is asked at epochs 2, 4 and 5; the network it liked best is written, not the last one."""
+def test_best_epoch_on_reference_masks_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluated at epochs 2, 4 and 5; the best network is written, not the last one."""
     from apsam.resunet import train
 
     tiles, masks = write_scene(tmp_path, "a", 4)
@@ -252,7 +250,7 @@ def test_the_released_code_keeps_the_epoch_that_true_masks_like_best(
     assert [epoch.get("f1_on_labels") for epoch in epochs] == [None, 0.2, None, 0.9, 0.5]
 
 
-def test_an_epoch_cannot_be_chosen_without_true_masks(tmp_path: Path) -> None:
+def test_best_epoch_needs_reference_masks(tmp_path: Path) -> None:
     tiles, masks = write_scene(tmp_path, "a", 4)
     settings = TINY.model_copy(update={"keep": "best_on_labels"})
     with pytest.raises(InputError, match="needs reference masks of training tiles"):

@@ -61,7 +61,7 @@ def test_no_worse_than_the_original_in_bf16(head, kernel):
     assert ours <= theirs
 
 
-def test_the_way_is_chosen_by_the_machine(monkeypatch):
+def test_attention_variant_depends_on_the_machine(monkeypatch):
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     for amx in (True, False):
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
@@ -70,7 +70,7 @@ def test_the_way_is_chosen_by_the_machine(monkeypatch):
         assert attention.products_are_cheap(gpu, torch.float32)
 
 
-def test_kept_positions_follow_the_weights():
+def test_cached_positions_follow_the_weights():
     encoder = tiny_encoder()
     image = torch.randn(1, 3, 128, 128)
     use_fast_attention(encoder)
@@ -123,7 +123,7 @@ def test_without_relative_positions_too():
         assert relative_error(module(tokens), expected) < 1e-5
 
 
-def test_folding_takes_the_flash_kernel(monkeypatch):
+def test_folding_uses_the_flash_kernel(monkeypatch):
     """It refuses explicit biases and unequal widths: this is what the folding is for."""
     monkeypatch.setattr(attention, "products_are_cheap", lambda *_: True)
     module = tiny_encoder(head=80).blocks[-1].attn

@@ -66,7 +66,7 @@ def iou(a, b):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("three", [True, False])
-def test_answers_are_those_of_the_predictor(sam, released, kind, three):
+def test_masks_equal_those_of_the_predictor(sam, released, kind, three):
     images = np.random.default_rng(1).integers(0, 256, (3, 3, 64, 64), np.uint8)
     prompts = make_prompts(kind, [2, 0, 2, 2, 1, 0], (64, 64), 32)
     embeddings = encode_tiles(sam, images, precision="fp32", dtype=np.float32)
@@ -111,7 +111,7 @@ def test_one_mask_a_prompt(sam):
 
 
 @pytest.mark.parametrize("batch", [1, 2, 64])
-def test_the_batch_size_does_not_change_the_answer(sam, batch):
+def test_batch_size_does_not_change_masks(sam, batch):
     embeddings = np.random.default_rng(4).normal(size=(3, *sam.embedding_shape)).astype(np.float16)
     prompts = make_prompts("both", [2, 1, 0, 1, 2], (64, 64), 32)
     expected = decode_prompts(sam, embeddings, prompts, (64, 64), batch=5)
@@ -119,7 +119,7 @@ def test_the_batch_size_does_not_change_the_answer(sam, batch):
     np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
 
 
-def test_a_full_memory_halves_the_batch(sam, monkeypatch):
+def test_out_of_memory_halves_the_batch(sam, monkeypatch):
     embeddings = np.zeros((1, *sam.embedding_shape), np.float32)
     prompts = make_prompts("both", [0] * 7, (64, 64), 32)
     expected = decode_prompts(sam, embeddings, prompts, (64, 64))
@@ -155,7 +155,7 @@ def test_prompts_must_fit_together():
 
 
 @pytest.mark.parametrize("kind", ["both", "both and mask"])
-def test_the_light_sam_answers_as_its_own_decoder(kind):
+def test_light_sam_masks_equal_those_of_its_decoder(kind):
     fast, original = (wrap_sam(build_untrained("light"), "light", fast_attention=fast) for fast in (True, False))
     original.model.load_state_dict(fast.model.state_dict())
     embeddings = np.random.default_rng(5).normal(size=(3, *fast.embedding_shape)).astype(np.float16)

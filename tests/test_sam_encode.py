@@ -67,7 +67,7 @@ def test_bf16_is_close(sam):
     assert 0 < np.linalg.norm(short - full) / np.linalg.norm(full) < 0.03
 
 
-def test_a_full_memory_halves_the_batch(sam, monkeypatch):
+def test_out_of_memory_halves_the_batch(sam, monkeypatch):
     images = pictures(5, 64, 64)
     expected = encode_tiles(sam, images, precision="fp32")
     released, seen = encode._encode, []
@@ -83,7 +83,7 @@ def test_a_full_memory_halves_the_batch(sam, monkeypatch):
     assert seen == [5, 2, 2, 1]
 
 
-def test_one_tile_that_does_not_fit_is_said(sam, monkeypatch):
+def test_not_enough_memory_for_one_tile_is_an_error(sam, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -110,7 +110,7 @@ def make_tiles(path, labels, size=64):
     return images
 
 
-def test_a_scene_holds_its_positive_tiles(sam, tmp_path):
+def test_store_has_the_positive_tiles(sam, tmp_path):
     images = make_tiles(tmp_path / "tiles.zarr.zip", [0, 1, 1, 0, 1])
     settings = SamSettings(batch=2, precision="fp32")
     encode_scene(tmp_path / "tiles.zarr.zip", tmp_path / "a.zarr.zip", settings, sam=sam)
@@ -132,7 +132,7 @@ def test_a_scene_without_landslides(sam, tmp_path):
         assert len(stack) == 0
 
 
-def test_a_full_disk_is_seen_before_the_work(sam, tmp_path, monkeypatch):
+def test_full_disk_is_detected_before_encoding(sam, tmp_path, monkeypatch):
     make_tiles(tmp_path / "tiles.zarr.zip", [1, 1])
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 5, 5))
     with pytest.raises(ApsamError, match="free disk space"):

@@ -85,7 +85,7 @@ def test_objects_are_those_of_sams_generator(size, monkeypatch):
     assert ((found.labels > 0) != painted).mean() < 0.001
 
 
-def test_small_objects_lie_on_large_ones(monkeypatch):
+def test_small_objects_are_drawn_over_large_ones(monkeypatch):
     def answer(sam, embeddings, prompts, size, choice):
         logits = np.full((len(prompts), 3, *size), -9.0, np.float32)
         logits[:, 0, 2:30, 2:30] = 9
@@ -120,7 +120,7 @@ def test_full_image_mode_works_with_the_other_sams(name):
     assert 1 <= found.labels.max() <= len(found.boxes) <= 12
 
 
-def test_what_is_held_at_a_time_does_not_matter(monkeypatch):
+def test_number_of_points_at_a_time_does_not_change_objects(monkeypatch):
     image = np.random.default_rng(1).integers(0, 256, (3, 64, 64), np.uint8)
     sam = tiny_sam()
     expected = segment_everything(sam, image, PERMISSIVE, precision="fp32")

@@ -55,7 +55,7 @@ def test_true_sizes(head, grid, kernel, monkeypatch):
     assert ours <= theirs
 
 
-def test_folded_heads_are_what_flash_kernels_take():
+def test_folded_heads_fit_flash_kernels():
     for head in HEADS.values():
         for _, side in GRIDS.values():
             width = -(-(head + 2 * side) // attention.WIDTH_STEP) * attention.WIDTH_STEP
@@ -73,7 +73,7 @@ def test_true_sizes_on_a_gpu(head, grid):
 
 @on_gpu
 @torch.no_grad()
-def test_the_matrix_of_all_pairs_is_never_held_on_a_gpu():
+def test_attention_matrix_is_never_stored_on_a_gpu():
     module, tokens = block(80, 64).cuda(), torch.randn(1, 64, 64, 160, device="cuda")
     use_fast_attention(module)
     with torch.autocast("cuda", torch.bfloat16):
@@ -96,7 +96,7 @@ def test_embeddings_of_a_gpu_are_those_of_the_cpu():
 
 @on_gpu
 @torch.no_grad()
-def test_gradients_survive_on_a_gpu():
+def test_gradients_on_a_gpu():
     encoder = tiny_encoder().cuda()
     use_fast_attention(encoder)
     with torch.enable_grad():

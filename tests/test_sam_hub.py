@@ -1,4 +1,4 @@
-"""SAMs of the transformers library: our way through them gives what the library's own processor and model give."""
+"""SAMs of the transformers library: results equal those of the library's own processor and model."""
 
 import json
 from functools import cache
@@ -129,7 +129,7 @@ def test_batches_do_not_matter(sam, batch):
     np.testing.assert_allclose(found.iou, one_by_one.iou, atol=1e-4)
 
 
-def test_every_prompt_asks_its_own_tile(sam):
+def test_every_prompt_uses_its_own_tile(sam):
     images = pictures(2, 64, 64)
     images[1] = images[1] // 4
     embeddings = encode_tiles(sam, images, precision="fp32", dtype=np.float32)
@@ -328,7 +328,7 @@ def test_a_name_is_found_in_the_cache(tmp_path, monkeypatch):
         assert build_sam(name, device="cpu").name == name
 
 
-def test_missing_weights_say_what_to_get_and_where(tmp_path, monkeypatch):
+def test_missing_weights_error_names_download_and_path(tmp_path, monkeypatch):
     monkeypatch.setenv("APSAM_CACHE", str(tmp_path))
     monkeypatch.setattr(weights_files, "_in_hub_cache", lambda _: None)  # that of whoever runs the tests
     for name, repository in [("sam3", "facebook/sam3"), ("someone/sam2-landslides", "someone/sam2-landslides")]:
@@ -340,14 +340,14 @@ def test_missing_weights_say_what_to_get_and_where(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_name_is_said():
+def test_unknown_name_is_an_error():
     with pytest.raises(
         ConfigError, match="unknown SAM 'sam4'; known are light, .*sam2.1_tiny.*organisation/repository"
     ):
         build_sam("sam4")
 
 
-def test_files_that_are_no_sam(tmp_path):
+def test_files_of_other_models(tmp_path):
     save_hub_sam(tmp_path, "sam2")
 
     def broken(match, name=str(tmp_path), checkpoint=None):
@@ -384,7 +384,7 @@ def test_an_image_processor_of_another_model_is_refused(tmp_path):
         build_sam(str(tmp_path), device="cpu")
 
 
-def test_embeddings_that_half_floats_cannot_hold_are_said(monkeypatch):
+def test_embeddings_beyond_float16_are_an_error(monkeypatch):
     sam = tiny_hub_sam("sam2")
     monkeypatch.setattr(encode, "_encode", lambda sam, part, _: np.full((len(part), *sam.embedding_shape), 1e5))
     with pytest.raises(ApsamError, match="exceed float16"):

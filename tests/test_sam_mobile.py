@@ -104,7 +104,7 @@ def test_offsets_are_numbered_as_they_first_occur():
     assert offset_indices(4).tolist() == expected
 
 
-def test_our_batched_path_gives_the_masks_of_the_predictor(small):
+def test_batched_masks_equal_those_of_the_predictor(small):
     image = np.random.default_rng(0).integers(0, 256, (3, 100, 128), np.uint8)
     boxes, points = np.array([[10, 20, 60, 80], [50, 5, 120, 90]], float), np.array([[30, 40], [90, 50]], float)
     predictor = SamPredictor(small)
@@ -121,7 +121,7 @@ def test_our_batched_path_gives_the_masks_of_the_predictor(small):
     np.testing.assert_allclose(found.iou, quality.numpy(), atol=1e-4)
 
 
-def test_a_checkpoint_comes_through_unchanged(small, monkeypatch, tmp_path):
+def test_checkpoint_round_trip(small, monkeypatch, tmp_path):
     monkeypatch.setitem(OFFICIAL, "mobile", lambda: build_mobile_sam(256))
     torch.save(small.state_dict(), tmp_path / "mobile_sam.pt")
     sam = build_sam("mobile", tmp_path / "mobile_sam.pt", "cpu")

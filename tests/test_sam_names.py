@@ -1,4 +1,4 @@
-"""Which SAM a name stands for, where its weights lie and what identifies them; without torch."""
+"""Names of SAMs, with the path and the identity of their weights; without torch."""
 
 import subprocess
 import sys
@@ -40,12 +40,12 @@ def test_every_name_is_one_kind():
 
 
 @pytest.mark.parametrize("name", ["vit_g", "", "sam2", "a/b/c", "org/", "/".join(["a b", "c"]), "https://x/y"])
-def test_what_is_no_sam(name):
+def test_invalid_sam_names(name):
     with pytest.raises(ValidationError, match="unknown SAM"):
         SamSettings(name=name)
 
 
-def test_a_folder_that_is_there_wins_over_the_hub(tmp_path, monkeypatch):
+def test_existing_folder_has_priority_over_the_hub(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert repository_of("sams/mine") == "sams/mine"
     make_folder(tmp_path / "sams" / "mine")
@@ -121,7 +121,7 @@ def test_doctor_names_the_licence_of_every_checkpoint(cache):
     assert "licence Apache-2.0" in doctor._light_sam().detail
 
 
-def test_the_hubs_own_cache_is_looked_into(cache, tmp_path, monkeypatch):
+def test_cache_of_the_hub_is_searched(cache, tmp_path, monkeypatch):
     hub = pytest.importorskip("huggingface_hub")
     monkeypatch.undo()
     monkeypatch.setenv("APSAM_CACHE", str(tmp_path / "none"))

@@ -1,4 +1,4 @@
-"""The whole of our path against the released one, at full size: ViT-B with random weights, a tile of odd size."""
+"""Our complete path compared with the released one, at full size: ViT-B with random weights, a tile of odd size."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def released():
 
 
 @pytest.mark.slow
-def test_vit_b_gives_the_masks_of_the_predictor(released):
+def test_vit_b_masks_equal_those_of_the_predictor(released):
     size = (200, 256)
     image = np.random.default_rng(0).integers(0, 256, (3, *size), np.uint8)
     boxes = np.array([[20, 30, 120, 160], [100, 5, 250, 190], [0, 0, 60, 60]], float)

@@ -25,7 +25,7 @@ def tiny(monkeypatch):
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_checkpoint_comes_through_unchanged(tiny, tmp_path, suffix):
+def test_checkpoint_round_trip(tiny, tmp_path, suffix):
     state = tiny_sam_model(64, heads=12, depth=1, seed=7).state_dict()
     path = tmp_path / f"sam{suffix}"
     torch.save(state, path) if suffix == ".pth" else save_file(state, path)
@@ -76,7 +76,7 @@ def test_another_sams_checkpoint_is_named(tiny, tmp_path):
         build_sam("vit_b", tmp_path / "sam.pth", "cpu")
 
 
-def test_a_damaged_checkpoint_says_what_differs(tiny, tmp_path):
+def test_damaged_checkpoint_error_lists_differences(tiny, tmp_path):
     state = tiny["vit_b"]().state_dict()
     del state["mask_decoder.iou_token.weight"]
     state["head.weight"] = torch.zeros(1)
@@ -127,7 +127,7 @@ def test_an_unknown_name():
         build_sam("vit_g")
 
 
-def test_without_checkpoint_and_network_the_way_out_is_told(monkeypatch, tmp_path):
+def test_missing_checkpoint_error_names_the_download(monkeypatch, tmp_path):
     monkeypatch.setenv("APSAM_CACHE", str(tmp_path))
     monkeypatch.setenv("APSAM_OFFLINE", "1")
     with pytest.raises(ApsamError, match="sam_vit_b_01ec64.pth"):

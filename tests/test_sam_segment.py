@@ -73,7 +73,7 @@ def test_tiles_without_prompts_get_an_empty_mask(sam, embeddings, cams):
     assert not masks[3].mask.any() and masks[3].threshold is None
 
 
-def test_the_set_that_agrees_best_with_the_cam_is_taken(sam, embeddings, cams):
+def test_prompt_set_with_the_best_agreement_is_selected(sam, embeddings, cams):
     scores = {}
     for entry in TILES[2].sets[:2]:
         decoded = decode_one(sam, embeddings[2], entry)
@@ -85,7 +85,7 @@ def test_the_set_that_agrees_best_with_the_cam_is_taken(sam, embeddings, cams):
 
 
 @pytest.mark.parametrize("threshold", [90, 120])
-def test_a_cam_like_one_sets_answer_picks_that_set(sam, embeddings, cams, threshold, monkeypatch):
+def test_cam_similar_to_a_mask_selects_its_set(sam, embeddings, cams, threshold, monkeypatch):
     """The other set cannot win when the CAM is its rival's mask, SAM's own estimate left aside."""
     monkeypatch.setattr(segment, "pick_set", lambda agreements, iou: int(agreements.argmax()))
     entry = next(each for each in TILES[2].sets if each.threshold == threshold)
@@ -150,7 +150,7 @@ def write_scene(folder, sam, embeddings, cams, tiles=(2, 5, 6, 9)):
 
 
 @pytest.mark.parametrize("held", [1, 3, 1000])
-def test_a_scene_is_its_tiles_whatever_is_held(sam, embeddings, cams, tmp_path, held, monkeypatch):
+def test_masks_do_not_depend_on_the_batch_of_tiles(sam, embeddings, cams, tmp_path, held, monkeypatch):
     monkeypatch.setattr(segment, "PROMPTS_HELD", held)
     expected = segment_tile_prompts(sam, embeddings, TILES, cams, MasksSettings())
     paths = write_scene(tmp_path, sam, embeddings, cams)
@@ -179,7 +179,7 @@ def test_an_index_without_effect_is_refused():
 
 
 @pytest.mark.parametrize("count", [255, 256, 257, 512])
-def test_any_number_of_prompts_may_claim_a_pixel(sam, embeddings, cams, count):
+def test_overlap_count_has_no_limit(sam, embeddings, cams, count):
     """256 of them once gave an empty mask: the count was kept in a byte."""
     one = [TilePrompts(2, (PromptSet(120, (prompt(2, 3, 20, 30),)),))]
     many = [TilePrompts(2, (PromptSet(120, (prompt(2, 3, 20, 30),) * count),))]

@@ -63,7 +63,7 @@ def test_objects_can_be_seen():
     assert set(np.unique(kept)) == {0, 2}
 
 
-def test_crumbs_become_ground():
+def test_small_parts_become_ground():
     objects = np.zeros((64, 64), np.uint8)
     objects[5:45, 5:45], objects[50:54, 50:54] = 1, 1
     kept = without_crumbs(objects)
@@ -87,7 +87,7 @@ def test_prompts_fit_their_target():
         assert prompt.coarse_map is None or prompt.coarse_map.max() == 255
 
 
-def test_a_box_around_several_alike_asks_for_all_of_them():
+def test_box_around_similar_objects_targets_all_of_them():
     objects = np.zeros((256, 256), np.uint8)
     objects[40:80, 40:80], objects[100:140, 40:80], objects[60:120, 150:200] = 1, 2, 3
     scene = scenes.Scene(np.zeros((256, 256, 3), np.uint8), objects, [-1, 0, 0, 1])
@@ -129,7 +129,7 @@ def test_a_coarse_map_is_blurred_but_tells_where():
     assert np.unique(coarse_map(rng, mask, mask)).size > 50
 
 
-def test_items_do_not_depend_on_who_makes_them():
+def test_items_do_not_depend_on_the_process():
     one, again = make_item(5, 3, 4), make_item(5, 3, 4)
     assert all(torch.equal(one[key], again[key]) for key in one)
     assert one["target"].shape == (4, 128, 128) and one["image"].shape == (3, 256, 256)
@@ -172,7 +172,7 @@ def test_gradients_of_shared_values_are_summed():
     assert torch.allclose(shared.grad, weight.view(2, 3, 3).sum(1))
 
 
-def test_losses_know_better_from_worse():
+def test_losses_order_predictions():
     target = torch.zeros(1, 1, 16, 16)
     target[..., 4:12, 4:12] = 1
     target = target.flatten(2)
@@ -193,7 +193,7 @@ def test_the_written_gradient_is_the_losses():
     assert torch.autograd.gradcheck(lambda x: mask_loss(x, target), (logits,))
 
 
-def test_correction_points_lie_in_the_error():
+def test_correction_points_are_in_the_error():
     target = torch.zeros(2, 1, 32, 32)
     target[:, :, :16, :16] = 1
     logits = target * 2 - 1
@@ -204,7 +204,7 @@ def test_correction_points_lie_in_the_error():
     assert (points[0] < 8).all() and (points[1] >= 20).all()
 
 
-def test_gradients_reach_everything_that_learns():
+def test_gradients_reach_all_trained_parameters():
     torch.manual_seed(0)
     sam = build_light_sam(None)
     stepper = Stepper(sam, torch.float32)
@@ -239,7 +239,7 @@ def test_same_seed_same_weights(trained: Path, tmp_path: Path):
     assert (tmp_path / "again.safetensors").read_bytes() == trained.read_bytes()
 
 
-def test_a_broken_off_training_goes_on_as_if_nothing_had_been(trained: Path, tmp_path: Path):
+def test_interrupted_training_resumes_identically(trained: Path, tmp_path: Path):
     state = tmp_path / "state.pt"
     first = Trainer(SMALL, state)
     first.train_step()

@@ -1,4 +1,4 @@
-"""Native-resolution windows: which are encoded, what they hold, and that tiles are answered as cut out of them."""
+"""Native-resolution windows: which are encoded, their contents, and that masks of tiles are parts of theirs."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_every_wanted_tile_lies_in_one_window(scene, side):
             np.testing.assert_array_equal(window[axis] + inside, tiles[members, axis])
 
 
-def test_a_tile_is_served_where_it_lies_most_centrally():
+def test_tile_is_assigned_to_the_most_central_window():
     tiles = tile_windows(1000, 2000, 256, 154)
     everything = np.arange(len(tiles))
     plan = plan_windows(tiles, everything, (1000, 1000), (1000, 2000))
@@ -63,7 +63,7 @@ def test_a_tile_is_served_where_it_lies_most_centrally():
         assert off[serving] == off.min()
 
 
-def test_a_window_serves_many_tiles_and_none_is_encoded_for_nothing():
+def test_windows_have_many_tiles_and_none_is_unused():
     tiles = tile_windows(3000, 3000, 256, 154)
     size = window_size(1024, 256, 3000, 3000)
     everything = plan_windows(tiles, np.arange(len(tiles)), size, (3000, 3000))
@@ -147,7 +147,7 @@ def test_embeddings_are_those_of_the_predictor_on_the_window(run):
         assert no_data > 0
 
 
-def test_a_tiles_answer_is_its_part_of_the_windows(run, sam):
+def test_mask_of_a_tile_is_its_part_of_the_window(run, sam):
     with EmbeddingStore(run / "e.zarr.zip", sam) as store, TileStack(run / "e.zarr.zip") as stack:
         tiles = store.tiles
         found = store.read(tiles)

@@ -1,4 +1,4 @@
-"""The scene sheet and the checks that come before any work."""
+"""The scene sheet, and the checks before a run."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_a_scene_over_the_antimeridian(tmp_path):
         check(tmp_path, "a", "a.tif", "p.gpkg", "", "train")
 
 
-def test_layers_that_say_nothing(tmp_path):
+def test_layers_without_labels(tmp_path):
     raster(tmp_path / "a.tif")
     layer(tmp_path / "p.gpkg", [])
     with pytest.raises(InputError, match="p.gpkg: the layer holds no feature"):

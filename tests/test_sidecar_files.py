@@ -73,7 +73,7 @@ def test_sidecars(tmp_path: Path, name: str, beside: tuple[str, ...], expected: 
     ("name", "driver"),
     [("s.tif", "GTiff"), ("s.jpg", "JPEG"), ("s.png", "PNG"), ("s.dat", "ENVI"), ("s.bil", "EHdr"), ("s.img", "HFA")],
 )
-def test_all_that_gdal_reads_beside_a_raster_is_known(tmp_path: Path, name: str, driver: str) -> None:
+def test_all_sidecars_read_by_gdal_are_listed(tmp_path: Path, name: str, driver: str) -> None:
     raster = tmp_path / name
     write_raster(tmp_path / "made.tif")
     bands = [1] if driver == "EHdr" else [1, 2, 3]
@@ -94,7 +94,7 @@ def test_all_that_gdal_reads_beside_a_raster_is_known(tmp_path: Path, name: str,
     assert read <= set(sidecar_files(raster)) and (read or driver == "HFA")
 
 
-def test_what_qgis_has_saved_but_not_yet_written(tmp_path: Path) -> None:
+def test_write_ahead_log_of_qgis_counts(tmp_path: Path) -> None:
     for name in ("grid.gpkg", "grid.gpkg-wal", "grid.gpkg-shm", "grid.tfw"):
         (tmp_path / name).write_text("")
     assert names(tmp_path / "grid.gpkg") == ["grid.gpkg-wal"] == names(Path(f"{tmp_path}/grid.gpkg|layername=tiles"))

@@ -1,4 +1,4 @@
-"""Outlines without steps: areas, holes and parts stay, nothing crosses, shared borders stay shared."""
+"""Smoothed outlines: areas, holes and parts stay, outlines do not cross, shared borders stay shared."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_areas_holes_and_parts_stay_and_nothing_crosses(seed: int, length: float
     assert crossings(found) == 0
 
 
-def test_steps_of_pixels_go() -> None:
+def test_pixel_steps_are_removed() -> None:
     y, x = np.mgrid[:200, :200]
     disc = landslides((y - 100) ** 2 + (x - 100) ** 2 < 80**2)
     (found,) = smooth(disc, 2)

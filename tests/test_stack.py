@@ -48,7 +48,7 @@ def test_same_data_gives_same_bytes_whatever_the_batches(tmp_path, data):
     assert len(hashes) == 1
 
 
-def test_nothing_is_left_of_a_failed_write(tmp_path, data):
+def test_failed_write_leaves_no_file(tmp_path, data):
     images, labels = data
     with pytest.raises(RuntimeError, match="stop"):
         with TileStackWriter(tmp_path / "a.zarr.zip", {}, SPECS) as writer:
@@ -77,7 +77,7 @@ def test_wrong_batches_are_refused(tmp_path, data):
             writer.append(image=images)
 
 
-def test_missing_and_foreign_files(tmp_path):
+def test_missing_and_invalid_stack_files(tmp_path):
     with pytest.raises(InputError, match="no such tile stack"):
         TileStack(tmp_path / "none.zarr.zip")
     (tmp_path / "text.zarr.zip").write_text("not a zip")

@@ -1,4 +1,4 @@
-"""Which tile to label next, and which label looks wrong: known answers, and image-level labels alone."""
+"""Suggestions of tiles to label and labels to check: known results, from image-level labels alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def scene(label: list[int], stride: int = 64, **members: list[float]) -> TileOut
     return TileOutputs("valley", names, np.array(label, np.uint8), boxes, opinions)
 
 
-def test_scores_become_probabilities_by_the_labels_and_keep_their_order() -> None:
+def test_calibration_keeps_the_order_of_scores() -> None:
     rng = np.random.default_rng(0)
     label = np.repeat([1, 0, 255], 200).astype(np.uint8)
     # An overconfident member: its scores are squeezed to the upper end, at 0.9 half of the tiles are negative.
@@ -49,7 +49,7 @@ def test_scores_become_probabilities_by_the_labels_and_keep_their_order() -> Non
     assert np.array_equal(calibrate(score, few), score), "with three labels of each kind nothing is fitted"
 
 
-def test_a_member_that_is_wrong_says_nothing_rather_than_the_opposite() -> None:
+def test_a_wrong_member_is_not_inverted_by_calibration() -> None:
     label = np.repeat([1, 0], 50).astype(np.uint8)
     score = np.where(label == 1, 0.2, 0.8)
     assert np.ptp(calibrate(score, label)) == pytest.approx(0, abs=1e-6)
@@ -63,7 +63,7 @@ def test_tiles_are_useful_where_members_disagree_or_are_undecided() -> None:
     assert use[2] < 0.3 and use[3] < 0.3
 
 
-def test_picks_are_spread_over_the_ground() -> None:
+def test_suggestions_are_spread_over_the_scene() -> None:
     # Thirty neighbours on one slope, all alike, and two lonely tiles that are a little less useful.
     slope = np.stack([np.arange(30) * 0.6, np.zeros(30)], axis=1)
     centre = np.concatenate([slope, [[100, 100], [200, 0]]])
@@ -77,7 +77,7 @@ def test_picks_are_spread_over_the_ground() -> None:
     assert plain[-2:].tolist() == [30, 31]
 
 
-def test_a_positive_tile_in_negative_ground_is_a_contradiction() -> None:
+def test_positive_tile_covered_by_negatives_is_a_contradiction() -> None:
     windows = np.array([(0, 0, 64, 64), (0, 32, 64, 64), (0, 64, 64, 64), (0, 300, 64, 64)])
     boxes = outlines(Affine.identity(), windows)
     covered = covered_by_negatives(boxes, np.array([0, 1, 0, 1], np.uint8))
@@ -88,7 +88,7 @@ def test_a_positive_tile_in_negative_ground_is_a_contradiction() -> None:
     assert wrong[:3].tolist() == [0.9, 1.0, 0.1] and np.isnan(wrong[3])
 
 
-def test_suggestions_say_why() -> None:
+def test_suggestions_have_reasons() -> None:
     found = suggest(
         [
             scene(
@@ -109,8 +109,8 @@ def test_suggestions_say_why() -> None:
     assert [entry.rank for entry in check] == [1, 2, 3] and check[2].score < 0.2
 
 
-def test_wrong_labels_come_first_among_the_suspects() -> None:
-    """10 % of the labels are turned; a committee that is right of 85 % of the tiles finds most of them."""
+def test_wrong_labels_are_ranked_first() -> None:
+    """10 % of the labels are inverted; a committee that is right for 85 % of the tiles finds most of them."""
     rng = np.random.default_rng(5)
     reference = rng.integers(0, 2, 400)
     given = reference.copy()
@@ -124,7 +124,7 @@ def test_wrong_labels_come_first_among_the_suspects() -> None:
     assert len(set(suspects) & set(turned.tolist())) >= 24
 
 
-def test_a_run_that_says_nothing_is_refused() -> None:
+def test_run_without_predictions_is_refused() -> None:
     with pytest.raises(InputError, match="neither scores, nor a map, nor pseudo-masks"):
         suggest([scene([1, 0])])
 
@@ -136,7 +136,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_what_a_run_says_is_read_from_its_files(run: Path, tmp_path: Path) -> None:
+def test_tile_outputs_are_read_from_run_files(run: Path, tmp_path: Path) -> None:
     files = RunScene(
         "alder",
         run / "tiles/alder.zarr.zip",
@@ -158,7 +158,7 @@ def test_what_a_run_says_is_read_from_its_files(run: Path, tmp_path: Path) -> No
     assert len(picture) == 2 and picture[0].image.shape == (128, 128, 3)
 
 
-def test_tiles_that_nobody_looked_at_are_known_from_the_table(run: Path, tmp_path: Path) -> None:
+def test_unlabelled_tiles_are_read_from_the_table(run: Path, tmp_path: Path) -> None:
     tiles = run / "tiles/alder.zarr.zip"
     with TileStack(tiles) as stack:
         windows = stack.read("window")
@@ -178,7 +178,7 @@ def test_scores_of_other_tiles_are_refused(run: Path, tmp_path: Path) -> None:
         read_tile_outputs(RunScene("alder", run / "tiles/alder.zarr.zip", scores=tmp_path / "s.zarr.zip"))
 
 
-def test_the_strongest_hundredth_speaks_for_a_tile() -> None:
+def test_tile_score_is_the_mean_of_the_highest_hundredth() -> None:
     values = np.zeros(1000)
     values[:10] = 0.8
     assert top_mean(values) == pytest.approx(0.8) and np.isnan(top_mean(np.empty(0)))
@@ -195,7 +195,7 @@ def some() -> Suggestions:
     )
 
 
-def test_suggestions_are_files_columns_and_an_order_of_the_page(tmp_path: Path) -> None:
+def test_suggestions_as_files_columns_and_page_order(tmp_path: Path) -> None:
     image = write_scene(tmp_path / "valley.tif")
     write_suggestions(some(), tmp_path / "s.json")
     assert read_suggestions(tmp_path / "s.json") == some()
@@ -220,13 +220,13 @@ def test_suggestions_are_files_columns_and_an_order_of_the_page(tmp_path: Path) 
         make_label_page([PageScene(image)], tmp_path / "page", SMALL.model_copy(update={"size": 96}), some())
 
 
-def test_a_file_that_holds_no_suggestions_is_refused(tmp_path: Path) -> None:
+def test_invalid_suggestions_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text("[1]")
     with pytest.raises(InputError, match=r"s.json: holds no suggestions; apsam suggest RUN"):
         read_suggestions(tmp_path / "s.json")
 
 
-def test_a_simulated_person_looks_at_as_many_tiles_as_asked_and_errs_as_often() -> None:
+def test_simulated_person_labels_the_given_number_with_the_given_errors() -> None:
     reference = {f"t{number}": number % 2 for number in range(40)}
     order = random_order(list(reference), 1)
     assert sorted(order) == sorted(reference) and order != list(reference) and order == random_order(list(reference), 1)
@@ -240,8 +240,8 @@ def test_a_simulated_person_looks_at_as_many_tiles_as_asked_and_errs_as_often() 
     assert found_among_first(some(), ["r96_c96"], 0.5) == 1 and found_among_first(some(), ["r96_c128"], 0.5) == 0
 
 
-def test_the_command_reads_a_run_and_names_what_it_lacks(run: Path, tmp_path: Path) -> None:
-    """With a localizer that was never trained: what it says is noise, but it says it of every tile."""
+def test_suggest_command_reads_a_run_and_names_missing_files(run: Path, tmp_path: Path) -> None:
+    """With an untrained localizer: its scores are noise, but every tile has one."""
     import yaml
     from typer.testing import CliRunner
 

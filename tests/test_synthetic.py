@@ -1,4 +1,4 @@
-"""The synthetic scenes: reproducible, georeferenced, as full of landslides and of what misleads as asked."""
+"""The synthetic scenes: reproducible, georeferenced, with the requested landslides and decoys."""
 
 import subprocess
 import sys
@@ -125,7 +125,7 @@ def test_landslides_run_down_the_slope(scenes: list[SyntheticScene]) -> None:
     assert np.mean(agreements) > 0.8
 
 
-def test_decoys_are_no_landslides_but_share_their_colours(scenes: list[SyntheticScene]) -> None:
+def test_decoys_share_colours_with_landslides(scenes: list[SyntheticScene]) -> None:
     for scene in scenes:
         assert not scene.mask[scene.decoy > 0].any()
         shown = {DECOYS[number - 1] for number in np.unique(scene.decoy) if number}
@@ -187,6 +187,6 @@ def test_script_writes_both_files(tmp_path: Path) -> None:
         assert np.array_equal(raster.read(1), make_scene("minshan", SMALL).mask)
 
 
-def test_importing_the_package_leaves_torch_alone() -> None:
+def test_importing_the_package_does_not_import_torch() -> None:
     code = "import sys, apsam.synthetic; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

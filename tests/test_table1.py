@@ -1,4 +1,4 @@
-"""Table 1: masks to compare with, the oracle's cut, the table, and what of a run its variants share."""
+"""Table 1: masks for comparison, oracle threshold, the table, and files that its variants share with the run."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def write_cams(crops: MeasuredScene, path: Path) -> Path:
     return path
 
 
-def test_the_cam_is_cut_where_the_tile_s_own_prompts_were(crops: MeasuredScene, tmp_path: Path) -> None:
+def test_cam_uses_the_threshold_of_the_tiles_prompts(crops: MeasuredScene, tmp_path: Path) -> None:
     cams = write_cams(crops, tmp_path / "c.zarr.zip")
     specs = {"mask": ((SIDE, SIDE), "uint8"), "threshold": ((), "int16")}
     with TileStackWriter(tmp_path / "m.zarr.zip", {"scene": "crops"}, specs) as writer:
@@ -81,7 +81,7 @@ def test_the_cam_is_cut_where_the_tile_s_own_prompts_were(crops: MeasuredScene, 
         assert stack.read("mask").sum(axis=(1, 2)).tolist() == [0, 28 * 28, 0, 16 * 14]
 
 
-def test_bounds_are_the_box_of_positive_tiles_and_the_truth(crops: MeasuredScene, tmp_path: Path) -> None:
+def test_bounds_are_box_and_reference_masks(crops: MeasuredScene, tmp_path: Path) -> None:
     make_box_masks(crops.tiles, tmp_path / "b.zarr.zip")
     make_reference_masks(crops, tmp_path / "t.zarr.zip")
     with TileStack(tmp_path / "b.zarr.zip") as stack:
@@ -91,7 +91,7 @@ def test_bounds_are_the_box_of_positive_tiles_and_the_truth(crops: MeasuredScene
         assert stack.read("mask").sum(axis=(1, 2)).tolist() == [0, 16 * 15, 0, 16 * 13]
 
 
-def test_the_oracle_takes_the_best_cut(crops: MeasuredScene, tmp_path: Path) -> None:
+def test_oracle_uses_the_best_threshold(crops: MeasuredScene, tmp_path: Path) -> None:
     cams = write_cams(crops, tmp_path / "c.zarr.zip")
     found = measure_cam_oracle([crops], [cams], (60, 150))
     (row,) = found["rows"]
@@ -146,7 +146,7 @@ def test_masks_of_other_tiles_are_not_shown(crops: MeasuredScene, tmp_path: Path
         compare_methods("maps", [crops], {"cda": [tmp_path / "none.zip"]})
 
 
-def test_where_no_tile_shows_enough_the_figure_says_so(crops: MeasuredScene, tmp_path: Path) -> None:
+def test_figure_without_tiles_has_a_message(crops: MeasuredScene, tmp_path: Path) -> None:
     for mask in crops.scene.mask.iterdir():
         cv2.imwrite(str(mask), np.zeros((SIDE, SIDE), np.uint8))
     files = {"cda": [write_masks(tmp_path / "a", np.zeros((4, SIDE, SIDE), np.uint8))]}
@@ -196,10 +196,10 @@ def test_rows_have_mean_spread_cost_and_published_figures_where_they_belong(meas
     assert mask["oracle_iou"] == pytest.approx(0.45) and mask["oracle_threshold"] == 100 and mask["seeds"] == 2
     assert (mask["seconds"], mask["cost"]) == (45.0, 3.0)
     assert "cost" not in rows["pseudo-mask", "LGAG (proxy)", "own map"], "one seed's seconds are missing"
-    fed = rows["ResUNet", "CAM", "APSAM fed by it"]
+    fed = rows["ResUNet", "CAM", "APSAM with its prompts"]
     assert fed["published_hong_kong_iou"] == pytest.approx(0.6548), "the paper's own method"
     assert rows["ResUNet", "CDA", "own map"]["published_turkey_iou"] == pytest.approx(0.4196)
-    for name in ("own map", "APSAM fed by it"):
+    for name in ("own map", "APSAM with its prompts"):
         assert "published_turkey_iou" not in rows["ResUNet", "LGAG (proxy)", name], "the proxy is not LGAGNet"
     assert rows["ResUNet", None, "reference masks"]["remark"].startswith("upper bound")
     assert "oracle_iou" not in fed
@@ -237,7 +237,7 @@ def test_the_figure_has_every_method_and_bound_and_nothing_published(measured: l
         "CDA",
         "LGAG (proxy)",
         "own map",
-        "APSAM fed by it",
+        "APSAM with its prompts",
         "reference masks",
         "ResUNet, held-out tiles",
     ):
@@ -245,14 +245,14 @@ def test_the_figure_has_every_method_and_bound_and_nothing_published(measured: l
     assert "Hong Kong" not in shown and (tmp_path / "table1.png").stat().st_size > 5000
 
 
-def test_notes_say_what_was_measured(measured: list[Measured]) -> None:
+def test_notes_describe_the_measurement(measured: list[Measured]) -> None:
     assert "same ResUNet; seeds 1, 2, mean and sample" in table1(measured, {}, "demo").notes[0]
     masks = [one for one in measured if one.seed == 1 and one.kind == "masks"]
     first = table1(masks, {}, "demo").notes[0]
     assert "ResUNet" not in first and first.endswith("one seed.")
 
 
-def test_what_cannot_share_a_table_is_refused(measured: list[Measured], tmp_path: Path) -> None:
+def test_files_of_different_protocols_are_refused(measured: list[Measured], tmp_path: Path) -> None:
     other = write_figures(tmp_path / "x.json", figures("apsam", 0.5), protocol="as_released")
     with pytest.raises(InputError, match="different protocols"):
         table1([*measured, Measured("masks", "apsam", "cam", 1, other)], {}, "demo")
@@ -290,7 +290,7 @@ def arguments(one: Run, option: str) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def test_variants_of_the_table_share_what_the_method_leaves_alone() -> None:
+def test_variants_share_files_that_do_not_depend_on_the_method() -> None:
     own = run(methods=["cam", "sipe"], seeds=[1, 2], resunet_epochs=2)
     sipe = own.variant(changes(own, "sipe", 2))
     same = {

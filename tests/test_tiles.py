@@ -130,7 +130,7 @@ def test_no_data_by_mask_value_and_nan(tmp_path):
     assert valid[3, 4] == 0 and valid[9, 9] == 0 and valid.sum() == 64 * 64 - 2
 
 
-def test_a_dark_pixel_is_no_hole(tmp_path):
+def test_dark_pixel_is_valid(tmp_path):
     image = np.full((4, 128, 128), 9, np.uint8)
     image[0, 3, 4] = image[1:3, 5, 6] = 0
     image[:3, 7, 8] = 0
@@ -234,7 +234,7 @@ def test_a_scene_without_features_is_negative(tmp_path, caplog):
     assert f"far.gpkg: no feature touches the scene {path}" in caplog.text
 
 
-def test_what_a_mask_does_not_cover_is_not_negative(tmp_path):
+def test_tile_outside_the_mask_is_not_negative(tmp_path):
     path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
     reference = np.zeros((1, 80, 128), np.uint8)
     reference[0, 70, 100] = 1
@@ -255,7 +255,7 @@ def with_a_collar(tmp_path):
     return write_raster(tmp_path / "a.tif", coordinates(128, 128), mask=valid)
 
 
-def test_a_landslide_in_the_mask_counts_where_it_is_seen(tmp_path, with_a_collar):
+def test_landslide_counts_only_on_valid_pixels(tmp_path, with_a_collar):
     reference = np.zeros((1, 128, 128), np.uint8)
     reference[0, 10, 90], reference[0, 120, 70] = 1, 1
     mask = write_raster(tmp_path / "m.tif", reference)
@@ -264,7 +264,7 @@ def test_a_landslide_in_the_mask_counts_where_it_is_seen(tmp_path, with_a_collar
     assert {part for _, part in found.values()} == {TRAIN}
 
 
-def test_a_tile_whose_landslides_are_all_under_no_data_is_not_labelled(tmp_path, with_a_collar):
+def test_tile_with_landslides_only_on_no_data_is_not_labelled(tmp_path, with_a_collar):
     spots = [Point(TRANSFORM @ (90.5, 10.5)), box(*(TRANSFORM @ (78.8, 125)), *(TRANSFORM @ (110, 121)))]
     gpd.GeoDataFrame(geometry=spots, crs="EPSG:32648").to_file(tmp_path / "p.gpkg")
     scene = raster_scene(with_a_collar, labels=tmp_path / "p.gpkg")
@@ -279,7 +279,7 @@ def test_a_tile_whose_landslides_are_all_under_no_data_is_not_labelled(tmp_path,
 
 @pytest.mark.parametrize("angle", [0, 10, 45, 100])
 @pytest.mark.parametrize("south_up", [False, True])
-def test_scenes_that_do_not_lie_north_up(tmp_path, angle, south_up):
+def test_rotated_and_south_up_scenes(tmp_path, angle, south_up):
     flip = rasterio.Affine.scale(0.5, 0.5 if south_up else -0.5)
     place = rasterio.Affine.translation(500000, 3000000) @ rasterio.Affine.rotation(angle) @ flip
     write_raster(tmp_path / "a.tif", coordinates(200, 150), transform=place)
@@ -317,7 +317,7 @@ def test_scenes_that_cannot_be_used(tmp_path, values, crs, message):
         SceneReader(tmp_path / "a.tif", SMALL)
 
 
-def test_truth_of_another_crs_and_resolution_is_reprojected(tmp_path):
+def test_reference_mask_of_another_crs_and_resolution_is_reprojected(tmp_path):
     path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
     coarse = np.zeros((1, 64, 64), np.uint8)
     coarse[:, 10:20, 30:40] = 255
@@ -329,14 +329,14 @@ def test_truth_of_another_crs_and_resolution_is_reprojected(tmp_path):
     np.testing.assert_array_equal(values, expected)
 
 
-def test_truth_without_crs_must_fit(tmp_path):
+def test_reference_mask_without_crs_must_have_the_scenes_shape(tmp_path):
     path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
     write_raster(tmp_path / "m.tif", np.zeros((1, 64, 64), np.uint8), crs=None)
     with SceneReader(path, SMALL) as scene, pytest.raises(InputError, match="give the mask a CRS"):
         ReferenceMaskReader(tmp_path / "m.tif", scene)
 
 
-def test_truth_from_polygons_and_outside_the_scene(tmp_path):
+def test_reference_mask_from_polygons_and_outside_the_scene(tmp_path):
     path = write_raster(tmp_path / "a.tif", coordinates(128, 128))
     x, y = TRANSFORM @ (10, 10)
     gpd.GeoDataFrame(geometry=[box(x, y - 5, x + 10, y)], crs="EPSG:32648").to_file(tmp_path / "m.gpkg")
@@ -360,8 +360,8 @@ def plain(tmp_path):
     return there
 
 
-def test_a_mask_whose_no_data_value_is_0_knows_where_there_is_no_landslide(tmp_path, plain, caplog):
-    # QGIS's Rasterize writes this: read as "unknown", any map would have been perfect.
+def test_mask_with_no_data_value_0_has_background(tmp_path, plain, caplog):
+    # QGIS's Rasterize writes this: read as "unknown", any map would score 1.0.
     write_raster(tmp_path / "m.tif", plain[None], nodata=0)
     np.testing.assert_array_equal(read_reference(tmp_path), plain)
     assert "m.tif: its declared no-data value is 0" in caplog.text
@@ -372,7 +372,7 @@ def test_a_mask_whose_no_data_value_is_0_knows_where_there_is_no_landslide(tmp_p
 
 
 @pytest.mark.parametrize("nodata", [None, 0, 255])
-def test_a_mask_of_a_part_of_the_scene_says_nothing_of_the_rest(tmp_path, plain, nodata):
+def test_mask_of_a_part_of_the_scene_is_unknown_elsewhere(tmp_path, plain, nodata):
     write_raster(tmp_path / "m.tif", plain[None, :, :70], nodata=nodata)
     expected = plain.copy()
     expected[:, 70:] = 255
@@ -380,7 +380,7 @@ def test_a_mask_of_a_part_of_the_scene_says_nothing_of_the_rest(tmp_path, plain,
 
 
 @pytest.mark.parametrize("nodata", [None, np.nan, -1])
-def test_a_mask_of_floats_is_unknown_where_it_is_no_number(tmp_path, plain, nodata):
+def test_float_mask_is_unknown_at_nan(tmp_path, plain, nodata):
     values = plain[None].astype(np.float32)
     values[0, 3, 4], values[0, 5, 6] = np.nan, np.inf
     values[0, 7, 8] = np.nan if nodata is None else nodata
@@ -401,7 +401,7 @@ def test_a_mask_in_colour(tmp_path, plain):
     np.testing.assert_array_equal(read_reference(tmp_path), plain)
 
 
-def test_a_transparent_pixel_of_a_mask_is_no_landslide(tmp_path, plain):
+def test_transparent_mask_pixel_is_background(tmp_path, plain):
     write_raster(tmp_path / "m.tif", np.stack([0 * plain, 255 * plain, 0 * plain, 255 * plain]))
     np.testing.assert_array_equal(read_reference(tmp_path), plain)
     # White without opacity, half a scene to the side.
@@ -412,7 +412,7 @@ def test_a_transparent_pixel_of_a_mask_is_no_landslide(tmp_path, plain):
     np.testing.assert_array_equal(read_reference(tmp_path), plain)
 
 
-def test_truth_from_many_polygons_burns_those_of_the_window(tmp_path, plain, monkeypatch):
+def test_only_polygons_in_the_window_are_rasterized(tmp_path, plain, monkeypatch):
     path = tmp_path / "a.tif"
     spots = [(row, col) for row in range(4, 124, 12) for col in range(4, 124, 12)]
     shapes = [box(*(TRANSFORM @ (col, row + 3)), *(TRANSFORM @ (col + 5, row))) for row, col in spots]
@@ -447,7 +447,7 @@ def test_parts_share_no_pixel():
     assert not (used[TRAIN] & used[TEST]).any()
 
 
-def test_a_scene_of_one_block_is_not_cut(tmp_path):
+def test_scene_of_one_block_cannot_be_split(tmp_path):
     path = write_raster(tmp_path / "a.tif", coordinates(200, 128))
     mask = write_raster(tmp_path / "m.tif", np.zeros((1, 200, 128), np.uint8))
     scene = raster_scene(path, mask=mask, split="blocks")

@@ -10,7 +10,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
 
 
-def test_torchvision_imports_behind_the_guard():
+def test_torchvision_imports_with_guard():
     result = run("from apsam import torchvision_ops; import torchvision, segment_anything; print('imported')")
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "imported"
@@ -26,7 +26,7 @@ def test_guard_is_needed_exactly_where_the_extension_does_not_load():
     assert again.strip() == "[]"  # a second call declares nothing
 
 
-def test_nothing_is_declared_once_torchvision_is_there():
+def test_no_operators_are_declared_after_torchvision_import():
     code = (
         "import sys, types; sys.modules['torchvision'] = types.ModuleType('torchvision');"
         "from apsam import torchvision_ops as t; print(t._fragment)"
@@ -34,7 +34,7 @@ def test_nothing_is_declared_once_torchvision_is_there():
     assert run(code).stdout.strip() == "None"
 
 
-def test_whole_torchvision_is_left_alone(monkeypatch: pytest.MonkeyPatch):
+def test_complete_torchvision_is_not_changed(monkeypatch: pytest.MonkeyPatch):
     from apsam import torchvision_ops as guard
 
     monkeypatch.setattr(guard, "_fragment", None)

@@ -1,4 +1,4 @@
-"""What both trainings share: they go on where they were stopped, and several processes train as one does."""
+"""Shared parts of both trainings: they resume after a stop, and several processes train like one."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
         ("resunet_one_cycle", signal.SIGUSR1),
     ],
 )
-def test_a_stopped_training_goes_on_to_the_same_bytes(
+def test_resumed_training_gives_the_same_bytes(
     kind: str,
     number: signal.Signals,
     folder: Path,
@@ -105,7 +105,7 @@ def test_a_training_killed_after_its_last_epoch_is_not_trained_again(
 
 
 @pytest.mark.parametrize("wrong", ["other seed", "cut short", "executable"])
-def test_what_is_no_checkpoint_of_this_training_is_not_resumed(
+def test_checkpoint_of_another_training_is_not_resumed(
     wrong: str, folder: Path, undisturbed: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "w.safetensors"

@@ -1,4 +1,4 @@
-"""How long networks train where nothing is said: few tiles must not mean few steps."""
+"""Length of trainings with `auto`: few tiles must not mean few steps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def test_auto_takes_more_passes_where_these_have_few_steps() -> None:
+def test_auto_has_more_epochs_if_they_have_few_steps() -> None:
     assert [num_epochs("auto", steps, 100) for steps in (1, 7, 12, 13, 1000)] == [100, 15, 9, AUTO_EPOCHS, AUTO_EPOCHS]
     assert num_epochs(2, 1, 100) == 2, "a number is taken as it is"
 

@@ -106,14 +106,14 @@ def test_downloaded_once(server, cache):
     assert server.asked == [None] and not waits and not leftovers(cache)
 
 
-def test_goes_on_where_it_broke_off(server):
+def test_interrupted_download_resumes(server):
     server.breaks = 1
     path, waits = get(published(server))
     assert path.read_bytes() == CONTENT
     assert server.asked == [None, f"bytes={BREAK}-"] and len(waits) == 1
 
 
-def test_goes_on_in_the_next_process(server, cache):
+def test_download_resumes_in_the_next_process(server, cache):
     cache.mkdir()
     (cache / ".sam.pth.part").write_bytes(CONTENT[:1_000_000])
     assert get(published(server))[0].read_bytes() == CONTENT
@@ -136,17 +136,17 @@ def test_a_server_that_sends_another_range(server, cache):
 
 
 @pytest.mark.parametrize("lie", [0.5, 2.0])
-def test_a_server_that_lies_about_the_length(server, lie):
+def test_server_with_a_wrong_content_length(server, lie):
     server.lie = lie
     assert get(published(server))[0].read_bytes() == CONTENT
 
 
-def test_always_breaking_off_still_arrives_while_it_moves(server):
+def test_repeatedly_interrupted_download_completes(server):
     server.breaks = 100
     assert get(published(server))[0].read_bytes() == CONTENT
 
 
-def test_gives_up_when_nothing_moves(server, cache):
+def test_download_without_progress_fails(server, cache):
     server.breaks, server.ranges = 100, False
     with pytest.raises(ApsamError, match="the connection ended early"):
         get(published(server))
@@ -171,14 +171,14 @@ def test_a_file_that_is_too_short_ends(server, cache):
     assert not (cache / "sam.pth").exists()
 
 
-def test_a_missing_file_is_not_asked_for_again(server):
+def test_missing_file_is_not_requested_again(server):
     server.status = 404
     with pytest.raises(ApsamError, match="answers 404"):
         get(published(server))
     assert len(server.asked) == 1
 
 
-def test_a_busy_server_is_asked_again(server):
+def test_busy_server_is_retried(server):
     server.status = 503
 
     def pause(_):
@@ -187,7 +187,7 @@ def test_a_busy_server_is_asked_again(server):
     assert fetch_weights(published(server), pause).read_bytes() == CONTENT
 
 
-def test_without_network_it_says_what_to_put_where(cache):
+def test_without_network_error_names_url_and_path(cache):
     file = Weights("sam_test", "http://127.0.0.1:9/sam.pth", 123_456_789, "ab" * 32, "sam.checkpoint")
     with pytest.raises(ApsamError) as caught:
         get(file)
@@ -204,7 +204,7 @@ def test_without_network_it_says_what_to_put_where(cache):
 
 
 @pytest.mark.parametrize("name", ["APSAM_OFFLINE", "HF_HUB_OFFLINE"])
-def test_offline_asks_nobody(server, cache, monkeypatch, name):
+def test_offline_makes_no_request(server, cache, monkeypatch, name):
     monkeypatch.setenv(name, "1")
     with pytest.raises(ApsamError, match="switched off"):
         get(published(server))

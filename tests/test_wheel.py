@@ -1,4 +1,4 @@
-"""The wheel holds the package with its data, and nothing else."""
+"""The wheel contains the package with its data, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(next(output.glob("*.whl")))
 
 
-def test_the_wheel_holds_the_package_with_its_data(wheel: zipfile.ZipFile):
+def test_wheel_contains_the_package_and_its_data(wheel: zipfile.ZipFile):
     sources = {file.relative_to(ROOT).as_posix() for file in (ROOT / "apsam").rglob("*") if file.is_file()}
     wanted = {name for name in sources if "__pycache__" not in name}
     found = set(wheel.namelist())

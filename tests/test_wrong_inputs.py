@@ -1,6 +1,6 @@
-"""A hundred inputs as strangers bring them, each with its verdict: an error that helps, a warning, or the right value.
+"""A hundred typical inputs of users with their expected results: a helpful error, a warning, or the right value.
 
-What the check before the start refuses because of one scene, the job of that scene refuses too.
+If the check before a run refuses a scene, the job of that scene refuses it too.
 """
 
 from __future__ import annotations
@@ -665,7 +665,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "an empty folder": (lambda f: ((f / "tiles").mkdir(), tiles_row(f))[1], "holds no tile"),
 }
 
-# Refused before the start; the job of one scene cannot know, or is never asked.
+# Refused by the check; the job of one scene does not read what is needed, or never runs.
 EARLY: dict[str, tuple[Make, str]] = {
     "a mask elsewhere": (
         mask("m.tif", lambda p: write(p, drawn(), transform=from_origin(LEFT + 9000, TOP, 1, 1))),
@@ -911,7 +911,7 @@ def test_refused_before_the_start(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WARNINGS)
-def test_warned_of(tmp_path: Path, name: str) -> None:
+def test_check_warnings(tmp_path: Path, name: str) -> None:
     make, message = WARNINGS[name]
     report = make(tmp_path).check()
     assert any(re.search(message, warning) for warning in report.warnings), report.warnings

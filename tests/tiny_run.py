@@ -1,4 +1,4 @@
-"""A run's folder with untrained networks and one scene: what the public functions need, made in a second."""
+"""The folder of a run with untrained networks and one scene, for tests of the public functions."""
 
 from __future__ import annotations
 

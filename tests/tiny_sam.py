@@ -1,4 +1,4 @@
-"""SAMs of the released classes, small enough for tests: window and global blocks, head widths as asked."""
+"""SAMs of the released classes, small enough for tests: window and global blocks, any head width."""
 
 from functools import partial
 
@@ -53,7 +53,7 @@ def tiny_sam_model(image_size=128, width=32, seed=0, **encoder) -> Sam:
 
 
 def enliven(sam: Sam) -> None:
-    """Random decoders answer with logits of some thousandths; bring them to the size of trained ones."""
+    """Scale random decoders, which predict logits of some thousandths, to the size of trained ones."""
     with torch.no_grad():
         for perceptron in sam.mask_decoder.output_hypernetworks_mlps:
             perceptron.layers[-1].weight *= 300

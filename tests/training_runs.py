@@ -1,4 +1,4 @@
-"""A training in a process of its own, to be stopped from outside or started several times.
+"""A training in a separate process, to be stopped from outside or started several times.
 
     python tests/training_runs.py KIND FOLDER OUTPUT [--stop-after EPOCHS --signal NUMBER]
 
@@ -73,7 +73,7 @@ def train(kind: str, folder: Path, output: Path, seed: int = SEED) -> None:
 
 
 def stop_in(task: type[Task], epoch: int, number: int | None) -> None:
-    """Let the second step of `epoch`, counted from 0, send a signal to this process, or wait until somebody does."""
+    """Let the second step of `epoch`, counted from 0, send a signal to this process, or wait for one."""
     original = task.training_step
 
     def step(self: Task, batch: object, index: int) -> torch.Tensor:
@@ -85,7 +85,7 @@ def stop_in(task: type[Task], epoch: int, number: int | None) -> None:
 
 
 def main() -> None:
-    """Train, and end as the commands of the package do."""
+    """Train, and exit like the commands of the package."""
     parser = argparse.ArgumentParser()
     parser.add_argument("kind")
     parser.add_argument("folder", type=Path)

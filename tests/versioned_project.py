@@ -51,7 +51,7 @@ class VersionedProject(Project):
         return sorted(file for file, date in self.log_dates().items() if before.get(file) != date)
 
     def cache_is_sound(self) -> bool:
-        """Whether every file in DVC's cache still is what its name says: nothing was written through a link."""
+        """Whether every file in DVC's cache still matches its name: no program wrote through a link."""
         files = [file for file in (self.folder / ".dvc/cache/files/md5").rglob("*") if file.is_file()]
         assert files
         return all(

@@ -1,8 +1,8 @@
 """Changes that DVC's experiments make to the configuration: params.yaml over config.yaml.
 
-`dvc exp run -S prompts.threshold=90` writes into params.yaml, the file that DVC looks for, and only over a key that is
-there. So params.yaml holds every key that decides a result, each with the word `unchanged`, which means: as
-config.yaml says. Any other value counts, null too.
+`dvc exp run -S prompts.threshold=90` writes into params.yaml, the file that DVC reads, and only over an existing
+key. So params.yaml has every key that affects a result, each with the word `unchanged`, which means the value of
+config.yaml. Any other value overrides it, also null.
 
     python -m workflow_support.changes > params.yaml
 """
@@ -25,18 +25,18 @@ HEADER = """\
 # (docs/dvc.md); the keys by `python -m workflow_support.changes`.
 """
 
-# Name things and places, or how much is kept; no experiment changes them.
+# Names, paths, and retention of files; experiments do not change them.
 NOT_CHANGED = {"run", "scenes", "data_dir", "device", "keep_embeddings"}
 
 
 def with_changes(config: Mapping[str, Any], file: Path = FILE) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configuration with what params.yaml changes.
+    """Apply the changes in params.yaml to the configuration.
 
     Returns:
         The changed configuration, and the changes as dotted key -> value.
 
     Raises:
-        ConfigError: params.yaml is not YAML of keys and values, or holds a key twice.
+        ConfigError: params.yaml is not YAML of keys and values, or has a duplicate key.
     """
     if not file.is_file():
         return dict(config), {}
@@ -48,7 +48,7 @@ def with_changes(config: Mapping[str, Any], file: Path = FILE) -> tuple[dict[str
 
 
 def render() -> str:
-    """The text of params.yaml that changes nothing."""
+    """Return the text of params.yaml without changes."""
     return HEADER + yaml.safe_dump(_keys(Config, NOT_CHANGED), sort_keys=False)
 
 
@@ -70,7 +70,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _with(config: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
-    """A copy of the configuration with one key changed."""
+    """Return a copy of the configuration with one key changed."""
     first, *rest = path
     below = config.get(first)
     changed = _with(below if isinstance(below, Mapping) else {}, rest, value) if rest else value

@@ -1,4 +1,4 @@
-"""What is checked of a run before any job starts."""
+"""Checks of a run before any job starts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SHOWN_SCENES = 20
 
 
 def check_run(run: Run) -> None:
-    """Check everything that can be wrong before any job starts, and remember the checksums of given data.
+    """Check a run before any job starts, and cache the checksums of input data.
 
     Raises:
-        ApsamError: The first thing that is wrong, and what to do.
+        ApsamError: The first problem, and what to do.
     """
     check_config_files(sys.argv[1:])
     check_run_folder(Path(run.folder))
@@ -59,7 +59,7 @@ def _check_scene_wide(run: Run, folders: Sequence[str]) -> None:
 
 
 def _check_scenes(run: Run) -> None:
-    """Read all inputs as the jobs will, and say what was understood; remembered until one of them changes."""
+    """Read all inputs like the jobs, and print how they are read; cached until one of them changes."""
     if not run.all_given():
         return
     found = run.memory.get("check", str(run.config.scenes), _state_of_inputs(run), lambda: _read_inputs(run))
@@ -80,7 +80,7 @@ def _read_inputs(run: Run) -> list[str]:
 
 
 def _state_of_inputs(run: Run) -> str:
-    """Digest of all that a check of the inputs depends on: settings, code, size and time of every file."""
+    """Return a hash of everything that a check of the inputs depends on: settings, code, size and time of files."""
     lines = [run.section(name) for name in ("tiles", "labels", "split")]
     lines += [repr(run.scenes), str(run.config.dem), run.code.source]
     for path in run.all_given():

@@ -1,7 +1,7 @@
 """Write the environments of jobs under `--software-deployment-method conda` from the lock: with CUDA, and without.
 
-Every package that the library needs, directly or not, at the version of constraints.txt. The project's own code is no
-part of it: jobs find it next to the Snakefile (`workflow_support.environment`).
+Every package that the library needs, directly or not, in the version of constraints.txt. The project's own code is not
+included: jobs find it next to the Snakefile (`workflow_support.environment`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What jobs need in addition to the package's own dependencies.
+# Packages that jobs need in addition to the package's own dependencies.
 JOB_EXTRAS = ("train", "report")
 
-# The two builds of torch: that of the index runs with and without a GPU, and brings CUDA along.
+# The two builds of torch: that of the index runs with and without a GPU, and requires CUDA.
 CUDA, CPU = "envs/apsam.yaml", "envs/apsam-cpu.yaml"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CPU_BUILDS = ("torch", "torchvision")
@@ -40,10 +40,10 @@ ABOUT = {
 
 
 def render(pyproject: str, constraints: str) -> dict[str, str]:
-    """The environments: file -> YAML.
+    """Return the environments: file -> YAML.
 
     Raises:
-        KeyError: The lock lacks a package; run `make lock`.
+        KeyError: A package is missing in the lock; run `make lock`.
     """
     lines = re.findall(r"^([\w.-]+)==([^\s;]+)", constraints, re.MULTILINE)
     pins = {_normal(name): version for name, version in lines}
@@ -57,7 +57,7 @@ def render(pyproject: str, constraints: str) -> dict[str, str]:
 
 
 def job_requirements(pyproject: str) -> list[str]:
-    """All requirements of jobs, as in pyproject.toml, with those of the extras that an extra names (`apsam[maps]`)."""
+    """Return all requirements of jobs, as in pyproject.toml, including those of extras named by an extra."""
     project = tomllib.loads(pyproject)["project"]
     extras, todo, found = project["optional-dependencies"], list(JOB_EXTRAS), list(project["dependencies"])
     for extra in todo:
@@ -75,7 +75,7 @@ def _render(name: str, lines: Iterable[str]) -> str:
 
 
 def _with_requirements(texts: Iterable[str]) -> set[str]:
-    """Names of packages and of all they need here, as the installed packages say."""
+    """Return names of packages and of all their dependencies, from the installed packages."""
     todo = [Requirement(text) for text in texts]
     done: set[tuple[str, str]] = set()
     while todo:

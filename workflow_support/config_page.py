@@ -18,9 +18,9 @@ from apsam.resunet.settings import PRESETS, ResUNetSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULTS = ROOT / "config.yaml"
-# The paper's setting, and over it what the released code does otherwise.
+# Settings of the paper, and those of the released code.
 PAPER, RELEASED = ROOT / "config/paper.yaml", ROOT / "config/as_released.yaml"
-# They name and place a run; no choice of paper or code.
+# Name and paths of a run; they are not choices of paper or code.
 PLACES = {"run", "scenes"}
 
 INTRODUCTION = """\
@@ -67,7 +67,7 @@ before. [reproducing.md](reproducing.md#what-the-released-code-does) gives the e
 
 
 def render() -> str:
-    """The text of docs/configuration.md."""
+    """Return the text of docs/configuration.md."""
     parts = [INTRODUCTION, "\n".join(_paper_table()), *_sections()]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
@@ -79,7 +79,7 @@ def _paper_table() -> Iterator[str]:
     released = _flat(read_config(DEFAULTS, PAPER, RELEASED))
     named = {key for file in (PAPER, RELEASED) for key in _keys(yaml.safe_load(file.read_text()))}
     for key, value in default.items():
-        # Keys that a preset sets are shown once, in the section's own table.
+        # Keys that a preset sets are listed once, in the section's own table.
         changed = paper[key] != value or released[key] != paper[key]
         if key in named - PLACES and changed:
             cells = [
@@ -90,7 +90,7 @@ def _paper_table() -> Iterator[str]:
 
 
 def _flat(model: BaseModel, prefix: str = "") -> dict[str, Any]:
-    """Dotted key -> value of all settings."""
+    """Return dotted key -> value of all settings."""
     flat: dict[str, Any] = {}
     for name in type(model).model_fields:
         value = getattr(model, name)
@@ -137,7 +137,7 @@ def _table(model: BaseModel) -> Iterator[str]:
 
 
 def _allowed(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
-    """What a value may be, in words, from its JSON schema."""
+    """Describe the allowed values in words, from the JSON schema."""
     if "$ref" in schema:
         schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema:

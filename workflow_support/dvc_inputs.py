@@ -1,4 +1,4 @@
-"""Write the digests of all data that the configuration names, for DVC, which must see a change of any of them.
+"""Write the hashes of all data that the configuration names, for DVC, which must detect a change of any of them.
 
 python -m workflow_support.dvc_inputs results/store/given/demo.json
 """
@@ -15,7 +15,7 @@ from workflow_support.run import Run
 
 
 def main() -> None:
-    """Write the digests of all given data as JSON."""
+    """Write the hashes of all input data as JSON."""
     config, _ = with_changes(read_config(Path("config.yaml")).model_dump(mode="json"))
     run = Run(config)
     write_given(Path(sys.argv[1]), run.given_digests())

@@ -1,10 +1,10 @@
-"""Write dvc.yaml: one stage for each step of the workflow, with all that decides what the step makes.
+"""Write dvc.yaml: one stage for each step of the workflow, with everything that its outputs depend on.
 
     python -m workflow_support.dvc_stages > dvc.yaml
 
-Written, not kept by hand: DVC knows of code and settings only what a stage lists, and what is missing there is a
-change that `dvc repro` does not see. Inputs and settings come from the table of stages (`workflow_support.stages`),
-the files of the code from what the commands use (`apsam.code_hash`).
+It is generated, because DVC knows only the code and settings that a stage lists, and does not detect a change of
+anything missing. Inputs and settings come from the table of stages (`workflow_support.stages`),
+the files of the code from the code that the commands use (`apsam.code_hash`).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ HEADER = """\
 vars: ["config.yaml:run,scenes"]
 """
 
-# More files of one subpackage than this, and the stage depends on all of it.
+# If a stage uses more files of one subpackage than this, it depends on the whole subpackage.
 FILES_OF_A_PACKAGE = 3
-# A step depends on all that it can read, whatever is switched on.
+# A step depends on all that it can read, whichever settings are on.
 SECOND_ROUND = {"self_training": {"rounds": 2}}
 SCENE_WIDE = {"ground": {"exclude": True, "heat_maps": "labels", "masks": "scene", "decision": "expected_f1"}}
-# What decides how rules become commands.
+# Files that convert rules to commands.
 WORKFLOW = ("Snakefile", "rules/common.smk", "workflow_support")
 
 
@@ -46,11 +46,11 @@ class Step(NamedTuple):
     """A stage of dvc.yaml.
 
     Attributes:
-        target: What Snakemake is asked for.
+        target: Target for Snakemake.
         rules: Files in `rules/`.
-        given: Whether it may read given data.
+        given: Whether it may read input data.
         shown: Files of the view that are outputs too: for `dvc metrics` and `dvc plots`.
-        whole_config: Whether every key of the configuration counts.
+        whole_config: Whether it depends on every key of the configuration.
     """
 
     target: str
@@ -99,7 +99,7 @@ plots:
 
 
 class Reading:
-    """A configuration that notes which of its sections and keys are read."""
+    """A configuration that records which of its sections and keys are read."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -112,7 +112,7 @@ class Reading:
 
 
 def render() -> str:
-    """The text of dvc.yaml."""
+    """Return the text of dvc.yaml."""
     values = {**Config().model_dump(mode="json"), "scenes": str(ROOT / "scenes.tsv")}
     values["report"] |= {"suggestions": "all"}
     runs = [Run({**values, **changes}) for changes in ({}, SECOND_ROUND, SCENE_WIDE | SECOND_ROUND)]
@@ -121,7 +121,7 @@ def render() -> str:
 
 
 def shown() -> set[str]:
-    """Files of the view that are outputs."""
+    """Return the files of the view that are outputs."""
     return {file for step in STEPS.values() for file in step.shown}
 
 
@@ -140,7 +140,7 @@ def _stage(name: str, step: Step, runs: Sequence[Run]) -> Iterator[str]:
     inputs = [folder for folder in (f"{STORE}/{other}" for other in STEPS) if any(folder in found[0] for found in read)]
     keys, commands = set().union(*(found[1] for found in read)), read[0][2]
     yield f"  {name}:"
-    # A run may have no synthetic scene; DVC wants every output to be there.
+    # A run may have no synthetic scene; DVC requires every output to exist.
     yield f"    cmd: mkdir -p {STORE}/{name} && snakemake --cores all --quiet all --nocolor -- {step.target}"
     yield "    deps:"
     given = ["${scenes}", GIVEN] if step.given else ["${scenes}"]
@@ -170,7 +170,7 @@ def _stages_of(step: str) -> list[str]:
 
 
 def _reads(step: str, run: Run) -> tuple[list[str], set[str], list[str]]:
-    """Folders of the store, sections of the configuration and commands that the stages of a step read."""
+    """Return folders of the store, sections of the configuration and commands that the stages of a step read."""
     noted = Reading(run.config)
     run.config = noted  # type: ignore[assignment]  # stands in for Config, and notes what is read
     inputs, commands = set(), []
@@ -186,7 +186,7 @@ def _reads(step: str, run: Run) -> tuple[list[str], set[str], list[str]]:
     return [f"{STORE}/{name}" for name in order], noted.keys - UNKEYED, list(dict.fromkeys(commands))
 
 
-# Keys that name or place things, and change no result.
+# Names and paths, which change no result.
 UNKEYED = {"run", "scenes", "data_dir", "device", "keep_embeddings"}
 
 
@@ -200,7 +200,7 @@ def _values(job: Job) -> Iterator[Any]:
 
 
 def _code(commands: Sequence[str]) -> list[str]:
-    """The files that commands use, subpackages of which they use much as a whole."""
+    """Return the files that commands use; subpackages of which they use many files, as a whole."""
     files: set[str] = set()
     for command in commands:
         module, _, definition = command.partition(":")
@@ -213,7 +213,7 @@ def _code(commands: Sequence[str]) -> list[str]:
 
 
 def _package(file: str) -> str:
-    """`apsam/sam` of `apsam/sam/decode.py`; "" for commands, of which a stage has its own, and for single modules."""
+    """Return `apsam/sam` for `apsam/sam/decode.py`; "" for commands, which are listed singly, and single modules."""
     match = re.match(r"(apsam/(?!commands/)\w+)/", file)
     return match[1] if match else ""
 

@@ -1,4 +1,4 @@
-"""The environment of jobs: the same Python and the same code as the Snakemake process that starts them."""
+"""Environment of jobs: the same Python and the same code as the Snakemake process that starts them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def starts_here() -> bool:
-    """Whether this is the Snakemake that a person started; the jobs that it starts inherit the mark it leaves."""
+    """Whether this is the Snakemake process started by the user; jobs inherit the mark that it sets."""
     mark = str(os.getpid())
     return os.environ.setdefault("APSAM_STARTED_BY", mark) == mark
 
 
 def use_project(root: Path | str) -> None:
-    """Let jobs find this Python (also where no environment is activated) and the code in `root`, before any other."""
+    """Set the environment so that jobs find this Python (also without activation) and the code in `root` first."""
     _prepend("PATH", str(Path(sys.executable).parent))
     _prepend("PYTHONPATH", str(root))
 

@@ -1,4 +1,4 @@
-"""Given data by content: the digest of a file or folder, with every sidecar file that is read with it."""
+"""Hash input data by content: files and folders, with every sidecar file that is read with them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from apsam.files import read_json, sha256_file, write_json
 from apsam.sidecar_files import sidecar_files
 from workflow_support.memory import Memory
 
-# Above this, a progress line says what takes the time.
+# Above this size, a progress line is shown.
 MUCH = 500_000_000  # bytes
 THREADS = 4
 
 
 class InputDigests:
-    """Digests of given files and folders, remembered.
+    """Hashes of input files and folders, cached.
 
     Args:
-        memory: Where checksums are remembered.
+        memory: The cache of checksums.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -32,10 +32,10 @@ class InputDigests:
         self._checksums: dict[Path, str | None] = {}
 
     def digest(self, path: Path) -> str:
-        """SHA-256 of all that is read with `path`: names and contents of its files and sidecar files.
+        """Return the SHA-256 of all that is read with `path`: names and contents of its files and sidecar files.
 
-        Where a file lies, and what it is called but for its ending, does not count: data may lie elsewhere on another
-        machine. The names of the files in a folder do: labels go by them.
+        The folder of a file, and its name except the suffix, do not count: data may be elsewhere on another
+        machine. The names of files in a folder do, because labels refer to them.
         """
         if path not in self._digests:
             own = "" if path.is_dir() else path.stem
@@ -45,7 +45,7 @@ class InputDigests:
         return self._digests[path]
 
     def prepare(self, paths: Iterable[Path]) -> None:
-        """Compute the checksums of many files in parallel, with a line on what takes time."""
+        """Compute the checksums of many files in parallel, and show progress."""
         files = [file for path in dict.fromkeys(paths) for file in files_of(path)]
         unknown = [file for file in files if file.is_file() and not self._memory.knows_file(KIND, file)]
         size = sum(file.stat().st_size for file in unknown)
@@ -68,15 +68,15 @@ KIND = "sha256"
 
 
 def files_of(path: Path) -> list[Path]:
-    """A given file and its sidecar files, or the files of a given folder."""
+    """Return an input file and its sidecar files, or the files of an input folder."""
     sidecars = sidecar_files(path)
     return sidecars if path.is_dir() else [path, *sidecars]
 
 
 def content_checksum(file: Path) -> str | None:
-    """SHA-256 of what a reader gets of a file; None where that is nothing.
+    """Return the SHA-256 of a file's content for readers; None if it has none.
 
-    Statistics that QGIS or GDAL leave in `.aux.xml` change nothing that is read, nor does an empty write-ahead log.
+    Statistics of QGIS or GDAL in `.aux.xml` are not read, nor is an empty write-ahead log.
     """
     if file.name.lower().endswith(".aux.xml"):
         return _aux_checksum(file)
@@ -109,7 +109,7 @@ def _drop_empty(element: ElementTree.Element) -> None:
 
 
 def write_given(file: Path, digests: Mapping[str, str]) -> None:
-    """Write the digests of given data, if they are others than those noted."""
+    """Write the hashes of input data, if they differ from the stored ones."""
     try:
         same = read_json(file) == digests
     except InputError:

@@ -1,7 +1,7 @@
-"""One run of the workflow in a folder at a time.
+"""Allow one run of the workflow in a folder at a time.
 
-Snakemake's own lock stays behind when a process is killed, and has to be removed by hand. This one is the kernel's
-(flock): it ends with the process that holds it. profiles/default switches Snakemake's off.
+Snakemake's own lock remains when a process is killed, and must be removed by hand. This one is a kernel lock
+(flock), which ends with its process. profiles/default switches Snakemake's off.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from apsam.errors import InputError
 LOCK, HOLDER = ".lock", ".lock_holder"
 
 
-# The locks that this process holds: one that nobody refers to is released.
+# The locks of this process, which would be released if they were not referenced.
 _held: list[FileLock] = []
 
 
 def take_lock(store: Path) -> None:
-    """Take the lock of a store; it is held until the process ends.
+    """Take the lock of a store until the process ends.
 
     Raises:
-        InputError: Another process holds it.
+        InputError: Another process has the lock.
     """
     store.mkdir(parents=True, exist_ok=True)
     lock = FileLock(store / LOCK)

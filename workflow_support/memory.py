@@ -1,7 +1,7 @@
-"""What Snakemake processes remember from one start to the next: checksums, code hashes, sizes of rasters.
+"""Cache of Snakemake processes between starts: checksums, code hashes, sizes of rasters.
 
-Only a memory: each entry names the state of the file (size, time, inode) it was found in, and is found anew where that
-is another one. The file may be removed at any time.
+Each entry has the state of its file (size, time, inode), and is computed again if the state
+changes. The cache file may be removed at any time.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 from apsam.files import write_json
 
 FILE = Path(".snakemake/apsam_memory.json")
-# Entries kept; those that were not asked for lately go first.
+# Maximum number of entries; those not used recently are removed first.
 LONGEST = 200_000
-# A file that changed so short a time ago may change again within the resolution of its time.
+# A file changed so short a time ago may change again within the resolution of its time.
 SETTLED = 2.0  # seconds
 
 
 class Memory:
-    """Values by kind and name, each with the state it belongs to.
+    """Cached values by kind and name, each with the state it belongs to.
 
     Args:
-        file: Where they are kept.
+        file: The cache file.
     """
 
     def __init__(self, file: Path = FILE) -> None:
@@ -39,7 +39,7 @@ class Memory:
         self._asked: dict[str, Any] = {}
 
     def get(self, kind: str, name: str, state: str, make: Callable[[], Any]) -> Any:
-        """The value of this kind and name in this state; `make` is called where it is not known."""
+        """Return the value of this kind and name in this state; `make` computes it if it is not cached."""
         entry = f"{kind} {name}"
         known = self._asked.get(entry) or self._known.get(entry)
         if not (isinstance(known, list) and len(known) == 2 and known[0] == state):
@@ -49,7 +49,7 @@ class Memory:
         return known[1]
 
     def of_file(self, kind: str, path: Path, make: Callable[[], Any]) -> Any:
-        """The value of a file as it is now.
+        """Return the value of a file in its current state.
 
         Raises:
             OSError: There is no such file.
@@ -61,13 +61,13 @@ class Memory:
         return self.get(kind, str(path.absolute()), state, make)
 
     def knows_file(self, kind: str, path: Path) -> bool:
-        """Whether the value of a file as it is now is known."""
+        """Whether the value of a file in its current state is cached."""
         status = path.stat()
         known = self._known.get(f"{kind} {path.absolute()}")
         return bool(known and known[0] == f"{status.st_size} {status.st_mtime_ns} {status.st_ino}")
 
     def save(self) -> None:
-        """Write down what is new. A folder that cannot be written is no reason to stop."""
+        """Write new entries. If the folder cannot be written, the run continues without."""
         if not self._changed:
             return
         older = {name: value for name, value in self._known.items() if name not in self._asked}

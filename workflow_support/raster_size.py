@@ -1,4 +1,4 @@
-"""Sizes of rasters, from their headers, remembered: every job's Snakemake has to know how scenes are divided."""
+"""Sizes of rasters from their headers, cached: every job's Snakemake needs them for the division of scenes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from workflow_support.memory import Memory
 
 
 def raster_size(path: Path, memory: Memory, resolution_m: float | None = None) -> tuple[int, int]:
-    """Height and width in pixels as a raster is read; (1, 1) for a file that cannot be opened, which other checks name.
+    """Return height and width in pixels as read; (1, 1) for a file that cannot be opened, which other checks report.
 
     Args:
         path: The raster.
-        memory: What is known from earlier starts.
+        memory: The cache.
         resolution_m: `tiles.resolution_m`.
     """
     kind = "size" if resolution_m is None else f"size at {resolution_m:g} m"
@@ -24,7 +24,7 @@ def raster_size(path: Path, memory: Memory, resolution_m: float | None = None) -
 
 
 def _read(path: Path, resolution_m: float | None) -> tuple[int, int]:
-    # Importing rasterio takes longer than all else that the Snakemake of a job does.
+    # Importing rasterio takes longer than everything else in the Snakemake process of a job.
     import rasterio
     from rasterio.errors import RasterioError
 

@@ -1,15 +1,15 @@
-"""Recipes: what each file of the store is made of, and the key that follows from it.
+"""Recipes: everything that a file of the store is made from, and the key computed from it.
 
 `workflow_support.stages` declares each stage as a function from a unit (a scene, a block of one, or `all`) to the
-options of its command. Each value says by its type what it is, so that the key, the inputs of the Snakemake rule and
-the command line all come from the same options and cannot disagree:
+options of its command. The type of each value gives its role, so that the key, the inputs of the Snakemake rule and
+the command line all come from the same options and always agree:
 
 | value | on the command line | in the key |
 |---|---|---|
 | `Ref`: a file that another stage makes | its path | its path, which holds its key |
-| `InputFile`: a file or folder that the user gave | its path | its content |
+| `InputFile`: a file or folder of the user | its path | its content |
 | `Section`: a section of the configuration | as JSON | as JSON |
-| `Unkeyed`: where or how to compute, which changes no result | its text | no |
+| `Unkeyed`: device or threads, which change no result | its text | no |
 | text, number, flag | as it is | as it is |
 | `Named`: NAME=VALUE of any of these | both | both |
 | `None` or an empty list | left out | no |
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 STORE = "results/store"
 KEY_DIGITS = 12
-# Unit of a stage that has one job a run.
+# Unit of a stage that has one job per run.
 ALL = "all"
 # File name of a stack, the outputs with prompts, and those of a table with its figure.
 STACK = "{unit}.zarr.zip"
@@ -43,9 +43,9 @@ class Ref(NamedTuple):
     """A file that a stage makes.
 
     Attributes:
-        stage, unit: Which job makes it.
-        output: Which of its outputs; "" is the first one.
-        changes: Keys that are changed in the variant that it is of (`Run.variant`); none: of the run itself.
+        stage, unit: The job that makes it.
+        output: Name of its output; "" is the first one.
+        changes: Changed keys of its variant (`Run.variant`); empty for the run itself.
     """
 
     stage: str
@@ -55,7 +55,7 @@ class Ref(NamedTuple):
 
 
 class InputFile(NamedTuple):
-    """A file or folder that the user gave, and the layer of it that is meant, where it has several."""
+    """A file or folder of the user, with its layer if it has several."""
 
     path: Path
     layer: str | None = None
@@ -82,12 +82,12 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """What one unit of a stage is made of.
+    """Everything that one unit of a stage is made from.
 
     Attributes:
         options: Name -> value or list of values (see above). `_`: arguments without a name, first. `files`: files that
             the command finds under their plain names (`apsam.store.job`), last.
-        also: What decides the outputs and is not on the command line: name -> text, `InputFile`, or a list of these.
+        also: Values that affect the outputs and are not on the command line: name -> text, `InputFile`, or a list.
     """
 
     options: Mapping[str, Any]
@@ -103,10 +103,10 @@ class Stage:
         outputs: Option -> file name; `{unit}` is replaced. Files that the command makes next to these
             have an option that begins with `+`, which is not on the command line.
         command: Command of `apsam.commands`: `module` or, where that has several, `module:function`.
-        job: What a unit is made of.
+        job: Function that returns the options of a unit.
         view: Folder of its files in a view; by default its name.
         folders: Folders of files that the command may make next to its outputs.
-        units: What there is of it in a run: scenes, blocks, or `all`.
+        units: Its units in a run: scenes, blocks, or `all`.
     """
 
     name: str
@@ -119,22 +119,22 @@ class Stage:
 
     @property
     def script(self) -> str:
-        """Script of the command: `prompts.py`, `masks.py masks-cam`."""
+        """Return the script of the command: `prompts.py`, `masks.py masks-cam`."""
         module, _, function = self.command.partition(":")
         return f"{module}.py {function.replace('_', '-')}".rstrip()
 
     @property
     def plain_folder(self) -> str:
-        """Folder of its files in a view."""
+        """Return the folder of its files in a view."""
         return self.view or self.name
 
     def file(self, output: str = "") -> str:
-        """File name of an output, by default of the first."""
+        """Return the file name of an output, by default of the first."""
         return self.outputs[output] if output else next(iter(self.outputs.values()))
 
 
 def figure_outputs(name: str) -> dict[str, str]:
-    """The outputs of a table: JSON, CSV, and its figure as PNG and SVG."""
+    """Return the outputs of a table: JSON, CSV, and its figure as PNG and SVG."""
     return {option: file.format(name=name) for option, file in FIGURE.items()}
 
 
@@ -142,8 +142,8 @@ class Recipe:
     """The recipe of one unit of a stage in one configuration.
 
     Attributes:
-        stage, unit: What is made.
-        key: Digest of all that decides the outputs.
+        stage, unit: The job.
+        key: Hash of everything that affects the outputs.
         inputs: Files of the store that the job reads.
     """
 
@@ -155,28 +155,28 @@ class Recipe:
 
     @property
     def folder(self) -> str:
-        """Folder of the outputs."""
+        """Return the folder of the outputs."""
         return f"{STORE}/{self.stage.name}/{self.unit}.{self.key}"
 
     def output(self, name: str = "") -> str:
-        """Path of an output, by default of the first."""
+        """Return the path of an output, by default of the first."""
         return f"{self.folder}/{self.stage.file(name).format(unit=self.unit)}"
 
     @property
     def outputs(self) -> dict[str, str]:
-        """Path of every output, by option."""
+        """Return the path of every output, by option."""
         return {name: self.output(name) for name in self.stage.outputs}
 
     @cached_property
     def code(self) -> str:
-        """Hash of the code that the job runs."""
+        """Return the hash of the job's code."""
         return self._run.code.of_command(*self.stage.command.split(":"))
 
     def command(self, threads: int) -> str:
-        """The command line of the job.
+        """Return the command line of the job.
 
         Args:
-            threads: CPU threads, for commands that take them.
+            threads: CPU threads, for commands with this option.
         """
         words, files = [f"python scripts/{self.stage.script}"], []
         options = {**self._job.options}
@@ -197,7 +197,7 @@ class Recipe:
         return " ".join([*words, *(["--files", *files] if files else [])])
 
     def facts(self) -> dict[str, Any]:
-        """What the workflow knows of the job, as JSON values; `apsam.store.job` adds what the job knows."""
+        """Return the workflow's part of the recipe, as JSON values; `apsam.store.job` adds the job's part."""
         options = {name: value for name, value in self._job.options.items() if name not in ("files", "device")}
         sections = {value.name for value in _flat(options.values()) if isinstance(value, Section)}
         plain = {
@@ -218,7 +218,7 @@ class Recipe:
         }
 
     def _given(self) -> dict[str, str]:
-        """Given files with their digests; of very many, one digest of all."""
+        """Return input files with their hashes; for very many, one hash of all."""
         paths = list(dict.fromkeys(given.path for given in self._find(InputFile)))
         digests = {str(path): self._run.given.digest(path) for path in paths}
         if len(digests) > MANY:
@@ -271,7 +271,7 @@ class Recipe:
         return (one for one in _flat([*self._job.options.values(), *self._job.also.values()]) if isinstance(one, kind))
 
 
-# Given files that a recipe names one by one.
+# Maximum number of input files that a recipe lists one by one.
 MANY = 200
 
 

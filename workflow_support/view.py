@@ -1,8 +1,8 @@
-"""The view of a run: `results/<run>/`, where the files of the present configuration have plain names.
+"""The view of a run: `results/<run>/`, with the files of the current configuration under plain names.
 
 Large files are hard links to the store, small ones, which people and programs change in place, are copies: a GeoPackage
-opened in QGIS must not write into the store. Links or copies, not symbolic links, so that the folder can be passed on
-with `rsync -a` or a file manager and opened by QGIS as it is (docs/architecture.md).
+opened in QGIS must not write into the store. Links or copies, not symbolic links, so that the folder can be copied
+with `rsync -a` or a file manager and opened by QGIS (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from workflow_support.input_digests import write_given
 from workflow_support.memory import Memory
 
 STORE = Path("results/store")
-# Whose maps are named first: the second round's, then those of scene-wide pseudo-masks, where a run has them.
+# Maps that are listed first: of the second round, then of scene-wide pseudo-masks, if a run has them.
 SHOWN = ("self_training", "ground", "apsam")
-# Files whose warnings are printed at the end: of labels against maps, of baselines that maps do not beat.
+# Files whose warnings are printed at the end: disagreement of labels and maps, maps that do not beat baselines.
 CHECKS = ("metrics/checks.json", "metrics/resunet.json")
 LINKED = (".zip", ".safetensors", ".tif", ".png", ".svg")
 # Files of a view that DVC shows as metrics and plots (`workflow_support.dvc_stages`).
@@ -40,9 +40,9 @@ TRACKED = {
     "resunet/cam/history.json",
     "metrics/summary.json",
 }
-# Steps of DVC of which a run may have no file; DVC wants every output to be there.
+# Steps of DVC for which a run may have no file; DVC requires every output to exist.
 MAY_BE_EMPTY = ("scenes", "ground", "heatmaps", "views", "self_training", "suggestions")
-# What programs leave next to a file they open.
+# Files that programs leave next to a file they open.
 LEFT_BY_PROGRAMS = (".aux.xml", "-wal", "-shm", "-journal", ".qgs~")
 # Files that changed since their recipe was written are compared by content, up to this many bytes a run.
 COMPARED = 1_000_000_000
@@ -50,14 +50,14 @@ COMPARED = 1_000_000_000
 
 @dataclass
 class Update:
-    """What an update of a view found.
+    """Result of updating a view.
 
     Attributes:
-        files: Plain name -> file of the store, of those that are there.
+        files: Plain name -> file of the store, for existing files.
         made: Jobs whose files were made since the workflow started.
-        found: Jobs whose files were there.
+        found: Jobs whose files existed.
         changed: Whether the view was replaced.
-        warnings: What a person should know.
+        warnings: Warnings for the user.
     """
 
     files: dict[str, str]
@@ -68,10 +68,10 @@ class Update:
 
 
 def check_run_folder(folder: Path) -> None:
-    """Check that the folder of a run is a view, or not there.
+    """Check that the folder of a run is a view, or does not exist.
 
     Raises:
-        InputError: It is something else, of which nothing is touched.
+        InputError: It is something else; nothing in it is changed.
     """
     if not folder.exists() or (folder / MANIFEST).is_file() or _is_pulled(folder):
         return
@@ -87,17 +87,17 @@ def check_run_folder(folder: Path) -> None:
 
 
 def _is_pulled(folder: Path) -> bool:
-    """Whether all that is in a folder are those files of a view that DVC brings to a clone."""
+    """Whether a folder has only files of a view that DVC checks out in a clone."""
     files = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     return files <= TRACKED
 
 
 def update_view(folder: Path, files: Mapping[str, str], started: float) -> Update:
-    """Let the view show exactly those of `files` that are in the store.
+    """Update the view to exactly those of `files` that are in the store.
 
-    The view is built next to the old one and takes its place at once. Files in it that were changed by hand stay as
-    long as the configuration means the same file, else they are moved to `results/edited/`; files that others put
-    there stay.
+    The new view is built next to the old one and exchanged with it. Files in it that were edited by hand stay as
+    long as the configuration refers to the same file, else they are moved to `results/edited/`; other files
+    stay.
 
     Args:
         folder: `results/<run>`.
@@ -184,7 +184,7 @@ def _mtime(file: Path) -> float:
 
 
 def _stale(folder: Path, old: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether a file is missing, or a link leads to another file than the store's, as after `dvc commit`."""
+    """Whether a file is missing, or a link has another target than the store's file, as after `dvc commit`."""
     for name, entry in old.items():
         file = folder / name
         if not file.exists() or (entry["linked"] and not os.path.samefile(file, entry["file"])):
@@ -193,7 +193,7 @@ def _stale(folder: Path, old: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 def _is_edited(file: Path, entry: Mapping[str, Any]) -> bool:
-    """Whether a file of a view is another one than was put there."""
+    """Whether a file of a view was replaced or edited."""
     try:
         status = file.stat()
     except OSError:
@@ -202,7 +202,7 @@ def _is_edited(file: Path, entry: Mapping[str, Any]) -> bool:
         return False
     source = Path(entry["file"])
     if source.exists() and os.path.samefile(file, source):
-        return False  # a link: the store's file itself was changed, which is said of that
+        return False  # a link: the store's file itself was changed, which is reported
     return bool(sha256_file(file) != entry["sha256"])
 
 
@@ -264,7 +264,7 @@ def _keep(
     edited: set[str],
     update: Update,
 ) -> None:
-    """Take over what others put into the view; move aside what was edited and is not wanted any more."""
+    """Keep files that others added; move edited files aside if they are not needed any more."""
     aside = folder.parent / "edited" / folder.name / time.strftime("%Y-%m-%d_%H%M%S")
     for name in sorted(edited):
         if not (name in wanted and old[name]["file"] == wanted[name]):
@@ -282,7 +282,7 @@ def _keep(
 
 
 def _beside_same(name: str, wanted: Mapping[str, str], old: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether the file that a program left something next to is the same one in the new view."""
+    """Whether the file next to which a program left a sidecar is the same one in the new view."""
     ending = next(ending for ending in LEFT_BY_PROGRAMS if name.endswith(ending))
     of = name.removesuffix(ending)
     return of in old and wanted.get(of) == old[of]["file"]
@@ -292,7 +292,7 @@ RENAME_EXCHANGE, AT_FDCWD = 2, -100
 
 
 def _exchange(new: Path, folder: Path) -> None:
-    """Put `new` in the place of `folder` at once; the old one is then called `new`."""
+    """Exchange `new` and `folder` at once; the old one is then called `new`."""
     if not folder.exists():
         new.rename(folder)
         return
@@ -301,7 +301,7 @@ def _exchange(new: Path, folder: Path) -> None:
         AT_FDCWD, os.fsencode(new), AT_FDCWD, os.fsencode(folder), ctypes.c_uint(RENAME_EXCHANGE)
     ):
         return
-    # A file system (NFS) or C library without it: for an instant there is no view.
+    # A file system (NFS) or C library without it: for a moment there is no view.
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     folder.rename(old)
@@ -310,7 +310,7 @@ def _exchange(new: Path, folder: Path) -> None:
 
 
 def where_to_look(folder: Path, update: Update) -> str:
-    """What to tell when all is done: what was made and found, and what to open."""
+    """Return the final message: files made and found, and the results to open."""
     names = list(update.files)
     found = {source: [n for n in names if n.startswith(f"maps/{source}/") and n.endswith(".qgs")] for source in SHOWN}
     projects = [str(folder / name) for name in next((some for some in found.values() if some), [])]
@@ -327,7 +327,7 @@ def where_to_look(folder: Path, update: Update) -> str:
 
 
 def _warnings_of_maps(update: Update) -> list[str]:
-    """What labels and baselines say against the maps (`apsam.metrics.checks`, `apsam.metrics.baselines`)."""
+    """Return warnings from labels and baselines (`apsam.metrics.checks`, `apsam.metrics.baselines`)."""
     found: list[str] = []
     for name in CHECKS:
         file = Path(update.files.get(name, ""))
@@ -341,9 +341,9 @@ def _warnings_of_maps(update: Update) -> list[str]:
 
 
 def show(folder: str, files: Mapping[str, str], given: Mapping[str, str], started: float, log: str) -> None:
-    """Update a view and say where to look, in the terminal and in a log: what the last job of every run does.
+    """Update a view and print the paths of results, in the terminal and in a log; run by the last job.
 
-    For `dvc commit`, which wants every output to be there, it also notes the digests of given data.
+    For `dvc commit`, which requires every output to exist, the hashes of input data are written too.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     for step in MAY_BE_EMPTY:

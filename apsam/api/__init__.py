@@ -1,1 +1,1 @@
-"""The public interface of `apsam`, one subject a file; `import apsam` gives all of it (`apsam.__all__`)."""
+"""Public interface of `apsam`, one subject per file; `import apsam` exports all of it (`apsam.__all__`)."""

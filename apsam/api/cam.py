@@ -21,19 +21,19 @@ def image_cam(
 ) -> np.ndarray:
     """Make the class activation map of an image.
 
-    An image of one tile is treated as the stage `cams` treats a positive tile. Of a larger one, the evidence of
-    overlapping tiles is blended and then scaled to the maximum of the whole image, so that all of it has one scale.
-    In memory are a batch of tiles and the map.
+    An image of one tile is processed like a positive tile in the stage `cams`. For a larger image, the unscaled CAMs of
+    overlapping tiles are blended and then scaled to the maximum of the whole image, so that they share one scale.
+    Memory is needed for one batch of tiles and the map.
 
     Args:
         method: Trained localizer on `device`, in evaluation mode.
-        image: The image, open.
+        image: The open image.
         tiles: Size and overlap of tiles.
         settings: Views, normalisation, refinement, gamma, context, batch size.
         device: Where the localizer is.
 
     Returns:
-        (H, W) uint8, 255 where evidence is strongest; 0 where the image has no data.
+        (H, W) uint8, 255 where the CAM is highest; 0 where the image has no data.
     """
     windows = windows_of(image.height, image.width, tiles)
     known = np.zeros((image.height, image.width), bool)

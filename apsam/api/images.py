@@ -1,4 +1,4 @@
-"""Images that the public functions take: arrays and open raster datasets, read alike."""
+"""Input images of the public functions: arrays and open raster datasets, read through one interface."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Image: TypeAlias = "np.ndarray | DatasetReader"
 
 
 class ArrayPixels:
-    """An array, read by windows that may stick out of it.
+    """An array that is read by windows, which may extend beyond its border.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -35,7 +35,7 @@ class ArrayPixels:
         self.height, self.width = image.shape[:2]
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read one window, as `apsam.tiles.reader.SceneReader.read`."""
+        """Read one window, like `apsam.tiles.reader.SceneReader.read`."""
         image = np.zeros((3, height, width), np.uint8)
         valid = np.zeros((height, width), np.uint8)
         rows = slice(max(row, 0), min(row + height, self.height))
@@ -48,12 +48,12 @@ class ArrayPixels:
 
 
 def shape_of(image: Image) -> tuple[int, int]:
-    """Height and width of an image; those of a dataset are its own, whatever the resolution it is read at."""
+    """Return height and width of an image; for a dataset those of the file, not of the resolution it is read at."""
     return (image.shape[0], image.shape[1]) if isinstance(image, np.ndarray) else (image.height, image.width)
 
 
 def to_shape(values: np.ndarray, shape: tuple[int, int], exact: bool = False) -> np.ndarray:
-    """Bring a map (h, w) uint8 to another pixel grid of the same ground; `exact`: no value that it does not hold."""
+    """Resample a map (h, w) uint8 to another pixel grid of the same area; `exact`: nearest neighbour, no new values."""
     if values.shape == shape:
         return values
     finer = shape[0] * shape[1] > values.size
@@ -62,7 +62,7 @@ def to_shape(values: np.ndarray, shape: tuple[int, int], exact: bool = False) ->
 
 
 def scaled(prompts: Sequence[Prompt], shape: tuple[int, int], to: tuple[int, int]) -> list[Prompt]:
-    """Prompts in pixels of an image of `shape` in those of one of the same ground of shape `to`."""
+    """Convert prompts from pixels of an image of `shape` to pixels of an image of shape `to` of the same area."""
     if shape == to:
         return list(prompts)
     down, right = to[0] / shape[0], to[1] / shape[1]
@@ -79,15 +79,15 @@ def scaled(prompts: Sequence[Prompt], shape: tuple[int, int], to: tuple[int, int
 
 @contextmanager
 def open_pixels(image: Image, tiles: TileSettings) -> Iterator[Pixels]:
-    """Give the pixels of an image.
+    """Open the pixels of an image.
 
     Args:
-        image: (H, W, 3) uint8 RGB; or an open rasterio dataset, whose file is read with its own bands, no-data value
-            and stretch, as scenes of a run are.
-        tiles: How datasets are read.
+        image: (H, W, 3) uint8 RGB; or an open rasterio dataset, whose file is read with its bands, no-data value
+            and stretch, like the scenes of a run.
+        tiles: Settings for reading datasets.
 
     Raises:
-        InputError: It is neither, or the dataset cannot be used.
+        InputError: The image is neither, or the dataset cannot be used.
     """
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:

@@ -33,7 +33,7 @@ def load(
     masks: Literal["apsam", "cam", "ground", "self_training"] = "apsam",
     device: str = "auto",
 ) -> Model:
-    """Load a trained model. Its networks are read when they are first used.
+    """Load a trained model. Its networks are read on first use.
 
     Args:
         source: The folder of a run (`results/demo`), with its settings; or a weights file of a localizer or a ResUNet;
@@ -42,15 +42,15 @@ def load(
         localizer: Weights of a localizer, instead of the run's.
         resunet: Weights of a ResUNet, instead of the run's.
         sam: Name of a SAM, instead of the run's or `light`.
-        masks: Of a run: the pseudo-masks that its ResUNet learnt from.
-        device: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`.
+        masks: For a run: the pseudo-masks that the ResUNet was trained on.
+        device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`.
 
     Returns:
-        The model: `cam`, `segment` and `predict` as far as it has the networks.
+        The model. `cam`, `segment` and `predict` work if their network was found.
 
     Raises:
-        InputError: There is no such folder, file or name, or a file holds something else.
-        ConfigError: The run's configuration cannot be used, or nothing is named.
+        InputError: There is no such folder, file or name, or a file has other content.
+        ConfigError: The run's configuration cannot be used, or no model is named.
 
     Examples:
         >>> import apsam
@@ -89,13 +89,13 @@ def load(
 
 
 def _open_run(run: Path, masks: str) -> tuple[Config | None, Path | None, MapModel | None]:
-    """Configuration, localizer and ResUNet of a run, each where it is there."""
+    """Find configuration, localizer and ResUNet of a run; None for each that is missing."""
     record = run / "report" / "config.yaml"
     localizer = run / "localizer" / "weights.safetensors"
     resunet = run / "resunet" / masks / "weights.safetensors"
     if not localizer.is_file() and not resunet.is_file():
         raise InputError(
-            f"{run}: not the folder of a trained run, it holds neither {localizer.relative_to(run)} nor "
+            f"{run}: not the folder of a trained run, it contains neither {localizer.relative_to(run)} nor "
             f"{resunet.relative_to(run)}"
         )
     if not record.is_file():
@@ -110,23 +110,23 @@ def _open_run(run: Path, masks: str) -> tuple[Config | None, Path | None, MapMod
 
 
 def _config_of(localizer: Path | None, mapping: MapModel | None) -> Config:
-    """Defaults, with tiles as in the training of the weights."""
+    """Return default settings, with the tile settings that the weights were trained with."""
     conditions = read_conditions(localizer) if localizer else mapping.conditions if mapping else None
     return Config(tiles=conditions.tiles) if conditions else Config()
 
 
 def _kind(path: Path) -> Literal["localizer", "resunet"]:
-    """What a weights file holds."""
+    """Return the kind of network that a weights file contains."""
     try:
         with safe_open(path, "np") as file:
             description = json.loads((file.metadata() or {}).get("apsam", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a safetensors file ({error}); give weights that apsam wrote") from error
+        raise InputError(f"{path}: not a safetensors file ({error}); use weights written by apsam") from error
     if description.get("kind") == "apsam localizer":
         return "localizer"
     if description.get("model") == "resunet":
         return "resunet"
-    raise InputError(f"{path}: holds neither a localizer nor a ResUNet of apsam")
+    raise InputError(f"{path}: contains neither a localizer nor a ResUNet of apsam")
 
 
 def _sam_settings(name: str, config: Config) -> SamSettings:

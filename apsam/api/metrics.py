@@ -1,4 +1,4 @@
-"""Measure a mask against a reference mask."""
+"""Evaluate a mask against a reference mask."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ NO_DATA = 255
 
 
 def evaluate(mask: np.ndarray, reference: np.ndarray) -> Counts:
-    """Count right and wrong pixels of a mask.
+    """Count true and false positives and negatives of a mask.
 
     Args:
-        mask: (H, W) bool, or integers {0, 1, 255}: landslide is 1, and pixels of 255 do not count.
-        reference: The reference mask, likewise.
+        mask: (H, W) bool, or integers {0, 1, 255}: 1 is landslide; pixels of 255 are ignored.
+        reference: The reference mask, of the same shape and values.
 
     Returns:
         Counts with `iou`, `f1`, `precision`, `recall`, `accuracy` and `kappa`. Counts of several images can be added.
 
     Raises:
-        InputError: The masks differ in shape, or hold other values.
+        InputError: The masks differ in shape, or have other values.
 
     Examples:
         >>> import numpy as np
@@ -43,5 +43,5 @@ def _checked(mask: np.ndarray, name: str) -> np.ndarray:
         return mask.astype(np.uint8)
     values = np.unique(mask)
     if not np.isin(values, (0, 1, NO_DATA)).all():
-        raise InputError(f"{name}: needs bool or the values 0, 1 and 255, holds {values[:5].tolist()}")
+        raise InputError(f"{name}: needs bool or the values 0, 1 and 255, has {values[:5].tolist()}")
     return mask.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A trained model: from an image to its class activation map, its mask, its maps."""
+"""A trained model: makes the class activation map, the mask and the maps of an image."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """Localizer, SAM and ResUNet with their settings. `apsam.load` makes it; networks are read when first used.
+    """Localizer, SAM and ResUNet with their settings. Made by `apsam.load`; networks are read on first use.
 
     Attributes:
         config: Settings of all stages.
-        localizer_weights: File of the localizer, for `cam`; None: there is none.
-        mapping: The ResUNet and its settings, for `predict`; None: there is none.
+        localizer_weights: File of the localizer, for `cam`; None if there is none.
+        mapping: The ResUNet and its settings, for `predict`; None if there is none.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
 
     Examples:
@@ -52,7 +52,7 @@ class Model:
         """The localizer, a `torch.nn.Module` on its device.
 
         Raises:
-            InputError: The model has none, or its weights cannot be used.
+            InputError: The model has no localizer, or its weights cannot be used.
         """
         from apsam.device import pick_device
         from apsam.localizer.checkpoint import load_localizer
@@ -79,17 +79,17 @@ class Model:
     def cam(self, image: Image) -> np.ndarray:
         """Make the class activation map of an image that shows a landslide.
 
-        An image larger than a tile (`config.tiles.size`) is worked on in overlapping tiles, whose evidence is blended;
-        one that is smaller is filled up with no data. The map is scaled to its own maximum: an image without a
-        landslide has one too, so that somebody or something else must say that there is a landslide.
+        An image larger than a tile (`config.tiles.size`) is processed in overlapping tiles, whose CAMs are blended;
+        a smaller image is padded with no data. The map is scaled to its own maximum, also for an image without a
+        landslide. So use it only for images that are known to show one.
 
         Args:
             image: (H, W, 3) uint8 RGB, at the ground resolution of the training; or an open rasterio dataset of any
-                size, of which the file is read, with its no-data value, bands and stretch (`config.tiles`). A dataset
-                of another resolution than the training's gets a warning.
+                size, whose file is read with its no-data value, bands and stretch (`config.tiles`). A dataset
+                with another resolution than in training causes a warning.
 
         Returns:
-            (H, W) uint8, 255 where evidence is strongest; 0 where a dataset has no data.
+            (H, W) uint8, 255 where the CAM is highest; 0 where a dataset has no data.
 
         Raises:
             InputError: The image is none of these, or the model has no localizer.
@@ -105,15 +105,15 @@ class Model:
             return to_shape(cam, shape_of(image))
 
     def segment(self, image: Image, prompts: Sequence[Prompt], cam: np.ndarray | None = None) -> np.ndarray:
-        """Ask SAM for the mask of an image: the union of the masks of all prompts.
+        """Segment an image with SAM: the union of the masks of all prompts.
 
-        SAM sees a tile of the image around each prompt, as in training; around a box that is larger than a tile, a
-        window that holds it.
+        SAM segments a tile of the image around each prompt, as in training. For a box larger than a tile, it segments a
+        window that contains the box.
 
         Args:
             image: (H, W, 3) uint8 RGB, or an open rasterio dataset of any size.
-            prompts: In pixels of the image; none gives an empty mask.
-            cam: (H, W) uint8 of `cam`, where `config.masks.cam_mask` gives it to SAM too.
+            prompts: In pixels of the image; an empty list gives an empty mask.
+            cam: (H, W) uint8 of `cam`; needed if `config.masks.cam_mask` passes it to SAM as mask prompt.
 
         Returns:
             (H, W) bool.
@@ -135,7 +135,7 @@ class Model:
 
         config = self.config
         with open_pixels(image, config.tiles) as pixels:
-            # A dataset may be read at another resolution than its own (`config.tiles`).
+            # The settings may read a dataset at another resolution than that of its file (`config.tiles`).
             shape, grid = shape_of(image), (pixels.height, pixels.width)
             asked = scaled(prompts, shape, grid)
             if cam is not None and cam.shape == shape:
@@ -146,14 +146,14 @@ class Model:
     def predict(
         self, scene: str | Path, output: str | Path, *, resample: bool | None = None, overwrite: bool = False
     ) -> Prediction:
-        """Map a scene with the ResUNet: no label and no prompt is needed. `apsam predict` does the same.
+        """Map a scene with the ResUNet, without labels and prompts. `apsam predict` does the same.
 
         Args:
             scene: A raster with a CRS, of any size; or a folder of ready-made tiles.
             output: Folder for the files, which are named by the scene.
-            resample: True: interpolate a raster that is coarser than the training's; False: map a finer one as it is;
+            resample: True: interpolate a raster that is coarser than in training; False: map a finer one as it is;
                 None: read a finer one at the training's ground resolution, a coarser one as it is.
-            overwrite: Replace files that apsam did not make too.
+            overwrite: Also replace files that apsam did not make.
 
         Returns:
             The files, and `polygons` as a GeoDataFrame.
@@ -162,7 +162,9 @@ class Model:
             InputError: The scene or the weights cannot be used, or the model has no ResUNet.
         """
         if self.mapping is None:
-            raise InputError("this model has no ResUNet, so it maps nothing; load a run, or apsam.load(resunet='FILE')")
+            raise InputError(
+                "this model has no ResUNet, so it cannot map scenes; load a run, or apsam.load(resunet='FILE')"
+            )
         with naming_extras():
             [made] = map_scenes(self.mapping, [Path(scene)], Path(output), resample, overwrite, self.device)
         return made

@@ -1,4 +1,4 @@
-"""Map scenes with a trained ResUNet: what `apsam predict` and `Model.predict` do."""
+"""Map scenes with a trained ResUNet; used by `apsam predict` and `Model.predict`."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ LANDSLIDES = "landslides"  # layer of the GeoPackage
 
 @dataclass(frozen=True)
 class Prediction:
-    """The files that one mapped scene gave. Those that were not made are None.
+    """The output files of one mapped scene; None for files that were not made.
 
     Attributes:
-        scene: What was mapped: a raster, or a folder of ready-made tiles.
+        scene: The mapped raster, or folder of ready-made tiles.
         probability: Cloud-Optimized GeoTIFF of the landslide probability: uint8 in steps of 1/250, 255 no data.
         mask: Cloud-Optimized GeoTIFF {0, 1}, 255 no data.
         geopackage: Landslide polygons with area, perimeter and probability (extra `maps`).
         project: QGIS project that shows all of them (extra `maps`).
-        archive: Of a folder of ready-made tiles: zip with a PNG mask of each.
+        archive: For a folder of ready-made tiles: zip with a PNG mask of each.
         landslides: Number of polygons; None without the GeoPackage.
     """
 
@@ -47,10 +47,10 @@ class Prediction:
 
     @property
     def polygons(self) -> GeoDataFrame:
-        """The landslides as a GeoDataFrame in the scene's CRS, one row a landslide.
+        """The landslides as a GeoDataFrame in the scene's CRS, one row per landslide.
 
         Raises:
-            InputError: The scene was a folder of ready-made tiles, which have no place on the map.
+            InputError: The scene was a folder of ready-made tiles, which are not georeferenced.
             MissingExtra: geopandas is not installed, or was not when the scene was mapped.
         """
         if self.archive is not None:
@@ -70,22 +70,22 @@ def map_scenes(
     overwrite: bool = False,
     device: str = "auto",
 ) -> Iterator[Prediction]:
-    """Map scenes one after the other. Before the first, all outputs are checked.
+    """Map scenes one after the other, after the output paths of all have been checked.
 
     Args:
         model: A trained ResUNet and the settings of maps.
         scenes: Rasters, or folders of ready-made tiles.
         output: Folder for the files.
-        resample: True: interpolate rasters that are coarser than the training's; False: map finer ones as they are;
+        resample: True: interpolate rasters that are coarser than in training; False: map finer ones as they are;
             None: read finer ones at the training's ground resolution, coarser ones as they are.
-        overwrite: Replace files that apsam did not make too.
+        overwrite: Also replace files that apsam did not make.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
 
     Yields:
-        The files of each scene, when they are there.
+        The files of each scene, as soon as they are written.
 
     Raises:
-        InputError: A scene or the weights cannot be used, or a file that is not apsam's is in the way.
+        InputError: A scene or the weights cannot be used, or an output path is a file that apsam did not make.
     """
     missing = next((scene for scene in scenes if not scene.exists()), None)
     if missing is not None:
@@ -97,14 +97,14 @@ def map_scenes(
 
 
 def _planned(scene: Path, output: Path) -> ProductFiles | Path:
-    """The files of a raster, or the archive of a folder of tiles."""
+    """Return the output paths for a raster, or the archive for a folder of tiles."""
     if scene.is_dir():
         return output / f"{scene.resolve().name}.zip"
     return ProductFiles(*(output / (scene.stem + end) for end in ("_probability.tif", "_mask.tif", ".gpkg")))
 
 
 def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: bool | None, device: str) -> Prediction:
-    # Here, because torch takes a second to import.
+    # Imported here, because importing torch takes a second.
     from apsam.resunet.predict import predict_folder, predict_raster
 
     if isinstance(to, Path):

@@ -1,4 +1,4 @@
-"""Masks of an image of any size, asked of SAM with prompts."""
+"""Segment an image of any size with SAM and prompts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.tiles.pixels import Pixels
 from apsam.tiles.settings import TileSettings
 
-# Side of the window that a box larger than a tile gets, in sides of the box.
+# Side of the window for a box larger than a tile, in sides of the box.
 MARGIN = 1.25
-# Windows that are encoded and asked at a time: bounds memory whatever the image.
+# Windows that are encoded and decoded at a time, which limits memory for large images.
 WINDOWS_HELD = 16
 
 Window = tuple[int, int, int, int]
@@ -34,18 +34,18 @@ def segment_image(
     masks: MasksSettings,
     cam: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Ask SAM for the union of the masks of all prompts.
+    """Return the union of SAM's masks of all prompts.
 
-    SAM sees the tile of the image (`sam.window`: the window of that side) in whose middle a prompt's box lies best, as
-    in the stage `masks`; around a box that no tile holds, a square window 1.25 times as large as the box.
+    A prompt is decoded in the tile of the image (`sam.window`: the window of that side) in which its box lies most
+    centrally, as in the stage `masks`. A box larger than a tile gets a square window 1.25 times as large as the box.
 
     Args:
         sam: The SAM.
-        image: The image, open.
-        prompts: Pixels of the image.
+        image: The open image.
+        prompts: In pixels of the image.
         tiles: Size and overlap of tiles.
         settings: The section `sam`: window, precision, colours.
-        masks: The section `masks`: which prompts are given, which mask is taken.
+        masks: The section `masks`: kinds of prompts, choice of the mask.
         cam: (H, W) uint8, for `masks.cam_mask`.
 
     Returns:
@@ -56,14 +56,14 @@ def segment_image(
     """
     shape = (image.height, image.width)
     if masks.cam_mask and (cam is None or cam.shape != shape):
-        raise InputError(f"masks.cam_mask: SAM is given the CAM too; pass cam=, (H, W) uint8 of shape {shape}")
+        raise InputError(f"masks.cam_mask: SAM needs the CAM as mask prompt; pass cam=, (H, W) uint8 of shape {shape}")
     found = np.zeros(shape, bool)
     side = settings.window or tiles.size
     grid = windows_of(*shape, tiles.model_copy(update={"size": side}))
     by_window: dict[Window, list[Prompt]] = defaultdict(list)
     for prompt in prompts:
         _check_inside(prompt, shape)
-        # An image that is no larger than a tile is encoded as it is.
+        # An image that is no larger than a tile is encoded without a window.
         window = (0, 0, *shape) if max(shape) <= side else _window_of(prompt, grid, shape)
         by_window[window].append(prompt)
     by_size: dict[tuple[int, int], list[Window]] = defaultdict(list)
@@ -99,7 +99,7 @@ def _check_inside(prompt: Prompt, shape: tuple[int, int]) -> None:
 
 
 def _window_of(prompt: Prompt, grid: np.ndarray, shape: tuple[int, int]) -> Window:
-    """The tile that holds a prompt's box with its middle nearest the box's; a window of its own where none does."""
+    """Return the tile with the most central position of a prompt's box; a new window if no tile contains the box."""
     x0, y0, x1, y1 = prompt.box
     rows, cols, heights, widths = grid.T
     holds = (rows <= y0) & (cols <= x0) & (rows + heights >= y1) & (cols + widths >= x1)
@@ -116,7 +116,7 @@ def _window_of(prompt: Prompt, grid: np.ndarray, shape: tuple[int, int]) -> Wind
 
 
 def _moved(prompts: Sequence[Prompt], window: Window) -> tuple[Prompt, ...]:
-    """Prompts in pixels of a window."""
+    """Convert prompts to pixels of a window."""
     row, col = window[:2]
     return tuple(
         Prompt(

@@ -1,4 +1,4 @@
-"""Cut images into overlapping tiles, and blend what was made of them."""
+"""Cut images into overlapping tiles, and blend values of tiles into an image."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def cut_tiles(image: np.ndarray, size: int = 256, overlap: float = 0.4) -> tuple
 
     Args:
         image: (H, W) or (H, W, C) of any type.
-        size: Side of a tile, pixels. An image that is smaller is filled up with zeros at the right and below.
-        overlap: Share of a tile that its neighbour repeats, 0 <= overlap < 0.9 (paper: 0.4).
+        size: Side of a tile, pixels. A smaller image is padded with zeros at the right and below.
+        overlap: Share of a tile that overlaps its neighbour, 0 <= overlap < 0.9 (paper: 0.4).
 
     Returns:
         Tiles (n, size, size) or (n, size, size, C), and their windows (n, 4) int32 of row, col, height and width.
@@ -47,15 +47,15 @@ def cut_tiles(image: np.ndarray, size: int = 256, overlap: float = 0.4) -> tuple
 
 
 def blend_tiles(tiles: Iterable[np.ndarray], windows: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Blend values of overlapping tiles: their mean, weighted by a raised cosine that is highest in a tile's middle.
+    """Blend values of overlapping tiles: their mean, weighted by a raised cosine that is highest at a tile's centre.
 
     Args:
         tiles: n arrays (size, size) of numbers, in the order of `windows`; an iterator is consumed one by one.
-        windows: (n, 4) of row, col, height and width, as of `cut_tiles`.
+        windows: (n, 4) of row, col, height and width, as returned by `cut_tiles`.
         shape: Height and width of the image.
 
     Returns:
-        (H, W) float32; NaN where no tile lies.
+        (H, W) float32; NaN where there is no tile.
 
     Raises:
         InputError: There are more or fewer tiles than windows.
@@ -82,5 +82,5 @@ def blend_tiles(tiles: Iterable[np.ndarray], windows: np.ndarray, shape: tuple[i
 
 
 def windows_of(height: int, width: int, tiles: TileSettings) -> np.ndarray:
-    """The tiles of an image as a run cuts it: (n, 4) int32 of row, col, height, width."""
+    """Return the tiles of an image as in a run: (n, 4) int32 of row, col, height, width."""
     return tile_windows(height, width, tiles.size, tiles.stride)

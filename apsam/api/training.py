@@ -1,4 +1,4 @@
-"""Train localizer and ResUNet on arrays; scenes with a sheet are what the workflow trains on."""
+"""Train localizer and ResUNet on arrays. (The workflow trains on the scenes of a scene sheet.)"""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def train_localizer(
         images: (n, size, size, 3) uint8 RGB; size is a multiple of 32, from 64 to 1024 (paper: 256).
         labels: (n,) of {0, 1}: whether the tile shows a landslide.
         output: Weights to write, `.safetensors`; the losses of the epochs go next to it, `.json`.
-        config: Its `localizer` and `seed` are used, and `tiles` where scenes are read later; None: the defaults.
+        config: Its `localizer` and `seed` are used, and `tiles` for reading scenes later; None: the defaults.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
 
     Returns:
         The trained model, for `cam`.
 
     Raises:
-        InputError: The arrays do not fit together, or one of the labels is missing.
+        InputError: The arrays do not match, or one of the labels is missing.
         MissingExtra: The extra `train` is not installed.
     """
     config = config or Config()
@@ -69,14 +69,14 @@ def train_resunet(
         images: (n, size, size, 3) uint8 RGB; size is a multiple of 32, from 64 to 1024 (paper: 256).
         masks: (n, size, size) bool, or {0, 1, 255}, 255 no data; all 0 for tiles without a landslide.
         output: Weights to write, `.safetensors`; the losses of the epochs go next to it, `.json`.
-        config: Its `resunet` and `seed` are used, and `tiles` where scenes are read later; None: the defaults.
+        config: Its `resunet` and `seed` are used, and `tiles` for reading scenes later; None: the defaults.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
 
     Returns:
         The trained model, for `predict`.
 
     Raises:
-        InputError: The arrays do not fit together, or there are fewer than two tiles.
+        InputError: The arrays do not match, or there are fewer than two tiles.
         MissingExtra: The extra `train` is not installed.
     """
     config = config or Config()
@@ -96,7 +96,7 @@ def train_resunet(
 def _stacks(
     images: np.ndarray, labels: np.ndarray, config: Config, output: Path, masks: np.ndarray | None = None
 ) -> Iterator[tuple[Path, Path]]:
-    """The arrays as tile stack and mask stack, which the stages train on; they go when the training is done."""
+    """Write the arrays to a temporary tile stack and mask stack, the inputs of the training functions."""
     from apsam.stack import TileStackWriter
 
     if images.ndim != 4 or images.dtype != np.uint8 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:

@@ -1,5 +1,5 @@
-"""One command a stage: what `apsam STAGE` and `python scripts/STAGE.py` run.
+"""One command per stage: run as `apsam STAGE` and as `python scripts/STAGE.py`.
 
-A command reads its arguments and calls the library; what it needs of the library is imported inside it, so that
-`apsam --help` is quick and a job loads only its own stage.
+A command reads its arguments and calls the library. Library modules are imported inside the command, so that
+`apsam --help` is fast and a job loads only its own stage.
 """

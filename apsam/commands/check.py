@@ -1,4 +1,4 @@
-"""Command that validates a run's inputs and says what was understood of them."""
+"""Command that validates a run's inputs and prints how they were read."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ SHEET_SUFFIXES = (".tsv", ".txt", ".csv")
 def check(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="SHEET|CONFIG...", help="scene sheet, or configuration files; later ones win"),
+        typer.Argument(
+            metavar="SHEET|CONFIG...", help="scene sheet, or configuration files; later ones override earlier ones"
+        ),
     ],
-    data_dir: Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="folder to which the sheet's paths are relative")] = None,
     pixel_seconds: Annotated[
         float, typer.Option(help="time limit for reading pixels (valid shares, mask values and shares), seconds")
     ] = 20,
 ) -> None:
-    """Validate scenes, labels, masks and elevations before any work, and show what was understood of them.
+    """Validate scenes, labels, masks and elevations before a run, and show how they are read.
 
-    A configuration names its sheet in `scenes`; a relative path of it is looked for where the command is run, then
-    in the
-    configuration's folder.
+    The configuration names its sheet in `scenes`. A relative path is searched for in the current folder, then in the
+    folder of the configuration.
     """
     from apsam.config import Config, read_config
     from apsam.errors import InputError

@@ -1,4 +1,4 @@
-"""Commands of the experiments: one that decodes a scene's trials, and one for each table."""
+"""Commands of the experiments: one decodes a scene's trials, the others make one table each."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def trials(
 
 
 def threshold_sweep(trials: Trials, output: Output, settings: Settings = ExperimentSettings()) -> None:
-    """Make table and figure of the CAM thresholds (paper, Fig. 5)."""
+    """Make table and figure of the threshold sweep (paper, Fig. 5)."""
     from apsam.experiments.figures import draw_threshold_sweep
     from apsam.experiments.results import read_trials
     from apsam.experiments.table import write_experiment
@@ -65,7 +65,7 @@ def threshold_sweep(trials: Trials, output: Output, settings: Settings = Experim
 
 
 def prompt_ablation(trials: Trials, output: Output) -> None:
-    """Make the table of points, boxes, and both (paper, Table 2)."""
+    """Make the table of the prompt ablation: points, boxes, and both (paper, Table 2)."""
     from apsam.experiments.figures import draw_bars
     from apsam.experiments.prompt_ablation import prompt_ablation as tabulate
     from apsam.experiments.results import read_trials
@@ -107,7 +107,7 @@ def sam_size(
     measured: Annotated[list[str] | None, typer.Option(help="NAME=metrics/pseudo_masks.json of that SAM")] = None,
     skipped: Annotated[list[str] | None, typer.Option(help="NAME=why that SAM is not run")] = None,
 ) -> None:
-    """Make the table of SAMs."""
+    """Make the table that compares SAMs."""
     from apsam.experiments.figures import draw_bars
     from apsam.experiments.table import write_experiment
     from apsam.experiments.variants import sam_size as tabulate
@@ -122,7 +122,7 @@ def seeds(
     output: Output,
     measured: Annotated[list[str], typer.Option(help="KIND:SEED=JSON of that seed; repeatable")],
 ) -> None:
-    """Make the table of means and spreads over seeds."""
+    """Make the table of means and standard deviations over seeds."""
     from apsam.experiments.figures import draw_bars
     from apsam.experiments.table import write_experiment
     from apsam.experiments.variants import seeds as tabulate
@@ -140,7 +140,7 @@ def released_effects(
     output: Output,
     measured: Annotated[list[str], typer.Option(help="CHOICE=figures of APSAM's pseudo-masks; repeatable")],
 ) -> None:
-    """Make the table of what the released code's choices do, one by one."""
+    """Make the table with the effect of each choice of the released code."""
     from apsam.experiments.figures import draw_bars
     from apsam.experiments.released import released_effects as tabulate
     from apsam.experiments.table import write_experiment

@@ -22,7 +22,7 @@ def grid(
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="name of the scene, where it is not that of the file", show_default=False)
+        str | None, typer.Option(help="name of the scene; by default that of the file", show_default=False)
     ] = None,
     incomplete: Incomplete = False,
     reach: Reach = None,
@@ -30,7 +30,7 @@ def grid(
     settings: Annotated[TileSettings, section(TileSettings, "tiles")] = TileSettings(),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a grid, and the labels in it")] = False,
 ) -> None:
-    """Write the tiles of a scene as polygons or as a table, to label them; the .qgs next to it opens in QGIS."""
+    """Write the tiles of a scene as polygons or as a table for labelling, with a QGIS project (.qgs)."""
     from apsam.errors import InputError
     from apsam.labelling.existing import ExistingRules
     from apsam.labelling.grid import write_grid
@@ -39,7 +39,7 @@ def grid(
         raise InputError(f"{image}: no such raster")
     rules = ExistingRules(not incomplete, reach, accuracy)
     made = write_grid(image, settings, output, overwrite, labels, rules, name)
-    left_out = f" ({made.left_out} of them hold too little data for the run)" if made.left_out else ""
+    left_out = f" ({made.left_out} of them have too little data for the run)" if made.left_out else ""
     print(f"{output}: {made.tiles} tiles{left_out}")
     for line in made.lines:
         print(f"  {line}")

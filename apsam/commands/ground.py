@@ -1,4 +1,4 @@
-"""Commands of the stages that work on the ground of a scene: label map, views for SAM, scene-wide pseudo-mask."""
+"""Commands of the scene-wide stages: label map, views for SAM, scene-wide pseudo-mask."""
 
 from __future__ import annotations
 
@@ -91,15 +91,15 @@ def resunet_scenes(
 
 
 def network_seed(seed: int, number: int) -> int:
-    """Seed of one of a run's several networks.
+    """Return the seed of one of a run's several networks.
 
-    Runs of different seeds share none: `heatmaps.networks` is at most 20.
+    Runs with different seeds have no seed in common: `heatmaps.networks` is at most 20.
     """
     return 20 * seed + number
 
 
 def triples(files: list[Path]) -> list[tuple[Path, Path, Path]]:
-    """Files given as all of a first kind, all of a second and all of a third, by scene.
+    """Group files by scene; they are listed by kind: all of the first, all of the second, all of the third.
 
     Raises:
         InputError: Their number is not three for each scene.

@@ -31,7 +31,7 @@ def heatmap_network(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Train one of the networks of the heat maps on the label maps of the training scenes' ground."""
+    """Train one of the networks of the heat maps on the label maps of the training scenes."""
     from apsam.device import set_threads
     from apsam.heatmaps.train import train_heat_network
 
@@ -78,7 +78,7 @@ def heatmap_factor(
     output: Annotated[Path, typer.Option(help="JSON file to make")],
     settings: Views = ViewSettings(),
 ) -> None:
-    """Choose how much ground a view for SAM shows, by the size of the heat maps' regions."""
+    """Select the size of the area that a view for SAM shows, by the size of the heat maps' regions."""
     from apsam.heatmaps.calibrate import read_decision
     from apsam.heatmaps.factor import choose_factor, write_factor
 

@@ -1,4 +1,4 @@
-"""Commands that make one file of those of a scene's blocks."""
+"""Commands that combine the files of a scene's blocks into one file."""
 
 from __future__ import annotations
 

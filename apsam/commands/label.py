@@ -1,4 +1,4 @@
-"""Command that makes the label page, and puts what was labelled there into a grid or table."""
+"""Command that makes the label page, and adds its labels to a grid or table."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from apsam.labelling.existing import ExistingRules
 
 Incomplete = Annotated[
-    bool, typer.Option("--incomplete", help="a layer of labels may lack landslides: it makes no tile negative")
+    bool, typer.Option("--incomplete", help="the layer of labels may lack landslides, so it makes no tile negative")
 ]
 Reach = Annotated[
     float | None,
     typer.Option(
         min=0,
-        help="metres: no landslide reaches farther from its point; without it points make no tile negative",
+        help="maximum extent of a landslide from its point, metres; without it, points make no tile negative",
         show_default=False,
     ),
 ]
 Accuracy = Annotated[
     float | None,
     typer.Option(
-        min=0, help="metres by which outlines and points may be wrong; default: 1/16 of a tile", show_default=False
+        min=0, help="maximum position error of outlines and points, metres; default: 1/16 of a tile", show_default=False
     ),
 ]
 
@@ -38,7 +38,7 @@ def label(
         list[str] | None,
         typer.Argument(
             metavar="SCENE...",
-            help="rasters, or folders of ready-made tiles; NAME=PATH where the run calls a scene otherwise",
+            help="rasters, or folders of ready-made tiles; NAME=PATH if the scene sheet uses another name",
             show_default=False,
         ),
     ] = None,
@@ -86,12 +86,12 @@ def label(
     if not given:
         raise InputError("name a scene to label, for example: apsam label valley.tif -o valley_page")
     if replace:
-        raise InputError("--replace goes with --add")
+        raise InputError("--replace needs --add")
     _make(given, output, labels or [], order, ExistingRules(not incomplete, reach, accuracy), settings)
 
 
 def _scene(text: str) -> tuple[str | None, Path]:
-    """Name (None: that of the file) and path."""
+    """Split NAME=PATH; the name is None if only a path is given."""
     from apsam.errors import InputError
     from apsam.scenes import SCENE_NAME
 
@@ -124,7 +124,7 @@ def _make(
     wanted = [PageScene(path, name, files.get(name), rules) for name, (_, path) in zip(names, given, strict=True)]
     made = make_label_page(wanted, output, settings, read_suggestions(order) if order else None)
     for scene in made:
-        left_out = f" ({scene.left_out} more hold too little data)" if scene.left_out else ""
+        left_out = f" ({scene.left_out} more have too little data)" if scene.left_out else ""
         print(f"{scene.name}: {scene.tiles} tiles{left_out}")
         for line in scene.lines:
             print(f"  {line}")
@@ -138,7 +138,7 @@ def _add(files: list[Path], output: Path, given: list, replace: bool, settings: 
     from apsam.tiles.reader import SceneReader
 
     if len(given) > 1:
-        raise InputError("--add: a table holds the labels of one scene; name one scene, or none")
+        raise InputError("--add: a table has the labels of one scene; name one scene, or none")
     identity = None
     for name, path in given:
         if path.is_dir():

@@ -1,4 +1,4 @@
-"""Command of the stage that makes, once, what some localization methods need before their training."""
+"""Command of the stage that makes the files that some localization methods need before their training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def localizer_offline(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Make what the localizer's method needs before its training (cda, cpn, oc_cse, s2c)."""
+    """Make the files that the localizer's method needs before its training (cda, cpn, oc_cse, s2c)."""
     from apsam.device import set_threads
     from apsam.localizer.offline.stage import make_offline
 

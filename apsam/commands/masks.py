@@ -1,4 +1,4 @@
-"""Commands of the mask stage: three ways to a pseudo-mask."""
+"""Commands of the mask stage: three kinds of pseudo-masks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def masks_apsam(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Segment a scene with SAM and the prompts of its CAMs: pseudo-masks."""
+    """Make pseudo-masks of a scene with SAM and the prompts of its CAMs."""
     from apsam.device import set_threads
     from apsam.masks.prompted import make_prompted_masks
 
@@ -42,7 +42,7 @@ def masks_cam(
     settings: Annotated[CamMaskSettings, section(CamMaskSettings, "cam_masks")] = CamMaskSettings(),
     ground: Ground = None,
 ) -> None:
-    """Threshold a scene's CAMs: the baseline."""
+    """Make pseudo-masks by thresholding a scene's CAMs (baseline)."""
     from apsam.masks.thresholded import make_cam_masks
 
     make_cam_masks(tiles, cams, settings, output, ground)
@@ -55,7 +55,7 @@ def masks_grabcut(
     settings: Annotated[GrabCutSettings, section(GrabCutSettings, "grabcut")] = GrabCutSettings(),
     ground: Ground = None,
 ) -> None:
-    """Run GrabCut with SAM's prompts: the baseline without learnt weights."""
+    """Make pseudo-masks by GrabCut with SAM's prompts (baseline without learnt weights)."""
     from apsam.masks.grabcut import make_grabcut_masks
 
     make_grabcut_masks(tiles, prompts, settings, output, ground)

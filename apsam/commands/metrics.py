@@ -1,4 +1,4 @@
-"""Commands that measure a run against the reference masks."""
+"""Commands that evaluate a run against the reference masks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def metrics_masks(
     data_dir: DataDir = None,
     only: Only = None,
 ) -> None:
-    """Measure the pseudo-masks of a run, tile by tile."""
+    """Evaluate the pseudo-masks of a run, tile by tile."""
     from apsam.files import write_json
     from apsam.metrics.pseudo_masks import measure_pseudo_masks
     from apsam.metrics.scene import measured_scenes
@@ -49,7 +49,7 @@ def metrics_maps(
     data_dir: DataDir = None,
     only: Only = None,
 ) -> None:
-    """Measure the maps of a run, pixel by pixel."""
+    """Evaluate the maps of a run, pixel by pixel."""
     from apsam.files import write_json
     from apsam.metrics.maps import measure_maps
     from apsam.metrics.scene import measured_scenes
@@ -70,7 +70,7 @@ def metrics_localizer(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Measure how well the localizer classifies held-out tiles."""
+    """Evaluate the image-level classification of held-out tiles by the localizer."""
     from apsam.device import set_threads
     from apsam.localizer.evaluate import evaluate_localizer
 
@@ -89,7 +89,7 @@ def metrics_objects(
     data_dir: DataDir = None,
     only: Only = None,
 ) -> None:
-    """Measure the maps of a run landslide by landslide: found, missed, false, and their area."""
+    """Evaluate the maps of a run per landslide: found, missed, false, and their area."""
     from apsam.files import write_json
     from apsam.metrics.objects import measure_objects
     from apsam.metrics.scene import measured_scenes
@@ -114,7 +114,7 @@ def metrics_checks(
     pseudo_masks: Annotated[list[Path] | None, typer.Option(help="its pseudo-masks, in the same order")] = None,
     heat_maps: Annotated[list[Path] | None, typer.Option(help="heat map of a training scene")] = None,
 ) -> None:
-    """Check a training and its maps without reference masks, by image-level labels and by what must not be there."""
+    """Check a training and its maps without reference masks, by image-level labels and plausibility of the map."""
     from apsam.errors import InputError
     from apsam.files import write_json
     from apsam.metrics.checks import check_maps, threshold_of
@@ -141,7 +141,7 @@ def metrics_summary(
     maps: Annotated[Path, typer.Option(help="figures of the ResUNets' maps")],
     output: Output,
 ) -> None:
-    """Collect IoU and F1 of a run in one flat table, to compare versions of it."""
+    """Collect IoU and F1 of a run in one flat table, to compare versions of the run."""
     from apsam.files import read_json, write_json
     from apsam.metrics.summary import summarise
 

@@ -1,4 +1,4 @@
-"""Options that commands share."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Protocol = Annotated[str, typer.Option(help="held_out or as_released: named in t
 
 
 def named(argument: str) -> tuple[str, str]:
-    """Name and value of an argument `NAME=VALUE`; the value may hold further `=`.
+    """Split an argument `NAME=VALUE`; the value may contain further `=`.
 
     Raises:
-        InputError: It is something else.
+        InputError: The argument has another form.
     """
     name, equals, value = argument.partition("=")
     if not (name and equals and value):
@@ -45,7 +45,7 @@ def named(argument: str) -> tuple[str, str]:
 
 
 def read_block(text: str) -> Block:
-    """The block that `2/5` means."""
+    """Parse a block such as `2/5`."""
     number, _, count = text.partition("/")
     if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
         raise ConfigError(f"--block {text}: give number and count, for example 2/5")
@@ -56,7 +56,7 @@ Device = Annotated[str, typer.Option(help="auto (the least used GPU, else the CP
 
 
 def settings(model: type[Section], section: str) -> Any:
-    """The option for a section of the configuration: JSON, or a configuration file that holds the section."""
+    """Make the option for a section of the configuration: JSON, or a configuration file with this section."""
     return typer.Option(
         parser=_reader(model, section),
         metavar="JSON|FILE",

@@ -1,4 +1,4 @@
-"""Commands that map scenes with a trained ResUNet: four of the predict stage, and one for any scene."""
+"""Commands that map scenes with a trained ResUNet: those of the predict stage, and one for any scene."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ def predict(
     model: Annotated[
         Literal["apsam", "cam", "ground", "self_training"],
         typer.Option(
-            help="of a run: pseudo-masks it learned from; ground: scene-wide ones (ground.masks); self_training: those "
-            "of the second round"
+            help="with --run: pseudo-masks that the network was trained on; ground: scene-wide ones (ground.masks); "
+            "self_training: those of the second round"
         ),
     ] = "apsam",
     weights: Annotated[
-        Path | None, typer.Option(help="weights of a ResUNet, instead of a run; nothing else is needed")
+        Path | None, typer.Option(help="weights of a ResUNet, instead of a run; no other file is needed")
     ] = None,
     config: Annotated[
         Path | None,
@@ -120,16 +120,16 @@ def predict(
         bool | None,
         typer.Option(
             "--resample/--no-resample",
-            help="interpolate scenes coarser than the training's / map finer ones as they are; by default finer scenes "
-            "are read at the training's ground resolution, coarser ones as they are",
+            help="interpolate scenes that are coarser than in training / map finer ones as they are; by default finer "
+            "scenes are read at the training's ground resolution, coarser ones as they are",
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that apsam did not make too")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="also replace files that apsam did not make")] = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Map any scene with a trained network: probability, mask, polygons, and a QGIS project that shows them."""
+    """Map any scene with a trained network: probability, mask, polygons, and a QGIS project with all of them."""
     from apsam.api.prediction import map_scenes
     from apsam.device import set_threads
     from apsam.maps.model import find_model

@@ -1,4 +1,4 @@
-"""Command of the stage that makes what people take away from a map."""
+"""Command of the stage that makes the final products of a map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command that says what made a file of a run."""
+"""Command that shows how a file of a run was made."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import typer
 def provenance(
     file: Annotated[Path, typer.Argument(help="a file that the workflow made", show_default=False)],
     upstream: Annotated[
-        bool, typer.Option("--upstream", help="and what made its inputs, and theirs, in the order of the data")
+        bool, typer.Option("--upstream", help="also for all its inputs, in the order of the data")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Show how a file of a run was made (command, settings, code, inputs, packages), and whether it is unchanged."""
     from apsam.store.recipe import job_folder, store_of
@@ -35,13 +35,12 @@ def provenance(
             packages.append(versions)
         print("\n" * bool(number) + "\n".join(_lines(description)))
     for versions in packages:
-        print(
-            f"packages: {', '.join(f'{name} {version}' for name, version in (versions or {}).items()) or 'not noted'}"
-        )
+        listed = ", ".join(f"{name} {version}" for name, version in (versions or {}).items())
+        print(f"packages: {listed or 'not recorded'}")
 
 
 def _describe(folder: Path, file: Path | None, stored: Path) -> dict[str, Any]:
-    """The recipe of a job, with the state of each of its outputs."""
+    """Return the recipe of a job, with the state of each of its outputs."""
     from apsam.store.recipe import read_recipe
     from apsam.store.verify import state_of
 

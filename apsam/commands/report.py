@@ -15,7 +15,7 @@ def report(
     output: Annotated[Path, typer.Option(help="page to make, .html; figures/ and config.yaml are written next to it")],
     name: Annotated[str | None, typer.Option(help="name of the run; by default its folder's")] = None,
 ) -> None:
-    """Make the report of a run: one HTML file to look at, and figures for a paper."""
+    """Make the report of a run: one HTML file, and figures for a paper."""
     from apsam.config import parse_config, read_config
     from apsam.report.page import make_report
     from apsam.scenes import read_scene_sheet

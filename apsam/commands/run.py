@@ -1,4 +1,4 @@
-"""Run commands: what a user can fix is reported in one message, everything else keeps its traceback."""
+"""Run commands: errors that a user can fix are printed as one message; all others keep their traceback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from apsam.store.job import job_arguments
 def run(*commands: Callable[..., None]) -> None:
     """Run one command, or the one of several that the first argument names, with the arguments of this process.
 
-    As a job of the workflow it leaves its recipe next to its outputs (`apsam.store.job`).
+    In a job of the workflow, its recipe is written next to its outputs (`apsam.store.job`).
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=len(commands) > 1)
     for command in commands:
@@ -30,9 +30,9 @@ def run(*commands: Callable[..., None]) -> None:
 def run_app(app: Any, as_job: bool = False) -> None:
     """Run a typer application; end the process with the message and the exit code of an `ApsamError`.
 
-    An error of the system that nobody has explained (a file that may not be read) is reported in one line too.
+    Other system errors (such as an unreadable file) are reported in one line too.
     """
-    # A terminal of an old locale shows a path that it cannot spell with escapes, instead of stopping the work.
+    # A path that the terminal's locale cannot encode is printed with escapes, instead of stopping the run.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if sys.getfilesystemencoding() != "utf-8" and not all(map(str.isascii, sys.argv)):
@@ -42,7 +42,7 @@ def run_app(app: Any, as_job: bool = False) -> None:
             ConfigError.exit_code,
         )
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    # GDAL's own message for what becomes an error, which says it in one line.
+    # GDAL also prints its own message for errors that are reported here.
     logging.getLogger("rasterio._env").setLevel(logging.CRITICAL)
     try:
         if as_job:
@@ -66,7 +66,7 @@ def _run_job(app: typer.Typer) -> None:
         try:
             app(arguments)
         except SystemExit as ended:
-            # Typer ends the process also after a success; the recipe is written after it.
+            # Typer ends the process also after a success; the recipe is written afterwards.
             if ended.code:
                 raise
 

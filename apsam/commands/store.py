@@ -1,4 +1,4 @@
-"""Commands that look at the store of all runs, remove what nothing needs, and find changed files."""
+"""Commands that list the store of all runs, remove unused files, and find changed files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STORE = Path("results/store")
 
 @store_app.command("list")
 def list_store(store: Store = STORE) -> None:
-    """List the size of the store by stage, and which views use it."""
+    """List the size of the store by stage, and the views that use it."""
     from rich.console import Console
     from rich.table import Table
 
@@ -25,7 +25,7 @@ def list_store(store: Store = STORE) -> None:
     root = _existing(store)
     shown = {view.name: folders_of_view(view, root) for view in views(root.parent)}
     table = Table(box=None, pad_edge=False)
-    for column in ("stage", "jobs", "MB", "in no view", "MB", "views"):
+    for column in ("stage", "jobs", "MB", "unused", "MB", "views"):
         table.add_column(column, justify="left" if column in ("stage", "views") else "right", overflow="fold")
     stages: dict[str, list[Path]] = {}
     for folder in job_folders(root):
@@ -41,16 +41,18 @@ def list_store(store: Store = STORE) -> None:
             ", ".join(runs),
         )  # fmt: skip
     Console().print(table if stages else "The store is empty.")
-    print(f"{total / 1e6:.1f} MB in {root}. Remove what nothing needs: apsam store prune")
+    print(f"{total / 1e6:.1f} MB in {root}. Remove unused files: apsam store prune")
 
 
 @store_app.command()
 def prune(
-    newest: Annotated[int, typer.Option(min=0, help="versions of each file to keep beyond what views show")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="only say what would be removed")] = False,
+    newest: Annotated[
+        int, typer.Option(min=0, help="number of newest versions of each file to keep, in addition to those in views")
+    ] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="only print what would be removed")] = False,
     store: Store = STORE,
 ) -> None:
-    """Remove files that neither a view nor the newest versions need; refused while a workflow runs."""
+    """Remove files that are neither used by a view nor among the newest versions; refused while a workflow runs."""
     from filelock import FileLock, Timeout
 
     from apsam.errors import InputError
@@ -73,7 +75,7 @@ def prune(
 
 @store_app.command()
 def verify(store: Store = STORE) -> None:
-    """Compare every file with the checksum it was made with; name those that differ."""
+    """Compare every file with the checksum recorded when it was made; list those that differ."""
     from apsam.store.verify import verify as compare
 
     root, jobs, wrong = _existing(store), 0, 0
@@ -82,7 +84,7 @@ def verify(store: Store = STORE) -> None:
         for finding in findings:
             wrong += finding.state != "not there"
             print(f"{finding.file}: {finding.state}")
-    print(f"{jobs} jobs' files compared, {wrong} files are not what was made")
+    print(f"{jobs} jobs' files compared, {wrong} files have changed since they were made")
     if wrong:
         raise typer.Exit(1)
 

@@ -1,4 +1,4 @@
-"""Commands that say which tiles to label next and which labels look wrong."""
+"""Commands that suggest which tiles to label next and which labels look wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def localizer_scores(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Write the localizer's probability of every tile of a scene, labelled or not."""
+    """Write the localizer's probability for every tile of a scene, labelled or not."""
     from apsam.device import set_threads
     from apsam.labelling.tile_outputs import score_tiles
 
@@ -32,7 +32,7 @@ def map_scores(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Write the ResUNet's probability of every tile of a scene that is not mapped."""
+    """Write the ResUNet's probability for every tile of a scene that is not mapped."""
     from apsam.device import set_threads
     from apsam.labelling.tile_outputs import predict_tiles
 
@@ -48,7 +48,7 @@ def suggestions(
     source: Annotated[str, typer.Option(help="pseudo-masks whose map is asked")] = "apsam",
     data_dir: DataDir = None,
 ) -> None:
-    """Rank the tiles of a run by how useful their labels would be; all inputs must exist."""
+    """Rank the tiles of a run by the usefulness of their labels; all inputs must exist."""
     from apsam.labelling.run_files import scored_scenes
     from apsam.labelling.suggest import suggest_for_run
     from apsam.labelling.suggestions import write_suggestions
@@ -69,9 +69,9 @@ def suggest(
     ] = None,
     grid: Annotated[
         list[Path] | None,
-        typer.Option(help="tile grid (.gpkg) to write columns into; again for another scene", show_default=False),
+        typer.Option(help="tile grid (.gpkg) to write columns into; repeatable", show_default=False),
     ] = None,
-    show: Annotated[int, typer.Option(help="how many of each kind to print")] = 10,
+    show: Annotated[int, typer.Option(help="number of tiles of each kind to print")] = 10,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:

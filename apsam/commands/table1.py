@@ -1,4 +1,4 @@
-"""Commands of Table 1: masks to compare with, the oracle's cut, table and figures."""
+"""Commands of Table 1: masks for comparison, CAMs at the oracle threshold, table and figures."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def masks_agreed(
     masks: Annotated[Path, typer.Option(help="stack of APSAM masks of the scene")],
     output: Masks,
 ) -> None:
-    """Threshold each tile's CAM where SAM's masks agree best with it."""
+    """Threshold each tile's CAM at the value that agrees best with SAM's masks."""
     from apsam.masks.references import make_agreed_masks
 
     make_agreed_masks(tiles, cams, masks, output)
 
 
 def masks_box(tiles: TileStackOption, output: Masks) -> None:
-    """Put a fixed box into every tile labelled positive: the lower bound."""
+    """Make masks of a fixed box in every tile labelled positive: the lower bound."""
     from apsam.masks.references import make_box_masks
 
     make_box_masks(tiles, output)
@@ -60,7 +60,7 @@ def cam_oracle(
     data_dir: DataDir = None,
     only: Only = None,
 ) -> None:
-    """Measure CAMs at the oracle threshold, chosen by the reference masks: an upper bound."""
+    """Evaluate CAMs at the oracle threshold, selected by the reference masks: an upper bound."""
     from apsam.experiments.cam_oracle import measure_cam_oracle
     from apsam.files import write_json
     from apsam.metrics.scene import measured_scenes
@@ -83,7 +83,7 @@ def compare_methods(
     protocol: Protocol = HELD_OUT,
     data_dir: DataDir = None,
 ) -> None:
-    """Show the same tiles by every localization method (paper, Figs. 2 and 3)."""
+    """Show the same tiles with the result of every localization method (paper, Figs. 2 and 3)."""
     from apsam.experiments.side_by_side import compare_methods as compare
     from apsam.experiments.side_by_side import draw_side_by_side
     from apsam.experiments.table import write_experiment

@@ -1,1 +1,1 @@
-"""The paper's experiments, each measured from what a run has already made."""
+"""The paper's experiments, computed from the files of a run."""

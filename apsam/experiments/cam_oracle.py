@@ -19,16 +19,16 @@ SOURCE = "cam_oracle"
 def measure_cam_oracle(
     scenes: Sequence[MeasuredScene], cams: Sequence[Path], thresholds: Sequence[int], protocol: str = HELD_OUT
 ) -> dict[str, Any]:
-    """Figures of the CAMs at the threshold with the highest IoU over all pixels of a part.
+    """Compute metrics of the CAMs at the threshold with the highest IoU over all pixels of a part.
 
     Args:
         scenes: Scenes with a reference mask.
         cams: CAM stack of every scene.
-        thresholds: Those tried, grey values.
-        protocol: Named in the file.
+        thresholds: Candidates, grey values.
+        protocol: Stored in the file.
 
     Returns:
-        {"protocol", "rows"}: a row a part, with "threshold", the best, and "source".
+        {"protocol", "rows"}: one row per part, with "threshold", the best, and "source".
     """
     tallies: dict[tuple[str, int], Tally] = {}
     for measured, path in zip(scenes, cams, strict=True):

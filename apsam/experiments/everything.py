@@ -1,4 +1,4 @@
-"""Full-image SAM against APSAM (paper, Fig. 4): what a grid of points finds, and what prompts from the CAM find."""
+"""Compare full-image SAM (prompted by a grid of points) with APSAM (prompted by the CAM); paper, Fig. 4."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class SceneFiles:
-    """A scene and what a run has made of it."""
+    """A scene and its files of a run."""
 
     measured: MeasuredScene
     cams: Path
@@ -49,7 +49,7 @@ class SceneFiles:
 
 @dataclass(frozen=True)
 class Compared:
-    """One tile: pixels to show, and its row of the table."""
+    """One tile: pixels to draw, and its row of the table."""
 
     image: np.ndarray
     cam: np.ndarray
@@ -71,14 +71,14 @@ def compare_everything(
     """Segment every object of some tiles with SAM, on their stored embeddings, and compare them with APSAM's masks.
 
     Tiles are sampled evenly over those that are labelled positive, show a landslide in the reference mask and were
-    encoded; held-out ones where there are any. Sampling looks at nothing else, so the picture shows no chosen cases.
+    encoded; held-out ones if there are any. Nothing else is used, so the picture has no selected cases.
 
     Args:
         scenes: Scenes with a reference mask.
         sam: The section `sam`.
         settings: Grid and filters of the full-image mode.
-        tiles: How many tiles.
-        protocol: Named in the table.
+        tiles: Number of tiles.
+        protocol: Stored in the table.
         device: `auto`, `cpu`, `cuda`.
     """
     model = build_sam(sam, device=device)
@@ -104,7 +104,7 @@ def compare_everything(
 
 
 def _candidates(index: int, files: SceneFiles) -> list[tuple[int, int, str]]:
-    """(scene, tile, part) of the encoded tiles of one scene that are labelled positive."""
+    """Return (scene, tile, part) of the encoded tiles of one scene that are labelled positive."""
     with TileReferenceMasks(files.measured) as reference, EmbeddingStore(files.embeddings) as store:
         return [
             (index, tile, part)
@@ -144,7 +144,7 @@ def _compare(sam: LoadedSam, files: SceneFiles, tile: int, part: str, settings: 
 
 
 def _iou(guess: np.ndarray, reference: np.ndarray) -> float:
-    """IoU where both are known; 0 where both are empty."""
+    """Return the IoU where both are known; 0 if both are empty."""
     return Counts.of(guess.astype(np.uint8), reference).iou or 0.0
 
 
@@ -177,7 +177,7 @@ def _draw_tile(axes: np.ndarray, tile: Compared) -> None:
         x0, y0, x1, y1 = prompt.box
         axes[1].add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, color="white", lw=0.9))
         axes[1].plot(*prompt.point, "o", color="#f0e442", ms=2.5, mec="black", mew=0.4)
-    # Neighbouring numbers must differ in colour; the seed keeps the picture the same from run to run.
+    # Neighbouring numbers must differ in colour; with a fixed seed the picture is the same in every run.
     colours = np.random.default_rng(0).integers(60, 256, (len(tile.found.iou) + 1, 3)).astype(np.uint8)
     colours[0] = (22, 24, 27)
     axes[2].imshow(colours[tile.found.labels], interpolation="nearest")

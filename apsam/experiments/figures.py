@@ -20,7 +20,7 @@ LINE_STYLES = {"test": "-", "train": "--"}
 
 
 def draw_threshold_sweep(experiment: Experiment, output: Path) -> None:
-    """IoU over thresholds, one line a source and part, in the layout of the paper's Fig. 5; the pick is marked."""
+    """Plot IoU over thresholds, one line per source and part, as in the paper's Fig. 5; mark the selected threshold."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -56,7 +56,7 @@ def _draw_sweep(axis: Axes, rows: Sequence[dict[str, Any]], key: str) -> None:
 
 
 def draw_methods(experiment: Experiment, output: Path) -> None:
-    """IoU of Table 1's localization methods, a panel for each thing measured: own maps, APSAM fed by them, bounds.
+    """Plot IoU of Table 1's localization methods, one panel each for own maps, APSAM with their prompts, bounds.
 
     Args:
         experiment: From `apsam.experiments.table1`; published rows are left out.
@@ -106,11 +106,11 @@ def _draw_methods(axis: Axes, rows: Sequence[dict[str, Any]], methods: Sequence[
 
 
 def draw_bars(experiment: Experiment, key: str, names: Sequence[str], output: Path) -> None:
-    """Bars of one figure, a group for each row's `names`, a bar for each part.
+    """Plot bars of one metric, a group for each row's `names`, a bar for each part.
 
     Args:
         experiment: Its rows have `part`; those without a value are left out.
-        key: The figure, a share.
+        key: The metric, a share.
         names: Keys of the rows that name a group.
         output: The JSON file of the experiment.
     """

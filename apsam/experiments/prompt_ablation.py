@@ -1,4 +1,4 @@
-"""Which prompts carry SAM: points, boxes, or both (paper, Table 2); and both with the CAM as mask prompt."""
+"""Ablation of prompts: points, boxes, or both (paper, Table 2); and both with the CAM as mask prompt."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from apsam.metrics.scene import PARTS
 
 NAME = "prompt_ablation"
 COLUMNS = (PART, Column("prompts", "Prompts"), TILES, *FIGURES, *COUNTS)
-# In the order of the paper's table; the last one is beyond it.
+# In the order of the paper's table; the last one is not in the paper.
 ORDER = ("both", "boxes", "points", WITH_CAM)
 
 
 def prompt_ablation(results: TrialResults) -> Experiment:
-    """A row for every part and kind of prompts, at the run's own threshold."""
+    """Return a row for every part and kind of prompts, at the run's own threshold."""
     thresholds = results.own_thresholds
     rows = []
     for part in PARTS:

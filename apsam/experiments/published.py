@@ -1,4 +1,4 @@
-"""Table 1 of the paper as published, in percent: other data, other backbones, other SAM; for reference only."""
+"""Table 1 of the paper as published, in percent. Other data, backbones and SAM; for reference only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the paper's released code does that this code does not, choice by choice: each a variant, its effect measured.
+"""Choices of the paper's released code that differ from ours; each is a variant whose effect is measured.
 
 Together they are `config/as_released.yaml`. The numbers are those of the list in docs/reproducing.md.
 """
@@ -22,8 +22,8 @@ class Choice:
 
     Attributes:
         name: In the table and in the targets.
-        what: What it does, in a few words.
-        overrides: Keys of the configuration, dotted, and the values that reproduce it.
+        what: Short description.
+        overrides: Dotted keys of the configuration, and the values that reproduce it.
     """
 
     name: str
@@ -37,13 +37,13 @@ CHOICES = (
     ),
     Choice(
         "head_rate",
-        "the head learns 10 times faster than the backbone, at 0.1",
+        "learning rate of the head is 10 times that of the backbone, 0.1",
         {"localizer.learning_rate": 0.01, "localizer.head_factor": 10.0},
     ),
     Choice("decay", "learning rate falls as (1 - t/T)^0.9, not in steps", {"localizer.decay": "poly"}),
     Choice(
         "schedule",
-        "the three above with rate 0.1, 15 epochs of all tiles in batches of 32, no warm-up, gradients cut at 1",
+        "the three above, learning rate 0.1, 15 epochs of all tiles, batches of 32, no warm-up, gradients clipped at 1",
         {
             "localizer.recipe": "as_released",
             "localizer.learning_rate": 0.1,
@@ -59,7 +59,7 @@ CHOICES = (
     ),
     Choice(
         "no_augmentation",
-        "training tiles are never turned, shifted, zoomed or recoloured",
+        "training tiles are never rotated, shifted, zoomed or recoloured",
         {
             "localizer.augmentation.dihedral": False,
             "localizer.augmentation.zoom": [1.0, 1.0],
@@ -74,17 +74,17 @@ CHOICES = (
     ),
     Choice(
         "views",
-        "maps of four sizes and a mirror image, summed before negative values are cut",
+        "maps of four sizes and a mirror image, summed before negative values are clipped",
         {"cams.scales": [1.0, 0.5, 1.5, 2.0], "cams.flips": "horizontal", "cams.views_sum": "as_released"},
     ),
     Choice(
         "stretch",
-        "every CAM is stretched from its minimum to its maximum, and not spread by a root",
+        "every CAM is stretched from its minimum to its maximum, without a square root",
         {"cams.normalise": "as_released", "cams.gamma": 1.0},
     ),
     Choice(
         "sipe",
-        "trained with SIPE's consistency loss too, features not detached, its map thrown away",
+        "trained with SIPE's consistency loss too, features not detached, its map discarded",
         {"localizer.method": "sipe", "localizer.sipe.code": "as_released"},
     ),
     Choice("no_label_gate", "tiles labelled negative get CAMs, prompts and masks too", {"label_gate": False}),
@@ -99,16 +99,16 @@ CHOICES = (
         "centroid", "the point is the centroid of the simplified outer contour, also outside the region",
         {"prompts.point": "centroid"},
     ),
-    Choice("bgr", "SAM is given blue, green, red for red, green, blue", {"sam.channels": "bgr"}),
+    Choice("bgr", "the image is passed to SAM as blue, green, red", {"sam.channels": "bgr"}),
     Choice(
         "mask_index", "of SAM's three masks always the first", {"masks.mask_choice": "index", "masks.mask_index": 0}
     ),
     Choice(
-        "added_masks", "overlapping masks are added as bytes; what several claim is not counted", {"masks.join": "add"}
+        "added_masks", "overlapping masks are added as bytes; pixels in several are not counted", {"masks.join": "add"}
     ),
 )  # fmt: skip
 
-# These change no pseudo-mask, so the table of effects has no row of them.
+# These change no pseudo-mask, so they have no row in the table of effects.
 LATER_CHOICES = (
     Choice(
         "best_epoch",
@@ -120,19 +120,19 @@ LATER_CHOICES = (
 
 
 def all_overrides() -> dict[str, Any]:
-    """The overrides of all choices together."""
+    """Return the overrides of all choices together."""
     return {key: value for choice in (*CHOICES, *LATER_CHOICES) for key, value in choice.overrides.items()}
 
 
 def released_effects(files: Mapping[str, Path]) -> Experiment:
-    """A row for every part and choice, with its difference to the run's own settings.
+    """Return a row for every part and choice, with its difference from the run's own settings.
 
     Args:
-        files: `DEFAULT`, names of choices, `ALL` -> the figures of APSAM's pseudo-masks.
+        files: `DEFAULT`, names of choices, `ALL` -> the metrics of APSAM's pseudo-masks.
     """
     columns = (
         Column("choice", "Choice of the released code"),
-        Column("what", "What it does"),
+        Column("what", "Description"),
         Column("counted", "Protocol"),
         PART,
         Column("mean_iou_change", "Change of the mean IoU of a tile", "number"),

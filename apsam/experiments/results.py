@@ -1,4 +1,4 @@
-"""What the trials of some scenes say: figures of any choice of one trial a tile, and choices made without labels."""
+"""Compute metrics from trials: for any choice of one trial per tile, and for choices made without labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TrialResults:
     Attributes:
         protocol: Of the counts.
         trials: The S trials.
-        own_kind, own_thresholds: What the run itself asks SAM with.
+        own_kind, own_thresholds: Kind of prompts and thresholds of the run itself.
         counts: (n, S, 4) TP, FP, FN, TN.
         agreement: (n, S) soft IoU of SAM's probability and the CAM.
         predicted_iou: (n, S) by SAM.
@@ -46,7 +46,7 @@ class TrialResults:
     part: np.ndarray
 
     def trial_index(self, kind: str, threshold: int) -> int:
-        """Index of a trial."""
+        """Return the index of a trial."""
         return self.trials.index(Trial(kind, threshold))
 
     def has(self, kind: str) -> bool:
@@ -54,37 +54,37 @@ class TrialResults:
         return any(trial.kind == kind for trial in self.trials)
 
     def fixed(self, kind: str, threshold: int) -> np.ndarray:
-        """(n,) the same trial for every tile."""
+        """Return (n,) the same trial for every tile."""
         return np.full(len(self.part), self.trial_index(kind, threshold))
 
     def picked(self, kind: str, thresholds: Sequence[int]) -> np.ndarray:
-        """(n,) for every tile the trial whose masks agree best with its CAM, as the masks stage picks (no label)."""
+        """Return (n,) the trial of every tile whose masks agree best with its CAM, as in the masks stage (no label)."""
         places = np.array([self.trial_index(kind, threshold) for threshold in thresholds])
         rows = zip(self.agreement[:, places], self.predicted_iou[:, places], strict=True)
         return np.array([places[pick_set(agreement, iou)] for agreement, iou in rows], int)
 
     def mean_agreement(self, kind: str, threshold: int) -> float | None:
-        """Mean agreement over the tiles with a CAM that `choosing` names."""
+        """Return the mean agreement over the tiles with a CAM that `choosing` selects."""
         tiles = self.choosing
         return float(self.agreement[tiles, self.trial_index(kind, threshold)].mean()) if tiles.any() else None
 
     @property
     def choosing(self) -> np.ndarray:
-        """(n,) bool, the tiles a threshold is chosen on: training tiles with a CAM; all with one where there is no
+        """Return (n,) bool, the tiles for selecting a threshold: training tiles with a CAM; all with one if there is no
         training tile among the measured scenes. No label is read either way."""
         training = (self.cam > 0) & (self.part == PARTS["train"])
         return training if training.any() else self.cam > 0
 
     def best_agreement(self, kind: str, thresholds: Sequence[int]) -> int | None:
-        """The threshold with the highest mean agreement, the lower of equals; None without any CAM."""
+        """Return the threshold with the highest mean agreement, the lower of equals; None without any CAM."""
         means = [self.mean_agreement(kind, threshold) for threshold in thresholds]
         return None if None in means else thresholds[int(np.argmax(np.array(means, float)))]
 
     def figures(self, choice: np.ndarray, part: str) -> dict[str, Any] | None:
-        """Counts and figures over the tiles of a part, by the same code as the metrics; None without such tiles.
+        """Return counts and metrics over the tiles of a part, computed as in the metrics; None without such tiles.
 
         Args:
-            choice: (n,) the trial that stands for each tile.
+            choice: (n,) the trial used for each tile.
             part: `train` or `test`.
         """
         tiles = np.flatnonzero(self.part == PARTS[part])

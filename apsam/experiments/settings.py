@@ -1,4 +1,4 @@
-"""Settings of the experiments, section `experiments` of the configuration. Imports no torch."""
+"""Settings of the experiments, section `experiments` of the configuration. Does not import torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same tiles by every localization method, as in the paper's Figs. 2 and 3: a row a tile, a column a method."""
+"""Show the same tiles for every localization method, as in the paper's Figs. 2 and 3: one row per tile."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ KINDS = {
     "masks": ("Pseudo-masks of the methods", "train"),
     "maps": ("Extraction results: ResUNets trained on the methods' pseudo-masks", "test"),
 }
-# APSAM's masks, fed by the method after the colon.
+# APSAM's masks, prompted by the method after the colon.
 FED = "apsam:"
 ROWS, INCH = 6, 1.0
 NOTHING = "no tile shows enough of a landslide"
-# Of larger runs, every n-th tile is looked at.
+# In larger runs, every n-th tile is used.
 CANDIDATES = 2000
 
 
@@ -44,7 +44,7 @@ class SideBySide:
     Attributes:
         image: (size, size, 3) uint8.
         reference: (size, size) uint8 {0, 1, 255}.
-        masks: Method -> the same of what it found.
+        masks: Method -> its mask, of the same form.
     """
 
     image: np.ndarray
@@ -55,16 +55,16 @@ class SideBySide:
 def compare_methods(
     kind: str, scenes: Sequence[MeasuredScene], files: Mapping[str, Sequence[Path]], protocol: str = HELD_OUT
 ) -> tuple[Experiment, list[SideBySide]]:
-    """Choose tiles at even steps between the worst and the best, by the mean IoU of all methods, and read them.
+    """Select tiles at even steps between the worst and the best, by the mean IoU of all methods, and read them.
 
     Args:
         kind: `masks` (pseudo-masks; of training tiles where these have a reference mask) or `maps` (of held-out tiles).
         scenes: Scenes with a reference mask.
-        files: Method, or `apsam:` and the method that feeds it -> mask stack, or map, of every scene.
-        protocol: Named in the table.
+        files: Method, or `apsam:` and the method of its prompts -> mask stack, or map, of every scene.
+        protocol: Stored in the table.
 
     Raises:
-        InputError: A file does not belong to its scene, or the reference mask cannot be read.
+        InputError: A file is of another scene, or the reference mask cannot be read.
     """
     title, preferred = KINDS[kind]
     found = [row for index in range(len(scenes)) for row in _candidates(kind, index, scenes, files)]
@@ -91,7 +91,7 @@ def compare_methods(
 
 
 def column_name(method: str) -> str:
-    """A method as a figure's column names it."""
+    """Return a method's name for a figure's column."""
     if not method.startswith(FED):
         return METHOD_NAMES[method]
     feeds = method.removeprefix(FED)
@@ -99,7 +99,7 @@ def column_name(method: str) -> str:
 
 
 class _Scene:
-    """One scene's tiles, their reference mask and what every method has of them."""
+    """One scene's tiles, with their reference mask and the masks of every method."""
 
     def __init__(
         self, kind: str, index: int, scenes: Sequence[MeasuredScene], files: Mapping[str, Sequence[Path]]
@@ -144,7 +144,7 @@ class _Scene:
 def _candidates(
     kind: str, index: int, scenes: Sequence[MeasuredScene], files: Mapping[str, Sequence[Path]]
 ) -> Iterator[dict[str, Any]]:
-    """A row for each tile of a scene that shows a landslide."""
+    """Return a row for each tile of a scene that shows a landslide."""
     with _Scene(kind, index, scenes, files) as scene:
         positive = [
             tile for tile, label in enumerate(scene.reference.label) if label and scene.reference.part_name(tile)
@@ -159,10 +159,10 @@ def _candidates(
 
 
 def draw_side_by_side(tiles: Sequence[SideBySide], methods: Sequence[str], output: Path) -> None:
-    """Image, reference mask, then a column a method: white found, orange wrong, blue missed.
+    """Draw image, reference mask, then one column per method: white correct, orange false, blue missed.
 
     Args:
-        tiles: The rows, at least one method each; none leaves a figure that says so.
+        tiles: The rows, with at least one method each; without tiles, the figure states this.
         methods: Columns, in this order.
         output: The JSON file of the experiment.
     """

@@ -1,4 +1,4 @@
-"""The files of an experiment: `<name>.json` (schema 1) and the same rows as tidy CSV."""
+"""Write the files of an experiment: `<name>.json` (schema 1) and the same rows as tidy CSV."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ TILES = Column("tiles", "Number of tiles", "integer")
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment found.
+    """Result of an experiment.
 
     Attributes:
         name: Of its files and its target.
         title: One line.
         protocol: `held_out` or `as_released`.
         columns: In the order of the CSV.
-        rows: Values by the columns' keys; None is undefined or not measured.
-        notes: What a reader must know: how a choice was made, what was skipped and why.
+        rows: Values by the columns' keys; None if undefined or not measured.
+        notes: Notes for the reader: how a choice was made, what was skipped and why.
     """
 
     name: str
@@ -81,7 +81,7 @@ def write_experiment(experiment: Experiment, output: Path) -> None:
 
 
 def _write_csv(path: Path, protocol: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
-    """One line a row; the protocol stands in every line, so that no figure travels without it."""
+    """Return one line per row; every line has the protocol, so that no metric is quoted without it."""
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["protocol", *(column.key for column in columns)])

@@ -1,7 +1,7 @@
-"""The paper's Table 1 on the run's own data: every localization method, alone and as what feeds APSAM's prompts.
+"""The paper's Table 1 on the run's own data: every localization method, alone and as source of APSAM's prompts.
 
 One protocol for all rows: same tiles, parts, backbone, head, augmentation, epochs and CAM views; the label gate;
-each tile's CAM cut at the threshold where SAM's masks agree best with it, which reads no label; the same ResUNet.
+each tile's CAM thresholded where SAM's masks agree best with it, which reads no label; the same ResUNet.
 """
 
 from __future__ import annotations
@@ -34,12 +34,17 @@ METHOD_NAMES = {
     "lgagnet": "LGAGNet",
     "apsam": "APSAM",
 }
-MASK_NAMES = {"cam_agreed": "own map", "apsam": "APSAM fed by it", "truth": "reference masks", "box": "centred box"}
+MASK_NAMES = {
+    "cam_agreed": "own map",
+    "apsam": "APSAM with its prompts",
+    "truth": "reference masks",
+    "box": "centred box",
+}
 KINDS = {"maps": "ResUNet", "masks": "pseudo-mask"}
-# Rows that hold whatever the method: bounds.
+# Rows that do not depend on the method: bounds.
 NO_METHOD = "none"
 BOUNDS = {"truth": "upper bound: reads reference masks", "box": "lower bound"}
-# The paper's figures, and the mean over tiles; spread over seeds of those that sum a row up.
+# The paper's metrics, and the mean over tiles; for the main ones also the spread over seeds.
 SHOWN = tuple(figure for figure in FIGURES if figure.key != "kappa")
 SPREAD = ("f1", "iou", "mean_iou")
 COLUMNS = (
@@ -56,7 +61,7 @@ COLUMNS = (
         if column is figure or figure.key in SPREAD
     ),
     Column("oracle_iou", "Oracle threshold IoU (upper bound)", "share"),
-    Column("oracle_threshold", "That cut, mean", "number"),
+    Column("oracle_threshold", "Oracle threshold, mean", "number"),
     Column("seconds", "Seconds for CAMs", "number"),
     Column("cost", "Cost, times CAM", "number"),
     *(
@@ -86,10 +91,10 @@ class Measured:
 
     @staticmethod
     def parse(name: str, path: str) -> Measured:
-        """From `kind:source:method:seed` and a path.
+        """Parse `kind:source:method:seed` and a path.
 
         Raises:
-            InputError: The name is something else.
+            InputError: The name has another form.
         """
         parts = name.split(":")
         if len(parts) != 4 or not parts[3].isdigit():
@@ -98,15 +103,15 @@ class Measured:
 
 
 def table1(files: Sequence[Measured], seconds: Mapping[tuple[str, int], float | None], dataset: str) -> Experiment:
-    """Gather the table.
+    """Make the table.
 
     Args:
-        files: Everything measured.
-        seconds: (method, seed) -> what its CAMs cost, from the tiles on; None where that was not noted.
+        files: All metrics files.
+        seconds: (method, seed) -> time for its CAMs, starting from the tiles; None if it was not recorded.
         dataset: Name of the run.
 
     Raises:
-        InputError: No file, files of different protocols, or a file that has not what it should.
+        InputError: No file, files of different protocols, or a file with missing values.
     """
     if not files:
         raise InputError(
@@ -137,7 +142,7 @@ def table1(files: Sequence[Measured], seconds: Mapping[tuple[str, int], float | 
 
 
 def _groups(files: Sequence[Measured], kind: str) -> list[tuple[str, str]]:
-    """(source, method) of the rows of a kind, in the order of the paper's table; bounds last."""
+    """Return (source, method) of the rows of a kind, in the order of the paper's table; bounds last."""
     found = {(one.source, one.method) for one in files if one.kind == kind}
     return [
         (source, method) for source in MASK_NAMES for method in [*METHOD_NAMES, NO_METHOD] if (source, method) in found
@@ -147,7 +152,7 @@ def _groups(files: Sequence[Measured], kind: str) -> list[tuple[str, str]]:
 def _rows(
     kind: str, source: str, method: str, files: Sequence[Measured], costs: Mapping[str, float | None]
 ) -> list[dict[str, Any]]:
-    """A row for each part."""
+    """Return a row for each part."""
     own = [one for one in files if (one.kind, one.source, one.method) == (kind, source, method)]
     found = [_by_part(one.path, source) for one in own]
     oracle = [_by_part(one.path, "cam_oracle") for one in files if (one.kind, one.method) == ("oracle", method)]
@@ -184,7 +189,7 @@ def _rows(
 
 
 def published_rows() -> list[dict[str, Any]]:
-    """The paper's own rows, marked."""
+    """Return the paper's own rows, marked as such."""
     return [
         {
             "measured": "published, other data",
@@ -200,7 +205,7 @@ def published_rows() -> list[dict[str, Any]]:
 
 
 def notes(files: Sequence[Measured]) -> list[str]:
-    """What a reader must know."""
+    """Return notes for the reader."""
     seeds = sorted({one.seed for one in files})
     among = f"seeds {', '.join(map(str, seeds))}, mean and sample standard deviation" if len(seeds) > 1 else "one seed"
     resunet = "same ResUNet; " if any(one.kind == "maps" for one in files) else ""
@@ -209,17 +214,17 @@ def notes(files: Sequence[Measured]) -> list[str]:
         f"negative have empty masks; {resunet}{among}.",
         "Each tile's map is thresholded where the SAM masks prompted by its regions agree best with it (soft IoU times "
         "SAM's predicted IoU): one rule for a method's own masks and for APSAM's prompts; it reads no pixel label.",
-        "The oracle threshold, chosen by the reference masks, has separate columns: an upper bound, not a result.",
-        "Only the upper bound learns from reference masks. Published figures are of other data, backbones and SAM.",
-        "Seconds are those noted when the files were made: offline stage, training and maps, while other jobs ran.",
+        "The oracle threshold, selected by the reference masks, has separate columns: an upper bound, not a result.",
+        "Only the upper bound is trained on reference masks. Published results are for other data, backbones and SAM.",
+        "Seconds were recorded when the files were made: offline stage, training and maps, while other jobs ran.",
     ]
     if any(one.method == "lgag_proxy" for one in files):
-        texts.append("LGAG (proxy) is a guess at LGAGNet, which has no public code: its row says nothing of LGAGNet.")
+        texts.append("LGAG (proxy) is a guess at LGAGNet, which has no public code: its row is not LGAGNet's result.")
     return texts
 
 
 def read_seconds(files: Iterable[Path]) -> float | None:
-    """Seconds that the jobs which made files of the store took together; None where one has no recipe."""
+    """Return the total time, s, of the jobs that made files of the store; None if one has no recipe."""
     total = 0.0
     for file in files:
         try:

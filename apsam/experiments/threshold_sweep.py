@@ -1,4 +1,4 @@
-"""How much the CAM threshold matters (paper, Fig. 5), and where a rule that reads no label would set it."""
+"""Effect of the CAM threshold (paper, Fig. 5), and the threshold selected without labels."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ PER_TILE = "per tile"
 
 
 def threshold_sweep(results: TrialResults, thresholds: Sequence[int]) -> Experiment:
-    """A row for every source, part and threshold; for APSAM also one for the threshold picked tile by tile.
+    """Return a row for every source, part and threshold; for APSAM also one for thresholds selected per tile.
 
     Args:
-        results: Trials that hold these thresholds.
-        thresholds: Of the sweep, rising.
+        results: Trials of these thresholds.
+        thresholds: Of the sweep, increasing.
     """
     kind = results.own_kind
     best = results.best_agreement(kind, thresholds)

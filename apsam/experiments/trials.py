@@ -1,8 +1,8 @@
-"""Trials: all prompts that the experiments ask SAM for, decoded once against a scene's stored embeddings and counted.
+"""Trials: all prompts of the experiments, decoded once with a scene's stored embeddings and counted.
 
-A threshold sweep and a prompt ablation differ in nothing but the prompts. So one job a scene loads SAM once, goes
-through the stored embeddings once, and leaves the counts of every trial and tile; tables, picks and curves are then
-sums of these, and no image is encoded and no prompt decoded for them again.
+Threshold sweep and prompt ablation differ only in the prompts. So one job per scene loads SAM once, reads
+the stored embeddings once, and writes the counts of every trial and tile; tables, selections and curves are
+sums of these, without encoding images or decoding prompts again.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
 
 PROMPT_KINDS = ("points", "boxes", "both")
-# Both, and the CAM as SAM's mask prompt (`masks.cam_mask`): beyond the paper.
+# Both, and the CAM as SAM's mask prompt (`masks.cam_mask`): not in the paper.
 WITH_CAM = "both_cam"
 CAM = "cam"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One way to a pseudo-mask: the prompts given (`points`, `boxes`, `both`, `both_cam`; `cam`: none, the CAM is cut)
+    """One way to make a pseudo-mask: kind of prompts (`points`, `boxes`, `both`, `both_cam`; `cam`: thresholded CAM)
     and the CAM threshold."""
 
     kind: str
@@ -43,9 +43,9 @@ class Trial:
 
 
 def plan_trials(prompts: PromptSettings, masks: MasksSettings, settings: ExperimentSettings) -> list[Trial]:
-    """Every trial that an experiment reads, each once.
+    """Return every trial that an experiment reads, each once.
 
-    The sweep asks with the run's kind of prompts at every threshold, the ablation with every kind at the run's own
+    The sweep uses the run's kind of prompts at every threshold, the ablation every kind at the run's own
     threshold (or its candidates).
     """
     own = prompts.thresholds()
@@ -55,7 +55,7 @@ def plan_trials(prompts: PromptSettings, masks: MasksSettings, settings: Experim
 
 
 def prompt_kinds(masks: MasksSettings) -> tuple[str, ...]:
-    """Kinds of prompts that SAM is asked with; all of them have the CAM too where the run itself has it."""
+    """Return kinds of prompts for SAM; all of them include the CAM if the run itself does."""
     return PROMPT_KINDS if masks.cam_mask else (*PROMPT_KINDS, WITH_CAM)
 
 
@@ -83,7 +83,7 @@ def make_trials(
     whether the tile has a CAM; part () uint8. The attribute `trials` names the S trials.
 
     Args:
-        measured: The scene, with its reference mask, which is read for counting and nothing else.
+        measured: The scene, with its reference mask, which is used only for counting.
         cams: Its CAM stack.
         embeddings: Its embedding stack, made with the same SAM.
         prompts, sam, masks, settings: Sections of the configuration.
@@ -153,7 +153,7 @@ def _empty(tiles: int, trials: int, part: np.ndarray) -> dict[str, np.ndarray]:
 def _prompt_entries(
     maps: TileStack, trials: Sequence[Trial], settings: PromptSettings, has_cam: np.ndarray
 ) -> list[TilePrompts]:
-    """Prompts of every tile that has a CAM, at every threshold of any trial, as the prompt stage makes them."""
+    """Return prompts of every tile that has a CAM, at every threshold of any trial, made as in the prompt stage."""
     thresholds = tuple(sorted({trial.threshold for trial in trials}))
     entries = []
     for start, batch in maps.batches(("cam",), 256):
@@ -164,19 +164,19 @@ def _prompt_entries(
 
 
 def _of_kind(part: Sequence[TilePrompts], kind: str, place: Mapping[Trial, int]) -> list[TilePrompts]:
-    """The entries with those sets alone that a trial of this kind asks for."""
+    """Return the entries with only the sets of this kind of trial."""
     return [replace(entry, sets=tuple(s for s in entry.sets if Trial(kind, s.threshold) in place)) for entry in part]
 
 
 class _Counter:
-    """Counts guesses of tiles against the reference mask, which is read once a tile."""
+    """Count masks of tiles against the reference mask, which is read once per tile."""
 
     def __init__(self, stack: TileStack, reference: TileReferenceMasks, counts: np.ndarray, added: bool) -> None:
         self.stack, self.reference, self.counts, self.added = stack, reference, counts, added
         self._tile = -1
 
     def count(self, tile: int, overlap_count: np.ndarray | None, trial: int | slice) -> None:
-        """Count one guess: (h, w), how many prompts claim the pixel, landslide where above 0; None: an empty one."""
+        """Count one mask: (h, w), number of prompts with the pixel in their mask, landslide if above 0; None: empty."""
         if self.reference.part_name(tile) is None:
             return
         if tile != self._tile:

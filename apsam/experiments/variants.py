@@ -1,4 +1,4 @@
-"""Experiments that change settings: each setting is a variant of the run, measured as the run is; here they meet."""
+"""Tables of experiments that change settings: each setting is a variant of the run, measured like the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from apsam.protocol import HELD_OUT
 APSAM = "apsam"
 SHARES = tuple(column.key for column in FIGURES)
 
-# What tells the rows of one file from each other: the files whose seeds can be compared.
+# Columns that identify the rows of a file, so that seeds can be compared.
 KEYS = {
     "pseudo_masks": ("source", "part"),
     "resunet": ("source", "part"),
@@ -28,7 +28,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class Figures:
-    """The rows of a metrics file or of an experiment, over all scenes."""
+    """Return the rows of a metrics file or of an experiment, over all scenes."""
 
     protocol: str
     rows: list[dict[str, Any]]
@@ -47,17 +47,17 @@ def read_figures(path: Path) -> Figures:
 
 
 def pseudo_mask_rows(path: Path, source: str = APSAM) -> dict[str, dict[str, Any]]:
-    """Part -> figures of one source of `metrics/pseudo_masks.json`."""
+    """Return part -> metrics of one source of `metrics/pseudo_masks.json`."""
     return {row["part"]: row for row in read_figures(path).rows if row["source"] == source}
 
 
 def protocol_of_file(path: Path) -> str:
-    """The protocol that a file of figures names."""
+    """Return the protocol in a metrics file."""
     return read_figures(path).protocol
 
 
 def retrained(measured: Mapping[int, Path]) -> Experiment:
-    """A row for every part, source and CAM threshold: ResUNets trained on the pseudo-masks made there.
+    """Return a row for every part, source and CAM threshold: ResUNets trained on the pseudo-masks of that threshold.
 
     Args:
         measured: Threshold -> its `metrics/resunet.json`.
@@ -78,11 +78,11 @@ def retrained(measured: Mapping[int, Path]) -> Experiment:
 
 
 def sam_size(measured: Mapping[str, Path], skipped: Mapping[str, str]) -> Experiment:
-    """A row for every part and SAM; a SAM that could not be run has a row that says why.
+    """Return a row for every part and SAM; a SAM that could not be run has a row with the reason.
 
     Args:
         measured: Name of the SAM -> its `metrics/pseudo_masks.json`.
-        skipped: Name of the SAM -> why it was not run.
+        skipped: Name of the SAM -> reason why it was not run.
 
     Raises:
         InputError: The files are of different protocols.
@@ -105,10 +105,10 @@ def sam_size(measured: Mapping[str, Path], skipped: Mapping[str, str]) -> Experi
 
 
 def seeds(files: Mapping[str, Mapping[int, Path]]) -> Experiment:
-    """Mean and sample standard deviation over seeds, a row for every row of what is measured.
+    """Return mean and sample standard deviation over seeds, one row per measured row.
 
     Args:
-        files: Kind of figures (a key of `KEYS`) -> seed -> its file.
+        files: Kind of metrics (a key of `KEYS`) -> seed -> its file.
 
     Raises:
         InputError: The files are of different protocols, or one lacks a row that another has.

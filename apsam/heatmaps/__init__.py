@@ -1,1 +1,1 @@
-"""Heat maps from image-level labels: segmentation networks trained on the label map of the ground, no CAM."""
+"""Heat maps from image-level labels: segmentation networks trained on the label map of scenes, without CAMs."""

@@ -1,8 +1,8 @@
-"""The threshold at which a heat map agrees best with image-level labels. No pixel label is read.
+"""Find the threshold at which a heat map agrees best with image-level labels. No pixel label is read.
 
-Networks that learn "every pixel of a positive tile is landslide" say so too often at a probability of 0.5. The labels
-say which tiles show a landslide: the threshold is the one at which "the map has a landslide in the tile" is right most
-often, as the mean of both labels' accuracies.
+Networks trained with "every pixel of a positive tile is landslide" predict too much landslide at a probability of 0.5.
+The threshold is calibrated on the labels of tiles: it maximises the balanced accuracy of "the map has a landslide
+in the tile", the mean of both labels' accuracies.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from apsam.tiles.parts import TRAIN
 SCHEMA = 1
 # Thresholds tried, log-odds: probabilities of 0.05 to 0.999.
 CANDIDATES = np.round(np.arange(-3, 7.01, 0.25), 2)
-# Thresholds whose agreement is this close to the best count as equal; the middle one is taken.
+# Thresholds whose agreement is this close to the best count as equal; the middle one is selected.
 TIE = 0.003
 
 
@@ -34,7 +34,7 @@ class Decision:
     """A calibrated threshold.
 
     Attributes:
-        threshold: Log-odds from which a pixel counts as landslide.
+        threshold: Minimum log-odds of a landslide pixel.
         balanced_accuracy: Of "the map has a landslide in the tile" at this threshold, over the training tiles.
         positive, negative: Number of training tiles of each label.
         curve: (threshold, balanced accuracy) of every candidate.
@@ -48,7 +48,7 @@ class Decision:
 
 
 def calibrate(tiles: Sequence[Path], logits: Sequence[Path], present_share: float) -> Decision:
-    """Find the threshold of some scenes' heat maps that agrees best with the labels of their training tiles.
+    """Find the threshold at which the heat maps of scenes agree best with the labels of their training tiles.
 
     Args:
         tiles: Tile stacks.
@@ -83,7 +83,7 @@ def calibrate(tiles: Sequence[Path], logits: Sequence[Path], present_share: floa
 
 
 def choose_threshold(shares: np.ndarray, labels: np.ndarray, present_share: float) -> tuple[float, np.ndarray]:
-    """Choose among `CANDIDATES` by balanced accuracy.
+    """Select one of `CANDIDATES` by balanced accuracy.
 
     Args:
         shares: (n, candidates) float, share of each tile that a map covers at each candidate.
@@ -101,15 +101,15 @@ def choose_threshold(shares: np.ndarray, labels: np.ndarray, present_share: floa
 
 
 def write_decision(decision: Decision, output: Path, facts: dict[str, Any]) -> None:
-    """Write a calibrated threshold as JSON, with `facts` on what it was found on."""
+    """Write a calibrated threshold as JSON, with `facts` on its data."""
     write_json(output, {"schema": SCHEMA, **asdict(decision), **facts})
 
 
 def read_decision(path: Path) -> float:
-    """The threshold (log-odds) of a file that `write_decision` wrote.
+    """Read the threshold (log-odds) from a file of `write_decision`.
 
     Raises:
-        InputError: It is another file.
+        InputError: It is not such a file.
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA or "threshold" not in content:

@@ -1,8 +1,8 @@
-"""How much ground SAM should be shown, by how much of a view the heat map covers. No mask is read.
+"""Select the size of the area in SAM's views, by the share of a view that the heat map covers. No mask is read.
 
-SAM separates an object from what surrounds it. Where the heat map fills the view, so does SAM's box, and nothing is
-left to separate; the more ground a view shows, the coarser is the outline. So the view grows until the heat map leaves
-half of a typical one free.
+SAM separates an object from its surroundings. If the heat map fills the view, so does SAM's box, and there are no
+surroundings; but the larger the area of a view, the coarser is the outline. So the factor is increased until the heat
+map covers at most half of a typical view.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class ChosenFactor:
-    """How the factor of views was chosen.
+    """Result of selecting the factor of views.
 
     Attributes:
         factor: Scene pixels per pixel of a view.
         covered: For each factor tried, the share of a view that the heat map covers: median over the views, each
-            weighted by what it covers, so that views of large landslides count more.
+            weighted by this share, so that views of large landslides have more weight.
     """
 
     factor: float
@@ -41,12 +41,12 @@ class ChosenFactor:
 def choose_factor(
     tiles: Sequence[Path], logits: Sequence[Path], labels: Sequence[Path], threshold: float, settings: ViewSettings
 ) -> ChosenFactor:
-    """The factor of a run's views: that of the settings, or by the heat maps of its training scenes.
+    """Return the factor of a run's views: that of the settings, or selected by the heat maps of its training scenes.
 
     Args:
         tiles, logits, labels: Tile stack, heat map and label map of every training scene.
         threshold: Calibrated threshold of the heat maps, log-odds.
-        settings: Factors to choose from, and the share of a view that may be covered.
+        settings: Candidate factors, and the largest share of a view that may be covered.
     """
     if settings.factor != "auto":
         return ChosenFactor(settings.factor, {})
@@ -63,12 +63,12 @@ def choose_factor(
         covered[factor] = round(_weighted_median(shares), 4) if len(shares) else 0.0
         if covered[factor] <= settings.covered:
             break
-    # The last one tried is the first that fits, or the largest there is.
+    # The last one tried is the first that fits, or the largest candidate.
     return ChosenFactor(factor, {f"{factor:g}": share for factor, share in covered.items()})
 
 
 def _shares(grid: Grid, logits: Path, labels: Path, threshold: float, side: int, step: int) -> Iterator[float]:
-    """Share of every view that the heat map covers where the labels allow it; views without any are left out."""
+    """Return the share of every view that the heat map covers; views without possible landslides are left out."""
     least = round(threshold / STEP)
     with GridReader(logits, grid) as heat, GridReader(labels, grid) as ground:
         for window in tile_windows(grid.height, grid.width, side, step).tolist():
@@ -79,21 +79,21 @@ def _shares(grid: Grid, logits: Path, labels: Path, threshold: float, side: int,
 
 
 def _weighted_median(values: np.ndarray) -> float:
-    """Median of values, each weighted by itself."""
+    """Return the median of values, each weighted by itself."""
     ordered = np.sort(values)
     return float(ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)])
 
 
 def write_factor(chosen: ChosenFactor, output: Path) -> None:
-    """Write the factor and what it was chosen by as JSON."""
+    """Write the factor and the data of its selection as JSON."""
     write_json(output, {"schema": SCHEMA, **asdict(chosen)})
 
 
 def read_factor(path: Path) -> float:
-    """The factor of a file that `write_factor` wrote.
+    """Read the factor from a file of `write_factor`.
 
     Raises:
-        InputError: It is another file.
+        InputError: It is not such a file.
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA or "factor" not in content:

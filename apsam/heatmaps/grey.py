@@ -1,4 +1,4 @@
-"""A scene's heat map as grey values of tiles or views, which the prompt stage reads like CAMs."""
+"""Convert a scene's heat map to grey values of tiles or views, which the prompt stage reads like CAMs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from apsam.heatmaps.settings import HeatMapSettings
 from apsam.progress import track
 from apsam.stack import TileStack, TileStackWriter
 
-# Grey value that the calibrated threshold becomes: the paper cuts heat maps above 120.
+# Grey value of the calibrated threshold: the paper's threshold is 120.
 GREY_AT_THRESHOLD = 120.5
 BATCH = 64
 
 
 def to_grey(steps: np.ndarray, threshold: float, grey_per_logit: float) -> np.ndarray:
-    """Stored log-odds as grey values: above 120 where they reach the threshold, 0 without data. uint8."""
+    """Convert stored log-odds to grey values: above 120 where they reach the threshold, 0 without data. uint8."""
     logits = steps.astype(np.float32) * STEP
-    # Half a step below, so that a value at the threshold itself lies above it after rounding.
+    # Half a step lower, so that a value at the threshold itself is above it after rounding.
     grey = np.floor(GREY_AT_THRESHOLD + 0.5 + grey_per_logit * (logits - threshold))
     return np.where(steps == NO_DATA, 0, np.clip(grey, 0, 255)).astype(np.uint8)
 
@@ -36,9 +36,9 @@ def make_heat_stack(
     Args:
         tiles: Stack of tiles or views.
         logits: Heat map of the scene (`apsam.heatmaps.logits`).
-        labels: Label map of its ground.
+        labels: Label map of the scene.
         threshold: Calibrated threshold, log-odds; becomes the grey value 120.
-        settings: Grey values a unit of log-odds.
+        settings: Grey values per unit of log-odds.
         output: The stack to write.
     """
     grid = common_grid([tiles])
@@ -70,7 +70,7 @@ def make_heat_masks(logits: Path, labels: Path, threshold: float, tiles: Path, o
 
     Args:
         logits: Heat map of the scene.
-        labels: Label map of its ground: 0 where it excludes a landslide, 255 where it knows nothing.
+        labels: Label map of the scene: 0 free of landslides, 255 unknown.
         threshold: Calibrated threshold, log-odds.
         tiles: Tile stack of the scene.
         output: GeoTIFF to make, on the scene's grid.

@@ -16,11 +16,11 @@ from apsam.resunet.predict import Predictor, blended_rows
 from apsam.sam.windows import open_scene_of
 from apsam.stack import TileStack
 
-# Log-odds are stored as int16 in steps of a hundredth, cut at those of a probability of 1e-5.
+# Log-odds are stored as int16 in steps of a hundredth, clipped at those of a probability of 1e-5.
 STEP, LIMIT, NO_DATA = 0.01, 11.5, -32768
 LEAST = 1e-5
 
-# Tag of how far the networks agree.
+# Tag of the agreement of the networks.
 AGREEMENT = "APSAM_AGREEMENT"
 
 
@@ -31,18 +31,18 @@ def make_logits(
 
     The tag `APSAM_AGREEMENT` is the mean correlation of the networks' log-odds.
 
-    Scene rows are read and predicted as for maps; in memory is one band of windows a network.
+    Scene rows are read and predicted as for maps; one band of windows per network is in memory.
 
     Args:
         tiles: Tile stack of the scene: bands, stretch and tile size.
-        image: The raster it was cut of.
-        networks: Weights of ResUNets trained on the label map of the ground.
+        image: The raster of the tiles.
+        networks: Weights of ResUNets trained on the label map.
         settings: Overlap and flips.
         output: GeoTIFF to make, on the scene's grid.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
 
     Raises:
-        InputError: The image does not belong to the tiles, or weights cannot be used.
+        InputError: Image and tiles do not match, or weights cannot be used.
     """
     grid = Grid.of_tiles(tiles)
     maps = MapSettings(overlap=settings.overlap, flips=settings.flips)
@@ -67,7 +67,7 @@ class Correlation:
     """Mean correlation of the log-odds of several networks over a scene, some rows at a time.
 
     Args:
-        networks: How many there are.
+        networks: Number of networks.
     """
 
     def __init__(self, networks: int) -> None:
@@ -75,14 +75,14 @@ class Correlation:
         self._sums, self._products = np.zeros(networks), np.zeros((networks, networks))
 
     def add(self, odds: np.ndarray) -> None:
-        """Add (networks, rows, width) log-odds; NaN has no data."""
+        """Add (networks, rows, width) log-odds; NaN is no data."""
         values = odds[:, np.isfinite(odds).all(axis=0)].astype(np.float64)
         self._count += values.shape[1]
         self._sums += values.sum(axis=1)
         self._products += values @ values.T
 
     def mean(self) -> float | None:
-        """Mean over all pairs of networks; None with one network, or where one has the same value everywhere."""
+        """Return the mean over all pairs of networks; None with one network, or if one has a constant value."""
         if len(self._sums) < 2 or not self._count:
             return None
         means = self._sums / self._count
@@ -95,13 +95,13 @@ class Correlation:
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
-    """Log-odds of probabilities, cut at 1e-5 from both ends; NaN stays NaN."""
+    """Convert probabilities to log-odds, clipped at 1e-5 from both ends; NaN stays NaN."""
     cut = np.clip(probability, LEAST, 1 - LEAST)
     return np.log(cut / (1 - cut))
 
 
 def to_steps(logits: np.ndarray) -> np.ndarray:
-    """Log-odds as int16 steps of 0.01; NaN as -32768."""
+    """Convert log-odds to int16 steps of 0.01; NaN to -32768."""
     known = np.isfinite(logits)
     steps = np.full(logits.shape, NO_DATA, np.int16)
     steps[known] = np.rint(np.clip(logits[known], -LIMIT, LIMIT) / STEP).astype(np.int16)
@@ -109,7 +109,7 @@ def to_steps(logits: np.ndarray) -> np.ndarray:
 
 
 class _RowsWriter:
-    """Collect rows until a whole row of blocks can be written: else blocks would be compressed again and again."""
+    """Collect rows until a whole row of blocks can be written, so that blocks are compressed only once."""
 
     def __init__(self, path: Path, grid: Grid, tags: dict[str, str]) -> None:
         self._writer = GridWriter(path, grid, ("mean log-odds x 100",), "int16", NO_DATA, tags)

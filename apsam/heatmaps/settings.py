@@ -1,4 +1,4 @@
-"""Settings of heat maps from labels, section `heatmaps` of the configuration. Imports no torch."""
+"""Settings of heat maps from labels, section `heatmaps` of the configuration. Does not import torch."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ class HeatMapSettings(BaseModel):
     )
 
     def network(self) -> ResUNetSettings:
-        """The network and its training: the demo's, whose pretrained encoder needs few steps, with plain BCE."""
+        """Return settings of the network and its training: those of the demo (few steps), with plain BCE."""
         return ResUNetSettings(preset="demo", loss="bce", epochs=self.epochs)

@@ -22,17 +22,17 @@ def train_heat_network(
     seed: int = 1,
     device: str = "auto",
 ) -> None:
-    """Train one network on the label maps of some scenes' ground, by the labels of training tiles alone.
+    """Train one network on the label maps of some scenes, with the labels of training tiles only.
 
     Args:
         images: Rasters.
         tiles: Their tile stacks.
-        labels: Label maps of their ground.
+        labels: Their label maps.
         settings: Length of the training.
         output, history, seed, device: As for `apsam.resunet.train.train_on_scenes`.
 
     Raises:
-        InputError: Files do not fit together, or there is too little to train on.
+        InputError: Files do not match, or there are too few tiles.
     """
     scenes = [TrainingScene(*three, band=TRAINING_LABELS) for three in zip(images, tiles, labels, strict=True)]
     train_on_scenes(scenes, settings.network(), output, history, seed, device, least_steps=HEATMAP_STEPS)

@@ -1,1 +1,1 @@
-"""Image-level labels given by a person: grids, the label page, label tables, and which tile to look at next."""
+"""Image-level labels by a person: grids, the label page, label tables, and suggestions of tiles to label next."""

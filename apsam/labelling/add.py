@@ -1,4 +1,4 @@
-"""Put labels from a table into a grid or table, without losing anything that is there."""
+"""Add labels from a table to a grid or table; existing labels and other columns are kept."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from apsam.vectors.formats import VECTOR_SUFFIXES
 
 @dataclass(frozen=True)
 class Added:
-    """What came of it.
+    """Result of adding labels.
 
     Attributes:
         new: Tiles that had no label.
-        replaced: Tiles whose label is another now.
+        replaced: Tiles whose label was changed.
         same: Tiles that had the same label.
-        kept: Tiles labelled there and empty in the table: they stay as they are.
-        empty: Tiles without a label still.
+        kept: Tiles that have a label and are empty in the table: they are not changed.
+        empty: Tiles that still have no label.
     """
 
     new: int
@@ -36,14 +36,14 @@ def add_labels(files: Sequence[Path], output: Path, scene: GridIdentity | None =
     """Add the labels of tables to a grid or table.
 
     Args:
-        files: Tables as the label page gives them, or labelled grids; of all of them the same tiles.
-        output: Grid (.gpkg) or table (.csv) to add to. A table that is not there is made.
-        scene: The tiles of the scene, where they are known: they decide what a file without columns `scene`
-            and `grid` means.
-        replace: Let the files win where they contradict a label that is there.
+        files: Tables from the label page, or labelled grids; all of the same tiles.
+        output: Grid (.gpkg) or table (.csv) to add to. A missing table is created.
+        scene: The tiles of the scene, if known: needed for files without the columns `scene`
+            and `grid`.
+        replace: Replace existing labels that the files contradict.
 
     Raises:
-        InputError: A file is of other tiles, or labels contradict each other; nothing is changed then.
+        InputError: A file is of other tiles, or labels contradict each other; then nothing is changed.
     """
     tables = [read_table(file) for file in files]
     target = read_table(output) if output.exists() else None
@@ -53,7 +53,7 @@ def add_labels(files: Sequence[Path], output: Path, scene: GridIdentity | None =
         target.check(scene, target.labels, "it")
     if target is not None and wanted is not None and target.identity is None and scene is None:
         raise InputError(
-            f"{output}: does not say which scene it is of; name the scene's image too, so that its tiles can be "
+            f"{output}: does not name its scene; name the scene's image too, so that its tiles can be "
             f"compared: apsam label IMAGE --add {files[0]} -o {output}"
         )
     there = dict(target.labels) if target else dict.fromkeys(_names(tables), UNLABELLED)
@@ -62,26 +62,26 @@ def add_labels(files: Sequence[Path], output: Path, scene: GridIdentity | None =
         table.check(wanted, there, str(output))
         if target is not None and table.identity is None and set(table.labels) != set(there):
             raise InputError(
-                f"{table.path}: does not say which scene it is of, and lists {len(table.labels)} of the "
+                f"{table.path}: does not name its scene, and lists {len(table.labels)} of the "
                 f"{len(there)} tiles of {output}; give a table that lists all of them"
             )
         for name, label in table.labels.items():
             if label == UNLABELLED:
                 continue
             if given.setdefault(name, label) != label:
-                raise InputError(f"{table.path}: tile '{name}' has another label there than in a file before it")
+                raise InputError(f"{table.path}: tile '{name}' has another label than in an earlier file")
     differing = [name for name, label in given.items() if there[name] not in (UNLABELLED, label)]
     if differing and not replace:
         name = differing[0]
         raise InputError(
             f"{output}: {len(differing)} tile(s) have another label there, for example '{name}' ({there[name]}, and "
-            f"{given[name]} in {files[0].name}); nothing was changed. --replace takes the labels of the file"
+            f"{given[name]} in {files[0].name}); nothing was changed. --replace uses the labels of the file"
         )
     changes = {name: label for name, label in given.items() if there[name] != label}
     if target is None:
         identity = wanted or next((table.identity for table in tables if table.identity), None)
         if identity is None:
-            raise InputError(f"{output}: is not there, and {files[0]} does not say which scene it is of")
+            raise InputError(f"{output}: does not exist, and {files[0]} does not name its scene")
         write_table(output, identity, list(there), [given.get(name, UNLABELLED) for name in there])
     elif changes:
         (fill_grid if output.suffix.lower() == ".gpkg" else fill_table)(output, changes)

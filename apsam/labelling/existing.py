@@ -1,7 +1,7 @@
-"""What labels that exist already say of a scene's tiles: which are sure, and which a person should look at.
+"""Label tiles from existing labels, and find the doubtful tiles that a person should look at.
 
-A point marks a landslide but not how far it reaches, so that it makes its own tile positive, its surroundings doubtful
-and nothing negative. Outlines are drawn with some accuracy, so that a tile which one only just touches, or only just
+A point marks a landslide but not its extent, so it makes its own tile positive, its surroundings doubtful
+and no tile negative. Outlines have a limited accuracy, so a tile that an outline only just touches, or only just
 misses, is doubtful.
 """
 
@@ -28,7 +28,7 @@ from apsam.tiles.outlines import outlines
 from apsam.vectors.formats import VECTOR_SUFFIXES
 from apsam.vectors.place import read_features
 
-# Accuracy of outlines where the user does not say it, as a share of a tile's side: 8 m for 256 px of 0.5 m.
+# Default accuracy of outlines, as a share of a tile's side: 8 m for 256 px of 0.5 m.
 ACCURACY = 1 / 16
 
 LEFT_OUT = "too little data, the run leaves it out"
@@ -36,13 +36,13 @@ LEFT_OUT = "too little data, the run leaves it out"
 
 @dataclass(frozen=True)
 class ExistingRules:
-    """How to read a layer of landslides.
+    """Rules for labelling tiles by a layer of landslides.
 
     Attributes:
-        complete: The layer holds every landslide of the scene, so that tiles far from all outlines are negative.
-        reach_m: No landslide reaches farther than this from its point; None: nobody knows, and points make no
+        complete: The layer has every landslide of the scene, so tiles far from all outlines are negative.
+        reach_m: No landslide extends farther than this from its point; None: unknown, and points make no
             tile negative.
-        accuracy_m: Outlines and points may be wrong by this; None: a sixteenth of a tile's side.
+        accuracy_m: Maximum position error of outlines and points; None: a sixteenth of a tile's side.
     """
 
     complete: bool = True
@@ -52,15 +52,15 @@ class ExistingRules:
 
 @dataclass
 class ExistingLabels:
-    """What is known of every tile.
+    """Labels of every tile, with the reasons for empty ones.
 
     Attributes:
         label: (n,) uint8 {0, 1, 255}.
-        reason: (n,) int, index into `reasons`; 0 where there is nothing to say.
-        reasons: Why tiles are empty; the first is empty.
+        reason: (n,) int, index into `reasons`; 0 without a reason.
+        reasons: Reasons why tiles are empty; the first is "".
         doubtful: (n,) bool, empty tiles that a person should look at first.
-        source: The file they come from.
-        shapes: Points, lines and polygons that they come from, in pixels of the scene; none of a table.
+        source: The file of the labels.
+        shapes: Points, lines and polygons of the file, in pixels of the scene; none for a table.
     """
 
     label: np.ndarray
@@ -72,11 +72,11 @@ class ExistingLabels:
 
     @classmethod
     def nothing(cls, count: int) -> ExistingLabels:
-        """No label at all."""
+        """Return empty labels."""
         return cls(np.full(count, UNLABELLED, np.uint8), np.zeros(count, int), np.zeros(count, bool))
 
     def leave(self, which: np.ndarray, why: str, doubtful: bool = True) -> None:
-        """Leave the tiles `which` (n,) bool empty, and say why."""
+        """Leave the tiles `which` (n,) bool empty, with a reason."""
         if why not in self.reasons:
             self.reasons.append(why)
         self.label[which] = UNLABELLED
@@ -84,11 +84,11 @@ class ExistingLabels:
         self.doubtful[which] = doubtful
 
     def why(self) -> list[str]:
-        """The reason of every tile, empty where it has a label."""
+        """Return the reason of every tile, empty if it has a label."""
         return [self.reasons[number] for number in self.reason]
 
     def summary(self, counted: np.ndarray) -> list[str]:
-        """Lines for a person: how many tiles of each kind, of those that the run keeps."""
+        """Return lines for the user: the number of tiles of each kind, of those that the run keeps."""
         label, reason = self.label[counted], self.reason[counted]
         lines = [
             f"{np.count_nonzero(label == 1)} tiles labelled positive, {np.count_nonzero(label == 0)} negative, "
@@ -102,15 +102,15 @@ class ExistingLabels:
 
 
 def read_existing(path: Path, tiles: SceneTiles, rules: ExistingRules | None = None) -> ExistingLabels:
-    """Read the labels that a file gives to a scene's tiles.
+    """Read labels of a scene's tiles from a file.
 
     Args:
         path: A label table, a labelled grid, or a vector layer of points, lines or polygons.
-        tiles: Of the scene; which of them hold data must be known.
-        rules: How a layer of landslides is read.
+        tiles: Of the scene; their valid shares must be set.
+        rules: Rules for a layer of landslides.
 
     Raises:
-        InputError: The file cannot be read, or speaks of other tiles.
+        InputError: The file cannot be read, or is of other tiles.
     """
     if not path.exists():
         raise InputError(f"{path}: no such label file")
@@ -164,34 +164,34 @@ def _from_layer(path: Path, tiles: SceneTiles, rules: ExistingRules) -> Existing
 
     inner = shapely.buffer(boxes, -min(accuracy, side / 2.5), join_style="mitre")
     found = ExistingLabels.nothing(len(boxes))
-    # From the weakest statement to the strongest; a later one replaces an earlier one.
+    # In order of increasing priority: a later statement replaces an earlier one.
     if rules.complete and (not len(points) or rules.reach_m is not None):
         found.label[:] = 0
     else:
         why = (
-            f"{path.name} holds points, which do not say how far landslides reach (--reach)"
+            f"{path.name} has points without the extent of the landslides (--reach)"
             if rules.complete
             else f"no landslide of {path.name}, which may lack some"
         )
         found.leave(np.ones(len(boxes), bool), why, doubtful=False)
     near = _within(boxes, points, reach)
-    found.leave(near, f"a point of {path.name} within {reach:.0f} m, how far its landslide reaches is not known")
+    found.leave(near, f"a point of {path.name} within {reach:.0f} m, the extent of its landslide is not known")
     edge = _within(boxes, drawn, accuracy)
-    found.leave(edge, f"the edge of the tile lies within {accuracy:.0f} m of the edge of a landslide of {path.name}")
+    found.leave(edge, f"the edge of the tile is within {accuracy:.0f} m of the edge of a landslide of {path.name}")
     on_the_edge = _within(boxes, points, accuracy)
     found.leave(on_the_edge, f"a point of {path.name} within {accuracy:.0f} m of the edge of the tile")
     sure = _within(inner, shapes, 0)
     found.label[sure], found.reason[sure], found.doubtful[sure] = 1, 0, False
-    # What lies under pixels without data is not to be seen in the tile: a person says what there is.
+    # Landslides on pixels without data are not visible in the tile, so a person has to decide.
     hidden = _hidden(tiles, features.geometry.to_numpy(), sure & (tiles.valid_share < 1))
-    found.leave(hidden, "its landslide lies under pixels without data")
+    found.leave(hidden, "its landslide is on pixels without data")
     found.leave(~tiles.counted, LEFT_OUT, doubtful=False)
     found.shapes = _in_pixels(features.geometry.to_numpy(), tiles)
     return found
 
 
 def _within(boxes: np.ndarray, shapes: np.ndarray, distance: float) -> np.ndarray:
-    """(n,) bool: boxes that come within `distance` of a shape; 0: that touch one."""
+    """(n,) bool: boxes within `distance` of a shape; with 0, boxes that touch one."""
     which = np.zeros(len(boxes), bool)
     if len(shapes):
         found = STRtree(shapes).query(boxes, predicate="dwithin", distance=distance)
@@ -200,7 +200,7 @@ def _within(boxes: np.ndarray, shapes: np.ndarray, distance: float) -> np.ndarra
 
 
 def _in_pixels(shapes: np.ndarray, tiles: SceneTiles) -> list[shapely.Geometry]:
-    """Shapes that touch the scene, in its pixels, to a pixel."""
+    """Return shapes that touch the scene, in its pixels, rounded to a pixel."""
     assert tiles.transform is not None
     frame = outlines(tiles.transform, [(0, 0, tiles.height, tiles.width)])[0]
     near = shapes[STRtree(shapes).query(frame, predicate="intersects")]
@@ -212,7 +212,7 @@ def _in_pixels(shapes: np.ndarray, tiles: SceneTiles) -> list[shapely.Geometry]:
 
 
 def _hidden(tiles: SceneTiles, shapes: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """(n,) bool: of the tiles `which`, those whose landslides all lie under pixels without data."""
+    """(n,) bool: of the tiles `which`, those whose landslides are all on pixels without data."""
     assert tiles.transform is not None and tiles.read_valid is not None
     hidden = np.zeros(len(which), bool)
     tree = STRtree(shapes)
@@ -231,5 +231,5 @@ def _hidden(tiles: SceneTiles, shapes: np.ndarray, which: np.ndarray) -> np.ndar
 
 
 def as_column(label: np.ndarray) -> pd.arrays.IntegerArray:
-    """Labels (n,) {0, 1, 255} as a column that can be empty."""
+    """Convert labels (n,) {0, 1, 255} to a column with empty values."""
     return pd.array([None if value == UNLABELLED else int(value) for value in label], dtype="Int8")

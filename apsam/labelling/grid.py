@@ -1,4 +1,4 @@
-"""The tiles of a scene as polygons to label in QGIS, or as a table; existing labels are filled in."""
+"""Write the tiles of a scene as polygons for labelling in QGIS, or as a table, with existing labels filled in."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ LAYER = "tiles"
 
 @dataclass(frozen=True)
 class MadeGrid:
-    """What was written.
+    """Result of writing a grid.
 
     Attributes:
-        tiles: All candidate tiles, those without data too: the workflow wants a row for each.
-        left_out: Those of them that the run leaves out (`tiles.min_valid`).
-        project: The QGIS project; None where none was made.
-        lines: What existing labels say, for a person.
+        tiles: Number of candidate tiles, including those without data, because the workflow needs a row for each.
+        left_out: Number of those that the run leaves out (`tiles.min_valid`).
+        project: The QGIS project; None if none was made.
+        lines: Summary of existing labels for the user.
     """
 
     tiles: int
@@ -56,20 +56,20 @@ def write_grid(
         image: Raster; for a table also a folder of ready-made tiles.
         settings: Tile size and overlap, those of the run.
         output: `.gpkg`: polygons with label, number in the run, and a QGIS project of the same name next to it.
-            `.csv`: the columns scene, grid, tile, label. Both are what a scene sheet's `labels` takes.
-        overwrite: Replace a grid that is there.
+            `.csv`: the columns scene, grid, tile, label. A scene sheet's `labels` accepts both.
+        overwrite: Replace an existing grid.
         labels: Existing labels to fill in: points, polygons, a table, another grid.
-        rules: How a layer of labels is read.
-        name: Of the scene; the file's by default.
+        rules: Rules for a layer of landslides.
+        name: Name of the scene; by default that of the file.
 
     Raises:
-        InputError: The scene or its labels cannot be used, or the output is there or of another kind.
+        InputError: The scene or its labels cannot be used, or the output exists or is of another kind.
     """
     suffix = output.suffix.lower()
     if suffix not in (".gpkg", ".csv"):
         raise InputError(f"{output}: a grid is written as .gpkg or .csv")
     if image.is_dir() and suffix != ".csv":
-        raise InputError(f"{output}: ready-made tiles have no place on a map; write their table as .csv")
+        raise InputError(f"{output}: ready-made tiles are not georeferenced; write their table as .csv")
     _check_replaceable(output, overwrite)
     with ExitStack() as opened:
         if image.is_dir():
@@ -101,7 +101,7 @@ def _check_replaceable(output: Path, overwrite: bool) -> None:
     project = output.with_suffix(".qgs")
     if project.exists() and not overwrite:
         raise InputError(f"{project}: already exists; name another grid, or replace the project with --overwrite")
-    # SQLite keeps what was saved last in a file next to the database while a program has it open.
+    # While a program has a database open, SQLite keeps the latest changes in a file next to it.
     if output.with_name(f"{output.name}-wal").exists():
         raise InputError(
             f"{output}: another program has it open (there is a {output.name}-wal); close it in QGIS first"
@@ -109,7 +109,7 @@ def _check_replaceable(output: Path, overwrite: bool) -> None:
 
 
 def grid_layer(tiles: SceneTiles, existing: ExistingLabels) -> gpd.GeoDataFrame:
-    """The tiles of a raster as polygons, with the columns that QGIS's form shows."""
+    """Return the tiles of a raster as polygons, with the columns of QGIS's form."""
     counted = tiles.counted
     why = [text if kept else LEFT_OUT for text, kept in zip(existing.why(), counted, strict=True)]
     columns = {
@@ -138,6 +138,6 @@ def write_grid_project(project: Path, grid: Path, tiles: SceneTiles) -> None:
 
 
 def _spot(tiles: SceneTiles) -> float:
-    """Diameter of the spot that shows a tile's label, units of the CRS: spots of neighbours do not touch."""
+    """Return the diameter of the spot for a tile's label, units of the CRS: spots of neighbours do not touch."""
     assert tiles.transform is not None
     return 0.4 * tiles.identity.stride * abs(tiles.transform.determinant) ** 0.5

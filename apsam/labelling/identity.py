@@ -1,7 +1,7 @@
-"""Which tiles a label table or grid speaks of: the scene, the tile size, the stride, and where the scene lies.
+"""Identify the tiles of a label table or grid: scene, tile size, stride, and frame of the raster.
 
-Names such as `r154_c308` are the same in every scene. So tables and grids written here say in two further columns,
-`scene` and `grid`, which tiles they mean, and a table of other tiles is refused before it changes anything.
+Names such as `r154_c308` are the same in every scene. So tables and grids have two further columns,
+`scene` and `grid`, that identify their tiles, and a table of other tiles is refused before it changes anything.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from affine import Affine
 
 SCENE_COLUMN, GRID_COLUMN = "scene", "grid"
 
-# What the column `grid` holds: `256 px, stride 154, 3f9a12cd`, or `files` for a folder of ready-made tiles.
+# Value of the column `grid`: `256 px, stride 154, 3f9a12cd`, or `files` for a folder of ready-made tiles.
 TEXT = re.compile(r"(\d+) px, stride (\d+), ([0-9a-f]{8})")
 FOLDER = "files"
 
 
 @dataclass(frozen=True)
 class GridIdentity:
-    """The tiles of one scene.
+    """Identity of the tiles of one scene.
 
     Attributes:
         scene: Name of the scene.
         size, stride: Pixels; 0 for a folder of ready-made tiles.
-        place: Eight hex digits of where the raster lies and how large it is; empty for a folder.
+        place: Eight hex digits of the raster's transform and size; empty for a folder.
     """
 
     scene: str
@@ -37,11 +37,11 @@ class GridIdentity:
 
     @property
     def text(self) -> str:
-        """What the column `grid` holds."""
+        """Return the value of the column `grid`."""
         return f"{self.size} px, stride {self.stride}, {self.place}" if self.size else FOLDER
 
     def mismatch(self, other: GridIdentity) -> str | None:
-        """Say what `other` is of that this is not; None where both mean the same tiles."""
+        """Describe the difference to `other`; None if both are the same tiles."""
         if other.scene != self.scene:
             return f"of the scene '{other.scene}', not of '{self.scene}'"
         if bool(other.size) != bool(self.size):
@@ -58,13 +58,13 @@ class GridIdentity:
 
 
 def raster_identity(scene: str, size: int, stride: int, height: int, width: int, transform: Affine) -> GridIdentity:
-    """The identity of a raster's tiles; pixels of the raster may change, its frame may not."""
+    """Return the identity of a raster's tiles; it depends on the raster's frame, not on its pixels."""
     frame = f"{height} {width} " + " ".join(f"{value:.9g}" for value in tuple(transform)[:6])
     return GridIdentity(scene, size, stride, hashlib.sha256(frame.encode()).hexdigest()[:8])
 
 
 def parse_identity(scene: str, text: str) -> GridIdentity | None:
-    """The identity that the columns `scene` and `grid` spell; None where they spell none."""
+    """Parse the columns `scene` and `grid`; None if they do not identify tiles."""
     if not scene:
         return None
     if text == FOLDER:
@@ -74,16 +74,16 @@ def parse_identity(scene: str, text: str) -> GridIdentity | None:
 
 
 def common_identity(pairs: Sequence[tuple[str, str]]) -> GridIdentity | None:
-    """The identity in the rows of a table.
+    """Return the identity in the rows of a table.
 
     Args:
-        pairs: Scene and grid of every row; rows that say neither are passed over.
+        pairs: Scene and grid of every row; rows without both are skipped.
 
     Returns:
-        None where no row says it.
+        None if no row has one.
 
     Raises:
-        ValueError: Rows speak of different scenes or grids, or of none that can be read; the message ends a sentence.
+        ValueError: Rows have different scenes or grids, or invalid ones; the message ends a sentence.
     """
     found = sorted({pair for pair in pairs if any(pair)})
     if not found:

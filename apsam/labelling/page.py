@@ -41,9 +41,9 @@ class PageScene:
 
     Attributes:
         image: Raster, or folder of ready-made tiles.
-        name: None: from the file's name.
+        name: None: the name of the file.
         labels: Existing labels to show and fill in.
-        rules: How a layer of labels is read.
+        rules: Rules for a layer of landslides.
     """
 
     image: Path
@@ -54,7 +54,7 @@ class PageScene:
 
 @dataclass(frozen=True)
 class MadeScene:
-    """What the page says of a scene, for a person at the command line."""
+    """Return lines on a scene of the page, for the command line."""
 
     name: str
     tiles: int
@@ -72,15 +72,15 @@ def make_label_page(
 
     Args:
         scenes: At least one; their names differ.
-        output: Folder for the page. A label page that is there is replaced, other files in it stay.
+        output: Folder for the page. An existing label page is replaced, other files in the folder are kept.
         settings: Tile size, overlap, bands, stretch: those of the run.
-        suggestions: Tiles to ask first, and why (`apsam suggest`).
+        suggestions: Tiles to show first, with reasons (`apsam suggest`).
 
     Returns:
-        One entry a scene.
+        One entry per scene.
 
     Raises:
-        InputError: A scene or its labels cannot be used, or `output` is somebody else's folder.
+        InputError: A scene or its labels cannot be used, or `output` is a folder of other files.
     """
     check_folder(output)
     made: list[MadeScene] = []
@@ -119,7 +119,7 @@ def make_label_page(
 
 
 def check_folder(output: Path) -> None:
-    """Raise InputError where `output` is a file, or holds things of these names that are not a label page."""
+    """Raise InputError if `output` is a file, or contains files of these names that are not of a label page."""
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is a file; name a folder for the label page")
     page = output / PAGE
@@ -133,7 +133,7 @@ def check_folder(output: Path) -> None:
 def describe_scene(
     tiles: SceneTiles, existing: ExistingLabels, levels: Sequence[Level], suggestions: Suggestions | None
 ) -> dict[str, Any]:
-    """What the page knows of a scene, as JSON; tiles are numbered as in the run."""
+    """Return the data of a scene for the page, as JSON; tiles are numbered as in the run."""
     kept = np.flatnonzero(tiles.counted)
     label = existing.label[kept]
     entry: dict[str, Any] = {
@@ -147,7 +147,7 @@ def describe_scene(
         "chunk": CHUNK,
         "levels": [asdict(level) for level in levels],
         "pictures": f"{PICTURES}/{tiles.name}",
-        # A label table lists all candidate tiles, those without data too.
+        # A label table lists all candidate tiles, including those without data.
         "tiles": len(tiles.names),
         "numbers": kept.tolist(),
         "existing": "".join("." if value == UNLABELLED else str(value) for value in label.tolist()),
@@ -167,7 +167,7 @@ def describe_scene(
 
 
 def drawn_lines(shapes: Sequence[shapely.Geometry]) -> list[list[float]]:
-    """Shapes as lines x, y, x, y, ... in pixels of the scene: rings, lines, and points, which have one pair."""
+    """Convert shapes to lines x, y, x, y, ... in pixels of the scene: rings, lines, and points with one pair."""
     lines = []
     for part in shapely.get_parts(np.array(shapes, object)):
         rings = shapely.get_rings(part) if part.geom_type == "Polygon" else [part]
@@ -176,7 +176,7 @@ def drawn_lines(shapes: Sequence[shapely.Geometry]) -> list[list[float]]:
 
 
 def map_matrix(tiles: SceneTiles) -> list[float] | None:
-    """Pixel steps on the ground, metres: east and south of a step to the right, east and south of a step down.
+    """Return pixel steps on the ground, metres: east and south of a step to the right, then of a step down.
 
     None for a folder, whose pictures have no known size.
     """
@@ -207,10 +207,10 @@ def _static(name: str) -> str:
 
 
 def labels_by_scene(given: Sequence[str], scenes: Sequence[str]) -> Mapping[str, Path]:
-    """The label file of every scene, of arguments `FILE` (for all of them) and `SCENE=FILE`.
+    """Return the label file of every scene, from arguments `FILE` (for all of them) and `SCENE=FILE`.
 
     Raises:
-        InputError: A scene that is not there, or that has two files.
+        InputError: A scene does not exist, or has two files.
     """
     found: dict[str, Path] = {}
     for text in given:

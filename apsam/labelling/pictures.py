@@ -1,6 +1,6 @@
-"""Pictures of a scene for the label page: a pyramid of JPEG chunks that the page draws tiles and surroundings from.
+"""Pictures of a scene for the label page: a pyramid of JPEG chunks, from which the page draws tiles and surroundings.
 
-Overlapping tiles share pixels, so that a picture a tile would store every pixel many times: 20,000 tiles of 256 px with
+Overlapping tiles share pixels, so one picture per tile would store them several times: 20,000 tiles of 256 px with
 40 % overlap and their surroundings are 2 GB, as chunks of the scene 0.15 GB.
 """
 
@@ -23,7 +23,7 @@ from apsam.tiles.settings import TileSettings
 CHUNK = 512
 QUALITY = 85
 
-# What pixels without data look like: neither as dark as shadow nor as bright as snow.
+# Grey value of pixels without data: neither as dark as shadow nor as bright as snow.
 NO_DATA_GREY = 128
 
 
@@ -32,7 +32,7 @@ class Level:
     """One resolution of a pyramid.
 
     Attributes:
-        rows, cols: Of chunks.
+        rows, cols: Number of chunks.
         missing: Chunks without any data, numbered row by row; they have no file.
     """
 
@@ -42,12 +42,12 @@ class Level:
 
 
 class PyramidWriter:
-    """Write a picture that passes by in strips of rows, at full and at halved resolutions.
+    """Write the pyramid of a picture that is added in strips of rows, at full and at halved resolutions.
 
-    Level L lies in `<folder>/<L>/<row>_<col>.jpg`; a pixel of it is 2^L pixels wide.
+    Level L is in `<folder>/<L>/<row>_<col>.jpg`; a pixel of it is 2^L pixels wide.
 
     Args:
-        folder: Where the chunks go.
+        folder: Folder for the chunks.
         height, width: Of the picture, pixels.
         chunk: Side of a chunk, even; the last of a row or column is smaller.
     """
@@ -67,11 +67,11 @@ class PyramidWriter:
         self._rows_done = [0] * len(self.levels)
 
     def add(self, image: np.ndarray, valid: np.ndarray) -> None:
-        """Take the next rows, a chunk's side or the rest: image (h, width, 3) uint8 RGB, valid (h, width) uint8."""
+        """Add the next rows, a chunk's side or the rest: image (h, width, 3) uint8 RGB, valid (h, width) uint8."""
         self._add(0, image, valid)
 
     def close(self) -> None:
-        """Write what still waits for a whole strip."""
+        """Write the last, incomplete strip."""
         for level in range(len(self.levels)):
             self._flush(level)
 
@@ -101,14 +101,14 @@ class PyramidWriter:
 
 
 def write_jpeg(partial: Path, image: np.ndarray) -> None:
-    """Write (h, w, 3) uint8 RGB into a folder that is being made (`apsam.files.atomic_path`)."""
+    """Write (h, w, 3) uint8 RGB into an unfinished folder (`apsam.files.atomic_path`)."""
     done, content = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     assert done
     partial.write_bytes(content.tobytes())
 
 
 def raster_pictures(reader: SceneReader, tiles: SceneTiles, settings: TileSettings, folder: Path) -> list[Level]:
-    """Write the pyramid of a raster, and note in `tiles` which of them the run keeps: each pixel is read once."""
+    """Write the pyramid of a raster, and set in `tiles` which of them the run keeps; the raster is read once."""
     writer = PyramidWriter(folder, reader.height, reader.width)
     counter = ValidCounter(tiles)
     for top in track(range(0, reader.height, CHUNK), f"pictures of {tiles.name}"):
@@ -123,10 +123,10 @@ def raster_pictures(reader: SceneReader, tiles: SceneTiles, settings: TileSettin
 
 
 def folder_pictures(tiles: SceneTiles, folder: Path) -> list[Level]:
-    """Write ready-made tiles as a mosaic, one chunk a tile, in the order of their names.
+    """Write ready-made tiles as a mosaic, one chunk per tile, in the order of their names.
 
-    A tile keeps its proportions and is made smaller where it is larger than a chunk, never larger. `tiles.windows`
-    becomes its place in the mosaic.
+    A tile keeps its proportions; tiles larger than a chunk are reduced, smaller ones are not enlarged. `tiles.windows`
+    becomes its position in the mosaic.
     """
     files = tile_files(tiles.image)
     columns = math.ceil(math.sqrt(len(files)))

@@ -1,6 +1,6 @@
-"""How QGIS draws a tile grid and takes labels: colours, a form with a list of answers, and an action for one click.
+"""QGIS style of a tile grid for labelling: colours, a form with a list of labels, and an action for one click.
 
-The XML is what QGIS 3.22 writes into a layer's style (Symbology, Fields, Forms, Actions). One text serves the table
+The XML is that of QGIS 3.22 in a layer's style (Symbology, Fields, Forms, Actions). The same text is used in the table
 `layer_styles` of the GeoPackage and the project next to it.
 """
 
@@ -14,7 +14,7 @@ from apsam.products.styles import QGIS_VERSION
 # Okabe and Ito's colours, which the label page has too: red-orange, blue, yellow.
 LANDSLIDE, NONE, DOUBTFUL, EMPTY = "213,94,0", "0,114,178", "240,228,66", "255,255,255"
 
-# The value by which QGIS writes "no value" in a list of answers.
+# QGIS's value for "no value" in a list.
 NULL = "{2839923C-8B7D-419E-B84B-CA2FE9B80EC7}"
 
 COLUMNS = ("number", "tile", "label", "doubtful", "why", "scene", "grid")
@@ -28,7 +28,7 @@ ALIASES = {
 
 ACTION_ID = "{5b1d5f0a-6f0b-4a4e-9d43-1c6f0e0f7a21}"
 
-# Tiles overlap, and QGIS runs the action for every feature under the pointer: the one with the nearest middle counts.
+# Tiles overlap, and QGIS runs the action for every feature under the pointer; only the nearest centre is used.
 ACTION = """\
 from qgis.core import QgsFeatureRequest, QgsPointXY, QgsProject, QgsRectangle
 layer = QgsProject.instance().mapLayer('[% @layer_id %]')
@@ -46,7 +46,7 @@ if nearest is not None and nearest.id() == [% $id %]:
 
 
 def grid_style(marker: float, columns: Sequence[str] = COLUMNS) -> str:
-    """The inner XML of a grid's style.
+    """Return the inner XML of a grid's style.
 
     Args:
         marker: Diameter of the spot in the middle of a tile, in units of the CRS.
@@ -56,14 +56,14 @@ def grid_style(marker: float, columns: Sequence[str] = COLUMNS) -> str:
 
 
 def grid_document(marker: float, columns: Sequence[str] = COLUMNS) -> str:
-    """The same as a whole .qml document."""
+    """Return the style as a whole .qml document."""
     head = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>"
     start = f'<qgis version="{QGIS_VERSION}" styleCategories="Symbology|Fields|Forms|Actions">'
     return f"{head}\n{start}\n{grid_style(marker, columns)}</qgis>\n"
 
 
 def _symbology(marker: float) -> str:
-    """An outline and a spot in its middle: fills of tiles that overlap would hide the scene."""
+    """An outline and a spot in its centre, because fills of overlapping tiles would hide the scene."""
     kinds = [
         ("1", "landslide", f"{LANDSLIDE},255", f"{LANDSLIDE},150"),
         ("0", "no landslide", f"{NONE},255", f"{NONE},120"),
@@ -143,7 +143,7 @@ def _action() -> str:
 
 
 def _form(columns: Sequence[str]) -> str:
-    # Only the label is filled in; the other columns say which tile it is of.
+    # Only the label is editable; the other columns identify the tile.
     editable = "".join(f'<field name="{name}" editable="{int(name == "label")}"/>' for name in ("fid", *columns))
     return (
         '<editform tolerant="1"></editform>\n<editforminit/>\n<editforminitcodesource>0</editforminitcodesource>\n'

@@ -1,8 +1,8 @@
-"""Which tiles to label next, and which labels look wrong: arithmetic on numbers a tile, no files.
+"""Rank tiles to label next, and labels that look wrong, from arrays of numbers per tile.
 
-Each member of a committee (localizer, map, pseudo-mask) gives a tile a probability of landslide. Their mean's entropy
-is high where they disagree and where all of them are undecided (query by committee with vote entropy, Dagan and
-Engelson 1995). Picks are spread over the ground: a tile loses weight with every pick near it.
+Each member of a committee (localizer, map, pseudo-mask) predicts a tile's probability of landslide. The entropy of the
+mean is high if they disagree or if all are uncertain (query by committee with vote entropy, Dagan and
+Engelson 1995). Picks are spread over the scene: a tile loses weight with every pick near it.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from scipy.spatial import cKDTree
 from scipy.special import expit, logit
 from shapely.strtree import STRtree
 
-# Probabilities stay this far from 0 and 1: a network that is certain may be wrong.
+# Probabilities are clipped at this distance from 0 and 1, because a network that is certain may be wrong.
 CERTAINTY = 1e-3
 
-# With fewer labels of either kind there is nothing to fit two numbers to.
+# With fewer labels of either kind, two parameters cannot be fitted.
 FEWEST_TO_CALIBRATE = 5
 
-# Sides of a tile over which one pick makes others less useful.
+# Distance, in sides of a tile, over which one pick makes others less useful.
 SPREAD = 1.0
 
 
 def calibrate(score: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Probabilities of landslide from a member's scores, fitted to the image-level labels that are known.
+    """Calibrate a member's scores to probabilities of landslide with the existing image-level labels.
 
-    Platt's scaling (1999) with his smoothed targets. With few labels of either kind the scores stay as they are.
+    Platt's scaling (1999) with his smoothed targets. With few labels of either kind the scores are not changed.
 
     Args:
-        score: (n,) float in 0..1, NaN where the member says nothing.
+        score: (n,) float in 0..1, NaN without a prediction.
         label: (n,) uint8 {0, 1, 255 no label}.
 
     Returns:
-        (n,) float in 0..1, rising with the score; NaN where the score is.
+        (n,) float in 0..1, increasing with the score; NaN where the score is.
     """
     known = (label != 255) & ~np.isnan(score)
     positive, negative = np.count_nonzero(label[known] == 1), np.count_nonzero(label[known] == 0)
@@ -54,36 +54,36 @@ def calibrate(score: np.ndarray, label: np.ndarray) -> np.ndarray:
         value = np.logaddexp(0, z).sum() - (target * z).sum()
         return value, np.array([(error * (seen - middle) / spread).sum(), error.sum()])
 
-    # A slope below 0 would turn the member's opinion round.
+    # A slope below 0 would invert the member's prediction.
     found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)])
     slope, offset = found.x
     return expit(slope * (x - middle) / spread + offset)
 
 
 def agreement(members: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean probability of the members that say something of a tile: (n,) float, NaN where none does."""
+    """Return the mean probability of the members that predict a tile: (n,) float, NaN if none does."""
     stacked = np.stack(members)
     said = ~np.isnan(stacked)
     return np.where(said.any(axis=0), np.where(said, stacked, 0).sum(axis=0) / np.maximum(said.sum(axis=0), 1), np.nan)
 
 
 def entropy(probability: np.ndarray) -> np.ndarray:
-    """Binary entropy in bits, 0..1; 1 (nothing is known) where the probability is NaN."""
+    """Return binary entropy in bits, 0..1; 1 (unknown) where the probability is NaN."""
     p = np.clip(np.nan_to_num(probability, nan=0.5), CERTAINTY, 1 - CERTAINTY)
     return -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
 
 
 def spread_out(use: np.ndarray, centre: np.ndarray | None, side: float) -> tuple[np.ndarray, np.ndarray]:
-    """Order tiles by their use, each pick making those near it less useful.
+    """Order tiles by usefulness; each pick makes tiles near it less useful.
 
     Args:
         use: (n,) float, 0 or more.
-        centre: (n, 2) float, where the tiles lie; None: nowhere, then the order is that of the use.
+        centre: (n, 2) float, positions of the tiles; None: unknown, then the order is that of the usefulness.
         side: Of a tile, in the units of `centre`.
 
     Returns:
         order: (n,) int, the best first.
-        value: (n,) float, the use that each had when it was picked, in that order.
+        value: (n,) float, the usefulness of each tile when it was picked, in that order.
     """
     if centre is None or len(use) < 2:
         first = np.argsort(-use, kind="stable")
@@ -100,7 +100,7 @@ def spread_out(use: np.ndarray, centre: np.ndarray | None, side: float) -> tuple
         if picked[index]:
             continue
         now = use[index] * weight[index]
-        if -negative > now + 1e-12:  # it lost weight since it was put there
+        if -negative > now + 1e-12:  # it has lost weight since it was added
             heapq.heappush(queue, (-now, index))
             continue
         picked[index] = True
@@ -113,10 +113,10 @@ def spread_out(use: np.ndarray, centre: np.ndarray | None, side: float) -> tuple
 
 
 def covered_by_negatives(boxes: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Share of each positive tile's ground that lies in tiles labelled negative: (n,) float, 0 for other tiles.
+    """Return the share of each positive tile that is covered by negative tiles: (n,) float, 0 for other tiles.
 
-    A landslide cannot be in a tile all of whose ground is free of landslide, so that 1 is a contradiction, whatever a
-    network says.
+    A tile that is completely covered by tiles without a landslide cannot have one, so 1 is a contradiction,
+    whatever a network predicts.
 
     Args:
         boxes: (n,) of `shapely.Polygon`.
@@ -134,12 +134,12 @@ def covered_by_negatives(boxes: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 def suspicion(probability: np.ndarray, label: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """How wrong a label looks, (n,) float in 0..1, NaN without a label or an opinion.
+    """Return how probably a label is wrong, (n,) float in 0..1, NaN without a label or a prediction.
 
     Args:
         probability: (n,) float, the committee's.
         label: (n,) uint8 {0, 1, 255}.
-        covered: (n,) float, share of ground in tiles labelled negative (`covered_by_negatives`).
+        covered: (n,) float, share covered by tiles labelled negative (`covered_by_negatives`).
     """
     doubt = np.where(label == 1, 1 - probability, probability)
     return np.where(label == 255, np.nan, np.where(covered > 1 - 1e-9, 1.0, doubt))

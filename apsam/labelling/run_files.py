@@ -1,4 +1,4 @@
-"""Where the files lie that a run's suggestions are made from, in `results/<run>` as the workflow leaves it."""
+"""Find the files for a run's suggestions, in `results/<run>`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from apsam.report.inputs import scene_files
 from apsam.scenes import Scene, read_scene_sheet
 from apsam.vectors.formats import VECTOR_SUFFIXES
 
-# Scores of all tiles, where the workflow keeps them: of the localizer, and of the ResUNet where a scene is not mapped.
+# Scores of all tiles written by the workflow: of the localizer, and of the ResUNet if a scene is not mapped.
 SCORES, MAP_SCORES = "suggestions/localizer", "suggestions/map"
 
 
 def scored_scenes(run: Path, sheet: Sequence[Scene], source: str) -> list[RunScene]:
-    """Scenes of a run whose tiles the workflow has scored.
+    """Return scenes of a run whose tiles have scores of the workflow.
 
     Args:
         run: `results/<run>`, or a folder of links to files of the store under the same names.
         sheet: Rows of these scenes.
-        source: Pseudo-masks whose map is asked.
+        source: Pseudo-masks whose map is used.
     """
     found = []
     for scene in sheet:
@@ -43,15 +43,15 @@ def scored_scenes(run: Path, sheet: Sequence[Scene], source: str) -> list[RunSce
 
 
 def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]:
-    """The scenes of a finished run that have tiles.
+    """Return the scenes of a finished run that have tiles.
 
     Args:
         run: `results/<run>`.
-        scratch: Folder for scores of tiles that the workflow has not kept.
-        device: What the networks run on.
+        scratch: Folder for scores of tiles that the workflow has not stored.
+        device: Device of the networks.
 
     Raises:
-        InputError: `run` is no run with a localizer.
+        InputError: `run` is not a run with a localizer.
     """
     record = run / "report/config.yaml"
     weights = run / "localizer/weights.safetensors"
@@ -79,12 +79,12 @@ def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]
         table = table_of(files.scene)
         found.append(RunScene(files.name, files.tiles, table, scores, files.masks("apsam"), probability, map_scores))
     if not found:
-        raise InputError(f"{run}: holds no tiles; run the workflow first")
+        raise InputError(f"{run}: has no tiles; run the workflow first")
     return found
 
 
 def table_of(scene: Scene) -> Path | None:
-    """The label table or labelled grid of a scene; None where labels come from a layer of landslides or a mask."""
+    """Return the label table or labelled grid of a scene; None if labels come from a layer of landslides or a mask."""
     path = scene.labels
     if path is None or not path.exists():
         return path

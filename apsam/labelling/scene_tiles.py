@@ -1,4 +1,4 @@
-"""The tiles of a scene as a person labels them: names, order and numbers are those of the run."""
+"""The tiles of a scene for labelling; names, order and numbers are those of the run."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class SceneTiles:
     Attributes:
         name: Of the scene.
         image: Raster, or folder of ready-made tiles.
-        identity: Which tiles these are.
-        names: (n,) of all tiles, those without data too: a label table lists all of them.
-        windows: (n, 4) int32 of row, col, height, width; of a folder's tiles their place in a mosaic of pictures.
+        identity: Identity of these tiles.
+        names: (n,) of all tiles, including those without data, because a label table lists all of them.
+        windows: (n, 4) int32 of row, col, height, width; for a folder's tiles their position in a mosaic of pictures.
         counted: (n,) bool, whether the run keeps the tile (`tiles.min_valid`); the run numbers these from 0.
         crs, transform, height, width: Of the raster; None and 0 for a folder.
         valid_share: (n,) float, share of pixels with data.
@@ -79,7 +79,7 @@ def scene_name(image: Path) -> str:
 
 
 def raster_tiles(reader: SceneReader, settings: TileSettings, name: str | None = None) -> SceneTiles:
-    """The tiles of an open raster; which of them hold data is not known yet (`ValidCounter`)."""
+    """Return the tiles of an open raster; their valid shares are not known yet (`ValidCounter`)."""
     windows = tile_windows(reader.height, reader.width, settings.size, settings.stride)
     name = name or scene_name(reader.path)
     size = (settings.size, settings.stride, reader.height, reader.width)
@@ -98,7 +98,7 @@ def raster_tiles(reader: SceneReader, settings: TileSettings, name: str | None =
 
 
 def folder_tiles(folder: Path, name: str | None = None) -> SceneTiles:
-    """The tiles of a folder of ready-made tiles; their windows are set when pictures are made."""
+    """Return the tiles of a folder of ready-made tiles; their windows are set when pictures are made."""
     names = [file.name for file in tile_files(folder)]
     name = name or scene_name(folder)
     tiles = SceneTiles(name, folder, GridIdentity(name), names, np.zeros((len(names), 4), np.int32))
@@ -107,7 +107,7 @@ def folder_tiles(folder: Path, name: str | None = None) -> SceneTiles:
 
 
 class ValidCounter:
-    """Count the valid pixels of all tiles while the raster passes by in strips, so that each pixel is read once.
+    """Count the valid pixels of all tiles from strips of the raster, so that each pixel is read once.
 
     Args:
         tiles: Of a raster.
@@ -118,7 +118,7 @@ class ValidCounter:
         self._counts = np.zeros(len(tiles.windows), np.int64)
 
     def add(self, top: int, valid: np.ndarray) -> None:
-        """Take rows `top` and following: (h, width) {0, 1}."""
+        """Add the rows from `top` on: (h, width) {0, 1}."""
         height, width = valid.shape
         sums = np.zeros((height + 1, width + 1), np.int64)
         np.cumsum(np.cumsum(valid, axis=0, dtype=np.int64), axis=1, out=sums[1:, 1:])
@@ -128,12 +128,12 @@ class ValidCounter:
         self._counts += sums[last, right] - sums[first, right] - sums[last, left] + sums[first, left]
 
     def shares(self) -> np.ndarray:
-        """(n,) float64 in 0..1: valid pixels over all pixels of a tile, those beyond the edge of the scene too."""
+        """Return (n,) float64 in 0..1: valid pixels over all pixels of a tile, including those beyond the scene."""
         return self._counts / (self._tiles.windows[:, 2] * self._tiles.windows[:, 3])
 
 
 def count_valid(reader: SceneReader, tiles: SceneTiles, min_valid: float, rows: int = 512) -> None:
-    """Read a raster once and note which of its tiles the run keeps."""
+    """Read a raster once and set which of its tiles the run keeps."""
     counter = ValidCounter(tiles)
     for top in range(0, reader.height, rows):
         height = min(rows, reader.height - top)
@@ -142,9 +142,9 @@ def count_valid(reader: SceneReader, tiles: SceneTiles, min_valid: float, rows: 
 
 
 def metres_on_the_map(crs: CRS, transform: Affine, height: int, width: int) -> tuple[float, float]:
-    """Metres on the ground of a unit of the CRS to the east and to the north of the map, in the middle of a raster.
+    """Return metres on the ground of a unit of the CRS to the east and north, in the middle of a raster.
 
-    Measured on the ellipsoid, so that degrees and feet and distorting projections come out right.
+    Measured on the ellipsoid, so that degrees, feet and distorting projections are handled.
     """
     step = abs(transform.determinant) ** 0.5 * 16
     x, y = transform @ (width / 2, height / 2)

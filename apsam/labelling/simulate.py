@@ -1,6 +1,6 @@
-"""A simulated person, for measuring what labelling buys: answers from reference labels, some of them wrong.
+"""A simulated person who labels tiles from reference labels, some of them wrong, for benchmarks of labelling.
 
-Nothing here is used in a run: reference labels would train it.
+A run does not use this module, because reference labels would train it.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from apsam.labelling.suggestions import Suggestions
 
 
 def random_order(names: Sequence[str], seed: int) -> list[str]:
-    """Tiles in the order in which a person without suggestions looks at them."""
+    """Return tiles in the order in which a person without suggestions labels them."""
     return [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
 
 
 def suggested_order(suggestions: Suggestions, scene: str | None = None) -> list[str]:
-    """Tiles of one scene, or of all, in the order of the suggestions."""
+    """Return tiles of one scene, or of all, in the order of the suggestions."""
     return [entry.tile for entry in suggestions.of("look") if scene in (None, entry.scene)]
 
 
 def look_at(
     labels: Mapping[str, int], order: Sequence[str], reference: Mapping[str, int], looks: int
 ) -> dict[str, int]:
-    """Labels after a person has looked at the next tiles of an order.
+    """Return labels after a person has labelled the next tiles of an order.
 
     Args:
-        labels: Those given so far, by tile.
-        order: Tiles to look at; those that have a label are passed over.
-        reference: What the person would answer.
-        looks: How many tiles are looked at.
+        labels: Existing labels, by tile.
+        order: Tiles to label; those that have a label are skipped.
+        reference: The person's labels.
+        looks: Number of tiles to label.
     """
     waiting = [name for name in order if name not in labels]
     return {**labels, **{name: reference[name] for name in waiting[:looks]}}
 
 
 def with_errors(labels: Mapping[str, int], share: float, seed: int) -> tuple[dict[str, int], list[str]]:
-    """Labels of which a share is turned round, and the tiles whose label it is."""
+    """Invert a share of the labels; return the labels and the inverted tiles."""
     names = sorted(labels)
     turned = sorted(np.random.default_rng(seed).permutation(len(names))[: round(share * len(names))].tolist())
     wrong = [names[index] for index in turned]
@@ -46,7 +46,7 @@ def with_errors(labels: Mapping[str, int], share: float, seed: int) -> tuple[dic
 
 
 def found_among_first(suggestions: Suggestions, wrong: Sequence[str], share: float) -> float:
-    """Share of the wrong labels that are among the first `share` of the labels to check."""
+    """Return the share of the wrong labels that are among the first `share` of the labels to check."""
     check = suggestions.of("check")
     first = {entry.tile for entry in check[: round(share * len(check))]}
     return len(first & set(wrong)) / len(wrong)

@@ -1,6 +1,6 @@
-"""Suggest which tile to label next and which labels to check, from what a run says of its tiles.
+"""Suggest which tiles to label next and which labels to check, from a run's predictions of its tiles.
 
-Only image-level labels and the run's own files are read, never a reference mask.
+Only image-level labels and the run's own files are read, no reference mask.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from apsam.labelling.tile_outputs import RunScene, TileOutputs, centres, read_ti
 from apsam.stack import TileStack
 from apsam.tiles.labels import UNLABELLED
 
-# Two members disagree from this difference on, in words for a person.
+# From this difference on, the text for the user says that two members disagree.
 DISAGREE = 0.4
 
 
 def suggest(scenes: Sequence[TileOutputs]) -> Suggestions:
-    """Order unlabelled tiles by their use, and labelled ones by how wrong their label looks.
+    """Order unlabelled tiles by usefulness, and labelled ones by how probably their label is wrong.
 
     Raises:
-        InputError: The run says nothing of any tile.
+        InputError: The run has no prediction of any tile.
     """
     if not any(scene.members for scene in scenes):
         raise InputError("the run holds neither scores, nor a map, nor pseudo-masks; let it finish first")
@@ -62,25 +62,25 @@ def suggest(scenes: Sequence[TileOutputs]) -> Suggestions:
 
 
 def suggest_for_run(scenes: Sequence[RunScene]) -> tuple[Suggestions, list[str]]:
-    """Read a run's files and suggest; also what it lacked, for a person."""
+    """Read a run's files and make suggestions; also return messages on missing files."""
     found = [read_tile_outputs(scene) for scene in scenes]
     missing = [f"{scene.name} has no {what.removeprefix('a ')}" for scene in found for what in scene.missing]
     return suggest(found), missing
 
 
 def _calibrated(scenes: Sequence[TileOutputs], label: np.ndarray) -> dict[str, np.ndarray]:
-    """Member -> (n,) probabilities of all tiles of all scenes."""
+    """Return member -> (n,) probabilities of all tiles of all scenes."""
     words = list(dict.fromkeys(word for scene in scenes for word in scene.members))
     members = {}
     for word in words:
         score = np.concatenate([scene.members.get(word, np.full(len(scene.names), np.nan)) for scene in scenes])
-        # A pseudo-mask is there for positive tiles alone, so that there is nothing to fit it to.
+        # Pseudo-masks exist only for positive tiles, so they cannot be calibrated.
         members[word] = score if word == "pseudo-mask" else calibrate(score, label)
     return members
 
 
 def _look(scenes: Sequence[TileOutputs], label: np.ndarray, probability: np.ndarray) -> list[tuple[int, float]]:
-    """Tiles without label of all scenes, best first, with their use when they were picked."""
+    """Return tiles without label of all scenes, best first, with their usefulness when they were picked."""
     picked: list[tuple[float, int]] = []
     start = 0
     for scene in scenes:
@@ -144,13 +144,13 @@ class SuggestionPicture:
 def suggestion_pictures(
     suggestions: Suggestions, kind: str, tiles: dict[str, Path], count: int = 12
 ) -> list[SuggestionPicture]:
-    """The first suggestions of one kind with the pictures of their tiles.
+    """Return the first suggestions of one kind with the pictures of their tiles.
 
     Args:
-        suggestions: Of the run.
+        suggestions: Suggestions of the run.
         kind: `look` or `check`.
         tiles: Scene -> tile stack.
-        count: How many at most.
+        count: Maximum number.
     """
     found = []
     for entry in suggestions.of(kind)[:count]:

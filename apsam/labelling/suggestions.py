@@ -1,4 +1,4 @@
-"""What `apsam suggest` found, as a file: tiles worth a look in their order, and labels that look wrong."""
+"""File of suggestions (`apsam suggest`): tiles to label next in order, and labels that look wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from apsam.labelling.scene_tiles import SceneTiles
 
 SCHEMA = 1
 
-# Labels that look wrong, rather than right, are those of at least this score; the list orders all labels.
+# Labels with at least this score look wrong; the list orders all labels.
 SUSPECT = 0.5
 FIELDS = ("rank", "kind", "scene", "tile", "number", "label", "score", "why")
 
@@ -26,10 +26,10 @@ class Suggestion:
     Attributes:
         rank: From 1, among those of its kind.
         kind: `look` (a tile without label) or `check` (a label that looks wrong).
-        scene, tile, number: Which one; the number is the run's.
-        label: 0 or 1 of a tile to check; None.
-        score: 0..1, how useful, or how suspect.
-        why: For a person.
+        scene, tile, number: Identify the tile; the number is the run's.
+        label: 0 or 1 of a tile to check; else None.
+        score: 0..1, usefulness, or how probably the label is wrong.
+        why: Reason, for the user.
     """
 
     rank: int
@@ -44,16 +44,16 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Suggestions:
-    """Those of a run, best first within their kind."""
+    """The suggestions of a run, best first within their kind."""
 
     entries: Sequence[Suggestion]
 
     def of(self, kind: str) -> list[Suggestion]:
-        """Those of one kind, in their order."""
+        """Return those of one kind, in their order."""
         return [entry for entry in self.entries if entry.kind == kind]
 
     def check(self, scenes: Sequence[str]) -> None:
-        """Raise InputError where none of them speaks of any of these scenes."""
+        """Raise InputError if none of them is of any of these scenes."""
         spoken = {entry.scene for entry in self.entries}
         if spoken and not spoken & set(scenes):
             raise InputError(
@@ -62,10 +62,10 @@ class Suggestions:
             )
 
     def for_page(self, tiles: SceneTiles) -> dict[str, Any]:
-        """The order for a scene of the label page: numbers of tiles, suspect labels first in `check`, and why.
+        """Return the order for a scene of the label page: numbers of tiles, labels to check in `check`, and reasons.
 
         Raises:
-            InputError: A tile is none of the scene's.
+            InputError: A tile does not belong to the scene.
         """
         number_of = dict(zip(tiles.names, tiles.numbers(), strict=True))
         found: dict[str, Any] = {"look": [], "check": [], "why": {}}
@@ -85,7 +85,7 @@ class Suggestions:
 
 
 def write_suggestions(suggestions: Suggestions, output: Path) -> None:
-    """Write `.json` (which the label page and `apsam grid` take) or `.csv` (for a spreadsheet)."""
+    """Write `.json` (read by the label page and `apsam grid`) or `.csv` (for a spreadsheet)."""
     rows = [asdict(entry) for entry in suggestions.entries]
     if output.suffix.lower() == ".json":
         write_json(output, {"schema": SCHEMA, "suggestions": rows})
@@ -99,10 +99,10 @@ def write_suggestions(suggestions: Suggestions, output: Path) -> None:
 
 
 def read_suggestions(path: Path) -> Suggestions:
-    """Read what `write_suggestions` wrote as JSON.
+    """Read a JSON file written by `write_suggestions`.
 
     Raises:
-        InputError: It is something else.
+        InputError: It has other content.
     """
     try:
         value = read_json(path)

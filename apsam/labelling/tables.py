@@ -1,4 +1,4 @@
-"""Label tables and grids as this package reads and writes them: labels by tile name, and which tiles they mean."""
+"""Read and write label tables and grids: labels by tile name, and the identity of the tiles."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from apsam.vectors.columns import read_columns
 from apsam.vectors.formats import VECTOR_SUFFIXES
 from apsam.vectors.layers import chosen_layers
 
-# The label comes last: that is the column that a person fills in.
+# The label is the last column, because a person fills it in.
 COLUMNS = (SCENE_COLUMN, GRID_COLUMN, "tile", "label")
 
-# A grid made from existing labels says which of its empty tiles to look at first.
+# A grid made from existing labels marks the empty tiles to look at first.
 DOUBTFUL = "doubtful"
 
 
@@ -34,10 +34,10 @@ class LabelTable:
     """Labels by tile.
 
     Attributes:
-        path: Where they come from.
+        path: File of the labels.
         labels: Name -> 0, 1 or 255 (empty).
-        identity: Which tiles they mean; None where the file does not say.
-        doubtful: Tiles that a grid says to look at first.
+        identity: Identity of the tiles; None if the file has none.
+        doubtful: Tiles that a grid marks as doubtful.
     """
 
     path: Path
@@ -46,12 +46,12 @@ class LabelTable:
     doubtful: frozenset[str] = frozenset()
 
     def check(self, wanted: GridIdentity | None, names: Iterable[str], what: str = "the scene") -> None:
-        """Raise InputError where the labels are those of other tiles.
+        """Raise InputError if the labels are those of other tiles.
 
         Args:
-            wanted: The tiles they are to be used for.
-            names: Of these.
-            what: How the message calls them.
+            wanted: The tiles to label.
+            names: Names of these.
+            what: Name of the labels in the message.
         """
         if wanted is not None and self.identity is not None:
             difference = wanted.mismatch(self.identity)
@@ -68,7 +68,7 @@ class LabelTable:
 
 
 def read_table(path: Path) -> LabelTable:
-    """Read a label table (CSV) or a labelled grid (vector layer), which may be empty so far.
+    """Read a label table (CSV) or a labelled grid (vector layer), which may be empty.
 
     Raises:
         InputError: It cannot be read, a label is not 0, 1 or empty, a tile occurs twice, or its rows are
@@ -86,13 +86,13 @@ def read_table(path: Path) -> LabelTable:
 
 
 def check_same_tiles(source: Path, wanted: GridIdentity) -> None:
-    """Raise InputError where a label table or labelled grid says that it is of another scene or grid.
+    """Raise InputError if a label table or labelled grid is of another scene or grid.
 
-    A raster of the same size at the same place is the same, whatever the scene is called.
+    A raster of the same size at the same place is accepted, whatever the scene's name.
 
     Args:
         source: CSV table, or vector layer (`file.gpkg|layername=tiles`).
-        wanted: The tiles that it is to label.
+        wanted: The tiles to label.
     """
     if label_kind(source) == "layer":
         [layer, *_] = chosen_layers(source)
@@ -101,7 +101,7 @@ def check_same_tiles(source: Path, wanted: GridIdentity) -> None:
         pairs = list(zip(*(_texts(table, column) for column in (SCENE_COLUMN, GRID_COLUMN)), strict=True))
     else:
         pairs = _csv_pairs(source)
-    # Columns of these names that hold something else are the user's own.
+    # Columns of these names with other content are the user's own.
     found = _identity(source, [pair for pair in pairs if parse_identity(*pair) is not None])
     if found is None:
         return
@@ -115,7 +115,7 @@ def check_same_tiles(source: Path, wanted: GridIdentity) -> None:
 
 
 def _csv_pairs(path: Path) -> list[tuple[str, str]]:
-    """Scene and grid of every row."""
+    """Return scene and grid of every row."""
     rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
     return [((row.get(SCENE_COLUMN) or "").strip(), (row.get(GRID_COLUMN) or "").strip()) for row in rows]
 
@@ -128,12 +128,12 @@ def _identity(path: Path, pairs: Sequence[tuple[str, str]]) -> GridIdentity | No
 
 
 def _texts(table: pd.DataFrame, column: str) -> list[str]:
-    """A column as text, empty where it has nothing or is not there."""
+    """Return a column as text, empty for missing values or a missing column."""
     return table[column].fillna("").astype(str).tolist() if column in table else [""] * len(table)
 
 
 def grid_layer_name(path: Path) -> str | None:
-    """The first layer of a vector file that has the columns `tile` and `label`; None where there is none.
+    """Return the first layer of a vector file that has the columns `tile` and `label`; None if there is none.
 
     Raises:
         InputError: GDAL cannot read the file.
@@ -180,7 +180,7 @@ def write_table(path: Path, identity: GridIdentity, names: Sequence[str], labels
 
 
 def fill_table(path: Path, labels: dict[str, int]) -> None:
-    """Set labels of a CSV table; its other columns, its rows and their order stay as they are."""
+    """Set labels of a CSV table; its other columns, its rows and their order are kept."""
     rows = list(csv.reader(io.StringIO(read_text(path), newline="")))
     header = rows[0]
     name = header.index(next(column for column in NAME_COLUMNS if column in header))
@@ -194,9 +194,9 @@ def fill_table(path: Path, labels: dict[str, int]) -> None:
 
 
 def fill_grid(path: Path, labels: dict[str, int]) -> None:
-    """Set labels of a GeoPackage grid in one transaction, in the file itself: layers, styles and columns stay.
+    """Set labels of a GeoPackage grid in one transaction, in place: layers, styles and columns are kept.
 
-    So it also works while QGIS has the file open, whose saved labels lie in a file next to it (write-ahead log).
+    It works while QGIS has the file open, whose saved labels are in a file next to it (write-ahead log).
 
     Raises:
         InputError: Another program is writing to it.
@@ -207,13 +207,13 @@ def fill_grid(path: Path, labels: dict[str, int]) -> None:
 def fill_suggestions(path: Path, suggestions: Suggestions) -> int:
     """Write suggestions into the columns `look_rank`, `check_rank` and `suggestion` of a GeoPackage grid.
 
-    Labels and all other columns stay; ranks that are there are replaced.
+    Labels and all other columns are kept; existing ranks are replaced.
 
     Returns:
         Number of tiles that have a rank.
 
     Raises:
-        InputError: It is no grid, or that of a scene of which there are no suggestions.
+        InputError: It is not a grid, or is of a scene without suggestions.
     """
     if path.suffix.lower() != ".gpkg":
         raise InputError(f"{path}: suggestions are written into a GeoPackage grid (.gpkg)")
@@ -241,14 +241,14 @@ def fill_suggestions(path: Path, suggestions: Suggestions) -> int:
 
 
 def _update(path: Path, columns: Mapping[str, str], assignments: str, values: Sequence[tuple]) -> None:
-    """Update rows of a grid by tile name, adding columns that it lacks."""
+    """Update rows of a grid by tile name; missing columns are added."""
     import sqlite3
 
     name = grid_layer_name(path)
     assert name is not None
     quoted = '"' + name.replace('"', '""') + '"'
     with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as database:
-        # Triggers of the spatial index name these functions, though no geometry changes here.
+        # Triggers of the spatial index use these functions, although no geometry changes here.
         for function in ("ST_IsEmpty", "ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY"):
             database.create_function(function, 1, lambda _: 0)
         try:

@@ -1,4 +1,4 @@
-"""What a run says of every tile of a scene, as numbers: localizer, map, pseudo-mask. Reference masks are never read."""
+"""Read a run's predictions of every tile of a scene: localizer, map, pseudo-mask. Reference masks are not read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from apsam.tiles.labels import UNLABELLED, tile_name
 from apsam.tiles.outlines import outlines
 from apsam.tiles.parts import NEITHER
 
-# A tile's opinion is that of its most probable pixels: a landslide may be small.
+# A tile's score is the mean of its most probable pixels, because a landslide may be small.
 TOP_SHARE = 0.01
 
 BATCH = 32
@@ -32,17 +32,17 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class RunScene:
-    """Where the files of one scene of a run lie; all but `tiles` may be None or not there.
+    """Files of one scene of a run; all but `tiles` may be None or missing.
 
     Attributes:
         name: Of the scene.
         tiles: Tile stack, or the file that joins its blocks.
-        labels: The label table or grid of the scene sheet; None: labels were a layer or a mask, which label all
+        labels: The label table or grid of the scene sheet; None: labels come from a layer or a mask, which label all
             tiles.
         scores: Localizer's scores of all tiles (`score_tiles`).
         masks: APSAM's pseudo-mask stack.
         probability: Map of the ResUNet: a raster, or the zip of masks of a folder of tiles.
-        map_scores: What the ResUNet says of all tiles (`predict_tiles`), for a scene that is not mapped.
+        map_scores: The ResUNet's scores of all tiles (`predict_tiles`), for a scene that is not mapped.
     """
 
     name: str
@@ -56,15 +56,15 @@ class RunScene:
 
 @dataclass
 class TileOutputs:
-    """What is known of the tiles of one scene.
+    """Labels and predictions of the tiles of one scene.
 
     Attributes:
         name: Of the scene.
         names: (n,) of the tiles.
         label: (n,) uint8 {0, 1, 255}.
         boxes: (n,) polygons in pixels of the scene; None for a folder.
-        members: Word -> (n,) float in 0..1, NaN where it says nothing of the tile.
-        missing: What the run does not have.
+        members: Name -> (n,) float in 0..1, NaN without a prediction of the tile.
+        missing: Missing files of the run.
     """
 
     name: str
@@ -76,7 +76,7 @@ class TileOutputs:
 
 
 def read_tile_outputs(scene: RunScene) -> TileOutputs:
-    """Read what a run says of a scene's tiles.
+    """Read a run's predictions of a scene's tiles.
 
     Raises:
         InputError: The tile stack is missing, or another file is of other tiles.
@@ -108,7 +108,7 @@ def read_tile_outputs(scene: RunScene) -> TileOutputs:
 
 
 def score_tiles(tiles: Path, weights: Path, output: Path, device: str = "auto") -> None:
-    """Write what the localizer says of every tile, labelled or not: `score` (n,) float32 in 0..1.
+    """Write the localizer's probability of every tile, labelled or not: `score` (n,) float32 in 0..1.
 
     Args:
         tiles: Tile stack.
@@ -140,9 +140,9 @@ def score_tiles(tiles: Path, weights: Path, output: Path, device: str = "auto") 
 
 
 def predict_tiles(tiles: Path, weights: Path, output: Path, device: str = "auto") -> None:
-    """Write what a trained ResUNet says of every tile of a scene that is not mapped: `score` (n,) float32 in 0..1.
+    """Write a trained ResUNet's score of every tile of a scene that is not mapped: `score` (n,) float32 in 0..1.
 
-    As of a map, the score is the mean of the most probable hundredth of the tile's valid pixels.
+    As for a map, the score is the mean of the most probable hundredth of the tile's valid pixels.
 
     Args:
         tiles: Tile stack.
@@ -169,7 +169,7 @@ def predict_tiles(tiles: Path, weights: Path, output: Path, device: str = "auto"
 
 
 def _labels(scene: RunScene, names: list[str], label: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Labels as the person gave them: the stack keeps 0 for tiles that are not labelled."""
+    """Return labels as given by the person, because the stack has 0 for tiles without a label."""
     if scene.labels is None:
         return label.copy()
     if not scene.labels.exists():
@@ -186,7 +186,7 @@ def _there(path: Path | None, what: str, found: TileOutputs) -> TypeGuard[Path]:
 
 
 def top_mean(values: np.ndarray) -> float:
-    """Mean of the highest hundredth of some probabilities, at least one; NaN of none."""
+    """Return the mean of the highest hundredth of some probabilities, at least one; NaN if there are none."""
     if not values.size:
         return float("nan")
     count = max(1, round(values.size * TOP_SHARE))
@@ -208,7 +208,7 @@ def _map_of_raster(path: Path, windows: np.ndarray) -> np.ndarray:
 
 
 def _map_of_folder(path: Path, names: Sequence[str]) -> np.ndarray:
-    """The zip holds masks, no probabilities: 1 where there is landslide."""
+    """Read masks from the zip, which has no probabilities: 1 where there is landslide."""
     import zipfile
 
     with zipfile.ZipFile(path) as archive:
@@ -216,7 +216,7 @@ def _map_of_folder(path: Path, names: Sequence[str]) -> np.ndarray:
 
 
 def _masks(scene: RunScene, label: np.ndarray) -> np.ndarray:
-    """Whether anything was found in a tile labelled positive; others have no pseudo-mask to speak of."""
+    """Whether the pseudo-mask of a positive tile is not empty; other tiles have no pseudo-mask."""
     assert scene.masks is not None
     found = np.full(len(label), np.nan)
     with same_tiles(scene.tiles, scene.masks) as stack:
@@ -227,5 +227,5 @@ def _masks(scene: RunScene, label: np.ndarray) -> np.ndarray:
 
 
 def centres(boxes: np.ndarray) -> np.ndarray:
-    """(n, 2) middles of tiles."""
+    """Return (n, 2) centres of tiles."""
     return shapely.get_coordinates(shapely.centroid(boxes))

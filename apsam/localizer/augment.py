@@ -1,4 +1,4 @@
-"""Random changes of training tiles, computed on whole batches on any device."""
+"""Random augmentation of training tiles, computed on whole batches on any device."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ SIDE_MULTIPLE = 32
 
 
 def augment(images: Tensor, settings: AugmentationSettings, generator: torch.Generator) -> Tensor:
-    """Draw one view of every tile: turn, zoom and shift in one resampling, then colours, then occlusion.
+    """Draw one view of every tile: rotation, zoom and shift in one resampling, then colours, then occlusion.
 
-    A centred landslide in every training tile teaches a network to look at the centre (a box there scores a
-    mean IoU of 0.46 on Bijie without any network); shift and zoom take that habit away. What a view shows
-    beyond the tile is mirrored, so that no border gives the change away.
+    If the landslide is centred in every training tile, a network learns to look at the centre (a box there has a
+    mean IoU of 0.46 on Bijie without any network); shift and zoom prevent this. Pixels of a view outside
+    the tile are mirrored, so that no border reveals the shift.
 
     Args:
         images: (B, 3, H, W) RGB, 0..255, uint8 or float; H = W where `dihedral` is on.
-        settings: What changes, and how much.
-        generator: Source of randomness, on the CPU, so that all devices see the same views.
+        settings: Kinds and sizes of the changes.
+        generator: Random numbers, on the CPU, so that all devices have the same views.
 
     Returns:
         (B, 3, h, w) float32 in 0..255; h and w are the multiples of 32 nearest to `view` times H and W.
@@ -44,16 +44,16 @@ def augment_with_maps(
 def augment_with_maps(
     images: Tensor, maps: Tensor | None, settings: AugmentationSettings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """Like `augment`, and what is known of every pixel goes where the pixel goes.
+    """Like `augment`, but also transform maps of values per pixel.
 
     Args:
         images: As for `augment`.
         maps: (B, H, W) of whole numbers below 2^24, such as superpixels; None: none.
-        settings: What changes, and how much.
-        generator: Source of randomness, on the CPU.
+        settings: Kinds and sizes of the changes.
+        generator: Random numbers, on the CPU.
 
     Returns:
-        The views of `augment`, and the maps (B, h, w) of the dtype they had, each pixel's value the nearest one.
+        The views of `augment`, and the maps (B, h, w) of their dtype, resampled to the nearest pixel.
     """
     grid = _sampling_grid(images, settings, generator)
     views = functional.grid_sample(
@@ -76,7 +76,7 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.G
 
 
 def _sampling_grid(images: Tensor, settings: AugmentationSettings, generator: torch.Generator) -> Tensor:
-    """Where the pixels of every view lie in its tile, (B, h, w, 2) as `grid_sample` wants it."""
+    """Return the pixel positions of every view in its tile, (B, h, w, 2) for `grid_sample`."""
     count = len(images)
     low, high = settings.zoom
     zoom = torch.exp(_uniform((count,), math.log(low), math.log(high), generator))

@@ -1,4 +1,4 @@
-"""Class activation maps of a trained localizer, one for every tile that is labelled positive."""
+"""Class activation maps of a trained localizer, for the tiles labelled positive."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ def make_cams(
     ground: Path | None = None,
     image: Path | None = None,
 ) -> None:
-    """Write the CAM stack of one tile stack: `cam` (n, H, W) uint8, 255 where evidence is strongest.
+    """Write the CAM stack of one tile stack: `cam` (n, H, W) uint8, 255 where the CAM is highest.
 
-    Tiles labelled negative are not computed and stay zero: every map reaches its maximum somewhere, so that a
-    negative tile's map would be a false alarm (label gate). Pixels without data are zero, and with `ground` those that
-    a tile labelled negative covers: a map is scaled to its maximum over the others.
+    Tiles labelled negative are not computed and stay zero: every map has its maximum somewhere, so a
+    negative tile's map would be a false alarm (label gate). Pixels without data are zero. With `ground`, so are pixels
+    in tiles labelled negative, and the map is scaled to its maximum over the others.
 
     Args:
         tiles: Tile stack with `image`, `valid` and `label`.
-        weights: Weights that `train_localizer` wrote.
+        weights: Weights written by `train_localizer`.
         output: CAM stack to write.
         settings: Views, normalisation, refinement.
         device: `auto`, `cpu`, `cuda`, ...
-        label_gate: False makes maps of all tiles, as the paper's released code does.
-        ground: Label map of the scene's ground (`apsam.ground.labels`); None: overlapping tiles say nothing (paper).
-        image: The raster that the tiles were cut of, for `context`.
+        label_gate: False makes maps of all tiles, as in the paper's released code.
+        ground: Label map of the scene (`apsam.ground.labels`); None: labels of overlapping tiles are not used (paper).
+        image: The raster of the tiles, for `context`.
 
     Raises:
         ConfigError: `context` needs the image.
-        InputError: The tile stack, the label map or the weights cannot be used, or tiles and training were read in
-            different ways.
+        InputError: The tile stack, the label map or the weights cannot be used, or the tiles were read with
+            other settings than in training.
     """
     where = pick_device(device)
     method = load_localizer(weights).to(where)
@@ -84,7 +84,7 @@ def make_cams(
 
 @torch.no_grad()
 def tile_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettings) -> Tensor:
-    """CAMs of positive tiles: positive evidence summed over all views and scaled to 0..1 tile by tile.
+    """Compute CAMs of positive tiles: positive logits summed over all views and scaled to 0..1 tile by tile.
 
     Args:
         method: Trained localizer, in evaluation mode.
@@ -101,7 +101,7 @@ def tile_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettin
 
 @torch.no_grad()
 def unscaled_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSettings) -> Tensor:
-    """Positive evidence of tiles, summed over all views, before it is scaled; refined where the settings say so.
+    """Sum positive logits of tiles over all views, without scaling; refine them if the settings require it.
 
     Args:
         method, images, valid, settings: As for `tile_cams`.
@@ -124,10 +124,10 @@ def unscaled_cams(method: Method, images: Tensor, valid: Tensor, settings: CamSe
 
 
 def sum_of_views(cam: Callable[[Tensor], Tensor], images: Tensor, settings: CamSettings) -> Tensor:
-    """Sum ReLU(map) over scales and flips, each brought back to the tile.
+    """Sum ReLU(map) over scales and flips, each transformed back to the tile.
 
     With `views_sum: as_released` the views of a scale are added before the ReLU, and every scale is divided by its
-    maximum before the scales are added, as the paper's released code does.
+    maximum before the scales are added, as in the paper's released code.
 
     Args:
         cam: Function of images (B, 3, h, w) in 0..255 to maps (B, 1, h', w').
@@ -158,7 +158,7 @@ def sum_of_views(cam: Callable[[Tensor], Tensor], images: Tensor, settings: CamS
 
 
 def views(flips: str) -> list[tuple[int, bool]]:
-    """(quarter turns, mirrored) of every view."""
+    """Return (quarter turns, mirrored) of every view."""
     if flips == "none":
         return [(0, False)]
     if flips == "horizontal":
@@ -167,7 +167,7 @@ def views(flips: str) -> list[tuple[int, bool]]:
 
 
 def turn(maps: Tensor, turns: int, mirrored: bool) -> Tensor:
-    """Mirror left to right, then turn by quarter turns."""
+    """Mirror left to right, then rotate by quarter turns."""
     return torch.rot90(maps.flip(-1) if mirrored else maps, turns, (-2, -1))
 
 
@@ -185,7 +185,7 @@ def scale_to_one(maps: Tensor, settings: CamSettings) -> Tensor:
 
 
 def to_bytes(maps: Tensor, settings: CamSettings) -> np.ndarray:
-    """Maps in 0..1 to uint8: rounded, or in 256 equal steps as image writers do (`as_released`)."""
+    """Convert maps in 0..1 to uint8: rounded, or in 256 equal steps like image writers (`as_released`)."""
     if settings.normalise == "as_released":
         steps = (maps * 256).floor().clamp(max=255)
     else:

@@ -1,4 +1,4 @@
-"""A trained localizer as a file: safetensors with what is needed to rebuild the network."""
+"""Weights file of a trained localizer: safetensors with all settings that are needed to rebuild the network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ M = TypeVar("M", bound=Method)
 
 
 def save_localizer(method: Method, path: Path, kind: str = KIND, conditions: TrainingConditions | None = None) -> None:
-    """Write weights, settings and what the method was trained on. The same weights give the same bytes."""
+    """Write weights, settings and conditions of the training. The same weights give the same bytes."""
     description = {
         "kind": kind,
         "settings": method.settings.model_dump(mode="json"),
@@ -32,7 +32,7 @@ def save_localizer(method: Method, path: Path, kind: str = KIND, conditions: Tra
     }
     state = {name: value.detach().cpu().contiguous() for name, value in sorted(method.state_dict().items())}
     with atomic_path(path) as partial:
-        # One entry: safetensors writes several in random order.
+        # One entry, because safetensors writes several in random order.
         save_file(state, partial, {"apsam": json.dumps(description, sort_keys=True)})
 
 
@@ -40,13 +40,13 @@ def load_localizer(path: Path) -> Method:
     """Read a localizer, in evaluation mode. Nothing in the file is executed.
 
     Raises:
-        InputError: No such file, not a safetensors file, or the weights of something else.
+        InputError: No such file, not a safetensors file, or weights of another network.
     """
     return load_method(path, KIND, build_method)
 
 
 def load_method(path: Path, kind: str, build: Callable[..., M]) -> M:
-    """Read what `save_localizer` wrote with `kind`; `build` makes the network from its settings."""
+    """Read a file written by `save_localizer` with `kind`; `build` makes the network from its settings."""
     path = Path(path)
     try:
         with safe_open(path, framework="pt") as file:

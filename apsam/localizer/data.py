@@ -1,4 +1,4 @@
-"""Training tiles from many stacks, and the order in which an epoch sees them."""
+"""Training tiles from several stacks, and their order in an epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRAIN, TEST = 0, 1  # values of a stack's `part`
 
 
 class Tiles(NamedTuple):
-    """Some training tiles; of one tile, without the first axis.
+    """A batch of training tiles; a single tile has no first axis.
 
     Attributes:
         image: (B, 3, H, W) uint8 RGB.
@@ -33,25 +33,25 @@ class Tiles(NamedTuple):
 class TileSet(Dataset):
     """The tiles of one part of several stacks: images and image-level labels, nothing else.
 
-    Images are held in memory up to a size, else read from the stacks tile by tile when they are asked for.
+    Images are loaded into memory up to a size limit, else read from the stacks tile by tile on request.
 
     Attributes:
         labels: (n,) uint8 {0, 1}.
-        places: (n, 2) int64: number of the stack, number of the tile in it; stacks in rising order.
+        places: (n, 2) int64: number of the stack, number of the tile in it; stacks in increasing order.
     """
 
     def __init__(self, stacks: Sequence[Path], part: int, memory_mb: int = 2000) -> None:
-        """Choose the tiles.
+        """Select the tiles.
 
         Args:
             stacks: Tile stacks of one tile size.
             part: 0 for training tiles, 1 for test tiles.
-            memory_mb: Largest size of the images held in memory.
+            memory_mb: Largest size of the images in memory.
 
         Raises:
             InputError: Stacks differ in tile size, or one has no tiles.
         """
-        # A stack opens its files when they are read and closes them where many are open (`apsam.open_files`).
+        # A stack opens its files when they are read and closes them if many are open (`apsam.open_files`).
         self.stacks = [TileStack(path) for path in stacks]
         shapes = {stack.path.name: stack.arrays["image"][0] for stack in self.stacks}
         if len(set(shapes.values())) > 1:
@@ -70,12 +70,12 @@ class TileSet(Dataset):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> Tiles:
-        """One tile, its label and number."""
+        """Return one tile, its label and number."""
         image = self._read(np.array([index]))[0] if self._images is None else self._images[index]
         return Tiles(torch.from_numpy(image), torch.tensor(float(self.labels[index])), torch.tensor(int(index)))
 
     def _read(self, indices: np.ndarray) -> np.ndarray:
-        """Images of some tiles, in their order; only the stacks that hold them are touched."""
+        """Read images of some tiles, in their order; only the stacks that contain them are opened."""
         places = self.places[indices]
         images = np.empty((len(places), *self.stacks[0].arrays["image"][0]), np.uint8)
         for number in np.unique(places[:, 0]):
@@ -84,7 +84,7 @@ class TileSet(Dataset):
         return images
 
     def require_both_labels(self) -> None:
-        """Check that there is something to learn.
+        """Check that there are tiles of both labels.
 
         Raises:
             InputError: There is no positive or no negative tile.
@@ -99,11 +99,11 @@ class TileSet(Dataset):
 
 
 class EpochOrder:
-    """Which tiles an epoch sees, in which order; the same for the same seed and epoch.
+    """Sampler of the tiles of an epoch; the same for the same seed and epoch.
 
-    Balanced, positive and negative tiles alternate, and an epoch is twice the rarer label's tiles: all of
-    these, and the next as many of the other label, which is gone through over several epochs. Else an epoch
-    is all tiles.
+    If balanced, positive and negative tiles alternate, and an epoch has twice as many tiles as the rarer label: all of
+    these, and the next as many of the other label, which is covered over several epochs. Otherwise an epoch
+    has all tiles.
     """
 
     def __init__(self, labels: np.ndarray, balanced: bool, seed: int) -> None:
@@ -118,7 +118,7 @@ class EpochOrder:
         return 2 * int(min((self.labels == 1).sum(), (self.labels == 0).sum()))
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, counted from 0."""
+        """Set the epoch, counted from 0."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
@@ -131,7 +131,7 @@ class EpochOrder:
         return iter(order.tolist())
 
     def _next(self, members: np.ndarray, count: int) -> np.ndarray:
-        """The `count` members whose turn it is: members are shuffled anew whenever all had theirs."""
+        """Return the next `count` members in turn: members are shuffled again whenever all have been used."""
         start = self.epoch * count
         rounds = range(start // len(members), (start + count - 1) // len(members) + 1)
         row = np.concatenate([self._shuffled(members, number) for number in rounds])

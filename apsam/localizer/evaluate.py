@@ -1,4 +1,4 @@
-"""How well a trained localizer tells held-out tiles apart, by their image-level labels."""
+"""Evaluate the classification of held-out tiles by a trained localizer, with their image-level labels."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from apsam.localizer.methods import Method
 
 
 def evaluate_localizer(tile_stacks: Sequence[Path], weights: Path, output: Path, device: str = "auto") -> None:
-    """Classify the part-1 tiles of all stacks and write accuracy and AUC; nothing is chosen by them.
+    """Classify the part-1 tiles of all stacks and write accuracy and AUC; nothing is selected by them.
 
     Args:
         tile_stacks: Tile stacks (`image`, `label`, `part`).
         weights: Of the localizer, `.safetensors`.
-        output: JSON to write: tiles by label, accuracy, AUC; null where a figure is undefined.
+        output: JSON to write: tiles by label, accuracy, AUC; null if a metric is undefined.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
     """
     where = pick_device(device)
@@ -34,7 +34,7 @@ def evaluate_localizer(tile_stacks: Sequence[Path], weights: Path, output: Path,
 
 @torch.no_grad()
 def classification(method: Method, tiles: TileSet, device: torch.device) -> dict[str, float | None]:
-    """`classification_figures` of the tiles, at logit 0; all None where there is no tile."""
+    """Compute `classification_figures` of the tiles, at logit 0; all None if there is no tile."""
     if not len(tiles):
         return dict.fromkeys(("accuracy", "majority", "balanced_accuracy", "auc"))
     logits = []
@@ -45,11 +45,12 @@ def classification(method: Method, tiles: TileSet, device: torch.device) -> dict
 
 
 def classification_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-    """Figures of `logits > 0`.
+    """Compute metrics of `logits > 0`.
 
     Returns:
-        `accuracy`; `balanced_accuracy`, its mean over both labels; `majority`, the accuracy of the more frequent label
-        alone; `auc`, the share of (positive, negative) pairs in the right order, ties half. None where undefined.
+        `accuracy`; `balanced_accuracy`, its mean over both labels; `majority`, the accuracy of always predicting the
+        more frequent label; `auc`, the share of correctly ordered (positive, negative) pairs, ties half.
+        None if undefined.
     """
     positive, negative = logits[labels == 1], logits[labels == 0]
     accuracy = float(((logits > 0) == (labels == 1)).mean())

@@ -1,4 +1,4 @@
-"""Hashes of the code of single methods, which are imported by name, so that the code hash does not see them."""
+"""Hashes of the code of single methods. They are imported by name, so the code hash does not include them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from apsam.localizer.method_settings import OFFLINE_FILES
 
 
 def method_code(name: str) -> str:
-    """Hash of a method's own module and of all it uses."""
+    """Hash a method's module and all code it uses."""
     return code_hash(PACKAGE_ROOT / "localizer" / "methods" / f"{name}.py")
 
 
 def offline_code(name: str) -> str:
-    """Hash of a method's offline stage and of all it uses; empty where it has none."""
+    """Hash a method's offline stage and all code it uses; empty if it has none."""
     return code_hash(PACKAGE_ROOT / "localizer" / "offline" / f"{name}.py") if name in OFFLINE_FILES else ""

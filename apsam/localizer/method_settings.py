@@ -1,4 +1,4 @@
-"""Settings of the single localization methods (keys `localizer.sipe`, `localizer.cda`, ...), apart from their code."""
+"""Settings of the localization methods (keys `localizer.sipe`, `localizer.cda`, ...), separate from their code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MethodName = Literal["cam", "sipe", "cda", "cpn", "oc_cse", "flipcam", "s2c", "lgag_proxy"]
-# What the offline stage makes, for the methods that have one.
+# Files made by the offline stage, for the methods that have one.
 OFFLINE_FILES: dict[str, str] = {
     "cda": "objects.zarr.zip",
     "cpn": "superpixels.zarr.zip",

@@ -16,10 +16,10 @@ PIXEL_STAGES = (2, 3, 4)
 
 
 class Localizer(nn.Module):
-    """A classifier of tiles whose evidence is a map.
+    """A tile classifier that scores every pixel, so that its logit map locates the class.
 
     With `head: plain` and `pooling: mean` this is class activation mapping for one class (Zhou et al. 2016,
-    equations 1 and 2): averaging the map of a linear layer is applying the layer to the averaged features.
+    equations 1 and 2): the mean of a linear layer's map equals the layer applied to the mean features.
     """
 
     def __init__(self, settings: LocalizerSettings, weights: str | None = None) -> None:
@@ -27,7 +27,7 @@ class Localizer(nn.Module):
 
         Args:
             settings: Backbone, output stride, head, pooling, frozen stages.
-            weights: The backbone's starting weights; None: those the settings name.
+            weights: The backbone's initial weights; None: those named in the settings.
         """
         super().__init__()
         weights = settings.weights if weights is None else weights
@@ -46,16 +46,16 @@ class Localizer(nn.Module):
         self.share = settings.top_share if settings.pooling == "top" else 1.0
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """RGB tiles (B, 3, H, W) in 0..255 to the maps of all stages, shallow to deep."""
+        """Compute the maps of all stages, shallow to deep, from RGB tiles (B, 3, H, W) in 0..255."""
         normalised = self.backbone.normalise(images)
         return self.backbone(normalised.contiguous(memory_format=torch.channels_last))
 
     def forward(self, images: Tensor) -> Tensor:
-        """RGB tiles (B, 3, H, W) in 0..255 to logit maps (B, 1, H / stride, W / stride), float32."""
+        """Compute logit maps (B, 1, H / stride, W / stride), float32, from RGB tiles (B, 3, H, W) in 0..255."""
         return self.head(self.features(images)).float()
 
     def pool(self, maps: Tensor) -> Tensor:
-        """Image-level logits (B,) of logit maps (B, 1, h, w): the mean of their strongest share, or of all."""
+        """Pool logit maps (B, 1, h, w) to image-level logits (B,): the mean of the highest share, or of all."""
         values = maps.flatten(1)
         kept = max(1, round(values.shape[1] * self.share))
         if kept < values.shape[1]:
@@ -63,13 +63,13 @@ class Localizer(nn.Module):
         return values.mean(dim=1)
 
     def calibrate(self, images: Tensor) -> None:
-        """Learn the scale of the features from some training tiles (B, 3, H, W), where the head needs it."""
+        """Set the scale of the features from some training tiles (B, 3, H, W), if the head needs it."""
         if isinstance(self.head, PixelHead):
             self.head.calibrate(self.features(images))
 
 
 class PlainHead(nn.Module):
-    """One linear layer on the last map. There is no bias: a constant would be evidence without a place."""
+    """One linear layer on the last map, without a bias, which would add the same logit to all pixels."""
 
     def __init__(self, backbone: Backbone, weights: str) -> None:
         super().__init__()
@@ -79,15 +79,15 @@ class PlainHead(nn.Module):
         nn.init.zeros_(self.linear.weight)
 
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
-        """Backbone maps to logit maps (B, 1, h, w)."""
+        """Compute logit maps (B, 1, h, w) from backbone maps."""
         return self.linear(self.embed(stages))
 
     def embed(self, stages: Sequence[Tensor]) -> Tensor:
-        """What the last, linear layer reads: (B, D, h, w)."""
+        """Return the input of the last, linear layer: (B, D, h, w)."""
         return self.last(stages[-1])
 
     def train(self, mode: bool = True) -> PlainHead:
-        """Like `nn.Module.train`, but batch norms keep their statistics: alike tiles would spoil them."""
+        """Like `nn.Module.train`, but batch norms keep their statistics: batches of similar tiles distort them."""
         super().train(mode)
         for module in self.last.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -98,8 +98,8 @@ class PlainHead(nn.Module):
 class PixelHead(nn.Module):
     """A network of two layers on the features of the middle and last stages, the same for every pixel of the grid.
 
-    Deep features say what a place is like, but shift and smear it; those of the middle stages hold it in
-    place.
+    Deep features describe the class of a location, but are shifted and blurred; features of the middle stages are
+    exactly located.
     """
 
     mean: Tensor
@@ -116,15 +116,15 @@ class PixelHead(nn.Module):
 
     @property
     def linear(self) -> nn.Module:
-        """The last layer."""
+        """Return the last layer."""
         return self.layers[-1]
 
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
-        """Backbone maps to logit maps (B, 1, h, w) on the grid of the last one."""
+        """Compute logit maps (B, 1, h, w) on the grid of the last backbone map."""
         return self.linear(self.embed(stages))
 
     def embed(self, stages: Sequence[Tensor]) -> Tensor:
-        """What the last, linear layer reads: (B, D, h, w)."""
+        """Return the input of the last, linear layer: (B, D, h, w)."""
         return self.layers[:-1]((self._gather(stages) - self.mean) / self.std)
 
     @torch.no_grad()
@@ -141,10 +141,10 @@ class PixelHead(nn.Module):
 
 
 def _last_features(backbone: Backbone, weights: str) -> nn.Module:
-    """EfficientNet's last 1 x 1 convolution to 1280 channels, which feature extractors leave out.
+    """EfficientNet's last 1 x 1 convolution to 1280 channels, which feature extractors omit.
 
-    Its maps after ReLU6 are what the ImageNet classifier averages: sparse and not negative. ResNet-50's
-    last stage is such a map already.
+    The ImageNet classifier averages its maps after ReLU6, which are sparse and not negative. ResNet-50's
+    last stage already is such a map.
     """
     if backbone.name != "efficientnet_lite0":
         return nn.Identity()
@@ -163,13 +163,13 @@ def _last_features(backbone: Backbone, weights: str) -> nn.Module:
 
 
 def _undilate(backbone: Backbone) -> None:
-    """Give stages that lost their stride plain kernels again.
+    """Replace dilated kernels by plain ones in stages that lost their stride.
 
-    Dilation keeps every kernel's reach in pixels as it was at stride 32. Without it the last stage sees
-    half as far, and its evidence lies nearer to what caused it.
+    Dilation keeps every kernel's receptive field in pixels as at stride 32. Without it the last stage has
+    half the receptive field, and its activations are closer to their cause.
     """
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d) and module.dilation != (1, 1):
             module.dilation = (1, 1)
-            if module.padding != (0, 0):  # else the padding is computed at run time
+            if module.padding != (0, 0):  # otherwise the padding is computed at run time
                 module.padding = (module.kernel_size[0] // 2, module.kernel_size[1] // 2)

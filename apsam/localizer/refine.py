@@ -1,4 +1,4 @@
-"""Sharper class activation maps without training: the tile's own landslide and background pixels."""
+"""Refine class activation maps without training, by the tile's own landslide and background pixels."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SHARPNESS = 10.0
 
 
 def refine_by_prototypes(maps: Tensor, stages: Sequence[Tensor]) -> Tensor:
-    """Multiply each map by how much every pixel's features are like landslide rather than background.
+    """Multiply each map by the similarity of every pixel's features to landslide rather than background.
 
-    Two prototypes a tile: the mean feature where the map is above 0.6, and that where it is below 0.2; a
+    There are two prototypes per tile: the mean feature where the map is above 0.6, and where it is below 0.2. A
     pixel's weight is a sigmoid of its cosine with their difference. Features are those of the middle stages
     of the localizer's backbone, which are finer than its last one.
 
@@ -27,7 +27,7 @@ def refine_by_prototypes(maps: Tensor, stages: Sequence[Tensor]) -> Tensor:
         stages: Backbone features, shallow to deep.
 
     Returns:
-        (B, H, W), not negative; tiles without either kind of pixel stay as they are.
+        (B, H, W), not negative; tiles without either kind of pixel are not changed.
     """
     features = torch.cat(
         [

@@ -21,7 +21,7 @@ from apsam.training.length import AUTO_EPOCHS, LOCALIZER_STEPS, Epochs
 
 
 class Optimizer(NamedTuple):
-    """Stochastic gradient descent as it will be run."""
+    """Resolved settings of stochastic gradient descent."""
 
     learning_rate: float
     head_factor: float
@@ -176,7 +176,7 @@ class LocalizerSettings(BaseModel):
     lgag: LgagSettings = Field(default_factory=LgagSettings, description="Settings of method lgag_proxy.")
 
     def optimizer(self) -> Optimizer:
-        """The recipe's values, replaced by those that are given."""
+        """Return the recipe's values, overridden by those that are set."""
         given = {
             name: value
             for name in ("learning_rate", "head_factor", "momentum", "weight_decay", "decay")

@@ -1,4 +1,4 @@
-"""Real pixels around the tiles of a scene, so that a network's view does not end at the tile's border."""
+"""Read tiles with the scene's pixels around them, so that a network's view does not end at the tile's border."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from apsam.tiles.reader import SceneReader
 
 
 class Surroundings:
-    """Tiles with the ground around them.
+    """Tiles with their surroundings.
 
-    Around a tile of a raster scene are the scene's pixels; where the scene ends, and around ready-made tiles, what is
-    there is mirrored.
+    A tile of a raster scene is surrounded by the scene's pixels. Beyond the scene's border, and around ready-made
+    tiles, pixels are mirrored.
 
     Args:
-        tiles: Tile stack, open.
-        image: The raster it was cut of; None for ready-made tiles, or without surroundings.
+        tiles: The open tile stack.
+        image: The raster of the tiles; None for ready-made tiles, or without surroundings.
         context: Pixels around a tile.
 
     Raises:
         ConfigError: The image of a raster scene is not named.
-        InputError: It is not the one that the tiles were cut of.
+        InputError: It is not the raster that the tiles were cut from.
     """
 
     def __init__(self, tiles: TileStack, image: Path | None, context: int) -> None:
@@ -52,7 +52,7 @@ class Surroundings:
             self._scene.close()
 
     def around(self, indices: Sequence[int] | np.ndarray, images: np.ndarray) -> np.ndarray:
-        """Tiles (n, 3, h, w) uint8 by index, with `context` pixels more on every side."""
+        """Read tiles (n, 3, h, w) uint8 by index, with `context` more pixels on every side."""
         if not self._context:
             return images
         if self._scene is None:
@@ -61,10 +61,10 @@ class Surroundings:
 
 
 def read_around(scene: Pixels, window: np.ndarray, context: int) -> np.ndarray:
-    """Read a window of a scene with the ground around it, mirrored where the scene ends.
+    """Read a window of a scene with its surroundings, mirrored beyond the scene's border.
 
     Args:
-        scene: The scene, open.
+        scene: The open scene.
         window: (4,) of row, col, height, width.
         context: Pixels around the window.
 
@@ -74,7 +74,7 @@ def read_around(scene: Pixels, window: np.ndarray, context: int) -> np.ndarray:
     row, col, height, width = window.tolist()
     starts = (row - context, col - context)
     stops = (row + height + context, col + width + context)
-    # Of a scene smaller than a tile, the tile's own padding is kept.
+    # For a scene smaller than a tile, the tile's own padding is kept.
     ends = (max(scene.height, row + height), max(scene.width, col + width))
     first = [max(start, 0) for start in starts]
     last = [min(stop, end) for stop, end in zip(stops, ends, strict=True)]
@@ -84,5 +84,5 @@ def read_around(scene: Pixels, window: np.ndarray, context: int) -> np.ndarray:
 
 
 def _mirrored(images: np.ndarray, missing: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Images (n, 3, h, w) with mirrored rows and columns added on both sides."""
+    """Add mirrored rows and columns to images (n, 3, h, w) on both sides."""
     return np.pad(images, [(0, 0), (0, 0), *missing], mode="symmetric")

@@ -52,13 +52,13 @@ def train_localizer(
         output: Weights to write, `.safetensors`.
         history: JSON to write: losses by epoch, tiles by label.
         seed: Of weights, order and augmentation.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` takes all GPUs that the process sees.
-        offline: What the offline stage made, for a method that has one.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` uses all GPUs that the process sees.
+        offline: File made by the offline stage, for a method that has one.
 
     Raises:
         InputError: There is no positive or no negative training tile, or the method's offline file is missing.
         ApsamError: Training diverged: the loss is NaN or infinite.
-        Interrupted: A signal asked to stop.
+        Interrupted: A signal stopped the training.
     """
     tiles = TileSet(tile_stacks, TRAIN, settings.memory_mb)
     tiles.require_both_labels()
@@ -94,17 +94,17 @@ def train_localizer(
 def fit(
     method: Method, tiles: TileSet, seed: int, device: torch.device, checkpoint: Checkpoint | None = None
 ) -> LocalizerTask:
-    """Train a method, as its settings say, on all tiles of a set.
+    """Train a method with its settings on all tiles of a set.
 
     Args:
-        method: With its starting weights; trained in place.
+        method: With its initial weights; trained in place.
         tiles: Training tiles.
         seed: Of order and augmentation.
         device: Where to train.
-        checkpoint: Where to keep the state of every epoch; remove it when the result is written.
+        checkpoint: File for the state after every epoch; remove it when the result is written.
 
     Returns:
-        What was trained; its `epochs` are the history, its `global_rank` is 0 in the process that writes the result.
+        The trainer's task; its `epochs` are the history, its `global_rank` is 0 in the process that writes the result.
     """
     settings = method.settings
     sample = [tiles[index].image for index in list(EpochOrder(tiles.labels, True, seed))[:CALIBRATION_TILES]]
@@ -118,10 +118,10 @@ def fit(
 
 
 class LocalizerTask(Task):
-    """Binds a method to the trainer: views, losses, optimizer, learning rate."""
+    """Trainer task of a method: views, losses, optimizer, learning rate."""
 
     stage = "localizer"
-    some_unused = True  # a method need not use all of its network in every step
+    some_unused = True  # a method need not use all parts of its network in every step
 
     def __init__(self, method: Method, seed: int) -> None:
         super().__init__(seed)
@@ -129,12 +129,12 @@ class LocalizerTask(Task):
 
     @property
     def remedy(self) -> str:
-        """What to change where training diverged."""
+        """Suggest settings to change if training diverged."""
         rate = self.method.settings.optimizer().learning_rate
         return f"lower localizer.learning_rate (it is {rate}) or choose recipe 'stable'"
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
-        """Draw the views of a batch where the network is."""
+        """Draw the views of a batch on the network's device."""
         self.method.advance(self.trainer.global_step / self.trainer.estimated_stepping_batches, self.current_epoch)
         return self.method.views(Tiles(*batch), self.generator)
 
@@ -145,7 +145,7 @@ class LocalizerTask(Task):
         return torch.stack(list(losses.values())).sum()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """SGD, with a rate that is set anew at every step."""
+        """Return SGD, whose learning rate is set in every step."""
         settings = self.method.settings
         optimizer = settings.optimizer()
         sgd = torch.optim.SGD(
@@ -160,7 +160,7 @@ class LocalizerTask(Task):
 
 
 def lr_lambda(step: int, steps: int, settings: LocalizerSettings) -> float:
-    """What the learning rate is multiplied with at `step` of `steps`: warm-up, then the recipe's decay."""
+    """Return the factor of the learning rate at `step` of `steps`: warm-up, then the recipe's decay."""
     warmup = min(settings.warmup_steps, steps // 4)
     rise = min(1.0, (step + 1) / (warmup + 1))
     done = min(1.0, step / steps)

@@ -1,4 +1,4 @@
-"""Masks of ready-made tiles: a zip of PNG images, one a tile, at the tile's own size, 255 landslide, 0 not."""
+"""Masks of ready-made tiles: a zip of PNG images, one per tile, at the tile's own size, 255 landslide, 0 not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add_mask(archive: zipfile.ZipFile, name: str, mask: np.ndarray) -> None:
 
 
 def read_mask(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """The mask of the tile `name`. (height, width) uint8 {0, 1}.
+    """Read the mask of the tile `name`. (height, width) uint8 {0, 1}.
 
     Raises:
         InputError: There is no mask of that tile, or it is damaged.

@@ -1,4 +1,4 @@
-"""Maps of large scenes: predicted band of rows by band, in jobs of their own, then put together."""
+"""Maps of large scenes: bands of rows are predicted in separate jobs, then mosaicked."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ROWS_AT_ONCE = 256
 
 
 def band_rows(height: int, size: int, stride: int, band: Block) -> tuple[int, int]:
-    """First row, and the row after the last, of a band: an even share of the rows of windows."""
+    """Return the first row, and the row after the last, of a band: an even share of the rows of windows."""
     rows = positions(height, size, stride)
     own = band.range(len(rows))
     return rows[own.start], rows[own.stop] if own.stop < len(rows) else height
 
 
 class BandWriter:
-    """Write probabilities and mask of a band, row by row; the file appears when the `with` block ends without an error.
+    """Write probabilities and mask of a band, row by row; the file is complete when the `with` block ends.
 
     The mask is written too, because the threshold is applied to probabilities before they are stored in steps.
 
@@ -43,7 +43,7 @@ class BandWriter:
         height, width: Size of the band, pixels.
         crs: Coordinate reference system.
         transform: Pixel of the band to map.
-        model: Name of the network, kept for the map.
+        model: Name of the network, stored for the map.
         threshold: Probability from which on a pixel is landslide.
     """
 
@@ -90,18 +90,18 @@ def join_bands(
     name: str | None = None,
     tiles: TileSettings | None = None,
 ) -> None:
-    """Put the bands of a scene together: the maps that `predict_raster` makes. In memory are some rows at a time.
+    """Mosaic the bands of a scene to the maps that `predict_raster` makes. Only some rows are in memory at a time.
 
     Args:
         image: The scene; only its header is read.
-        bands: What `predict_band` wrote, from the top down.
-        settings: Threshold that they were predicted with.
+        bands: Files written by `predict_band`, from the top down.
+        settings: Settings with the threshold of the prediction.
         probability, mask: COGs to write.
         name: The scene's name; the image's by default.
-        tiles: How the scene was read; the defaults where none are given.
+        tiles: Settings of reading the scene; None: the defaults.
 
     Raises:
-        InputError: The bands are not those of the scene, of different networks, of another threshold, or damaged.
+        InputError: The bands are of another scene, of different networks, of another threshold, or damaged.
     """
     with SceneReader(image, tiles or TileSettings()) as scene:
         place = (scene.height, scene.width, scene.crs, scene.transform)
@@ -130,7 +130,7 @@ def join_bands(
 
 
 def _model(bands: Sequence[Path], settings: MapSettings) -> str:
-    """The network that predicted all bands, with the threshold of `settings`."""
+    """Return the network that predicted all bands, with the threshold of `settings`."""
     models = set()
     for path in bands:
         try:

@@ -1,24 +1,24 @@
-"""Answers for overlapping windows, blended into whole rows of a scene."""
+"""Blend predictions of overlapping windows to whole rows of a scene."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Weight at a window's border, where the network knows least; above 0, so that the scene's own border is covered.
+# Weight at a window's border, where predictions are worst; above 0, so that the scene's own border is covered.
 BORDER_WEIGHT = 1e-3
 
 
 def blend_weights(size: int) -> np.ndarray:
-    """Raised-cosine weights of a window, highest in its middle. (size, size) float32 in (0, 1]."""
+    """Return raised-cosine weights of a window, highest in its middle. (size, size) float32 in (0, 1]."""
     edge = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
     edge = np.maximum(edge, BORDER_WEIGHT)
     return np.outer(edge, edge).astype(np.float32)
 
 
 class RowBlender:
-    """Weighted mean of overlapping square windows, in a band of rows as high as a window.
+    """Weighted mean of overlapping square windows, in a band of rows with the height of a window.
 
-    Windows come row by row from the top. Only the band is in memory, whatever the height of the scene.
+    Windows are added row by row from the top. Only the band is in memory, for scenes of any height.
 
     Args:
         width: Width of the scene, pixels; at least `size`.
@@ -38,7 +38,7 @@ class RowBlender:
         self._weight[place] += self._weights
 
     def take(self, rows: int) -> np.ndarray:
-        """Finish the band's first `rows` rows, and move the band down by as many.
+        """Return the band's first `rows` rows, and move the band down by as many.
 
         Returns:
             (rows, width) float32; NaN where no window was added.

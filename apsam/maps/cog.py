@@ -1,9 +1,9 @@
 """Maps as Cloud Optimised GeoTIFFs.
 
-Probabilities are stored as bytes: 0 to 250 with the scale 1/250 written into the file, 255 where there is no data.
-Steps of 0.004 are finer than a network's probabilities deserve, every threshold of two decimals falls on a
-step or midway between two, and the file has a quarter of the size of float32 before compression (float16 is unknown
-to most GIS). QGIS and `rasterio` with `scales` show 0 to 1.
+Probabilities are stored as bytes: 0 to 250 with the scale 1/250 in the file, 255 for no data.
+Steps of 0.004 are finer than the accuracy of a network's probabilities, every threshold of two decimals is a
+step or midway between two, and the file has a quarter of the size of float32 before compression (float16 is not
+supported by most GIS). QGIS and `rasterio` with `scales` show 0 to 1.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BLOCK = 512
 
 
 def to_steps(probability: np.ndarray) -> np.ndarray:
-    """Probabilities in [0, 1] as uint8 steps of 1/250, NaN as 255."""
+    """Convert probabilities in [0, 1] to uint8 steps of 1/250, NaN to 255."""
     steps = np.full(probability.shape, NO_DATA, np.uint8)
     known = np.isfinite(probability)
     steps[known] = np.rint(np.clip(probability[known], 0, 1) * STEPS).astype(np.uint8)
@@ -40,29 +40,29 @@ def to_steps(probability: np.ndarray) -> np.ndarray:
 
 
 def from_steps(steps: np.ndarray) -> np.ndarray:
-    """Stored steps as probabilities: float32 in [0, 1], NaN where there is no data."""
+    """Convert stored steps to probabilities: float32 in [0, 1], NaN for no data."""
     return np.where(steps == NO_DATA, np.nan, steps / STEPS).astype(np.float32)
 
 
 def apply_threshold(probability: np.ndarray, threshold: float) -> np.ndarray:
-    """Turn probabilities into a mask: the one rule for scenes, bands and folders of tiles.
+    """Threshold probabilities to a mask; the same rule for scenes, bands and folders of tiles.
 
     The probabilities are those of the network, before they are stored in steps of 1/250: a threshold applied to a
     stored map may differ in pixels within half a step (0.002) of it.
 
     Args:
-        probability: float32 in [0, 1], NaN where there is no data.
-        threshold: A pixel is landslide where its probability is at least this, compared in float32.
+        probability: float32 in [0, 1], NaN for no data.
+        threshold: A pixel is landslide if its probability is at least this, compared in float32.
 
     Returns:
-        uint8 {0, 1}, 255 where there is no data.
+        uint8 {0, 1}, 255 for no data.
     """
     positive = probability >= np.float32(threshold)
     return np.where(np.isnan(probability), NO_DATA, positive).astype(np.uint8)
 
 
 def map_tags(name: str, image: Path, model: str, settings: MapSettings) -> dict[str, str]:
-    """What a map says about itself: its scene, image, network and threshold."""
+    """Return the tags of a map: its scene, image, network and threshold."""
     return {
         "APSAM_SCENE": name,
         "APSAM_IMAGE": image.name,
@@ -72,7 +72,7 @@ def map_tags(name: str, image: Path, model: str, settings: MapSettings) -> dict[
 
 
 def map_profile(height: int, width: int, crs: CRS, transform: Affine) -> dict[str, Any]:
-    """How rasterio writes the rows of a map."""
+    """Return rasterio's options for writing the rows of a map."""
     return {
         "driver": "GTiff",
         "count": 1,
@@ -87,7 +87,7 @@ def map_profile(height: int, width: int, crs: CRS, transform: Affine) -> dict[st
 
 
 class MapWriter:
-    """Write a one-band uint8 map row by row; the finished COG appears when the `with` block ends without an error.
+    """Write a one-band uint8 map row by row; the COG is complete when the `with` block ends without an error.
 
     Args:
         path: GeoTIFF to make.
@@ -95,7 +95,7 @@ class MapWriter:
         height, width: Size, pixels.
         crs: Coordinate reference system.
         transform: Pixel to map.
-        tags: What made it; the version of apsam is added.
+        tags: Provenance; the version of apsam is added.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The trained network that `apsam predict` uses, and the settings it is used with."""
+"""The trained network of `apsam predict`, and its settings."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from apsam.tiles.settings import TileSettings
 
 @dataclass(frozen=True)
 class MapModel:
-    """A trained network and how it maps scenes.
+    """A trained network with its settings for mapping scenes.
 
     Attributes:
         weights: File of a ResUNet.
-        tiles: How scenes are read: as in training.
+        tiles: Settings of reading scenes, as in training.
         maps, products: Settings of the maps.
-        conditions: What it was trained on; None where the weights do not say.
-        source: Where the settings of maps and products come from, in words.
+        conditions: Conditions of its training; None if the weights have none.
+        source: Source of the settings of maps and products, in words.
     """
 
     weights: Path
@@ -39,27 +39,27 @@ class MapModel:
     source: str
 
     def in_words(self) -> str:
-        """One line for who maps a scene: which network, trained at which resolution, with which settings."""
+        """Return one line for the user: the network, the resolution of its training, the source of its settings."""
         known = self.conditions.ground_resolution_m if self.conditions else None
         trained = f"trained at {in_words(known)}" if known else "the ground resolution of its training is not known"
         return f"{self.weights}: {trained}; threshold {self.maps.threshold:g}, maps and products by {self.source}"
 
 
 def find_model(run: Path | None, model: str, weights: Path | None, config: Path | None) -> MapModel:
-    """The network of a run, or of a weights file.
+    """Find the network of a run, or of a weights file.
 
-    All that reads a scene comes from the weights. Settings of maps and products come from `config`; else from the
+    Settings for reading scenes come from the weights. Settings of maps and products come from `config`; else from the
     configuration in the run's report, if there is one; else from the weights.
 
     Args:
         run: Folder of a run.
-        model: Of a run: `apsam`, `cam`, `ground` or `self_training`, the masks it learned from.
+        model: For a run: `apsam`, `cam`, `ground` or `self_training`, the masks of its training.
         weights: Weights of a ResUNet, instead of a run.
         config: A configuration.
 
     Raises:
-        InputError: There are no weights, they do not say how their scenes were read and nothing else does, or `config`
-            asks for bands, stretch or a tile size other than the training's.
+        InputError: There are no weights, no record of how their scenes were read, or `config`
+            sets bands, stretch or a tile size other than those of the training.
         ConfigError: Neither or both of `run` and `weights` are given, or the configuration cannot be used.
     """
     if (run is None) == (weights is None):
@@ -101,7 +101,7 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
         maps,
         products,
         conditions,
-        str(config) if written else "the settings in the weights (--config gives others)",
+        str(config) if written else "the settings in the weights (use --config for others)",
     )
 
 
@@ -109,16 +109,16 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
 def scene_to_map(
     scene: Path, model: MapModel, resample: bool | None, output: Path
 ) -> Iterator[tuple[Path, TileSettings, str | None]]:
-    """Yield the raster to map, how it is read, and what happens to its pixels in words.
+    """Yield the raster to map, the settings for reading it, and the resampling in words.
 
-    A scene that is finer than the training's is read at the training's ground resolution, a coarser one as it is.
+    A scene that is finer than in training is read at the training's ground resolution, a coarser one as it is.
 
     Args:
         scene: The raster.
         model: The network.
         resample: True: a coarser scene is interpolated to the training's resolution, by a virtual raster that is
             removed afterwards; False: a finer one is read as it is.
-        output: A file of the folder in which the virtual raster may be made.
+        output: A file; the virtual raster is made in its folder.
 
     Raises:
         ConfigError: `resample` is true, but the resolution of the training is not known.

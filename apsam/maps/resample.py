@@ -1,4 +1,4 @@
-"""A scene with smaller pixels, interpolated, as a virtual raster: nothing is copied."""
+"""Interpolate a scene to smaller pixels as a virtual raster, without a copy."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from rasterio.vrt import WarpedVRT
 
 
 def write_interpolated(image: Path, factor: float, output: Path) -> None:
-    """Write a VRT that shows a scene with smaller pixels, in its CRS and orientation.
+    """Write a VRT that interpolates a scene to smaller pixels, in its CRS and orientation.
 
-    Larger pixels are the reader's business (`tiles.resolution_m`), which knows what is no data.
+    Larger pixels are made by the reader (`tiles.resolution_m`), which excludes no data.
 
     Args:
         image: The scene, with a CRS.
-        factor: How many times smaller a pixel's side is.
+        factor: Ratio of the old to the new side of a pixel.
         output: The VRT to make; it names the scene by its absolute path.
     """
     with rasterio.open(image.resolve()) as raster:
@@ -38,5 +38,5 @@ def write_interpolated(image: Path, factor: float, output: Path) -> None:
 
 
 def _pixels(length: float) -> int:
-    """Whole pixels that cover a length; a tenth of one may be left out, as where a CRS stretches lengths a little."""
+    """Return the whole pixels that cover a length; up to a tenth of one is left out, for distortions of a CRS."""
     return max(1, ceil(length - 0.1))

@@ -1,4 +1,4 @@
-"""Settings of the maps: how a trained ResUNet's answers become rasters."""
+"""Settings of the maps: prediction of rasters by a trained ResUNet."""
 
 from __future__ import annotations
 

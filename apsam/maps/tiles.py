@@ -1,4 +1,4 @@
-"""The ResUNet's mask of single tiles, read on demand from the map of their scene."""
+"""Read the ResUNet's mask of single tiles from the map of their scene."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from apsam.maps.cog import NO_DATA
 
 
 class MapTiles:
-    """A scene's map by tiles.
+    """A scene's map, read by tiles.
 
     Args:
         path: GeoTIFF {0, 1, 255} on the scene's grid; for ready-made tiles the zip of their masks.
@@ -46,7 +46,7 @@ class MapTiles:
         self._map.close()
 
     def tile(self, index: int) -> np.ndarray:
-        """(size, size) uint8 {0, 1, 255}: 255 beyond the scene's edge; that of a ready-made tile is resized (nearest).
+        """Read (size, size) uint8 {0, 1, 255}: 255 beyond the scene's edge; ready-made tiles are resized (nearest).
 
         Raises:
             InputError: The map has no such tile, or is damaged there.
@@ -54,7 +54,7 @@ class MapTiles:
         if self._names is not None:
             mask = read_mask(self._map, self._names[index])
             return cv2.resize(mask, (self._size, self._size), interpolation=cv2.INTER_NEAREST)
-        assert not isinstance(self._map, zipfile.ZipFile)  # its tiles were read above
+        assert not isinstance(self._map, zipfile.ZipFile)  # checked when its tiles were read
         row, col, height, width = (int(value) for value in self._window[index])
         mask = np.full((height, width), NO_DATA, np.uint8)
         inside = Window(col, row, width, height).intersection(Window(0, 0, self._map.width, self._map.height))

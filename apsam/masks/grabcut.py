@@ -1,4 +1,4 @@
-"""The reference without learnt weights: GrabCut (Rother et al., 2004) with the prompts that SAM gets."""
+"""Baseline without learnt weights: GrabCut (Rother et al., 2004) with the prompts of SAM."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from apsam.masks.stack import same_tiles, write_masks
 from apsam.prompt_files import check_tile_order, read_prompts
 from apsam.prompts import Prompt
 
-# Of several prompt sets (prompts.threshold: auto) GrabCut takes the one nearest the paper's threshold: it has no
-# prediction of its own quality to choose by.
+# Of several prompt sets (prompts.threshold: auto) GrabCut uses the one nearest the paper's threshold, because it
+# predicts no quality for a selection.
 PAPER_THRESHOLD = 120
 
 
 def grabcut(image: np.ndarray, prompt: Prompt, settings: GrabCutSettings) -> np.ndarray:
-    """Segment one prompt: background outside the box, surely landslide around the point.
+    """Segment one prompt: background outside the box, certainly landslide around the point.
 
     Args:
         image: (3, h, w) uint8 RGB.
         prompt: Box and point, pixels of the image.
-        settings: Rounds and radius.
+        settings: Iterations and radius.
 
     Returns:
-        (h, w) uint8 {0, 1}. A box that leaves no background to learn from is returned as it is.
+        (h, w) uint8 {0, 1}. If the box leaves no background for the colour model, the box is returned.
     """
     height, width = image.shape[1:]
     x0, y0, x1, y1 = prompt.box
@@ -48,14 +48,14 @@ def grabcut(image: np.ndarray, prompt: Prompt, settings: GrabCutSettings) -> np.
 def make_grabcut_masks(
     tiles: Path, prompts: Path, settings: GrabCutSettings, output: Path, ground: Path | None = None
 ) -> None:
-    """Write GrabCut's pseudo-masks of one scene; the masks of one tile are joined by OR.
+    """Write GrabCut's pseudo-masks of one scene; the masks of one tile are combined by OR.
 
     Args:
         tiles: Tile stack of the scene.
         prompts: Its prompt file.
-        settings: Rounds and radius.
+        settings: Iterations and radius.
         output: The mask stack (`apsam.masks.stack`).
-        ground: Label map of the scene's ground, to exclude what negative tiles cover.
+        ground: Label map of the scene, to exclude pixels in negative tiles.
     """
     content = read_prompts(prompts)
     by_tile = {entry.tile: entry.sets for entry in content.tiles}

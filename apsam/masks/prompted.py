@@ -1,4 +1,4 @@
-"""APSAM's pseudo-masks: SAM asked with the prompts of the CAM (paper, section II-C, equation 9)."""
+"""APSAM's pseudo-masks: SAM prompted by the CAM (paper, section II-C, equation 9)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apsam.sam.segment import TileMask, segment_scene
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
 
-# Overlap counts are stored as bytes; nothing asks for more than "one" or "several".
+# Overlap counts are stored as bytes; only "one" and "several" are distinguished.
 MOST_OVERLAPS = 255
 
 
@@ -33,9 +33,9 @@ def make_prompted_masks(
     """Write SAM's pseudo-masks of one scene.
 
     Arrays: mask (size, size) uint8 {0, 1}, 255 where the tile is not valid; threshold int16, the CAM threshold of the
-    chosen prompt set, -1 for tiles without prompts; score float32 0..1, agreement with the CAM times predicted IoU.
-    With `join: add` also claims (size, size) uint8: how many prompts' masks hold the pixel, 255 standing for more too,
-    from which the metrics see what the paper's released code does not count.
+    selected prompt set, -1 for tiles without prompts; score float32 0..1, agreement with the CAM times predicted IoU.
+    With `join: add` also claims (size, size) uint8: the number of prompts' masks with the pixel, at most 255,
+    by which the metrics exclude the pixels that the paper's released code does not count.
 
     Args:
         tiles: Tile stack of the scene.
@@ -46,7 +46,7 @@ def make_prompted_masks(
         settings: Prompts used, mask choice, CAM as mask prompt.
         output: The mask stack.
         device: `auto`, `cpu`, `cuda`.
-        ground: Label map of the scene's ground, to exclude what negative tiles cover.
+        ground: Label map of the scene, to exclude pixels in negative tiles.
 
     Raises:
         InputError: Embeddings of another SAM, stacks of different runs, or prompts of tiles that do not exist.

@@ -1,4 +1,4 @@
-"""Masks to compare with: the CAM cut where SAM agrees, a fixed box, and the reference mask itself."""
+"""Masks for comparison: the CAM thresholded by agreement with SAM, a fixed box, and the reference mask."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from apsam.stack import TileStack
 
 
 def make_agreed_masks(tiles: Path, cams: Path, masks: Path, output: Path) -> None:
-    """Cut each tile's CAM at the threshold whose SAM masks agree best with it: that of the tile's APSAM mask.
+    """Threshold each tile's CAM at the value that agrees best with its SAM masks: that of the tile's APSAM mask.
 
-    Where `prompts.threshold` is `auto`, this is the label-free choice that APSAM's own prompts come from, so that CAM
-    and APSAM are cut at the same place; else it is the fixed threshold.
+    If `prompts.threshold` is `auto`, this is the threshold selected without labels for APSAM's prompts, so CAM
+    and APSAM have the same threshold; otherwise it is the fixed threshold.
 
     Args:
         tiles: Tile stack of the scene.
@@ -36,7 +36,7 @@ def make_agreed_masks(tiles: Path, cams: Path, masks: Path, output: Path) -> Non
 
 
 def make_box_masks(tiles: Path, output: Path) -> None:
-    """The same box in the middle of every tile labelled positive: what a score owes to how tiles were cut."""
+    """Write the same box in the middle of every tile labelled positive, which measures the centre bias of the tiles."""
     with TileStack(tiles) as stack:
         labels, size = stack.read("label"), stack.attributes["tile_size"]
     box = centred_box(size, size)
@@ -46,7 +46,7 @@ def make_box_masks(tiles: Path, output: Path) -> None:
 
 
 def make_reference_masks(measured: MeasuredScene, output: Path) -> None:
-    """The reference masks, for the upper bound alone: a network trained with full supervision.
+    """Write the reference masks, only for the upper bound: a network trained with full supervision.
 
     Args:
         measured: A scene with a reference mask.

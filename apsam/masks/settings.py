@@ -1,4 +1,4 @@
-"""Settings of the pseudo-masks that need no SAM: those APSAM is compared with."""
+"""Settings of the pseudo-masks without SAM, the baselines of APSAM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stacks of pseudo-masks, the same for every way of making them."""
+"""Stacks of pseudo-masks, with the same format for all methods."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def write_masks(
         output: The mask stack: `mask` (n, size, size) uint8 {0, 1}, 255 where the tile is not valid.
         source: `apsam`, `cam` or `grabcut`.
         made_by: Settings, stored with the stack.
-        masks_of: Gives the {0, 1} masks of the tiles from `start` to `stop`, (stop - start, size, size).
-        ground: Label map of the scene's ground: masks are 0 where a tile labelled negative covers it. None: only the
-            tile's own label counts.
+        masks_of: Returns the {0, 1} masks of the tiles from `start` to `stop`, (stop - start, size, size).
+        ground: Label map of the scene: masks are 0 at pixels in a tile labelled negative. None: only the
+            tile's own label is used.
     """
     with TileStack(tiles) as stack, GroundGate(tiles, ground) as possible:
         size, scene = stack.attributes["tile_size"], stack.attributes["scene"]

@@ -1,4 +1,4 @@
-"""The baseline: a CAM cut at a threshold is the pseudo-mask."""
+"""The baseline: a thresholded CAM as pseudo-mask."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from apsam.prompts import binarize
 
 
 def threshold_cam(cam: np.ndarray, settings: CamMaskSettings) -> np.ndarray:
-    """Cut one CAM. (h, w) uint8 -> (h, w) uint8 {0, 1}; an empty CAM gives an empty mask."""
+    """Threshold one CAM. (h, w) uint8 -> (h, w) uint8 {0, 1}; an empty CAM gives an empty mask."""
     if settings.threshold != "otsu":
         return binarize(cam, settings.threshold)
     if cam.min() == cam.max():
@@ -32,7 +32,7 @@ def make_cam_masks(
         cams: Its CAM stack.
         settings: The threshold.
         output: The mask stack (`apsam.masks.stack`).
-        ground: Label map of the scene's ground, to exclude what negative tiles cover.
+        ground: Label map of the scene, to exclude pixels in negative tiles.
     """
     with same_tiles(tiles, cams) as stack:
 

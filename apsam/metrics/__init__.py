@@ -1,1 +1,1 @@
-"""Metrics of pseudo-masks and maps against reference masks (`held_out`: no training data is measured as test)."""
+"""Metrics of pseudo-masks and maps against reference masks (`held_out`: test data are not used for training)."""

@@ -1,4 +1,4 @@
-"""What a map has to beat: everything is landslide, nothing is, a box in the middle of every tile."""
+"""Trivial baselines of a map: everything is landslide, nothing is, a box in the middle of every tile."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ IN_WORDS = {
 
 
 def baselines(guess: np.ndarray, boxes: np.ndarray) -> dict[str, np.ndarray]:
-    """Baseline masks {0, 1, 255} that know nothing where a map knows nothing.
+    """Return baseline masks {0, 1, 255}, unknown where the map is unknown.
 
     Args:
         guess: The map {0, 1, 255}.
-        boxes: Of its shape, whether a pixel lies in the middle of a tile.
+        boxes: Of the same shape, whether a pixel is in the middle of a tile.
     """
     unknown = guess == NO_DATA
     masks = {EVERYTHING: np.ones_like(guess), NOTHING: np.zeros_like(guess), CENTRED_BOX: boxes.astype(guess.dtype)}
@@ -35,12 +35,12 @@ def baselines(guess: np.ndarray, boxes: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def box_rows(windows: np.ndarray, top: int, height: int, width: int) -> np.ndarray:
-    """Whether pixels of some rows of a scene lie in the middle of a tile.
+    """Whether pixels of some rows of a scene are in the middle of a tile.
 
     Args:
         windows: (n, 4) tile windows.
         top: First row.
-        height, width: Size of the answer.
+        height, width: Size of the result.
 
     Returns:
         (height, width) bool.
@@ -56,10 +56,10 @@ def box_rows(windows: np.ndarray, top: int, height: int, width: int) -> np.ndarr
 
 
 def not_better(row: dict[str, Any], others: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-    """The baseline of the same part and scene whose F1 a map's does not exceed, the best one; None where it beats all.
+    """Return the best baseline of the same part and scene whose F1 the map does not exceed; None if it beats all.
 
     Args:
-        row: Figures of a map.
+        row: Metrics of a map.
         others: Rows of baselines.
     """
     if row.get("f1") is None:
@@ -74,7 +74,7 @@ def not_better(row: dict[str, Any], others: Iterable[dict[str, Any]]) -> dict[st
 
 
 def baseline_warnings(rows: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> list[str]:
-    """A warning for each map that no baseline falls behind, over all held-out scenes.
+    """Return a warning for each map that does not beat all baselines, over all held-out scenes.
 
     Args:
         rows: Of maps and baselines.

@@ -1,8 +1,8 @@
-"""Checks of maps that need no reference mask, and the warnings that follow from them.
+"""Checks of maps without reference masks, and the warnings that follow from them.
 
-A map can be worthless without any error. What image-level labels and the map itself say is checked here: whether the
-map has landslides in the tiles that have some, how many of its tiles hang in the balance, and whether it repeats at
-the step of the tiles it was learned from.
+A map can be useless without any error. These checks use image-level labels and the map: whether the
+map has landslides in positive tiles, how many of its tiles are close to the threshold, and whether it repeats at
+the stride of the training tiles.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from apsam.stack import TileStack
 from apsam.tiles.parts import TEST, TRAIN
 from apsam.tiles.settings import TileSettings
 
-# A map has a landslide in a tile where more than this share of it reaches the threshold (18 x 18 of 256 x 256 px).
+# A map has a landslide in a tile if more than this share of it reaches the threshold (18 x 18 of 256 x 256 px).
 PRESENT_SHARE = 0.005
-# Fewer labelled tiles of one kind than this say little.
+# With fewer labelled tiles of one kind, the checks are not reliable.
 FEW_TILES = 20
-# A tile is near the decision where its score is within this of the threshold.
+# A tile is near the threshold if its score differs from it by at most this.
 NEAR, MANY_NEAR = 0.1, 0.25
-# Below this, a map hardly tells tiles with landslides from tiles without.
+# Below this, a map hardly separates tiles with landslides from tiles without.
 WEAK_ACCURACY, WEAK_AUC = 0.65, 0.7
 
 
 @dataclass(frozen=True)
 class MapCheck:
-    """What image-level labels and a map say of each other. Shares are of the tiles of one part of a scene.
+    """Agreement of image-level labels and a map. Shares are of the tiles of one part of a scene.
 
     Attributes:
         scene: Its name.
         part: `train` or `test`.
         positive, negative: Labelled tiles.
-        balanced_accuracy: Of "the map has a landslide in the tile", mean over both labels; None with one label alone.
-        accuracy, majority: Share of tiles it is right in, and that of the more frequent label.
-        auc: Chance that a positive tile has a higher score than a negative one; None with one label alone. The score
+        balanced_accuracy: Of "the map has a landslide in the tile", mean over both labels; None if one is missing.
+        accuracy, majority: Share of correctly classified tiles, and that of the more frequent label.
+        auc: Probability that a positive tile scores higher than a negative one; None if a label is missing. The score
             of a tile is the probability that `PRESENT_SHARE` of its pixels exceed.
         near: Share of tiles whose score is within 0.1 of the threshold.
-        mapped_share: Share of the part's pixels that the map calls landslide.
-        period: Whether the map repeats at the tile step (`apsam.metrics.period`); None where it is too small to tell.
+        mapped_share: Share of the part's pixels that are landslide on the map.
+        period: Whether the map repeats at the tile stride (`apsam.metrics.period`); None if it is too small to test.
     """
 
     scene: str
@@ -69,10 +69,10 @@ def check_map(tiles: Path, probability: Path, threshold: float) -> list[MapCheck
     Args:
         tiles: Tile stack of the scene.
         probability: Its map, a GeoTIFF of uint8 with a scale (`apsam.maps.cog`) on the scene's grid.
-        threshold: Probability from which a pixel is landslide.
+        threshold: Minimum probability of a landslide pixel.
 
     Raises:
-        InputError: The map does not belong to the tiles.
+        InputError: The map and the tiles are of different scenes.
     """
     with TileStack(tiles) as stack:
         windows, label, part = (stack.read(name) for name in ("window", "label", "part"))
@@ -93,7 +93,7 @@ def check_map(tiles: Path, probability: Path, threshold: float) -> list[MapCheck
 
 
 def _tile_score(raster: rasterio.DatasetReader, window: Sequence[int], threshold: float) -> tuple[float, float]:
-    """The probability that `PRESENT_SHARE` of a tile's pixels exceed, and the share that reaches the threshold."""
+    """Return the probability that `PRESENT_SHARE` of a tile's pixels exceed, and the share above the threshold."""
     row, col, height, width = window
     place = Window(col, row, width, height).intersection(Window(0, 0, raster.width, raster.height))
     values = raster.read(1, window=place)
@@ -133,7 +133,7 @@ def _check(
 
 
 def warnings_of(check: MapCheck) -> list[str]:
-    """What a reader must know before using the map, most serious first; empty where nothing stands out."""
+    """Return warnings about the map, most serious first; empty if there are none."""
     found = []
     weak = check.balanced_accuracy is not None and check.balanced_accuracy < WEAK_ACCURACY
     if check.balanced_accuracy is not None and check.auc is not None and (weak or check.auc < WEAK_AUC):
@@ -165,10 +165,10 @@ def warnings_of(check: MapCheck) -> list[str]:
 
 
 def threshold_of(mask: Path) -> float:
-    """The probability that the mask of a map was cut at.
+    """Return the threshold of the mask of a map.
 
     Raises:
-        InputError: It is no mask of a map.
+        InputError: It is not the mask of a map.
     """
     with rasterio.open(mask) as raster:
         threshold = raster.tags().get("APSAM_THRESHOLD")

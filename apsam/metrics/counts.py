@@ -1,4 +1,4 @@
-"""Counts of right and wrong pixels, and the figures that follow from them."""
+"""Pixel counts (true and false positives and negatives), and the metrics computed from them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from apsam.reference_mask import NO_DATA
 class Counts:
     """True and false positives and negatives, in pixels.
 
-    A figure whose denominator is 0 is undefined: None here, null in JSON, never a flattering 1. So the precision of
-    a mask that marks nothing is None, and its F1 is 0 if there was something to find.
+    A metric whose denominator is 0 is undefined: None here, null in JSON, never 1. So the precision of
+    an empty mask is None, and its F1 is 0 if the reference has landslides.
     """
 
     tp: int = 0
@@ -25,7 +25,7 @@ class Counts:
 
     @staticmethod
     def of(guess: np.ndarray, reference: np.ndarray) -> Counts:
-        """Count two masks of the same shape, {0, 1, 255}; pixels of 255 in either do not count."""
+        """Count two masks of the same shape, {0, 1, 255}; pixels that are 255 in either are ignored."""
         known = (guess != NO_DATA) & (reference != NO_DATA)
         found, there = guess == 1, reference == 1
         both = int(np.count_nonzero(found & there & known))
@@ -37,7 +37,7 @@ class Counts:
 
     @property
     def pixels(self) -> int:
-        """All pixels counted."""
+        """Number of counted pixels."""
         return self.tp + self.fp + self.fn + self.tn
 
     @property
@@ -57,17 +57,17 @@ class Counts:
 
     @property
     def recall(self) -> float | None:
-        """Share of the landslides that the mask covers: TP / (TP + FN)."""
+        """Share of the landslides in the reference that the mask covers: TP / (TP + FN)."""
         return _share(self.tp, self.tp + self.fn)
 
     @property
     def accuracy(self) -> float | None:
-        """Share of right pixels (overall accuracy)."""
+        """Share of correct pixels (overall accuracy)."""
         return _share(self.tp + self.tn, self.pixels)
 
     @property
     def kappa(self) -> float | None:
-        """Cohen's kappa: agreement beyond what the two masks' shares of landslide would give by chance."""
+        """Cohen's kappa: agreement beyond the one expected by chance from the two masks' shares of landslide."""
         if not self.pixels:
             return None
         agreed = (self.tp + self.tn) / self.pixels
@@ -77,7 +77,7 @@ class Counts:
         return _share(agreed - by_chance, 1 - by_chance)
 
     def figures(self) -> dict[str, Any]:
-        """Counts and figures as in the metrics files."""
+        """Counts and metrics as in the metrics files."""
         return {
             "tp": self.tp,
             "fp": self.fp,

@@ -1,4 +1,4 @@
-"""How good maps are: every pixel of a scene counts once."""
+"""Evaluate maps: every pixel of a scene counts once."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ ROWS_AT_ONCE = 1024
 def measure_maps(
     scenes: Sequence[MeasuredScene], maps: Mapping[str, Sequence[Path]], protocol: str = HELD_OUT
 ) -> dict[str, Any]:
-    """Measure the ResUNet's masks.
+    """Evaluate the ResUNet's masks.
 
-    Pixels of a raster scene: those that a test tile covers and no training tile are test, those that a training tile
-    covers are train, others do not count. Ready-made tiles are counted at their own size, along with the `centred_box`
-    (see `measure_pseudo_masks`, but without the label's help, since a map has none).
+    Pixels of a raster scene: those in a test tile and no training tile are test, those in a training tile
+    are train, others are ignored. Ready-made tiles are counted at their own size, together with the `centred_box`
+    (see `measure_pseudo_masks`, but without the label gate, because a map uses no labels).
 
     Args:
         scenes: Scenes with a reference mask.
         maps: Source (apsam, cam) -> mask of every scene, in the order of `scenes`: a GeoTIFF {0, 1, 255} on the
             scene's grid, or for folders the zip of `predict_folder`.
-        protocol: `held_out`, or `as_released` where a setting says so (`apsam.protocol`).
+        protocol: `held_out`, or `as_released` if a setting requires it (`apsam.protocol`).
 
     Returns:
-        {"protocol", "rows"} as from `measure_pseudo_masks`; "baselines", rows of what a map has to beat
-        (`apsam.metrics.baselines`), on the same pixels; "warnings" of maps that do not.
+        {"protocol", "rows"} as from `measure_pseudo_masks`; "baselines", rows of trivial baselines
+        (`apsam.metrics.baselines`), on the same pixels; "warnings" of maps that do not beat them.
 
     Raises:
-        InputError: A map does not belong to its scene, or the reference mask cannot be read.
+        InputError: A map is of another scene, or the reference mask cannot be read.
     """
     tallies: dict[Key, Tally] = {}
     others: dict[Key, Tally] = {}
@@ -58,7 +58,7 @@ def measure_maps(
                 for number, (source, path) in enumerate(sources.items()):
                     for part, guess, there, boxes in _raster_rows(reference, path):
                         tallies.setdefault((source, part, name), Tally()).add_pixels(Counts.of(guess, there))
-                        # All maps of a scene know the same pixels.
+                        # All maps of a scene have the same known pixels.
                         for other, mask in baselines(guess, boxes).items() if number == 0 else ():
                             others.setdefault((other, part, name), Tally()).add_pixels(Counts.of(mask, there))
             else:
@@ -83,16 +83,16 @@ def measure_maps(
 
 
 def part_rows(window: np.ndarray, part: np.ndarray, top: int, height: int, width: int) -> np.ndarray:
-    """To which part the pixels of some rows of a scene belong.
+    """Return the part of each pixel in some rows of a scene.
 
     Args:
         window: (n, 4) tile windows.
         part: (n,) parts of the tiles.
         top: First row.
-        height, width: Size of the answer.
+        height, width: Size of the result.
 
     Returns:
-        (height, width) uint8: 0 train, 1 test, 255 neither. Training tiles win: what was trained on is not held out.
+        (height, width) uint8: 0 train, 1 test, 255 neither. Pixels in training tiles are train, also if in test tiles.
     """
     parts = np.full((height, width), NO_DATA, np.uint8)
     for code in (TEST, TRAIN):
@@ -104,7 +104,7 @@ def part_rows(window: np.ndarray, part: np.ndarray, top: int, height: int, width
 
 
 def _raster_rows(reference: TileReferenceMasks, path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield part, and of its pixels map, reference, and whether they lie in the middle of a tile, rows by rows."""
+    """Yield part, and of its pixels map, reference, and whether they are in the middle of a tile, rows by rows."""
     try:
         with rasterio.open(path) as raster:
             if raster.shape != (reference.height, reference.width):

@@ -1,8 +1,8 @@
-"""How good maps are landslide by landslide: found, missed and false ones, by size, and the area they add up to.
+"""Evaluate maps per landslide: found, missed and false ones, by size, and their total area.
 
-An inventory is judged by its landslides, not by its pixels: one large landslide can hold more pixels than all others.
-A reference landslide is found where the map covers at least half of it, partly found where it covers less, and else
-missed. A landslide of the map is false where less than half of it lies on reference landslides. Size classes are
+Users of an inventory count landslides, not pixels: one large landslide can have more pixels than all others.
+A reference landslide is found if the map covers at least half of it, partly found if it covers less, and else
+missed. A landslide of the map is false if less than half of it is on reference landslides. Size classes are
 decades of square metres.
 """
 
@@ -28,7 +28,7 @@ from apsam.tiles.resolution import PixelGrid
 
 # Share of a landslide that the other mask must cover for a match.
 MATCH = 0.5
-# Lower limits of the size classes, m2; the first also holds what is smaller.
+# Lower limits of the size classes, m2; the first class includes smaller ones.
 CLASSES_M2 = (0, 100, 1_000, 10_000, 100_000)
 # Points of the area-frequency curve.
 LIMITS_A_DECADE = 4
@@ -42,20 +42,20 @@ def measure_objects(
 ) -> dict[str, Any]:
     """Count landslides of maps and reference masks.
 
-    Raster scenes alone: ready-made tiles cut landslides. Pixels belong to parts as in `measure_maps`; a landslide that
-    reaches beyond a part counts with its share of it. Pixels that the reference mask does not know belong to neither.
+    Only raster scenes: ready-made tiles cut landslides. Pixels belong to parts as in `measure_maps`; a landslide
+    beyond a part counts with its share in it. Unknown pixels of the reference mask are ignored.
 
     Args:
         scenes: Scenes with a reference mask.
         maps: Source -> mask of every scene, in the order of `scenes`: a GeoTIFF {0, 1, 255} on the scene's grid.
         protocol: `held_out` or `as_released`.
-        min_area_m2: Smaller landslides count on neither side (the map's minimum mapping unit).
+        min_area_m2: Smaller landslides are ignored in both masks (the map's minimum mapping unit).
 
     Returns:
         {"protocol", "min_area_m2", "rows"}: a row for each source, part and scene.
 
     Raises:
-        InputError: A map does not belong to its scene.
+        InputError: A map is of another scene.
     """
     rows = []
     for index, measured in enumerate(scenes):
@@ -72,7 +72,7 @@ def measure_objects(
 
 
 def pixel_area_m2(crs: RasterCRS, grid: PixelGrid) -> float:
-    """Area of the pixel in the middle of a raster: on the map of a projected raster, else on the ellipsoid."""
+    """Return the area of the pixel in the middle of a raster: in a projected CRS, else on the ellipsoid."""
     reference, transform = CRS.from_user_input(crs.to_wkt()), grid.transform
     row, col = grid.height // 2, grid.width // 2
     if reference.is_projected:
@@ -111,7 +111,7 @@ def _count(tiles: TileReferenceMasks, path: Path, part: int, pixel_m2: float, mi
 def _landslides(
     regions: Regions, shared: Mapping[int, int], pixel_m2: float, min_area_m2: float
 ) -> list[tuple[float, float]]:
-    """Area, m2, and covered share of every landslide that is large enough."""
+    """Return area, m2, and covered share of every landslide that is large enough."""
     areas = regions.areas()
     return [
         (pixels * pixel_m2, shared.get(region, 0) / pixels)
@@ -121,9 +121,9 @@ def _landslides(
 
 
 def summarise(references: Sequence[tuple[float, float]], mapped: Sequence[tuple[float, float]]) -> dict[str, Any]:
-    """Counts and areas of landslides, given (area, covered share) of those of the reference and of the map.
+    """Count landslides and areas from (area, covered share) of those of the reference and of the map.
 
-    `area_error` is the mapped area over the reference's, less 1; None where the reference has none.
+    `area_error` is the mapped area over the reference's, minus 1; None if the reference has none.
     """
     found = sum(share >= MATCH for _, share in references)
     partly = sum(0 < share < MATCH for _, share in references)
@@ -142,14 +142,14 @@ def summarise(references: Sequence[tuple[float, float]], mapped: Sequence[tuple[
 
 
 def area_frequency(references: Sequence[float], mapped: Sequence[float]) -> dict[str, list[float]]:
-    """The area-frequency curves of two inventories: how many landslides are at least so large.
+    """Compute the area-frequency curves of two inventories: the number of landslides at least so large.
 
     Args:
         references, mapped: Areas, m2.
 
     Returns:
         `least_m2`, four limits a decade from below the smallest landslide to the largest, and for each limit the number
-        of `reference` and `mapped` landslides; all empty where there is none.
+        of `reference` and `mapped` landslides; all empty if there are none.
     """
     areas = np.array([*references, *mapped])
     if not areas.size:
@@ -164,7 +164,7 @@ def area_frequency(references: Sequence[float], mapped: Sequence[float]) -> dict
 
 
 def _by_class(references: Sequence[tuple[float, float]], mapped: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
-    """The same for every size class: the area-frequency table of both."""
+    """Compute the counts for every size class: the area-frequency table of both."""
     rows = []
     for least, below in zip(CLASSES_M2, [*CLASSES_M2[1:], None], strict=True):
         some = [[one for one in side if least <= one[0] < (below or np.inf)] for side in (references, mapped)]

@@ -1,10 +1,10 @@
-"""Whether a map repeats at the step of the tiles it was learned from. No mask is read.
+"""Test whether a map repeats at the stride of its training tiles. No mask is read.
 
-Landslides know nothing of the tiles; a map that is higher in the middle of every tile than at its border does. Such a
-map has a line in its two-dimensional spectrum at one cycle per tile step, along rows and along columns. Natural maps
-have power there too, and on a scene of a few tiles it varies widely. So the power at the step is compared with that of
-all directions at similar wavelengths by an F-test, the test for a line in a locally flat spectrum (Percival and Walden,
-Spectral Analysis for Physical Applications, 1993, chapter 10).
+Landslides are independent of the tiles. A map that is higher in the middle of every tile than at its border is not: it
+has a line in its two-dimensional spectrum at one cycle per tile stride, along rows and along columns. Natural maps
+have power there too, and on a scene of a few tiles it varies widely. So the power at the stride is compared with that
+of all directions at similar wavelengths by an F-test, the test for a line in a locally flat spectrum (Percival and
+Walden, Spectral Analysis for Physical Applications, 1993, chapter 10).
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ import rasterio
 from rasterio.windows import Window
 from scipy.stats import f as f_distribution
 
-# A tile step is averaged to this many values before the spectrum is computed.
+# A tile stride is averaged to this many values before the spectrum is computed.
 VALUES_PER_STEP = 8
-# Frequencies compared with that of the step, as shares of it.
+# Frequencies compared with that of the stride, as shares of it.
 RING = (0.75, 4 / 3)
-# Frequencies of a Hann-tapered line are independent where they are two cycles per length apart.
+# Frequencies of a Hann-tapered line are independent if they differ by two cycles per length.
 INDEPENDENT = 2
-# With fewer frequencies to compare with (scenes shorter than about five steps), nothing can be said.
+# With fewer frequencies to compare with (scenes shorter than about five strides), there is no result.
 LEAST_FREQUENCIES = 10
-# A map repeats where chance explains its line less often than this, and the line at least this share of its variance.
+# A map repeats if its line is less probable by chance than this, and the line has at least this share of its variance.
 SIGNIFICANT, NOTABLE_SHARE = 0.001, 0.01
 
 
 @dataclass(frozen=True)
 class Period:
-    """How much a map repeats at the step of its tiles.
+    """Repetition of a map at the stride of its tiles.
 
     Attributes:
-        ratio: Amplitude at the step over that at similar wavelengths, root mean squares; about 1 without a period.
-        p_value: How often a map without a period has a ratio as high.
-        share: Of the map's variance that the repetition explains.
+        ratio: Amplitude at the stride over that at similar wavelengths, root mean squares; about 1 without a period.
+        p_value: Probability of such a ratio in a map without a period.
+        share: Share of the map's variance that the repetition explains.
     """
 
     ratio: float
@@ -45,21 +45,21 @@ class Period:
 
     @property
     def repeats(self) -> bool:
-        """Whether the map repeats, by more than chance and more than a trace."""
+        """Whether the map repeats significantly and noticeably."""
         return self.p_value < SIGNIFICANT and self.share >= NOTABLE_SHARE
 
 
 def period_of(path: Path, step: float) -> Period | None:
     """Compare the amplitude of a map at the period `step` with that at similar wavelengths.
 
-    In memory are means of blocks of an eighth of a step, and a strip of the map.
+    Only means of blocks of an eighth of a stride, and a strip of the map, are in memory.
 
     Args:
         path: Raster of probabilities or a mask; its no-data value is left out.
         step: Pixels from one tile to the next.
 
     Returns:
-        None where the map is too small to tell, or has the same value everywhere.
+        None if the map is too small to test, or has the same value everywhere.
     """
     side = max(1, int(step // VALUES_PER_STEP))
     values, known = _block_means(path, side)
@@ -81,7 +81,7 @@ def period_of(path: Path, step: float) -> Period | None:
 
 
 def _block_means(path: Path, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means over blocks of `side` x `side` pixels, and the share of each block that is known. Two arrays, float32."""
+    """Return means over blocks of `side` x `side` pixels, and the known share of each block. Two arrays, float32."""
     with rasterio.open(path) as raster:
         rows, cols = raster.height // side, raster.width // side
         means, known = np.zeros((2, rows, cols), np.float32)
@@ -96,14 +96,14 @@ def _block_means(path: Path, side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _nearby_powers(values: np.ndarray, frequency: float) -> np.ndarray:
-    """Powers at independent frequencies of all directions whose wavelength is similar to the step's."""
+    """Return powers at independent frequencies of all directions whose wavelength is similar to the stride's."""
     spacing = [INDEPENDENT / length for length in values.shape]
     count = [int(RING[1] * frequency / gap) for gap in spacing]
     down, across = np.arange(-count[0], count[0] + 1) * spacing[0], np.arange(count[1] + 1) * spacing[1]
     power = np.abs(_waves(down, values.shape[0]) @ values @ _waves(across, values.shape[1]).T) ** 2
     radius = np.hypot(down[:, None], across)
     wanted = (radius > RING[0] * frequency) & (radius < RING[1] * frequency)
-    # Values are real: the spectrum at -f is that at f.
+    # Values are real, so the spectrum at -f equals that at f.
     wanted &= (across > 0) | (down[:, None] > 0)
     for row, col in ((frequency, 0.0), (0.0, frequency)):
         close = np.abs(down[:, None] - row) < 0.999 * spacing[0], np.abs(across - col) < 0.999 * spacing[1]
@@ -113,7 +113,7 @@ def _nearby_powers(values: np.ndarray, frequency: float) -> np.ndarray:
 
 
 def _power(values: np.ndarray, down: float, across: float) -> float:
-    """Power at one frequency, cycles per value along both axes."""
+    """Return the power at one frequency, cycles per value along both axes."""
     lines = _waves(np.array([down]), values.shape[0]) @ values @ _waves(np.array([across]), values.shape[1]).T
     return float(np.abs(lines[0, 0]) ** 2)
 

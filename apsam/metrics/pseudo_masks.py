@@ -1,4 +1,4 @@
-"""How good pseudo-masks are, tile by tile as in the literature: a pixel counts in every tile that shows it."""
+"""Evaluate pseudo-masks, tile by tile as in the literature: a pixel counts in every tile that contains it."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ TILES_AT_ONCE = 64
 def measure_pseudo_masks(
     scenes: Sequence[MeasuredScene], masks: Mapping[str, Sequence[Path]], protocol: str = HELD_OUT
 ) -> dict[str, Any]:
-    """Measure pseudo-masks.
+    """Evaluate pseudo-masks.
 
-    Folders of ready-made tiles get a further source, `centred_box`: a fixed box in the middle of every tile labelled
-    positive, which shows how much of a score the way the crops were cut gives for nothing.
+    Folders of ready-made tiles have an additional source, `centred_box`: a fixed box in the middle of every positive
+    tile, which measures the centre bias of the crops.
 
     Args:
         scenes: Scenes with a reference mask.
         masks: Source (apsam, cam, ...) -> mask stack of every scene, in the order of `scenes`.
-        protocol: `held_out`, or `as_released` where a setting says so (`apsam.protocol`).
+        protocol: `held_out`, or `as_released` if a setting requires it (`apsam.protocol`).
 
     Returns:
         {"protocol", "rows"}: a row for each source and part over all scenes, then one for each scene, with "scene".
 
     Raises:
-        InputError: A stack does not belong to its scene, or the reference mask cannot be read.
+        InputError: A stack is of another scene, or the reference mask cannot be read.
     """
     tallies: dict[Key, Tally] = {}
     for index, measured in enumerate(scenes):
@@ -52,14 +52,14 @@ def measure_pseudo_masks(
 
 
 def as_released(mask: np.ndarray, overlap_count: np.ndarray) -> np.ndarray:
-    """What the released code counts of masks that it added as bytes (`masks.join: add`).
+    """Reproduce the released code's counting of masks that it added as bytes (`masks.join: add`).
 
-    Two masks of 0 and 1 add up to 2, times 255 is 254 in a byte; its figures count bytes of 0 and 255 alone. So a pixel
-    that several prompts claim, mostly in the middle of a landslide, is neither right nor wrong.
+    Two masks of 0 and 1 add up to 2, times 255 is 254 in a byte; its metrics count only bytes of 0 and 255. So a pixel
+    in the masks of several prompts, mostly in the middle of a landslide, is ignored.
 
     Args:
         mask: (..., h, w) {0, 1, 255}.
-        overlap_count: (..., h, w), how many prompts' masks hold the pixel.
+        overlap_count: (..., h, w), number of prompts' masks with the pixel.
     """
     return np.where(overlap_count > 1, NO_DATA, mask).astype(np.uint8)
 
@@ -83,7 +83,7 @@ def _guesses(reference: TileReferenceMasks, sources: Mapping[str, Path]) -> Iter
 
 
 def _read(stack: TileStack, start: int) -> np.ndarray:
-    """Masks of some tiles, (n, h, w), as they count."""
+    """Return the masks of some tiles, (n, h, w), as they are counted."""
     masks = stack.read("mask", start, start + TILES_AT_ONCE)
     if "claims" not in stack.arrays:
         return masks

@@ -7,10 +7,10 @@ import numpy as np
 
 
 class Regions:
-    """Regions (8 neighbours) of a mask that comes in bands of rows, from the top down.
+    """Regions (8 neighbours) of a mask that is added in bands of rows, from the top down.
 
-    Pixels get a provisional number at once; provisional numbers of one region are joined (union-find) as bands arrive.
-    In memory is one row, and two numbers a provisional region.
+    Pixels have a provisional number at once; numbers of one region are joined (union-find) as bands are added.
+    One row, and two numbers per provisional region, are in memory.
     """
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class Regions:
         return numbers
 
     def roots(self) -> np.ndarray:
-        """(n,) int64: provisional number -> number of its region, which is the lowest of its provisional ones."""
+        """Return (n,) int64: provisional number -> number of its region, the lowest of its provisional ones."""
         return np.array([self._find(number) for number in range(len(self._parent))], np.int64)
 
     def areas(self) -> dict[int, int]:
-        """Region -> pixels."""
+        """Return region -> pixels."""
         totals: dict[int, int] = {}
         for number, area in enumerate(self._areas[1:], 1):
             root = self._find(number)
@@ -64,7 +64,7 @@ class Regions:
 
 
 class Overlaps:
-    """How many pixels each region of one mask shares with regions of another, by provisional numbers."""
+    """Count the pixels that regions of one mask share with regions of another, by provisional numbers."""
 
     def __init__(self) -> None:
         self._pairs: dict[tuple[int, int], int] = {}
@@ -77,7 +77,7 @@ class Overlaps:
             self._pairs[a, b] = self._pairs.get((a, b), 0) + count
 
     def shared(self, regions: Regions, axis: int) -> dict[int, int]:
-        """Region of the first (axis 0) or second mask -> pixels that it shares with any region of the other."""
+        """Return region of the first (axis 0) or second mask -> pixels shared with any region of the other."""
         roots = regions.roots()
         totals: dict[int, int] = {}
         for pair, count in self._pairs.items():

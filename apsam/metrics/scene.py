@@ -1,4 +1,4 @@
-"""What a scene is measured against: its tiles, their parts, and the reference mask in tile space."""
+"""Reference data of a scene: its tiles, their parts, and the reference mask in tile space."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from apsam.tiles.settings import TileSettings
 
 PARTS = {"train": TRAIN, "test": TEST}
 
-# A tile whose landslide covers a smaller share of it says little: it is not ranked by agreement, nor shown.
+# Tiles with a smaller share of landslide are neither ranked by agreement nor shown, because their IoU is unstable.
 LEAST_COVER = 0.01
 
 
@@ -39,25 +39,25 @@ class MeasuredScene:
     tiles: Path
 
     def stack_in(self, folder: Path | str) -> Path:
-        """Its stack in a folder of mask or CAM stacks."""
+        """Return its stack in a folder of mask or CAM stacks."""
         return Path(folder, f"{self.scene.name}.zarr.zip")
 
     def map_in(self, folder: Path | str) -> Path:
-        """Its mask in a folder of maps: a GeoTIFF, or for ready-made tiles the zip of their masks."""
+        """Return its mask in a folder of maps: a GeoTIFF, or for ready-made tiles the zip of their masks."""
         return Path(folder, f"{self.scene.name}{'.zip' if self.scene.kind == 'folder' else '_mask.tif'}")
 
 
 def measured_scenes(
     sheet: Path, data_dir: Path | None, tiles: Path, synthetic: Path, only: Collection[str] | None = None
 ) -> list[MeasuredScene]:
-    """The scenes of a sheet that have a reference mask.
+    """Return the scenes of a sheet that have a reference mask.
 
     Args:
         sheet: The scene sheet.
-        data_dir: Folder that its paths start from.
+        data_dir: Folder to which its paths are relative.
         tiles: Folder of the tile stacks.
         synthetic: Folder of the synthetic scenes.
-        only: Names of the scenes that are wanted; all by default.
+        only: Names of the scenes; all by default.
 
     Raises:
         InputError: The sheet cannot be read.
@@ -73,10 +73,10 @@ def measured_scenes(
 
 
 def measured_scene(name: str, sheet: Path, data_dir: Path | None, tiles: Path, synthetic: Path) -> MeasuredScene:
-    """One scene of a sheet; arguments as of `measured_scenes`.
+    """Return one scene of a sheet; arguments as in `measured_scenes`.
 
     Raises:
-        InputError: The sheet lists no such scene, or it has no reference mask.
+        InputError: The sheet has no such scene, or it has no reference mask.
     """
     found = measured_scenes(sheet, data_dir, tiles, synthetic, [name])
     if not found:
@@ -104,7 +104,7 @@ class TileReferenceMasks:
             self.window, self.label, self.part = (stack.read(name) for name in ("window", "label", "part"))
         self.size = int(attributes["tile_size"])
         self.names: list[str] | None = attributes["names"]
-        # Only the scene's grid is used here, so its bands and their stretch do not matter.
+        # Only the scene's grid is used here, so bands and stretch are irrelevant.
         resolution = attributes.get("made_by", {}).get("tiles", {}).get("resolution_m")
         self._grid = TileSettings(bands=(1, 1, 1), resolution_m=resolution)
 
@@ -130,13 +130,13 @@ class TileReferenceMasks:
         return next((name for name, code in PARTS.items() if code == self.part[index]), None)
 
     def tile(self, index: int) -> np.ndarray:
-        """Reference mask of one tile, (size, size) uint8 {0, 1, 255}; of a ready-made tile resized (nearest)."""
+        """Read the reference mask of one tile, (size, size) uint8 {0, 1, 255}; ready-made ones resized (nearest)."""
         if self.names is None:
             return self.reference.read(*self.window[index].tolist())
         return cv2.resize(self.own(index), (self.size, self.size), interpolation=cv2.INTER_NEAREST)
 
     def own(self, index: int) -> np.ndarray:
-        """Truth of a ready-made tile at its own size, (height, width) uint8 {0, 1, 255}."""
+        """Read the reference mask of a ready-made tile at its own size, (height, width) uint8 {0, 1, 255}."""
         assert self.names is not None
         height, width = self.window[index][2:].tolist()
         return self._masks.read(self.names[index], (height, width), int(self.label[index]))

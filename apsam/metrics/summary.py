@@ -1,4 +1,4 @@
-"""The figures that versions of a run are compared by, in one flat table, as `dvc metrics` and `dvc exp show` want."""
+"""Main metrics of a run in one flat table, for comparing versions with `dvc metrics` and `dvc exp show`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ NAMES = {"train": "training", "test": "held_out"}
 
 
 def summarise(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, dict[str, dict[str, float | None]]]]:
-    """IoU and F1 by what was measured, part and source.
+    """Collect IoU and F1 by kind, part and source.
 
     Args:
-        measured: What was measured (`masks`, `resunet`) -> its figures (`metrics/*.json`: rows with part and source).
+        measured: Kind (`masks`, `resunet`) -> its metrics (`metrics/*.json`: rows with part and source).
 
     Returns:
-        For example `{"masks": {"held_out": {"apsam": {"iou": 0.7, "f1": 0.8}}}}`; None where a rate is undefined.
+        For example `{"masks": {"held_out": {"apsam": {"iou": 0.7, "f1": 0.8}}}}`; None if a metric is undefined.
     """
     table: dict[str, dict[str, dict[str, dict[str, float | None]]]] = {}
     for name, figures in measured.items():

@@ -1,4 +1,4 @@
-"""Pixels and tiles of one source, part and scene, and the rows of a metrics file made of them."""
+"""Count pixels and tiles by source, part and scene, and make the rows of a metrics file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Key = tuple[str, str, str]
 
 @dataclass
 class Tally:
-    """Pixels that were counted; for what is counted tile by tile, also the IoU of every tile with landslide."""
+    """Pixel counts; for masks of tiles, also the IoU of every tile with landslide."""
 
     counts: Counts = field(default_factory=Counts)
     ious: list[float] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Tally:
         self.add_counts(Counts.of(guess, reference))
 
     def add_counts(self, counts: Counts) -> None:
-        """Add the pixels of one tile, counted already."""
+        """Add the counts of one tile."""
         self.counts += counts
         self.tiles += 1
         if counts.tp + counts.fn:
@@ -44,7 +44,7 @@ class Tally:
         self.tiles += other.tiles
 
     def figures(self) -> dict[str, Any]:
-        """Figures over all pixels; for tiles also `mean_iou`, the mean IoU of those with landslide in the reference."""
+        """Return metrics over all pixels; for tiles also `mean_iou`, the mean IoU of those with landslide."""
         figures = self.counts.figures()
         if self.tiles:
             mean = float(np.mean(self.ious)) if self.ious else None
@@ -53,7 +53,7 @@ class Tally:
 
 
 def rows(tallies: Mapping[Key, Tally]) -> list[dict[str, Any]]:
-    """A row for each source and part over all scenes, then one for each scene, told by the key "scene"."""
+    """Return a row for each source and part over all scenes, then one for each scene, with the key "scene"."""
     pooled: dict[tuple[str, str], Tally] = {}
     for (source, part, _), tally in tallies.items():
         pooled.setdefault((source, part), Tally()).merge(tally)

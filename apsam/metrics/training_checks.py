@@ -1,4 +1,4 @@
-"""Checks of a training that need no reference mask: labels, localizer, pseudo-masks, ensembles; and their warnings."""
+"""Checks of a training without reference masks: labels, localizer, pseudo-masks, ensembles; and their warnings."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ AGREEMENT = "APSAM_AGREEMENT"
 # Below this correlation, networks have less than half of their variance in common.
 WEAK_AGREEMENT = 0.7
 
-# Of a tile's side: what lies farther from the border is its middle, what lies nearer is its border.
+# Share of a tile's side: the middle is farther from the border than this, the border zone is nearer.
 MIDDLE, BORDER = 1 / 4, 1 / 8
-# Pseudo-masks have a trend across the tile where its middle is landslide so many times as often as its border.
+# Pseudo-masks have a trend across the tile if landslide is so many times as frequent in the middle as at the border.
 TREND = 2.0
 
 
 @dataclass(frozen=True)
 class TileTrend:
-    """How often pseudo-masks are landslide in the middle and at the border of positive training tiles.
+    """Frequency of landslide in pseudo-masks in the middle and at the border of positive training tiles.
 
     Attributes:
         scene: Its name.
@@ -45,7 +45,7 @@ class TileTrend:
 
 
 def count_training(tiles: Sequence[Path]) -> dict[str, int]:
-    """Positive and negative training tiles of some tile stacks."""
+    """Count positive and negative training tiles of some tile stacks."""
     counts = {"positive": 0, "negative": 0}
     for path in tiles:
         with TileStack(path) as stack:
@@ -56,7 +56,7 @@ def count_training(tiles: Sequence[Path]) -> dict[str, int]:
 
 
 def training_warnings(counts: Mapping[str, int]) -> list[str]:
-    """Of too few training tiles of one kind."""
+    """Warn of too few training tiles of one kind."""
     if min(counts.values()) >= FEW_TILES:
         return []
     return [
@@ -66,7 +66,7 @@ def training_warnings(counts: Mapping[str, int]) -> list[str]:
 
 
 def localizer_warnings(figures: Mapping[str, Any]) -> list[str]:
-    """Of a localizer that hardly knows the labels of held-out tiles (`apsam.localizer.evaluate`)."""
+    """Warn of a localizer that hardly classifies held-out tiles correctly (`apsam.localizer.evaluate`)."""
     balanced, auc = figures.get("balanced_accuracy"), figures.get("auc")
     accuracy, majority = figures.get("accuracy"), figures.get("majority")
     if balanced is None or auc is None or accuracy is None or majority is None:
@@ -86,14 +86,14 @@ def localizer_warnings(figures: Mapping[str, Any]) -> list[str]:
 
 
 def tile_trend(tiles: Path, masks: Path) -> TileTrend | None:
-    """How pseudo-masks are spread over the tiles of a raster scene; None where no positive tile trains.
+    """Measure the distribution of pseudo-masks over the tiles of a raster scene; None without positive training tiles.
 
     Args:
         tiles: Tile stack of the scene.
         masks: Pseudo-masks of the same tiles.
 
     Raises:
-        InputError: They are not of the same tiles.
+        InputError: Tiles and masks differ.
     """
     with TileStack(tiles) as stack:
         name, chosen = stack.attributes["scene"], (stack.read("label") == 1) & (stack.read("part") == TRAIN)
@@ -113,14 +113,14 @@ def tile_trend(tiles: Path, masks: Path) -> TileTrend | None:
 
 
 def _middle_and_border(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two (side, side) bool masks."""
+    """Return two (side, side) bool masks."""
     distance = np.minimum(np.arange(side), np.arange(side)[::-1])
     nearest = np.minimum.outer(distance, distance)
     return nearest >= round(MIDDLE * side), nearest < round(BORDER * side)
 
 
 def trend_warnings(trend: TileTrend) -> list[str]:
-    """Of pseudo-masks that lie in the middle of their tiles, which landslides of a whole scene do not."""
+    """Warn of pseudo-masks in the middle of their tiles, which is not where landslides of a whole scene are."""
     if trend.tiles < FEW_TILES or trend.middle <= TREND * trend.border:
         return []
     return [
@@ -130,14 +130,14 @@ def trend_warnings(trend: TileTrend) -> list[str]:
 
 
 def agreement_of(heat_map: Path) -> float | None:
-    """Mean correlation of the networks of a heat map; None where it has one network, or does not say."""
+    """Return the mean correlation of the networks of a heat map; None if it has one network, or no record."""
     with rasterio.open(heat_map) as raster:
         value = raster.tags().get(AGREEMENT)
     return None if value is None else float(value)
 
 
 def agreement_warnings(scene: str, agreement: float | None) -> list[str]:
-    """Of networks that were trained alike but for their seed and do not agree."""
+    """Warn of networks that differ only in their seed and do not agree."""
     if agreement is None or agreement >= WEAK_AGREEMENT:
         return []
     return [
@@ -156,12 +156,12 @@ def check_training(
 
     Args:
         tiles: Tile stacks of all training scenes.
-        localizer: Figures of the localizer on held-out tiles.
+        localizer: Metrics of the localizer on held-out tiles.
         masks: Of raster scenes, tile stacks and pseudo-masks.
         heat_maps: Heat maps of training scenes.
 
     Raises:
-        InputError: A file does not belong to the others.
+        InputError: The files are of different scenes.
     """
     counts = count_training(tiles)
     figures = read_json(localizer) if localizer is not None else {}

@@ -1,1 +1,1 @@
-"""What people take away from a map: landslide polygons, styles, a QGIS project, a STAC item."""
+"""Final products of a map: landslide polygons, styles, a QGIS project, a STAC item."""

@@ -1,4 +1,4 @@
-"""A raster of elevations as metres: scale, offset and unit of what is stored, and values that no ground has."""
+"""Read a raster of elevations in metres: apply scale, offset and unit, and exclude impossible values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from apsam.tiles.reader import open_raster
 
 log = logging.getLogger(__name__)
 
-# Metres of a unit, as GeoTIFF, GDAL and people write it.
+# Metres of a unit, in the spellings of GeoTIFF, GDAL and people.
 FOOT, SURVEY_FOOT = 0.3048, 1200 / 3937
 UNITS = {
     **dict.fromkeys(("", "m", "metre", "meter", "metres", "meters", "unknown"), 1.0),
@@ -36,29 +36,29 @@ UNITS = {
     **dict.fromkeys(("km", "kilometre", "kilometer"), 1000.0),
 }
 
-# Metres: ground on the Earth lies between these; what does not is a no-data value that the file does not declare.
+# Metres: limits of ground on the Earth; values beyond are no data that the file does not declare.
 LOWEST, HIGHEST = -500.0, 9000.0
 
-# Rows and columns of a large raster that are looked at.
+# Rows and columns of a large raster that are sampled.
 SAMPLE_SIDE = 512
 
 
 @dataclass(frozen=True)
 class Metres:
-    """From stored values to metres: `stored * scale + offset`."""
+    """Conversion of stored values to metres: `stored * scale + offset`."""
 
     scale: float = 1.0
     offset: float = 0.0
 
     def __call__(self, stored: np.ndarray) -> np.ndarray:
-        """Metres, float64; NaN where no ground is as low or as high."""
+        """Convert to metres, float64; NaN beyond the limits of ground."""
         metres = np.asarray(stored, np.float64) * self.scale + self.offset
         with np.errstate(invalid="ignore"):
             return np.where((metres < LOWEST) | (metres > HIGHEST), np.nan, metres)
 
     @property
     def note(self) -> str | None:
-        """What is converted, or None."""
+        """Describe the conversion, or None."""
         plain = self.scale == 1 and self.offset == 0
         return None if plain else f"elevations = stored x {self.scale:.6g} + {self.offset:g} m"
 
@@ -67,7 +67,7 @@ def open_elevations(path: Path) -> tuple[rasterio.DatasetReader, Metres]:
     """Open a raster of elevations.
 
     Raises:
-        InputError: It is no raster, has no place, or holds no elevations.
+        InputError: It is not a raster, is not georeferenced, or has no elevations.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such raster of elevations; check 'products.dem' and 'data_dir'")
@@ -87,17 +87,17 @@ def open_elevations(path: Path) -> tuple[rasterio.DatasetReader, Metres]:
 def check_elevations(
     path: Path, scenes: Sequence[tuple[rasterio.crs.CRS, tuple[float, float, float, float]]]
 ) -> tuple[list[str], list[str]]:
-    """Validate a raster of elevations as the products will read it.
+    """Validate a raster of elevations with the same code that the products use.
 
     Args:
         path: The raster.
         scenes: CRS (`rasterio.crs.CRS`) and bounds of the scenes.
 
     Returns:
-        What is converted, and what may be wrong, in sentences without the file's name.
+        Conversions, and possible problems, in sentences without the file's name.
 
     Raises:
-        InputError: As of `open_elevations`, or it covers no scene.
+        InputError: As in `open_elevations`, or it covers no scene.
     """
     raster, metres = open_elevations(path)
     with raster:
@@ -145,7 +145,7 @@ def check_elevations(
 
 
 def no_elevation(raster: rasterio.DatasetReader, metres: Metres) -> float | None:
-    """The stored value, mostly an undeclared no-data value, that is most often none of an elevation on the Earth."""
+    """Return the most frequent stored value that is not an elevation on the Earth, mostly undeclared no data."""
     stored = _sampled(raster, Path(raster.name))
     wrong = stored[np.isfinite(stored) & ~np.isfinite(metres(stored))]
     if not wrong.size:
@@ -155,7 +155,7 @@ def no_elevation(raster: rasterio.DatasetReader, metres: Metres) -> float | None
 
 
 def _sampled(raster: rasterio.DatasetReader, path: Path) -> np.ndarray:
-    """Some stored values of all of the raster, NaN where it declares no data."""
+    """Sample stored values of the whole raster, NaN for declared no data."""
     side = max(1, max(raster.shape) // SAMPLE_SIDE)
     shape = max(1, raster.height // side), max(1, raster.width // side)
     try:
@@ -191,7 +191,7 @@ def _metres(raster: rasterio.DatasetReader, path: Path) -> Metres:
 
 
 def _vertical_unit(crs: CRS) -> float:
-    """Metres of a unit of height by a compound CRS; 1 where it says nothing."""
+    """Return metres per unit of height in a compound CRS; 1 if it has no unit of height."""
     vertical = next((part for part in crs.sub_crs_list if part.is_vertical), None) if crs.is_compound else None
     return 1.0 if vertical is None else float(vertical.axis_info[0].unit_conversion_factor or 1.0)
 

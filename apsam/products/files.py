@@ -1,4 +1,4 @@
-"""Names of the files that are made of a scene's maps."""
+"""File names of a scene's products."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ProductFiles:
-    """The maps of a scene, and where its products go.
+    """The maps of a scene, and the folder of its products.
 
-    The products name the maps as if these lay in the same folder, as they do in the view of a run and in what
-    `apsam predict` makes, so that the folder can be passed on as it is.
+    The products refer to the maps as files in the same folder, as in the view of a run and in the output of
+    `apsam predict`, so that the folder can be copied or shared.
     """
 
     probability: Path
@@ -20,21 +20,21 @@ class ProductFiles:
 
     @property
     def project(self) -> Path:
-        """QGIS project."""
+        """Path of the QGIS project."""
         return self.geopackage.with_suffix(".qgs")
 
     @property
     def item(self) -> Path:
-        """STAC item."""
+        """Path of the STAC item."""
         return self.geopackage.with_suffix(".stac.json")
 
     @property
     def picture(self) -> Path:
-        """The scene as the QGIS project shows it, which may be passed on without the scene."""
+        """Path of the scene's image for the QGIS project, which can be shared without the scene."""
         return self.geopackage.with_name(f"{self.geopackage.stem}_image.tif")
 
     @property
     def styles(self) -> tuple[Path, Path]:
-        """Styles of probability and mask, named as QGIS looks for them."""
+        """Paths of the styles of probability and mask, named as QGIS expects them."""
         names = (self.probability.with_suffix(".qml").name, self.mask.with_suffix(".qml").name)
         return self.geopackage.with_name(names[0]), self.geopackage.with_name(names[1])

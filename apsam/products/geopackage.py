@@ -35,7 +35,7 @@ def write_geopackage(
     Args:
         output: The GeoPackage.
         layers: Name -> features; names are those of `VECTOR_STYLES`. Empty layers are written too.
-        documents: Name -> style of a layer as a whole .qml document, where it is not that of `VECTOR_STYLES`.
+        documents: Name -> style of a layer as a whole .qml document, if it differs from that of `VECTOR_STYLES`.
     """
     # Otherwise every layer is announced in the job's log.
     logging.getLogger("pyogrio").setLevel(logging.WARNING)
@@ -51,7 +51,7 @@ def write_geopackage(
                 promote_to_multi=GEOMETRY_TYPES[name].startswith("Multi"),
                 dataset_options={} if index else {"VERSION": VERSION},
             )
-        # The table that QGIS itself makes when a style is saved in a GeoPackage.
+        # The table that QGIS writes when a style is saved in a GeoPackage.
         styles = _styles(list(layers), documents or {})
         pyogrio.write_dataframe(styles, partial, layer="layer_styles", driver="GPKG", append=True)
         for name, frame in layers.items():
@@ -82,7 +82,7 @@ def _styles(names: list[str], documents: Mapping[str, str]) -> pd.DataFrame:
 
 @contextmanager
 def _fixed_date() -> Iterator[None]:
-    """Write a fixed date of change into GeoPackages: the same landslides give the same bytes."""
+    """Write a fixed modification date into GeoPackages: the same landslides give the same bytes."""
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": DATE})
     try:
         yield

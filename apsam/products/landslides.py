@@ -1,4 +1,4 @@
-"""Landslides as polygons, from a mask and its probabilities."""
+"""Make landslide polygons from a mask and its probabilities."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from apsam.products.place import north_up, pixel_bounds
 from apsam.products.settings import ProductSettings
 from apsam.products.smoothing import smooth
 
-# Steps of pixels are gone where outlines are smoothed at this many pixels.
+# Pixel steps are removed if outlines are smoothed at this many pixels.
 SMOOTH_PIXELS = 2
 
-# Probabilities under a polygon are read in bands of this many pixels, whatever its size.
+# Probabilities under a polygon are read in bands of this many pixels.
 PIXELS_AT_ONCE = 16_000_000
 
 
@@ -36,10 +36,10 @@ def vectorise(
 ) -> gpd.GeoDataFrame:
     """Make the landslide polygons of a mask.
 
-    Pixels that touch by an edge or a corner are one landslide; holes are kept, but for small ones. Neither raster is
-    ever in memory as a whole. Columns: id (1 = largest), area_m2 and perimeter_m (on the ellipsoid where the CRS is
+    Pixels that touch by an edge or a corner are one landslide; holes are kept, except small ones. The rasters are
+    not loaded as a whole. Columns: id (1 = largest), area_m2 and perimeter_m (on the ellipsoid if the CRS is
     geographic or distorts areas), mean_probability and max_probability of its pixels, n_holes, those of
-    `apsam.products.slope` where elevations are given, scene, model.
+    `apsam.products.slope` if elevations are given, scene, model.
 
     Args:
         mask: Mask map {0, 1, 255}.
@@ -50,7 +50,7 @@ def vectorise(
         dem: Raster of elevations, or None.
 
     Returns:
-        Largest first; without any landslide an empty frame with all columns.
+        Largest first; without landslides an empty frame with all columns.
 
     Raises:
         InputError: The elevations cannot be used.
@@ -60,7 +60,7 @@ def vectorise(
         geodesy = Geodesy(crs, north_up(raster.bounds))
         pixel = abs(raster.transform.determinant) ** 0.5
         band = rasterio.band(raster, 1)
-        # As its own mask: what is no landslide would be one polygon with a hole for each that is.
+        # The mask excludes pixels of value 0: they would be one polygon with a hole for every landslide.
         found = [_valid(shape(outline)) for outline, value in shapes(band, mask=band, connectivity=8) if value == 1]
     landslides = _fill_holes(found, settings.fill_holes_m2, geodesy)
     landslides = [one for one in landslides if geodesy.area(one) >= settings.min_area_m2]
@@ -87,14 +87,14 @@ def vectorise(
 
 
 def _valid(geometry: BaseGeometry) -> MultiPolygon:
-    """Outlines that touch themselves in a corner become several parts of one landslide."""
+    """Convert outlines that touch themselves in a corner to several parts of one landslide."""
     if not geometry.is_valid:
         geometry = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
     return MultiPolygon(shapely.get_parts(geometry).tolist())
 
 
 def _fill_holes(landslides: list[MultiPolygon], largest_m2: float, geodesy: Geodesy) -> list[MultiPolygon]:
-    """Fill small holes; landslides that lay in one are covered by it now, and go."""
+    """Fill small holes; landslides in such a hole are covered by the filling and removed."""
     if largest_m2 <= 0 or not landslides:
         return landslides
     filled, touched = [], []
@@ -117,7 +117,7 @@ def _fill_holes(landslides: list[MultiPolygon], largest_m2: float, geodesy: Geod
 
 
 def _probabilities(landslide: MultiPolygon, raster: rasterio.DatasetReader) -> tuple[float, float]:
-    """Mean and highest probability of the pixels whose centre lies in a landslide."""
+    """Return mean and highest probability of the pixels whose centre is in a landslide."""
     left, first, right, last = pixel_bounds(landslide, raster)
     rows = max(1, PIXELS_AT_ONCE // max(1, right - left))
     count, total, highest = 0, 0, 0

@@ -1,4 +1,4 @@
-"""Layers that say how a map came about: the tile grid with its labels, the prompts that SAM was asked."""
+"""Layers that explain a map: the tile grid with its labels, and SAM's prompts."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ PARTS = {TRAIN: "train", TEST: "test"}
 
 
 def tile_layer(stacks: Sequence[Path]) -> gpd.GeoDataFrame:
-    """The tiles of a scene: name, label {0, 1}, part (train, test, neither), share of pixels with data.
+    """Return the tiles of a scene: name, label {0, 1}, part (train, test, neither), share of pixels with data.
 
-    The label is null for a tile in neither part that is not labelled positive: mostly, nobody labelled it.
+    The label is null for a tile in neither part that is not labelled positive: mostly, it has no label.
 
     Args:
         stacks: Tile stacks of the scene or of its blocks.
@@ -56,12 +56,12 @@ def tile_layer(stacks: Sequence[Path]) -> gpd.GeoDataFrame:
 def prompt_layers(
     stacks: Sequence[Path], prompts: Sequence[Path], masks: Sequence[Path] = ()
 ) -> dict[str, gpd.GeoDataFrame]:
-    """The prompts as layers `prompt_boxes` and `prompt_points`, both with tile, threshold, area_px and mean_cam.
+    """Return the prompts as layers `prompt_boxes` and `prompt_points`, both with tile, threshold, area_px, mean_cam.
 
     Args:
         stacks, prompts: Tile stacks and prompt files of the scene or of its blocks, in the same order.
-        masks: APSAM's mask stacks: where they chose a tile's threshold, only the prompts of that one are shown. Without
-            them all are.
+        masks: APSAM's mask stacks: if they selected a tile's threshold, only the prompts of that one are shown. Without
+            them all prompts are.
     """
     rows: list[dict[str, Any]] = []
     boxes: list[Polygon] = []

@@ -1,4 +1,4 @@
-"""All products of one scene's maps."""
+"""Make all products of one scene's maps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from apsam.stack import TileStack
 from apsam.tiles.settings import TileSettings
 from apsam.writing import raster_problem
 
-# Layers that show when a project opens; the others are there to be switched on.
+# Layers that are visible when a project opens.
 SHOWN = ("landslides", "image")
 
 
@@ -43,20 +43,20 @@ def make_products(
     reference: Path | None = None,
     mask_values: str | None = None,
 ) -> int:
-    """Write GeoPackage, styles, QGIS project and STAC item of a scene whose maps are there.
+    """Write GeoPackage, styles, QGIS project and STAC item of a scene, from its maps.
 
     Args:
-        files: The maps, and where the products go.
-        settings: What becomes a polygon; `dem` as a path that can be opened.
+        files: The maps, and the folder of the products.
+        settings: Settings of polygons; `dem` as a path that can be opened.
         name: Of the scene.
-        image: The scene, of which the project shows a copy below the maps.
-        tiles, prompts, masks: Stacks and prompt files of the scene or of its blocks, for the layers that say how the
-            map came about; none for a scene that was only mapped.
+        image: The scene; the project has a copy of it below the maps.
+        tiles, prompts, masks: Stacks and prompt files of the scene or of its blocks, for the layers that explain
+            the map; empty for a scene that was only mapped.
         taken: Date of the image; without one, that in its metadata.
-        tile_settings: How the scene is read; as for `tiles`, or by default, without.
-        reference: Reference mask, where there is one: landslides then say whether they are there, and a layer of the
-            mask's landslides whether they were found. Needs `image`.
-        mask_values: What its values mean.
+        tile_settings: Settings of reading the scene without `tiles`.
+        reference: Reference mask, if there is one: landslides are then matched with it, and there is a layer of
+            the mask's landslides that were found or missed. Needs `image`.
+        mask_values: Meaning of its values.
 
     Returns:
         Number of landslides.
@@ -65,7 +65,7 @@ def make_products(
         InputError: The maps or the elevations cannot be used.
     """
     for path in (files.mask, files.probability):
-        # GDAL makes polygons of what it can read of a damaged file, and says nothing.
+        # GDAL silently polygonizes the readable part of a damaged file.
         if problem := raster_problem(path):
             raise InputError(f"{path}: not a map that can be read ({problem}); predict again")
     try:
@@ -100,7 +100,7 @@ def make_products(
 
 
 def _project_layers(files: ProductFiles, vectors: Sequence[str], image: Path | None) -> list[ProjectLayer]:
-    """From the top down: points, boxes, reference, landslides, tiles, mask, probability, image."""
+    """Return layers from the top down: points, boxes, reference, landslides, tiles, mask, probability, image."""
     order = [name for name in ("prompt_points", "prompt_boxes", "reference", "landslides", "tiles") if name in vectors]
     layers = [
         ProjectLayer(
@@ -121,7 +121,7 @@ def _project_layers(files: ProductFiles, vectors: Sequence[str], image: Path | N
 
 
 def _tile_settings(tiles: Sequence[Path]) -> TileSettings:
-    """How a scene was read when its tiles were cut."""
+    """Return the tile settings recorded in a scene's tiles."""
     if not tiles:
         return TileSettings()
     with TileStack(tiles[0]) as stack:

@@ -1,4 +1,4 @@
-"""Which landslides of a map are there, and which of the reference mask were found (`apsam.metrics.objects`)."""
+"""Match landslides of a map with those of the reference mask (`apsam.metrics.objects`)."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ def match_reference(
         mask: The map, {0, 1, 255}.
         reference: Reference mask of the scene, raster or polygons.
         image: The scene.
-        tiles: How it was read.
+        tiles: Settings of reading the scene.
         scene: Its name.
-        output: A file next to which a temporary folder may be made.
+        output: A file; a temporary folder is made next to it.
         min_area_m2: Smaller landslides of the reference are left out.
-        mask_values: What the values of the reference mean (`apsam.tiles.mask_values`).
+        mask_values: Meaning of the reference's values (`apsam.tiles.mask_values`).
 
     Returns:
-        `landslides` with two columns more: `reference_share`, the share of it that is landslide in the reference, and
-        `match`: `true` from a half on, else `false`; both empty where the reference knows nothing. And the landslides
+        `landslides` with two more columns: `reference_share`, the share of it that is landslide in the reference, and
+        `match`: `true` from a half on, else `false`; both empty where the reference is unknown. And the landslides
         of the reference, largest first: id, area_m2, covered_share, match (`found` from a half on, `partly`, `missed`),
         scene.
 
     Raises:
-        InputError: The reference cannot be read, or the map is not of the scene.
+        InputError: The reference cannot be read, or the map is of another scene.
     """
     with (
         rasterio.open(mask) as map_raster,
@@ -107,7 +107,7 @@ def _reference_layer(
 
 
 def _outlines(reference_mask: ReferenceMaskReader, grid: rasterio.DatasetReader, scratch: Path) -> list[BaseGeometry]:
-    """The landslides of a reference mask on the grid of a map; pixels that touch by a corner are one."""
+    """Return the landslides of a reference mask on the grid of a map; pixels that touch by a corner are one."""
     profile = {"driver": "GTiff", "height": grid.height, "width": grid.width, "count": 1, "dtype": "uint8"}
     with rasterio.open(scratch, "w", crs=grid.crs, transform=grid.transform, compress="deflate", **profile) as raster:
         for top in range(0, grid.height, ROWS_AT_ONCE):
@@ -129,7 +129,7 @@ def _valid(geometry: BaseGeometry) -> BaseGeometry:
 def _share(
     outline: BaseGeometry, grid: rasterio.DatasetReader, read: Callable[[int, int, int, int], np.ndarray]
 ) -> float:
-    """Share of the known pixels of a mask under an outline that are 1, by their centres; NaN where none is known."""
+    """Return the share of 1 among the known pixels of a mask under an outline, by centres; NaN if none is known."""
     left, first, right, last = pixel_bounds(outline, grid)
     rows = max(1, PIXELS_AT_ONCE // max(1, right - left))
     known, landslide = 0, 0

@@ -1,4 +1,4 @@
-"""A copy of a scene as it is seen, small enough to be passed on with its maps."""
+"""Write a small copy of a scene's image, to be shared with its maps."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from apsam.files import atomic_path
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
 
-# Longer side in pixels; a larger scene is shown by every so many pixels.
+# Longer side in pixels; a larger scene is decimated.
 LONGEST_SIDE = 4096
 
 QUALITY = 85
 
 
 def write_picture(image: Path, settings: TileSettings, output: Path, name: str) -> None:
-    """Write a scene as 8-bit RGB with the stretch that the networks see: a COG in JPEG with a mask of its no-data.
+    """Write a scene as 8-bit RGB with the stretch of the networks: a COG in JPEG with a mask of its no-data.
 
     Args:
         image: The scene.

@@ -1,4 +1,4 @@
-"""Where geometries lie on a raster, and a raster on the map, whichever way its rows and columns run."""
+"""Pixel windows of geometries, and bounds of rasters in any orientation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rasterio.coords import BoundingBox
 
 
 def pixel_bounds(geometry: shapely.Geometry, raster: rasterio.DatasetReader) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the pixels that hold a geometry, cut at the raster's edge.
+    """Return left, top, right, bottom of the pixels that contain a geometry, clipped to the raster.
 
-    The raster may be turned or upside down, so that a box around the geometry on the map is none in pixels.
+    The raster may be rotated or south-up, so a box around the geometry on the map is not one in pixels.
     """
     inverse = ~raster.transform
     x, y = shapely.get_coordinates(geometry).T
@@ -23,6 +23,6 @@ def pixel_bounds(geometry: shapely.Geometry, raster: rasterio.DatasetReader) -> 
 
 
 def north_up(bounds: BoundingBox) -> BoundingBox:
-    """Bounds with left < right and bottom < top; those of a raster whose first row lies south are upside down."""
+    """Return bounds with left < right and bottom < top; those of a south-up raster are swapped."""
     left, bottom, right, top = bounds
     return BoundingBox(min(left, right), min(bottom, top), max(left, right), max(bottom, top))

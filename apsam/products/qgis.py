@@ -19,13 +19,13 @@ class ProjectLayer:
     """One layer of a project.
 
     Attributes:
-        key: Names it in the project.
-        title: What people read.
-        source: The file; text is written as it is.
+        key: Its id in the project.
+        title: Displayed title.
+        source: The file; text is written unchanged.
         layer: Name of the layer in a GeoPackage; None for a raster.
-        style: Its style (`apsam.products.styles`); empty: QGIS chooses.
+        style: Its style (`apsam.products.styles`); empty: QGIS's default.
         geometry: `Polygon` or `Point` of a vector layer.
-        on: Whether it shows when the project opens.
+        on: Whether it is visible when the project opens.
     """
 
     key: str
@@ -43,11 +43,11 @@ def write_project(
     """Write a project, `.qgs`.
 
     Args:
-        output: The project; paths in it start at its folder, so that it can be moved with its files.
+        output: The project; paths in it are relative to its folder, so that it can be moved with its files.
         title: Shown in the window's title.
         layers: From the top down.
         crs: Of all layers and of the project.
-        bounds: Left, bottom, right, top of what is seen first.
+        bounds: Left, bottom, right, top of the initial view.
     """
     reference = _reference(crs)
     tree = "".join(
@@ -89,7 +89,7 @@ def _map_layer(one: ProjectLayer, project: Path, reference: str) -> str:
 
 
 def _id(one: ProjectLayer) -> str:
-    # QGIS replaces ids of ten characters or fewer by random ones, and then misses them in the tree.
+    # QGIS replaces ids of up to ten characters by random ones, and then does not find them in the tree.
     return f"apsam_layer_{one.key}"
 
 
@@ -107,7 +107,7 @@ def _source(one: ProjectLayer, project: Path) -> str:
 
 
 def _reference(crs: CRS) -> str:
-    """A coordinate reference system as QGIS writes it; its definition decides, its number is for people."""
+    """Return a CRS in QGIS's format; QGIS uses its definition, and displays its number."""
     authority = crs.to_authority()
     name = f"<authid>{':'.join(authority)}</authid>" if authority else ""
     return (

@@ -1,4 +1,4 @@
-"""What files `apsam predict` may write over: its own, never somebody else's unless they say so."""
+"""Decide which files `apsam predict` may overwrite: its own; others only with `overwrite`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from apsam.errors import InputError
 from apsam.maps.archive import ZIP_DATE
 from apsam.products.files import ProductFiles
 
-# Of `apsam.maps.cog.map_tags`: every map carries it.
+# Of `apsam.maps.cog.map_tags`: every map has it.
 TAG = "APSAM_SCENE"
 
 
@@ -22,10 +22,10 @@ def check_outputs(planned: Mapping[Path, Sequence[Path]], overwrite: bool = Fals
 
     Args:
         planned: Input -> the files to make of it.
-        overwrite: Replace files of others.
+        overwrite: Also replace files that apsam did not make.
 
     Raises:
-        InputError: Two inputs have one name, or a file is in the way.
+        InputError: Two inputs have the same output, or an output exists and may not be replaced.
     """
     inputs = {scene.resolve() for scene in planned}
     makers: dict[Path, Path] = {}
@@ -48,12 +48,12 @@ def check_outputs(planned: Mapping[Path, Sequence[Path]], overwrite: bool = Fals
 
 
 def product_paths(files: ProductFiles) -> list[Path]:
-    """All files that `make_products` and the maps before it write."""
+    """Return all files written by `make_products` and by the prediction before it."""
     return [files.probability, files.mask, files.geopackage, files.project, files.item, files.picture, *files.styles]
 
 
 def _foreign(files: Sequence[Path]) -> Path | None:
-    """The first file that is there and not apsam's: maps say what made them, and identify the files next to them."""
+    """Return the first existing file that apsam did not make; tags of maps identify them and their products."""
     there = [file for file in files if file.exists()]
     maps = [file for file in there if file.suffix in (".tif", ".zip")]
     not_ours = next((file for file in maps if not _is_ours(file)), None)

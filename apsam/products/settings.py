@@ -1,4 +1,4 @@
-"""Settings of the products: what becomes a polygon on the map, and what is measured of it."""
+"""Settings of the products: landslide polygons and their attributes."""
 
 from __future__ import annotations
 

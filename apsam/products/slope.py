@@ -1,7 +1,7 @@
-"""Landslides on their slope: length down it, width across it, steepness, and drop, from a raster of elevations.
+"""Slope attributes of landslides: length, width, steepness and drop, from a raster of elevations.
 
-The slope's direction is that of the mean gradient over the landslide: steep ground counts more, and a hollow's two
-sides, which lean against each other, do not. Length is the extent of the outline along that direction on the map
+The slope's direction is that of the mean gradient over the landslide: steep ground has more weight, and opposite sides
+of a hollow cancel. Length is the extent of the outline along that direction on the map
 (horizontal, not along the ground), width the extent across it.
 """
 
@@ -31,16 +31,16 @@ from apsam.products.elevations import Metres, no_elevation, open_elevations
 
 COLUMNS = ("length_m", "width_m", "slope_deg", "downslope_deg", "drop_m")
 
-# A mean gradient below this, rise over run, has no direction to speak of.
+# With a smaller mean gradient, rise over run, the direction is undefined.
 FLAT = 1e-3
 
-# Degrees around a scene's middle for which a transformation between datums is looked up.
+# Degrees around a scene's middle in which a transformation between datums is looked up.
 NEAR = 0.05
 
-# No ground is as low, and 16-bit elevations can say it.
+# No ground is as low, and 16-bit elevations can represent it.
 BELOW_ALL = -32768.0
 
-# Elevations around a landslide that its gradients need.
+# Elevations around a landslide that are needed for its gradients.
 MARGIN = 2
 
 
@@ -48,9 +48,9 @@ class Slopes:
     """Measures landslides against a raster of elevations.
 
     Args:
-        dem: Raster of elevations in any CRS; by its scale, offset and unit they become metres.
+        dem: Raster of elevations in any CRS; scale, offset and unit are applied.
         crs: Of the landslides.
-        geodesy: Of the scene: where its CRS does not measure in metres, a local one takes its place.
+        geodesy: Of the scene: if its CRS is not measured in metres, a local one is used.
 
     Raises:
         InputError: The raster cannot be used.
@@ -86,10 +86,10 @@ class Slopes:
         self._raster.close()
 
     def measure(self, landslide: BaseGeometry) -> dict[str, float | None]:
-        """`COLUMNS` of one landslide; None where the elevations do not cover most of it, or the ground is flat.
+        """Return `COLUMNS` of one landslide; None if the elevations do not cover half of it, or the ground is flat.
 
-        length_m, width_m: see the module. slope_deg: mean steepness. downslope_deg: where down is, clockwise from the
-        map's north. drop_m: highest less lowest elevation.
+        length_m, width_m: see the module. slope_deg: mean steepness. downslope_deg: direction, clockwise from the
+        map's north. drop_m: highest minus lowest elevation.
         """
         if self._to_local is not None:
             # The stubs know only interleaved coordinates.
@@ -110,7 +110,7 @@ class Slopes:
         return values
 
     def _elevations(self, landslide: BaseGeometry) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Elevations of a landslide's pixels, and their gradients to the east and to the north."""
+        """Return elevations of a landslide's pixels, and their gradients to the east and to the north."""
         raster = self._local
         place = from_bounds(*landslide.bounds, transform=raster.transform)
         left, top = math.floor(place.col_off) - MARGIN, math.floor(place.row_off) - MARGIN
@@ -134,20 +134,20 @@ class Slopes:
         north, east = np.gradient(height, transform.e, transform.a)
         inside = geometry_mask([landslide], height.shape, transform, invert=True)
         if not inside.any():
-            # Smaller than the elevations' pixels: those that it touches.
+            # Smaller than the elevations' pixels: use all pixels that it touches.
             inside = geometry_mask([landslide], height.shape, transform, invert=True, all_touched=True)
         known = inside & np.isfinite(height) & np.isfinite(east) & np.isfinite(north)
-        # Next to the raster no pixel is inside, so that areas tell how much of the landslide is known.
+        # Pixels beyond the raster are not counted as inside, so that areas give the known share of the landslide.
         if not known.any() or np.count_nonzero(known) * abs(transform.a * transform.e) < landslide.area / 2:
             return None
         return height[known], east[known], north[known]
 
 
 def _uncovered(raster: rasterio.DatasetReader, metres: Metres) -> dict[str, float]:
-    """What a warped raster says where the elevations do not reach; ground at height 0, unless it has a value for it."""
+    """Choose the no-data value of a warped raster beyond the elevations; by default it would be height 0."""
     if MaskFlags.all_valid not in raster.mask_flag_enums[0]:
         return {}
-    # Resampled with its neighbours, an undeclared no-data value would become a height that ground may have.
+    # Resampled with its neighbours, an undeclared no-data value would become a plausible height.
     undeclared = no_elevation(raster, metres)
     if undeclared is not None:
         return {"src_nodata": undeclared, "nodata": undeclared}

@@ -1,10 +1,10 @@
-"""Outlines without the steps of pixels, that keep areas and topology.
+"""Smooth pixel outlines without changing areas and topology.
 
-Two moves, both bounded by one length: steps are taken out as a coverage (Visvalingam and Whyatt 1993, as GEOS has it
+Two steps, both limited by one length: pixel steps are removed as a coverage (Visvalingam and Whyatt 1993, as in GEOS
 for polygons that share borders), then corners are cut off, each side by at most a quarter of it (Chaikin 1974) and
-never by more than half of that length. A landslide whose area would change by more than `AREA_CHANGE`, that would fall
-apart or would lose a hole is smoothed at half the length, at a quarter, and at last follows its pixels; so do those
-that would cross another. Outlines of pixels never cross, so this comes to an end.
+never by more than half of that length. If a landslide's area would change by more than `AREA_CHANGE`, or it would fall
+apart or lose a hole, it is smoothed at half the length, at a quarter, and finally not at all; so are landslides
+that would cross another. Outlines of pixels never cross, so the procedure always ends.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ AREA_CHANGE = 0.02
 
 HALVINGS, ROUNDS = 3, 2
 
-# Two geometries whose interiors meet (DE-9IM): more than a shared border or corner.
+# Two geometries whose interiors intersect (DE-9IM): more than a shared border or corner.
 CROSS = "T********"
 
 
 def smooth(landslides: list[MultiPolygon], length: float) -> list[MultiPolygon]:
-    """Smooth outlines at `length`, in units of the coordinates; 0 leaves them as they are.
+    """Smooth outlines at `length`, in units of the coordinates; 0 does not change them.
 
     Args:
-        landslides: Valid, with interiors that do not meet; they may share borders and corners.
-        length: About how long a step must be to stay.
+        landslides: Valid, with disjoint interiors; they may share borders and corners.
+        length: Steps of about this length are kept.
 
     Returns:
         In the same order, each with as many parts and holes as before.
@@ -47,7 +47,7 @@ def smooth(landslides: list[MultiPolygon], length: float) -> list[MultiPolygon]:
 
 
 def _smoothed(landslides: list[MultiPolygon], length: float, wanted: list[int]) -> list[MultiPolygon]:
-    # Every part by itself: parts that meet in a corner are no valid coverage otherwise.
+    # Each part separately: parts that touch in a corner are not a valid coverage otherwise.
     parts, owner = shapely.get_parts(np.array(landslides, object), return_index=True)
     simpler = shapely.coverage_simplify(parts, length)
     return [
@@ -73,7 +73,7 @@ def _round_ring(points: np.ndarray, longest: float) -> LinearRing:
 
 
 def _alike(candidate: MultiPolygon, landslide: MultiPolygon) -> bool:
-    """Whether shape and area are kept; ratios of areas are the same in every unit."""
+    """Whether shape and area are kept; ratios of areas do not depend on the unit."""
     return (
         candidate.is_valid
         and [len(p.interiors) for p in candidate.geoms] == [len(p.interiors) for p in landslide.geoms]

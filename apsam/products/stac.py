@@ -1,4 +1,4 @@
-"""A STAC item for the maps of one scene, so that catalogues and scripts find them (STAC 1.1, projection 2.0)."""
+"""Write a STAC item for the maps of one scene, for catalogues and scripts (STAC 1.1, projection 2.0)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXTENSIONS = {
 }
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
-# Tags in which rasters say when they were taken: domain, name.
+# Tags of rasters with the date of the image: domain, name.
 DATE_TAGS = (
     ("IMAGERY", "ACQUISITIONDATETIME"),
     (None, "ACQUISITION_DATE"),
@@ -46,8 +46,8 @@ def write_item(
         output: The item, JSON.
         name: Of the scene.
         probability, mask, geopackage, project: The products.
-        taken: When the image was taken. Where nobody knows, the item carries the day on which the map was made, as the
-            specification has it for data without a date of their own, and says so in its description.
+        taken: Date of the image. If unknown, the item has the day on which the map was made, as in the
+            specification for data without a date, and its description states this.
     """
     with rasterio.open(mask) as raster:
         crs = CRS.from_user_input(raster.crs.to_wkt())
@@ -113,7 +113,7 @@ def _asset(item: Path, file: Path, title: str, kind: str, roles: list[str], **mo
 
 
 def date_of(image: Path | None) -> date | None:
-    """When an image was taken, by its own metadata; None where they do not say."""
+    """Read the date of an image from its metadata; None if it has none."""
     if image is None:
         return None
     try:
@@ -130,7 +130,7 @@ def date_of(image: Path | None) -> date | None:
 
 
 def _degrees(bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    """West, south, east, north within 180 degrees; over the antimeridian west is more than east (RFC 7946)."""
+    """Return west, south, east, north within 180 degrees; across the antimeridian west exceeds east (RFC 7946)."""
     west, south, east, north = bounds
     if east - west >= 360:
         return -180.0, south, 180.0, north

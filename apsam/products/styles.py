@@ -1,4 +1,4 @@
-"""How QGIS draws the products: symbols as the XML that its styles (.qml), GeoPackages and projects share.
+"""QGIS styles of the products: symbols as the XML that styles (.qml), GeoPackages and projects share.
 
 A style here is the inner XML of `<qgis>` in a .qml file, of `layer_styles.styleQML`, and of a project's `<maplayer>`.
 """
@@ -11,26 +11,26 @@ from xml.sax.saxutils import quoteattr
 
 from apsam.files import atomic_path
 
-# The version whose format this is; later ones read it.
+# The QGIS version of this format; later versions read it.
 QGIS_VERSION = "3.22.0"
 
 LANDSLIDE, TILE, POSITIVE, BOX, POINT = "213,94,0", "255,255,255", "255,208,138", "255,255,255", "240,228,66"
-# Colours that people with colour-blindness tell apart (Okabe and Ito).
+# Colours that are distinguishable with colour blindness (Okabe and Ito).
 FOUND, PARTLY, MISSED = "0,158,115", "240,228,66", "204,121,167"
 
-# Low probabilities let the image below show through; a perceptually uniform scale (viridis).
+# Low probabilities are transparent; a perceptually uniform scale (viridis).
 RAMP = ((0.0, "#440154", 0), (0.1, "#482475", 60), (0.3, "#35608d", 150), (0.5, "#21918c", 200),
         (0.75, "#5dc863", 230), (1.0, "#fde725", 255))  # fmt: skip
 
 
 def write_qml(path: Path, style: str) -> None:
-    """Write a style next to a raster of the same name: QGIS takes it when it opens the raster."""
+    """Write a style next to a raster of the same name; QGIS loads it with the raster."""
     with atomic_path(path) as partial:
         partial.write_text(qml(style), encoding="utf-8")
 
 
 def qml(style: str) -> str:
-    """A style as a whole document."""
+    """Return a style as a complete document."""
     head = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>"
     return f'{head}\n<qgis version="{QGIS_VERSION}" styleCategories="Symbology">\n{style}</qgis>\n'
 
@@ -47,7 +47,7 @@ def probability_style() -> str:
 
 
 def mask_style() -> str:
-    """Landslides in colour, everything else see-through."""
+    """Landslides in colour, all other pixels transparent."""
     return (
         '<pipe><rasterrenderer type="paletted" band="1" opacity="0.8" alphaBand="-1" nodataColor="">'
         '<rasterTransparency/><colorPalette><paletteEntry value="0" color="#000000" alpha="0" label="no landslide"/>'
@@ -66,14 +66,14 @@ def tiles_style() -> str:
     symbols = [
         ("1", "labelled positive", _fill(f"{POSITIVE},16", f"{POSITIVE},255", 0.3)),
         ("0", "labelled negative", _fill(f"{TILE},0", f"{TILE},110", 0.15)),
-        # QGIS takes a category without a value for all others.
+        # QGIS uses a category without a value for all other values.
         ("", "not labelled, or in neither part", _fill(f"{TILE},0", "120,120,120,255", 0.2, dashed=True)),
     ]
     return _categories("label", symbols)
 
 
 def reference_style() -> str:
-    """Open outlines of the reference mask's landslides, by whether the map found them."""
+    """Open outlines of the reference mask's landslides, by their match with the map."""
     colours = {"found": FOUND, "partly": PARTLY, "missed": MISSED}
     symbols = [(name, name, _fill(f"{colour},0", f"{colour},255", 0.5)) for name, colour in colours.items()]
     return _categories("match", [*symbols, ("", "not known", _fill(f"{TILE},0", "120,120,120,255", 0.3, dashed=True))])

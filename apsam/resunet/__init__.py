@@ -1,1 +1,1 @@
-"""ResUNet: the segmentation network that is trained on pseudo-masks and draws the final maps."""
+"""ResUNet: the segmentation network that is trained on pseudo-masks and predicts the maps."""

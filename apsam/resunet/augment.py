@@ -1,4 +1,4 @@
-"""Augmentation of training batches: the eight symmetries of the square, and colour. On the device, in batches."""
+"""Augmentation of training batches on the device: the eight symmetries of the square, and colour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GAMMA = (0.8, 1.25)
 
 
 def dihedral(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn and mirror every image of a batch, with its mask, by one of the eight symmetries of the square.
+    """Rotate and mirror every image of a batch, with its mask, by one of the eight symmetries of the square.
 
     Args:
         image: (b, 3, s, s).

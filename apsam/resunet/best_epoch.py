@@ -1,6 +1,6 @@
-"""Select the best epoch of a ResUNet by its F1 on reference masks of training tiles, as the released code does.
+"""Select the best epoch of a ResUNet by its F1 on reference masks of training tiles, as in the released code.
 
-Nothing but `resunet.keep: best_on_labels` looks at reference masks while training; figures are then `as_released`.
+Only `resunet.keep: best_on_labels` reads reference masks during training; metrics are then `as_released`.
 """
 
 from __future__ import annotations

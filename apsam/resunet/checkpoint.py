@@ -1,4 +1,4 @@
-"""Weights of a trained ResUNet as safetensors with all that is needed to build the network again."""
+"""Weights file of a trained ResUNet: safetensors with all settings that are needed to rebuild the network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def save_resunet(
     facts: dict[str, Any],
     conditions: TrainingConditions | None = None,
 ) -> None:
-    """Write weights; the metadata names the model, settings, `facts` on its training, and all that mapping needs."""
+    """Write weights; the metadata has the model, settings, `facts` on its training, and all settings for mapping."""
     description = {
         "model": MODEL,
         "settings": settings.model_dump(mode="json"),
@@ -38,15 +38,15 @@ def save_resunet(
     }
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with atomic_path(path) as partial:
-        # One entry: safetensors writes several in random order. As bytes: its own files are for their owner only.
+        # One entry, because safetensors writes several in random order. As bytes, because its own files are private.
         partial.write_bytes(save(state, {"apsam": json.dumps(description, sort_keys=True)}))
 
 
 def load_resunet(path: Path, device: torch.device) -> tuple[ResUNet, ResUNetSettings]:
-    """The network of a weights file, on `device`, in evaluation mode. The file is read as data, never executed.
+    """Build the network of a weights file, on `device`, in evaluation mode. The file is read as data, never executed.
 
     Raises:
-        InputError: The file is missing, is no safetensors file, or holds another model.
+        InputError: The file is missing, is not a safetensors file, or is of another model.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such weights; train the ResUNet first (scripts/resunet.py)")

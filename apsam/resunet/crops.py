@@ -1,7 +1,7 @@
-"""Training data of the ResUNet: crops at random positions of scenes, with the mask of the ground there.
+"""Training data of the ResUNet: crops at random positions of scenes, with their part of the mask.
 
-A network that sees tiles on a fixed grid can learn the place in the tile; crops at random positions leave it nothing to
-learn there. A crop lies within half a step of a training tile, so that scenes are sampled as their tiles are.
+A network that sees tiles on a fixed grid can learn the position in the tile; random positions prevent
+this. A crop lies within half a stride of a training tile, so that scenes are sampled like their tiles.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from apsam.stack import TileStack
 from apsam.tiles.parts import TEST, TRAIN
 from apsam.tiles.settings import TileSettings
 
-# Positions tried until a crop shares no pixel with a test tile and enough of its mask is known; then the tile itself.
+# Positions tried until a crop shares no pixel with a test tile and has enough known pixels; then the tile is used.
 ATTEMPTS = 20
 LEAST_KNOWN = 0.3
 
@@ -34,8 +34,8 @@ class TrainingScene:
 
     Attributes:
         image: The raster.
-        tiles: Tile stack that was cut of it; its training tiles say where crops lie.
-        mask: GeoTIFF on the scene's grid: {0, 1}, 255 not known.
+        tiles: Tile stack of the raster; crops are near its training tiles.
+        mask: GeoTIFF on the scene's grid: {0, 1}, 255 unknown.
         band: Band of the mask.
     """
 
@@ -46,10 +46,10 @@ class TrainingScene:
 
 
 class SceneCrops(Dataset[tuple[Tensor, Tensor]]):
-    """As many crops an epoch as there are training tiles, each near one of them.
+    """Data set with as many crops per epoch as there are training tiles, each near one of them.
 
-    Item `epoch * len + tile` is the crop near `tile` in that epoch (`CropOrder`): it depends on the seed and this
-    number alone, whatever was read before, so that a training can be resumed after any epoch. No crop shares a pixel
+    Item `epoch * len + tile` is the crop near `tile` in that epoch (`CropOrder`): it depends only on the seed and this
+    number, so that a training can resume after any epoch. No crop shares a pixel
     with a test tile.
 
     Args:
@@ -80,7 +80,7 @@ class SceneCrops(Dataset[tuple[Tensor, Tensor]]):
         return len(self._places)
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        """Image (3, s, s) uint8 RGB and mask (s, s) uint8 {0, 1, 255}."""
+        """Return image (3, s, s) uint8 RGB and mask (s, s) uint8 {0, 1, 255}."""
         scene, index = self._places[number % len(self)]
         image, mask = scene.crop(int(index), np.random.default_rng([self._seed, number]))
         return torch.from_numpy(image), torch.from_numpy(mask)
@@ -92,13 +92,13 @@ class SceneCrops(Dataset[tuple[Tensor, Tensor]]):
 
 
 class CropOrder:
-    """All of `count` tiles, shuffled anew every epoch; numbers of later epochs go on where the last ones ended."""
+    """Sampler of all `count` tiles, shuffled in every epoch; numbers of later epochs continue those of earlier ones."""
 
     def __init__(self, count: int, seed: int) -> None:
         self.count, self.seed, self.epoch = count, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, counted from 0."""
+        """Set the epoch, counted from 0."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -110,7 +110,7 @@ class CropOrder:
 
 
 class _OpenScene:
-    """One scene with its files open."""
+    """One scene with open files."""
 
     def __init__(self, scene: TrainingScene) -> None:
         grid = Grid.of_tiles(scene.tiles)
@@ -125,7 +125,7 @@ class _OpenScene:
         self._held_out = self.windows[parts == TEST]
 
     def crop(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Image and mask at a random position near a training tile."""
+        """Read image and mask at a random position near a training tile."""
         row, col = self.windows[index, :2].tolist()
         reach = self._step // 2
         for _ in range(ATTEMPTS):

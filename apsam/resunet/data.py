@@ -19,16 +19,16 @@ from apsam.tiles.parts import TRAIN
 class PseudoMaskTiles(Dataset[tuple[Tensor, Tensor]]):
     """Tiles of part 0, positive and negative, each with its pseudo-mask.
 
-    The pixels are copied once into flat files in `folder`, mapped into memory: a tile is then read in 0.04 ms instead
-    of 1 to 2 ms out of its stack, and any number of tiles fits, whatever the memory.
+    The pixels are copied once into flat, memory-mapped files in `folder`: a tile is then read in 0.04 ms instead
+    of 1 to 2 ms from its stack, and the number of tiles is not limited by memory.
 
     Args:
-        tiles: Tile stacks, one a scene.
+        tiles: Tile stacks, one per scene.
         masks: Stacks of pseudo-masks, in the same order.
-        folder: An empty folder for the flat files; lives as long as the data set.
+        folder: An empty folder for the flat files; must exist as long as the data set.
 
     Raises:
-        InputError: A stack and its masks do not belong together, or there are fewer than two tiles to train on.
+        InputError: A stack and its masks do not match, or there are fewer than two training tiles.
     """
 
     def __init__(self, tiles: Sequence[Path], masks: Sequence[Path], folder: Path) -> None:
@@ -59,7 +59,7 @@ class PseudoMaskTiles(Dataset[tuple[Tensor, Tensor]]):
         return len(self._image)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Image (3, s, s) uint8 RGB and pseudo-mask (s, s) uint8 {0, 1, 255}."""
+        """Return image (3, s, s) uint8 RGB and pseudo-mask (s, s) uint8 {0, 1, 255}."""
         return self._image[index], self._mask[index]
 
 

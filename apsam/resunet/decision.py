@@ -1,10 +1,10 @@
-"""The threshold of a map that maximises the F1 it expects of itself. No label and no mask is read.
+"""The threshold of a map with the highest expected F1, computed without labels and masks.
 
-At 0.5 a calibrated network makes the fewest wrong pixels. Where it is unsure of most landslides, as on a scene unlike
-those it was trained on, that leaves most of them out: the F1 is highest at half of the highest F1 that can be reached,
+At 0.5 a calibrated network has the fewest wrong pixels. If it is uncertain about most landslides, as on a scene unlike
+the training scenes, this misses most of them. F1 is highest at half of the highest F1 that can be reached,
 which is below 0.5 (Lipton, Elkan and Naryanaswamy, ECML PKDD 2014). With probabilities p the expected F1 at t is
 2 * sum(p where p >= t) / (number of p >= t + sum(p)), and its maximum is found from the map's histogram. It needs
-probabilities that mean what they say: a network trained with plain BCE (`resunet.loss: bce`), not with soft dice.
+calibrated probabilities: a network trained with plain BCE (`resunet.loss: bce`), not with soft dice.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ ROWS_AT_ONCE = 512
 
 
 def expected_f1_threshold(histogram: np.ndarray) -> float:
-    """The threshold with the highest expected F1.
+    """Return the threshold with the highest expected F1.
 
     Args:
         histogram: (251,) pixels of each stored probability, in steps of 1/250.
 
     Returns:
-        A multiple of 1/250; 0.5 for a map without any pixel that may be landslide.
+        A multiple of 1/250; 0.5 for a map without any pixel above probability 0.
     """
     probability = np.arange(STEPS + 1) / STEPS
     found = np.cumsum(histogram[::-1].astype(np.float64))[::-1]
@@ -39,7 +39,7 @@ def expected_f1_threshold(histogram: np.ndarray) -> float:
 
 
 def map_histogram(probability: Path) -> np.ndarray:
-    """(251,) int64, pixels of each stored probability of a map; no-data pixels do not count.
+    """Return (251,) int64, pixels of each stored probability of a map, without no-data pixels.
 
     Raises:
         InputError: It is not a map of probabilities.

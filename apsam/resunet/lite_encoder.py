@@ -1,4 +1,4 @@
-"""Encoder of the ResUNet made of EfficientNet-Lite0 with its ImageNet weights."""
+"""Encoder of the ResUNet from EfficientNet-Lite0 with its ImageNet weights."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FixedDepthwise(nn.Module):
 
 
 class LiteEncoder(nn.Module):
-    """The ResUNet's own input unit at full resolution, EfficientNet-Lite0 at strides 2, 4, 8, 16.
+    """An input unit at full resolution, and EfficientNet-Lite0 at strides 2, 4, 8, 16.
 
     Args:
         width: Channels of the full-resolution level, which Lite0 does not have.

@@ -1,4 +1,4 @@
-"""Deep residual U-Net with pyramid pooling, one logit a pixel.
+"""Deep residual U-Net with pyramid pooling, one logit per pixel.
 
 The network of the paper's code: residual units of Zhang, Liu and Wang, "Road Extraction by Deep
 Residual U-Net" (GRSL 2018), between encoder and decoder the pooled bins of Zhao et al., "Pyramid Scene Parsing Network"
@@ -45,9 +45,9 @@ class PyramidPooling(nn.Module):
     Args:
         inputs: Channels of the features.
         width: Channels of one bin size.
-        bins: Bin counts a side.
-        keep_input: Append the pooled features to the features themselves, as PSPNet does. The paper's code passes on
-            the pooled ones only.
+        bins: Numbers of bins per side.
+        keep_input: Append the pooled features to the features themselves, as in PSPNet. The paper's code returns
+            only the pooled ones.
     """
 
     def __init__(self, inputs: int, width: int, bins: Sequence[int], keep_input: bool) -> None:
@@ -103,12 +103,12 @@ class ResUNet(nn.Module):
     """Encoder, pyramid pooling, decoder, one logit.
 
     Args:
-        encoder: Gives five feature maps at strides 1, 2, 4, 8, 16 and names their `channels`.
+        encoder: Returns five feature maps at strides 1, 2, 4, 8, 16; its `channels` are their numbers of channels.
         widths: Decoder channels at strides 1, 2, 4, 8, 16.
         pyramid_width: Channels of one pyramid bin size.
-        pyramid_bins: Bin counts a side.
+        pyramid_bins: Numbers of bins per side.
         pyramid_keeps_input: See `PyramidPooling`.
-        input_scale: The image is resized by this factor before, the logits are resized back after the network.
+        input_scale: The image is resized by this factor before the network, and the logits are resized back.
     """
 
     def __init__(
@@ -156,11 +156,11 @@ class ResUNet(nn.Module):
 
 
 def build_resunet(settings: ResUNetSettings, pretrained: bool = True) -> ResUNet:
-    """The network that `settings` describe.
+    """Build the network of `settings`.
 
     Args:
         settings: Encoder, widths and pyramid.
-        pretrained: Load ImageNet weights where the encoder has them; not wanted when trained weights follow.
+        pretrained: Load ImageNet weights if the encoder has them; not needed if trained weights are loaded.
     """
     if settings.encoder == "residual":
         encoder: ResidualEncoder | LiteEncoder = ResidualEncoder(settings.widths)

@@ -1,4 +1,4 @@
-"""Predict whole scenes with a trained ResUNet: windows that overlap, blended, written row by row."""
+"""Predict whole scenes with a trained ResUNet: overlapping windows are blended and written row by row."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ FLIPS = ((), (-1,), (-2,), (-2, -1))
 
 
 class Predictor:
-    """A trained ResUNet that answers with probabilities.
+    """A trained ResUNet that predicts probabilities.
 
     Attributes:
-        name: Tells it from other networks.
+        name: Identifies the network.
         weights: Its file.
-        conditions: What it was trained on; None where its file does not say.
+        conditions: Conditions of its training; None if its file has none.
 
     Args:
         weights: File written by `train_resunet`.
@@ -60,7 +60,7 @@ class Predictor:
 
     @torch.inference_mode()
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """(n, 3, s, s) uint8 RGB -> (n, s, s) float32 in [0, 1]."""
+        """Predict (n, 3, s, s) uint8 RGB -> (n, s, s) float32 in [0, 1]."""
         if not len(images):
             return np.empty((0, *images.shape[2:]), np.float32)
         batches = torch.from_numpy(images).split(self._settings.batch_size)
@@ -92,7 +92,7 @@ def predict_raster(
 ) -> None:
     """Map a raster scene.
 
-    The scene is read as the tile stage reads it. In memory are one band of windows and its answers, never the scene.
+    The scene is read like in the tile stage. Only one band of windows and its predictions are in memory.
 
     Args:
         image: Scene, a raster with a CRS.
@@ -102,10 +102,10 @@ def predict_raster(
         probability: COG to write: landslide probability, uint8 with the scale 1/250, 255 no data.
         mask: COG to write: {0, 1}, 255 no data.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
-        name: The scene's name; the image's by default.
+        name: The scene's name; by default that of the image.
 
     Raises:
-        InputError: Image or weights cannot be used, or `tiles` are not those of the training.
+        InputError: Image or weights cannot be used, or `tiles` differ from those of the training.
     """
     predictor = Predictor(weights, settings, device)
     check_tiles(predictor.conditions, tiles, weights)
@@ -133,15 +133,15 @@ def predict_band(
     device: str = "auto",
     name: str | None = None,
 ) -> None:
-    """Predict one of several bands of rows of a raster scene, bit by bit as `predict_raster` predicts these rows.
+    """Predict one of several bands of rows of a raster scene, bit-identical to these rows of `predict_raster`.
 
     Args:
         image, weights, tiles, settings, device, name: As for `predict_raster`.
-        band: Which band of how many.
+        band: Number of the band, and of all bands.
         output: GeoTIFF to write, probabilities and mask of the band's rows, for `apsam.maps.bands.join_bands`.
 
     Raises:
-        InputError: Image or weights cannot be used, or `tiles` are not those of the training.
+        InputError: Image or weights cannot be used, or `tiles` differ from those of the training.
     """
     predictor = Predictor(weights, settings, device)
     check_tiles(predictor.conditions, tiles, weights)
@@ -160,7 +160,7 @@ def blended_rows(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first row, (rows, width) float32 probabilities, NaN where the scene has no data) from the top down.
 
-    Of a band, windows above it that reach into it are predicted too, and what they alone would finish is dropped.
+    For a band, windows that reach into it from above are predicted too, and the rows above it are dropped.
     """
     stride = settings.stride(size)
     rows, cols = positions(scene.height, size, stride), positions(scene.width, size, stride)
@@ -170,7 +170,7 @@ def blended_rows(
     for index in track(range(lead, own.stop), f"predict {name}"):
         row = rows[index]
         image, valid = scene.read(row, 0, size, max(scene.width, size))
-        # A window without data needs no answer: its pixels are no data whatever the network would say.
+        # A window without data is not predicted: its pixels are no data anyway.
         wanted = [col for col in cols if valid[:, col : col + size].any()]
         windows = [image[:, :, col : col + size] for col in wanted]
         answers: Iterable[np.ndarray] = predictor.probabilities(np.stack(windows)) if wanted else []
@@ -193,11 +193,11 @@ def predict_folder(
         weights: Trained ResUNet.
         tiles: Tile size: every image is resized to it, as in training.
         settings: Threshold, flips.
-        masks: Zip to write: for every image a PNG of its own size and name, 255 landslide, 0 not.
+        masks: Zip to write: for every image a PNG of the same size and name, 255 landslide, 0 not.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
 
     Raises:
-        InputError: The folder holds no image, one cannot be read, or the weights cannot be used.
+        InputError: The folder has no image, one cannot be read, or the weights cannot be used.
     """
     files = tile_files(folder)
     predictor = Predictor(weights, settings, device)

@@ -1,4 +1,4 @@
-"""Settings of the segmentation network, section `resunet` of the configuration. Imports no torch."""
+"""Settings of the segmentation network, section `resunet` of the configuration. Does not import torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from apsam.training.length import AUTO_EPOCHS, RESUNET_STEPS, Epochs
 
-# What differs between the presets; keys given in addition to `preset` override these.
+# Values in which the presets differ; keys given in addition to `preset` override these.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "encoder": "residual",
@@ -90,7 +90,7 @@ class ResUNetSettings(BaseModel):
         description="Augmentation: none (paper), dihedral (flips and quarter turns), or dihedral_colour (colours too)."
     )
 
-    if TYPE_CHECKING:  # the preset gives what is left out
+    if TYPE_CHECKING:  # the preset sets keys that are left out
 
         def __init__(self, **settings: Any) -> None: ...
 

@@ -1,7 +1,7 @@
 """Train the ResUNet on pseudo-masks.
 
-Nothing is chosen by looking at pixel labels: the network of the last epoch is the result (unless `keep` says
-`best_on_labels`, as the paper's released code does).
+Pixel labels are not used for selection: the result is the network of the last epoch (unless `keep` is
+`best_on_labels`, as in the paper's released code).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LEAST_TILES = 2
 
 
 def segmentation_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
-    """Binary cross-entropy, with soft dice over the batch where `kind` is "bce_dice". Pixels of 255 do not count.
+    """Binary cross-entropy, with soft dice over the batch if `kind` is "bce_dice". Pixels of 255 are ignored.
 
     Args:
         logits: (b, 1, h, w).
@@ -78,17 +78,17 @@ class ResUNetTraining(Task):
         self.network = network
         self.settings = settings
         self.f1_on_labels = f1_on_labels
-        if f1_on_labels is not None:  # in the state dict, so that a training that goes on still knows them
+        if f1_on_labels is not None:  # in the state dict, so that a resumed training still has them
             self.best = deepcopy(network).requires_grad_(False)
             self.register_buffer("best_f1", torch.tensor(-1.0))
 
     @property
     def kept(self) -> ResUNet:
-        """The network that is the result: of the last epoch, or of the one that the judge liked best."""
+        """Return the resulting network: of the last epoch, or of the best one on reference masks."""
         return self.network if self.f1_on_labels is None else self.best
 
     def on_train_epoch_end(self) -> None:
-        """Note the losses; let the judge look at every second epoch and at the last."""
+        """Record the losses; evaluate on reference masks after every second epoch and the last one."""
         super().on_train_epoch_end()
         number = self.current_epoch + 1
         if self.f1_on_labels is None or (number % 2 and number != self.trainer.max_epochs):
@@ -101,7 +101,7 @@ class ResUNetTraining(Task):
 
     @property
     def remedy(self) -> str:
-        """What to change where training diverged."""
+        """Suggest settings to change if training diverged."""
         return f"lower resunet.learning_rate ({self.settings.learning_rate:g})"
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
@@ -118,7 +118,7 @@ class ResUNetTraining(Task):
         return loss
 
     def configure_optimizers(self) -> OptimizerConfig | OptimizerLRSchedulerConfig:
-        """Optimizer and schedule; the encoder has its own learning rate and keeps what is fixed in it."""
+        """Return optimizer and schedule; the encoder has a separate learning rate, without its frozen parts."""
         s = self.settings
         encoder = [p for p in self.network.encoder.parameters() if p.requires_grad]
         others = [p for name, p in self.network.named_parameters() if not name.startswith("encoder.")]
@@ -135,9 +135,9 @@ class ResUNetTraining(Task):
                 optimizer, factor=0.5, patience=5, cooldown=3, min_lr=1e-8
             )
         if s.schedule == "one_cycle":
-            # PromptTensors of the trainer, because several GPUs share the steps.
+            # The trainer's number, because several GPUs share the steps.
             steps = int(self.trainer.estimated_stepping_batches)
-            # The rise ends between two steps, also where there are only a few: OneCycleLR divides by its length.
+            # The peak is between two steps, also if there are only a few: OneCycleLR divides by its length.
             rise = min(max(WARM_UP * steps, 1.5), steps - 0.5)
             peaks = [group["lr"] for group in groups]
             cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, steps, pct_start=rise / steps)
@@ -157,7 +157,7 @@ def train_resunet(
 ) -> None:
     """Train on the part-0 tiles of some scenes and keep the last epoch.
 
-    A training that was stopped resumes after its last complete epoch.
+    A stopped training resumes after its last complete epoch.
 
     Args:
         tiles: Tile stacks.
@@ -166,13 +166,13 @@ def train_resunet(
         output: Weights to write, safetensors with the settings as metadata.
         history: JSON to write: loss and learning rate of every epoch.
         seed: Seeds weights, order and augmentation: the same seed gives the same bytes on the same machine.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` takes all GPUs that the process sees.
-        reference: Scenes with reference masks, read with `keep: best_on_labels` alone.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` uses all GPUs that the process sees.
+        reference: Scenes with reference masks, read only with `keep: best_on_labels`.
 
     Raises:
-        InputError: Tiles and masks do not fit together, or there is too little to train on.
+        InputError: Tiles and masks do not match, or there are too few tiles.
         ApsamError: Training diverged: the loss is NaN or infinite.
-        Interrupted: A signal asked to stop.
+        Interrupted: A signal stopped the training.
     """
     key = _key(tiles, masks, settings, seed, reference)
     processes = find_processes()
@@ -195,17 +195,17 @@ def train_on_scenes(
 ) -> None:
     """Train on crops at random positions of some scenes and keep the last epoch.
 
-    A training that was stopped resumes after its last complete epoch.
+    A stopped training resumes after its last complete epoch.
 
     Args:
-        scenes: Scenes with their masks of the ground. An epoch has as many crops as these have training tiles.
+        scenes: Scenes with their scene-wide masks. An epoch has as many crops as these have training tiles.
         settings, output, history, seed, device, reference: As for `train_resunet`.
         least_steps: Of `epochs: auto`.
 
     Raises:
-        InputError: Files do not fit together, or there is too little to train on.
+        InputError: Files do not match, or there are too few tiles.
         ApsamError: Training diverged: the loss is NaN or infinite.
-        Interrupted: A signal asked to stop.
+        Interrupted: A signal stopped the training.
     """
     tiles = [scene.tiles for scene in scenes]
     key = _key(tiles, [], settings, seed, reference, [(scene.mask, scene.band) for scene in scenes])
@@ -236,7 +236,7 @@ def _train(
     checkpoint = Checkpoint(output, key)
     network = build_resunet(settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads leave memory_format out
     task = ResUNetTraining(network, settings, seed, f1_on_labels)
-    # As one process counts them: the devices do not change how long a network is trained.
+    # Steps of one process: the number of devices does not change the length of the training.
     steps = len(Batches(order, settings.batch_size, LEAST_TILES))
     epochs = num_epochs(settings.epochs, steps, least_steps)
     run(task, data, order, settings.batch_size, epochs, chosen, checkpoint, LEAST_TILES)
@@ -259,7 +259,7 @@ def _train(
 
 
 def _f1_on_labels(settings: ResUNetSettings, reference: Sequence[MeasuredScene]) -> F1OnLabels | None:
-    """Who chooses the epoch; none: the last one is kept."""
+    """Return the evaluator for the best epoch; None: the last epoch is kept."""
     if settings.keep == "last":
         return None
     from apsam.resunet.best_epoch import F1OnLabels
@@ -280,6 +280,6 @@ def _key(
     if rasters:
         facts["masks"] = [[sha256_file(path), band] for path, band in rasters]
     measured = [scene.scene.mask for scene in reference] if settings.keep != "last" else []
-    # A folder of masks counts by its name: its files may be many.
+    # A folder of masks is recorded by its name, because it may have many files.
     known = [sha256_file(path) if path.is_file() else str(path) for path in measured if path]
     return training_key(facts, [*(TileStack(path).content_hash() for path in [*tiles, *masks]), *known])

@@ -1,21 +1,21 @@
 """Exact fast attention for SAM's ViT encoders (for its mask decoder see `apsam.sam.folded_decoder`).
 
 The encoder of SAM adds to every attention logit a decomposed relative position, `rel_h[q, kh] + rel_w[q, kw]` (MViTv2,
-arXiv:2112.01526, eq. 4). As released that is an explicit N x N matrix a head, 4096 x 4096 for a global block,
-multiplied, added twice and soft-maxed in main memory. Two ways around it, for two kinds of machine:
+arXiv:2112.01526, eq. 4). The released code stores an explicit N x N matrix per head, 4096 x 4096 for a global block,
+and multiplies it, adds to it twice and applies the softmax in main memory. This module has two faster variants:
 
 Folded. With one-hot codes of the key's row and column,
 
     [q, rel_h[q] / s, rel_w[q] / s] . [k, onehot(kh), onehot(kw)] * s  =  s q.k + rel_h[q, kh] + rel_w[q, kw]
 
-so `scaled_dot_product_attention` needs no bias and takes its flash kernel, which never holds the matrix. Values
-are padded with zeros to the same width, since flash kernels want one width for all three. Heads of 64 become 192
-wide: three times the products, which GPUs and AMX do for nothing.
+so `scaled_dot_product_attention` needs no bias and uses its flash kernel, which never stores the matrix. Values
+are padded with zeros to the same width, because flash kernels need one width for all three. Heads of 64 become 192
+wide: three times the products, which take no measurable time on GPUs and with AMX.
 
-Blocked. Elsewhere products are dear. A few rows of queries at a time, the sum of the two positions is written
-into a block small enough for the cache and the product is added to it there; softmax and values follow.
+Blocked, for other machines, on which products are slow. For a few rows of queries at a time, the sum of the two
+positions is written into a block small enough for the cache and the product is added to it; softmax and values follow.
 
-Both are the released function: only the order of floating-point sums differs.
+Both compute the released function: only the order of floating-point sums differs.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ from apsam.sam.batches import CPU_CACHE
 
 from segment_anything.modeling.image_encoder import Attention, get_rel_pos  # isort: skip
 
-# The flash kernels want widths that are multiples of 8 (and on CUDA at most 256: ViT-H needs 80 + 128).
+# The flash kernels need widths that are multiples of 8 (and on CUDA at most 256: ViT-H needs 80 + 128).
 WIDTH_STEP = 8
 # Logits of a block.
 BLOCK_BYTES = CPU_CACHE
 
 
 def products_are_cheap(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether `device` multiplies matrices of `dtype` so fast that folding is the faster way."""
+    """Whether `device` multiplies matrices of `dtype` so fast that folding is the faster variant."""
     if device.type == "cpu":
         return dtype == torch.bfloat16 and bool(torch.cpu._is_amx_tile_supported())
     return True
 
 
 class FastAttention(Attention):
-    """`segment_anything`'s attention computed another way.
+    """`segment_anything`'s attention, computed faster.
 
-    It has the parameters of its base class and nothing else; `use_fast_attention` turns one into the other
+    It has the same parameters as its base class; `use_fast_attention` converts one to the other
     in place.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attend within a grid of tokens, as the base class does. (B, H, W, C) -> (B, H, W, C)."""
+        """Attend within a grid of tokens, like the base class. (B, H, W, C) -> (B, H, W, C)."""
         batch, height, width, channels = x.shape
         qkv = self.qkv(x).view(batch, height * width, 3, self.num_heads, channels // self.num_heads)
         if not self.use_rel_pos:
             q, k, v = qkv.permute(2, 0, 3, 1, 4)
             attended = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
             return self.proj(attended.transpose(1, 2).reshape(x.shape))
-        # The blocks are overwritten in place, which gradients do not survive.
+        # The blocks are overwritten in place, so gradients cannot be computed.
         if torch.is_grad_enabled() or products_are_cheap(qkv.device, qkv.dtype):
             attended = folded_attention(qkv, *self._tables(height, width, qkv.dtype), self.scale)
         else:
@@ -67,7 +67,7 @@ class FastAttention(Attention):
         return self.proj(attended.reshape(x.shape))
 
     def _tables(self, height: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Relative positions of rows (H, H, C) and of columns (W, W, C), query first; kept until weights change."""
+        """Return relative positions of rows (H, H, C) and columns (W, W, C), query first; cached."""
         weights = (self.rel_pos_h, self.rel_pos_w)
         key = (height, width, dtype, *((weight.data_ptr(), weight._version) for weight in weights))
         known, tables = self.__dict__.get("_kept_tables", (None, None))
@@ -81,7 +81,7 @@ class FastAttention(Attention):
 
 
 def folded_attention(qkv: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:
-    """Attention with the positions folded into queries and keys.
+    """Compute attention with the positions folded into queries and keys.
 
     Args:
         qkv: (B, H * W, 3, heads, C) queries, keys and values.
@@ -115,17 +115,17 @@ def folded_attention(qkv: Tensor, rows: Tensor, columns: Tensor, scale: float) -
 
 @lru_cache(maxsize=16)
 def position_codes(height: int, width: int, padding: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """One-hot codes of a grid's rows and columns. Shape (height * width, height + width + padding)."""
+    """Return one-hot codes of a grid's rows and columns. Shape (height * width, height + width + padding)."""
     rows = torch.eye(height, dtype=dtype, device=device).repeat_interleave(width, dim=0)
     columns = torch.eye(width, dtype=dtype, device=device).repeat(height, 1)
     return F.pad(torch.cat([rows, columns], dim=1), (0, padding))
 
 
 def blocked_attention(qkv: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:
-    """Attention in blocks of queries that stay in the cache. Arguments and result as `folded_attention`."""
+    """Compute attention in blocks of queries that fit into the cache. Arguments and result as `folded_attention`."""
     batch, tokens, _, heads, head = qkv.shape
     height, width = len(rows), len(columns)
-    # (3, B * heads, H * W, C): batched products want queries, keys and values each in one piece.
+    # (3, B * heads, H * W, C): batched products need contiguous queries, keys and values.
     q, k, v = qkv.permute(2, 0, 3, 1, 4).reshape(3, batch * heads, tokens, head)
     keys = k.transpose(1, 2)
     grid = q.view(-1, height, width, head)
@@ -151,9 +151,9 @@ def blocked_attention(qkv: Tensor, rows: Tensor, columns: Tensor, scale: float) 
 
 
 def _from_highest(logits: Tensor) -> Tensor:
-    """Set each query's highest logit to 0: softmax is the same, and bf16 is finest where it counts.
+    """Set each query's highest logit to 0: softmax is the same, and bf16 is most exact for the largest weights.
 
-    In one piece, because torch.compile gives the sum of two of them the order of their axes and then cannot view it.
+    As one tensor, because torch.compile cannot view the sum of two, whose axes it reorders.
     """
     return logits.sub_(logits.amax(dim=-1, keepdim=True)).contiguous()
 
@@ -161,7 +161,7 @@ def _from_highest(logits: Tensor) -> Tensor:
 def use_fast_attention(model: nn.Module) -> int:
     """Switch every attention of SAM's ViT encoder inside `model` to the fast one, in place.
 
-    Parameters, buffers and the state dict stay as they are.
+    Parameters, buffers and the state dict do not change.
 
     Returns:
         The number of attention modules switched.

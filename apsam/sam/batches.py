@@ -1,4 +1,4 @@
-"""Work in batches that shrink where memory runs out."""
+"""Process items in batches, which are made smaller if memory runs out."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Bytes that a last-level cache holds besides everything else.
+# Bytes of a last-level cache that are available for a batch.
 CPU_CACHE = 1 << 23
 
 
 @dataclass
 class BatchSize:
-    """How much is done at a time; one for all calls of a job, so that memory runs out once only."""
+    """Current batch size; shared by all calls of a job, so that memory runs out only once."""
 
     size: int
 
 
 def encode_batch(batch: int | str, device: torch.device) -> BatchSize:
-    """Tiles encoded at a time: as asked, or for `auto` what keeps a GPU busy and a CPU's layers near its caches."""
+    """Tiles encoded at a time: as set, or for `auto` enough to keep a GPU busy and a CPU's layers in its caches."""
     if batch == "auto":
         return BatchSize(2 if device.type == "cpu" else 8)
     return BatchSize(int(batch))
 
 
 def decode_batch(batch: int | str, device: torch.device, embedding_shape: tuple[int, int, int]) -> BatchSize:
-    """Prompts decoded at a time. The decoder works on an embedding a prompt: `auto` keeps those in a CPU's cache."""
+    """Prompts decoded at a time. The decoder needs one embedding per prompt; `auto` keeps these in a CPU's cache."""
     if batch == "auto":
         embedding_bytes = 4 * math.prod(embedding_shape)
         return BatchSize(max(1, CPU_CACHE // embedding_bytes) if device.type == "cpu" else 64)
@@ -49,11 +49,11 @@ def in_batches(count: int, batch: BatchSize, work: Callable[[slice], T], what: s
     Args:
         count: Number of items.
         batch: Items at a time; changed here.
-        work: What is done with a part.
-        what: What one item is, for the message, for example "encode one tile with SAM 'vit_h'".
+        work: Function that processes a part.
+        what: Name of one item for the message, for example "encode one tile with SAM 'vit_h'".
 
     Raises:
-        ApsamError: Memory does not suffice for a single item.
+        ApsamError: There is not enough memory for a single item.
     """
     start = 0
     while start < count:
@@ -75,6 +75,6 @@ def in_batches(count: int, batch: BatchSize, work: Callable[[slice], T], what: s
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether `error` is torch saying, on a GPU or on the CPU, that memory ran out."""
+    """Whether `error` is torch's out-of-memory error, on a GPU or on the CPU."""
     words = ("not enough memory", "can't allocate memory")
     return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in words)

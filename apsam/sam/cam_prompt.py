@@ -1,7 +1,7 @@
 """A class activation map as SAM's mask prompt (beyond the paper: `prompts.cam_mask`, issue 3).
 
-SAM's prompt encoder takes the logits of an earlier mask. A CAM holds 0..255 and knows no logits; here its range
-is mapped linearly, so that half the maximum, about where the paper cuts it, becomes "undecided". The light SAM
+SAM's prompt encoder takes the logits of an earlier mask. A CAM has values 0..255 and no logits; its range
+is mapped linearly, so that half the maximum, about the paper's threshold, becomes logit 0. The light SAM
 is trained with exactly this function (`apsam.sam.training.prompts`).
 """
 
@@ -12,17 +12,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LOGIT_RANGE = 8.0  # SAM's own mask logits lie mostly within +-10
+LOGIT_RANGE = 8.0  # SAM's own mask logits are mostly within +-10
 
 
 def cam_to_mask_prompt(cam: Tensor | np.ndarray, size: int, stretched: bool = False) -> Tensor:
     """Scale CAMs to SAM's mask input.
 
     Args:
-        cam: (N, H, W), uint8 0..255 or float 0..1. The longer side becomes `size`; what is missing to a square,
+        cam: (N, H, W), uint8 0..255 or float 0..1. The longer side becomes `size`; the rest of the square,
             right or below, is padded as background, as SAM pads images.
         size: Side of SAM's mask input (`LoadedSam.mask_input_size`).
-        stretched: Stretch CAMs to the square instead, as SAM 2 and 3 do with images.
+        stretched: Stretch CAMs to the square instead, like images for SAM 2 and 3.
 
     Returns:
         (N, 1, size, size) float32 logits from -8 (CAM 0) to 8 (CAM at its maximum).

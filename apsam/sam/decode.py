@@ -20,7 +20,7 @@ from apsam.sam.select import choose_masks, wants_three
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """P prompts, each of one tile. A kind of prompt is there for all of them or for none.
+    """P prompts, each of one tile. Each kind of prompt is given for all of them or for none.
 
     Attributes:
         tile: (P,) int, index into the embeddings.
@@ -55,10 +55,10 @@ class PromptBatch:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What SAM answers to P prompts with M masks each.
+    """SAM's prediction for P prompts with M masks each.
 
     Attributes:
-        logits: (P, M, h, w) float32 in the tile's pixels; above 0 is the mask.
+        logits: (P, M, h, w) float32 in the tile's pixels; the mask is where they are above 0.
         iou: (P, M) float32, SAM's own estimate of each mask's IoU.
     """
 
@@ -67,7 +67,7 @@ class Decoded:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """(P, M, h, w) float32 in 0..1."""
+        """Return probabilities (P, M, h, w) float32 in 0..1."""
         return torch.from_numpy(self.logits).sigmoid().numpy()
 
 
@@ -80,19 +80,19 @@ def decode_prompts(
     mask_index: int = 0,
     batch: int | str | BatchSize = "auto",
 ) -> Decoded:
-    """Let SAM answer prompts of many tiles, mixed counts a tile, in batches over the prompts.
+    """Decode prompts of many tiles, with any number per tile, in batches over the prompts.
 
     Args:
-        embeddings: (n, D, E, E) of `encode_tiles`, or n tiles' of a store.
+        embeddings: (n, D, E, E) of `encode_tiles`, or of n tiles of a store.
         prompts: P prompts; `prompts.tile` indexes `embeddings`. Boxes and points are in the tile's pixels; mask
-            prompts are of what was encoded, the tile or the window that it lies in.
+            prompts are of the encoded image, which is the tile or the window that contains it.
         tile_size: Height and width of the tiles, pixels.
-        mask_choice: `single`, `best_iou`, `index` (one mask a prompt, M = 1) or `all` (SAM's three, M = 3).
+        mask_choice: `single`, `best_iou`, `index` (one mask per prompt, M = 1) or `all` (SAM's three, M = 3).
         mask_index: Which of the three, for `index`.
         batch: Prompts at a time, or `auto`; halved each time memory runs out.
 
     Raises:
-        ApsamError: Not even one prompt fits into memory.
+        ApsamError: There is not enough memory for one prompt.
     """
     if not isinstance(batch, BatchSize):
         batch = decode_batch(batch, sam.device, sam.embedding_shape)
@@ -100,7 +100,7 @@ def decode_prompts(
     masks = 3 if mask_choice == "all" else 1
     logits = np.empty((len(prompts), masks, *tile_size), np.float32)
     iou = np.empty((len(prompts), masks), np.float32)
-    # Neighbours in a batch then share an embedding, which is converted once.
+    # Neighbours in a batch then share an embedding, which is converted only once.
     order = np.argsort(embeddings.row[prompts.tile], kind="stable")
 
     def answer(part: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +121,7 @@ def decode_prompts(
 def _low_resolution(
     sam: LoadedSam, embeddings: Embeddings, prompts: PromptBatch, tile_size: tuple[int, int], three: bool
 ) -> tuple[Tensor, Tensor]:
-    """Masks (P, M, s, s) of the encoder's square and IoU estimates (P, M), as the decoder gives them."""
+    """Return masks (P, M, s, s) of the encoder's square and IoU estimates (P, M) of the decoder."""
     device, frame = sam.device, embeddings.frame or tile_size
     height, width = sam.input_size(*frame)
     scale = np.array([width / frame[1], height / frame[0]])  # of x and y
@@ -152,20 +152,20 @@ def upscale(
     corners: np.ndarray | None = None,
     stretched: bool = False,
 ) -> Tensor:
-    """Bring the decoder's masks to the tile's pixels: what `Sam.postprocess_masks` does, in one step.
+    """Resize the decoder's masks to the tile's pixels, like `Sam.postprocess_masks`, but in one step.
 
-    SAM interpolates to the encoder's square, cuts the padding off and interpolates to the image. Both steps
-    are linear and separable, so they are one small matrix an axis, and the large square in between is never
-    made. Of a tile in a larger window, the same matrices' rows and columns of the tile are taken. SAMs that stretch
-    images have nothing to cut off and interpolate once (`Sam2Processor.post_process_masks`).
+    SAM interpolates to the encoder's square, crops the padding and interpolates to the image. Both steps
+    are linear and separable, so they are one small matrix per axis, and the large square in between is not
+    needed. For a tile in a larger window, the tile's rows and columns of the matrices are used. SAMs that stretch
+    images have no padding and interpolate once (`Sam2Processor.post_process_masks`).
 
     Args:
         masks: (P, M, s, s) of the encoder's square.
         image_size: Side of the encoder's square.
         tile_size: Height and width of the result.
-        frame: Height and width of what was encoded; that of the tile where it was.
-        corners: (P, 2) x and y of each tile in what was encoded.
-        stretched: What was encoded was stretched to the square instead of padded.
+        frame: Height and width of the encoded image; equal to those of the tile if that was encoded.
+        corners: (P, 2) x and y of each tile in the encoded image.
+        stretched: The encoded image was stretched to the square instead of padded.
 
     Returns:
         (P, M, h, w).
@@ -189,12 +189,12 @@ def upscale(
 
 @lru_cache(maxsize=16)
 def _interpolation(low: int, size: int) -> Tensor:
-    """The matrix (size, low) that interpolates `low` values to `size`."""
+    """Return the matrix (size, low) that interpolates `low` values to `size`."""
     return F.interpolate(torch.eye(low)[None], size=size, mode="linear", align_corners=False)[0].T.contiguous()
 
 
 @lru_cache(maxsize=16)
 def _two_interpolations(low: int, image_size: int, used: int, size: int) -> Tensor:
-    """The matrix (size, low): `low` values to `image_size`, then the first `used` of these to `size`."""
+    """Return the matrix (size, low): `low` values to `image_size`, then the first `used` of these to `size`."""
     square = F.interpolate(torch.eye(low)[None], size=image_size, mode="linear", align_corners=False)[..., :used]
     return F.interpolate(square, size=size, mode="linear", align_corners=False)[0].T.contiguous()

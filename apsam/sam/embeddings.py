@@ -1,4 +1,4 @@
-"""The embedding store: written once for a scene and a SAM, asked by everything later."""
+"""The embedding store: written once per scene and SAM, read by all later stages."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from apsam.stack import TileStack
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Embeddings of n tiles; several tiles may lie in one encoded window.
+    """Embeddings of n tiles; several tiles may be in one encoded window.
 
     Attributes:
-        values: (m, D, E, E), what was encoded.
-        row: (n,) int, which of `values` each tile lies in.
-        corners: (n, 2) int, x and y of each tile's top-left pixel in what was encoded; None: they are what was encoded.
-        frame: Height and width of what was encoded, pixels; None: those of a tile.
+        values: (m, D, E, E), embeddings of the encoded images.
+        row: (n,) int, index of each tile's embedding in `values`.
+        corners: (n, 2) int, x and y of each tile's top-left pixel in the encoded image; None: tiles were encoded.
+        frame: Height and width of the encoded images, pixels; None: those of a tile.
     """
 
     values: np.ndarray
@@ -35,24 +35,24 @@ class Embeddings:
 
 
 def of_tiles(values: np.ndarray | Embeddings) -> Embeddings:
-    """Embeddings (n, D, E, E) of n encoded tiles as `Embeddings`."""
+    """Wrap embeddings (n, D, E, E) of n encoded tiles as `Embeddings`."""
     return values if isinstance(values, Embeddings) else Embeddings(values, np.arange(len(values)))
 
 
 class EmbeddingStore:
     """Read the embedding stack of a scene.
 
-    Arrays of the stack, where tiles are encoded: `embedding` (m, D, E, E) float16, `tile` (m,) int32, index in the
-    tile stack. Where windows are (`sam.window`), for each of them: `embedding`; `window` (m, 4), row, col, height and
-    width in the scene's pixels; `served` (m,), how many tiles it serves; `tile` (m, T) and `corner` (m, T, 2), of which
-    the first `served` count: their indices, and x and y of their top-left pixels in the window.
+    Arrays of the stack, if tiles are encoded: `embedding` (m, D, E, E) float16, `tile` (m,) int32, index in the
+    tile stack. If windows are (`sam.window`), for each of them: `embedding`; `window` (m, 4), row, col, height and
+    width in the scene's pixels; `served` (m,), the number of its tiles; `tile` (m, T) and `corner` (m, T, 2), of which
+    the first `served` are used: indices of the tiles, and x and y of their top-left pixels in the window.
 
     Args:
         path: Written by `apsam.sam.encode_scene.encode_scene`.
-        sam: The SAM that will be asked.
+        sam: The SAM that will decode prompts.
 
     Raises:
-        InputError: No embedding stack, or one of another SAM.
+        InputError: Not an embedding stack, or one of another SAM.
     """
 
     def __init__(self, path: Path, sam: LoadedSam | None = None) -> None:
@@ -94,14 +94,14 @@ class EmbeddingStore:
 
     @property
     def tiles(self) -> list[int]:
-        """The tiles that can be asked about, by index in the tile stack, ascending."""
+        """Return the tiles that have an embedding, by index in the tile stack, ascending."""
         return sorted(self._rows)
 
     def read(self, tiles: Sequence[int]) -> Embeddings:
-        """Embeddings of `tiles`, in that order.
+        """Read embeddings of `tiles`, in that order.
 
         Raises:
-            InputError: A tile has none.
+            InputError: A tile has no embedding.
         """
         self.check(tiles)
         rows, row = np.unique([self._rows[tile] for tile in tiles], return_inverse=True)

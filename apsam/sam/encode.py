@@ -1,4 +1,4 @@
-"""Image encoding: tiles, or windows of a scene, in; embeddings out."""
+"""Encode images: from tiles, or windows of a scene, to embeddings."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def encode_tiles(
     Args:
         images: (n, 3, h, w) uint8, RGB.
         batch: Tiles at a time, or `auto`; halved each time memory runs out.
-        precision: `auto` (bf16 where the processor computes it natively), `fp32` or `bf16`.
-        dtype: Of the result; float16 halves the store and moves SAM's logits by about a thousandth.
+        precision: `auto` (bf16 if the processor computes it natively), `fp32` or `bf16`.
+        dtype: Of the result; float16 halves the store and changes SAM's logits by about a thousandth.
 
     Returns:
         (n, D, E, E) embeddings.
 
     Raises:
-        ApsamError: Not even one tile fits into memory, or an embedding does not fit into `dtype`.
+        ApsamError: There is not enough memory for one tile, or an embedding does not fit into `dtype`.
     """
     return encode_prepared(sam, sam.prepare(images), batch, precision, dtype)
 
@@ -51,12 +51,12 @@ def encode_prepared(
     precision: str = "auto",
     dtype: type[np.floating] = np.float16,
 ) -> np.ndarray:
-    """Embed n images as `LoadedSam.prepare` made them; the other arguments and the result as `encode_tiles`."""
+    """Embed n images prepared by `LoadedSam.prepare`; the other arguments and the result are as in `encode_tiles`."""
     batch = batch if isinstance(batch, BatchSize) else encode_batch(batch, sam.device)
     embeddings = np.empty((len(prepared), *sam.embedding_shape), dtype)
     what = f"encode one tile with SAM '{sam.name}' on {sam.device}"
     for part, done in in_batches(len(prepared), batch, lambda part: _encode(sam, prepared[part], precision), what):
-        with np.errstate(over="ignore"):  # said below
+        with np.errstate(over="ignore"):  # reported below
             embeddings[part] = done
         if not np.isfinite(embeddings[part]).all():
             raise ApsamError(
@@ -67,7 +67,7 @@ def encode_prepared(
 
 
 def _encode(sam: LoadedSam, prepared: Tensor, precision: str) -> np.ndarray:
-    """A batch of prepared images -> (b, D, E, E) float32."""
+    """Encode a batch of prepared images -> (b, D, E, E) float32."""
     pixels = pinned(prepared, sam.device).to(sam.device, non_blocking=True)
     with arithmetic(sam.device, precision):
         embeddings = sam.encode(pixels)
@@ -75,12 +75,12 @@ def _encode(sam: LoadedSam, prepared: Tensor, precision: str) -> np.ndarray:
 
 
 def pinned(values: Tensor, device: torch.device) -> Tensor:
-    """`values` where a GPU copies them from while it computes; as they are for other devices."""
+    """Return `values` in pinned memory for a GPU; unchanged for other devices."""
     return values.pin_memory() if device.type == "cuda" else values
 
 
 def arithmetic(device: torch.device, precision: str) -> torch.autocast | nullcontext[None]:
-    """The context in which a network runs with `precision` (`auto`, `fp32`, `bf16`) on `device`."""
+    """Return the context in which a network runs with `precision` (`auto`, `fp32`, `bf16`) on `device`."""
     if precision == "bf16" or (precision == "auto" and bf16_pays(device)):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
@@ -99,7 +99,7 @@ def read_ahead(items: Iterable[T]) -> Iterator[T]:
 
 @contextmanager
 def write_behind(write: Callable[..., None]) -> Iterator[Callable[..., None]]:
-    """Give a `write` that returns at once: a thread does it, one call at a time; errors come at the next or the end."""
+    """Yield a `write` that returns at once: a thread runs it, one call at a time; errors are raised later."""
     with ThreadPoolExecutor(1) as pool:
         pending: list[Future[None]] = []
 

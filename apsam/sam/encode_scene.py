@@ -1,4 +1,4 @@
-"""A scene to its embedding stack: once for its tiles and a SAM."""
+"""Encode a scene to its embedding stack, once per set of tiles and SAM."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from apsam.tiles.settings import TileSettings
 
 log = logging.getLogger(__name__)
 
-# What one append to the stack holds besides the embeddings: name -> (shape of an entry, dtype).
+# Other entries of one append to the stack: name -> (shape of an entry, dtype).
 Specs = dict[str, tuple[tuple[int, ...], str]]
 
 
 @dataclass(frozen=True)
 class ToEncode:
-    """What is encoded of a scene, one after the other.
+    """The images of a scene to encode, in order.
 
     Attributes:
-        count: How many images.
-        words: What they are, for the message.
+        count: Number of images.
+        words: Kind of images, for the message.
         table: Entries of the stack besides the embedding: name -> (count, ...).
         specs: Shape and type of these entries.
         read: Pixels (b, 3, h, w) uint8 of the images of a slice.
@@ -63,7 +63,7 @@ def encode_scene(
 ) -> None:
     """Write the embeddings of a scene's positive tiles (negative ones never get prompts), or of windows around them.
 
-    `apsam.sam.embeddings.EmbeddingStore` says what the stack holds.
+    The arrays of the stack are described in `apsam.sam.embeddings.EmbeddingStore`.
 
     Args:
         tiles: The scene's tile stack.
@@ -71,13 +71,13 @@ def encode_scene(
         settings: The section `sam` of the configuration.
         device: As `apsam.device.pick_device` takes it.
         sam: An already loaded SAM, to encode several scenes with.
-        label_gate: False encodes all tiles, as the paper's released code does.
+        label_gate: False encodes all tiles, as in the paper's released code.
         image: The scene's raster, for `sam.window`.
 
     Raises:
         ConfigError: `sam.window` does not fit the tiles.
-        InputError: `image` is not what the tiles were cut of.
-        ApsamError: The disk has no room for the embeddings.
+        InputError: `image` is not the raster of the tiles.
+        ApsamError: There is not enough disk space for the embeddings.
     """
     sam = sam or build_sam(settings, device=device)
     with ExitStack() as opened:
@@ -114,7 +114,7 @@ def encode_scene(
                 pixels = np.ascontiguousarray(pixels[:, ::-1])
             return pinned(sam.prepare(pixels), sam.device)
 
-        # While some are encoded, the next ones are read and brought to size, and the last ones compressed and written.
+        # While a batch is encoded, the next one is read and resized, and the last one compressed and written.
         with (
             TileStackWriter(output, attributes, {"embedding": (shape, "float16"), **source.specs}) as writer,
             write_behind(writer.append) as append,
@@ -126,7 +126,7 @@ def encode_scene(
 
 
 def embedding_bytes(shape: tuple[int, int, int]) -> int:
-    """What one stored embedding takes before compression, in bytes: 2 MB for SAM, 8 MB for SAM 2."""
+    """Return the size of one stored embedding before compression, in bytes: 2 MB for SAM, 8 MB for SAM 2."""
     return 2 * int(np.prod(shape))
 
 
@@ -145,7 +145,7 @@ def _windows(stack: TileStack, wanted: np.ndarray, side: int, reader: SceneReade
     tile_size, scene = stack.attributes["tile_size"], (reader.height, reader.width)
     size = window_size(side, tile_size, *scene)
     plan = plan_windows(stack.read("window"), wanted, size, scene)
-    # The same for every block of a scene, whatever it holds.
+    # The same for every block of a scene, whatever its content.
     most = most_tiles(size, tile_size, TileSettings(**stack.attributes["made_by"]["tiles"]).stride)
     tile, corner = np.full((len(plan), most), -1, np.int32), np.zeros((len(plan), most, 2), np.int32)
     for row, (members, corners) in enumerate(zip(plan.tiles, plan.corners, strict=True)):
@@ -168,7 +168,7 @@ def _windows(stack: TileStack, wanted: np.ndarray, side: int, reader: SceneReade
 
 def _check_room(output: Path, size: int) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
-    # The store is packed into one file at the end: both are there for a moment.
+    # The store is packed into one file at the end, so both exist for a moment.
     free = shutil.disk_usage(output.parent).free
     if 2 * size > free:
         raise ApsamError(

@@ -1,6 +1,6 @@
-"""Full-image mode: every object of a tile, asked by a grid of points (paper, Fig. 4; arXiv:2304.02643, app. B).
+"""Full-image mode: all objects of a tile, prompted by a grid of points (paper, Fig. 4; arXiv:2304.02643, app. B).
 
-The same steps and figures as SAM's own generator, on our batched decoder, with a suppression of doubles that
+The same steps and values as SAM's own generator, on our batched decoder, with a suppression of duplicates that
 needs no compiled operator and so works with a CPU build of torch.
 """
 
@@ -16,7 +16,7 @@ from apsam.sam.encode import encode_tiles
 from apsam.sam.model import LoadedSam
 from apsam.sam.settings import EverythingSettings
 
-# Points whose three full-size masks are held at a time: bounds memory whatever the grid.
+# Points whose three full-size masks are in memory at a time, for any size of the grid.
 POINTS_HELD = 64
 
 
@@ -25,12 +25,12 @@ class LabelMap:
     """The objects found in one tile.
 
     Attributes:
-        labels: (h, w) int32; 0 where no object lies, else its number from 1 on. Objects are numbered from large
-            to small, and small ones lie on top.
+        labels: (h, w) int32; 0 without an object, else its number from 1 on. Objects are numbered from large
+            to small, and small ones are drawn over large ones.
         iou: (n,) SAM's predicted IoU of objects 1 to n.
         stability: (n,) their stability.
         boxes: (n, 4) int, x0, y0, x1, y1 of their first and last pixels.
-        points: (n, 2) the grid points that asked for them.
+        points: (n, 2) the grid points that prompted them.
     """
 
     labels: np.ndarray
@@ -57,7 +57,7 @@ def segment_everything(
 def segment_embedding(
     sam: LoadedSam, embedding: np.ndarray | Embeddings, size: tuple[int, int], settings: EverythingSettings
 ) -> LabelMap:
-    """Find all objects of a tile that is encoded already.
+    """Find all objects of an encoded tile.
 
     Args:
         embedding: (1, D, E, E) of `encode_tiles`, or the tile's of a store.
@@ -79,7 +79,7 @@ def segment_embedding(
 
 
 def point_grid(side: int, size: tuple[int, int]) -> np.ndarray:
-    """The centres of a grid of `side` x `side` cells over an image of `size` (h, w). (side * side, 2) x, y."""
+    """Return the centres of a grid of `side` x `side` cells over an image of `size` (h, w). (side * side, 2) x, y."""
     centres = (np.arange(side) + 0.5) / side
     x, y = np.meshgrid(centres * size[1], centres * size[0])
     return np.stack([x.ravel(), y.ravel()], axis=1)
@@ -92,7 +92,7 @@ def _decode_points(
     size: tuple[int, int],
     settings: EverythingSettings,
 ) -> tuple[np.ndarray, ...]:
-    """Masks (k, h, w) bool, IoU, stability, boxes and points of what passes the filters, k of 3 a point."""
+    """Return masks (k, h, w) bool, IoU, stability, boxes and points that pass the filters, k of 3 per point."""
     prompts = PromptBatch(tile=np.zeros(len(points), int), points=points)
     decoded = decode_prompts(sam, embedding, prompts, size, "all")
     logits, iou = decoded.logits.reshape(-1, *size), decoded.iou.ravel()
@@ -108,14 +108,14 @@ def _decode_points(
 
 
 def stability_score(logits: np.ndarray, threshold: float, offset: float) -> np.ndarray:
-    """IoU of the masks cut a little above and a little below the threshold. (k, h, w) -> (k,); 0 for empty ones."""
+    """IoU of the masks at a little higher and a little lower threshold. (k, h, w) -> (k,); 0 for empty ones."""
     high = (logits > threshold + offset).sum((1, 2))
     low = (logits > threshold - offset).sum((1, 2))
     return np.divide(high, low, out=np.zeros(len(logits)), where=low > 0)
 
 
 def boxes_of(masks: np.ndarray) -> np.ndarray:
-    """First and last column and row of each mask, x0, y0, x1, y1; zeros for empty ones. (k, h, w) -> (k, 4) int."""
+    """Return first and last column and row of each mask, x0, y0, x1, y1; zeros for empty ones. (k, 4) int."""
     columns, rows = np.asarray(masks.any(1)), np.asarray(masks.any(2))
     if not len(masks):
         return np.zeros((0, 4), int)
@@ -126,7 +126,7 @@ def boxes_of(masks: np.ndarray) -> np.ndarray:
 
 
 def suppress_doubles(boxes: np.ndarray, scores: np.ndarray, max_overlap: float) -> np.ndarray:
-    """Greedy non-maximum suppression: from the best score down, drop what overlaps a kept box by more.
+    """Greedy non-maximum suppression: from the highest score down, drop boxes that overlap a kept box by more.
 
     Args:
         boxes: (k, 4) x0, y0, x1, y1.
@@ -134,7 +134,7 @@ def suppress_doubles(boxes: np.ndarray, scores: np.ndarray, max_overlap: float) 
         max_overlap: IoU of two boxes above which the lower-scored one is dropped.
 
     Returns:
-        Indices of the kept boxes, by falling score; of equal scores the first comes first.
+        Indices of the kept boxes, by decreasing score; of equal scores the first comes first.
     """
     order = np.argsort(-scores, kind="stable")
     boxes = boxes.astype(float)

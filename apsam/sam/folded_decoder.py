@@ -1,16 +1,16 @@
 """SAM's mask decoder for many prompts of many images at once, in half the time of the released one.
 
-`segment_anything.MaskDecoder` takes one image a call and projects all 1024 pixels of its embedding to keys, values
+`segment_anything.MaskDecoder` takes one image per call and projects all 1024 pixels of its embedding to keys, values
 and queries for every prompt and layer. Here the few tokens of a prompt are projected instead. With X the pixels,
 t a token and W the head's matrices,
 
     (t Wq) . (X Wk)  =  ((t Wq) Wk') . X        and        softmax(..) (X Wv)  =  (softmax(..) X) Wv,
 
-so the pixels enter every attention as they are, in two products of matrices that all heads share. Biases of keys
-shift all logits of a token alike and drop out; those of values are added afterwards, since weights sum to 1.
+so the pixels enter every attention without a projection, in two matrix products that all heads share. Biases of keys
+shift all logits of a token equally and cancel; those of values are added afterwards, because weights sum to 1.
 
 Its two transposed convolutions (kernel 2, stride 2) never mix pixels: each is a linear map of one pixel's channels
-to a block of 2 x 2, done on the tokens as they lie. Only finished logits are put back into an image.
+to a block of 2 x 2, computed on the tokens in their order. Only the final logits are rearranged to an image.
 
 Same parameters, same function (tests/test_sam_decode.py): only the order of floating-point sums differs.
 """
@@ -28,7 +28,7 @@ from apsam import torchvision_ops  # noqa: F401  (before segment_anything, which
 from segment_anything.modeling import MaskDecoder  # isort: skip
 from segment_anything.modeling.transformer import Attention, TwoWayTransformer  # isort: skip
 
-NEVER = -1e4  # logit of a token that is not there
+NEVER = -1e4  # logit of an absent token
 
 
 def decode_folded(
@@ -40,7 +40,7 @@ def decode_folded(
     present: Tensor | None = None,
     masks: slice = slice(None),
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What the decoder answers to N prompts, before masks are made of it (`mask_logits`).
+    """Run the decoder for N prompts, up to the vectors of masks and pixels (`mask_logits` makes the masks).
 
     Args:
         decoder: Mask decoder of any SAM.
@@ -49,7 +49,7 @@ def decode_folded(
             N / B prompts, one after the other. None for SAMs other than the light one, which have none.
         position: (E * E, D), `PromptEncoder.get_dense_pe()`.
         sparse: (N, T, D) point and box tokens.
-        present: (N, T) bool: tokens that count; all by default.
+        present: (N, T) bool: tokens that are used; all by default.
         masks: Which of the decoder's masks, the single one first and then the three; all by default.
 
     Returns:
@@ -91,24 +91,24 @@ class _AddShared(torch.autograd.Function):
 
 
 def add_shared(own: Tensor, shared: Tensor) -> Tensor:
-    """Add (B, ...) to (N, ...): every image's values to those of its N / B prompts."""
+    """Add (B, ...) to (N, ...): the values of each image to those of its N / B prompts."""
     return _AddShared.apply(own, shared)
 
 
 def mask_logits(weights: Tensor, vectors: Tensor) -> Tensor:
-    """Logits (N, M, 4E * 4E) of masks, pixels in the order of `fold_detail`; arguments from `decode_folded`."""
+    """Return logits (N, M, 4E * 4E) of masks, pixels in the order of `fold_detail`; arguments of `decode_folded`."""
     return weights @ vectors.transpose(1, 2)
 
 
 def fold_detail(image: Tensor) -> Tensor:
-    """(N, C, 4E, 4E) to (N, E * E, 4, 4, C): by embedding pixel, then the 2 x 2 blocks of both convolutions."""
+    """Reorder (N, C, 4E, 4E) to (N, E * E, 4, 4, C): by embedding pixel, then the 2 x 2 blocks of both convolutions."""
     count, channels, side, _ = image.shape
     blocks = image.reshape(count, channels, side // 4, 2, 2, side // 4, 2, 2)
     return blocks.permute(0, 2, 5, 3, 6, 4, 7, 1).reshape(count, -1, 4, 4, channels)
 
 
 def unfold_pixels(flat: Tensor, side: int) -> Tensor:
-    """(N, M, side * side) in the order of `fold_detail` to images (N, M, side, side)."""
+    """Reorder (N, M, side * side) in the order of `fold_detail` to images (N, M, side, side)."""
     blocks = flat.view(*flat.shape[:2], side // 4, side // 4, 2, 2, 2, 2)
     return blocks.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*flat.shape[:2], side, side)
 
@@ -116,7 +116,7 @@ def unfold_pixels(flat: Tensor, side: int) -> Tensor:
 def _transform(
     transformer: TwoWayTransformer, pixels: Tensor, position: Tensor, points: Tensor, absent: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """SAM's two-way transformer: tokens (N, T, D) and pixels (N, P, D) after attending to each other."""
+    """SAM's two-way transformer: returns tokens (N, T, D) and pixels (N, P, D) after attending to each other."""
     tokens = points
     for layer in transformer.layers:
         if layer.skip_first_layer_pe:
@@ -135,7 +135,7 @@ def _transform(
 
 
 def _heads(layer: nn.Linear, x: Tensor, heads: int) -> Tensor:
-    """Project (N, T, D) and part it into heads: (N, heads, T, C)."""
+    """Project (N, T, D) and split it into heads: (N, heads, T, C)."""
     return layer(x).unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
@@ -149,7 +149,7 @@ def _among_tokens(attention: Attention, asking: Tensor, tokens: Tensor, absent: 
 
 
 def _to_pixels(attention: Attention, asking: Tensor, placed: Tensor, pixels: Tensor) -> Tensor:
-    """Attention from tokens (N, T, D) to pixels (N, P, D), `placed` being those with their positions: (N, T, D)."""
+    """Attention from tokens (N, T, D) to pixels (N, P, D); `placed` are the pixels with positions. (N, T, D)."""
     heads = attention.num_heads
     q = _heads(attention.q_proj, asking, heads)  # (N, h, T, C)
     count, _, tokens, channels = q.shape
@@ -164,7 +164,7 @@ def _to_pixels(attention: Attention, asking: Tensor, placed: Tensor, pixels: Ten
 def _from_tokens(
     attention: Attention, pixels: Tensor, placed: Tensor, asked: Tensor, tokens: Tensor, absent: Tensor
 ) -> Tensor:
-    """Pixels (N, P, D) plus what they attend to among tokens: keys of `asked`, values of `tokens` (N, T, D)."""
+    """Add to pixels (N, P, D) their attention to tokens: keys of `asked`, values of `tokens` (N, T, D)."""
     heads = attention.num_heads
     k, v = _heads(attention.k_proj, asked, heads), _heads(attention.v_proj, tokens, heads)  # (N, h, T, C)
     scale = k.shape[-1] ** -0.5

@@ -1,4 +1,4 @@
-"""Images in the square that SAM's encoder sees: longer side brought to the square's, the rest padded."""
+"""Resize images to the square of SAM's encoder: the longer side is resized to the square's, the rest is padded."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 
 def input_size(height: int, width: int, image_size: int) -> tuple[int, int]:
-    """Height and width of a tile brought to `image_size` by its longest side (SAM's `ResizeLongestSide`)."""
+    """Return height and width of a tile resized to `image_size` by its longest side (SAM's `ResizeLongestSide`)."""
     scale = image_size / max(height, width)
     return int(height * scale + 0.5), int(width * scale + 0.5)
 
 
 def resize_tiles(images: np.ndarray, image_size: int) -> Tensor:
-    """Bring tiles to the encoder's size, pixel by pixel as `SamPredictor` does.
+    """Resize tiles to the encoder's size, with the same pixel values as `SamPredictor`.
 
-    SAM was trained on what Pillow's bilinear filter makes. torch's 8-bit kernel gives the same bytes for
-    whole-number factors, such as 256 -> 1024, and does a batch at once; for others it is off by one in up
-    to a hundredth of the pixels, so Pillow itself does those.
+    SAM was trained with Pillow's bilinear filter. torch's 8-bit kernel gives the same bytes for
+    whole-number factors, such as 256 -> 1024, and processes a batch at once; for others it differs by one in up
+    to a hundredth of the pixels, so Pillow is used for those.
 
     Args:
         images: (n, 3, h, w) uint8.

@@ -1,10 +1,10 @@
 """SAMs of the `transformers` library: SAM 2 and 2.1, SAM 3's promptable tracker, SAM-HQ, EdgeTAM, SAM and fine-tunes.
 
-The library's own image processor and model do the work (extra `hub`); here they get the shape that stores, windows
-and batches know: one tensor a picture in, one out. Weights are read as data from safetensors; no code of a repository
-is run, and nothing is downloaded (`apsam.sam.weights_files` says where the files must lie).
+They use the library's image processor and model (extra `hub`); this module adapts them to the interface of stores,
+windows and batches: one tensor per image. Weights are read from safetensors only; no code of a repository
+is run, and nothing is downloaded (`apsam.sam.weights_files` finds the files).
 
-To add an architecture: an entry in `FAMILIES`, and a class next to those below if its model is called in another way.
+To add an architecture: an entry in `FAMILIES`, and a class next to those below if its model is called differently.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ INSTALL = "pip install 'apsam[hub]'"
 
 @dataclass(frozen=True)
 class HubSam(LoadedSam):
-    """A SAM of the `transformers` library, called by its public methods alone.
+    """A SAM of the `transformers` library, used through its public methods only.
 
     Attributes:
-        processor: The library's image processor, as the checkpoint comes with it.
-        shape: The embedding's, measured once.
+        processor: The library's image processor, with the checkpoint's settings.
+        shape: Shape of the embedding, determined once.
     """
 
     processor: Any = None
@@ -48,7 +48,7 @@ class HubSam(LoadedSam):
 
     @property
     def embedding_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an embedding, features of higher resolution included."""
+        """Channels, height and width of an embedding, including features of higher resolution."""
         return self.shape
 
     @property
@@ -62,14 +62,14 @@ class HubSam(LoadedSam):
         return f"{type(self.processor).__name__} {json.dumps(processor_settings(self.processor), sort_keys=True)}"
 
     def prepare(self, images: np.ndarray) -> Tensor:
-        """Images as the library's processor makes them of (n, 3, h, w) uint8: (n, 3, s, s) float32."""
+        """Preprocess (n, 3, h, w) uint8 with the library's processor: (n, 3, s, s) float32."""
         made = self.processor(
             images=list(torch.from_numpy(images)), input_data_format="channels_first", return_tensors="pt"
         )
         return made["pixel_values"]
 
     def encode(self, prepared: Tensor) -> Tensor:
-        """Embed prepared images; all that the decoder needs is in the channels of one tensor."""
+        """Embed prepared images; all features for the decoder are in the channels of one tensor."""
         return self._pack(self.model.get_image_embeddings(prepared))
 
     def decode(
@@ -81,7 +81,7 @@ class HubSam(LoadedSam):
         masks: Tensor | None,
         three: bool,
     ) -> tuple[Tensor, Tensor]:
-        """Answer P prompts, each as an image of its own with one object."""
+        """Decode P prompts, each as a separate image with one object."""
         coordinates, labels = points if points is not None else (None, None)
         answer = self.model(
             **self._unpack(embeddings[image]),
@@ -94,11 +94,11 @@ class HubSam(LoadedSam):
         return answer.pred_masks[:, 0].float(), answer.iou_scores[:, 0].float()
 
     def _pack(self, embeddings: Any) -> Tensor:
-        """What `get_image_embeddings` returns as one tensor (n, D, E, E)."""
+        """Pack the result of `get_image_embeddings` into one tensor (n, D, E, E)."""
         return embeddings
 
     def _unpack(self, embeddings: Tensor) -> dict[str, Any]:
-        """The arguments of the model's `forward` that hold what `_pack` packed."""
+        """Unpack a tensor of `_pack` into arguments of the model's `forward`."""
         return {"image_embeddings": embeddings}
 
 
@@ -115,7 +115,7 @@ class HubSam2(HubSam):
 
     def _unpack(self, embeddings: Tensor) -> dict[str, Any]:
         side, width = embeddings.shape[-1], self.model.config.mask_decoder_config.hidden_size
-        # As the decoder's convolutions `conv_s0` and `conv_s1` leave them, from fine to coarse.
+        # Shapes after the decoder's convolutions `conv_s0` and `conv_s1`, from fine to coarse.
         factors = [size[0] // side for size in self.model.backbone_feature_sizes[:-1]]
         channels = [width // 8 * factors[0] ** 2, width // 4 * factors[1] ** 2]
         coarse, *folded = embeddings.split([width, *channels], dim=1)
@@ -125,7 +125,7 @@ class HubSam2(HubSam):
 
 @dataclass(frozen=True)
 class HubSamHq(HubSam):
-    """SAM-HQ: its decoder wants the ViT's features behind the first global block too."""
+    """SAM-HQ: its decoder also needs the ViT's features after the first global block."""
 
     def _pack(self, embeddings: tuple[Tensor, list[Tensor]]) -> Tensor:
         image, of_global_blocks = embeddings
@@ -145,8 +145,8 @@ class HubSamHq(HubSam):
         masks: Tensor | None,
         three: bool,
     ) -> tuple[Tensor, Tensor]:
-        """Answer P prompts, those of an image together: what the decoder makes of the image alone is dear."""
-        if masks is not None:  # one for all of an image's prompts, says the library
+        """Decode P prompts, those of an image together: the part that depends on the image only is expensive."""
+        if masks is not None:  # according to the library, one for all prompts of an image
             return super().decode(embeddings, image, points, boxes, masks, three)
         found = []
         for number in range(len(embeddings)):
@@ -165,14 +165,14 @@ class HubSamHq(HubSam):
 
 
 class FastVitAttention(FastAttention):
-    """Attention of the library's SAM and SAM-HQ encoders computed our way (`apsam.sam.attention`).
+    """Attention of the library's SAM and SAM-HQ encoders, computed by `apsam.sam.attention`.
 
     Args:
         attention: The library's module, whose parameters it takes under the same names.
     """
 
     def __init__(self, attention: nn.Module) -> None:
-        nn.Module.__init__(self)  # the base class would make parameters of its own
+        nn.Module.__init__(self)  # the base class would create new parameters
         self.num_heads, self.scale = attention.num_attention_heads, attention.scale
         self.use_rel_pos = attention.use_rel_pos
         self.qkv, self.proj = attention.qkv, attention.proj
@@ -180,12 +180,12 @@ class FastVitAttention(FastAttention):
             self.rel_pos_h, self.rel_pos_w = attention.rel_pos_h, attention.rel_pos_w
 
     def forward(self, hidden_states: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # transformers wants a pair
-        """(B, H, W, C) -> (B, H, W, C), and no weights of the attention."""
+        """(B, H, W, C) -> (B, H, W, C), without attention weights."""
         return super().forward(hidden_states), None
 
 
-# What `config.json` calls the model -> the library's class that answers prompts, and how it is called here. A video
-# model's checkpoint holds the image model's weights.
+# Model type in `config.json` -> the library's class that decodes prompts, and the adapter here. A video
+# model's checkpoint contains the image model's weights.
 FAMILIES: dict[str, tuple[str, type[HubSam]]] = {
     "sam": ("SamModel", HubSam),
     "sam_hq": ("SamHQModel", HubSamHq),
@@ -200,18 +200,18 @@ FAMILIES: dict[str, tuple[str, type[HubSam]]] = {
 
 
 def load_hub_sam(folder: Path, name: str, device: torch.device, fast_attention: bool = True) -> HubSam:
-    """Load a SAM from a folder as the Hugging Face hub has them.
+    """Load a SAM from a folder with the files of a Hugging Face hub repository.
 
     Args:
-        folder: Holds `config.json`, the image processor's settings and the weights as safetensors.
-        name: What the configuration calls it.
-        device: Where it computes.
+        folder: Contains `config.json`, the image processor's settings and the weights as safetensors.
+        name: Its name in the configuration.
+        device: Device for computing.
         fast_attention: Ours for SAM's ViT, the library's scaled dot product attention for the others, instead of its
             plain one.
 
     Raises:
         ConfigError: The library is not installed.
-        InputError: A file is missing, broken or of something else than a SAM.
+        InputError: A file is missing, broken or not of a SAM.
     """
     hub_files(folder)
     kind, (class_name, ours) = _family(folder)
@@ -233,7 +233,7 @@ def load_hub_sam(folder: Path, name: str, device: torch.device, fast_attention: 
         processor = transformers.AutoImageProcessor.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-    except Exception as error:  # the library raises all kinds for broken files
+    except Exception as error:  # the library raises various exceptions for broken files
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"{folder}: not a SAM that can be read ({reason}); download it again") from error
     wrong = sorted(map(str, {*loaded["missing_keys"], *loaded["mismatched_keys"]}))
@@ -253,7 +253,7 @@ def wrap_hub_sam(
     """Make a `HubSam` of a model and an image processor of the library.
 
     Raises:
-        InputError: They do not fit each other, or the model answers with another number of masks than SAM.
+        InputError: They do not match, or the model predicts another number of masks than SAM.
     """
     ours = ours or FAMILIES[model.config.model_type][1]
     model.eval().requires_grad_(False)
@@ -274,7 +274,7 @@ def wrap_hub_sam(
 
 
 def _embedding_shape(model: Any, ours: type[HubSam]) -> tuple[int, int, int]:
-    """Worked out, since an encoder takes seconds to say so itself."""
+    """Compute the shape from the settings, because running the encoder takes seconds."""
     side, width = model.prompt_encoder.image_embedding_size[0], model.config.mask_decoder_config.hidden_size
     if issubclass(ours, HubSamHq):
         width += model.config.vision_config.hidden_size
@@ -285,21 +285,21 @@ def _embedding_shape(model: Any, ours: type[HubSam]) -> tuple[int, int, int]:
 
 
 def _hash(model: Any, processor: Any) -> str:
-    """SHA-256 of the weights and of what is done to images first, which is not in them."""
+    """Return the SHA-256 of the weights and of the preprocessing, which is not part of the weights."""
 
     settings = json.dumps(processor_settings(processor), sort_keys=True)
     return hashlib.sha256(f"{weights_hash(model)} {settings}".encode()).hexdigest()
 
 
 def processor_settings(processor: Any) -> dict[str, Any]:
-    """What an image processor does to images."""
+    """Return the preprocessing settings of an image processor."""
     keys = ("do_resize", "size", "resample", "do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
     known = processor.to_dict()
     return {key: known[key] for key in keys if known.get(key) is not None}
 
 
 def _family(folder: Path) -> tuple[str, tuple[str, type[HubSam]]]:
-    """The model type that a folder's `config.json` states, and its entry in `FAMILIES`."""
+    """Return the model type in a folder's `config.json`, and its entry in `FAMILIES`."""
     path = folder / CONFIG
     try:
         kind = json.loads(path.read_text())["model_type"]
@@ -315,7 +315,7 @@ def _transformers() -> Any:
         import transformers
     except ImportError as error:
         raise ConfigError(f"SAMs of the Hugging Face hub need the transformers library: {INSTALL}") from error
-    # The job's own log says what happens.
+    # The job's own log reports it.
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     return transformers

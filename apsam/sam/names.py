@@ -1,7 +1,7 @@
-"""The SAMs that are known by a short name, and what else `sam.name` may be. Imports no torch.
+"""The SAMs with a short name, and the other values that `sam.name` accepts. Does not import torch.
 
-A line of `KNOWN` is all that a further checkpoint on the Hugging Face hub needs, and it does not even need that:
-`sam.name: organisation/repository` works without one. docs/sam.md says how to add a SAM of another architecture.
+To add a checkpoint of the Hugging Face hub with a short name, add a line to `KNOWN`. Without one,
+`sam.name: organisation/repository` works too. docs/sam.md explains how to add a SAM of another architecture.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class KnownSam:
 
     Attributes:
         name: The short name.
-        licence: Of the checkpoint, as its publisher states it.
+        licence: Of the checkpoint, as stated by its publisher.
         repository: On the Hugging Face hub; None for those of `segment_anything`'s classes.
-        terms: Whether its publisher asks to accept terms before the download.
+        terms: Whether its terms must be accepted before the download.
     """
 
     name: str
@@ -61,22 +61,22 @@ def is_folder(name: str) -> bool:
 
 
 def repository_of(name: str) -> str | None:
-    """The repository on the Hugging Face hub that a `sam.name` stands for; None where it stands for none."""
+    """Return the repository on the Hugging Face hub for a `sam.name`; None if it is not one of the hub."""
     if name in KNOWN:
         return KNOWN[name].repository
     return name if not is_folder(name) and _REPOSITORY.fullmatch(name) else None
 
 
 def is_hub_sam(name: str) -> bool:
-    """Whether a `sam.name` is loaded from a folder as the Hugging Face hub has them."""
+    """Whether a `sam.name` is loaded from a folder with the files of a Hugging Face hub repository."""
     return is_folder(name) or repository_of(name) is not None
 
 
 def check_name(name: str) -> str:
-    """Return `name` if it may be a `sam.name`.
+    """Return `name` if it is a valid `sam.name`.
 
     Raises:
-        ValueError: It is no short name, hub name or folder; says which there are.
+        ValueError: It is not a short name, hub name or folder; the message lists the short names.
     """
     if name in KNOWN or is_hub_sam(name):
         return name

@@ -1,7 +1,7 @@
-"""The SAMs of `segment_anything`'s classes: ViT-B, -L, -H, MobileSAM, the light one, and their fine-tunes.
+"""The SAMs of `segment_anything`'s classes: ViT-B, -L, -H, MobileSAM, the light one, and fine-tuned ones.
 
-With `sam.attention: fast`, the encoder's attention is that of `apsam.sam.attention` and prompts are answered by the
-decoder of `apsam.sam.folded_decoder`; otherwise both are as released.
+With `sam.attention: fast`, the encoder's attention is that of `apsam.sam.attention` and prompts are decoded by
+`apsam.sam.folded_decoder`; otherwise both are as released.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class OriginalSam(LoadedSam):
 
     @property
     def image_size(self) -> int:
-        """Side of the square the image encoder sees, pixels (official SAMs: 1024)."""
+        """Side of the encoder's square, pixels (official SAMs: 1024)."""
         return int(self.model.image_encoder.img_size)
 
     @property
@@ -44,7 +44,7 @@ class OriginalSam(LoadedSam):
     def encode(self, prepared: Tensor) -> Tensor:
         """Embed resized images, (n, 3, h', w') uint8."""
         pixels = self.model.preprocess(prepared.float())
-        # Convolutions are up to twice as fast with the channels last; a ViT, with one at its entrance, does not mind.
+        # Convolutions are up to twice as fast with channels last; a ViT, with a single convolution, is not slower.
         return self.model.image_encoder(pixels.contiguous(memory_format=torch.channels_last))
 
     def decode(
@@ -56,7 +56,7 @@ class OriginalSam(LoadedSam):
         masks: Tensor | None,
         three: bool,
     ) -> tuple[Tensor, Tensor]:
-        """Answer P prompts, as `LoadedSam.decode` says."""
+        """Decode P prompts, see `LoadedSam.decode`."""
         sparse, dense = self.model.prompt_encoder(points=points, boxes=boxes, masks=masks)
         answer = _folded if self.fast_attention else _released
         return answer(self.model, embeddings, image, sparse, dense if masks is not None else dense[:1], three)
@@ -65,14 +65,14 @@ class OriginalSam(LoadedSam):
 def _folded(
     model: Sam, images: Tensor, image: Tensor, sparse: Tensor, dense: Tensor, three: bool
 ) -> tuple[Tensor, Tensor]:
-    """Answer P prompts.
+    """Decode P prompts.
 
     Args:
         images: (n, D, E, E) embeddings.
-        image: (P,) which of them each prompt is of.
+        image: (P,) index of each prompt's image.
         sparse: (P, T, D) point and box tokens.
-        dense: (P, D, E, E) mask prompts, or (1, D, E, E) where there are none.
-        three: SAM's three masks instead of its single one.
+        dense: (P, D, E, E) mask prompts, or (1, D, E, E) if there are none.
+        three: Return SAM's three masks instead of its single one.
 
     Returns:
         Masks (P, M, 4E, 4E) and IoU estimates (P, M).
@@ -81,7 +81,7 @@ def _folded(
     width = decoder.transformer_dim
     pixels, ground = (maps.flatten(2).transpose(1, 2) for maps in (images[:, :width], dense))
     pixels = (pixels + ground)[image] if len(ground) == 1 else pixels[image] + ground
-    # The light SAM's embedding has channels that prompts have not.
+    # The light SAM's embedding has more channels than prompts.
     detail = fold_detail(F.pixel_shuffle(images[:, width:], 4))[image] if images.shape[1] > width else None
     position = model.prompt_encoder.get_dense_pe().flatten(2)[0].T.contiguous()
     masks = slice(1, None) if three else slice(0, 1)
@@ -92,10 +92,10 @@ def _folded(
 def _released(
     model: Sam, images: Tensor, image: Tensor, sparse: Tensor, dense: Tensor, three: bool
 ) -> tuple[Tensor, Tensor]:
-    """The same by the released decoder.
+    """Decode P prompts with the released decoder.
 
-    It repeats one image's embedding for all prompts and then adds the dense prompts. With zeros for the image and each
-    prompt's own image in the dense prompts the sum is the same, and it serves many tiles at once.
+    It repeats one image's embedding for all prompts and then adds the dense prompts. With zeros as image and each
+    prompt's own image in the dense prompts, the sum is the same, and one call decodes prompts of many tiles.
     """
     images = images[image]
     dense = images + F.pad(dense, (0, 0, 0, 0, 0, images.shape[1] - dense.shape[1]))

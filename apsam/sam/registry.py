@@ -1,4 +1,4 @@
-"""SAMs by name: built, filled with weights, ready to encode and to decode."""
+"""Build SAMs by name and load their weights."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OFFICIAL: dict[str, Callable[[], Sam]] = {
 }
 NAMES = ("light", *OFFICIAL)
 
-# segment_anything keeps these out of the state dict. MobileSAM has the same.
+# segment_anything does not save these in the state dict. MobileSAM has the same.
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
@@ -48,14 +48,14 @@ def build_sam(
     Args:
         settings: The section `sam` of the configuration, or a name alone.
         checkpoint: Weights file, or the folder of a SAM of the Hugging Face hub; overrides that of the settings.
-            Without one, `light` takes the packaged weights, the other SAMs of `segment_anything`'s classes those of
-            the cache, downloaded where they are not there yet, and those of the hub what `hub_folder` finds.
+            Without one, `light` uses the packaged weights, the other SAMs of `segment_anything`'s classes those of
+            the cache, which are downloaded if they are missing, and those of the hub the folder found by `hub_folder`.
         device: As `apsam.device.pick_device` takes it.
 
     Raises:
         ConfigError: The name is unknown.
-        InputError: The file is missing, is no checkpoint, or is one of another SAM.
-        ApsamError: The weights are not on this machine; says what to download and where to put it.
+        InputError: The file is missing, is not a checkpoint, or is one of another SAM.
+        ApsamError: The weights are not on this machine; the message names the download and its path.
     """
     if isinstance(settings, str):
         try:
@@ -66,7 +66,7 @@ def build_sam(
     name, fast = settings.name, settings.attention == "fast"
     target = device if isinstance(device, torch.device) else pick_device(device)
     if is_hub_sam(name):
-        # Here, because transformers takes seconds to import.
+        # Imported here, because transformers takes seconds to import.
         from apsam.sam.hub import load_hub_sam
 
         return load_hub_sam(hub_folder(name, checkpoint), name, target, fast)
@@ -86,7 +86,7 @@ def wrap_sam(model: Sam, name: str, fast_attention: bool = True) -> OriginalSam:
 
 
 def build_untrained(name: str) -> Sam:
-    """A SAM with random weights (the light one keeps its backbone's), for tests and measurements of speed."""
+    """Build a SAM with random weights (the light one keeps its backbone's), for tests and measurements of speed."""
     return build_light_sam(None) if name == "light" else OFFICIAL[name]()
 
 
@@ -94,7 +94,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read a state dict from `.safetensors`, or from a `.pth` without running any code in it.
 
     Raises:
-        InputError: The file is missing, broken, or holds something else.
+        InputError: The file is missing, broken, or has other content.
     """
     if not path.is_file():
         raise InputError(
@@ -130,7 +130,7 @@ def _load_official(name: str, path: Path) -> Sam:
 
 
 def _check_fit(state: Mapping[str, Tensor], model: Sam, name: str, path: Path) -> None:
-    """Unless its keys and shapes are the model's, raise an `InputError` that says what the checkpoint is."""
+    """Check keys and shapes of a checkpoint; the `InputError` for a mismatch names the checkpoint's own SAM."""
     found = {key: tuple(value.shape) for key, value in state.items()}
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     if found == expected:
@@ -153,7 +153,7 @@ def _check_fit(state: Mapping[str, Tensor], model: Sam, name: str, path: Path) -
 
 
 def identify(state: Mapping[str, Tensor]) -> str | None:
-    """The SAM whose image encoder a state dict holds: one of `NAMES`, `SAM 2`, or None."""
+    """Return the SAM whose image encoder is in a state dict: one of `NAMES`, `SAM 2`, or None."""
     patches = state.get("image_encoder.patch_embed.proj.weight")
     if patches is not None:
         return {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}.get(patches.shape[0])

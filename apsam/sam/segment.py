@@ -1,4 +1,4 @@
-"""Prompts and embeddings to masks, tile by tile: what the pseudo-mask stage asks SAM."""
+"""Decode prompts to masks, tile by tile, for the pseudo-mask stage."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from apsam.sam.select import agreement, pick_set
 from apsam.sam.settings import MasksSettings
 from apsam.stack import TileStack
 
-# Prompts whose full-size answers are held at a time, 256 KB each at 256 px: bounds memory whatever the scene.
+# Prompts with full-size masks in memory at a time, 256 KB each at 256 px, for scenes of any size.
 PROMPTS_HELD = 128
 
 
 @dataclass(frozen=True)
 class PromptSetResult:
-    """SAM's answer to one prompt set of a tile.
+    """SAM's result for one prompt set of a tile.
 
     Attributes:
         tile: Index in the tile stack.
-        threshold: The CAM threshold that the set was made at.
-        overlap_count: (h, w) uint32, how many of the set's prompts have the pixel in their mask; above 0 is the union.
+        threshold: CAM threshold of the set.
+        overlap_count: (h, w) uint32, number of the set's prompts with the pixel in their mask; above 0 is the union.
         agreement: Soft IoU of SAM's probability and the CAM, 0..1.
         iou: SAM's predicted IoU, mean over the set's prompts; 0 without prompts.
     """
@@ -50,15 +50,15 @@ class PromptSetResult:
 
 @dataclass(frozen=True)
 class TileMask:
-    """SAM's answer for one tile.
+    """SAM's result for one tile.
 
     Attributes:
         tile: Index in the tile stack.
-        mask: (h, w) uint8 {0, 1}, the union over the prompts of the chosen set.
-        threshold: The CAM threshold of the chosen set; None where the tile has no set.
-        score: Agreement with the CAM times predicted IoU of the chosen set, 0..1; 0 without prompts.
-        iou: SAM's predicted IoU, mean over the chosen set's prompts; 0 without prompts.
-        overlap_count: (h, w) uint32, how many prompts of the chosen set have the pixel in their mask.
+        mask: (h, w) uint8 {0, 1}, the union over the prompts of the selected set.
+        threshold: The CAM threshold of the selected set; None if the tile has no set.
+        score: Agreement with the CAM times predicted IoU of the selected set, 0..1; 0 without prompts.
+        iou: SAM's predicted IoU, mean over the selected set's prompts; 0 without prompts.
+        overlap_count: (h, w) uint32, number of prompts of the selected set with the pixel in their mask.
     """
 
     tile: int
@@ -77,17 +77,17 @@ def decode_prompt_sets(
     settings: MasksSettings,
     batch: BatchSize | None = None,
 ) -> list[list[PromptSetResult]]:
-    """Decode every prompt of every set of some tiles and join the masks of each set.
+    """Decode every prompt of every set of some tiles and combine the masks of each set.
 
     Args:
         embeddings: (n, D, E, E), one for each of `tiles`, or those of a store.
         tiles: Prompts of n tiles.
         cams: (n, h, w) uint8, the CAM of each of `tiles`.
         settings: The section `masks` of the configuration.
-        batch: Shared by the calls of one job; else that of the settings.
+        batch: Shared by the calls of one job; None: that of the settings.
 
     Returns:
-        For each of `tiles` the answers to its sets, in their order.
+        For each of `tiles` the results of its sets, in their order.
     """
     size = cams.shape[1:]
     sets = [(row, entry) for row, tile in enumerate(tiles) for entry in tile.sets]
@@ -126,7 +126,7 @@ def segment_tile_prompts(
     settings: MasksSettings,
     batch: BatchSize | None = None,
 ) -> list[TileMask]:
-    """Masks of some tiles: every set answered (`decode_prompt_sets`), one set a tile chosen without labels.
+    """Decode all sets of some tiles (`decode_prompt_sets`), and select one set per tile without labels.
 
     Returns:
         One mask for each of `tiles`, in their order.
@@ -147,7 +147,7 @@ def segment_tile_prompts(
 def segment_scene(
     sam: LoadedSam, embeddings: Path, cams: Path, tiles: Sequence[TilePrompts], settings: MasksSettings
 ) -> Iterator[TileMask]:
-    """Yield the mask of every tile that has prompts, in their order; memory stays flat.
+    """Yield the mask of every tile that has prompts, in their order; memory does not grow with the scene.
 
     Args:
         embeddings: Embedding stack of the scene, made with the same SAM.
@@ -156,7 +156,7 @@ def segment_scene(
         settings: The section `masks` of the configuration.
 
     Raises:
-        InputError: The embeddings are of another SAM, or lack a tile that has prompts.
+        InputError: The embeddings are of another SAM, or missing for a tile that has prompts.
     """
     batch = decode_batch(settings.batch, sam.device, sam.embedding_shape)
     for part, images, maps in read_scene(sam, embeddings, cams, tiles):
@@ -166,10 +166,10 @@ def segment_scene(
 def read_scene(
     sam: LoadedSam, embeddings: Path, cams: Path, tiles: Sequence[TilePrompts]
 ) -> Iterator[tuple[list[TilePrompts], Embeddings, np.ndarray]]:
-    """Yield some of `tiles` at a time, as many as `decode_prompt_sets` can hold, with their embeddings and CAMs.
+    """Yield some of `tiles` at a time, as many as fit into memory, with their embeddings and CAMs.
 
     Raises:
-        InputError: The embeddings are of another SAM, or lack a tile that has prompts.
+        InputError: The embeddings are of another SAM, or missing for a tile that has prompts.
     """
     with EmbeddingStore(embeddings, sam) as store, TileStack(cams) as cam_stack:
         store.check([tile.tile for tile in tiles])
@@ -182,7 +182,7 @@ def read_scene(
 
 
 def _parts(tiles: Iterable[TilePrompts]) -> Iterator[list[TilePrompts]]:
-    """Cut a scene's tiles into runs with about `PROMPTS_HELD` prompts (a tile is never cut)."""
+    """Divide a scene's tiles into runs with about `PROMPTS_HELD` prompts (a tile is never divided)."""
     part: list[TilePrompts] = []
     held = 0
     for tile in tiles:
@@ -218,7 +218,7 @@ def _prompt_batch(
 
 
 def _framed(cams: np.ndarray, embeddings: Embeddings) -> np.ndarray:
-    """CAMs where their tiles lie in what was encoded; around them, where nothing is asked for, 0."""
+    """Place CAMs at their tiles in the encoded images; 0 elsewhere."""
     if embeddings.corners is None:
         return cams
     assert embeddings.frame is not None

@@ -1,4 +1,4 @@
-"""Choosing without labels: which of SAM's masks for a prompt, which prompt set for a tile."""
+"""Selection without labels: one of SAM's masks for a prompt, one prompt set for a tile."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ def wants_three(mask_choice: str) -> bool:
 
 
 def choose_masks(masks: Tensor, iou: Tensor, mask_choice: str, mask_index: int = 0) -> tuple[Tensor, Tensor]:
-    """Keep one mask a prompt.
+    """Select one mask per prompt.
 
     Args:
         masks: (P, M, h, w); M is 1 for `single`, else 3.
         iou: (P, M), SAM's estimates.
         mask_choice: `single`, `best_iou`, `index` (the paper's code: index 0), or `all`, which keeps all
-            three.
-        mask_index: Which, for `index`.
+            three masks.
+        mask_index: Index of the mask, for `index`.
 
     Returns:
-        Masks (P, 1, h, w) and estimates (P, 1); for `all` those given.
+        Masks (P, 1, h, w) and estimates (P, 1); for `all` the input.
     """
     if mask_choice in ("single", "all"):
         return masks, iou
@@ -37,7 +37,7 @@ def choose_masks(masks: Tensor, iou: Tensor, mask_choice: str, mask_index: int =
 
 
 def agreement(probability: np.ndarray, cam: np.ndarray) -> np.ndarray:
-    """Soft IoU of SAM's mask and the CAM that asked for it: the sum of the minima over the sum of the maxima.
+    """Soft IoU of SAM's mask and the CAM of its prompt: the sum of the minima over the sum of the maxima.
 
     Args:
         probability: (..., h, w) float, SAM's mask probability in 0..1.
@@ -54,13 +54,13 @@ def agreement(probability: np.ndarray, cam: np.ndarray) -> np.ndarray:
 
 
 def pick_set(agreements: np.ndarray, iou: np.ndarray) -> int:
-    """The prompt set of a tile to believe: the highest agreement with the CAM times SAM's predicted IoU.
+    """Return the prompt set of a tile with the highest agreement with the CAM times SAM's predicted IoU.
 
     Args:
         agreements: (S,) of `agreement`.
-        iou: (S,) SAM's predicted IoU, mean over the set's prompts. Estimates outside 0..1 are cut.
+        iou: (S,) SAM's predicted IoU, mean over the set's prompts. Estimates are clipped to 0..1.
 
     Returns:
-        Index of the set; the first of equals, so that a rerun picks the same.
+        Index of the set; the first of equals, so that a rerun selects the same.
     """
     return int(np.argmax(agreements * np.clip(iou, 0, 1)))

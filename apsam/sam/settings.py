@@ -1,7 +1,7 @@
-"""Settings of the SAM stages: which SAM encodes, and how its answers become pseudo-masks.
+"""Settings of the SAM stages: the encoder, and the conversion of its masks to pseudo-masks.
 
-Two models, because they are two rules: what is in `SamSettings` decides the embeddings (costly, made once),
-what is in `MasksSettings` only asks those embeddings again.
+There are two models for two stages: `SamSettings` determines the embeddings (expensive, made once),
+`MasksSettings` only the decoding of these embeddings.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a SAM's weights lie, and what tells them from others. Imports no torch; downloads nothing."""
+"""Find and identify the weights of a SAM. Does not import torch, and downloads nothing."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ WEIGHTS_INDEX = "model.safetensors.index.json"
 
 
 def weights_identity(settings: SamSettings) -> tuple[list[Path], str]:
-    """What identifies the weights that `apsam.sam.registry.build_sam` would load.
+    """Identify the weights that `apsam.sam.registry.build_sam` would load.
 
     Returns:
-        Files whose content counts, and a text that is the same on every machine; either may be all there is.
+        Files whose content counts, and a text that is the same on every machine; either may be empty.
 
     Raises:
         ApsamError: The SAM is one of the Hugging Face hub and its files are not on this machine.
-        InputError: They are there, but not as a whole.
+        InputError: They are incomplete.
     """
     name, checkpoint = settings.name, settings.checkpoint
     if is_hub_sam(name):
-        # A folder's place says nothing of its content.
+        # A folder's path does not identify its content.
         return hub_files(hub_folder(name, checkpoint)), repository_of(name) or "folder"
     if checkpoint is not None:
         return [checkpoint], name
@@ -40,7 +40,7 @@ def weights_identity(settings: SamSettings) -> tuple[list[Path], str]:
 
 
 def weights_present(settings: SamSettings) -> bool:
-    """Whether the weights are on this machine; those that `build_sam` would download first are not."""
+    """Whether the weights are on this machine; False if `build_sam` would download them."""
     if not is_hub_sam(settings.name) and settings.checkpoint is None and settings.name != "light":
         return is_cached(f"sam_{settings.name}")
     try:
@@ -50,13 +50,13 @@ def weights_present(settings: SamSettings) -> bool:
 
 
 def hub_folder(name: str, checkpoint: Path | None = None) -> Path:
-    """The folder with the files of a SAM of the Hugging Face hub.
+    """Return the folder with the files of a SAM of the Hugging Face hub.
 
-    It is `checkpoint`, or `name` where that is a folder; else `<cache>/hub/<organisation>/<repository>`
+    It is `checkpoint`, or `name` if that is a folder; else `<cache>/hub/<organisation>/<repository>`
     (`apsam.weights.cache_folder`), or the hub's own cache.
 
     Raises:
-        ApsamError: There is none; says what to download and where to put it.
+        ApsamError: There is none; the message names the download and its path.
     """
     if checkpoint is not None or is_folder(name):
         folder = Path(checkpoint if checkpoint is not None else name).expanduser()
@@ -79,7 +79,7 @@ def hub_folder(name: str, checkpoint: Path | None = None) -> Path:
 
 
 def _in_hub_cache(repository: str) -> Path | None:
-    """The snapshot of a repository's main branch in the cache of `huggingface_hub`, if that is installed."""
+    """Return the snapshot of a repository's main branch in the cache of `huggingface_hub`, if that is installed."""
     try:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:
@@ -102,16 +102,16 @@ def _how_to_get(name: str, repository: str, folder: Path) -> str:
 
 
 def download_command(repository: str, folder: Path) -> str:
-    """The command of `huggingface_hub` that puts a SAM's files where `hub_folder` looks."""
+    """Return the command of `huggingface_hub` that downloads a SAM's files to the folder of `hub_folder`."""
     patterns = " ".join(f"--include '{pattern}'" for pattern in ("*.json", "model*.safetensors", "README.md"))
     return f"hf download {repository} {patterns} --local-dir {folder}"
 
 
 def hub_files(folder: Path) -> list[Path]:
-    """The files of a SAM's folder that are read: configuration, image processor and weights.
+    """Return the files of a SAM's folder that are read: configuration, image processor and weights.
 
     Raises:
-        InputError: One is missing, or the weights are there as a pickle only, which could run code.
+        InputError: One is missing, or the weights are only available as a pickle, which could run code.
     """
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder}: no {CONFIG}; a SAM's folder has {CONFIG}, {PROCESSORS[0]} and {WEIGHTS}")
@@ -143,10 +143,10 @@ def _weights_files(folder: Path) -> list[Path]:
 
 
 def sams_of_the_hub() -> tuple[dict[str, Path], list[KnownSam]]:
-    """Which SAMs of the Hugging Face hub are on this machine.
+    """Find the SAMs of the Hugging Face hub on this machine.
 
     Returns:
-        Folders by `sam.name`: of the known ones, and of whatever lies in `<cache>/hub`; and the known ones absent.
+        Folders by `sam.name`: of the known ones, and of those in `<cache>/hub`; and the known ones that are missing.
     """
     there: dict[str, Path] = {}
     absent: list[KnownSam] = []
@@ -164,7 +164,7 @@ def sams_of_the_hub() -> tuple[dict[str, Path], list[KnownSam]]:
 
 
 def licence_of(name: str, checkpoint: Path | None = None) -> str:
-    """The licence of a SAM's checkpoint: of a known one as published, else what the folder's README.md states."""
+    """Return the licence of a SAM's checkpoint: for a known one as published, else from the folder's README.md."""
     if name in KNOWN and checkpoint is None:
         return KNOWN[name].licence
     try:
@@ -179,7 +179,7 @@ def licence_of(name: str, checkpoint: Path | None = None) -> str:
 
 
 def _stated_licence(readme: Path) -> str | None:
-    """What the header of a model card says: `license_name` or `license`."""
+    """Return `license_name` or `license` from the header of a model card."""
     import yaml
 
     if not readme.is_file():

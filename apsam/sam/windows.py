@@ -1,7 +1,7 @@
-"""Windows of a scene at its native resolution, each encoded once for all the tiles in it (`sam.window`).
+"""Windows of a scene at its native resolution, each encoded once for all tiles in it (`sam.window`).
 
-SAM sees 1,024 px. A 256 px tile brought to that size is four times as large as it was; a window of 1,024 px of the
-scene is not, holds some 25 tiles that overlap by 40 %, and shows SAM what lies around them.
+SAM takes 1,024 px. A 256 px tile resized to that is enlarged four times. A window of 1,024 px of the
+scene is not enlarged, contains some 25 tiles that overlap by 40 %, and shows their surroundings.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from apsam.tiles.windows import positions
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Which windows are encoded, and which tiles each of them serves.
+    """Windows to encode, with the tiles assigned to each.
 
     Attributes:
         windows: (m, 4) int32 row, col, height, width in the scene's pixels; all of one size.
-        tiles: For each window, the tiles that it serves, by index in the tile stack: (k,) int32.
+        tiles: For each window, its tiles, by index in the tile stack: (k,) int32.
         corners: For each window, x and y of these tiles' top-left pixels in it: (k, 2) int32.
     """
 
@@ -38,7 +38,7 @@ class WindowPlan:
 
 
 def window_size(side: int, tile_size: int, height: int, width: int) -> tuple[int, int]:
-    """Height and width of a scene's windows: `side`, or the scene's where that is less.
+    """Return height and width of a scene's windows: `side`, or the scene's if that is less.
 
     Raises:
         ConfigError: A tile does not fit into a window.
@@ -49,20 +49,20 @@ def window_size(side: int, tile_size: int, height: int, width: int) -> tuple[int
 
 
 def most_tiles(size: tuple[int, int], tile_size: int, stride: int) -> int:
-    """As many tiles as one window can serve; along each axis the scene's last tile may lie closer than a stride."""
+    """Return the maximum number of tiles per window; the scene's last tile may be closer than a stride."""
     down, across = ((side - tile_size) // stride + 2 for side in size)
     return down * across
 
 
 def plan_windows(windows: np.ndarray, wanted: np.ndarray, size: tuple[int, int], scene: tuple[int, int]) -> WindowPlan:
-    """Cover the tiles of a stack with windows, so that every tile lies in one as a whole.
+    """Cover the tiles of a stack with windows, so that every tile is completely inside one.
 
-    Windows lie on a grid over all the tiles; a tile is served by the one in which it lies most centrally. Those that
-    serve no wanted tile are left out.
+    Windows form a grid over all tiles; a tile is assigned to the one in which it lies most centrally. Windows without
+    a wanted tile are left out.
 
     Args:
         windows: (n, 4) int32 row, col, height, width of the tiles in the scene's pixels, all of one size.
-        wanted: Indices of the tiles to serve.
+        wanted: Indices of the tiles to cover.
         size: Height and width of a window (`window_size`).
         scene: Height and width of the scene.
     """
@@ -87,9 +87,9 @@ def plan_windows(windows: np.ndarray, wanted: np.ndarray, size: tuple[int, int],
 
 
 def _starts(first: np.ndarray, tile: int, side: int, length: int) -> np.ndarray:
-    """First pixels of the windows along one axis, so that every tile lies in one; within the scene where they fit."""
+    """Return the first pixels of the windows along one axis, so that every tile is inside one, and in the scene."""
     low, high = int(first.min()), int(first.max()) + tile
-    # As far apart as is possible if every tile, wherever it begins, is to lie in one as a whole.
+    # The largest distance with which every tile, at any position, is completely inside one window.
     starts = np.array(positions(high - low, side, max(1, side - tile))) + low
     if len(starts) == 1:
         starts -= (side - (high - low)) // 2
@@ -97,18 +97,18 @@ def _starts(first: np.ndarray, tile: int, side: int, length: int) -> np.ndarray:
 
 
 def _most_central(first: np.ndarray, tile: int, starts: np.ndarray, side: int) -> np.ndarray:
-    """For tiles along one axis: the window in which each lies most centrally."""
+    """Return, for tiles along one axis, the window in which each lies most centrally."""
     begin = first[:, None] - starts
     inside = (begin >= 0) & (begin + tile <= side)
     return np.where(inside, np.abs(2 * begin + tile - side), np.iinfo(int).max).argmin(axis=1)
 
 
 def open_scene_of(tiles: TileStack, image: Path | None) -> SceneReader:
-    """Open the scene that tiles were cut of, to be read as they were: bands, stretch and no data.
+    """Open the raster of the tiles, with the same bands, stretch and no data.
 
     Raises:
         ConfigError: The tiles are ready-made ones, or the image is not named.
-        InputError: The image is not the one that the tiles were cut of.
+        InputError: The image is not the raster that the tiles were cut from.
     """
     scene = tiles.attributes["scene"]
     if tiles.attributes["kind"] != "raster":

@@ -1,8 +1,8 @@
-"""The store: every file that the workflow makes, at a path that holds the key of the recipe it was made by.
+"""The store: every file of the workflow, at a path that contains the key of its recipe.
 
     results/store/prompts/valley.3f2a9c11b0d4/valley.json      a file
-    results/store/prompts/valley.3f2a9c11b0d4/recipe.json      what made it
+    results/store/prompts/valley.3f2a9c11b0d4/recipe.json      how it was made
 
-A folder holds the outputs of one job. Its name ends in the key, a digest of all that decides the outputs: settings,
-code, given data and the keys of the inputs. So a path says what its file is, whoever made, copied or checked it out.
+A folder has the outputs of one job. Its name ends in the key, a hash of everything that determines the outputs:
+settings, code, input data and the keys of the inputs. So a path identifies its content, also in copies and checkouts.
 """

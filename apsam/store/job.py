@@ -1,9 +1,9 @@
-"""Run a command as a job of the workflow: give it plain file names, and write its recipe when it has ended.
+"""Run a command as a job of the workflow: provide files under plain names, and write its recipe at the end.
 
     python scripts/metrics.py metrics-masks --tiles @files/tiles ... --recipe JSON --files STORE_FILE STORE_FILE ...
 
-`--recipe` says what the workflow knows of the job. A command that takes folders of a run is given `@files`, a temporary
-folder in which the files listed after `--files` stand under their plain names (`tiles/valley.zarr.zip`), as links.
+`--recipe` has the recipe as known to the workflow. For a command that reads folders of a run, `@files` is a temporary
+folder with links to the files listed after `--files`, under their plain names (`tiles/valley.zarr.zip`).
 Without these two options a script is the plain command.
 """
 
@@ -29,7 +29,7 @@ FILES, RECIPE_OPTION, PLAIN = "--files", "--recipe", "@files"
 
 @contextmanager
 def job_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
-    """The arguments of the plain command; the recipe is written if the `with` block ends without an error.
+    """Yield the arguments of the plain command; write the recipe if the `with` block ends without an error.
 
     Args:
         arguments: Of the process, without the program's name.
@@ -50,7 +50,7 @@ def job_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
 
 
 def plain_name(file: Path) -> str:
-    """The name of a file of the store in a view: `masks/apsam/valley.zarr.zip`."""
+    """Return the name in a view of a file of the store: `masks/apsam/valley.zarr.zip`."""
     file = file.absolute()
     folder = job_folder(file, store_of(file))
     return f"{read_recipe(folder)['view']}/{file.relative_to(folder).as_posix()}"
@@ -60,7 +60,7 @@ def link_plain(files: Iterator[Path] | Sequence[Path], folder: Path) -> None:
     """Link files of the store into `folder` under their plain names.
 
     Raises:
-        InputError: Two files have one name.
+        InputError: Two files have the same name.
     """
     for file in files:
         link = folder / plain_name(file)
@@ -86,7 +86,7 @@ def _take(arguments: list[str], option: str) -> tuple[list[str], str | None]:
 
 
 def _writes_files() -> bool:
-    """Whether this is the process that writes, among several that train together."""
+    """Whether this process writes the outputs, of several processes that train together."""
     return all(os.environ.get(name, "0") in ("", "0") for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
 
 

@@ -1,4 +1,4 @@
-"""Remove from the store what nothing needs: neither a view nor the newest versions of a file."""
+"""Remove files from the store that no view uses and that are not among the newest versions."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from apsam.store.view import MANIFEST, read_manifest
 
 
 def views(results: Path) -> list[Path]:
-    """The views in `results/`."""
+    """Return the views in `results/`."""
     return sorted(file.parent for file in results.glob(f"*/{MANIFEST}"))
 
 
 def folders_of_view(view: Path, store: Path) -> set[Path]:
-    """The folders of the store that a view shows files of."""
+    """Return the folders of the store that a view uses."""
     root = store.parent.parent
     files = (root / entry["file"] for entry in read_manifest(view).values())
     return {job_folder(file, store) for file in files}
 
 
 def needed(store: Path, newest: int) -> set[Path]:
-    """The folders of the store that views and the newest versions need, with all that these were made from.
+    """Return the folders of the store that views and the newest versions need, with all their inputs.
 
     Args:
         store: `results/store`, absolute.
-        newest: How many versions of each unit of each stage are kept, the last made first.
+        newest: Number of versions to keep for each unit of each stage, the newest ones.
     """
     keep: set[Path] = set()
     for view in views(store.parent):
@@ -44,12 +44,12 @@ def needed(store: Path, newest: int) -> set[Path]:
 
 
 def size_of(folder: Path) -> int:
-    """Disk space of a folder in bytes."""
+    """Return the disk space of a folder in bytes."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def remove(folders: Iterable[Path]) -> None:
-    """Remove folders of jobs, and the folders of stages that are empty after it."""
+    """Remove folders of jobs, and the folders of stages that are then empty."""
     for folder in folders:
         shutil.rmtree(folder)
         if not any(folder.parent.iterdir()):

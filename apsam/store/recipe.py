@@ -36,9 +36,9 @@ def write_recipe(folder: Path, known: Mapping[str, Any], arguments: Sequence[str
 
     Args:
         folder: Folder of the job's outputs, `<store>/<stage>/<unit>.<key>`.
-        known: What the workflow knows: `stage`, `unit`, `key`, `view`, `code`, `settings`, `facts`, `given`.
+        known: The workflow's part: `stage`, `unit`, `key`, `view`, `code`, `settings`, `facts`, `given`.
         arguments: Command line of the job.
-        cost: Time taken, memory, when it ended.
+        cost: Run time, memory, time of the end.
     """
     store = store_of(folder)
     outputs = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != RECIPE)
@@ -58,7 +58,7 @@ def write_recipe(folder: Path, known: Mapping[str, Any], arguments: Sequence[str
 
 
 def store_of(folder: Path) -> Path:
-    """The store that a folder lies in: the nearest folder above it called `store`.
+    """Return the store of a folder: the nearest folder above it called `store`.
 
     Raises:
         InputError: It is not in a store.
@@ -70,7 +70,7 @@ def store_of(folder: Path) -> Path:
 
 
 def upstream(folder: Path) -> Iterator[Path]:
-    """The folders that a job read, and those that these were made from: inputs before outputs, each once."""
+    """Return the input folders of a job, and those of their inputs: inputs before outputs, each once."""
     store, seen = store_of(folder), set()
     todo = [(folder.absolute(), False)]
     while todo:
@@ -85,13 +85,13 @@ def upstream(folder: Path) -> Iterator[Path]:
 
 
 def input_folders(folder: Path, store: Path) -> list[Path]:
-    """The folders of the store that hold the inputs of a job."""
+    """Return the folders of the store with the inputs of a job."""
     names = read_recipe(folder).get("inputs", {})
     return list(dict.fromkeys(job_folder(store / name, store) for name in names))
 
 
 def job_folder(file: Path, store: Path) -> Path:
-    """The folder `<stage>/<unit>.<key>` that holds a file of the store."""
+    """Return the folder `<stage>/<unit>.<key>` of a file of the store."""
     for folder in (file, *file.parents):
         if KEYED.search(folder.name) and folder.is_relative_to(store):
             return folder
@@ -105,7 +105,7 @@ _FILE = re.compile(r"(?:^|[=,])([^=,]*?(?:^|/)store/[^,]+)")
 
 
 def _inputs(arguments: Sequence[str], folder: Path) -> list[str]:
-    """The store's files among the arguments of a job, without its own outputs, named from the store."""
+    """Return the store's files among the arguments of a job, without its own outputs, relative to the store."""
     found: dict[str, None] = {}
     store = store_of(folder)
     for argument in arguments:
@@ -117,7 +117,7 @@ def _inputs(arguments: Sequence[str], folder: Path) -> list[str]:
 
 
 def _checksum(store: Path, name: str) -> str | None:
-    """SHA-256 of an input, as the recipe next to it says."""
+    """Return the SHA-256 of an input, from the recipe next to it."""
     file = store / name
     folder = job_folder(file, store)
     try:
@@ -134,7 +134,7 @@ NO_JOB = re.compile(r"extra == .(dev|docs|bench|workflow|dvc)\b")
 
 @cache
 def packages() -> dict[str, str]:
-    """Versions of Python and of every package that jobs may use, by name: those of the extras too, where installed."""
+    """Return versions of Python and of every package that jobs may use, by name, including installed extras."""
     try:
         requirements = metadata.requires("apsam") or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Find files of the store that are not what was made."""
+"""Find files of the store that have changed since they were made."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ AS_MADE, CHANGED, MISSING, UNKNOWN = "as made", "changed since it was made", "no
 
 
 class Finding(NamedTuple):
-    """A file of the store that is not what was made, and what is wrong with it."""
+    """A file of the store that has changed, and the kind of change."""
 
     file: Path
     state: str
 
 
 def job_folders(store: Path) -> Iterator[Path]:
-    """All folders of jobs in a store, by stage and name."""
+    """Return all folders of jobs in a store, by stage and name."""
     if not store.is_dir():
         return
     for entry in sorted(store.iterdir()):
@@ -33,7 +33,7 @@ def job_folders(store: Path) -> Iterator[Path]:
 
 
 def state_of(file: Path, known: Mapping[str, Any] | None) -> str:
-    """Whether a file is what its recipe says: `as made`, `changed since it was made`, `not there`, `of no recipe`."""
+    """Compare a file with its recipe: `as made`, `changed since it was made`, `not there`, `of no recipe`."""
     if not file.exists():
         return MISSING
     if known is None:
@@ -46,8 +46,8 @@ def verify(store: Path) -> Iterator[tuple[Path, list[Finding]]]:
     """Compare every file of a store with its recipe.
 
     Yields:
-        Folder of a job, and its files that are not what was made. A job without a recipe did not end; an output that is
-        not there was deleted (temporary files are) and is made again where it is wanted.
+        Folder of a job, and its files that differ. A job without a recipe did not end; a missing output was
+        deleted (such as a temporary file) and is made again if it is needed.
     """
     for folder in job_folders(store):
         try:

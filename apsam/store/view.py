@@ -1,4 +1,4 @@
-"""Views of the store: folders `results/<run>/` in which the files of one configuration have plain names."""
+"""Views of the store: folders `results/<run>/` with the files of one configuration under plain names."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from apsam.errors import InputError
 from apsam.files import read_json
 
-# The file of a view that says which file of the store each plain name stands for.
+# File of a view that maps each plain name to its file in the store.
 MANIFEST = ".view.json"
-# What earlier versions of apsam kept in a run's folder.
+# Files of earlier versions of apsam in a run's folder.
 OLD_FOLDERS = (".provenance", ".shelf")
 
 
 def read_manifest(folder: Path) -> Mapping[str, Mapping[str, Any]]:
-    """Plain name -> `file` of the store, its `sha256`, and the `state` (size, time) of the file in the view."""
+    """Return plain name -> `file` of the store, its `sha256`, and the `state` (size, time) of the file in the view."""
     try:
         manifest = read_json(folder / MANIFEST)
         return dict(manifest["files"])
@@ -25,12 +25,12 @@ def read_manifest(folder: Path) -> Mapping[str, Mapping[str, Any]]:
 
 
 def is_old_run(folder: Path) -> bool:
-    """Whether a folder holds a run of an earlier version, which had no store."""
+    """Whether a folder is a run of an earlier version, which had no store."""
     return any((folder / name).is_dir() for name in OLD_FOLDERS)
 
 
 def stored_file(file: Path) -> Path:
-    """The file of the store that a file of a view, or of the store itself, stands for.
+    """Return the file of the store for a file of a view, or of the store itself.
 
     Raises:
         InputError: It is neither.

@@ -1,1 +1,1 @@
-"""Synthetic scenes: imagery with landslides whose true outlines are known."""
+"""Synthetic scenes: imagery of landslides with exact reference masks."""

@@ -1,4 +1,4 @@
-"""What misleads: bare ground in the landslides' own colours that no landslide has laid open."""
+"""Decoys: bare ground in the colours of landslides that is not a landslide."""
 
 from apsam.synthetic.built_decoys import lay_houses, lay_quarries, lay_tracks
 from apsam.synthetic.field_decoys import lay_clearings, lay_fields
@@ -9,7 +9,7 @@ from apsam.synthetic.terrain import Terrain
 
 
 def lay_decoys(name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils) -> None:
-    """Lays them all; what comes later covers what came before."""
+    """Draw all decoys; later ones cover earlier ones."""
     lay_river(name, settings, terrain, surface, soils)
     lay_outcrops(name, settings, terrain, surface, soils)
     lay_fields(name, settings, terrain, surface, soils)

@@ -53,9 +53,9 @@ def shape_landslide(
     hollow: bool,
     way_is_free: Callable[[NDArray[np.float64]], bool],
 ) -> Landslide | None:
-    """Grows a landslide of about `area_m2` from its crown at `start` (x, y).
+    """Draw a landslide of about `area_m2` from its crown at `start` (x, y).
 
-    None where the slope ends too soon or the way down, (n, 2) of (x, y), is not free.
+    None if the slope is too short or the path, (n, 2) of (x, y), is not free.
     """
     metre = terrain.resolution
     form = str(rng.choice(["slide", "flow", "fall"], p=[0.45, 0.33, 0.22]))

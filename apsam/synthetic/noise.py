@@ -1,4 +1,4 @@
-"""Random fields: the one source of randomness of every part of a synthetic scene."""
+"""Random fields, used by all parts of a synthetic scene."""
 
 import hashlib
 

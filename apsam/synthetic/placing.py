@@ -1,4 +1,4 @@
-"""Where landslides lie in a scene: in groups, on slopes, some next to what misleads."""
+"""Place landslides in a scene: in groups, on slopes, some next to decoys."""
 
 from dataclasses import dataclass
 
@@ -49,7 +49,7 @@ def positive_share(mask: NDArray[np.uint8], tile: int, stride: int) -> float:
 def place_landslides(
     name: str, settings: SyntheticSettings, terrain: Terrain, surface: Surface, soils: Soils
 ) -> PlacedLandslides:
-    """Lays landslides until their cover, and the share of tiles they touch, are what the settings ask for."""
+    """Draw landslides until their cover, and the share of tiles they touch, match the settings."""
     rng = random_stream(settings.seed, name, "landslides")
     metre, shape = settings.resolution_m, terrain.shape
     placed = PlacedLandslides(np.zeros(shape, np.int32), [])
@@ -62,7 +62,7 @@ def place_landslides(
     areas: list[float] = []
     while sum(areas) < wanted and len(areas) < 400:
         areas.append(float(np.exp(rng.uniform(low, high))))
-    # The largest first, while there is room for them; what finds no room is tried again smaller.
+    # The largest first, while there is space for them; those without space are tried again smaller.
     most_tiles = settings.positive_tiles[1]
     least_tiles = rng.uniform(*settings.positive_tiles)
     placer = _Placer(rng, settings, terrain, surface, soils, placed, most_tiles)
@@ -105,7 +105,7 @@ class _Placer:
         self.tiles = self._pixels(self.blocked * 0, (0, 0))
 
     def lay(self, crown: NDArray[np.float64], area_m2: float) -> bool:
-        """Lays a landslide of about `area_m2` from `crown` (x, y), if it fits there."""
+        """Draw a landslide of about `area_m2` from `crown` (x, y), if there is space."""
         hollow = area_m2 > 1200 and self.rng.uniform() < self.settings.hollow_share
         slide = shape_landslide(self.rng, self.terrain, crown, area_m2, hollow, self._way_is_free)
         if slide is None:
@@ -135,7 +135,7 @@ class _Placer:
         return landslide_pixels(mask, corner, size, tile, stride)
 
     def _way_is_free(self, path: NDArray[np.float64]) -> bool:
-        """A quick look along the middle line, before the landslide is grown about it."""
+        """Check the middle line before the landslide is drawn around it."""
         path = np.clip(path, 0, self.settings.size_px - 1).astype(np.int32)
         if self.blocked[path[:, 1], path[:, 0]].any():
             return False

@@ -41,7 +41,7 @@ class SyntheticScene:
 
 
 def make_scene(name: str, settings: SyntheticSettings) -> SyntheticScene:
-    """Makes the scene of this name: the same name and settings give the same bytes."""
+    """Make the scene of this name: the same name and settings give the same bytes."""
     terrain = make_terrain(name, settings)
     soils = make_soils(name, settings)
     surface = grow(name, settings, terrain)
@@ -60,7 +60,7 @@ def make_scene(name: str, settings: SyntheticSettings) -> SyntheticScene:
 
 
 def write_scene(scene: SyntheticScene, image_path: Path, mask_path: Path) -> None:
-    """Writes image and mask as tiled, deflated GeoTIFFs; no data is marked by the image's internal mask."""
+    """Write image and mask as tiled, deflated GeoTIFFs; no data is marked by the image's internal mask."""
     height, width = scene.mask.shape
     profile = {
         "driver": "GTiff", "height": height, "width": width, "dtype": "uint8", "crs": scene.crs,
@@ -96,7 +96,7 @@ def _valid_area(name: str, settings: SyntheticSettings) -> NDArray[np.bool_]:
 
 
 def place_scene(name: str, settings: SyntheticSettings) -> Affine:
-    """Each scene at its own place, on a grid of whole kilometres wide enough for the largest scene."""
+    """Return the position of each scene, on a grid of whole kilometres wide enough for the largest scene."""
     rng = random_stream(settings.seed, name, "place")
     east, north = 300_000 + 1_000 * rng.integers(0, 400), 3_000_000 + 1_000 * rng.integers(0, 600)
     return Affine(settings.resolution_m, 0, float(east), 0, -settings.resolution_m, float(north))

@@ -1,1 +1,1 @@
-"""Scenes cut into tiles: windows, pixels, image-level labels, parts of the split (`apsam.tiles.tiling` does it)."""
+"""Scenes cut into tiles: windows, pixels, image-level labels, parts of the split (see `apsam.tiles.tiling`)."""

@@ -1,4 +1,4 @@
-"""Which bands of a raster are red, green and blue, and values in them that are no data though nobody declared them."""
+"""Select the red, green and blue bands of a raster, and detect no-data values that the file does not declare."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ OTHER_MODELS = {
     ColorInterp.Y: "YCbCr",
 }
 
-# A value that at least this share of pixels has in all three bands is looked at: is it no data?
+# A value is tested for no data if at least this share of pixels has it in all three bands.
 LEAST_SHARE = 1e-3
 
-# How far it must lie from all others, in ranges of these; less for values that programs write for no data.
+# Its minimum distance from all other values, in ranges of these; less for common no-data values.
 FAR, FAR_FOR_CODES = 3.0, 0.25
 CODES = (-1, -99, -999, -9999, -32767, -32768, 32767, 65535)
 
-# So many different values must be left, or nothing can be said about ranges.
+# With fewer different values left, their range is not meaningful.
 LEAST_VALUES = 10
 
 
 @dataclass(frozen=True)
 class ChosenBands:
-    """Bands taken as red, green, blue.
+    """Bands used as red, green, blue.
 
     Attributes:
         bands: From 1.
-        why: In a few words.
-        palette: Colour table, where the raster's only band holds numbers of colours.
-        names: Names of the bands, where they say that these are not, or not for sure, red, green and blue.
+        why: Reason for the choice, in a few words.
+        palette: Colour table, if the raster's only band has palette indices.
+        names: Names of the bands, if they do not confirm that these are red, green and blue.
     """
 
     bands: Bands
@@ -50,10 +50,10 @@ class ChosenBands:
 
 
 def choose_bands(raster: rasterio.DatasetReader, path: Path, bands: Bands | Literal["auto"]) -> ChosenBands:
-    """The bands asked for (`tiles.bands`); `auto`: those that the raster calls red, green, blue, or its first three.
+    """Return the bands of `tiles.bands`; for `auto`, those declared as red, green, blue, or the first three.
 
     Raises:
-        InputError: The raster lacks them, or they hold no colours.
+        InputError: The raster does not have these bands, or they are not colours.
     """
     kinds = raster.colorinterp
     palette = palette_of(raster)
@@ -112,13 +112,13 @@ def _declared(raster: rasterio.DatasetReader, path: Path, palette: Palette | Non
 
 
 def undeclared_no_data(values: np.ndarray) -> list[tuple[float, float]]:
-    """Values that are no data by their look: the same in all bands of many pixels, and far from all others.
+    """Find undeclared no-data values: the same in all bands of many pixels, and far from all other values.
 
     Args:
-        values: (3, n) of pixels that are not known to be no data.
+        values: (3, n) of pixels that are not declared as no data.
 
     Returns:
-        Value and share of the pixels, of each such value.
+        Value and share of the pixels, for each such value.
     """
     found: list[tuple[float, float]] = []
     total, rest = values.shape[1], values

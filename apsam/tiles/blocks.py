@@ -1,8 +1,8 @@
-"""Large scenes are worked on in blocks: even ranges of their tiles, in the order in which tiles are cut.
+"""Large scenes are processed in blocks: even ranges of their tiles, in the order in which tiles are cut.
 
-A scene of at most `tiles.block_tiles` candidate tiles is one block and carries the scene's name; of a larger one, every
-stage up to the pseudo-masks makes a file a block, `valley.b001`, `valley.b002`, ..., and a small file `valley` that
-names them (`apsam.stack.join_stacks`). How many there are follows from the size in the raster's header alone.
+A scene of at most `tiles.block_tiles` candidate tiles is one block with the scene's name; for a larger one, every
+stage up to the pseudo-masks makes one file per block, `valley.b001`, `valley.b002`, ..., and a small file `valley` that
+names them (`apsam.stack.join_stacks`). Their number is computed from the size in the raster's header alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from apsam.tiles.windows import positions
 
-# What follows a scene's name in the name of one of its blocks.
+# Suffix of a scene's name in the name of one of its blocks.
 BLOCK_ENDING = re.compile(r"\.b(\d{3,})$")
 
 
@@ -21,14 +21,14 @@ class Block(NamedTuple):
 
     Attributes:
         number: From 1.
-        count: How many the scene has.
+        count: Number of blocks of the scene.
     """
 
     number: int
     count: int  # type: ignore[assignment]  # hides the method of tuples, which nobody needs here
 
     def range(self, length: int) -> slice:
-        """Its share of `length` things in a row: shares differ by one at most."""
+        """Return the range of this block among `length` items; sizes of ranges differ by one at most."""
         return slice(length * (self.number - 1) // self.count, length * self.number // self.count)
 
 
@@ -36,21 +36,21 @@ WHOLE = Block(1, 1)
 
 
 def block_count(things: int, most: int) -> int:
-    """How many blocks of at most `most` things there are."""
+    """Return how many blocks of at most `most` items are needed."""
     return max(1, -(-things // most))
 
 
 def window_count(height: int, width: int, size: int, stride: int) -> int:
-    """The number of windows of a scene (`apsam.tiles.windows.tile_windows`), without making them."""
+    """Return the number of windows of a scene (`apsam.tiles.windows.tile_windows`), without making them."""
     return len(positions(height, size, stride)) * len(positions(width, size, stride))
 
 
 def block_names(scene: str, count: int) -> list[str]:
-    """The names of a scene's blocks; the scene's own name where there is one."""
+    """Return the names of a scene's blocks; the scene's name if there is one block."""
     return [scene] if count == 1 else [f"{scene}.b{number:03d}" for number in range(1, count + 1)]
 
 
 def block_of(name: str) -> tuple[str, int]:
-    """Scene and number of a block's name; (name, 1) for a whole scene."""
+    """Split a block's name into scene and number; (name, 1) for a whole scene."""
     found = BLOCK_ENDING.search(name)
     return (name[: found.start()], int(found[1])) if found else (name, 1)

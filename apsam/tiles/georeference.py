@@ -1,4 +1,4 @@
-"""Whether a raster says where on the Earth its pixels lie: a CRS and a geotransform, or a plain refusal."""
+"""Check that a raster is georeferenced: it needs a valid CRS and geotransform, or it is refused."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from apsam.tiles.outlines import outline
 from apsam.vectors.geometry import MOST_DEGREES
 from apsam.vectors.place import Bounds, degrees
 
-# Ground sides of a pixel, metres, outside of which a geotransform is not in the units of its CRS.
+# Limits for the side of a pixel, metres; beyond them, the geotransform is not in the units of its CRS.
 SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 1e-3, 100_000.0
 LARGEST_PIXEL_DEGREES = 0.9
 
 
 def check_placed(raster: rasterio.DatasetReader, path: Path, what: str = "the raster") -> None:
-    """Raise InputError unless a raster has a CRS and a geotransform, each of which makes sense with the other.
+    """Raise InputError unless a raster has a CRS and a geotransform that are consistent.
 
     Args:
-        raster: The raster, open.
+        raster: The open raster.
         path: Its path, for the message.
-        what: What to call it: the raster, the mask, the elevations.
+        what: Its name in the message: the raster, the mask, the elevations.
     """
     points, points_crs = raster.gcps
     finite = all(map(math.isfinite, tuple(raster.transform)))
@@ -64,19 +64,19 @@ def check_placed(raster: rasterio.DatasetReader, path: Path, what: str = "the ra
 
 
 def raster_bounds(raster: rasterio.DatasetReader) -> Bounds:
-    """Left, bottom, right, top of a raster, also of one that is turned or lies south up."""
+    """Return left, bottom, right, top of a raster, also if it is rotated or south-up."""
     return outline(raster.transform, 0, 0, raster.height, raster.width).bounds
 
 
 def degrees_of(crs: RasterCRS, bounds: Bounds) -> Bounds | None:
-    """West, south, east, north in degrees."""
+    """Return west, south, east, north in degrees."""
     return degrees(proj_crs(crs.to_wkt()), bounds)
 
 
 def turn_to(
     transform: Affine, shape: tuple[int, int], crs: RasterCRS, target: RasterCRS, bounds: Bounds, path: Path
 ) -> Affine:
-    """The geotransform of a raster in degrees, by whole turns of longitude moved to where a scene lies.
+    """Shift the geotransform of a raster in degrees by multiples of 360, to the longitudes of a scene.
 
     Transformations from a projected CRS give longitudes within 180.
 
@@ -86,14 +86,14 @@ def turn_to(
         path: The raster, for the message.
 
     Raises:
-        InputError: A projected scene lies across the antimeridian.
+        InputError: A projected scene crosses the antimeridian.
     """
     if not crs.is_geographic:
         return transform
     if not target.is_geographic:
         try:
             bounds = transformer(proj_crs(target.to_wkt()), proj_crs(crs.to_wkt())).transform_bounds(*bounds)
-        except ProjError:  # the scene has no place in the raster's CRS
+        except ProjError:  # the scene cannot be transformed to the raster's CRS
             return transform
         if bounds[0] > bounds[2]:
             raise InputError(
@@ -111,7 +111,7 @@ def turn_to(
 
 
 def _check_units(raster: rasterio.DatasetReader, path: Path, crs: CRS) -> None:
-    """Coordinates that cannot be of the CRS: metres in one of degrees, degrees in one of metres."""
+    """Detect coordinates that are impossible in the CRS: metres in one of degrees, degrees in one of metres."""
     left, bottom, right, top = raster_bounds(raster)
     text = f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g})"
     if crs.is_geographic:

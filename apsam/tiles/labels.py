@@ -1,4 +1,4 @@
-"""Image-level labels that were given tile by tile: tables, and grids labelled in a GIS."""
+"""Image-level labels given per tile: tables, and grids labelled in a GIS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LABEL_COLUMNS = ("label", "landslide", "positive")
 OUTLINE_COLUMNS = ("wkt", "geometry", "geom", "the_geom")
 PLACE_COLUMNS = ("lat", "latitude", "lon", "lng", "long", "longitude", "x", "y", "easting", "northing")
 
-# What a tile without a label counts as here: it takes no part in training or measuring.
+# Value for a tile without a label, which is used for neither training nor evaluation.
 UNLABELLED = 255
 
 LABELS = {"0": 0, "1": 1, "false": 0, "true": 1, "": UNLABELLED, "nan": UNLABELLED, "<na>": UNLABELLED}
@@ -36,15 +36,15 @@ TILE_NAME = re.compile(r"r\d+_c\d+")
 
 
 def tile_name(row: int, col: int) -> str:
-    """The name of a raster scene's tile in a label table: `r154_c308` starts at pixel row 154, column 308."""
+    """Return the name of a raster scene's tile in a label table: `r154_c308` starts at pixel row 154, column 308."""
     return f"r{row}_c{col}"
 
 
 def parse_label(value: Any, where: str) -> int:
-    """An image-level label: 0, 1 (also `1.0`, true), or 255 where there is none.
+    """Parse an image-level label: 0, 1 (also `1.0`, true), or 255 if it is empty.
 
     Raises:
-        InputError: It is something else.
+        InputError: It has another value.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return UNLABELLED
@@ -62,7 +62,7 @@ def read_label_table(path: Path, may_be_empty: bool = False) -> dict[str, int]:
 
     Args:
         path: The table.
-        may_be_empty: Whether a table without any label is right, as one that is yet to be filled in.
+        may_be_empty: Whether a table without any label is valid, like one to be filled in.
 
     Columns: `tile` (or image, name, file) and `label` (or landslide, positive) with 0, 1 or nothing (not labelled);
     others are ignored.
@@ -100,7 +100,7 @@ def read_label_table(path: Path, may_be_empty: bool = False) -> dict[str, int]:
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[dict[Any, Any]]]:
-    """Columns and lines, each by column; None: cells beyond the columns."""
+    """Return columns and lines, each by column; None for cells beyond the columns."""
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
     try:
         columns, lines = list(reader.fieldnames or []), list(reader)
@@ -115,7 +115,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[dict[Any, Any]]]:
 
 
 def _check_once(path: Path, columns: list[str], *used: str) -> None:
-    """Raise InputError where a column that is used occurs twice: which is meant?"""
+    """Raise InputError if a column that is used occurs twice."""
     plain = [column.strip().lower() for column in columns]
     for column in used:
         if plain.count(column.strip().lower()) > 1:
@@ -193,7 +193,7 @@ def read_label_layer(path: Path) -> dict[str, int] | None:
 
 
 def _column(columns: Iterable[str], wanted: Iterable[str]) -> str | None:
-    """The first of some columns that is there, however its letters are written."""
+    """Return the first of some columns that exists, regardless of case."""
     known = {str(column).strip().lower(): column for column in columns}
     return next((known[name] for name in wanted if name in known), None)
 
@@ -220,15 +220,15 @@ def _check_any(path: Path, labels: Iterable[int], kind: str) -> None:
 
 
 def labels_from_table(path: Path, names: list[str], table: dict[str, int] | None = None) -> np.ndarray:
-    """Labels of the tiles `names`, in their order. (n,) uint8 {0, 1, 255 not labelled}.
+    """Return the labels of the tiles `names`, in their order. (n,) uint8 {0, 1, 255 not labelled}.
 
     Args:
         path: The table.
         names: All tiles of the scene.
-        table: Its labels, where they have been read already.
+        table: Its labels, if they have been read already.
 
     Raises:
-        InputError: The table names tiles that do not exist. Those that it lacks were not labelled.
+        InputError: The table names tiles that do not exist. Tiles missing from it are not labelled.
     """
     table = read_label_table(path) if table is None else table
     unknown = sorted(set(table) - set(names))

@@ -1,8 +1,8 @@
-"""What the known size of a landslide says of the ground around the point that stands for it.
+"""Distances around a landslide's point within which tiles are positive or unknown, from the landslide's size.
 
-A landslide is taken for an ellipse twice as long as wide. Every part of it lies within its length of any point on it,
-so no tile within that distance is surely free of it; within a quarter of its length, half of its width, the ground is
-mostly landslide.
+A landslide is modelled as an ellipse twice as long as wide. Every part of it lies within its length of any point on it,
+so tiles within that distance cannot be labelled negative. Within a quarter of its length, half of its width, the ground
+is mostly landslide.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 
 
 class Distances(NamedTuple):
-    """How far around each feature tiles are not negative, metres. Each (n,) float64.
+    """Distances around each feature within which tiles are not negative, metres. Each (n,) float64.
 
     Attributes:
-        positive: Tiles within it are positive.
-        unknown: Others within it are neither positive nor negative.
-        length: Length of the landslide; NaN where it is not known.
+        positive: Tiles within this distance are positive.
+        unknown: Other tiles within this distance are neither positive nor negative.
+        length: Length of the landslide; NaN if it is not known.
     """
 
     positive: np.ndarray
@@ -35,7 +35,7 @@ class Distances(NamedTuple):
 
 
 def lengths_of(sizes: np.ndarray, kind: Literal["length", "area", "radius"]) -> np.ndarray:
-    """Lengths of landslides, m, of their lengths (m), areas (m2) or radii (m); NaN where a size is not positive."""
+    """Convert lengths (m), areas (m2) or radii (m) of landslides to lengths, m; NaN if a size is not positive."""
     sizes = np.where(sizes > 0, sizes, np.nan)
     if kind == "area":
         return np.sqrt(8 * sizes / np.pi)
@@ -43,10 +43,10 @@ def lengths_of(sizes: np.ndarray, kind: Literal["length", "area", "radius"]) -> 
 
 
 def read_lengths(path: Path, settings: LabelSettings) -> np.ndarray | None:
-    """The length of every feature of a layer by its number, NaN where it is not known; None without `size_column`.
+    """Return the length of every feature of a layer by its number, NaN if unknown; None without `size_column`.
 
     Raises:
-        InputError: The layer has no such column, or it holds no number.
+        InputError: The layer does not have the column, or the column has no number.
     """
     if settings.size_column is None:
         return None
@@ -61,12 +61,12 @@ def read_lengths(path: Path, settings: LabelSettings) -> np.ndarray | None:
 
 
 def distances(features: np.ndarray, lengths: np.ndarray | None, settings: LabelSettings) -> Distances:
-    """Distances around features: by their length those of points whose length is known, by `buffer_m` all others.
+    """Return distances around features: from the length of points if it is known, else from `buffer_m`.
 
     Args:
         features: (n,) geometries.
-        lengths: (n,) m, NaN where not known; None: of none.
-        settings: Buffer, and how far tiles are neither positive nor negative.
+        lengths: (n,) m, NaN if not known; None: no length is known.
+        settings: Buffer, and the distance within which tiles are neither positive nor negative.
     """
     positive = np.full(len(features), float(settings.buffer_m))
     known = np.full(len(features), np.nan)
@@ -82,7 +82,7 @@ def distances(features: np.ndarray, lengths: np.ndarray | None, settings: LabelS
 
 
 def farthest(lengths: np.ndarray | None, settings: LabelSettings) -> float:
-    """The largest distance that `distances` may give, m."""
+    """Return the largest possible result of `distances`, m."""
     fixed = max(settings.buffer_m, 0 if settings.ignore_m == "auto" else settings.ignore_m)
     longest = 0.0 if lengths is None or np.isnan(lengths).all() else float(np.nanmax(lengths))
     return max(fixed, longest)

@@ -1,4 +1,4 @@
-"""Vector layers of a scene sheet, validated before work starts by the same reading that the jobs do."""
+"""Validate vector layers of a scene sheet before a run starts, with the same code that the jobs read them with."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from apsam.vectors.read import read_layer
 
 
 def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_empty: bool = False) -> None:
-    """Raise InputError for a layer that is empty, or lies elsewhere than all scenes that use it.
+    """Raise InputError for a layer that is empty, or does not overlap any scene that uses it.
 
-    Mostly its CRS is a wrong one. A scene without landslides is fine, so one of them that the layer's bounds touch is
-    enough.
+    The most frequent cause is a wrong CRS. A scene without landslides is valid, so it is enough if the layer's bounds
+    overlap one scene.
 
     Args:
-        path: The layer, with `|layername=` where its file has several.
+        path: The layer, with `|layername=` if its file has several.
         images: The raster scenes that use it.
-        buffer_m: Metres by which its features are widened.
-        may_be_empty: Whether it may say that there is no landslide at all.
+        buffer_m: Buffer of its features, metres.
+        may_be_empty: Whether a layer without landslides is valid.
 
     Raises:
-        InputError: It is empty, elsewhere, without CRS, or no layer.
+        InputError: It is empty, does not overlap, has no CRS, or is not a layer.
     """
     features = read_layer(path)
     if not len(features):
@@ -62,17 +62,17 @@ def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_
 
 
 def _touch(layer: Bounds, layer_crs: CRS, scene: Bounds, scene_crs: CRS) -> bool:
-    """Whether a scene's bounds, in the layer's CRS, meet the layer's: of the two the scene is small."""
+    """Whether a scene's bounds, transformed to the layer's CRS, overlap those of the layer."""
     try:
         left, bottom, right, top = transformer(scene_crs, layer_crs).transform_bounds(*scene)
-    except Exception:  # PROJ raises for what has no place
+    except Exception:  # PROJ raises for coordinates outside the CRS
         return False
     if not all(map(math.isfinite, (left, bottom, right, top))) or bottom > layer[3] or top < layer[1]:
         return False
     source = layer_crs.source_crs if layer_crs.is_bound else None
     if not (layer_crs.is_geographic or (source is not None and source.is_geographic)):
         return left <= layer[2] and right >= layer[0]
-    if left > right:  # over the antimeridian
+    if left > right:  # across the antimeridian
         right += 360
     return any(left + turn <= layer[2] and right + turn >= layer[0] for turn in (-720, -360, 0, 360, 720))
 

@@ -1,8 +1,8 @@
-"""What the values of a mask mean: one rule for masks of scenes and of ready-made tiles.
+"""Interpretation of mask values: one rule for masks of scenes and of ready-made tiles.
 
-A mask says landslide, not landslide, or unknown. Which values say what differs from program to program: 1 or 255
-for a landslide, a colour, a palette, grey specks around white in a JPEG, 255 for unknown. What a mask's
-values leave open is asked for (`mask_values`) rather than guessed.
+A mask pixel is landslide, not landslide, or unknown. The values for these differ between programs: 1 or 255
+for a landslide, a colour, a palette, grey specks around white in a JPEG, 255 for unknown. If the values are
+ambiguous, `mask_values` is required; they are not guessed.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ NO_DATA = 255
 # Grey values of an 8-bit mask with compression losses above which a pixel is landslide: JPEG leaves specks.
 LOSSY_LANDSLIDE = 127
 
-# More different values or colours than this are no classes but shades: losses of a compression, or no mask.
+# More different values or colours than this are not classes but shades: compression losses, or not a mask.
 MOST_CLASSES = 16
 
-# Of a mask in shades, at least this share must be nearly black or nearly white, which is within so many values.
+# In a mask with shades, at least this share must be nearly black or nearly white, within so many values.
 CLEAR_SHARE, CLEAR = 0.95, 48
 
-# Values that programs write where nothing is known.
+# Values that programs use for no data.
 UNKNOWN_CODES = (-1, -99, -999, -9999, -32767, -32768, -2147483648)
 
 HOW_TO_SAY = (
@@ -45,7 +45,7 @@ LIMIT = re.compile(r"(?P<sign>>=|>)\s*(?P<value>[-+.\de]+)")
 
 @dataclass(frozen=True)
 class MaskValues:
-    """What `mask_values` says: values that are landslide, not landslide, unknown; or a limit from which on they are."""
+    """Parsed `mask_values`: values that are landslide, not landslide, unknown; or a lower limit of landslide values."""
 
     landslide: frozenset[float] = frozenset()
     none: frozenset[float] = frozenset()
@@ -56,15 +56,15 @@ class MaskValues:
 
 @dataclass(frozen=True)
 class MaskRule:
-    """How the values of a mask are read.
+    """Rule for reading the values of a mask.
 
     Attributes:
-        landslide: Values that are landslide; None: all above `limit`.
-        limit: See `landslide`; a value of it is none unless `from_limit`.
+        landslide: Values that are landslide; None: all values above `limit`.
+        limit: See `landslide`; the value itself is landslide only if `from_limit`.
         from_limit: Whether the limit itself is landslide.
-        unknown: Values where nothing was examined.
-        known: All values that the rule was made for; None: it holds for any.
-        note: What was understood, where that is not plain.
+        unknown: Values of pixels that were not mapped.
+        known: All values that the rule was made for; None: it applies to any value.
+        note: The interpretation in words, if it is not obvious.
     """
 
     landslide: frozenset[float] | None = None
@@ -78,7 +78,7 @@ class MaskRule:
         """Read values.
 
         Args:
-            values: (height, width), one number a pixel (`plane`).
+            values: (height, width), one number per pixel (`plane`).
             missing: (height, width) bool: no data.
             path: Named in the error.
 
@@ -86,7 +86,7 @@ class MaskRule:
             (height, width) uint8: 0 not, 1 landslide, 255 unknown.
 
         Raises:
-            InputError: A value that the rule does not know, as a part of the mask that was not sampled may hold.
+            InputError: There is a value outside the rule, for example in a part of the mask that was not sampled.
         """
         if self.known is not None:
             strange = ~missing & ~np.isin(values, list(self.known))
@@ -106,8 +106,8 @@ class Sample:
     """Values found in a mask.
 
     Attributes:
-        counts: Value (of a palette: number; of several bands: brightest channel) -> pixels.
-        colours: Colours (all channels, 0 where transparent) -> pixels; of one band empty.
+        counts: Value (of a palette: index; of several bands: brightest channel) -> pixels.
+        colours: Colours (all channels, 0 where transparent) -> pixels; empty for a single band.
         dtype: Of the mask.
         lossy: Whether its compression changes values.
         opaque, transparent: Pixels that its alpha band shows, and hides; 0 without one.
@@ -122,7 +122,7 @@ class Sample:
 
     @classmethod
     def of(cls, dtype: np.dtype, lossy: bool = False) -> Sample:
-        """An empty one."""
+        """Return an empty one."""
         return cls({}, {}, np.dtype(dtype), lossy)
 
     def add(self, bands: np.ndarray, missing: np.ndarray | None = None, transparent: np.ndarray | None = None) -> None:
@@ -144,7 +144,7 @@ class Sample:
                 self.colours[colour] = self.colours.get(colour, 0) + count
 
     def share(self, rule: MaskRule) -> float | None:
-        """Share of landslide among the pixels that are known; None where none is."""
+        """Share of landslide among the known pixels; None if there are none."""
         values = np.array(list(self.counts))
         counts = np.array(list(self.counts.values()))
         if not len(values):
@@ -155,18 +155,18 @@ class Sample:
 
 
 def plane(bands: np.ndarray) -> np.ndarray:
-    """One number a pixel: the brightest channel of several."""
+    """Reduce a mask to one number per pixel: the brightest channel of several."""
     return bands[0] if len(bands) == 1 else bands.max(axis=0)
 
 
 def check_mask_type(path: Path, dtype: str) -> None:
-    """Raise InputError where the values of a mask are no real numbers."""
+    """Raise InputError if the values of a mask are not real numbers."""
     if np.dtype(dtype).kind not in "uifb":
         raise InputError(f"{path}: a mask of type {dtype} cannot be read; export whole numbers, for example 0 and 1")
 
 
 def find_rule(path: Path, sample: Sample, said: str | None = None, palette: Palette | None = None) -> MaskRule:
-    """Decide how a mask's values are to be read.
+    """Select the rule for reading a mask's values.
 
     Args:
         path: The mask, for messages.
@@ -175,7 +175,7 @@ def find_rule(path: Path, sample: Sample, said: str | None = None, palette: Pale
         palette: Its colour table.
 
     Raises:
-        InputError: Its values leave open what is landslide.
+        InputError: Its values are ambiguous.
     """
     if said:
         return _as_said(path, parse_mask_values(said), sample)
@@ -196,7 +196,7 @@ def parse_mask_values(text: str) -> MaskValues:
     """Read `mask_values`: `1,2`, `1=landslide 255=unknown`, `>=0.5 -1=unknown`.
 
     Raises:
-        ConfigError: It says something else, or two things of one value.
+        ConfigError: It has another form, or gives two meanings to one value.
     """
     rest = text.strip().strip("'\"").lower()
     found: dict[str, set[float]] = {"landslide": set(), "none": set(), "unknown": set()}
@@ -231,7 +231,7 @@ def _as_said(path: Path, said: MaskValues, sample: Sample) -> MaskRule:
         return MaskRule(None, said.limit, not said.above, said.unknown, note=note)
     if said.landslide:
         return MaskRule(said.landslide, unknown=said.unknown, note=note)
-    # Only what is not landslide is named.
+    # Only values that are not landslide are named.
     return MaskRule(frozenset(set(sample.counts) - said.none - said.unknown - {0.0}), unknown=said.unknown, note=note)
 
 
@@ -282,7 +282,7 @@ def _by_palette(path: Path, sample: Sample, palette: Palette) -> MaskRule:
 
 
 def _check_background(path: Path, colours: dict[tuple[float, ...], int]) -> None:
-    """Raise InputError unless a mask in colours is drawn on black, or on nothing."""
+    """Raise InputError unless a mask in colours has a black or transparent background."""
     if len(colours) < 2:
         return
     drawn = [colour for colour in colours if max(colour) > 0]
@@ -309,7 +309,7 @@ def _in_shades(path: Path, sample: Sample, what: str) -> MaskRule:
         )
     total = sum(sample.counts.values())
     clear = sum(n for value, n in sample.counts.items() if value <= CLEAR or value >= top - CLEAR)
-    # A coloured landslide in a JPEG is no white, but far from black.
+    # A coloured landslide in a JPEG is not white, but far from black.
     dark_or_bright = sum(n for value, n in sample.counts.items() if value <= CLEAR or value > LOSSY_LANDSLIDE)
     enough = dark_or_bright if sample.lossy else clear
     if total and enough < CLEAR_SHARE * total:
@@ -362,7 +362,7 @@ def _is_lowest(value: float, dtype: np.dtype) -> bool:
 
 
 def _unique_colours(pixels: np.ndarray) -> tuple[list[tuple[float, ...]], list[int]]:
-    """Distinct columns of (bands, n)."""
+    """Return the distinct columns of (bands, n)."""
     if pixels.dtype == np.uint8 and len(pixels) <= 4:
         packed = sum(pixels[band].astype(np.int64) << (8 * band) for band in range(len(pixels)))
         values, counts = np.unique(packed, return_counts=True)

@@ -1,4 +1,4 @@
-"""Windows of a scene as polygons on the map; those of a rotated scene are rotated too."""
+"""Windows of a scene as polygons in map coordinates, also for rotated scenes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 
 def outlines(transform: Affine, windows: ArrayLike) -> np.ndarray:
-    """Polygons of four corners.
+    """Return polygons with four corners.
 
     Args:
         transform: Pixel to map.
@@ -26,5 +26,5 @@ def outlines(transform: Affine, windows: ArrayLike) -> np.ndarray:
 
 
 def outline(transform: Affine, row: float, col: float, height: float, width: float) -> shapely.Polygon:
-    """One of them."""
+    """Return the polygon of one window."""
     return outlines(transform, np.array([(row, col, height, width)]))[0]

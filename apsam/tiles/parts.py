@@ -1,4 +1,4 @@
-"""Which tiles train and which are held out for measuring."""
+"""Split of tiles into training and held-out (test) tiles."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ TRAIN, TEST, NEITHER = 0, 1, 255
 
 
 def parts_by_blocks(windows: np.ndarray, height: int, width: int, settings: SplitSettings) -> np.ndarray:
-    """Divide one scene into blocks and hold out a share of them: one at least, and not all.
+    """Divide one scene into blocks and hold out a share of them: at least one, and not all.
 
-    A tile trains only if it shares no pixel with a held-out block, and is held out only if it lies in held-out blocks
-    entirely; the others are in neither part, so that no pixel is both trained on and measured on.
+    A training tile shares no pixel with a held-out block, and a held-out tile lies entirely in held-out
+    blocks; other tiles are in neither part, so no pixel is used for both training and evaluation.
 
     Args:
         windows: (n, 4) int32 of row, col, height, width.
@@ -51,7 +51,7 @@ def parts_by_blocks(windows: np.ndarray, height: int, width: int, settings: Spli
 
 
 def check_blocks(image: Path, height: int, width: int, split: SplitSettings, tiles: TileSettings) -> None:
-    """Meet a scene that is no larger than a block before work starts.
+    """Reject a scene that is no larger than a block, before the run starts.
 
     Args:
         image: The scene, for the message.
@@ -60,11 +60,11 @@ def check_blocks(image: Path, height: int, width: int, split: SplitSettings, til
         tiles: Tile size and overlap.
 
     Raises:
-        InputError: All of it would be one block: nothing to train on, or nothing to measure on.
+        InputError: The scene would be one block, so there would be no training or no test block.
     """
     if _grid(height, width, split.block) != (1, 1):
         return
-    block = max(height, width) * 2 // 3  # the largest that is not rounded to one
+    block = max(height, width) * 2 // 3  # the largest size that is not rounded to one block
     windows = tile_windows(height, width, tiles.size, tiles.stride)
     parts = parts_by_blocks(windows, height, width, split.model_copy(update={"block": block}))
     remedy = (
@@ -79,5 +79,5 @@ def check_blocks(image: Path, height: int, width: int, split: SplitSettings, til
 
 
 def _grid(height: int, width: int, block: int) -> tuple[int, int]:
-    """How many blocks there are down and across."""
+    """Return the number of blocks down and across."""
     return max(1, round(height / block)), max(1, round(width / block))

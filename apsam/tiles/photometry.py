@@ -1,4 +1,4 @@
-"""What a raster says about its values as colours: colour table, 0 for white, compression that changes them."""
+"""Colour interpretation of a raster: colour table, 0 for white, lossy compression."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 
-# Compressions that lose something, as GDAL names them.
+# Lossy compressions, as named by GDAL.
 LOSSY = ("JPEG", "YCBCR JPEG", "WEBP", "JXL", "LERC")
 
 
 @dataclass
 class Palette:
-    """A colour table: number -> red, green, blue, alpha."""
+    """A colour table: index -> red, green, blue, alpha."""
 
     colours: dict[int, tuple[int, int, int, int]]
 
     def strength(self, numbers: np.ndarray) -> np.ndarray:
-        """Brightest channel of each colour; 0 where it is transparent or not in the table."""
+        """Return the brightest channel of each colour; 0 where it is transparent or not in the table."""
         table = np.zeros(max(max(self.colours), int(np.nan_to_num(numbers).max(initial=0))) + 1, np.uint8)
         for number, (red, green, blue, alpha) in self.colours.items():
             table[number] = max(red, green, blue) if alpha else 0
@@ -28,7 +28,7 @@ class Palette:
 
 
 def palette_of(raster: rasterio.DatasetReader) -> Palette | None:
-    """The colour table of a raster's first band, where it is one of numbers for colours."""
+    """Return the colour table of a raster's first band, if the band has palette indices."""
     if raster.colorinterp[0] != ColorInterp.palette:
         return None
     try:
@@ -38,7 +38,7 @@ def palette_of(raster: rasterio.DatasetReader) -> Palette | None:
 
 
 def white_is_zero(raster: rasterio.DatasetReader) -> float | None:
-    """The value of black in a raster in which 0 is white; None in all others, and where a palette says it."""
+    """Return the value of black in a raster in which 0 is white; None for others, and if a palette defines it."""
     if raster.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE", "NO") != "YES" or palette_of(raster) is not None:
         return None
     bits = int(raster.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * np.dtype(raster.dtypes[0]).itemsize))

@@ -1,4 +1,4 @@
-"""What functions that work window by window ask of an image."""
+"""Interface of images for functions that process them window by window."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 
 class Pixels(Protocol):
-    """Pixels that are read by windows."""
+    """An image that is read by windows."""
 
     height: int
     width: int
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image (3, height, width) uint8, 0 where not valid, and valid (height, width) uint8 {0, 1} of a window."""
+        """Return image (3, height, width) uint8, 0 where invalid, and valid (height, width) uint8 {0, 1}."""

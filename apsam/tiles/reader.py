@@ -1,4 +1,4 @@
-"""Windows of a raster scene as 8-bit RGB with a validity mask."""
+"""Read windows of a raster scene as 8-bit RGB with a validity mask."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from apsam.tiles.whole_images import check_whole
 
 log = logging.getLogger(__name__)
 
-# The stretch is found on a decimated read of at most this many pixels a side, whatever the scene's size.
+# The stretch is computed from a decimated read of at most this many pixels a side, for scenes of any size.
 STRETCH_SIDE = 1024
 
-# Stored pixels that are averaged at once, and the share of a coarser pixel that must be data.
+# Stored pixels that are averaged at once, and the minimum share of valid ones in a coarser pixel.
 AVERAGED_AT_ONCE = 1_000_000
 LEAST_DATA = 0.5
 
 
 class SceneReader:
-    """Read windows of a raster; never the whole of it.
+    """Read windows of a raster without loading all of it.
 
-    Opening reads the header alone; the first window, or `limits`, a decimated version of the whole. With
-    `tiles.resolution_m`, a finer raster is read as area averages of its valid pixels: rows and columns, here and in all
-    that is asked of a reader, are those of the coarser grid. A coarser raster is read as it is.
+    Opening reads only the header; the first window, or `limits`, reads a decimated version of the raster. With
+    `tiles.resolution_m`, a finer raster is read as area averages of its valid pixels. All rows and columns of this
+    class are then those of the coarser grid. A coarser raster is read without resampling.
 
     Args:
         path: A raster that GDAL reads.
@@ -48,11 +48,11 @@ class SceneReader:
         height, width: Size of the scene, pixels.
         crs: `rasterio.crs.CRS`.
         transform: `Affine`, pixel to map.
-        bounds: Left, bottom, right, top on the map, also of a raster that is turned.
-        chosen: The bands taken as red, green and blue (`apsam.tiles.bands.ChosenBands`).
-        dtype: Of their values.
-        count: Bands of the raster.
-        white: The value of black where 0 is white (WhiteIsZero), so that the image is inverted; else None.
+        bounds: Left, bottom, right, top on the map, also if the raster is rotated.
+        chosen: The bands used as red, green and blue (`apsam.tiles.bands.ChosenBands`).
+        dtype: Type of their values.
+        count: Number of bands of the raster.
+        white: The value of black if 0 is white (WhiteIsZero), so that the image is inverted; else None.
 
     Raises:
         InputError: The raster cannot be read, has no CRS or no geotransform, too few bands or complex values.
@@ -96,12 +96,12 @@ class SceneReader:
 
     @property
     def resolution(self) -> float:
-        """Mean side of a pixel in units of the CRS."""
+        """Return the mean side of a pixel in units of the CRS."""
         return float(abs(self.transform.determinant) ** 0.5)
 
     @property
     def step(self) -> tuple[float, float]:
-        """Stored pixels that a pixel is high and wide."""
+        """Return height and width of a pixel in stored pixels."""
         return self.stored.height / self.height, self.stored.width / self.width
 
     @property
@@ -110,7 +110,7 @@ class SceneReader:
         return self.step != (1, 1)
 
     def resolution_note(self) -> str | None:
-        """What `tiles.resolution_m` does to the scene, in words; None where it does nothing."""
+        """Return the effect of `tiles.resolution_m` on the scene, in words; None if it has none."""
         crs, wanted = self.crs.to_wkt(), self.settings.resolution_m
         own, read = ground_sides_m(crs, self.stored), ground_sides_m(crs, self.grid)
         if wanted is None or own is None or read is None:
@@ -129,14 +129,14 @@ class SceneReader:
 
     @property
     def grid(self) -> PixelGrid:
-        """The pixels that are read."""
+        """Return the pixel grid that is read."""
         return PixelGrid(self.height, self.width, self.transform)
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read one window, which may stick out of the scene.
+        """Read one window, which may extend beyond the scene.
 
         Returns:
-            image (3, height, width) uint8 RGB, 0 where not valid; valid (height, width) uint8 {0, 1}.
+            image (3, height, width) uint8 RGB, 0 where invalid; valid (height, width) uint8 {0, 1}.
 
         Raises:
             InputError: The pixels cannot be read (a broken file).
@@ -155,7 +155,7 @@ class SceneReader:
         return image, valid
 
     def valid(self, window: Window | None, shape: tuple[int, int] | None = None) -> np.ndarray:
-        """Whether pixels of a window within the scene are valid, bool; decimated to `shape` where that is given."""
+        """Whether pixels of a window within the scene are valid, bool; decimated to `shape` if given."""
         if self.averaged and shape is None:
             row, col, height, width = (0, 0, self.height, self.width) if window is None else _parts(window)
             return self._average(row, col, height, width)[1] > 0
@@ -163,29 +163,29 @@ class SceneReader:
 
     @property
     def stretched(self) -> bool:
-        """Whether values are brought to 8 bit by percentiles."""
+        """Whether values are stretched to 8 bit by percentiles."""
         if self.chosen.palette is not None or self.settings.stretch == "none":
             return False
         return not (self.settings.stretch == "auto" and self.dtype == np.uint8)
 
     def overview(self, side: int) -> tuple[np.ndarray, np.ndarray]:
-        """The whole scene as of `read`, by every so many pixels, so that the longer side has about `side`."""
+        """Read the whole scene like `read`, decimated so that the longer side has about `side` pixels."""
         values, mask = self._read(None, _decimated(self.height, self.width, side))
         return self._to_8_bit(values) * mask, mask
 
     @property
     def undeclared_colours(self) -> bool:
-        """Whether the first three of more bands were taken because nothing says which are red, green and blue."""
+        """Whether the first three of more bands were used because none are declared as red, green and blue."""
         return self.settings.bands == "auto" and self.count > 3 and self.chosen.why.startswith("the first three")
 
     def stored_overview(self, side: int) -> tuple[np.ndarray, np.ndarray]:
-        """`overview` with the values that the file has, (3, h, w) of its type."""
+        """Read `overview` with the values in the file, (3, h, w) of its type."""
         return self._read(None, _decimated(self.height, self.width, side))
 
     def _average(self, row: int, col: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Means of the valid stored pixels (3, height, width) float64, and where at least half is valid uint8 {0, 1}.
+        """Return means of the valid stored pixels (3, height, width) float64, and where at least half is valid {0, 1}.
 
-        The window lies within the scene.
+        The window must be within the scene.
         """
         down, across = self.step
         rows = pixel_edges(row, height, down, self.stored.height)
@@ -204,7 +204,7 @@ class SceneReader:
         return values, mask
 
     def _stored_window(self, window: Window | None) -> Window | None:
-        """A window of the stored pixels that a window of the scene lies on."""
+        """Return the window of stored pixels that a window of the scene covers."""
         if window is None or not self.averaged:
             return window
         (down, across), (row, col, height, width) = self.step, _parts(window)
@@ -227,7 +227,7 @@ class SceneReader:
         return values, mask.astype(np.uint8)
 
     def _stored(self, window: Window | None, shape: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
-        """Values as the file has them, and where they are data by what the file declares."""
+        """Return values as stored in the file, and where they are data according to the file."""
         bands = list(self.chosen.bands)
         out_mask = {} if shape is None else {"out_shape": (3, *shape)}
         try:
@@ -246,16 +246,16 @@ class SceneReader:
         if not self._mixed:
             size = {} if shape is None else {"out_shape": (len(bands), *shape)}
             return self._raster.read(bands, window=window, **out, **size)
-        # Rasterio reads bands of different types one by one only.
+        # Rasterio can only read bands of different types one by one.
         band_size = {} if shape is None else {"out_shape": shape}
         return np.stack(
             [self._raster.read(band, window=window, **out, **band_size).astype(self.dtype) for band in bands]
         )
 
     def _valid(self, masks: np.ndarray) -> np.ndarray:
-        """Of the masks of three bands (3, h, w) bool, what is valid (h, w).
+        """Combine the masks of three bands (3, h, w) bool to the valid pixels (h, w).
 
-        A pixel has no data where all bands have their no-data value: in one alone it is a dark colour. Alpha and masks
+        A pixel has no data if all bands have their no-data value: in one band it is a dark colour. Alpha and masks
         of the file are the same for all bands.
         """
         flags = self._raster.mask_flag_enums
@@ -264,7 +264,7 @@ class SceneReader:
 
     @cached_property
     def undeclared(self) -> tuple[float, ...]:
-        """Values that are no data by their look, though neither the file nor `tiles.nodata` says so."""
+        """Return no-data values that neither the file nor `tiles.nodata` declares."""
         if not self.stretched or self.dtype == np.uint8:
             return ()
         values, mask = self._read(None, _decimated(*self.stored[:2], STRETCH_SIDE), ())
@@ -279,7 +279,7 @@ class SceneReader:
 
     @cached_property
     def limits(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Low and high value of each band that become 0 and 255; None where values are taken as they are.
+        """Return low and high value of each band that become 0 and 255; None if values are not stretched.
 
         Raises:
             InputError: The scene has no valid pixel.
@@ -298,9 +298,9 @@ class SceneReader:
         return low, np.maximum(high, low + 1e-9)
 
     def _without_gaps(self, number: int, values: np.ndarray) -> np.ndarray:
-        """Values (n,) of a band at valid pixels without those that are no data in this band alone.
+        """Return the values (n,) of a band at valid pixels, without those that are no data in this band alone.
 
-        Such pixels stay valid, since their other bands show the ground; the stretch must not be spent on them.
+        Such pixels stay valid, because their other bands have data, but their value is excluded from the stretch.
         """
         declared = self._raster.nodatavals[number - 1]
         rest = values if declared is None else values[values != declared]
@@ -327,12 +327,12 @@ def _window(row: int, col: int, height: int, width: int) -> Window:
 
 
 def _parts(window: Window) -> tuple[int, int, int, int]:
-    """Row, column, height and width."""
+    """Return row, column, height and width."""
     return int(window.row_off), int(window.col_off), int(window.height), int(window.width)
 
 
 def _sides_in_words(sides: tuple[float, float]) -> str:
-    """`0.5 m`, or of pixels that are not square `0.5 x 1.1 m`."""
+    """Format as `0.5 m`, or for pixels that are not square `0.5 x 1.1 m`."""
     across, down = (f"{side:.3g}" for side in sides)
     return f"{across} m" if across == down else f"{across} x {down} m"
 
@@ -343,7 +343,7 @@ def _decimated(height: int, width: int, side: int) -> tuple[int, int]:
 
 
 def _colours(numbers: np.ndarray, palette: dict[int, tuple[int, int, int, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (3, h, w) uint8 of numbers (h, w), and where they are not transparent (h, w) bool."""
+    """Look up colours (3, h, w) uint8 of indices (h, w), and where they are not transparent (h, w) bool."""
     table = np.zeros((max(int(numbers.max(initial=0)), *palette) + 1, 4), np.uint8)
     table[list(palette)] = list(palette.values())
     red, green, blue, alpha = np.moveaxis(table[numbers], -1, 0)

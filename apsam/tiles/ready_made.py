@@ -26,10 +26,10 @@ from apsam.tiles.whole_images import PNG, check_whole
 TIFF_SUFFIXES = (".tif", ".tiff")
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 
-# Masks of a folder, evenly spaced, that are looked at to find out what their values mean.
+# Masks of a folder, evenly spaced, that are sampled to interpret the values.
 SAMPLE_MASKS = 400
 
-# The byte of a PNG's header that holds the bits a channel.
+# The byte of a PNG's header with the bits per channel.
 PNG_DEPTH = 24
 
 # EXIF: the tag of the orientation, and its values that swap width and height.
@@ -37,10 +37,10 @@ ORIENTATION, ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 
 
 def read_tile_image(file: Path) -> np.ndarray:
-    """An 8-bit image file of one to four bands as (height, width, 3) uint8 RGB; a fourth band is ignored.
+    """Read an 8-bit image file of one to four bands as (height, width, 3) uint8 RGB; a fourth band is ignored.
 
     Raises:
-        InputError: Not an image, more than four bands, or not 8 bit: stretched one by one, tiles could not be compared.
+        InputError: Not an image, more than four bands, or not 8 bit: separately stretched tiles are not comparable.
     """
     if file.suffix.lower() in TIFF_SUFFIXES:
         image = _read_tiff(file)
@@ -55,7 +55,7 @@ def read_tile_image(file: Path) -> np.ndarray:
 
 
 def check_tile_header(file: Path) -> None:
-    """Raise InputError where the header of an image shows that `read_tile_image` will refuse it."""
+    """Raise InputError if the header of an image shows that `read_tile_image` will reject it."""
     if file.suffix.lower() in TIFF_SUFFIXES:
         with _opened(file) as raster:
             colours = _colour_bands(raster)
@@ -100,17 +100,17 @@ def _check_type(file: Path, dtype: np.dtype) -> None:
 
 
 def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None = None) -> np.ndarray:
-    """The mask of a ready-made tile, (height, width) uint8 {0, 1, 255 unknown}.
+    """Read the mask of a ready-made tile, (height, width) uint8 {0, 1, 255 unknown}.
 
     Args:
-        file: Of any depth; a palette counts by its colours, or, where `values` says what they mean, by its numbers;
-            what is transparent is not landslide.
-        rule: How its values are read, found from all masks of its folder; none: from this one alone. A JPEG, which
-            changes values, is read by a rule of its own: landslide is brighter than 127 of 255.
-        values: What its values mean, where they are ambiguous (`mask_values`).
+        file: Of any depth; a palette is read by its colours, or, if `values` is given, by its indices;
+            transparent pixels are not landslide.
+        rule: Rule for its values, from all masks of its folder; None: from this one alone. A JPEG, which
+            changes values, is read by another rule: landslide is brighter than 127 of 255.
+        values: Meaning of its values, if they are ambiguous (`mask_values`).
 
     Raises:
-        InputError: Not an image, or its values leave open what is landslide.
+        InputError: Not an image, or its values are ambiguous.
     """
     bands, missing, transparent, lossy = _read_mask(file, bool(values))
     if rule is None or (lossy and not values):
@@ -123,9 +123,9 @@ def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None 
 
 
 def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, bool]:
-    """(bands, height, width) without alpha; no data (height, width); transparent likewise, or None; lossy or not.
+    """Return (bands, height, width) without alpha; no data and transparent, (height, width) or None; lossy or not.
 
-    A palette becomes colours, WhiteIsZero is inverted, unless the values are wanted as they are `stored`.
+    A palette is converted to colours and WhiteIsZero is inverted, unless the `stored` values are requested.
     """
     check_whole(file)
     if file.suffix.lower() in JPEG_SUFFIXES:
@@ -184,17 +184,17 @@ def _upright(values: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def resize_tile(image: np.ndarray, size: int) -> np.ndarray:
-    """Squash (height, width[, 3]) uint8 to (size, size[, 3]): area mean when shrinking, bilinear when growing."""
+    """Resize (height, width[, 3]) uint8 to (size, size[, 3]): area mean when shrinking, bilinear when growing."""
     shrink = image.shape[0] * image.shape[1] > size * size
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
 
 
 class MaskFolder:
-    """The masks of ready-made tiles: files of the tiles' stems, with any suffix of an image in any case.
+    """The masks of ready-made tiles: files with the tiles' stems, and any suffix of an image in any case.
 
     Args:
-        folder: Where they lie.
-        values: What their values mean, where they are ambiguous (`mask_values` of the scene sheet).
+        folder: Their folder.
+        values: Meaning of their values, if they are ambiguous (`mask_values` of the scene sheet).
 
     Raises:
         InputError: There is no such folder.
@@ -206,7 +206,7 @@ class MaskFolder:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of masks")
         files = image_files(folder)
-        # Of several with the same stem the one without loss: a JPEG may be the image itself.
+        # Of several with the same stem the lossless one is used: a JPEG may be the image itself.
         files.sort(key=lambda file: (file.suffix.lower() in JPEG_SUFFIXES, file.suffix.lower(), file.name))
         self._files: dict[str, Path] = {}
         for file in files:
@@ -214,16 +214,16 @@ class MaskFolder:
 
     @cached_property
     def rule(self) -> MaskRule | None:
-        """How their values are read, by what they hold together; None where all are JPEGs, read one by one.
+        """Return the rule for all their values together; None if all are JPEGs, which are read one by one.
 
         Raises:
-            InputError: The values leave open what is landslide.
+            InputError: The values are ambiguous.
         """
         return self._sampled[0]
 
     @property
     def share(self) -> float | None:
-        """Share of landslide in the masks that were looked at."""
+        """Share of landslide in the sampled masks."""
         return self._sampled[1]
 
     @cached_property
@@ -251,7 +251,7 @@ class MaskFolder:
         return Path(image).stem in self._files
 
     def mask(self, image: str) -> Path:
-        """The mask of the tile with this file name.
+        """Return the mask of the tile with this file name.
 
         Raises:
             InputError: There is none.
@@ -264,13 +264,13 @@ class MaskFolder:
         return self._files[stem]
 
     def read(self, image: str, shape: tuple[int, int], label: int | None = None) -> np.ndarray:
-        """The mask of the tile with this file name, (height, width) uint8 {0, 1, 255 unknown}.
+        """Read the mask of the tile with this file name, (height, width) uint8 {0, 1, 255 unknown}.
 
         Args:
             image: Name of the tile.
-            shape: Height and width of it.
-            label: Its image-level label: a tile labelled negative needs no mask; that of a tile that is not labelled
-                (255) is unknown where there is none.
+            shape: Its height and width.
+            label: Its image-level label: a tile labelled negative needs no mask; without a label
+                (255) and without a mask, all pixels are unknown.
 
         Raises:
             InputError: There is none, it has another size, or cannot be read.
@@ -284,11 +284,11 @@ class MaskFolder:
         return mask
 
     def masks(self, images: Sequence[Path], labels: Mapping[str, int] | None = None) -> list[Path]:
-        """The masks of tiles, in their order; tiles whose label says that they need none have none.
+        """List the masks of tiles, in their order; tiles whose label makes a mask unnecessary are left out.
 
         Args:
             images: The tiles.
-            labels: Their labels by name, where they were given.
+            labels: Their labels by name, if available.
 
         Raises:
             InputError: One is missing, or is not of its tile's size.
@@ -307,7 +307,7 @@ class MaskFolder:
 
 
 def _read(file: Path, colours: int) -> np.ndarray:
-    """PNG or JPEG at its own depth, which OpenCV divides by 256 unless it is asked not to."""
+    """Read a PNG or JPEG at its own bit depth, which OpenCV by default converts to 8 bit."""
     values = cv2.imread(str(file), colours | cv2.IMREAD_ANYDEPTH)
     if values is None:
         raise _unreadable(file)
@@ -333,7 +333,7 @@ def _opened(file: Path) -> Iterator[rasterio.DatasetReader]:
 
 
 def _colour_bands(raster: rasterio.DatasetReader) -> list[int]:
-    """All bands but alpha, with those that are declared as red, green and blue in this order first."""
+    """Return all bands but alpha, those declared as red, green and blue first and in this order."""
     kinds = list(raster.colorinterp)
     bands = [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha] or [1]
     if all(kinds.count(colour) == 1 for colour in COLOURS):
@@ -343,9 +343,9 @@ def _colour_bands(raster: rasterio.DatasetReader) -> list[int]:
 
 
 def _read_tiff(file: Path) -> np.ndarray:
-    """All bands of a TIFF without its alpha, (height, width, bands), a palette as its colours.
+    """Read all bands of a TIFF without alpha, (height, width, bands), a palette as its colours.
 
-    OpenCV takes bands that are not called red, green and blue for one grey band, and knows four at most.
+    OpenCV reads undeclared bands as one grey band, and supports at most four.
     """
     try:
         with _opened(file) as raster:
@@ -359,14 +359,14 @@ def _read_tiff(file: Path) -> np.ndarray:
 
 
 def _as_colours(numbers: np.ndarray, palette: Mapping[int, tuple[int, int, int, int]]) -> np.ndarray:
-    """Colours (height, width, 3) of numbers (height, width)."""
+    """Look up the colours (height, width, 3) of indices (height, width)."""
     table = np.zeros((max(int(numbers.max(initial=0)), *palette) + 1, 3), np.uint8)
     table[list(palette)] = [colour[:3] for colour in palette.values()]
     return table[numbers]
 
 
 def image_size(file: Path) -> tuple[int, int] | None:
-    """Width and height from the header, as the file is read; None where the header is not understood."""
+    """Read width and height from the header; None if the header cannot be parsed."""
     try:
         with Image.open(file) as image:
             turned = image.getexif().get(ORIENTATION) in ON_ITS_SIDE

@@ -1,4 +1,4 @@
-"""The pixel grid that a scene is read on: its own, or a coarser one of `tiles.resolution_m` (area averages)."""
+"""The pixel grid that a scene is read on: the stored one, or a coarser one for `tiles.resolution_m` (area averages)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from apsam.datums import to_degrees
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-# A pixel that is coarser than this times the resolution asked for is read as it is; so is one that is nearly there.
+# A pixel coarser than this times the requested resolution is not resampled.
 NEARLY = 1.05
 
 
 class PixelGrid(NamedTuple):
-    """Pixels of a raster.
+    """Pixel grid of a raster.
 
     Attributes:
-        height, width: How many.
+        height, width: Number of pixels.
         transform: Pixel to map.
     """
 
@@ -31,11 +31,11 @@ class PixelGrid(NamedTuple):
 
 
 def reading_grid(stored: PixelGrid, crs: str, resolution_m: float | None) -> PixelGrid:
-    """The grid that a scene is read on.
+    """Return the grid that a scene is read on.
 
     Its pixels cover the extent of the stored ones exactly, so their side differs a little from `resolution_m`. Each
-    axis is reduced for itself: pixels of a raster in degrees become square on the ground. An axis that is as coarse
-    already stays as it is: interpolated pixels would hold nothing new.
+    axis is reduced separately: pixels of a raster in degrees become square on the ground. An axis that is already
+    as coarse is not changed, because interpolation adds no detail.
 
     Args:
         stored: Pixels of the file.
@@ -55,7 +55,7 @@ def reading_grid(stored: PixelGrid, crs: str, resolution_m: float | None) -> Pix
 
 
 def ground_sides_m(crs: str, grid: PixelGrid) -> tuple[float, float] | None:
-    """Sides of the pixel in the middle of a raster along a row and along a column, m on the ground, in any CRS.
+    """Return the sides of the pixel in the middle of a raster along a row and a column, m on the ground, in any CRS.
 
     They are measured on the ellipsoid: a metre of Web Mercator is half a metre at 60 degrees north.
 
@@ -80,7 +80,7 @@ def ground_sides_m(crs: str, grid: PixelGrid) -> tuple[float, float] | None:
 
 
 def ground_resolution_m(crs: str, transform: Affine, height: int, width: int) -> float | None:
-    """Mean side of the pixel in the middle of a raster, m on the ground (`ground_sides_m`); None where undefined.
+    """Return the mean side of the pixel in the middle of a raster, m on the ground (`ground_sides_m`), or None.
 
     Args:
         crs: As WKT.
@@ -92,31 +92,31 @@ def ground_resolution_m(crs: str, transform: Affine, height: int, width: int) ->
 
 
 def pixel_edges(first: int, count: int, step: float, last: int) -> np.ndarray:
-    """Edges of `count` pixels from `first` on, each `step` stored pixels wide, none beyond `last`: (count + 1,)."""
+    """Return edges of `count` pixels from `first` on, each `step` stored pixels wide, up to `last`: (count + 1,)."""
     return np.minimum((first + np.arange(count + 1)) * step, last)
 
 
 def area_sums(values: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    """Sums of stored pixels over coarser ones, of shared pixels by the area that is shared.
+    """Sum stored pixels over coarser ones; a shared pixel is divided by area.
 
     Args:
         values: (bands, h, w), finite.
-        rows, cols: Edges of the coarser pixels, rising, in stored pixels: (m + 1,) in [0, h], (n + 1,) in [0, w].
+        rows, cols: Edges of the coarser pixels, increasing, in stored pixels: (m + 1,) in [0, h], (n + 1,) in [0, w].
 
     Returns:
         (bands, m, n) float64.
     """
     bands, height, width = values.shape
     down, across = _shares(rows, height), _shares(cols, width)
-    # One product of a sparse matrix an axis; the axis that is summed comes first.
+    # One product with a sparse matrix per axis; the summed axis comes first.
     by_row = np.ascontiguousarray(values.transpose(1, 0, 2), np.float64).reshape(height, -1)
     by_col = (down @ by_row).reshape(-1, bands, width).transpose(2, 1, 0).reshape(width, -1)
     return (across @ np.ascontiguousarray(by_col)).reshape(-1, bands, len(rows) - 1).transpose(1, 2, 0)
 
 
 def _shares(edges: np.ndarray, length: int) -> csr_array:
-    """(coarser pixels, stored pixels): which share of each stored pixel lies in each coarser one."""
-    from scipy.sparse import csr_array  # a fifth of a second, which readers of stored pixels are spared
+    """Return (coarser pixels, stored pixels): the share of each stored pixel in each coarser one."""
+    from scipy.sparse import csr_array  # imported here: it takes a fifth of a second, which is saved for stored pixels
 
     first = np.floor(edges[:-1]).astype(int)
     counts = np.maximum(np.minimum(np.ceil(edges[1:]).astype(int), length) - first, 0)

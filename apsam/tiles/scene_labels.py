@@ -1,6 +1,6 @@
-"""Image-level labels of a raster scene's tiles, from a layer of landslides or from the mask: by what is seen in a tile.
+"""Image-level labels of a raster scene's tiles, from a layer of landslides or from the mask, by visible pixels.
 
-What lies under a scene's no-data pixels makes no tile positive: a localizer would look for it in what is left.
+Landslides on no-data pixels make no tile positive: a localizer would learn them from the visible rest of the tile.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from apsam.vectors.place import read_placed
 
 log = logging.getLogger(__name__)
 
-# Where a mask knows less of a tile's valid pixels than this, it cannot say that the tile shows no landslide.
+# If a smaller share of a tile's valid pixels is known in the mask, the tile is not labelled negative.
 LEAST_KNOWN = 0.5
 
-# Pixels by which a polygon must reach into a tile: less is an edge on the tile's edge, but for rounding.
+# Pixels by which a polygon must reach into a tile; less may be a shared edge with rounding errors.
 EDGE = 1e-3
 
 # Windows (n, 4) of row, col, height, width and their valid pixels (n, height, width) {0, 1} -> (n,) uint8 {0, 1, 255}.
@@ -52,12 +52,12 @@ Labeller = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @contextmanager
 def scene_labels(scene: Scene, reader: SceneReader, windows: np.ndarray, settings: LabelSettings) -> Iterator[Labeller]:
-    """What labels the tiles of a raster scene, some at a time.
+    """Label tiles of a raster scene, some at a time.
 
     Args:
         scene: The row of the scene sheet.
-        reader: The scene, open.
-        windows: (n, 4) of all its tiles: a table speaks of the whole scene, and is checked as a whole.
+        reader: The open scene.
+        windows: (n, 4) of all its tiles, because a table is for the whole scene and is checked as a whole.
         settings: When a tile is positive.
 
     Raises:
@@ -85,15 +85,15 @@ def scene_labels(scene: Scene, reader: SceneReader, windows: np.ndarray, setting
 
 
 def tile_table(scene: Scene, reader: SceneReader, windows: np.ndarray) -> dict[str, int] | None:
-    """Labels of all tiles of a raster scene by name, 255 not labelled; None where a layer of landslides gives them.
+    """Read labels of all tiles of a raster scene by name, 255 not labelled; None if a layer of landslides is used.
 
     Args:
         scene: The row of the scene sheet; its labels are not derived from the mask.
-        reader: The scene, open.
+        reader: The open scene.
         windows: (n, 4) of all its tiles.
 
     Raises:
-        InputError: Table or grid cannot be used, or is of another scene or grid.
+        InputError: Table or grid cannot be used, or belongs to another scene or grid.
     """
     source = scene.labels_source
     assert source is not None
@@ -113,9 +113,9 @@ def tile_table(scene: Scene, reader: SceneReader, windows: np.ndarray) -> dict[s
 def labels_by_mask(
     reference: ReferenceMaskReader, windows: np.ndarray, valid: np.ndarray, min_pixels: int
 ) -> np.ndarray:
-    """Positive with at least `min_pixels` landslide pixels that are valid, as the paper derives its labels.
+    """Positive with at least `min_pixels` valid landslide pixels, like the labels of the paper.
 
-    Others are negative where the mask knows at least half of the valid pixels, and else not labelled.
+    Others are negative if at least half of the valid pixels are known in the mask, and else not labelled.
     """
     labels = np.zeros(len(windows), np.uint8)
     for index, (window, seen) in enumerate(zip(windows.tolist(), valid > 0, strict=True)):
@@ -130,24 +130,24 @@ def labels_by_mask(
 class LayerLabels:
     """A tile touched by a feature (point, line or polygon) is positive, others are negative.
 
-    A polygon must share ground with the tile: an edge that lies on the tile's edge shows nothing in it. A closed line
-    is read as the outline of a polygon. A tile whose features all lie under no-data pixels is not labelled, nor is one
-    near a feature that does not touch it (`labels.ignore_m`). Where none touches the scene, all are negative.
+    A polygon must overlap the tile: a shared edge does not count. A closed line is read as the outline of a polygon. A
+    tile whose features are all on no-data pixels is not labelled, nor is one near a feature that does not touch it
+    (`labels.ignore_m`). If no feature touches the scene, all tiles are negative.
 
     Args:
         path: The layer.
         scene: The scene.
-        settings: How far around a feature tiles are positive, and how far not negative.
+        settings: Distances around a feature within which tiles are positive, and not negative.
 
     Attributes:
         touches: Whether any feature touches the scene.
         features: Those near the scene, in its CRS.
-        shapes: The same, widened.
+        shapes: The same, buffered.
         distances: Around each of them (`apsam.tiles.landslide_sizes.Distances`).
-        reach: Metres from the scene within which features of the layer may matter to it.
+        reach: Distance from the scene, m, within which features of the layer are used.
 
     Raises:
-        InputError: The layer cannot be read, has no CRS, not the column of sizes, or features that are no landslide.
+        InputError: The layer cannot be read, has no CRS or no column of sizes, or has features that are no landslide.
     """
 
     def __init__(self, path: Path, scene: SceneReader, settings: LabelSettings | None = None) -> None:
@@ -173,11 +173,11 @@ class LayerLabels:
         self.touches = bool(len(self.touching(whole_scene)[0]))
 
     def near(self, windows: np.ndarray) -> np.ndarray:
-        """Whether windows (n, 4) lie so near a feature that they are not negative. (n,) bool."""
+        """Whether windows (n, 4) are so close to a feature that they are not negative. (n,) bool."""
         return self._some(self._around, windows)
 
     def within_length(self, windows: np.ndarray) -> np.ndarray:
-        """Whether windows (n, 4) lie within the known length of a landslide from its point. (n,) bool."""
+        """Whether windows (n, 4) are within the known length of a landslide from its point. (n,) bool."""
         known = np.isfinite(self.distances.length)
         return self._some(self._within(self.distances.length, known), windows)
 
@@ -191,7 +191,7 @@ class LayerLabels:
         return found
 
     def touching(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs of windows (n, 4) and features that touch, by index, in the order of the windows."""
+        """Return pairs of windows (n, 4) and features that touch, by index, in the order of the windows."""
         tiles, shapes = self._tree.query(outlines(self._transform, windows), predicate="intersects")
         if not self._areal[shapes].any():
             return tiles, shapes
@@ -204,7 +204,7 @@ class LayerLabels:
         return both[:, 0], both[:, 1]
 
     def __call__(self, windows: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """(n,) uint8 {0, 1, 255} of windows (n, 4) with valid pixels (n, height, width) {0, 1}."""
+        """Label windows (n, 4) with valid pixels (n, height, width) {0, 1}. (n,) uint8 {0, 1, 255}."""
         tiles, shapes = self.touching(windows)
         labels = np.where(self.near(windows), UNLABELLED, 0).astype(np.uint8)
         labels[tiles] = 1
@@ -246,7 +246,7 @@ def closed_lines_as_areas(path: Path, features: np.ndarray) -> np.ndarray:
 
 
 def _buffered(features: np.ndarray, metres: np.ndarray, geodesy: Geodesy | None) -> np.ndarray:
-    """Features, each widened by its own distance; those by none as they are."""
+    """Buffer features, each by its own distance; those with distance 0 are not changed."""
     some = metres > 0
     if geodesy is None or not some.any():
         return features

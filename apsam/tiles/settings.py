@@ -58,7 +58,7 @@ class TileSettings(BaseModel):
         return percentiles
 
     def decisive(self) -> dict[str, Any]:
-        """The settings as JSON values, without what changes no tile."""
+        """Return the settings as JSON values, without those that change no tile."""
         return self.model_dump(mode="json", exclude={"block_tiles"})
 
     @property

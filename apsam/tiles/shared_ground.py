@@ -1,4 +1,4 @@
-"""Ground that two raster scenes both show, by their valid pixels: what trains must not be what is measured on."""
+"""Find ground that two raster scenes both show (valid pixels), because training and test data must not overlap."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from apsam.tiles.outlines import outline, outlines
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
 
-# Points along a scene's edge, between which it is taken for straight in another CRS.
+# Points along a scene's edge; between them it is approximated by a line in another CRS.
 EDGE_POINTS = 64
 
-# Pixels of an overlap that are compared one by one; a larger one is compared at every so many.
+# Pixels of an overlap that are compared one by one; a larger overlap is sampled.
 MOST_PIXELS = 4_000_000
 
 
 class GroundOf:
-    """The ground of one scene, asked for on the grid of another.
+    """Valid pixels of one scene, on the grid of another.
 
     Args:
-        scene: The scene, open.
-        grid: The other, open.
+        scene: The open scene.
+        grid: The other open scene.
     """
 
     def __init__(self, scene: SceneReader, grid: SceneReader) -> None:
@@ -42,7 +42,7 @@ class GroundOf:
         self.outline = self._outline(target, source)
 
     def _outline(self, target: CRS, source: CRS) -> shapely.Geometry:
-        """Where the scene lies in the grid's CRS; empty where it has no place there."""
+        """Return the scene's outline in the grid's CRS; empty if it cannot be transformed."""
         scene = self._scene
         edge = shapely.segmentize(
             shapely.box(0, 0, scene.width, scene.height), max(scene.height, scene.width) / EDGE_POINTS
@@ -57,7 +57,7 @@ class GroundOf:
         return shapely.make_valid(shapely.Polygon(np.column_stack([x, y])))
 
     def shown(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Whether the scene shows the ground under pixels of the grid.
+        """Whether the scene has valid pixels at the ground of pixels of the grid.
 
         Args:
             rows, cols: Pixels of the grid, of one shape.
@@ -82,7 +82,7 @@ class GroundOf:
 
 
 def shared_pixels(scene: SceneReader, other: SceneReader) -> tuple[int, float]:
-    """Valid pixels of a scene whose ground another shows too: how many, and their share of all its valid ones."""
+    """Count the valid pixels of a scene that another scene shows too, and their share of all its valid pixels."""
     ground = GroundOf(other, scene)
     whole = outline(scene.transform, 0, 0, scene.height, scene.width)
     if not shapely.intersects(ground.outline, whole):
@@ -103,7 +103,7 @@ def shared_pixels(scene: SceneReader, other: SceneReader) -> tuple[int, float]:
 
 
 def valid_pixels(scene: SceneReader, row: int, col: int, height: int, width: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Whether pixels of a window are valid, bool, and of how many down and across each stands for one."""
+    """Return where pixels of a window are valid, bool, and the sampling steps down and across."""
     step = max(1, int(np.ceil((height * width / MOST_PIXELS) ** 0.5)))
     shape = max(1, -(-height // step)), max(1, -(-width // step))
     valid = scene.valid(Window(col, row, width, height), None if step == 1 else shape)
@@ -111,12 +111,12 @@ def valid_pixels(scene: SceneReader, row: int, col: int, height: int, width: int
 
 
 class HeldOutGround:
-    """The ground of scenes that are measured on, which tiles of a training scene must not show.
+    """The ground of the test scenes, which training tiles must not show.
 
     Args:
         images: Rasters of the held-out scenes.
-        grid: The training scene, open.
-        tiles: How rasters are read.
+        grid: The open training scene.
+        tiles: Settings for reading rasters.
     """
 
     def __init__(self, images: Sequence[Path], grid: SceneReader, tiles: TileSettings) -> None:
@@ -130,7 +130,7 @@ class HeldOutGround:
             reader.close()
 
     def shares(self, windows: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """Which windows (n, 4), of valid pixels (n, height, width), share any with the held-out scenes. (n,) bool."""
+        """Whether windows (n, 4), with valid pixels (n, height, width), overlap the held-out scenes. (n,) bool."""
         found = np.zeros(len(windows), bool)
         places = outlines(self._grid.transform, windows)
         for ground in self._grounds:

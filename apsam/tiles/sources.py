@@ -1,4 +1,4 @@
-"""What kind of file a cell of the scene sheet names: the right file in the wrong column is told so."""
+"""Check the kind of file in each column of the scene sheet; the error names the right column for a misplaced file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RASTERS = (".tif", ".tiff", ".vrt", ".img", ".jp2", ".png", ".jpg", ".jpeg", ".d
 
 
 def label_kind(path: Path) -> Literal["table", "layer"]:
-    """Whether labels are a table or a vector layer.
+    """Return whether labels are a table or a vector layer.
 
     Raises:
         InputError: There is no such file, or it is another kind of file: a workbook, a raster, a folder.
@@ -35,7 +35,7 @@ def label_kind(path: Path) -> Literal["table", "layer"]:
         if not file.exists():
             raise no_such("vector layer", file)
         if not is_vector(path):
-            raise InputError(_RASTER.format(file))  # a GeoPackage may hold one
+            raise InputError(_RASTER.format(file))  # a GeoPackage may contain one
         return "layer"
     if not file.exists():
         raise no_such("label file", file)
@@ -59,7 +59,7 @@ def label_kind(path: Path) -> Literal["table", "layer"]:
 
 
 def is_raster(path: Path) -> bool:
-    """Whether GDAL opens a file as a raster."""
+    """Whether GDAL can open a file as a raster."""
     import warnings
 
     import rasterio
@@ -75,7 +75,7 @@ def is_raster(path: Path) -> bool:
 
 
 def check_image(scene: Scene) -> None:
-    """Raise InputError where the column `image` names another kind of file, or none that is there."""
+    """Raise InputError if the column `image` names a file of another kind, or a missing one."""
     assert scene.image is not None
     if not scene.image.exists():
         raise no_such("file", scene.image)
@@ -91,7 +91,7 @@ def check_image(scene: Scene) -> None:
 
 
 def check_labels_and_mask(scene: Scene) -> None:
-    """Raise InputError where `labels` or `mask` name a file of another column, or none that is there."""
+    """Raise InputError if `labels` or `mask` name a file of another column, or a missing one."""
     labels = scene.labels_source
     if labels is not None and label_kind(labels) == "layer" and scene.kind == "folder":
         raise InputError(
@@ -122,5 +122,5 @@ def check_labels_and_mask(scene: Scene) -> None:
 def _is_layer(file: Path) -> bool:
     try:
         return any(geometry is not None for _, geometry in pyogrio.list_layers(file))
-    except Exception:  # GDAL's drivers raise many kinds
+    except Exception:  # GDAL's drivers raise various exceptions
         return False

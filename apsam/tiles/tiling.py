@@ -1,4 +1,4 @@
-"""Cut one scene, or take one folder of ready-made tiles, into a TileStack."""
+"""Cut one scene, or one folder of ready-made tiles, into a TileStack."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def tile_scene(
         labels: When a tile is positive.
         split: Blocks, for a scene split into blocks.
         output: The stack to write.
-        block: Which share of the scene's tiles to write; stretch, labels and parts do not depend on it.
-        held_out: Rasters of other scenes that are measured on: tiles that share ground with them do not train
+        block: Share of the scene's tiles to write; stretch, labels and parts do not depend on it.
+        held_out: Rasters of the test scenes: tiles that overlap them are not used for training
             (`split.shared_ground: leave_out`; `apsam.inputs.held_out_images`).
 
     Raises:
@@ -104,7 +104,7 @@ def _tile_raster(
             "width": reader.width,
             "names": None,
             "resolution_m": reader.resolution * reader.crs.linear_units_factor[1] if reader.crs.is_projected else None,
-            # Of a scene in blocks, the first has it: a hundred jobs need not read thirty gigabytes each for it.
+            # Only the first block of a scene has it: else a hundred jobs would each read thirty gigabytes for it.
             "image_sha256": sha256_file(scene.image) if block.number == 1 else None,
             "stretched": reader.stretched,
             "made_by": {"tiles": tiles.decisive(), "labels": labels.model_dump(mode="json")},
@@ -146,7 +146,7 @@ def _tile_raster(
 
 
 def check_size(image: Path, height: int, width: int, tiles: TileSettings) -> None:
-    """Raise InputError where a scene is so much smaller than a tile that its only tile is left out."""
+    """Raise InputError if a scene is so much smaller than a tile that its only tile is left out."""
     covered = min(height, tiles.size) * min(width, tiles.size) / tiles.size**2
     if covered < tiles.min_valid:
         raise InputError(
@@ -156,7 +156,7 @@ def check_size(image: Path, height: int, width: int, tiles: TileSettings) -> Non
 
 
 def _without_unlabelled(label: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tiles that are not labelled are in neither part; like negative ones they have no CAM and no prompt."""
+    """Put tiles without a label into neither part; like negative tiles they have no CAM and no prompt."""
     unknown = label == UNLABELLED
     return np.where(unknown, 0, label).astype(np.uint8), np.where(unknown, NEITHER, part).astype(np.uint8)
 
@@ -213,7 +213,7 @@ def _read_folder(files: list[Path], size: int, description: str) -> Iterator[tup
 
 
 def folder_labels_from_masks(masks: MaskFolder, files: list[Path], min_pixels: int) -> np.ndarray:
-    """(n,) uint8 {0, 1, 255}: not labelled where less than half of a mask is known, and no landslide."""
+    """Label tiles by their masks, (n,) uint8 {0, 1, 255}: 255 if less than half is known, without a landslide."""
     labels = []
     for path in masks.masks(files):
         mask = read_tile_mask(path, masks.rule, masks.values)

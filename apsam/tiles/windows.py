@@ -1,4 +1,4 @@
-"""Where the tiles of a scene lie."""
+"""Positions of the tiles of a scene."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def positions(length: int, size: int, stride: int) -> list[int]:
-    """First pixels of the tiles along one axis; the last tile is snapped to the border.
+    """Return the first pixels of the tiles along one axis; the last tile is moved to the border.
 
-    So does the tiling tool of the paper's lab (reference: GVLM splitter). An axis shorter than a tile gets one tile,
-    which sticks out of the scene.
+    This is also the rule of the tiling tool of the paper's lab (reference: GVLM splitter). An axis shorter than a tile
+    has one tile, which extends beyond the scene.
     """
     if length <= size:
         return [0]
@@ -21,8 +21,8 @@ def positions(length: int, size: int, stride: int) -> list[int]:
 
 
 def tile_windows(height: int, width: int, size: int, stride: int) -> np.ndarray:
-    """All tile windows of a scene, row by row: (n, 4) int32 of row, col, height, width in scene pixels."""
-    # Starting the workflow needs positions alone, and importing NumPy takes longer than all else it imports.
+    """Return all tile windows of a scene, row by row: (n, 4) int32 of row, col, height, width in scene pixels."""
+    # The workflow's start needs only the positions, and importing NumPy takes longer than all its other imports.
     import numpy as np
 
     return np.array(

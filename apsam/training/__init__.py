@@ -1,4 +1,4 @@
-"""How networks are trained, whatever they learn: devices and processes, order, seeds, checkpoints.
+"""Training of networks, independent of the task: devices and processes, order, seeds, checkpoints.
 
-`task.Task` is what a training defines, `trainer.run` runs it. The localizer and the ResUNet are such tasks.
+`task.Task` defines a training, `trainer.run` runs it. The localizer and the ResUNet are such tasks.
 """

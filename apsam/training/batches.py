@@ -1,4 +1,4 @@
-"""Which tiles each step sees: the order of an epoch, cut into batches, a batch shared out among processes."""
+"""Batches: the order of an epoch's tiles, divided into batches, each divided among processes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from apsam.errors import ConfigError
 
 
 class Order(Protocol):
-    """Which tiles an epoch sees, in which order: the same for the same seed and epoch."""
+    """Order of an epoch's tiles; the same for the same seed and epoch."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, counted from 0."""
+        """Set the epoch, counted from 0."""
 
     def __iter__(self) -> Iterator[int]: ...
 
@@ -23,13 +23,13 @@ class Order(Protocol):
 
 
 class Shuffled:
-    """All of `count` tiles, shuffled anew every epoch."""
+    """All of `count` tiles, shuffled in every epoch."""
 
     def __init__(self, count: int, seed: int) -> None:
         self.count, self.seed, self.epoch = count, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, counted from 0."""
+        """Set the epoch, counted from 0."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -40,23 +40,23 @@ class Shuffled:
 
 
 class Batches(Sampler[list[int]]):
-    """The order of an epoch in batches; of each, the share of one process.
+    """Batches of an epoch; of each, the share of one process.
 
-    All processes see the same batches and take every step together: the batch size is that of all of them.
+    All processes have the same batches and take every step together: the batch size is the total of all of them.
 
     Args:
         order: Of the tiles.
-        size: Tiles a batch, over all processes; fewer where an epoch has fewer.
+        size: Tiles per batch, over all processes; fewer if an epoch has fewer.
         least: A shorter last batch is left out if it has fewer tiles than this.
-        rank: Number of this process.
-        world: How many processes there are.
+        rank: Rank of this process.
+        world: Number of processes.
 
     Raises:
-        ConfigError: A batch has not one tile for every process.
+        ConfigError: A batch has fewer tiles than processes.
     """
 
     def __init__(self, order: Order, size: int, least: int = 1, rank: int = 0, world: int = 1) -> None:
-        self.sampler = order  # Lightning tells the epoch to an attribute of this name
+        self.sampler = order  # Lightning sets the epoch of an attribute with this name
         self.size = min(size, len(order))
         if self.size < world:
             raise ConfigError(
@@ -73,6 +73,6 @@ class Batches(Sampler[list[int]]):
         order = list(self.sampler)
         for start in range(0, len(self) * self.size, self.size):
             batch = order[start : start + self.size]
-            # Neighbours stay together: in a balanced order they are one positive and one negative tile.
+            # Neighbours stay together, because in a balanced order they are one positive and one negative tile.
             first, last = (number * len(batch) // self.world for number in (self.rank, self.rank + 1))
             yield batch[first:last]

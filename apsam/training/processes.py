@@ -1,7 +1,7 @@
-"""Trainings of several processes that something else has started: `srun`, `torchrun`, or what sets their variables.
+"""Trainings of several processes started by `srun`, `torchrun`, or others that set the same variables.
 
-Lightning reads such variables too, but takes every SLURM job for one that it should requeue, and stops where
-`--ntasks-per-node` is not given. Here each process only learns its rank; who runs it again is decided outside.
+Lightning reads such variables too, but would requeue every SLURM job, and stops if
+`--ntasks-per-node` is not set. Here each process only reads its rank; restarting it is left to others.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ FIRST_PORT, PORTS = 15000, 10000
 
 
 class StartedProcesses(ClusterEnvironment):
-    """Rank and meeting place of this process among those started together, one for each device.
+    """Rank and address of this process among those started together, one for each device.
 
-    To Lightning every process is a node with one device, so that it need not know how many share a machine.
+    To Lightning every process is a node with one device, so the number of processes per machine is not needed.
 
     Attributes:
-        rank, world: Number of this process, and how many there are.
-        local: Number of this process on its machine: it takes the GPU of that number, or the only one it sees.
+        rank, world: Rank of this process, and number of processes.
+        local: Rank of this process on its machine: it uses the GPU of that number, or the only visible one.
     """
 
     def __init__(self, rank: int, world: int, local: int, address: str, port: int) -> None:
@@ -34,7 +34,7 @@ class StartedProcesses(ClusterEnvironment):
 
     @property
     def creates_processes_externally(self) -> bool:
-        """Lightning must not start processes of its own."""
+        """Whether others start the processes: always, so Lightning must not start any."""
         return True
 
     @property
@@ -53,21 +53,21 @@ class StartedProcesses(ClusterEnvironment):
         return find_processes() is not None
 
     def world_size(self) -> int:
-        """How many processes there are."""
+        """Number of processes."""
         return self.world
 
     def set_world_size(self, size: int) -> None:
-        """Known already."""
+        """Not supported: fixed at the start."""
 
     def global_rank(self) -> int:
-        """Number of this process."""
+        """Rank of this process."""
         return self.rank
 
     def set_global_rank(self, rank: int) -> None:
-        """Known already."""
+        """Not supported: fixed at the start."""
 
     def local_rank(self) -> int:
-        """Number of its device among those given to it: it has one."""
+        """Number of its device among its devices: it has one."""
         return 0
 
     def node_rank(self) -> int:
@@ -76,13 +76,13 @@ class StartedProcesses(ClusterEnvironment):
 
 
 def find_processes() -> StartedProcesses | None:
-    """The processes this one was started with; None where it is alone.
+    """Return the processes that this one was started with; None if it is alone.
 
-    Read are the variables of `torchrun` (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT) and those of a SLURM
+    Read from the variables of `torchrun` (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT) or of a SLURM
     job step of several tasks.
 
     Raises:
-        ConfigError: Some of the variables are missing or are no numbers.
+        ConfigError: Some of the variables are missing or are not numbers.
     """
     torchrun = {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys()
     try:

@@ -1,11 +1,11 @@
-"""A training goes on where it was stopped: Lightning's checkpoint of every epoch, in a hidden file next to the result.
+"""Resume a stopped training from Lightning's checkpoint of the last epoch, in a hidden file next to the result.
 
-The file says what it belongs to: settings, seed, inputs, code and versions. One of anything else is not read. It is
-removed when the result is written. It holds tensors and plain values, and is read as such (`weights_only`): nothing
+The file records its training: settings, seed, inputs, code and versions. If any of them differ, it is not used. It is
+removed when the result is written. It contains tensors and plain values, and is read as such (`weights_only`): nothing
 in it is executed.
 
-Lightning writes its checkpoint before it feeds a `ReduceLROnPlateau` with the epoch's loss, and does not feed it again
-when it resumes. So `Task` feeds it, before the checkpoint, and keeps its state in it.
+Lightning writes its checkpoint before it updates a `ReduceLROnPlateau` with the epoch's loss, and skips this update
+when it resumes. So `Task` updates it before the checkpoint, and stores its state in the checkpoint.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEY = "apsam_training_key"
 
 
 def training_key(facts: Mapping[str, Any], inputs: Iterable[str]) -> str:
-    """What a training's result depends on, as hex digits; not the devices it runs on.
+    """Return a hash of everything that a training's result depends on, without its devices.
 
     Args:
         facts: Settings, seed, hash of the code: JSON values.
@@ -41,10 +41,10 @@ def training_key(facts: Mapping[str, Any], inputs: Iterable[str]) -> str:
 
 
 class Checkpoint(CheckpointIO):
-    """The file of an unfinished training, and how Lightning writes and reads it: in one moment, as plain data.
+    """The file of an unfinished training, and Lightning's interface to write it atomically and to read it as data.
 
     Args:
-        output: The file that the training is to make.
+        output: The result of the training.
         key: From `training_key`.
     """
 
@@ -53,7 +53,7 @@ class Checkpoint(CheckpointIO):
         self.key = key
 
     def read(self) -> dict[str, Any] | None:
-        """The state; None where there is none, or that of another training, or a damaged one."""
+        """Return the state; None if there is none, or it is damaged or of another training."""
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True, mmap=False)
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
@@ -61,7 +61,7 @@ class Checkpoint(CheckpointIO):
         return state if isinstance(state, dict) and state.get(KEY) == self.key else None
 
     def write(self, state: Mapping[str, Any]) -> None:
-        """Replace the state, in one moment."""
+        """Replace the state atomically."""
         with atomic_path(self.path) as partial:
             with partial.open("wb") as file:
                 torch.save({**state, KEY: self.key}, file)
@@ -69,18 +69,18 @@ class Checkpoint(CheckpointIO):
                 os.fsync(file.fileno())
 
     def remove(self) -> None:
-        """The training is done."""
+        """Remove the file, because the training is finished."""
         self.path.unlink(missing_ok=True)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a state that Lightning has put together; of several processes the first alone is asked to."""
+        """Write a state collected by Lightning; it is called only in the first of several processes."""
         self.write(checkpoint)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Read the state for Lightning.
 
         Raises:
-            FileNotFoundError: It has gone since the training began.
+            FileNotFoundError: It was removed since the training began.
         """
         state = self.read()
         if state is None:
@@ -88,10 +88,10 @@ class Checkpoint(CheckpointIO):
         return state
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Keep the file: it goes when the result is written."""
+        """Keep the file: it is removed when the result is written."""
 
     def callback(self) -> ModelCheckpoint:
-        """The callback that lets Lightning write a state after every epoch."""
+        """Return the callback with which Lightning writes a state after every epoch."""
         return _EveryEpoch(
             dirpath=self.path.parent,
             filename=self.path.stem,

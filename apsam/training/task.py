@@ -1,4 +1,4 @@
-"""What a training defines: losses, optimizer, and what to do where it fails."""
+"""Definition of a training: losses, optimizer, and suggestions if it diverges."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ STATE = "apsam_task"  # of a checkpoint
 
 
 class Task(lightning.LightningModule, ABC):
-    """A network with its losses and optimizer, and what all trainings share: seeds, history, progress.
+    """A network with its losses and optimizer, and the parts shared by all trainings: seeds, history, progress.
 
-    Everything random in an epoch follows from the seed, the epoch and the number of the process, so that a training
-    resumes after any epoch as if it had not stopped. What a network keeps from one epoch to the next must stand in
+    All random numbers of an epoch follow from the seed, the epoch and the rank of the process, so that a training
+    resumes after any epoch with the same result. State that a network keeps between epochs must be in
     its `state_dict`; history and plateau are added to Lightning's checkpoint here.
 
     Attributes:
-        stage: What messages call the training.
-        generator: Source of randomness on the CPU, seeded anew at the start of every epoch, as are those of torch,
+        stage: Name of the training in messages.
+        generator: Random numbers on the CPU, seeded at the start of every epoch, as are those of torch,
             NumPy and Python.
-        epochs: Of each epoch done: `epoch` (from 1), `learning_rate`, and every loss, averaged over the tiles.
-        plateau: A schedule that waits for the sum of the losses to stand still, if the task has one: a task sets it
-            in `configure_optimizers`, and does not return it to Lightning (`apsam.training.resume` says why).
-        some_unused: Whether a step may leave parameters out that are trained (costs a search where there are several
+        epochs: For each completed epoch: `epoch` (from 1), `learning_rate`, and every loss, averaged over the tiles.
+        plateau: A schedule that reacts to a plateau of the total loss, if the task has one: a task sets it
+            in `configure_optimizers`, and does not return it to Lightning (see `apsam.training.resume`).
+        some_unused: Whether a step may leave out trained parameters (requires a search if there are several
             processes).
     """
 
@@ -56,26 +56,26 @@ class Task(lightning.LightningModule, ABC):
     @property
     @abstractmethod
     def remedy(self) -> str:
-        """What to change where training diverged."""
+        """Return settings to change if the training diverged."""
 
     def note(self, losses: Mapping[str, Tensor], tiles: int) -> None:
-        """Count a step's losses, means over `tiles` tiles, towards those of the epoch."""
+        """Add a step's losses, means over `tiles` tiles, to those of the epoch."""
         for name, loss in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + loss.detach().float() * tiles
         self._tiles += tiles
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add to a checkpoint what Lightning does not know of."""
+        """Add data to a checkpoint that Lightning does not store."""
         plateau = self.plateau.state_dict() if self.plateau is not None else None
         checkpoint[STATE] = {"epochs": self.epochs, "plateau": plateau}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history from a checkpoint; the schedule does not exist yet."""
+        """Read the history from a checkpoint; the schedule does not exist yet."""
         self._restored = checkpoint[STATE]
         self.epochs = list(self._restored["epochs"])
 
     def on_fit_start(self) -> None:
-        """Say where the training goes on.
+        """Report the epoch at which the training resumes.
 
         Raises:
             ApsamError: Not every process has read the checkpoint.
@@ -97,7 +97,7 @@ class Task(lightning.LightningModule, ABC):
             self.plateau.load_state_dict(self._restored["plateau"])
 
     def on_train_epoch_start(self) -> None:
-        """Seed all that is random."""
+        """Seed all random number generators."""
         words = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank]).generate_state(4)
         random.seed(int(words[0]))
         np.random.seed(int(words[1]))
@@ -105,7 +105,7 @@ class Task(lightning.LightningModule, ABC):
         self.generator.manual_seed(int(words[3]))
 
     def on_train_epoch_end(self) -> None:
-        """Enter the losses of the epoch in the history, and tell them.
+        """Add the losses of the epoch to the history, and report them.
 
         Raises:
             ApsamError: One is NaN or infinite.
@@ -125,12 +125,12 @@ class Task(lightning.LightningModule, ABC):
         self.log_line(f"epoch {number}/{last}, " + ", ".join(f"{name} {value:.4f}" for name, value in row.items()))
 
     def log_line(self, message: str) -> None:
-        """Say something on behalf of all processes."""
+        """Print a message once for all processes."""
         if self.global_rank == 0:
             print(f"{self.stage}: {message}", file=sys.stderr, flush=True)
 
     def _means(self, names: list[str]) -> list[float]:
-        """Mean losses over the tiles of all processes."""
+        """Return mean losses over the tiles of all processes."""
         sums = torch.stack([self._sums[name] for name in names]).double()
         totals = torch.cat([sums, sums.new_tensor([self._tiles])])
         if self.trainer.world_size > 1:

@@ -1,4 +1,4 @@
-"""Run a training: device, number format, processes, batches, signals. Lightning does the loop."""
+"""Run a training: device, number format, processes, batches, signals. Lightning runs the loop."""
 
 from __future__ import annotations
 
@@ -49,27 +49,27 @@ def run(
     least: int = 1,
     gradient_clip: float = 0,
 ) -> None:
-    """Train `task` on `data`, going on from its checkpoint where there is one.
+    """Train `task` on `data`, resuming from its checkpoint if there is one.
 
     Args:
         task: Network, losses, optimizer.
         data: The tiles.
         order: Of the tiles in an epoch.
-        batch_size: Tiles a step, over all processes.
-        epochs: Passes over the tiles.
-        device: Where to compute. `cuda` without a number takes all GPUs that this process sees, and starts a process
-            for each; where `srun` or `torchrun` started several processes, each takes one.
-        checkpoint: Where to keep the state of every epoch; remove it when the result is written.
-        least: Tiles that a shorter last batch must have for each process, or it is left out.
-        gradient_clip: Longest gradient over all weights; 0: no limit.
+        batch_size: Tiles per step, over all processes.
+        epochs: Number of epochs.
+        device: Where to compute. `cuda` without a number uses all GPUs that this process sees, and starts a process
+            for each; if `srun` or `torchrun` started several processes, each uses one.
+        checkpoint: File for the state after every epoch; remove it when the result is written.
+        least: A shorter last batch is left out if it has fewer tiles than this for each process.
+        gradient_clip: Maximum norm of the gradient over all weights; 0: no limit.
 
     Raises:
         ApsamError: Training diverged: the loss is NaN or infinite.
-        Interrupted: A signal asked to stop.
+        Interrupted: A signal stopped the training.
     """
     trainer = _trainer(task, epochs, device, checkpoint, gradient_clip)
     batches = Batches(order, batch_size, least * trainer.world_size, trainer.global_rank, trainer.world_size)
-    # A generator of its own: what a loader draws must not depend on how often it was asked for its batches.
+    # A separate generator: a loader's random numbers must not depend on how often its batches were requested.
     loader = DataLoader(data, batch_sampler=batches, generator=torch.Generator())
     with warnings.catch_warnings(), _handlers_kept():
         for message in IGNORED_WARNINGS:
@@ -79,10 +79,10 @@ def run(
 
 
 class StopOnSignal(lightning.Callback):
-    """End the training at a signal, all its processes, so that it can go on elsewhere."""
+    """End the training in all its processes at a signal, so that it can be resumed elsewhere."""
 
     def on_train_start(self, trainer: lightning.Trainer, task: lightning.LightningModule) -> None:
-        """Listen, instead of Lightning: it would exchange messages between processes while they are computing."""
+        """Install the signal handler, instead of Lightning's, which exchanges messages between computing processes."""
 
         def stop(number: int, _frame: FrameType | None) -> None:
             for one in STOPPING:

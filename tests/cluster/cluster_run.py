@@ -1,4 +1,4 @@
-"""A run of the workflow through SLURM, and what tells its tests about it."""
+"""A run of the workflow through SLURM, and its records for the tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 from small_project import Project
 
-# What differs here from a site that profiles/slurm is made for: no accounts, no slurmdbd, files that are seen at once.
+# Differences from a real site of profiles/slurm: no accounts, no slurmdbd, no latency of the file system.
 # The first look for finished jobs comes when a short one may be done; the pause grows by 10 s whenever none is.
 SITE = (
     "--slurm-no-account --slurm-status-command squeue --slurm-init-seconds-before-status-checks 8"
@@ -23,10 +23,10 @@ class Job:
     Attributes:
         rule: The rule that it ran.
         state: `COMPLETED` and others.
-        partition: Where it ran.
-        cpus: How many CPUs it was given.
-        gpus: How many GPUs were asked for.
-        start, end: When it ran.
+        partition: Its partition.
+        cpus: Number of its CPUs.
+        gpus: Number of requested GPUs.
+        start, end: Times of the run.
     """
 
     rule: str
@@ -40,7 +40,7 @@ class Job:
 
     @classmethod
     def of(cls, fields: dict[str, str]) -> Job:
-        """Read what `scontrol show job` says."""
+        """Read the output of `scontrol show job`."""
         return cls(
             rule=fields["Comment"].split("_wildcards_")[0].removeprefix("rule_"),
             id=fields["JobId"],

@@ -21,10 +21,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
 
 @pytest.fixture(scope="session")
 def finished(cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> ClusterRun:
-    """The small run, from nothing to the report, every job of it sent through SLURM."""
+    """The small run, from the start to the report, with every job sent through SLURM."""
     folder = tmp_path_factory.mktemp("run")
     project = copy_project(folder / "project")
-    # Every shell of a job reads this first, so that it tells what the job sees without a change to any rule.
+    # Every shell of a job reads this first, to record the job's environment without a change to any rule.
     spy = folder / "spy.sh"
     spy.write_text(f'echo "${{SLURM_JOB_ID:-none}} ${{CUDA_VISIBLE_DEVICES:-none}}" >> {folder}/seen\n')
     environment = {**cluster.environment, "BASH_ENV": str(spy)}

@@ -1,4 +1,4 @@
-"""A SLURM cluster of one node on loopback, for tests: a real controller, a real node daemon, GPUs that are none.
+"""A SLURM cluster of one node on loopback, for tests: a real controller, a real node daemon, fake GPUs.
 
 Needs SLURM's and munge's programs (`tests/cluster/install_slurm.sh`), no systemd, and writes to one folder only. Every
 process it starts ends with it, by process id; should the test itself be killed, the daemons get a signal from the
@@ -109,7 +109,7 @@ class SlurmCluster:
 
     def __enter__(self) -> SlurmCluster:
         if threading.current_thread() is threading.main_thread():
-            # PromptTensors to end, this process shall first take the cluster down.
+            # When asked to end, this process must first stop the cluster.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             self._start()
@@ -122,7 +122,7 @@ class SlurmCluster:
         self.stop()
 
     def run(self, *command: str, timeout: float = 60, check: bool = True) -> str:
-        """Run a program on the cluster's terms; returns all it printed."""
+        """Run a program in the cluster's environment; return its output."""
         done = subprocess.run(
             command,
             env=self.environment,
@@ -137,12 +137,12 @@ class SlurmCluster:
         return done.stdout
 
     def jobs(self) -> list[dict[str, str]]:
-        """What the controller knows of every job, also of finished ones: field -> value, as `scontrol` names them."""
+        """Return the controller's record of every job, also of finished ones: field -> value, as in `scontrol`."""
         lines = self.run("scontrol", "--details", "--oneliner", "show", "job").splitlines()
         return [dict(re.findall(r"(\S+?)=(\S*)", line)) for line in lines if line.startswith("JobId=")]
 
     def stop(self) -> None:
-        """Cancel the jobs, end the daemons in the order they depend on each other, and whatever is left of the jobs."""
+        """Cancel the jobs, and end the daemons in order of their dependencies, and remaining processes of the jobs."""
         if self._alive("slurmctld"):
             self.run("scancel", "--user", str(os.geteuid()), check=False)
             _wait(lambda: not self.run("squeue", "--noheader", check=False).strip(), seconds=10)
@@ -280,7 +280,7 @@ def _wait(true: Callable[[], bool], seconds: float) -> bool:
 
 
 def main(command: list[str]) -> int:
-    """Run a command on a cluster that lives as long as it; returns its exit status."""
+    """Run a command on a temporary cluster; return its exit status."""
     if missing := missing_programs():
         print(f"error: no {', '.join(missing)} here; run tests/cluster/install_slurm.sh", file=sys.stderr)
         return 2

@@ -16,7 +16,7 @@ PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
 
 
 def rules_with_gpu() -> set[str]:
-    """Names of the rules that ask for a GPU."""
+    """Names of the rules that request a GPU."""
     found = set()
     for file in (ROOT / "rules").glob("*.smk"):
         rules = re.split(r"^rule (\w+):", file.read_text(), flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Trainings as SLURM starts and stops them: several tasks of a job step, and pre-emption's signal."""
+"""Trainings on SLURM: several tasks of a job step, and the signal of pre-emption."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_tasks_of_a_job_step_train_together(cluster: SlurmCluster, tmp_path:
         assert one == pytest.approx(other, abs=0.005)
 
 
-def test_a_pre_empted_training_is_not_requeued_and_goes_on_when_sent_again(
+def test_pre_empted_training_resumes_when_submitted_again(
     cluster: SlurmCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_tiles(tmp_path)

@@ -1,4 +1,4 @@
-"""The profile of all property-based tests: the same examples in every run, no time limit for one, nothing stored."""
+"""Settings of all property-based tests: the same examples in every run, no time limit for one, nothing stored."""
 
 from hypothesis import HealthCheck, settings
 

@@ -40,7 +40,7 @@ def blended(height: int, width: int, size: int, stride: int, answer) -> np.ndarr
 
 
 @given(scenes(), st.integers(0, 2**32 - 1))
-def test_what_all_windows_agree_on_is_given_back(scene: tuple[int, int, int, int], seed: int) -> None:
+def test_blend_of_equal_windows_is_unchanged(scene: tuple[int, int, int, int], seed: int) -> None:
     height, width, size, stride = scene
     field = np.random.default_rng(seed).random((height + size, width)).astype(np.float32)
     whole = blended(*scene, lambda row, col: field[row : row + size, col : col + size])
@@ -48,7 +48,7 @@ def test_what_all_windows_agree_on_is_given_back(scene: tuple[int, int, int, int
 
 
 @given(scenes(), st.integers(0, 2**32 - 1))
-def test_a_blend_lies_between_the_answers(scene: tuple[int, int, int, int], seed: int) -> None:
+def test_blend_is_between_the_predictions(scene: tuple[int, int, int, int], seed: int) -> None:
     height, width, size, stride = scene
     rng = np.random.default_rng(seed)
     least, most = np.full((2, height + size, width), np.inf) * np.array([1, -1])[:, None, None]

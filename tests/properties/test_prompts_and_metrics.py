@@ -1,4 +1,4 @@
-"""Prompts lie in their regions; counts add up."""
+"""Prompts are inside their regions; counts add up."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_least_sizes_only_leave_out(cam: np.ndarray, threshold: int, area: int, 
 
 
 @given(CAMS, st.integers(0, 253))
-def test_a_higher_threshold_never_adds_ground(cam: np.ndarray, threshold: int) -> None:
+def test_higher_threshold_adds_no_pixels(cam: np.ndarray, threshold: int) -> None:
     assert (binarize(cam, threshold + 1) <= binarize(cam, threshold)).all()
 
 
@@ -115,7 +115,7 @@ def test_pooled_rows_are_the_sums_of_scenes(entries: list) -> None:
 
 
 @given(PAIRS.map(lambda pair: pair[0]), st.integers(0, 2**31))
-def test_what_several_prompts_claim_does_not_count(mask: np.ndarray, seed: int) -> None:
+def test_pixels_of_several_prompts_do_not_count(mask: np.ndarray, seed: int) -> None:
     overlap_count = np.random.default_rng(seed).integers(0, 300, mask.shape).astype(np.uint32)
     made = as_released(mask, overlap_count)
     assert (made[overlap_count > 1] == 255).all() and (made[overlap_count <= 1] == mask[overlap_count <= 1]).all()

@@ -1,4 +1,4 @@
-"""Windows cover a scene, blocks and bands share it out, and no pixel is both trained on and held out."""
+"""Windows cover a scene, blocks and bands divide it, and no pixel is both trained on and held out."""
 
 from __future__ import annotations
 

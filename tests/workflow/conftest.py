@@ -17,9 +17,9 @@ from workflow_support import run as run_module
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
-    """The small run, from nothing to the report. Not to be changed: take `project`.
+    """The small run, from the start to the report. Do not change it: use `project`.
 
-    `APSAM_FINISHED` names the folder of an earlier one, which spares the minute it takes while a test is written.
+    `APSAM_FINISHED` names the folder of an earlier one, which saves the minute it takes while writing a test.
     """
     if folder := os.environ.get("APSAM_FINISHED"):
         return Project(Path(folder))

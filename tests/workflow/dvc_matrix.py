@@ -82,7 +82,7 @@ def test_experiments(copy_of_finished: Callable[[str], Project]) -> None:
     assert project.cache_is_sound()
 
 
-def test_scenes_of_ones_own(tmp_path: Path) -> None:
+def test_users_own_scenes(tmp_path: Path) -> None:
     project = VersionedProject(copy_project(tmp_path / "own").folder)
     rng = np.random.default_rng(1)
     for part, tiles in (("train", 6), ("test", 2)):

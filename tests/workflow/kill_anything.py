@@ -1,4 +1,4 @@
-"""Kill anything, run again: the result is that of a run nobody disturbed. `make test-kills`
+"""Kill random processes and run again: the result is that of an undisturbed run. `make test-kills`
 
 The small run is started again and again; each time a job of a stage drawn at random is waited for, and it, Snakemake,
 or everything is killed at a random moment or in the middle of writing. The draws follow from `APSAM_KILL_SEED`, and

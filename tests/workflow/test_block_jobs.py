@@ -1,4 +1,4 @@
-"""Large scenes in the workflow: they end with the same files as whole ones; starting it imports nothing heavy."""
+"""Large scenes in the workflow: the files equal those of undivided ones; starting it imports no heavy library."""
 
 from __future__ import annotations
 

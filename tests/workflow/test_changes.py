@@ -1,4 +1,4 @@
-"""params.yaml, where DVC's experiments write what they change."""
+"""params.yaml, into which DVC's experiments write their changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_params_yaml_has_every_key_and_changes_nothing() -> None:
     assert set(keys) | changes.NOT_CHANGED == set(Config.model_fields)
 
 
-def test_values_are_laid_over_the_configuration(tmp_path: Path) -> None:
+def test_params_override_the_configuration(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text("prompts: {threshold: 90, min_area: unchanged}\nresunet: {epochs: unchanged}\nseed: 0\n")
     config = {"prompts": {"threshold": 120, "min_area": 5}, "resunet": {"preset": "demo"}}
@@ -37,7 +37,7 @@ def test_values_are_laid_over_the_configuration(tmp_path: Path) -> None:
     assert changes.with_changes(config, tmp_path / "none.yaml") == (config, {})
 
 
-def test_what_is_no_configuration_is_told(tmp_path: Path) -> None:
+def test_invalid_params_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     for text in ("- a list", "a: ["):
         file.write_text(text)

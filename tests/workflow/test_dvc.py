@@ -1,4 +1,4 @@
-"""Snakemake and DVC on the same files: neither passes results of other settings off as current.
+"""Snakemake and DVC on the same files: neither presents results of other settings as current.
 
 The three ways in which the obvious combination does (`outs` persisted, Snakemake's memory left behind) are tests here:
 after a changed setting with a linking cache, after a checkout with a hand edit, and in a clone. `dvc_matrix.py` has the
@@ -26,7 +26,7 @@ slow = pytest.mark.slow
 
 
 def check_there_and_back(project: VersionedProject) -> None:
-    """W1 and W2: what is on disk was made with the settings, whoever made it and whoever brought it."""
+    """W1 and W2: the files on disk were made with the settings, by whichever tool."""
     assert "up to date" in project.dvc("status", "prompts", "report")
     assert project.plan() == {}, "linking changes dates, not content"
 
@@ -52,9 +52,7 @@ def check_there_and_back(project: VersionedProject) -> None:
 
 
 @slow
-def test_a_clone_pulls_everything_and_knows_what_made_it(
-    copy_of_finished: Callable[[str], Project], tmp_path: Path
-) -> None:
+def test_clone_pulls_all_files_and_their_recipes(copy_of_finished: Callable[[str], Project], tmp_path: Path) -> None:
     project = VersionedProject(copy_of_finished("versioned").folder)
     project.start("copy")
     clone = push_and_clone(project, tmp_path)
@@ -75,7 +73,7 @@ def push_and_clone(project: VersionedProject, folder: Path, *targets: str) -> Ve
 
 
 @slow
-def test_code_that_changes_no_result_costs_dvc_no_job(copy_of_finished: Callable[[str], Project]) -> None:
+def test_code_without_effect_on_results_runs_no_dvc_job(copy_of_finished: Callable[[str], Project]) -> None:
     project = VersionedProject(copy_of_finished("versioned").folder)
     project.start("copy")
     project.replace("apsam/prompts.py", '"""Equation 2: ', '"""The second equation: ')

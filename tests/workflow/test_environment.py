@@ -1,4 +1,4 @@
-"""The lock, the conda environment and pyproject.toml say the same."""
+"""The lock, the conda environment and pyproject.toml agree."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_conda_environments_are_those_of_the_lock() -> None:
         assert (ROOT / file).read_text() == text, "run: make lock"
 
 
-def test_both_environments_hold_the_same_but_for_cuda() -> None:
+def test_environments_differ_only_in_cuda() -> None:
     pins = {}
     for file in (conda_env.CUDA, conda_env.CPU):
         listed = yaml.safe_load((ROOT / file).read_text())["dependencies"][-1]["pip"]

@@ -1,4 +1,4 @@
-"""The notebooks of examples/: they run on any run, and what is kept of them is small."""
+"""The notebooks of examples/: they run on any run, and their outputs are small."""
 
 from __future__ import annotations
 

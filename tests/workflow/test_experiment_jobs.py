@@ -1,4 +1,4 @@
-"""Experiments asked of real Snakemake: what they share is made once, and nothing is made that they do not need."""
+"""Experiments in real Snakemake: shared files are made once, and no unneeded file is made."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_resunet_a_threshold_is_trained_on_demand(project: Project) -> None:
     assert not COSTLY & set(plan) and plan["tabulate"] == 2
 
 
-def test_full_image_mode_reads_what_is_there(project: Project) -> None:
+def test_full_image_mode_reads_existing_embeddings(project: Project) -> None:
     assert project.plan("--", "everything_vs_apsam") == {"compare_everything": 1}
 
 
@@ -62,7 +62,7 @@ def test_seeds_train_again_and_share_tiles_and_embeddings(project: Project) -> N
     assert plan["trials"] == (1 + others) * SCENES and plan["measure_apsam"] == 1 + others
 
 
-def test_a_sam_whose_weights_are_missing_is_named_and_asks_for_no_job(project: Project, monkeypatch) -> None:
+def test_sam_with_missing_weights_is_named_and_has_no_job(project: Project, monkeypatch) -> None:
     monkeypatch.setenv("APSAM_CACHE", str(project.folder / "empty"))
     assert project.plan("--", "sam_size") == {"measure_apsam": 1, "tabulate": 1}
     project.snakemake("--", "sam_size")
@@ -72,7 +72,7 @@ def test_a_sam_whose_weights_are_missing_is_named_and_asks_for_no_job(project: P
     assert all("weights are not on this machine" in reason for reason in skipped.values())
 
 
-def test_choices_of_the_released_code_share_what_they_leave_alone(project: Project) -> None:
+def test_released_choices_share_unaffected_files(project: Project) -> None:
     """Each file that the plan makes is made by one job, and a choice of prompts trains and encodes nothing."""
     printed = project.snakemake("--dry-run", "--printshellcmds", "--", "released_effects")
     outputs = Counter(re.findall(r"--output results/store/(\S+)", printed))

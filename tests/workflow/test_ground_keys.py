@@ -1,4 +1,4 @@
-"""Stages on the ground of a scene: nothing of them by default, what each setting adds, and what is refused."""
+"""Scene-wide stages: none by default, the stages added by each setting, and refused settings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_new(stage: str) -> bool:
     return stage.split("/")[0] in NEW or "ground" in stage.split("/")
 
 
-def test_the_default_run_has_none_of_it(sheet: Callable[..., Path]) -> None:
+def test_default_run_has_no_scene_wide_stages(sheet: Callable[..., Path]) -> None:
     run = run_of(sheet())
     assert not [stage for stage in made(run) if is_new(stage)]
     for stage in (STAGES[name] for name in made(run)):
@@ -65,7 +65,7 @@ def test_a_scene_in_blocks_has_one_label_map(sheet: Callable[..., Path]) -> None
     assert run.path(Ref("ground", "west")) in run.recipe("cams", "west.b002").inputs
 
 
-def test_tiles_of_ones_own_have_label_maps_of_their_own(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+def test_ready_made_tiles_have_separate_label_maps(tmp_path: Path, sheet: Callable[..., Path]) -> None:
     write_tiles(tmp_path / "data/train", 4, np.random.default_rng(0), ".tif")
     row = "crops\tdata/train/images\tdata/train/labels.csv\t\ttrain"
     run = run_of(sheet(None, row), ground={"exclude": True}, cams={"context": 32})
@@ -95,7 +95,7 @@ def test_scene_wide_masks_add_a_network_and_its_maps(sheet: Callable[..., Path])
     assert after.path(Ref("maps/ground/decided", "west")) in after.recipe("maps/ground/products", "west").inputs
 
 
-def test_no_held_out_scene_reaches_a_training(sheet: Callable[..., Path]) -> None:
+def test_held_out_scenes_are_not_used_for_training(sheet: Callable[..., Path]) -> None:
     run = run_of(sheet(), ground=SCENE_WIDE, self_training={"rounds": 2})
     trainings = ("heatmaps/networks", "heatmaps/threshold", "heatmaps/factor", "self_training/networks")
     for stage in (*trainings, "self_training/masks", "self_training/resunet/scenes", "resunet/ground"):
@@ -129,7 +129,7 @@ def test_a_setting_changes_the_stages_that_read_it(
         ({"decision": "expected_f1"}, "set decision: threshold"),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(
+def test_incompatible_settings_are_refused(
     sheet: Callable[..., Path],
     ground: dict[str, str],
     message: str,
@@ -145,7 +145,7 @@ def test_settings_that_do_not_go_together_are_refused(
         ({"resunet": {"keep": "best_on_labels"}}, "set resunet.keep: last"),
     ],
 )
-def test_what_scene_wide_masks_cannot_be_made_with_is_named(
+def test_unsupported_inputs_of_scene_wide_masks_are_named(
     sheet: Callable[..., Path],
     sections: dict[str, Any],
     message: str,

@@ -1,4 +1,4 @@
-"""Keys: a change gives another path to every file that it touches, and to no other."""
+"""Keys: a change gives another path to every file that it affects, and to no other."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_wrong_change_of_a_variant_is_named(sheet: Callable[..., Path], change
         run_of(sheet()).variant(changes)
 
 
-def test_a_command_says_what_its_key_was_made_of(sheet: Callable[..., Path]) -> None:
+def test_command_line_matches_the_key(sheet: Callable[..., Path]) -> None:
     run = run_of(sheet(), prompts={"threshold": 90})
     recipe = run.recipe("prompts", "west")
     command = recipe.command(4)
@@ -135,7 +135,7 @@ def given_run(tmp_path: Path, sheet: Callable[..., Path], folder: str = "data") 
     )
 
 
-def test_given_data_count_by_content(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+def test_input_data_count_by_content(tmp_path: Path, sheet: Callable[..., Path]) -> None:
     for part, count in (("train", 4), ("test", 2)):
         write_tiles(tmp_path / "data" / part, count, np.random.default_rng(0), ".tif")
     before = paths(given_run(tmp_path, sheet))
@@ -159,9 +159,7 @@ def test_given_data_count_by_content(tmp_path: Path, sheet: Callable[..., Path])
     assert not {"localizer", "resunet/apsam"} & found, "a held-out image trains nothing"
 
 
-def test_a_run_of_one_training_scene_without_mask_asks_nothing_of_held_out_tiles(
-    tmp_path: Path, sheet: Callable[..., Path]
-) -> None:
+def test_run_of_one_training_scene_needs_no_held_out_tiles(tmp_path: Path, sheet: Callable[..., Path]) -> None:
     write_tiles(tmp_path / "data/train", 3, np.random.default_rng(1))
     row = "train\ttrain/images\ttrain/labels.csv\t\ttrain"
     run = run_of(sheet(None, row), data_dir=str(tmp_path / "data"), maps={"scenes": "all"})
@@ -194,7 +192,7 @@ def test_a_checkpoint_counts_by_content(tmp_path: Path, sheet: Callable[..., Pat
     assert changed(of["a.pth"], of["c.pth"])["embeddings"] == 3
 
 
-def test_large_scenes_have_a_job_a_block_and_one_that_joins_them(sheet: Callable[..., Path]) -> None:
+def test_large_scenes_have_one_job_per_block_and_one_join(sheet: Callable[..., Path]) -> None:
     small = {"size_px": 512}
     whole, blocks = run_of(sheet(), synthetic=small), run_of(sheet(), synthetic=small, tiles={"block_tiles": 4})
     assert [len(STAGES["tiles"].units(run)) for run in (whole, blocks)] == [3, 9], "9 tiles, 4 at most: 3 blocks"
@@ -216,7 +214,7 @@ def test_a_path_of_no_recipe_is_named(sheet: Callable[..., Path]) -> None:
 
 
 def test_a_job_of_an_experiment_finds_its_recipe(sheet: Callable[..., Path]) -> None:
-    """A job on a cluster knows nothing but the path it is asked for."""
+    """A job on a cluster gets only the path of its output."""
     key = run_of(sheet()).variant({"seed": 2}).recipe("apsam_metrics", ALL).key
     assert run_of(sheet()).recipe_of("apsam_metrics", ALL, key).key == key
 
@@ -227,7 +225,7 @@ def test_reserved_names_of_runs_are_refused(sheet: Callable[..., Path], name: st
         run_of(sheet(), run=name)
 
 
-def test_what_is_remembered_is_found_anew_when_the_file_changes(tmp_path: Path) -> None:
+def test_cache_is_updated_when_a_file_changes(tmp_path: Path) -> None:
     file, memory = tmp_path / "a.txt", Memory(tmp_path / "memory.json")
     file.write_text("one")
     os.utime(file, (1e9, 1e9))

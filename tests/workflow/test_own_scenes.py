@@ -1,4 +1,4 @@
-"""Scenes of your own in the workflow: folders of any name, and changed files of the same size."""
+"""Users' own scenes in the workflow: folders of any name, and changed files of the same size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What real Snakemake runs after a change: the files that the change touches, and nothing that already exists.
+"""Jobs that real Snakemake runs after a change: those of affected files, and no job for existing files.
 
 Which files a change touches is tested without Snakemake in `test_keys.py`.
 """
@@ -39,7 +39,7 @@ def test_there_and_back(project: Project) -> None:
     assert {name: after[name] for name in before} == before, "the view is that of 120 again, and nothing ran"
 
 
-def test_dates_records_copies_and_resources_mean_nothing(project: Project, tmp_path: Path) -> None:
+def test_dates_records_copies_and_resources_are_ignored(project: Project, tmp_path: Path) -> None:
     now = time.time()
     for number, file in enumerate(sorted(project.folder.rglob("*"), reverse=True)):
         os.utime(file, (now + number, now + number), follow_symlinks=False)
@@ -52,7 +52,7 @@ def test_dates_records_copies_and_resources_mean_nothing(project: Project, tmp_p
     assert clone.plan("--set-threads", "localizer=1", "--set-resources", "resunet:runtime=5") == {}
 
 
-def test_a_file_that_nothing_needs_is_made_when_something_does(project: Project) -> None:
+def test_unneeded_file_is_made_on_demand(project: Project) -> None:
     shutil.rmtree(project.folder / "results/store/cams")
     assert project.plan() == {}
     project.configure("prompts", threshold=77)
@@ -73,7 +73,7 @@ def test_a_changed_library_function_runs_the_stages_that_use_it(project: Project
     assert project.plan() == {"masks_grabcut": 3, "metrics_masks": 1, "metrics_summary": 1, "report": 1}
 
 
-def test_looking_writes_nothing(project: Project) -> None:
+def test_dry_run_writes_nothing(project: Project) -> None:
     (project.folder / ".snakemake/locks").mkdir(parents=True, exist_ok=True)
     (project.folder / ".snakemake/locks/0.input.lock").write_text("of somebody else\n")
     project.configure("prompts", threshold=90)
@@ -114,7 +114,7 @@ def test_an_edited_file_is_named_and_kept(project: Project) -> None:
     stored.write_text("{}")
     assert "west.json is not what the workflow made" in project.snakemake()
     printed = project.run("apsam", "store", "verify", check=False)
-    assert f"{stored}: changed since it was made" in printed and "1 files are not what was made" in printed
+    assert f"{stored}: changed since it was made" in printed and "1 files have changed since they were made" in printed
 
 
 def test_results_of_an_earlier_version_are_refused_and_not_touched(project: Project) -> None:

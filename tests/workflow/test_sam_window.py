@@ -1,4 +1,4 @@
-"""`sam.window` through the rules: what runs again, that the image reaches the encoder, ready-made tiles refused."""
+"""`sam.window` through the rules: jobs that run again, the image as input of the encoder, refused ready-made tiles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from apsam.stack import TileStack
 
 
 @pytest.mark.slow
-def test_windows_in_the_place_of_tiles(project: Project) -> None:
+def test_windows_instead_of_tiles(project: Project) -> None:
     project.configure("sam", window=512)
     target = "results/small/masks/apsam/west.zarr.zip"
     assert project.plan("--", target) == {"encode": 1, "masks_apsam": 1}

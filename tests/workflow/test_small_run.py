@@ -1,4 +1,4 @@
-"""The default pipeline in small, from nothing to the report, and what its users see of it."""
+"""The default pipeline with small settings, from the start to the report, and its outputs for users."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCENES = ("north", "south", "west")
 MAPS = ("_probability.tif", "_mask.tif", "_image.tif", ".gpkg", ".qgs", ".stac.json", "_probability.qml", "_mask.qml")
 
 
-def test_every_stage_leaves_what_it_promises(finished: Project) -> None:
+def test_every_stage_makes_its_outputs(finished: Project) -> None:
     results = finished.folder / "results/small"
     expected = [
         *(f"tiles/{scene}.zarr.zip" for scene in SCENES),
@@ -121,7 +121,7 @@ def test_snakemakes_own_report_has_the_results_and_needs_no_network(finished: Pr
     assert "Metrics" in page and "Maps" in page and "in the layout of the paper" in page
 
 
-def test_when_all_is_done_it_says_where_to_look(finished: Project) -> None:
+def test_end_of_run_prints_the_paths_of_results(finished: Project) -> None:
     if not finished.printed:
         pytest.skip("an earlier run: nobody kept what it printed")
     told = finished.printed.split("jobs made now")[-1]
@@ -171,7 +171,7 @@ def test_a_failing_stage_names_scene_file_and_remedy(finished: Project, tmp_path
         ("scenes: none.tsv", "none.tsv: no such scene sheet"),
     ],
 )
-def test_a_wrong_configuration_is_met_before_anything_runs(tmp_path: Path, overlay: str, message: str) -> None:
+def test_wrong_configuration_stops_before_any_job(tmp_path: Path, overlay: str, message: str) -> None:
     project = Project(ROOT)
     (tmp_path / "wrong.yaml").write_text(overlay)
     printed = project.snakemake("--dry-run", "--configfile", str(tmp_path / "wrong.yaml"), check=False)
@@ -180,7 +180,7 @@ def test_a_wrong_configuration_is_met_before_anything_runs(tmp_path: Path, overl
     assert "Job stats" not in printed
 
 
-def test_a_missing_raster_is_met_before_anything_runs(tmp_path: Path) -> None:
+def test_missing_raster_stops_before_any_job(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
     (project.folder / "config/small_scenes.tsv").write_text(
         "scene\timage\tlabels\tmask\tsplit\nvalley\tvalley.tif\tmask\tvalley_mask.tif\ttrain\n"

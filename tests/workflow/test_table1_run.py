@@ -1,4 +1,4 @@
-"""Table 1 with real Snakemake, for one method with an offline stage: what runs, what it shares, what it says."""
+"""Table 1 with real Snakemake, for one method with an offline stage: jobs, shared files, results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 TARGET = ("--", "table1")
 
 
-def test_table1_runs_a_method_and_again_nothing(project: Project) -> None:
+def test_table1_runs_a_method_once(project: Project) -> None:
     table = {"methods": ["cpn"], "seeds": [1], "bounds": False, "refined": False, "candidates": [120]}
     project.configure("experiments", table1=table)
     plan = project.plan(*TARGET)
@@ -23,7 +23,7 @@ def test_table1_runs_a_method_and_again_nothing(project: Project) -> None:
     assert table["schema"] == 1 and table["protocol"] == "held_out"
     rows = {(row["measured"], row["masks"]): row for row in table["rows"] if row["method"] == "CPN" and row["part"]}
     assert set(rows) == {
-        (kind, masks) for kind in ("ResUNet", "pseudo-mask") for masks in ("own map", "APSAM fed by it")
+        (kind, masks) for kind in ("ResUNet", "pseudo-mask") for masks in ("own map", "APSAM with its prompts")
     }
     assert rows["ResUNet", "own map"]["part"] == "test" and rows["pseudo-mask", "own map"]["part"] == "train"
     assert rows["pseudo-mask", "own map"]["seconds"] > 0

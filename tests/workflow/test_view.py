@@ -1,4 +1,4 @@
-"""The view of a run: exactly the files of a configuration, and nothing that a person put or changed there is lost."""
+"""The view of a run: exactly the files of a configuration; files that a person added or changed are kept."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def update(version: str, started: float = 0) -> list[str]:
     return update_view(RUN, files_of(version), started).warnings
 
 
-def test_it_shows_exactly_what_the_configuration_means(store: Path) -> None:
+def test_view_has_exactly_the_files_of_the_configuration(store: Path) -> None:
     assert update("a") == []
     assert content() == dict.fromkeys(("maps/apsam/west.gpkg", "maps/apsam/west.tif", "prompts/west.json"), "a")
     assert update("b") == [] and set(content().values()) == {"b"}
@@ -86,7 +86,7 @@ def test_large_files_are_links_and_small_ones_copies(store: Path) -> None:
         assert os.path.samefile(RUN / name, files_of("a")[name]) is linked
 
 
-def test_an_edited_file_stays_as_long_as_the_configuration_and_is_moved_aside_after_it(store: Path) -> None:
+def test_edited_file_stays_until_the_configuration_changes(store: Path) -> None:
     update("a")
     (RUN / "maps/apsam/west.gpkg").write_text("my own polygons")
     (warning,) = update("a")
@@ -101,7 +101,7 @@ def test_an_edited_file_stays_as_long_as_the_configuration_and_is_moved_aside_af
 
 
 def test_a_replaced_link_is_an_edited_file(store: Path) -> None:
-    """Programs that save by rename leave the store alone."""
+    """Programs that save by renaming do not change the store."""
     update("a")
     Path("new.tif").write_text("mine")
     os.replace("new.tif", RUN / "maps/apsam/west.tif")
@@ -125,7 +125,7 @@ def test_a_changed_file_of_the_store_is_named_and_stays(store: Path) -> None:
     assert update("a") == [], "a copy or a checkout with other times is the same file"
 
 
-def test_what_others_put_there_stays_and_what_programs_leave_goes_with_its_file(store: Path) -> None:
+def test_other_files_stay_and_sidecars_are_removed_with_their_file(store: Path) -> None:
     update("a")
     (RUN / "notes.txt").write_text("mine")
     (RUN / "maps/apsam/west.tif.aux.xml").write_text("statistics of version a")
@@ -195,6 +195,6 @@ def test_maps_of_scene_wide_masks_are_named_before_the_others(store: Path) -> No
     assert "maps/apsam/west.qgs" in where_to_look(RUN, update_view(RUN, files, 0))
 
 
-def test_it_says_what_was_made_and_where_to_look(store: Path) -> None:
+def test_summary_lists_made_files_and_results(store: Path) -> None:
     found = update_view(RUN, files_of("a"), 0)
     assert where_to_look(RUN, found).startswith("results/demo: the files of 2 jobs made now, of 0 found")

@@ -6,7 +6,7 @@
   const data = window.APSAM_LABELLING;
   if (!data) {
     $("problem").hidden = false;
-    $("problem").textContent = "scenes.js, which belongs next to this page, could not be read. Copy the whole folder, not only the page.";
+    $("problem").textContent = "scenes.js could not be read; it must be next to this page. Copy the whole folder, not only the page.";
     return;
   }
   const scenes = data.scenes.map((one) => new Labelling.Scene(one));
@@ -88,8 +88,8 @@
     $("progress-text").textContent = `${labelled} of ${scene.count} tiles labelled`;
     const since = labels.sinceDownload;
     $("saved").textContent = !labels.stored
-      ? "This browser stores nothing for this page: download the table before you close it."
-      : since ? `${since} change${since === 1 ? "" : "s"} since the last download, kept in this browser` : "";
+      ? "This browser cannot store labels of this page: download the table before you close it."
+      : since ? `${since} change${since === 1 ? "" : "s"} since the last download, stored in this browser` : "";
     $("saved").dataset.warn = String(!labels.stored);
   }
 
@@ -200,7 +200,7 @@
   function undo(again = false) {
     const step = again ? labels.redo() : labels.undo();
     if (!step) return;
-    say(`${again ? "Done again" : "Undone"}: ${step.before.length} tile${step.before.length === 1 ? "" : "s"}`);
+    say(`${again ? "Redone" : "Undone"}: ${step.before.length} tile${step.before.length === 1 ? "" : "s"}`);
     go(step.at);
   }
 
@@ -225,7 +225,7 @@
     if (!states.has(index)) states.set(index, new Labelling.Labels(scene, changed));
     labels = states.get(index);
     overview.show(scene, labels);
-    $("question").textContent = `Is any landslide in the ${scene.isRaster ? "bright square" : "picture"}?`;
+    $("question").textContent = `Is there a landslide in the ${scene.isRaster ? "bright square" : "picture"}?`;
     $("overview-title").textContent = scene.isRaster ? "The scene" : "All tiles";
     for (const id of ["closer", "wider"]) $(id).hidden = !scene.isRaster;
     for (const option of $("order").options) {
@@ -269,7 +269,7 @@
     try {
       const done = labels.setEach(Labelling.table.read(await file.text(), scene), current);
       $("problem").hidden = true;
-      say(`${done} labels taken from ${file.name}`);
+      say(`${done} labels read from ${file.name}`);
       makeList();
     } catch (error) {
       $("problem").hidden = false;

@@ -27,12 +27,12 @@ Labelling.table = {
     for (const row of rows) {
       if (row.length === 1 && !row[0]) continue;
       if (name >= 0 && row[name] && row[name] !== scene.scene) {
-        throw new Error(`The table is of the scene “${row[name]}”, and this is “${scene.scene}”.`);
+        throw new Error(`The table is of the scene “${row[name]}”, but this is “${scene.scene}”.`);
       }
       if (grid >= 0 && row[grid] && row[grid] !== scene.grid) {
-        throw new Error(`The table is of other tiles (${row[grid]}), and these are ${scene.grid}.`);
+        throw new Error(`The table is of other tiles (${row[grid]}); these are ${scene.grid}.`);
       }
-      if (!known.has(row[tile])) throw new Error(`The table names the tile “${row[tile]}”, which is not here.`);
+      if (!known.has(row[tile])) throw new Error(`The table names the tile “${row[tile]}”, which this scene does not have.`);
       const value = (row[label] || "").trim();
       if (!["", "0", "1"].includes(value)) throw new Error(`The label “${value}” is not 0, 1 or empty.`);
       if (value && numbers.has(row[tile])) pairs.push([numbers.get(row[tile]), value]);

@@ -1,7 +1,7 @@
 """The localization methods, by the name that `localizer.method` has in the configuration.
 
-Each is a module of its name, imported when it is asked for: what one method needs (SAM, say) does not concern
-the others, neither in memory nor in what a workflow must run again after a change (`apsam.localizer.method_code`).
+Each is a module of its name, imported on request: the dependencies of one method (such as SAM) do not affect
+the others, neither in memory nor in the jobs that run again after a change (`apsam.localizer.method_code`).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ CLASSES = {
 
 
 def method_class(name: str) -> type[Method]:
-    """The class of a method."""
+    """Return the class of a method."""
     return getattr(import_module(f"{__name__}.{name}"), CLASSES[name])
 
 
 def build_method(settings: LocalizerSettings, weights: str | None = None) -> Method:
-    """The method that the settings name, with new weights.
+    """Build the method named in the settings, with new weights.
 
     Args:
         settings: The section `localizer`.
-        weights: The backbone's starting weights; None: those the settings name.
+        weights: The backbone's initial weights; None: those named in the settings.
     """
     return method_class(settings.method)(settings, weights)

@@ -1,13 +1,13 @@
-"""What is learned in addition to the image-level label: the seam at which localization methods plug in.
+"""Base class of localization methods: losses in addition to the image-level label.
 
-A method owns its network and says three things: which views of a batch it trains on, which losses they
-have, and what its class activation map is. Where it needs something made once before the training
-(superpixels, cut-outs, a helper's weights), `apsam.localizer.offline` makes a file for it.
+A method owns its network and defines three things: the views of a batch it trains on, their
+losses, and its class activation map. If it needs files made once before the training
+(superpixels, cut-outs, weights of a helper network), `apsam.localizer.offline` makes a file for it.
 The trainer (`apsam.localizer.train`), the map maker (`apsam.localizer.cam`) and the weights file
 (`apsam.localizer.checkpoint`) are the same for all.
 
-What a method remembers between steps is in its `state_dict`, follows from how far the training is
-(`advance`), or is read again from the offline file: so that an interrupted training can go on.
+All state of a method between steps is in its `state_dict`, follows from the progress of the training
+(`advance`), or is read again from the offline file, so that an interrupted training can resume.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ Batch = dict[str, Tensor]
 
 
 class Method(nn.Module, ABC):
-    """A way to learn a localizer from image-level labels.
+    """A method to train a localizer on image-level labels.
 
     Attributes:
-        settings: How it is trained.
-        localizer: The network whose head and backbone every method has.
-        share: How much of the training is done, 0..1.
-        epoch: Epochs done.
+        settings: Settings of the training.
+        localizer: The network; all methods have its head and backbone.
+        share: Completed share of the training, 0..1.
+        epoch: Completed epochs.
     """
 
     def __init__(self, settings: LocalizerSettings, weights: str | None = None) -> None:
@@ -45,32 +45,32 @@ class Method(nn.Module, ABC):
         self.share, self.epoch = 0.0, 0
 
     def use_offline(self, path: Path, tiles: int) -> None:
-        """Read what the offline stage made; called once, before the training, of methods in `OFFLINE_FILES`.
+        """Read the file of the offline stage; called once, before the training, for methods in `OFFLINE_FILES`.
 
         Args:
             path: The file.
-            tiles: How many training tiles there are; the file may have an entry for each, in their order.
+            tiles: Number of training tiles; the file may have an entry for each, in their order.
 
         Raises:
-            InputError: It is not the file this method needs.
+            InputError: It is not the file that this method needs.
         """
         raise NotImplementedError(f"{type(self).__name__} has no offline stage")
 
     def advance(self, share: float, epoch: int) -> None:
-        """Take note of how far the training is; called before every step.
+        """Set the progress of the training; called before every step.
 
         Args:
-            share: Steps done of all steps, 0..1.
-            epoch: Epochs done.
+            share: Completed share of all steps, 0..1.
+            epoch: Completed epochs.
         """
         self.share, self.epoch = share, epoch
 
     def views(self, tiles: Tiles, generator: torch.Generator) -> Batch:
-        """What one step trains on.
+        """Return the training views of one step.
 
         Args:
-            tiles: Training tiles where the network is.
-            generator: Source of randomness, on the CPU.
+            tiles: Training tiles on the network's device.
+            generator: Random numbers, on the CPU.
 
         Returns:
             At least image (B, 3, H, W) float32 in 0..255 and label (B,).
@@ -78,7 +78,7 @@ class Method(nn.Module, ABC):
         return {"image": augment(tiles.image, self.settings.augmentation, generator), "label": tiles.label}
 
     def prepare(self, images: Tensor) -> None:
-        """Get ready before the first step.
+        """Prepare the method before the first step.
 
         Args:
             images: Some training tiles (B, 3, H, W) uint8, positive and negative.
@@ -87,22 +87,22 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Named losses of one batch of views, weighted already; their sum is minimised."""
+        """Compute named, weighted losses of one batch of views; their sum is minimised."""
 
     @abstractmethod
     def cam(self, images: Tensor) -> Tensor:
-        """Maps (B, 1, h, w) of tiles (B, 3, H, W) in 0..255: logits, neither cut nor scaled."""
+        """Compute maps (B, 1, h, w) of tiles (B, 3, H, W) in 0..255: logits, neither clipped nor scaled."""
 
     def classification(self, maps: Tensor, labels: Tensor) -> Tensor:
-        """Binary cross-entropy of pooled logit maps (B, 1, h, w) and image-level labels (B,)."""
+        """Compute binary cross-entropy of pooled logit maps (B, 1, h, w) and image-level labels (B,)."""
         return functional.binary_cross_entropy_with_logits(self.localizer.pool(maps), labels)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Image-level logits (B,) of tiles (B, 3, H, W) in 0..255; above 0 a landslide is seen."""
+        """Compute image-level logits (B,) of tiles (B, 3, H, W) in 0..255; above 0 is positive."""
         return self.localizer.pool(self.localizer(images))
 
     def parameter_groups(self, optimizer: Optimizer) -> list[dict[str, Any]]:
-        """Trained parameters for SGD; new ones learn `head_factor` times faster than the backbone."""
+        """Return parameters for SGD; new ones have a learning rate `head_factor` times that of the backbone."""
         new = [parameter for name, parameter in self.named_parameters() if self.is_new(name)]
         known = [parameter for name, parameter in self.named_parameters() if not self.is_new(name)]
         rate, factor = optimizer.learning_rate, optimizer.head_factor
@@ -112,5 +112,5 @@ class Method(nn.Module, ABC):
         ]
 
     def is_new(self, name: str) -> bool:
-        """Whether the parameter called `name` starts without ImageNet weights."""
+        """Whether the parameter called `name` is not initialised with ImageNet weights."""
         return not name.startswith(("localizer.backbone.", "localizer.head.last."))

@@ -1,4 +1,4 @@
-"""Plain class activation mapping: nothing is learned in addition to the image-level label.
+"""Plain class activation mapping: no losses in addition to the image-level label.
 
 B. Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016.
 """
@@ -11,12 +11,12 @@ from apsam.localizer.methods.base import Batch, Method
 
 
 class PlainCam(Method):
-    """Binary cross-entropy of the pooled map, nothing else: with a plain head and mean pooling, Zhou et al.'s CAM."""
+    """Binary cross-entropy of the pooled map; with a plain head and mean pooling, this is Zhou et al.'s CAM."""
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """One loss, `classification`."""
         return {"classification": self.classification(self.localizer(batch["image"]), batch["label"])}
 
     def cam(self, images: Tensor) -> Tensor:
-        """The logit map."""
+        """Return the logit map."""
         return self.localizer(images)

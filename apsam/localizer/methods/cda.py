@@ -1,16 +1,16 @@
-"""CDA: landslides cut out of tiles and pasted into others, so that scenery no longer goes with the class.
+"""CDA: landslides are cut out of tiles and pasted into others, to decouple the class from its background.
 
 Y. Su et al., Context Decoupling Augmentation for Weakly Supervised Semantic Segmentation, ICCV 2021.
 
-A first, plain CAM gives cut-outs (`apsam.localizer.offline.cda`); a fresh network then trains on every
-batch twice, as it is and with one cut-out pasted into each tile: turned by up to 90 degrees, at most 0.7 of
-the tile's side, anywhere. The two halves go through the augmentation apart. One classification loss over
-both; nothing else is learned, and the map is that of the plain CAM.
+A first, plain CAM gives cut-outs (`apsam.localizer.offline.cda`). A new network then trains on every
+batch twice, unchanged and with one cut-out pasted into each tile: rotated by up to 90 degrees, at most 0.7 of
+the tile's side, at any position. The two halves are augmented separately. There is one classification loss over
+both halves and no other; the map is that of the plain CAM.
 
-Binary version. With twenty classes every image gets a paste of some class, so that a seam says nothing.
-With one class only what becomes positive would have a seam, and the network would learn the seam. So each
-tile gets, by even chances, a landslide (the label becomes 1) or a control: the same cut-out's outline, filled
-with another negative tile's ground (the label stays). `code: as_written` pastes landslides only. Edges are
+Binary version. With twenty classes a cut-out of some class is pasted into every image, so a seam carries no label.
+With one class only tiles that become positive would have a seam, and the network would learn the seam. So each
+tile gets, with equal probability, a landslide (the label becomes 1) or a control: the same outline, filled
+with another negative tile's ground (the label does not change). `code: as_written` pastes landslides only. Edges are
 feathered, as in the released code's blurred variant. Landslides are small: cut-outs may cover 2 to 70 % of
 their tile instead of 10 to 70 %. Left out: random-walk refinement of the cut-outs (IRN), and the released
 schedule that ends in the middle of the training.
@@ -39,7 +39,7 @@ class Cda(Method):
     """Context decoupling augmentation.
 
     Attributes:
-        objects: Cut-outs (n, 3, H, W) uint8, each in the middle, and outlines (n, H, W) uint8, once read.
+        objects: Cut-outs (n, 3, H, W) uint8, each in the middle, and outlines (n, H, W) uint8, after `use_offline`.
     """
 
     def use_offline(self, path: Path, tiles: int) -> None:
@@ -48,7 +48,7 @@ class Cda(Method):
             self.objects = torch.from_numpy(stack.read("image")), torch.from_numpy(stack.read("mask"))
 
     def views(self, tiles: Tiles, generator: torch.Generator) -> Batch:
-        """The tiles as they are, then with pastes; each half augmented by itself."""
+        """Return the tiles unchanged, then with pastes; each half is augmented separately."""
         pasted, labels = self.paste(tiles.image.float(), tiles.label, generator)
         halves = [augment(images, self.settings.augmentation, generator) for images in (tiles.image, pasted)]
         return {"image": torch.cat(halves), "label": torch.cat([tiles.label, labels])}
@@ -59,7 +59,7 @@ class Cda(Method):
         Args:
             images: (B, 3, H, W) in 0..255.
             labels: (B,) {0, 1}.
-            generator: Source of randomness, on the CPU.
+            generator: Random numbers, on the CPU.
 
         Returns:
             Images (B, 3, H, W) and labels (B,) after pasting.
@@ -83,11 +83,11 @@ class Cda(Method):
         return {"classification": self.classification(self.localizer(batch["image"]), batch["label"])}
 
     def cam(self, images: Tensor) -> Tensor:
-        """The logit map."""
+        """Return the logit map."""
         return self.localizer(images)
 
     def _placement(self, outlines: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
-        """Where every pixel of the host lies in the cut-out's picture, (B, H, W, 2)."""
+        """Return the position of every host pixel in the cut-out's picture, (B, H, W, 2)."""
         count = len(outlines)
         turn = (torch.rand(count, generator=generator) * 2 - 1) * TURN
         extent = torch.stack([outlines.any(dim=d).sum(dim=1) for d in (1, 2)]).amax(dim=0) / outlines.shape[-1]
@@ -101,7 +101,7 @@ class Cda(Method):
 
     @staticmethod
     def _other_ground(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """For every tile a negative tile of the batch, turned half around so that none is filled with itself."""
+        """Return for every tile a negative tile of the batch, rotated by half so that none is filled with itself."""
         negative = (labels == 0).nonzero()[:, 0]
         if not len(negative):
             return images.flip(-1, -2)

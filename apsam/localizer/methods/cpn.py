@@ -1,27 +1,27 @@
-"""CPN: what is seen in two halves of a tile that hide each other must add up to what is seen in all of it.
+"""CPN: maps of two complementary halves of a tile must add up to the map of the whole tile.
 
 F. Zhang et al., Complementary Patch for Weakly Supervised Semantic Segmentation, ICCV 2021.
 
 Half as many superpixels as a tile has are drawn, with replacement, so that 39 % are hidden on average. x1 is
-the tile without them, x2 has nothing else; c and u = 1 - c are the visible shares (hidden pixels have the
-mean colour, 0 for the network). The pixel-region correlation module makes of every CAM a refined map R, which
-is also what is used in the end:
+the tile without them, x2 has only these; c and u = 1 - c are the visible shares (hidden pixels have the
+mean colour, 0 for the network). The pixel-region correlation module converts every CAM to a refined map R, which
+is also the final map:
 
 - CAM over its maximum, background as 1 - CAM, without gradient;
-- the mean of those over pixels with alike features (affinity: positive cosine of a projection, as in SEAM),
-- plus the same channels weighted by how well each pixel answers to the channel's region (region feature: the
-  softmax of the channel over pixels times features; answer: softmax over pixels of key times query).
+- the mean of those over pixels with similar features (affinity: positive cosine of a projection, as in SEAM),
+- plus the same channels weighted by the correlation of each pixel with the channel's region (region feature: the
+  softmax of the channel over pixels times features; correlation: softmax over pixels of key times query).
 
 Losses (norm: positive part, stretched from minimum to maximum): classification of all three, with a penalty on
 the lowest quarter of R; the triple of complementary patches, |c cam1 + u cam2 - cam| and |R - (c R1 + u R2)|;
 the cross regularisation, |(cam - c cam1) - u R2| and |(cam - u cam2) - c R1| over the hardest 20 %.
 
-Binary version. Channels are background and landslide. Answers are divided by the root of their width instead
-of the root of the number of classes, with which two classes would leave all weight to one pixel. The losses
-between maps are taken on positive tiles alone and are means over these; on negative tiles every map would
-reach 1 somewhere. All maps stay on the grid of the CAM. In the released code the region keys have their axes
+Binary version. Channels are background and landslide. Correlations are divided by the root of their width instead
+of the root of the number of classes, with which two classes would give all weight to one pixel. The losses
+between maps are computed on positive tiles only and are means over these; on negative tiles every map would
+reach 1 somewhere. All maps stay on the grid of the CAM. In the released code the axes of the region keys are
 mixed up (a `view` in place of a transpose): `code: as_released`. Backbone and head are those of all methods,
-in place of WideResNet-38 with its third stage; superpixels belong to the tile and turn with it.
+in place of WideResNet-38 with its third stage; superpixels belong to the tile and are transformed with it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LOWEST = 0.25
 
 
 class Seen(NamedTuple):
-    """What the network makes of one version of the tiles: CAM logits and refined map, both (B, 1, h, w)."""
+    """The network's output for one version of the tiles: CAM logits and refined map, both (B, 1, h, w)."""
 
     maps: Tensor
     refined: Tensor
@@ -59,7 +59,7 @@ class Cpn(Method):
     """Complementary patches with the pixel-region correlation module.
 
     Attributes:
-        superpixels: Stack of `segment` (n, H, W), a tile's superpixels, once opened.
+        superpixels: Stack of `segment` (n, H, W), a tile's superpixels, after `use_offline`.
     """
 
     def __init__(self, settings: LocalizerSettings, weights: str | None = None) -> None:
@@ -79,14 +79,14 @@ class Cpn(Method):
             raise InputError(f"{path}: superpixels of {held} tiles, there are {tiles}; make them again")
 
     def views(self, tiles: Tiles, generator: torch.Generator) -> Batch:
-        """The tiles, and which of their pixels x1 hides."""
+        """Return the tiles, and the pixels of them that x1 hides."""
         numbers = self.superpixels.read_at("segment", tiles.index.cpu().numpy()).astype("int32")
         segments = torch.from_numpy(numbers).to(tiles.image.device)
         images, segments = augment_with_maps(tiles.image, segments, self.settings.augmentation, generator)
         return {"image": images, "label": tiles.label, "hidden": draw_hidden(segments, generator)}
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Losses `classification`, `lowest`, `triple` and `cross`."""
+        """Compute losses `classification`, `lowest`, `triple` and `cross`."""
         images, labels, hidden = batch["image"], batch["label"], batch["hidden"][:, None]
         without, only = complementary(images, hidden, self.localizer.backbone.pixel_mean)
         whole, first, second = every = [self.see(version) for version in (images, without, only)]
@@ -107,13 +107,13 @@ class Cpn(Method):
         return losses
 
     def see(self, images: Tensor) -> Seen:
-        """CAM logits and refined map of tiles in 0..255."""
+        """Compute CAM logits and refined map of tiles in 0..255."""
         stages = self.localizer.features(images)
         maps = self.localizer.head(stages).float()
         return Seen(maps, self.refine(maps, stages, self.localizer.backbone.normalise(images)))
 
     def refine(self, maps: Tensor, stages: Sequence[Tensor], pixels: Tensor) -> Tensor:
-        """The refined landslide map (B, 1, h, w) of logit maps (B, 1, h, w); no gradient goes to maps or stages."""
+        """Refine landslide maps (B, 1, h, w) of logit maps (B, 1, h, w); no gradient to maps or stages."""
         size = maps.shape[-2:]
         parts = [
             resize(functional.relu(layer(stage.detach())), size)
@@ -126,7 +126,7 @@ class Cpn(Method):
         return refined[:, 1:].float()
 
     def cam(self, images: Tensor) -> Tensor:
-        """The refined map, stretched from its least to its most: a mean over alike pixels is nowhere 0."""
+        """Stretch the refined map from its minimum to its maximum, because a mean over similar pixels is nowhere 0."""
         return min_max(self.see(images).refined)
 
     def _affinity_mean(self, channels: Tensor, features: Tensor) -> Tensor:
@@ -136,15 +136,15 @@ class Cpn(Method):
         return torch.bmm(channels.flatten(2), affinity).view_as(channels).float()
 
     def _answers(self, channels: Tensor, features: Tensor) -> Tensor:
-        """How well pixels answer to each channel's region: (B, 2, h, w), a softmax over the pixels."""
+        """Correlate pixels with each channel's region: (B, 2, h, w), a softmax over the pixels."""
         share = channels.flatten(2).softmax(dim=2)
         regions = torch.einsum("bcn,bdn->bcd", share, features.flatten(2))
         keys = functional.relu(self.key(regions))
         if self.settings.cpn.code == "as_released":
             keys = keys.transpose(1, 2).reshape(len(keys), channels.shape[1], PROJECTION)
         queries = functional.relu(self.query(features)).flatten(2)
-        # Divided by the root of their width, as attention is: by that of the number of channels, 1.4 here instead of
-        # the paper's 4.6, one pixel takes it all.
+        # Divided by the root of their width, as in attention: with that of the number of channels, 1.4 here instead of
+        # the paper's 4.6, one pixel has all the weight.
         answers = torch.bmm(keys.float(), queries.float()) / math.sqrt(PROJECTION)
         return answers.softmax(dim=2).view_as(channels)
 

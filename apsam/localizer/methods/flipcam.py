@@ -1,4 +1,4 @@
-"""FlipCAM: the tile and its mirror image show where to look; the tile in quarters must see the same.
+"""FlipCAM: the map of a tile in quarters must equal the mean map of the tile and its mirror image.
 
 X. Zhang et al., FlipCAM: A Feature-Level Flipping Augmentation Method for Weakly Supervised Building
 Extraction From High-Resolution Remote Sensing Imagery, TGRS 2024 (on Puzzle-CAM, Jo and Yu 2021).
@@ -9,8 +9,8 @@ Losses: classification of the tile; classification by the merged map; mean absol
 and merged map on positive tiles, its weight rising from 0 over the first half of the training to 1.25 (the
 released settings have 1.25 for one data set and 0.25 for the others).
 
-Binary version. The original is binary already, but trains a second class "background", which nearly every
-tile has; it is left out. Like the original the difference is taken on logit maps, not on scaled CAMs.
+Binary version. The original is binary too, but trains a second class "background", which nearly every
+tile has; it is left out. As in the original, the difference is computed on logit maps, not on scaled CAMs.
 Left out too: the first convolution that the released code replaces by random weights.
 """
 
@@ -26,7 +26,7 @@ class FlipCam(Method):
     """Flip module and quarters."""
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Losses `classification`, `merged` and `consistency`."""
+        """Compute losses `classification`, `merged` and `consistency`."""
         images, labels = batch["image"], batch["label"]
         maps = self.localizer(images)
         mirrored = self.localizer(images.flip(-1)).flip(-1)
@@ -39,11 +39,11 @@ class FlipCam(Method):
         }
 
     def weight(self) -> float:
-        """Of the consistency loss, now."""
+        """Current weight of the consistency loss."""
         return self.settings.flipcam.consistency * min(1.0, self.share / self.settings.flipcam.ramp)
 
     def cam(self, images: Tensor) -> Tensor:
-        """The logit map; the mirror image is among the views that all methods' maps are summed over."""
+        """Return the logit map; the mirror image is one of the views over which all methods' maps are summed."""
         return self.localizer(images)
 
 

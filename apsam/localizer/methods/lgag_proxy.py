@@ -1,8 +1,8 @@
-"""A stand-in for LGAGNet, not LGAGNet: local prototypes guided by global anchors, on SIPE.
+"""A proxy for LGAGNet (not LGAGNet itself): local prototypes guided by global anchors, on SIPE.
 
 X. Zhang et al., Weakly Supervised Local-Global Anchor Guidance Network for Landslide Extraction With
-Image-Level Annotations, GRSL 2023, has no public code and its text was not at hand. What its title says, and
-that the same laboratory builds on SIPE, gave this guess; its figures say nothing about LGAGNet, and tables
+Image-Level Annotations, GRSL 2023, has no public code and its text was not available. This is a guess from its
+title, and from the fact that the same laboratory builds on SIPE; its results are not those of LGAGNet, and tables
 call it "LGAG (proxy)".
 
 Local anchors are SIPE's prototypes of a tile. Global anchors are, for landslide and for background, the
@@ -29,9 +29,9 @@ class LgagProxy(Sipe):
     """SIPE with global anchors.
 
     Attributes:
-        queue: Latest prototypes of unit length (2, Q, D), a ring; saved with the weights, as are the others.
-        filled: How many prototypes were ever put in (2,).
-        anchors: Global anchors (2, k, D), zero before there are any.
+        queue: Latest prototypes of unit length (2, Q, D), a ring buffer; saved with the weights, like the others.
+        filled: Number of prototypes ever added (2,).
+        anchors: Global anchors (2, k, D), zero before the first epoch ends.
     """
 
     queue: Tensor
@@ -46,7 +46,7 @@ class LgagProxy(Sipe):
         self._anchored_epoch = -1
 
     def advance(self, share: float, epoch: int) -> None:
-        """At the beginning of an epoch, make the global anchors anew."""
+        """At the beginning of an epoch, compute new global anchors."""
         super().advance(share, epoch)
         if epoch >= self.settings.lgag.start_epoch and epoch != self._anchored_epoch:
             self._anchored_epoch = epoch
@@ -56,14 +56,14 @@ class LgagProxy(Sipe):
                 self.anchors.copy_(torch.stack(centres))
 
     def prototypes(self, features: Tensor, seeds: Tensor) -> Tensor:
-        """The tile's prototypes (B, 2, D), drawn towards the global anchors once there are some."""
+        """Return the tile's prototypes (B, 2, D), moved towards the global anchors if there are any."""
         local = super().prototypes(features, seeds)
         if self.training:
             self.remember(local.detach())
         return self.guided(local) if bool(self.anchors.any()) else local
 
     def guided(self, local: Tensor) -> Tensor:
-        """Mixture (B, 2, D) of unit prototypes and what they find among their channel's anchors."""
+        """Mix unit prototypes (B, 2, D) with the attended anchors of their channel."""
         local = functional.normalize(local, dim=2)
         attention = (torch.einsum("bcd,ckd->bck", local, self.anchors) / TEMPERATURE).softmax(dim=2)
         found = torch.einsum("bck,ckd->bcd", attention, self.anchors)
@@ -71,7 +71,7 @@ class LgagProxy(Sipe):
 
     @torch.no_grad()
     def remember(self, local: Tensor) -> None:
-        """Put prototypes (B, 2, D) into the queue in place of the oldest; those of channels without seeds are none."""
+        """Add prototypes (B, 2, D) to the queue in place of the oldest; channels without seeds have none."""
         for channel in range(CHANNELS):
             new = local[:, channel][local[:, channel].norm(dim=1) > 0]
             places = (self.filled[channel] + torch.arange(len(new), device=new.device)) % self.queue.shape[1]
@@ -80,7 +80,7 @@ class LgagProxy(Sipe):
 
 
 def centres_of(points: Tensor, count: int) -> Tensor:
-    """Spherical k-means: (n, D) of unit length to (count, D) of unit length; starts from evenly spaced points."""
+    """Cluster (n, D) of unit length to (count, D) by spherical k-means, starting from evenly spaced points."""
     centres = points[torch.linspace(0, len(points) - 1, count).long()]
     for _ in range(ROUNDS):
         nearest = (points @ centres.T).argmax(dim=1)

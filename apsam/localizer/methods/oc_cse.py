@@ -1,19 +1,19 @@
-"""OC-CSE ("CSE"): an ordinary classifier must lose the landslide, and nothing else, when the CAM is erased.
+"""OC-CSE ("CSE"): an ordinary classifier must miss the landslide, and nothing else, when the CAM is erased.
 
 H. Kweon et al., Unlocking the Potential of Ordinary Classifier: Class-Specific Adversarial Erasing
 Framework for Weakly Supervised Semantic Segmentation, ICCV 2021.
 
-One step: the CAM of the network in training, over the maximum of the batch, is taken out of the tile (where
-it is 1 the mean colour remains); a frozen classifier looks at what is left and must miss the erased class
-but still find the remaining ones. The gradient reaches the CAM through the classifier's input. The loss's
+One step: the CAM of the network in training, divided by the maximum of the batch, is erased from the tile (where
+it is 1 the mean colour remains); a frozen classifier sees the remaining tile and must miss the erased class
+but still detect the remaining ones. The gradient reaches the CAM through the classifier's input. The loss's
 weight rises linearly from 0.3 to 1.
 
-Binary version. With one class nothing remains, and the best CAM would erase the whole tile. The ordinary
-classifier therefore has a second output, "ground to be seen", and the remaining label of a positive tile is:
-no landslide, but ground. All tiles show ground, so it learns what that means from negative tiles out of
-which random parts were erased (`ordinary_classifier.py`); as a by-product it gets used to the
-look of erased places. Only positive tiles are erased, and the maximum is that of the positive tiles. The
-classifier starts from ImageNet like the network itself, and sees the training tiles' image-level labels only.
+Binary version. With one class no class remains, and the best CAM would erase the whole tile. The ordinary
+classifier therefore has a second output, "visible ground", and the remaining label of a positive tile is:
+no landslide, but ground. All tiles show ground, so it is trained on negative tiles out of
+which random parts were erased (`ordinary_classifier.py`); as a side effect it is trained on the
+appearance of erased regions. Only positive tiles are erased, and the maximum is that of the positive tiles. The
+classifier starts from ImageNet weights like the network itself, and is trained on the image-level labels only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class OcCse(Method):
     """Class-specific erasing.
 
     Attributes:
-        classifier: The frozen ordinary classifier, once `use_offline` was called; not part of the weights.
+        classifier: The frozen ordinary classifier, after `use_offline`; not part of the weights.
     """
 
     classifier: OrdinaryClassifier
@@ -46,19 +46,19 @@ class OcCse(Method):
         self.set_classifier(load_method(path, CLASSIFIER_KIND, OrdinaryClassifier))
 
     def set_classifier(self, classifier: OrdinaryClassifier) -> None:
-        """Freeze a classifier and erase against it. It is kept out of the modules, so that it is not saved."""
+        """Freeze a classifier for erasing. It is not registered as a module, so it is not saved."""
         classifier.eval().requires_grad_(False)
         object.__setattr__(self, "classifier", classifier)
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Losses `classification` and `erasing`."""
+        """Compute losses `classification` and `erasing`."""
         maps = self.localizer(batch["image"])
         positive = batch["label"] > 0
         erasing = self.erasing(batch["image"][positive], maps[positive]) if positive.any() else no_loss(maps)
         return {"classification": self.classification(maps, batch["label"]), "erasing": self.weight() * erasing}
 
     def erasing(self, images: Tensor, maps: Tensor) -> Tensor:
-        """What the classifier still sees wrongly once the maps are erased from positive tiles.
+        """Compute the classifier's loss on positive tiles with erased maps.
 
         Args:
             images: (B, 3, H, W) in 0..255.
@@ -72,10 +72,10 @@ class OcCse(Method):
         return functional.binary_cross_entropy_with_logits(logits, remain)
 
     def weight(self) -> float:
-        """Of the erasing loss, now."""
+        """Current weight of the erasing loss."""
         first, last = self.settings.oc_cse.weight
         return first + (last - first) * self.share
 
     def cam(self, images: Tensor) -> Tensor:
-        """The logit map."""
+        """Return the logit map."""
         return self.localizer(images)

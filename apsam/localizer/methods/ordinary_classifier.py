@@ -1,4 +1,4 @@
-"""The ordinary classifier of OC-CSE: landslide and ground, from whole tiles and from tiles with erased parts."""
+"""The ordinary classifier of OC-CSE: outputs for landslide and ground, trained on tiles with and without erasing."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from apsam.localizer.settings import LocalizerSettings
 
 CLASSIFIER_KIND = "apsam ordinary classifier"
 NOISE_GRID = 6  # of the random parts: about a sixth of the tile's side each
-GROUND_LEFT = 0.25  # a tile with less of it to be seen shows no ground
+GROUND_LEFT = 0.25  # a tile with a smaller visible share counts as showing no ground
 
 
 class OrdinaryClassifier(Method):
-    """Two outputs of one backbone: is there a landslide, is there ground to be seen.
+    """Two outputs of one backbone: landslide, and visible ground.
 
     Attributes:
-        ground: The second head, of the localizer's kind; its score is the mean of its map.
+        ground: The second head, of the same kind as the localizer's; its score is the mean of its map.
     """
 
     def __init__(self, settings: LocalizerSettings, weights: str | None = None) -> None:
@@ -37,7 +37,7 @@ class OrdinaryClassifier(Method):
         )
 
     def views(self, tiles: Tiles, generator: torch.Generator) -> Batch:
-        """The tiles, and the negative ones once more with random parts erased: no landslide, and ground or none."""
+        """Return the tiles, and the negative ones again with random parts erased: no landslide, and ground or none."""
         batch = super().views(tiles, generator)
         images, labels = batch["image"], batch["label"]
         bare = images[labels == 0]
@@ -51,7 +51,7 @@ class OrdinaryClassifier(Method):
         }
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Losses `landslide` and `ground`."""
+        """Compute losses `landslide` and `ground`."""
         scores = self.scores(batch["image"])
         return {
             name: functional.binary_cross_entropy_with_logits(scores[:, i], batch[key])
@@ -65,21 +65,21 @@ class OrdinaryClassifier(Method):
         return torch.stack([landslide, self.ground(stages).float().mean(dim=(1, 2, 3))], dim=1)
 
     def cam(self, images: Tensor) -> Tensor:
-        """The landslide's logit map."""
+        """Return the landslide's logit map."""
         return self.localizer(images)
 
     def is_new(self, name: str) -> bool:
-        """Whether the parameter called `name` starts without ImageNet weights."""
+        """Whether the parameter called `name` is not initialised with ImageNet weights."""
         return super().is_new(name) and not name.startswith("ground.last.")
 
 
 def erase(images: Tensor, mask: Tensor, backbone: Backbone) -> Tensor:
-    """Leave the backbone's mean colour, where its input is 0, in place of what the mask (B, 1, H, W) of 0..1 covers."""
+    """Replace pixels under the mask (B, 1, H, W) of 0..1 by the mean colour, for which the backbone's input is 0."""
     return images + mask * (backbone.pixel_mean - images)
 
 
 def random_parts(shares: Tensor, size: torch.Size, generator: torch.Generator) -> Tensor:
-    """Smooth random regions that cover given shares of each image: (B,) to (B, 1, H, W) {0, 1}."""
+    """Draw smooth random regions that cover given shares of each image: (B,) to (B, 1, H, W) {0, 1}."""
     noise = torch.rand(len(shares), 1, NOISE_GRID, NOISE_GRID, generator=generator)
     field = functional.interpolate(noise, tuple(size), mode="bicubic", align_corners=False)
     rank = field.flatten(1).argsort(dim=1).argsort(dim=1).view_as(field)

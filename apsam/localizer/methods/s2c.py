@@ -1,23 +1,23 @@
-"""S2C: what SAM knows about outlines goes into the CAM while it is trained.
+"""S2C: SAM's segments and masks supervise the CAM during training.
 
 H. Kweon and K.-J. Yoon, From SAM to CAMs: Exploring Segment Anything Model for Weakly Supervised Semantic
 Segmentation, CVPR 2024.
 
-1. Segments (SSC). SAM's "segment everything" cuts every training tile into segments beforehand
+1. Segments (SSC). SAM's "segment everything" divides every training tile into segments beforehand
    (`apsam.localizer.offline.s2c`). Every pixel's feature must be nearest, by cosine, to the mean feature of
    its own segment among those of the tile (cross-entropy, temperature 1; means without gradient, uncovered
    pixels left out).
-2. Peaks (CPM), after some epochs. The peaks of the present CAM of a positive tile, all together, are one set
-   of points for SAM; the mask it answers with is the label of a cross-entropy, with background 1 - CAM and
-   landslide CAM over its maximum taken for logits, as released.
+2. Peaks (CPM), after some epochs. The peaks of the current CAM of a positive tile, all together, are one set
+   of points for SAM; its mask is the label of a cross-entropy, with background 1 - CAM and
+   landslide CAM over its maximum used as logits, as released.
 
-Binary version. Several classes' masks compete for a pixel in the original; here it is landslide where SAM's
-mask is. Negative tiles have no peaks and no mask, but their segments count. SAM is the run's own (`sam.name`):
-with the light SAM in place of ViT-H this says what the mechanism does, not what the paper's teacher would do.
-Cheaper than the original: SAM's encoder runs once a tile (its embedding is kept), peaks are found in one
-view of the whole tile instead of in four scales of a crop, mask and segments then turn with the tile; the
+Binary version. In the original, masks of several classes compete for a pixel; here it is landslide where SAM's
+mask is. Negative tiles have no peaks and no mask, but their segments count. SAM is that of the run (`sam.name`):
+with the light SAM in place of ViT-H this shows the mechanism, not the result with the paper's teacher.
+Cheaper than the original: SAM's encoder runs once per tile (its embedding is stored), peaks are found in one
+view of the whole tile instead of in four scales of a crop, mask and segments are transformed with the tile; the
 features are compared on a grid of a quarter of the tile's side. In place of the original's own 256 channels
-the feature is what the head's last layer reads, so that the head is that of all methods.
+the feature is the input of the head's last layer, so that the head is that of all methods.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from apsam.stack import TileStack
 UNCOVERED = 0
 GRID_DIVISOR = 4
 MASK_INDEX = 2
-MASK_FACTOR = 65536  # segment and mask of a pixel go through the augmentation as one number
+MASK_FACTOR = 65536  # segment and mask of a pixel are augmented as one number
 
 
 class S2c(Method):
@@ -60,11 +60,11 @@ class S2c(Method):
         self.set_teacher(stack, sam)
 
     def set_teacher(self, stack: TileStack, sam: LoadedSam) -> None:
-        """Take segments and embeddings from `stack`; `sam` answers. Neither is part of the weights."""
+        """Use segments and embeddings of `stack`; `sam` predicts masks. Neither is part of the weights."""
         self._stack, self._sam = stack, sam
 
     def views(self, tiles: Tiles, generator: torch.Generator) -> Batch:
-        """The tiles with their segments and, once SAM is asked, its masks."""
+        """Return the tiles with their segments and, in the second phase, SAM's masks."""
         masks = torch.zeros(tiles.image.shape[:1] + tiles.image.shape[2:], dtype=torch.int32)
         asked = self.epoch >= self.settings.s2c.start_epoch
         if asked:
@@ -84,7 +84,7 @@ class S2c(Method):
 
     @torch.no_grad()
     def segment_peaks(self, tiles: Tiles) -> Tensor:
-        """SAM's masks (B, H, W) int32 {0, 1} at the peaks of the tiles' present CAMs; none on negative tiles."""
+        """Predict SAM's masks (B, H, W) int32 {0, 1} at peaks of the tiles' current CAMs; none on negative tiles."""
         size = tiles.image.shape[-2:]
         masks = torch.zeros(len(tiles.image), *size, dtype=torch.int32)
         rows = (tiles.label > 0).nonzero()[:, 0]
@@ -104,7 +104,7 @@ class S2c(Method):
         return masks
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Losses `classification`, `segments` and `peaks`."""
+        """Compute losses `classification`, `segments` and `peaks`."""
         stages = self.localizer.features(batch["image"])
         embedded = self.localizer.head.embed(stages)
         maps = self.localizer.head.linear(embedded).float()
@@ -118,17 +118,17 @@ class S2c(Method):
 
     @staticmethod
     def peak_loss(maps: Tensor, masks: Tensor) -> Tensor:
-        """Cross-entropy of CAMs (B, 1, h, w) and SAM's masks (B, H, W) {0, 1}."""
+        """Compute cross-entropy of CAMs (B, 1, h, w) and SAM's masks (B, H, W) {0, 1}."""
         channels = with_background(normalise_by_max(resize(maps, masks.shape[-2:])))
         return functional.cross_entropy(channels, masks.long())
 
     def cam(self, images: Tensor) -> Tensor:
-        """The logit map."""
+        """Return the logit map."""
         return self.localizer(images)
 
 
 def segment_loss(features: Tensor, segments: Tensor) -> Tensor:
-    """Cross-entropy of every pixel's likeness to the tile's segment means, its own segment being right.
+    """Compute cross-entropy of every pixel's similarity to the tile's segment means, with its segment as label.
 
     Args:
         features: (B, D, h, w).
@@ -150,15 +150,15 @@ def segment_loss(features: Tensor, segments: Tensor) -> Tensor:
 
 
 def find_peaks(maps: Tensor, height: float, distance: int) -> list[np.ndarray]:
-    """Highest pixels within `distance` of themselves, above `height`, and always each map's maximum.
+    """Find local maxima within `distance` pixels, above `height`, and always each map's maximum.
 
     Args:
         maps: (B, H, W) in 0..1.
-        height: Least value.
+        height: Minimum value.
         distance: Pixels, to each side.
 
     Returns:
-        For each map (k, 2) x, y; of a plateau the first pixel alone.
+        For each map (k, 2) x, y; of a plateau only the first pixel.
     """
     highest = functional.max_pool2d(maps[:, None], 2 * distance + 1, stride=1, padding=distance)[:, 0]
     found = []
@@ -176,7 +176,7 @@ def find_peaks(maps: Tensor, height: float, distance: int) -> list[np.ndarray]:
 
 
 def pad_points(sets: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Sets of points as one array (P, K, 2) and labels (P, K): 1, or -1 where a set has fewer."""
+    """Return sets of points as one array (P, K, 2) and labels (P, K): 1, or -1 for padding."""
     most = max(len(points) for points in sets)
     points, labels = np.zeros((len(sets), most, 2)), np.full((len(sets), most), -1)
     for row, held in enumerate(sets):

@@ -1,24 +1,24 @@
-"""SIPE: prototypes of the tile's own landslide and background, and a CAM that must agree with them.
+"""SIPE: prototypes of landslide and background in each tile, and a CAM that must agree with them.
 
 Q. Chen et al., Self-supervised Image-specific Prototype Exploration for Weakly Supervised Semantic
-Segmentation, CVPR 2022. It is also what APSAM's released code trains its localizer with.
+Segmentation, CVPR 2022. APSAM's released code also trains its localizer with it.
 
 One step, for one foreground class (channels: background = 1 - CAM, landslide = CAM / max):
 
-1. Seeds. How much every pixel's deepest features are like every other's (cosine, positive part) is a soft
-   region around it; the channel with which that region has the higher soft IoU wins the pixel. The
+1. Seeds. The similarity of every pixel's deepest features to every other's (cosine, positive part) is a soft
+   region around it; the pixel is assigned to the channel with the higher soft IoU with that region. The
    background's IoU counts half.
 2. Prototypes. The mean, over a channel's seeds, of features of four stages, each through a 1 x 1
-   convolution of its own and of unit length; those convolutions learn from here alone.
+   convolution of its own and of unit length; those convolutions are trained by this loss only.
 3. Prototype map. The cosine (positive part) of every pixel with a prototype, over its maximum.
 4. Loss. Mean absolute difference of channels and prototype maps, in addition to the classification loss.
 
 Binary version. Several classes compete for seeds in the original, here landslide and background do. VOC has
-no image without a class, so the paper is silent about negative tiles: their loss is left out, since their
+no image without a class, so the paper does not mention negative tiles: their loss is left out, because their
 only prototype is the background (APSAM's code keeps it, `code: as_released`). Masks of SIPE are an argmax
-over prototype maps, background included; so that one threshold rule can serve all methods, the map handed
-on is how far landslide's exceeds background's: above 0 where that argmax says landslide. Frozen stages are
-the backbone's own setting; the paper trains what follows the second stage (`frozen_stages: 3`).
+over prototype maps, background included. So that one threshold rule works for all methods, the map here
+is the excess of landslide over background: above 0 where that argmax is landslide. Frozen stages are
+the backbone's own setting; the paper trains the stages after the second (`frozen_stages: 3`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Sipe(Method):
         self.released = settings.sipe.code == "as_released"
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Losses `classification` and `consistency`."""
+        """Compute losses `classification` and `consistency`."""
         stages = self.localizer.features(batch["image"])
         maps = self.localizer.head(stages).float()
         kept = torch.ones_like(batch["label"], dtype=torch.bool) if self.released else batch["label"] > 0
@@ -68,7 +68,7 @@ class Sipe(Method):
         }
 
     def consistency(self, maps: Tensor, stages: Sequence[Tensor], present: Tensor) -> Tensor:
-        """Mean absolute difference of CAM channels and prototype maps.
+        """Compute the mean absolute difference of CAM channels and prototype maps.
 
         Args:
             maps: Logit maps (B, 1, h, w).
@@ -84,7 +84,7 @@ class Sipe(Method):
         return (channels - likeness).abs().mean()
 
     def cam(self, images: Tensor) -> Tensor:
-        """How far a pixel is more like the tile's landslide than like its background; seeds from the side features."""
+        """Return the excess of each pixel's similarity to landslide over background; seeds from the side features."""
         stages = self.localizer.features(images)
         maps = self.localizer.head(stages).float()
         if self.released:
@@ -95,7 +95,7 @@ class Sipe(Method):
         return likeness[:, 1:] - likeness[:, :1]
 
     def side_features(self, stages: Sequence[Tensor], size: Sequence[int]) -> Tensor:
-        """The hierarchical features (B, 768, h, w); without gradient into the backbone, as the paper has it."""
+        """Return the hierarchical features (B, 768, h, w), without gradient into the backbone, as in the paper."""
         parts = []
         for side, stage in zip(self.sides, stages[-len(self.sides) :], strict=True):
             stage = stage if self.released else stage.detach()
@@ -104,14 +104,14 @@ class Sipe(Method):
 
     @torch.no_grad()
     def seeds(self, channels: Tensor, features: Tensor) -> Tensor:
-        """Which channel wins each pixel.
+        """Assign each pixel to a channel.
 
         Args:
             channels: (B, 2, h, w) in 0..1.
-            features: (B, D, h', w'), brought to the channels' grid.
+            features: (B, D, h', w'), resized to the channels' grid.
 
         Returns:
-            (B, 2, h, w) {0, 1}, one 1 a pixel.
+            (B, 2, h, w) {0, 1}, one 1 per pixel.
         """
         unit = functional.normalize(resize(features.float(), channels.shape[-2:]), dim=1).flatten(2)
         region = functional.relu(torch.bmm(unit.transpose(1, 2), unit)).float()
@@ -124,12 +124,12 @@ class Sipe(Method):
         return functional.one_hot(winner, channels.shape[1]).permute(0, 3, 1, 2).float()
 
     def prototypes(self, features: Tensor, seeds: Tensor) -> Tensor:
-        """Mean feature over each channel's seeds, (B, 2, D); zero for a channel without seeds."""
+        """Compute the mean feature over each channel's seeds, (B, 2, D); zero for a channel without seeds."""
         sums = torch.einsum("bdhw,bchw->bcd", features, seeds)
         return sums / (seeds.sum(dim=(2, 3))[:, :, None] + EPSILON)
 
     @staticmethod
     def prototype_maps(features: Tensor, prototypes: Tensor) -> Tensor:
-        """Positive part of the cosine of every pixel with every prototype, (B, 2, h, w)."""
+        """Compute the positive part of the cosine of every pixel with every prototype, (B, 2, h, w)."""
         unit = functional.normalize(features, dim=1)
         return functional.relu(torch.einsum("bdhw,bcd->bchw", unit, functional.normalize(prototypes, dim=2))).float()

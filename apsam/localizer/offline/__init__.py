@@ -1,4 +1,4 @@
-"""What some methods need made once before their training: a stage of its own, with one file as its output.
+"""Files that some methods need before their training, made by a separate stage with one output file.
 
-Like the training it sees the images and image-level labels of part-0 tiles, and nothing else.
+Like the training it reads only the images and image-level labels of part-0 tiles.
 """

@@ -1,4 +1,4 @@
-"""CDA's cut-outs: what a first, plain CAM is surest of."""
+"""CDA's cut-outs, from the highest regions of a first, plain CAM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from apsam.localizer.settings import CamSettings
 from apsam.localizer.train import fit
 from apsam.stack import TileStackWriter
 
-# Linear maps: `cda.threshold` is a share of the maximum.
+# CAMs are not gamma-scaled here: `cda.threshold` is a share of the maximum.
 VIEWS = CamSettings(gamma=1.0)
 
 
@@ -25,11 +25,11 @@ def make(inputs: OfflineInputs, output: Path) -> None:
     """Train a plain CAM and write its cut-outs: `image` (n, 3, H, W), `mask` (n, H, W) {0, 1}, object in the middle.
 
     Args:
-        inputs: Training tiles and settings; `cda.epochs` replaces the epochs where it is given.
+        inputs: Training tiles and settings; `cda.epochs` overrides the epochs if it is set.
         output: Stack to make.
 
     Raises:
-        InputError: No cut-out has the size asked for.
+        InputError: No cut-out has the required size.
     """
     settings, device = inputs.settings, inputs.device
     method = PlainCam(settings.model_copy(update={"method": "cam", "epochs": settings.cda.epochs or settings.epochs}))
@@ -66,7 +66,7 @@ def _look(method: PlainCam, images: torch.Tensor) -> tuple[np.ndarray, list[floa
 
 
 def main_region(mask: np.ndarray) -> np.ndarray:
-    """The largest connected part of a mask, (h, w) uint8 {0, 1}."""
+    """Return the largest connected part of a mask, (h, w) uint8 {0, 1}."""
     count, regions, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count == 1:
         return np.zeros(mask.shape, np.uint8)
@@ -74,7 +74,7 @@ def main_region(mask: np.ndarray) -> np.ndarray:
 
 
 def to_the_middle(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Move picture (3, h, w) and mask (h, w) until the mask's bounding box lies in the middle."""
+    """Move picture (3, h, w) and mask (h, w) so that the mask's bounding box is in the middle."""
     height, width = mask.shape
     x, y, across, down = cv2.boundingRect(mask)
     move = np.array([[1, 0, width // 2 - (x + across // 2)], [0, 1, height // 2 - (y + down // 2)]], np.float32)

@@ -1,4 +1,4 @@
-"""What every offline stage may use."""
+"""Inputs of every offline stage."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class OfflineInputs:
     """Training tiles and settings.
 
     Attributes:
-        tiles: Training tiles; their image-level labels are all that is known of them.
+        tiles: Training tiles, with image-level labels only.
         settings: The section `localizer`.
-        sam: The section `sam`, for the method that asks it.
-        seed: Of all that is random.
+        sam: The section `sam`, for the method that uses it.
+        seed: Of all random numbers.
         device: Where to compute.
     """
 

@@ -14,7 +14,7 @@ def make(inputs: OfflineInputs, output: Path) -> None:
     """Train on image-level labels and write the weights, `.safetensors`.
 
     Args:
-        inputs: Training tiles and settings; `oc_cse.epochs` replaces the epochs where it is given.
+        inputs: Training tiles and settings; `oc_cse.epochs` overrides the epochs if it is set.
         output: Weights to make.
     """
     settings = inputs.settings

@@ -1,4 +1,4 @@
-"""S2C's view of the training tiles: SAM's segments of each, and the embeddings of the positive ones."""
+"""S2C's input from SAM: segments of the training tiles, and embeddings of the positive ones."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from apsam.stack import TileStackWriter
 
 
 def make(inputs: OfflineInputs, output: Path) -> None:
-    """Write `segment` (n, H, W) uint16, 0 where SAM finds nothing, and `embedding` (n, D, E, E) float16.
+    """Write `segment` (n, H, W) uint16, 0 without a segment, and `embedding` (n, D, E, E) float16.
 
-    Embeddings of negative tiles, which are never prompted, are zero. Small segments lie on top of large ones.
+    Embeddings of negative tiles, which are never prompted, are zero. Small segments are drawn over large ones.
 
     Args:
-        inputs: Training tiles and settings, SAM's among them.
+        inputs: Training tiles and settings, including SAM's.
         output: Stack to make.
     """
     tiles = inputs.tiles

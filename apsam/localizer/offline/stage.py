@@ -1,4 +1,4 @@
-"""The offline stage of the method that the settings name."""
+"""The offline stage of the method named in the settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apsam.localizer.settings import LocalizerSettings
 from apsam.sam.settings import SamSettings
 from apsam.training.processes import find_processes
 
-# Methods whose offline stage trains a network, with all processes that were started together.
+# Methods whose offline stage trains a network, with all processes of the training.
 TRAINED_OFFLINE = {"cda", "oc_cse"}
 
 
@@ -27,29 +27,29 @@ def make_offline(
     seed: int = 0,
     device: str = "auto",
 ) -> None:
-    """Make what the method's training needs.
+    """Make the file that the method's training needs.
 
     Args:
-        tile_stacks: Tile stacks of all scenes, in the order in which the training gets them.
+        tile_stacks: Tile stacks of all scenes, in the order of the training.
         settings: The section `localizer`.
-        output: File to make, called as `OFFLINE_FILES` says.
+        output: File to make, named as in `OFFLINE_FILES`.
         sam: The section `sam`.
-        seed: Of all that is random.
+        seed: Of all random numbers.
         device: `auto`, `cpu`, `cuda`, ...
 
     Raises:
         ConfigError: The method has no offline stage.
-        InputError: The tiles are not enough for it.
+        InputError: There are not enough tiles.
     """
     if settings.method not in OFFLINE_FILES:
         needy = ", ".join(OFFLINE_FILES)
         raise ConfigError(f"localizer.method {settings.method} has no offline stage; those that have one: {needy}")
     processes = find_processes()
     if processes is not None and processes.rank and settings.method not in TRAINED_OFFLINE:
-        return  # one process makes it; where a network is trained first, all do
+        return  # one process makes it; if a network is trained first, all processes train
     tiles = TileSet(tile_stacks, TRAIN, settings.memory_mb)
     tiles.require_both_labels()
     seed_everything(seed)
     inputs = OfflineInputs(tiles, settings, sam or SamSettings(), seed, pick_device(device))
-    # A module a method, imported when it is asked for, as in apsam.localizer.methods.
+    # One module per method, imported on request, as in apsam.localizer.methods.
     import_module(f"apsam.localizer.offline.{settings.method}").make(inputs, Path(output))

@@ -1,6 +1,6 @@
-"""How the light SAM is trained and measured: `scripts/train_light_sam.py` is the way in.
+"""Training and evaluation of the light SAM; the entry point is `scripts/train_light_sam.py`.
 
-`textures`, `shapes` and `scenes` draw training images, `prompts` asks questions about them, `data` streams both;
+`textures`, `shapes` and `scenes` draw training images, `prompts` draws prompts for them, `data` streams both;
 `decoder`, `losses` and `step` are one optimiser step, `loop` the training; `evaluate` and `real_images` measure.
 """
 

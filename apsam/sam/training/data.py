@@ -1,4 +1,4 @@
-"""The stream of training items: item i is the same for the same seed, whoever makes it and when."""
+"""The stream of training items: item i is the same for the same seed, in any process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good the light SAM is on held-out synthetic scenes: other seeds and other ranges than training's."""
+"""Evaluate the light SAM on held-out synthetic scenes, with other seeds and other ranges than in training."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def box_mask(box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def predict_one(
     predictor: SamPredictor, point: np.ndarray | None, box: np.ndarray | None, coarse: np.ndarray | None = None
 ) -> np.ndarray:
-    """The single mask for a point, a box and/or a CAM-like map: bool, in the size of the predictor's image."""
+    """Predict the single mask for a point, a box and/or a CAM-like map: bool, in the size of the predictor's image."""
     return _predict(predictor, point, box, coarse, three=False)[0][0]
 
 
@@ -42,7 +42,7 @@ def _predict(
     coarse: np.ndarray | None,
     three: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One mask (1, h, w) or three (3, h, w), bool, and SAM's estimates of their IoU."""
+    """Predict one mask (1, h, w) or three (3, h, w), bool, with SAM's estimates of their IoU."""
     side = predictor.model.prompt_encoder.mask_input_size[0]
     masks, iou, _ = predictor.predict(
         point_coords=None if point is None else point[None],
@@ -56,21 +56,21 @@ def _predict(
 
 @torch.no_grad()
 def evaluate_held_out(sam: Sam, scenes: int, objects: int = 3, seed: int = HELD_OUT_SEED) -> dict[str, float]:
-    """Mean IoU on held-out synthetic scenes with prompts from the reference masks.
+    """Compute mean IoU on held-out synthetic scenes with prompts from the reference masks.
 
     Good prompts: the object's box, every side moved by up to 10 % of the box's extent, and a random pixel of the
-    object, more often deep inside (as `interior_point` draws it). Rough prompts: box and map as training makes
-    them from a CAM (`distorted_box`, `coarse_map`), the same point.
+    object, more often deep inside (`interior_point`). Rough prompts: box and map distorted as in training
+    (`distorted_box`, `coarse_map`), the same point.
 
     Args:
         sam: The SAM to measure.
-        scenes: How many scenes.
-        objects: At most so many objects of each scene.
+        scenes: Number of scenes.
+        objects: Maximum number of objects per scene.
 
     Returns:
         Mean IoU for "both", "box" and "point", of the "jittered_box" itself, for "rough" (box and point) and
         "rough_map" (and the map), and the number of "objects". All of them with the single mask; for "both" and
-        "rough" also what the other mask choices (`apsam.sam.select`) give: "both, best_iou", "both, index 0" and so on.
+        "rough" also for the other mask choices (`apsam.sam.select`): "both, best_iou", "both, index 0" and so on.
     """
     predictor = SamPredictor(sam)
     results: dict[str, list[float]] = {}

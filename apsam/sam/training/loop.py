@@ -33,21 +33,21 @@ class LightTraining:
     """Settings of one training.
 
     Attributes:
-        steps: Optimiser steps. The learning rate is constant until three quarters of them and then falls to nothing;
-            so a training that is broken off in the constant part may go on to another number of steps, and ends as
-            if that number had been given at first.
+        steps: Optimiser steps. The learning rate is constant until three quarters of them and then decays to 0;
+            so a training interrupted in the constant part may continue to another number of steps, with the same
+            result as if that number had been set at first.
         seed: Of weights, scenes, prompts and everything else.
-        images, prompts: Images a step and prompts an image a step.
-        pool, uses: Images whose backbone features are kept, and how often each is used, with new prompts.
+        images, prompts: Images per step and prompts per image in a step.
+        pool, uses: Number of images with cached backbone features, and how often each is used, with new prompts.
         rate: Learning rate, after `warm_up` steps.
-        corrections: Prompts of every image in a step that are asked once more with a correction point.
-        decay: Of the moving average of the weights, which is what is evaluated and saved.
+        corrections: Prompts of every image in a step that are decoded again with a correction point.
+        decay: Of the moving average of the weights, which is evaluated and saved.
         save_minutes: How often state and weights are written.
         held_out: Scenes of the evaluation at the end.
         device: As in `apsam.device.pick_device`.
         workers: 1: scenes are made by a second process.
-        threads: On a CPU, how many parts of a step's images are computed in parallel, one torch thread each: the
-            step is made of many small operations, which gain little from threads of their own.
+        threads: On a CPU, the number of parts of a step's images computed in parallel, one torch thread each, because
+            a step has many small operations, which gain little from several threads each.
     """
 
     steps: int = 3100
@@ -71,7 +71,7 @@ class LightTraining:
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 # Of the steps, with the learning rate constant.
 PLATEAU = 0.75
-# Scenes that are looked at while training, of other seeds than those that are measured in the end.
+# Scenes evaluated during training, of other seeds than those of the final evaluation.
 WATCHED_SEED = 550_000_009
 
 
@@ -80,7 +80,7 @@ class Trainer:
 
     Args:
         settings: See `LightTraining`.
-        state: File to keep the state in, so that a broken-off training goes on where it was.
+        state: File for the state, so that an interrupted training resumes.
     """
 
     def __init__(self, settings: LightTraining, state: Path) -> None:
@@ -105,16 +105,16 @@ class Trainer:
             self.start_stream()
 
     def start_stream(self) -> None:
-        """Begin to make items where the training stands."""
+        """Start making items from the training's current one."""
         self.items = stream_items(self.settings.seed, self.next_item, self.per_image, self.settings.workers)
 
     @property
     def per_image(self) -> int:
-        """Prompts made for every image."""
+        """Return the number of prompts for every image."""
         return self.settings.prompts * self.settings.uses
 
     def learning_rate(self) -> float:
-        """Linear warm-up, a plateau, a linear fall to nothing."""
+        """Return the factor of the learning rate: linear warm-up, a plateau, a linear decay to 0."""
         warm = (self.step + 1) / self.settings.warm_up
         left = (1 - self.step / self.settings.steps) / (1 - PLATEAU)
         return self.settings.rate * min(1.0, warm, left)
@@ -150,7 +150,7 @@ class Trainer:
         return sum(loss for loss, _ in results) / self.parts
 
     def fill_pool(self) -> None:
-        """Let go of images whose prompts are used up and take new ones."""
+        """Remove images whose prompts are used up and add new ones."""
         self.pool = [entry for entry in self.pool if entry[1] < self.settings.uses]
         wanted = min(self.settings.pool, 8 + 2 * self.step)  # the first steps need not wait for a full pool
         while len(self.pool) < wanted:
@@ -160,20 +160,20 @@ class Trainer:
             self.keep([(item, 0) for item in items])
 
     def keep(self, entries: list[tuple[Item, int]]) -> None:
-        """Compute features and put items into the pool."""
+        """Compute features and add items to the pool."""
         images = [item["image"].unsqueeze(0) for item, _ in entries]
         features = self.executor.map(self.steppers[0].features, images)
         self.pool += [(item, used, feature) for (item, used), feature in zip(entries, features, strict=True)]
 
     @torch.no_grad()
     def update_average(self) -> None:
-        """Move the average towards the network; quickly at first, when the network changes quickly."""
+        """Move the average towards the network; faster at first, when the network changes fast."""
         decay = min(self.settings.decay, (1 + self.step) / (10 + self.step))
         for key, value in light_state_dict(self.sam).items():
             self.average[key].lerp_(value, 1 - decay) if value.is_floating_point() else self.average[key].copy_(value)
 
     def save(self) -> None:
-        """Write the state: everything the next step depends on."""
+        """Write the state: everything that the next step depends on."""
         with atomic_path(self.state_path) as partial:
             torch.save(
                 {
@@ -190,7 +190,7 @@ class Trainer:
             )
 
     def resume(self) -> None:
-        """Take up a saved state. Pool images are made anew from their numbers.
+        """Load a saved state. Pool images are made again from their numbers.
 
         Raises:
             ApsamError: The state belongs to a training with other settings.
@@ -198,7 +198,7 @@ class Trainer:
         state = torch.load(self.state_path, map_location=self.sam.device, weights_only=True)
         decisive = ["seed", "images", "prompts", "pool", "uses", "rate", "warm_up", "corrections", "decay"]
         if state["step"] > PLATEAU * min(state["settings"]["steps"], self.settings.steps):
-            decisive.append("steps")  # the rate has begun to fall
+            decisive.append("steps")  # the learning rate has begun to decay
         other = [key for key in decisive if state["settings"][key] != getattr(self.settings, key)]
         if other:
             raise ApsamError(
@@ -216,16 +216,16 @@ class Trainer:
         log.info("resumed at step %d", self.step)
 
     def averaged(self) -> Sam:
-        """A SAM with the averaged weights as the weights file will hold them: rounded to float16."""
+        """Return a SAM with the averaged weights as in the weights file: rounded to float16."""
         sam = build_light_sam(None).to(self.sam.device)
         load_light_weights(sam, half(self.average), "the average")
         return sam
 
 
 def keep_freed_memory() -> None:
-    """Let glibc's malloc, where there is one, keep large blocks that were freed.
+    """Let glibc's malloc, if it is used, keep large freed blocks.
 
-    Every step asks for the same ones again; the kernel would have to clear each of their pages anew.
+    Every step needs the same ones again; the kernel would have to clear each of their pages.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
@@ -235,7 +235,7 @@ def keep_freed_memory() -> None:
 
 
 def prompts_of(item: Item, use: int, count: int) -> Item:
-    """The item with only those of its prompts that its `use`-th use asks, `count` of them."""
+    """Return the item with only the `count` prompts of its `use`-th use."""
     window = slice(use * count, (use + 1) * count)
     return {key: value if key in ("index", "image") else value[window] for key, value in item.items()}
 
@@ -246,18 +246,18 @@ def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_weights(state: dict[str, Tensor], path: Path, note: str) -> None:
-    """Write a weights file (float16 safetensors) with a note of where it comes from, JSON."""
+    """Write a weights file (float16 safetensors) with its provenance as JSON."""
     with atomic_path(path) as partial:
         save_file(half(state), partial, metadata={"training": note})  # a second key would make the order random
     path.chmod(0o644)
 
 
 def train_light_sam(settings: LightTraining, output: Path, state: Path | None = None) -> dict[str, float]:
-    """Train the light SAM from nothing, or go on from a saved state.
+    """Train the light SAM from scratch, or resume from a saved state.
 
     Args:
         settings: See `LightTraining`.
-        output: Weights file; rewritten every few minutes, in the end with the last weights. None is chosen.
+        output: Weights file; rewritten every few minutes, finally with the last weights. No epoch is selected.
         state: File of the state; by default next to `output`, `.state.pt`.
 
     Returns:

@@ -51,9 +51,9 @@ def intersection_over_union(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def promptable_loss(vectors: Tensor, pixels: Tensor, predicted_iou: Tensor, target: Tensor) -> Tensor:
-    """Loss of SAM's four masks: the first by itself, of the other three the best one (Kirillov et al. 2023).
+    """Loss of SAM's four masks: the first by itself, and the best of the other three (Kirillov et al. 2023).
 
-    Which of the three is best, and every mask's IoU, is found first, without gradients and on every fourth pixel;
+    The best of the three, and every mask's IoU, are computed first, without gradients and on every fourth pixel;
     then only two masks need gradients.
 
     Args:

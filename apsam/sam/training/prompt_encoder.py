@@ -1,4 +1,4 @@
-"""Prompts of every kind in one batch, as tokens: what SAM's prompt encoder gives, padded to one length."""
+"""Encode prompts of all kinds in one batch as tokens, like SAM's prompt encoder, padded to one length."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class PromptTensors:
 
     Attributes:
         kind: (N,) index into `KINDS`.
-        points: (N, 1, 2) x, y inside the object; count unless the kind is "box".
-        boxes: (N, 4); count unless the kind is "point".
+        points: (N, 1, 2) x, y inside the object; used unless the kind is "box".
+        boxes: (N, 4); used unless the kind is "point".
         masks: (N, 1, 4E, 4E) mask prompts, float32 logits.
-        has_mask: (N,) bool, which of them count.
+        has_mask: (N,) bool, which of them are used.
         corrections: (N, 1, 2) further points, or None.
         correction_labels: (N, 1), 1 inside the object, 0 outside.
     """
@@ -39,10 +39,10 @@ class PromptTensors:
 def encode_prompts(encoder: PromptEncoder, prompts: PromptTensors, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """SAM's prompt encoder for prompts of mixed kinds.
 
-    A prompt without a box has, as in SAM, the token "not a point" where others have their box's first corner.
+    A prompt without a box has, as in SAM, the token "not a point" in place of the box's first corner.
 
     Returns:
-        Tokens (N, T, D), which of them are there (N, T) bool, dense prompts (N, E * E, D); in `dtype`.
+        Tokens (N, T, D), which of them are used (N, T) bool, dense prompts (N, E * E, D); in `dtype`.
     """
     count, none = len(prompts.kind), encoder.not_a_point_embed.weight
     pointed, boxed = prompts.kind != KINDS.index("box"), prompts.kind != KINDS.index("point")
@@ -54,7 +54,7 @@ def encode_prompts(encoder: PromptEncoder, prompts: PromptTensors, dtype: torch.
         present.append(torch.ones_like(present[0]))
     corners = encoder._embed_boxes(prompts.boxes)
     tokens += [torch.where(boxed[:, None, None], corners[:, :1], none), corners[:, 1:]]
-    # A box with a correction point, too, is without that token.
+    # A box with a correction point does not have that token either.
     present += [torch.ones_like(present[0]), boxed[:, None]]
 
     dense = encoder.no_mask_embed.weight.to(dtype).unsqueeze(0)  # (1, 1, D)

@@ -1,7 +1,7 @@
-"""Prompts for training: boxes, points and coarse maps as class activation maps really give them.
+"""Prompts for training: boxes, points and coarse maps with the errors of real class activation maps.
 
-A prompt asks for one object, or for several alike that its box covers. Boxes come too big, too small, shifted,
-cut at the border; points lie anywhere inside; the map is low-resolution, too wide, shifted, uneven or partial.
+A prompt is for one object, or for several alike that its box covers. Boxes are too big, too small, shifted,
+cut at the border; points are anywhere inside; the map is low-resolution, too wide, shifted, uneven or partial.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ KINDS: tuple[Kind, ...] = ("both", "box", "point")
 KIND_SHARES = (0.5, 0.22, 0.28)
 MAP_SHARE = 0.35
 MASK_SIDE = 128
-SMALLEST = 150  # pixels of an object that may be asked for
+SMALLEST = 150  # minimum size of an object with a prompt, pixels
 
 
 @dataclass
 class Prompt:
-    """One question to the SAM and its answer. Pixels of the 256 px tile.
+    """One prompt with its target. Pixels of the 256 px tile.
 
     Attributes:
-        kind: What is given: "both" box and point, only the "box", only the "point".
+        kind: Parts that are given: "both" box and point, only the "box", only the "point".
         point: (2,) float32 x, y; always inside the object, used unless kind is "box".
         box: (4,) float32 x0, y0, x1, y1; used unless kind is "point".
         coarse_map: (128, 128) uint8 like a CAM, or None.
@@ -62,7 +62,7 @@ def _draw(rng: Generator, scene: Scene, areas: np.ndarray, number: int, depths: 
         others = [n for n in alike if n != number]
         members += [int(n) for n in rng.permutation(others)[: int(rng.integers(1, 3))]]
     box = distorted_box(rng, tight_box(_union(scene.objects, members)), scene.objects.shape)
-    if kind != "point":  # whoever lies mostly inside the box is asked for too
+    if kind != "point":  # objects mostly inside the box belong to the target too
         x0, y0, x1, y1 = np.round(box).astype(int)
         inside = np.bincount(scene.objects[y0 : y1 + 1, x0 : x1 + 1].ravel(), minlength=len(scene.group))
         members = [n for n in alike if n == number or inside[n] > 0.65 * areas[n]]
@@ -75,7 +75,7 @@ def _draw(rng: Generator, scene: Scene, areas: np.ndarray, number: int, depths: 
 
 
 def tight_box(mask: np.ndarray) -> np.ndarray:
-    """x0, y0, x1, y1 of a mask's first and last pixels, float32."""
+    """Return x0, y0, x1, y1 of a mask's first and last pixels, float32."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return np.array([columns[0], rows[0], columns[-1], rows[-1]], np.float32)
 
@@ -87,7 +87,7 @@ def jittered_box(rng: Generator, box: np.ndarray, shape: tuple[int, int], share:
 
 
 def distorted_box(rng: Generator, box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A box as a CAM gives it: about right, too big, too small, or next to the object."""
+    """Distort a box like those from a CAM: about right, too big, too small, or next to the object."""
     extent = np.array([box[2] - box[0], box[3] - box[1]] * 2)
     side = np.array([-1, -1, 1, 1])
     way = rng.choice(4, p=[0.45, 0.27, 0.16, 0.12])
@@ -116,7 +116,7 @@ def depth_inside(mask: np.ndarray) -> np.ndarray:
 
 
 def interior_point(rng: Generator | None, mask: np.ndarray) -> np.ndarray:
-    """A pixel of the mask, (x, y) float32: at random, more often deep inside; without `rng` the deepest."""
+    """Return a pixel of the mask, (x, y) float32: at random, more often deep inside; without `rng` the deepest."""
     return _point(rng, depth_inside(mask))
 
 
@@ -132,13 +132,13 @@ def _point(rng: Generator | None, depth: np.ndarray) -> np.ndarray:
 
 
 def coarse_map(rng: Generator, target: np.ndarray, objects: np.ndarray) -> np.ndarray:
-    """What a CAM could look like for `target`: (128, 128) uint8, maximum 255."""
+    """Draw a CAM-like map of `target`: (128, 128) uint8, maximum 255."""
     heat = cv2.resize(target.astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)
     extent = np.sqrt(heat.sum())
-    if rng.random() < 0.3:  # other things light up too
+    if rng.random() < 0.3:  # other objects have high values too
         others = cv2.resize((objects & ~target).astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)
         heat = np.maximum(heat, others * np.float32(rng.uniform(0.1, 0.8)))
-    if rng.random() < 0.3:  # only a part does
+    if rng.random() < 0.3:  # only a part has high values
         y, x = np.mgrid[:64, :64].astype(np.float32)
         angle = rng.uniform(0, 2 * np.pi)
         rows, columns = np.nonzero(heat > 0.5) if (heat > 0.5).any() else np.nonzero(heat > 0)

@@ -1,7 +1,7 @@
-"""Measure a SAM on unseen real landslides, with prompts from reference masks, against two baselines without a SAM.
+"""Evaluate a SAM on unseen real landslides, with prompts from reference masks, against two baselines without a SAM.
 
 Meant for the Bijie set's `val` part (118 landslides; a folder with `images/`, `masks/` and, optionally,
-`masks_completed/`). The masks are read for measuring only; nothing is chosen by what comes out.
+`masks_completed/`). The masks are used only for evaluation; nothing is selected by the results.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def read_masks(folder: Path, masks: str) -> Iterator[tuple[str, np.ndarray, np.n
 
 
 def grabcut(image: np.ndarray, box: np.ndarray, point: np.ndarray, core: float = 0.0) -> np.ndarray:
-    """GrabCut (Rother et al. 2004) with the prompts a SAM gets.
+    """Segment by GrabCut (Rother et al. 2004) with the prompts of a SAM.
 
     Args:
         image: (H, W, 3) uint8.
         box: Outside is surely ground, inside probably object.
         point: Surely object, with 3 px around it.
         core: Share of the box's width and height in its middle that is surely object, too. With 0 GrabCut often
-            shrinks to nothing, which would make it a weak opponent.
+            shrinks to nothing, which would make it a weak baseline.
 
     Returns:
         (H, W) bool; the box itself if it leaves no ground.

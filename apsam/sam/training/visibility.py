@@ -1,4 +1,4 @@
-"""What of a drawn object remains one: no crumbs that others cut off, nothing that cannot be seen.
+"""Clean up drawn objects: remove small parts that others cut off, and objects that are not visible.
 
 Object maps are (H, W) uint8, 0 = ground, k = object k; they are changed in place and returned.
 """
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def without_crumbs(objects: np.ndarray) -> np.ndarray:
-    """Keep of every object the parts of at least 6 % of it: crumbs cut off by others are ground."""
+    """Keep of every object the parts of at least 6 % of it: smaller parts become ground."""
     for number in range(1, int(objects.max()) + 1):
         mask = (objects == number).astype(np.uint8)
         count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
@@ -21,7 +21,7 @@ def without_crumbs(objects: np.ndarray) -> np.ndarray:
 
 
 def only_visible(image: np.ndarray, objects: np.ndarray) -> np.ndarray:
-    """Turn into ground whatever cannot be told from its surroundings: no one could ask for it.
+    """Turn objects into ground that cannot be distinguished from their surroundings.
 
     Compared are a ring outside the object and the object without its edge. It stays if, in any band, the means
     differ by one standard deviation, or if the grain differs by a factor of 1.8.
