@@ -16,10 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from apsam.files import write_json
+from apsam.heatmaps.grey import to_grey
+from apsam.heatmaps.logits import log_odds, to_steps
+from apsam.heatmaps.settings import HeatMapSettings
 from apsam.localizer.checkpoint import load_localizer
 from apsam.localizer.settings import CamSettings
+from apsam.maps.settings import MapSettings
 from apsam.prompt_settings import PromptSettings
 from apsam.prompts import PromptSet, TilePrompts, generate_prompts
+from apsam.resunet.predict import Predictor
 from apsam.sam.encode import encode_tiles
 from apsam.sam.registry import LoadedSam, build_sam
 from apsam.sam.segment import TileMask, segment_tile_prompts
@@ -47,9 +52,28 @@ def segment(
     return found
 
 
+def second_round(
+    sam: LoadedSam, arguments: argparse.Namespace, images: np.ndarray, reference: np.ndarray
+) -> dict[str, float]:
+    """Mean IoU of a ResUNet's map, and of SAM's masks from its prompts and mask prompt (`apsam.self_training`)."""
+    probability = Predictor(arguments.resunet, MapSettings()).probabilities(images)
+    heat = to_grey(to_steps(log_odds(probability)), 0.0, HeatMapSettings().grey_per_logit)
+    asked = arguments.masks.model_copy(update={"cam_mask": True})
+    choices = {
+        "second, 120": (PromptSettings().threshold,),
+        "second, picked": PromptSettings(threshold="auto").thresholds(),
+    }
+    figures = {"ResUNet's map": mean_iou(probability >= 0.5, reference)}
+    for name, thresholds in choices.items():
+        found = segment(sam, images, heat, thresholds, asked)
+        figures[name] = mean_iou(np.stack([one.mask == 1 for one in found]), reference)
+    return figures
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True, help="weights of a localizer trained on bijie/train")
+    parser.add_argument("--resunet", type=Path, help="weights of a ResUNet of the first round, to measure a second one")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("APSAM_DATA", "data")))
     parser.add_argument("--cams", type=CamSettings.model_validate_json, default=CamSettings())
     parser.add_argument("--prompts", type=PromptSettings.model_validate_json, default=PromptSettings())
@@ -76,6 +100,8 @@ def main() -> None:
             f"APSAM, {fixed}": mean_iou(np.stack([one.mask == 1 for one in at_fixed]), masks),
             "APSAM, picked": mean_iou(np.stack([one.mask == 1 for one in picked]), masks),
         }
+        if arguments.resunet:
+            figures[name] |= second_round(sam, arguments, views, masks)
     names = list(next(iter(figures.values())))
     print(method.settings.method.ljust(18), *(name.rjust(16) for name in names))
     for name, row in figures.items():

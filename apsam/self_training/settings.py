@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class SelfTrainingSettings(BaseModel):
-    """A second round of pseudo-masks and ResUNet, from what the first round's ResUNet maps. The paper has one round."""
+    """A second round of pseudo-masks and ResUNet, from the maps of the first. The paper has one round."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
