@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from run_keys import changed, paths, run_of
-from small_project import copy_project
+from small_project import Project
 
 from apsam.errors import ConfigError
 from apsam.files import read_json
@@ -105,9 +105,9 @@ def test_the_rounds_that_ground_had_are_refused(sheet: Callable[..., Path]) -> N
 
 
 @pytest.mark.slow
-def test_a_run_of_two_rounds_measures_and_maps_the_second(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "project")
+def test_a_second_round_starts_from_the_finished_first_and_is_measured_and_mapped(project: Project) -> None:
     project.configure("self_training", rounds=2)
+    assert not {"cams", "encode", "resunet", "localizer"} & project.plan().keys()
     project.snakemake()
     view = project.folder / "results/small"
     with (
