@@ -16,8 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from apsam.files import write_json
-from apsam.heatmaps.grey import to_grey
-from apsam.heatmaps.logits import log_odds, to_steps
 from apsam.heatmaps.settings import HeatMapSettings
 from apsam.localizer.checkpoint import load_localizer
 from apsam.localizer.settings import CamSettings
@@ -29,6 +27,8 @@ from apsam.sam.encode import encode_tiles
 from apsam.sam.registry import LoadedSam, build_sam
 from apsam.sam.segment import TileMask, segment_tile_prompts
 from apsam.sam.settings import MasksSettings, SamSettings
+from apsam.self_training.heat_maps import mean_heat_maps
+from apsam.self_training.settings import SelfTrainingSettings
 from benchmarks.bijie_cams import centred_box, make_cams, mean_iou, off_centre, read_positives
 
 TILES_AT_ONCE = 16
@@ -53,11 +53,11 @@ def segment(
 
 
 def second_round(
-    sam: LoadedSam, arguments: argparse.Namespace, images: np.ndarray, reference: np.ndarray
+    sam: LoadedSam, arguments: argparse.Namespace, images: np.ndarray, cams: np.ndarray, reference: np.ndarray
 ) -> dict[str, float]:
-    """Mean IoU of a ResUNet's map, and of SAM's masks from its prompts and mask prompt (`apsam.self_training`)."""
+    """Mean IoU of a ResUNet's map, and of SAM's masks from the mean of CAM and map (`apsam.self_training`)."""
     probability = Predictor(arguments.resunet, MapSettings()).probabilities(images)
-    heat = to_grey(to_steps(log_odds(probability)), 0.0, HeatMapSettings().grey_per_logit)
+    heat = mean_heat_maps(probability, cams, arguments.cam_share, HeatMapSettings().grey_per_logit)
     asked = arguments.masks.model_copy(update={"cam_mask": True})
     choices = {
         "second, 120": (PromptSettings().threshold,),
@@ -74,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True, help="weights of a localizer trained on bijie/train")
     parser.add_argument("--resunet", type=Path, help="weights of a ResUNet of the first round, to measure a second one")
+    parser.add_argument("--cam-share", type=float, default=SelfTrainingSettings().cam_share, help="of its heat maps")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("APSAM_DATA", "data")))
     parser.add_argument("--cams", type=CamSettings.model_validate_json, default=CamSettings())
     parser.add_argument("--prompts", type=PromptSettings.model_validate_json, default=PromptSettings())
@@ -101,7 +102,7 @@ def main() -> None:
             "APSAM, picked": mean_iou(np.stack([one.mask == 1 for one in picked]), masks),
         }
         if arguments.resunet:
-            figures[name] |= second_round(sam, arguments, views, masks)
+            figures[name] |= second_round(sam, arguments, views, cams, masks)
     names = list(next(iter(figures.values())))
     print(method.settings.method.ljust(18), *(name.rjust(16) for name in names))
     for name, row in figures.items():

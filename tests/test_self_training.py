@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from apsam.resunet.model import build_resunet
 from apsam.resunet.predict import Predictor
 from apsam.resunet.settings import ResUNetSettings
 from apsam.self_training.heat_maps import make_tile_heat_maps
-from apsam.stack import TileStack
+from apsam.stack import TileStack, TileStackWriter
 
 SMALL = ResUNetSettings(preset="paper", widths=(4, 6, 8, 8, 8), pyramid_width=4, epochs=1, batch_size=4)
 MAPS = MapSettings(batch_size=4)
@@ -32,7 +33,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, np.ndar
     return tiles, folder / "w.safetensors", labels
 
 
-def heat_maps(given: tuple[Path, Path, np.ndarray], output: Path, **options: bool) -> np.ndarray:
+def heat_maps(given: tuple[Path, Path, np.ndarray], output: Path, **options: Any) -> np.ndarray:
     make_tile_heat_maps(given[0], given[1], MAPS, output, device="cpu", **options)
     with TileStack(output) as stack:
         return stack.read("cam")
@@ -53,6 +54,18 @@ def test_heat_maps_are_log_odds_around_the_papers_threshold(
     inside = (found[positive] > 0) & (found[positive] < 255)
     assert inside.any()
     assert abs((found[positive] - 120.5)[inside] - 40 * odds[inside]).max() <= 1
+
+
+def test_the_mean_with_a_cam(given: tuple[Path, Path, np.ndarray], tmp_path: Path) -> None:
+    alone, positive = heat_maps(given, tmp_path / "alone.zarr.zip"), given[2] == 1
+    cams = np.random.default_rng(0).integers(0, 256, alone.shape, dtype=np.uint8)
+    with TileStackWriter(tmp_path / "cams.zarr.zip", {"scene": "tiles"}, {"cam": (alone.shape[1:], "uint8")}) as writer:
+        writer.append(cam=cams)
+    for share in (0.25, 1.0):
+        found = heat_maps(given, tmp_path / f"{share}.zarr.zip", cams=tmp_path / "cams.zarr.zip", cam_share=share)
+        expected = share * cams.astype(float) + (1 - share) * alone
+        assert abs(found[positive] - expected[positive]).max() <= 0.5
+        assert not found[~positive].any()
 
 
 def test_negative_tiles_have_no_heat_map(given: tuple[Path, Path, np.ndarray], tmp_path: Path) -> None:

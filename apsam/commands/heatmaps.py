@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from apsam.commands.ground import Image, Labels, Views, network_seed, triples
-from apsam.commands.options import Device, Ground, LabelGate, Seed, Threads, Tiles
+from apsam.commands.options import Cams, Device, Ground, LabelGate, Seed, Threads, Tiles
 from apsam.commands.options import settings as section
 from apsam.ground.settings import ViewSettings
 from apsam.heatmaps.settings import HeatMapSettings
 from apsam.maps.settings import MapSettings
+from apsam.self_training.settings import SelfTrainingSettings
 
 Settings = Annotated[HeatMapSettings, section(HeatMapSettings, "heatmaps")]
 Logits = Annotated[Path, typer.Option(help="heat map of the scene, from heatmap-scene")]
@@ -107,9 +108,13 @@ def heatmap_stack(
 
 def heatmap_tiles(
     tiles: Tiles,
+    cams: Cams,
     weights: Annotated[Path, typer.Option(help="weights of the first round's ResUNet")],
     output: Annotated[Path, typer.Option(help="stack to make, read like a CAM stack")],
     settings: Annotated[MapSettings, section(MapSettings, "maps")] = MapSettings(),
+    cam_share: Annotated[
+        float, typer.Option(min=0, max=1, help="share of the CAM in the mean of CAM and map")
+    ] = SelfTrainingSettings().cam_share,
     grey_per_logit: Annotated[
         float, typer.Option(help="grey values per unit of log-odds")
     ] = HeatMapSettings().grey_per_logit,
@@ -123,7 +128,7 @@ def heatmap_tiles(
     from apsam.self_training.heat_maps import make_tile_heat_maps
 
     set_threads(threads)
-    make_tile_heat_maps(tiles, weights, settings, output, grey_per_logit, device, label_gate, ground)
+    make_tile_heat_maps(tiles, weights, settings, output, cams, cam_share, grey_per_logit, device, label_gate, ground)
 
 
 def heatmap_masks(

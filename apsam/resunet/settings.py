@@ -46,7 +46,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class ResUNetSettings(BaseModel):
-    """The segmentation network trained on the pseudo-masks. The preset sets all keys; keys given next to it override it."""
+    """The segmentation network trained on the pseudo-masks. The preset sets all keys; keys next to it override it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -24,6 +24,13 @@ class SelfTrainingSettings(BaseModel):
         "is prompted with in the second round: cam (measured best), or apsam (that ResUNet repeats the errors "
         "of SAM's masks).",
     )
+    cam_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Masks of tiles: share of the CAM in these heat maps, the mean of CAM and map. 0: the map "
+        "alone, which repeats the place that landslides have in the training tiles.",
+    )
     mask_prompt: bool = Field(
         True,
         description="Masks of tiles: pass these heat maps to SAM as a mask prompt too, whatever masks.cam_mask is.",

@@ -27,12 +27,14 @@ SCENE_RESUNET = f"{SELF_TRAINING}/resunet/scenes"
 
 
 def heat_maps(run: Run, unit: str) -> Job:
-    """The first ResUNet's map of a scene's or block's tiles, in the place of CAMs."""
+    """The mean of CAM and the first ResUNet's map of a scene's or block's tiles, in the place of CAMs."""
     return Job(
         {
             "tiles": Ref("tiles", unit),
+            "cams": Ref("cams", unit),
             "weights": Ref(f"resunet/{run.config.self_training.source}"),
             "settings": Section("maps"),
+            "cam-share": run.config.self_training.cam_share,
             "grey-per-logit": run.config.heatmaps.grey_per_logit,
             "label-gate": run.config.label_gate,
             "ground": label_map(run, block_of(unit)[0]),
