@@ -1,8 +1,7 @@
 """Shifts between geodetic datums: find one through a third datum if PROJ has none, or report the possible error.
 
 Between two datums for which its database has no transformation, or only one whose grid is not installed, PROJ falls
-back
-on a "ballpark" transformation without a message: coordinates are not changed, and may be wrong by some hundreds of
+back on a "ballpark" transformation without a message: coordinates are not changed, and may be wrong by hundreds of
 metres.
 """
 
