@@ -99,6 +99,10 @@ def test_a_second_round_of_scenes_learns_the_first_rounds_maps(sheet: Callable[.
     assert after.find("maps/self_training/west_mask.tif") == Ref("maps/self_training/decided", "west", "mask")
 
 
+def test_rounds_may_be_text_as_of_snakemakes_command_line(sheet: Callable[..., Path]) -> None:
+    assert run_of(sheet(), self_training={"rounds": "2"}).second_round
+
+
 def test_the_rounds_that_ground_had_are_refused(sheet: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match=r"self_training\.rounds"):
         run_of(sheet(), ground={"rounds": 2})
