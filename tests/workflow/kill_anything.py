@@ -12,6 +12,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,6 +69,17 @@ class Disturber:
         self.seconds = seconds
         self.random = random.Random(SEED)
         self.orphans: list[psutil.Process] = []
+
+    def run(self, kills: int) -> list[Attempt]:
+        """Start the workflow until it is through, and kill something at `kills` stages drawn at random."""
+        attempts = []
+        for stage in sorted(self.random.choices(range(len(STAGES)), k=kills)):
+            # A stage whose jobs have ended gives way to the next, so that no attempt runs through to the end.
+            attempts.append(self.attempt(STAGES[stage:]))
+            if attempts[-1].killed:
+                print(attempts[-1].killed, file=sys.stderr, flush=True)
+        psutil.wait_procs(self.orphans, LONGEST)
+        return [*attempts, self.attempt([])]
 
     def attempt(self, stages: Sequence[str]) -> Attempt:
         """Start Snakemake, and disturb it when a job of the first of `stages` runs, or of another; else let it end."""
@@ -208,25 +220,28 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_files(tmp_path:
     start = time.monotonic()
     undisturbed.snakemake()
     once = time.monotonic() - start
+    expected = _hashes(undisturbed)
     disturber = Disturber(disturbed, _stage_seconds(undisturbed))
-    stages = sorted(disturber.random.choices(range(len(STAGES)), k=KILLS + 4))
-    attempts = []
-    for stage in stages:
-        # A stage whose jobs have ended gives way to the next, so that no attempt runs through to the end.
-        attempts.append(disturber.attempt(STAGES[stage:]))
-        if attempts[-1].killed:
-            print(attempts[-1].killed, file=sys.stderr, flush=True)
-    psutil.wait_procs(disturber.orphans, LONGEST)
-    attempts.append(disturber.attempt([]))
-    kills = sum(attempt.killed is not None for attempt in attempts)
+    kills = runs = 0
+    # A job may end before its signal comes, so a run may have fewer kills than were drawn: then another from nothing.
+    while kills < KILLS:
+        shutil.rmtree(disturbed.folder / "results", ignore_errors=True)
+        attempts = disturber.run(KILLS - kills + 2)
+        kills += sum(attempt.killed is not None for attempt in attempts)
+        runs += 1
+        found = _hashes(disturbed)
+        assert {n: found.get(n) for n in expected} == expected
+        assert set(found) == set(expected), "nothing is left behind"
+        assert disturbed.plan() == {}
+        _assert_nothing_done_twice(attempts)
+        assert runs <= KILLS, "the runs end before anything can be killed"
     print(
-        f"seed {SEED}: {kills} kills; undisturbed {once:.0f} s, all {time.monotonic() - start:.0f} s", file=sys.stderr
+        f"seed {SEED}: {kills} kills in {runs} runs; undisturbed {once:.0f} s, all {time.monotonic() - start:.0f} s",
+        file=sys.stderr,
     )
-    assert kills >= KILLS
-    expected, found = _hashes(undisturbed), _hashes(disturbed)
-    assert {n: found.get(n) for n in expected} == expected
-    assert set(found) == set(expected), "nothing is left behind"
-    assert disturbed.plan() == {}
+
+
+def _assert_nothing_done_twice(attempts: Sequence[Attempt]) -> None:
     done: list[str] = []
     for attempt in attempts:
         # The last job updates the view each time.
