@@ -128,7 +128,7 @@ def parse_config(values: Mapping[str, Any], origin: str = "configuration") -> Co
     """
     wrong = list(_reference_values(values, Config))
     try:
-        config = Config.model_validate(dict(values))
+        config = Config.model_validate(_with_numbers(values, Config))
     except ValidationError as error:
         said = {line.partition(":")[0] for line in wrong}
         wrong += [line for line in _explain(error) if line.partition(":")[0] not in said]
@@ -150,6 +150,22 @@ def _reference_values(values: Mapping[str, Any], model: type[BaseModel], place: 
             kinds = set(_kinds(within))
             if kinds & {int, float} and bool not in kinds:
                 yield f"'{place}{key}': should be a number, not true or false (YAML reads yes, no, on and off as these)"
+
+
+def _with_numbers(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Return the keys with whole numbers in place of their text where a key is a choice of whole numbers.
+
+    Snakemake hands on the values of `--config` as text, which pydantic accepts for an int but not for a Literal of ints.
+    """
+    converted = dict(values)
+    for key, value in values.items():
+        field = model.model_fields.get(key)
+        within = field.annotation if field is not None else None
+        if isinstance(value, Mapping) and isinstance(within, type) and issubclass(within, BaseModel):
+            converted[key] = _with_numbers(value, within)
+        elif isinstance(value, str) and value in {str(one) for one in _kinds(within) if type(one) is int}:
+            converted[key] = int(value)
+    return converted
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from apsam.commands.options import DataDir, Device, Protocol, Sheet, Synthetic, Threads, named
+from apsam.commands.options import DataDir, Device, Ground, Protocol, Sheet, Synthetic, Threads, named
 from apsam.commands.options import settings as section
 from apsam.experiments.settings import ExperimentSettings
 from apsam.prompt_settings import PromptSettings
@@ -38,6 +38,7 @@ def trials(
     protocol: Protocol = HELD_OUT,
     data_dir: DataDir = None,
     device: Device = "auto",
+    ground: Ground = None,
     threads: Threads = None,
 ) -> None:
     """Decode and count the trials of threshold sweep and prompt ablation for one scene."""
@@ -49,7 +50,7 @@ def trials(
 
     set_threads(threads)
     measured = replace(measured_scene(scene, scenes, data_dir, tiles.parent, synthetic), tiles=tiles)
-    make_trials(measured, cams, embeddings, prompts, sam, masks, settings, output, protocol, device)
+    make_trials(measured, cams, embeddings, prompts, sam, masks, settings, output, protocol, device, ground)
 
 
 def threshold_sweep(trials: Trials, output: Output, settings: Settings = ExperimentSettings()) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from apsam.experiments.settings import ExperimentSettings
+from apsam.ground.gate import GroundGate
 from apsam.masks.stack import NO_DATA, same_tiles
 from apsam.metrics.counts import Counts
 from apsam.metrics.pseudo_masks import as_released
@@ -75,6 +76,7 @@ def make_trials(
     output: Path,
     protocol: str = HELD_OUT,
     device: str = "auto",
+    ground: Path | None = None,
 ) -> None:
     """Write the trials of one scene.
 
@@ -90,6 +92,7 @@ def make_trials(
         output: The stack to make.
         protocol: Stored with the counts.
         device: `auto`, `cpu`, `cuda`.
+        ground: Label map of the scene, to exclude pixels in negative tiles, as in the masks.
 
     Raises:
         InputError: Embeddings of another SAM, stacks of different runs, or a reference mask that cannot be read.
@@ -102,9 +105,10 @@ def make_trials(
         TileReferenceMasks(measured) as reference,
         TileStack(measured.tiles) as stack,
         same_tiles(measured.tiles, cams) as maps,
+        GroundGate(measured.tiles, ground) as possible,
     ):
         found = _empty(len(stack), len(trials), reference.part)
-        counter = _Counter(stack, reference, found["counts"], masks.join == "add")
+        counter = _Counter(stack, reference, possible, found["counts"], masks.join == "add")
         entries = _prompt_entries(maps, trials, prompts, found["cam"])
         for empty in np.flatnonzero(found["cam"] == 0):
             counter.count(int(empty), None, slice(None))
@@ -171,8 +175,10 @@ def _of_kind(part: Sequence[TilePrompts], kind: str, place: Mapping[Trial, int])
 class _Counter:
     """Count masks of tiles against the reference mask, which is read once per tile."""
 
-    def __init__(self, stack: TileStack, reference: TileReferenceMasks, counts: np.ndarray, added: bool) -> None:
-        self.stack, self.reference, self.counts, self.added = stack, reference, counts, added
+    def __init__(
+        self, stack: TileStack, reference: TileReferenceMasks, possible: GroundGate, counts: np.ndarray, added: bool
+    ) -> None:
+        self.stack, self.reference, self.possible, self.counts, self.added = stack, reference, possible, counts, added
         self._tile = -1
 
     def count(self, tile: int, overlap_count: np.ndarray | None, trial: int | slice) -> None:
@@ -182,7 +188,9 @@ class _Counter:
         if tile != self._tile:
             self._tile, self._there = tile, self.reference.tile(tile)
             self._valid = self.stack.read("valid", tile, tile + 1)[0] > 0
+            self._possible = self.possible.of([tile])[0]
         overlap_count = np.zeros(self._there.shape, np.uint8) if overlap_count is None else overlap_count
+        overlap_count = overlap_count * self._possible
         guess = np.where(self._valid, overlap_count > 0, NO_DATA).astype(np.uint8)
         counts = Counts.of(as_released(guess, overlap_count) if self.added else guess, self._there)
         self.counts[tile, trial] = (counts.tp, counts.fp, counts.fn, counts.tn)

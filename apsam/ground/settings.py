@@ -11,18 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class GroundSettings(BaseModel):
-    """Use of the labels of overlapping tiles, and per-tile or scene-wide pseudo-masks. The defaults are the paper's.
+    """Use of the labels of overlapping tiles, and per-tile or scene-wide pseudo-masks. Paper: `exclude: false`.
 
-    For your own scenes, `exclude: true`, `heat_maps: labels` and `masks: scene` measure best, with
-    `masks.cam_mask: true`, `resunet.loss: bce` and `decision: expected_f1` (docs/ground.md, config/real_scenes.yaml).
+    For your own scenes, `heat_maps: labels` and `masks: scene` measure best, with `masks.cam_mask: true`,
+    `resunet.loss: bce` and `decision: expected_f1` (docs/ground.md, config/real_scenes.yaml).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     exclude: bool = Field(
-        False,
+        True,
         description="A tile labelled negative also empties the heat maps and masks of all tiles that overlap it, on "
-        "the shared ground. false (paper): the label of each tile counts for that tile only.",
+        "the shared ground (docs/ground.md). false (paper): the label of each tile counts for that tile only, as "
+        "always with label_gate: false.",
     )
     heat_maps: Literal["cam", "labels"] = Field(
         "cam",

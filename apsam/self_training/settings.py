@@ -12,11 +12,8 @@ class SelfTrainingSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # Not a Literal, which takes no "2": Snakemake hands values of `--config` on as text.
-    rounds: int = Field(
+    rounds: Literal[1, 2] = Field(
         1,
-        ge=1,
-        le=2,
         description="2: the ResUNet of the first round maps the training scenes, and these maps, emptied where the "
         "labels exclude a landslide, give the pseudo-masks of a further ResUNet. Its files are called "
         "self_training.",

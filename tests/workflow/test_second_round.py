@@ -99,8 +99,11 @@ def test_a_second_round_of_scenes_learns_the_first_rounds_maps(sheet: Callable[.
     assert after.find("maps/self_training/west_mask.tif") == Ref("maps/self_training/decided", "west", "mask")
 
 
-def test_rounds_may_be_text_as_of_snakemakes_command_line(sheet: Callable[..., Path]) -> None:
-    assert run_of(sheet(), self_training={"rounds": "2"}).second_round
+def test_choices_of_numbers_may_be_text_as_of_snakemakes_command_line(sheet: Callable[..., Path]) -> None:
+    run = run_of(sheet(), self_training={"rounds": "2"}, localizer={"output_stride": "8"})
+    assert run.second_round and run.config.localizer.output_stride == 8
+    with pytest.raises(ConfigError, match=r"'localizer.output_stride': input should be 8, 16 or 32 \(it is '9'\)"):
+        run_of(sheet(), localizer={"output_stride": "9"})
 
 
 def test_the_rounds_that_ground_had_are_refused(sheet: Callable[..., Path]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from apsam.sam.settings import SamSettings
 from apsam.sam.weights_files import weights_present
 from workflow_support.recipes import STACK, STORE, Job, Named, Ref, Section, Stage, Unkeyed, figure_outputs
+from workflow_support.stages.ground import label_map
 from workflow_support.stages.metrics import measured_masks
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def trials(run: Run, unit: str) -> Job:
             "tiles": run.stack("tiles", unit),
             "cams": run.stack("cams", unit),
             "embeddings": run.stack("embeddings", unit),
+            "ground": label_map(run, unit),
             **run.sheet(),
             "synthetic": Unkeyed("@files/scenes"),
             "settings": _thresholds(run),

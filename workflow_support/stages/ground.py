@@ -1,8 +1,7 @@
 """The stages on the ground of a scene (docs/ground.md): label map, heat maps from labels, scene-wide pseudo-masks.
 
 `ground.exclude` asks for the label maps alone, which empty CAMs and masks of tiles. `ground.masks: scene` asks for all
-of it: the run then has one more ResUNet and one map, `ground`, besides those of the tiles' masks. With the defaults
-no stage here has a unit, and no job of another stage has an option more.
+of it: the run then has one more ResUNet and one map, `ground`, besides those of the tiles' masks.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ RASTER = {"output": "{unit}.tif"}
 
 def label_map(run: Run, name: str) -> Ref | None:
     """What the labels of overlapping tiles say of a scene's ground, where tiles' masks are to heed it."""
-    return labels_of(run, name) if run.config.ground.exclude else None
+    return labels_of(run, name) if _excludes(run) else None
 
 
 def labels_of(run: Run, name: str) -> Ref:
@@ -165,8 +164,12 @@ def resunet(run: Run, unit: str) -> Job:
 # Which units there are of a stage.
 
 
+def _excludes(run: Run) -> bool:
+    return run.config.ground.exclude and run.config.label_gate
+
+
 def _wanted(run: Run) -> bool:
-    return run.scene_wide or run.config.ground.exclude
+    return run.scene_wide or _excludes(run)
 
 
 def _rasters(run: Run) -> list[str]:
