@@ -155,7 +155,7 @@ def _reference_values(values: Mapping[str, Any], model: type[BaseModel], place: 
 def _with_numbers(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     """Return the keys with whole numbers in place of their text where a key is a choice of whole numbers.
 
-    Snakemake hands on the values of `--config` as text, which pydantic accepts for an int but not for a Literal of ints.
+    Snakemake hands on values of `--config` as text, which pydantic accepts for an int but not for a Literal of ints.
     """
     converted = dict(values)
     for key, value in values.items():

@@ -24,6 +24,7 @@ from apsam.experiments.threshold_sweep import threshold_sweep
 from apsam.experiments.trials import Trial, make_trials, plan_trials
 from apsam.experiments.variants import sam_size, seeds
 from apsam.files import write_json
+from apsam.ground.labels import make_ground_labels
 from apsam.masks import prompted
 from apsam.masks.prompted import make_prompted_masks
 from apsam.masks.settings import CamMaskSettings
@@ -76,14 +77,15 @@ def scene_of(run: Path, name: str) -> MeasuredScene:
     return MeasuredScene(Scene(name, "raster", image, None, mask, split), run / f"tiles/{name}.zarr.zip")
 
 
-def trials_of(run: Path, folder: Path, scenes=None, prompts=PROMPTS, masks=None) -> list[Path]:
+def trials_of(run: Path, folder: Path, scenes=None, prompts=PROMPTS, masks=None, labels=None) -> list[Path]:
     made = []
     for name in NAMES:
         path = folder / f"{name}.zarr.zip"
         made.append(path)
         measured = (scenes or {}).get(name, scene_of(run, name))
         cams, embeddings = (run / f"{stage}/{name}.zarr.zip" for stage in ("cams", "embeddings"))
-        make_trials(measured, cams, embeddings, prompts, SamSettings(), masks or MasksSettings(), SETTINGS, path)
+        sections = (prompts, SamSettings(), masks or MasksSettings(), SETTINGS)
+        make_trials(measured, cams, embeddings, *sections, path, ground=(labels or {}).get(name))
     return made
 
 
@@ -102,9 +104,27 @@ def test_every_trial_is_planned_once():
     assert not [t for t in plan_trials(PROMPTS, MasksSettings(cam_mask=True), SETTINGS) if t.kind == "both_cam"]
 
 
+@pytest.fixture(scope="module")
+def label_maps(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ground")
+    for name in NAMES:
+        make_ground_labels([run / f"tiles/{name}.zarr.zip"], folder / f"{name}.tif")
+    return {name: folder / f"{name}.tif" for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def made_with_label_maps(run, tmp_path_factory, sam, label_maps):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trials, "build_sam", lambda *_, **__: sam)
+        return trials_of(run, tmp_path_factory.mktemp("trials"), labels=label_maps)
+
+
+@pytest.mark.parametrize("exclude", [False, True])
 @pytest.mark.parametrize("kind", ["both", "boxes", "both_cam"])
-def test_trials_count_what_masks_and_metrics_stages_count(run, made, tmp_path, kind):
-    results = read_trials(made)
+def test_trials_count_what_masks_and_metrics_stages_count(
+    run, made, made_with_label_maps, label_maps, tmp_path, kind, exclude
+):
+    results = read_trials(made_with_label_maps if exclude else made)
     masks = []
     for name in NAMES:
         masks.append(tmp_path / f"{name}.zarr.zip")
@@ -113,13 +133,22 @@ def test_trials_count_what_masks_and_metrics_stages_count(run, made, tmp_path, k
             file.with_name(f"{name}{'.json' if file.parent.name == 'prompts' else '.zarr.zip'}") for file in files
         )
         settings = MasksSettings(prompts=kind.removesuffix("_cam"), cam_mask=kind.endswith("_cam"))
-        make_prompted_masks(tiles, cams, prompts, embeddings, SamSettings(), settings, masks[-1])
+        labels = label_maps[name] if exclude else None
+        make_prompted_masks(tiles, cams, prompts, embeddings, SamSettings(), settings, masks[-1], ground=labels)
     expected = measure_pseudo_masks([scene_of(run, name) for name in NAMES], {"apsam": masks})
     for row in expected["rows"]:
         if "scene" not in row:
             figures = results.figures(results.fixed(kind, 120), row["part"])
             assert figures == {key: value for key, value in row.items() if key not in ("source", "part")}
             assert figures["tp"] + figures["fp"] > 0, "else nothing would be compared"
+
+
+def test_label_maps_leave_fewer_landslide_pixels(made, made_with_label_maps):
+    free, excluded = (
+        read_trials(files).figures(read_trials(files).fixed("both", 120), "train")
+        for files in (made, made_with_label_maps)
+    )
+    assert excluded["tp"] + excluded["fp"] < free["tp"] + free["fp"] and excluded["tp"] <= free["tp"]
 
 
 def test_cam_trials_count_what_the_baseline_counts(run, made, tmp_path):

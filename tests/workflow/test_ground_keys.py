@@ -1,4 +1,4 @@
-"""Scene-wide stages: none by default, the stages added by each setting, and refused settings."""
+"""Scene-wide stages: the label map alone by default, the stages added by each setting, and refused settings."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from workflow_support.targets import TARGETS
 
 SCENE_WIDE = {"exclude": True, "heat_maps": "labels", "masks": "scene"}
 NEW = ("ground", "heatmaps", "views", "self_training")
+PAPER = {"exclude": False}
 NEEDS_LABEL_MAP = ("cams", "masks/apsam", "masks/cam", "masks/grabcut")
 
 
@@ -37,20 +38,21 @@ def is_new(stage: str) -> bool:
     return stage.split("/")[0] in NEW or "ground" in stage.split("/")
 
 
-def test_default_run_has_no_scene_wide_stages(sheet: Callable[..., Path]) -> None:
-    run = run_of(sheet())
+@pytest.mark.parametrize("off", [{"ground": PAPER}, {"label_gate": False}])
+def test_the_papers_protocol_has_no_scene_wide_stages(sheet: Callable[..., Path], off: dict[str, Any]) -> None:
+    run = run_of(sheet(), **off)
     assert not [stage for stage in made(run) if is_new(stage)]
     for stage in (STAGES[name] for name in made(run)):
         for unit in stage.units(run):
             job = stage.job(run, unit)
-            assert job.options.get("ground") is None, f"{stage.name}: a key of a run with the defaults"
+            assert job.options.get("ground") is None, stage.name
             refs = [one for value in job.options.values() for one in (value if isinstance(value, list) else [value])]
             assert not [one for one in refs if isinstance(one, Ref) and is_new(one.stage)]
     assert "--image" not in run.recipe("cams", "west").command(1)
 
 
 def test_label_maps_change_the_stages_that_read_them_and_what_follows(sheet: Callable[..., Path]) -> None:
-    before, after = run_of(sheet()), run_of(sheet(), ground={"exclude": True})
+    before, after = run_of(sheet(), ground=PAPER), run_of(sheet())
     assert made(after) - made(before) == {"ground": 3}
     found = changed(paths(before), paths(after))
     assert {stage: found[stage] for stage in NEEDS_LABEL_MAP} == dict.fromkeys(NEEDS_LABEL_MAP, 3)
@@ -60,7 +62,7 @@ def test_label_maps_change_the_stages_that_read_them_and_what_follows(sheet: Cal
 
 
 def test_a_scene_in_blocks_has_one_label_map(sheet: Callable[..., Path]) -> None:
-    run = run_of(sheet(), synthetic={"size_px": 512}, tiles={"block_tiles": 4}, ground={"exclude": True})
+    run = run_of(sheet(), synthetic={"size_px": 512}, tiles={"block_tiles": 4})
     assert len(run.recipe("ground", "west").inputs) == 3
     assert run.path(Ref("ground", "west")) in run.recipe("cams", "west.b002").inputs
 
@@ -68,7 +70,7 @@ def test_a_scene_in_blocks_has_one_label_map(sheet: Callable[..., Path]) -> None
 def test_ready_made_tiles_have_separate_label_maps(tmp_path: Path, sheet: Callable[..., Path]) -> None:
     write_tiles(tmp_path / "data/train", 4, np.random.default_rng(0), ".tif")
     row = "crops\tdata/train/images\tdata/train/labels.csv\t\ttrain"
-    run = run_of(sheet(None, row), ground={"exclude": True}, cams={"context": 32})
+    run = run_of(sheet(None, row), cams={"context": 32})
     assert made(run)["ground/tiles"] == 1 and made(run)["ground"] == 0
     command = run.recipe("cams", "crops").command(1)
     assert f"--ground {run.path(Ref('ground/tiles', 'crops'))}" in command
@@ -82,7 +84,7 @@ def test_surroundings_need_the_image(sheet: Callable[..., Path]) -> None:
 
 
 def test_scene_wide_masks_add_a_network_and_its_maps(sheet: Callable[..., Path]) -> None:
-    before, after = run_of(sheet()), run_of(sheet(), ground={**SCENE_WIDE, "decision": "expected_f1"})
+    before, after = run_of(sheet(), ground=PAPER), run_of(sheet(), ground={**SCENE_WIDE, "decision": "expected_f1"})
     assert made(after) - made(before) == {
         "ground": 3, "heatmaps/networks": 3, "heatmaps": 2, "heatmaps/threshold": 1, "heatmaps/factor": 1,
         "views": 2, "views/heatmaps": 2, "views/prompts": 2, "views/embeddings": 2, "views/masks": 2,

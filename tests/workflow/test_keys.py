@@ -67,7 +67,7 @@ def test_a_setting_changes_the_stages_that_read_it(
 def test_an_added_held_out_scene_trains_nothing(sheet: Callable[..., Path]) -> None:
     before = paths(run_of(sheet()))
     found = changed(before, paths(run_of(sheet({**SYNTHETIC, "east": "test"}))))
-    one = ("scenes", "tiles", "cams", "prompts", "embeddings", "masks/apsam", "masks/cam", "masks/grabcut")
+    one = ("scenes", "tiles", "ground", "cams", "prompts", "embeddings", "masks/apsam", "masks/cam", "masks/grabcut")
     maps = ("maps/apsam", "maps/cam", "maps/apsam/products", "maps/cam/products")
     assert found == {**dict.fromkeys([*one, *maps, "metrics/localizer"], 1), **END}
 
