@@ -26,6 +26,7 @@ from apsam.ground.views import make_views
 from apsam.ground.votes import make_ground_masks
 from apsam.heatmaps.calibrate import calibrate
 from apsam.heatmaps.factor import choose_factor, read_factor, write_factor
+from apsam.heatmaps.folds import find_label_errors, train_fold_network
 from apsam.heatmaps.grey import make_heat_masks, make_heat_stack
 from apsam.heatmaps.logits import make_logits
 from apsam.heatmaps.settings import HeatMapSettings
@@ -44,6 +45,7 @@ from apsam.sam.encode_scene import encode_scene
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.label_errors import read_label_errors, write_label_errors
 from apsam.tiles.labels import tile_name
 from apsam.tiles.parts import NEITHER
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
@@ -202,7 +204,7 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
     folder.mkdir(parents=True, exist_ok=True)
     for scene in scenes:
         tiles = scene.at("tiles.zarr.zip")
-        if not scene.at("labels.tif").exists():
+        if not tiles.exists():
             inventory = None
             if settings.points is not None:
                 inventory = scene.at("points.gpkg")
@@ -213,11 +215,13 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
                 turn_labels(tiles, wrong_labels)
             if settings.looked_at is not None:
                 leave_unlabelled(tiles, settings.looked_at[scene.name])
-            make_ground_labels([tiles], scene.at("labels.tif"))
     images = [scene.image for scene in scenes]
     tiles, labels, logits = (
         [scene.at(ending) for scene in scenes] for ending in ("tiles.zarr.zip", "labels.tif", "logits.tif")
     )
+    left_out = label_errors(images, tiles, settings, folder, first_seed)
+    for stack, label_map in zip(tiles, labels, strict=True):
+        make_ground_labels([stack], label_map, left_out)
     networks = [
         folder / f"heat_network_{first_seed + number}.safetensors" for number in range(settings.heatmaps.networks)
     ]
@@ -228,7 +232,7 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
     for image, stack, heat in zip(images, tiles, logits, strict=True):
         if not heat.exists():
             make_logits(stack, image, networks, settings.heatmaps, heat)
-    decision = calibrate(tiles, logits, settings.heatmaps.present_share)
+    decision = calibrate(tiles, logits, settings.heatmaps.present_share, left_out)
     threshold = decision.threshold
     write_factor(choose_factor(tiles, logits, labels, threshold, settings.views), folder / "factor.json")
     factor = read_factor(folder / "factor.json")
@@ -241,6 +245,25 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
             encode_scene(scene.at("views.zarr.zip"), scene.at("embeddings.zarr.zip"), SamSettings())
             sam_masks(scene, settings, scene.at("logits.tif"), threshold, scene.at("sam.tif"))
     return {"threshold": threshold, "balanced_accuracy": decision.balanced_accuracy, "factor": factor}
+
+
+def label_errors(
+    images: Sequence[Path], tiles: Sequence[Path], settings: Settings, folder: Path, first_seed: int
+) -> Mapping[str, Collection[str]]:
+    """Find the tiles that are labelled negative by mistake, by cross-validation."""
+    output, networks = folder / "label_errors.json", []
+    for fold in range(settings.heatmaps.folds):
+        networks.append(folder / f"fold_{fold}.safetensors")
+        if not networks[-1].exists():
+            history = networks[-1].with_suffix(".json")
+            train_fold_network(images, tiles, fold, settings.heatmaps, networks[-1], history, first_seed + fold)
+    if not networks:
+        return {}
+    if not output.exists():
+        write_label_errors(find_label_errors(images, tiles, networks, settings.heatmaps, output), output)
+    found = read_label_errors(output).tiles
+    print(f"label errors left out: {found}", flush=True)
+    return found
 
 
 def turn_labels(tiles: Path, share: float) -> None:

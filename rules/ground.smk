@@ -21,6 +21,27 @@ rule ground_labels:
         "{params.command} > {log} 2>&1"
 
 
+rule ground_labels_checked:
+    input:
+        inputs_of("ground/checked"),
+    output:
+        **outputs_of("ground/checked"),
+    log:
+        log_of("ground/checked"),
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=more(2000),
+        runtime=more(30),
+    params:
+        command=command_of("ground/checked"),
+    message:
+        "Make the label map of {wildcards.unit} without wrong labels"
+    shell:
+        "{params.command} > {log} 2>&1"
+
+
 rule ground_labels_tiles:
     input:
         inputs_of("ground/tiles"),

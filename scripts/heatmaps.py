@@ -1,7 +1,9 @@
-"""Make heat maps from image-level labels: networks, scenes' heat maps, their threshold, SAM's factor, maps of views."""
+"""Make heat maps from image-level labels: check of the labels, networks, heat maps, threshold, SAM's factor, maps."""
 
 from apsam.commands.heatmaps import (
     heatmap_factor,
+    heatmap_fold,
+    heatmap_label_errors,
     heatmap_masks,
     heatmap_network,
     heatmap_scene,
@@ -13,6 +15,8 @@ from apsam.commands.run import run
 
 if __name__ == "__main__":
     run(
+        heatmap_fold,
+        heatmap_label_errors,
         heatmap_network,
         heatmap_scene,
         heatmap_threshold,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.options import Device, Seed, Threads
+from apsam.commands.options import Device, LabelErrors, Seed, Threads
 from apsam.commands.options import settings as section
 from apsam.ground.settings import ViewSettings
 from apsam.resunet.settings import ResUNetSettings
@@ -25,13 +25,18 @@ def ground_labels(
     tiles: Stacks,
     output: Annotated[Path, typer.Option(help="GeoTIFF to make; of ready-made tiles a stack, .zarr.zip")],
     folder: Annotated[Path | None, typer.Option(help="folder of ready-made tiles that the stack was made of")] = None,
+    label_errors: LabelErrors = None,
 ) -> None:
     """Write the label map of a scene: 0 free of landslides, 1 possible, 255 unknown."""
     from apsam.errors import InputError
     from apsam.ground.labels import make_ground_labels
     from apsam.ground.ready_made import make_tile_ground_labels
 
-    if folder is None:
+    if label_errors is not None:
+        from apsam.tiles.label_errors import read_label_errors
+
+        make_ground_labels(tiles, output, read_label_errors(label_errors).tiles)
+    elif folder is None:
         make_ground_labels(tiles, output)
     elif len(tiles) == 1:
         make_tile_ground_labels(tiles[0], folder, output)
@@ -61,13 +66,9 @@ def ground_masks(
     settings: Views = ViewSettings(),
 ) -> None:
     """Combine the masks of overlapping tiles or views into one pseudo-mask of the scene."""
-    from apsam.errors import InputError
     from apsam.ground.votes import make_ground_masks
 
-    half, rest = divmod(len(pairs), 2)
-    if rest:
-        raise InputError(f"{len(pairs)} stacks were given; give as many mask stacks as stacks of tiles or views")
-    make_ground_masks(pairs[:half], pairs[half:], labels, output, settings.votes)
+    make_ground_masks(*halves(pairs), labels, output, settings.votes)
 
 
 def resunet_scenes(
@@ -96,6 +97,20 @@ def network_seed(seed: int, number: int) -> int:
     Runs with different seeds have no seed in common: `heatmaps.networks` is at most 20.
     """
     return 20 * seed + number
+
+
+def halves(files: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Divide files of two kinds: all of the first, then all of the second.
+
+    Raises:
+        InputError: Their number is odd.
+    """
+    from apsam.errors import InputError
+
+    half, rest = divmod(len(files), 2)
+    if rest:
+        raise InputError(f"{len(files)} files were given; give as many of the second kind as of the first")
+    return files[:half], files[half:]
 
 
 def triples(files: list[Path]) -> list[tuple[Path, Path, Path]]:

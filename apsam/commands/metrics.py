@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.options import DataDir, Device, Protocol, Sheet, Synthetic, Threads, named
+from apsam.commands.options import DataDir, Device, LabelErrors, Protocol, Sheet, Synthetic, Threads, named
 from apsam.commands.options import settings as section
 from apsam.maps.settings import MapSettings
 from apsam.protocol import HELD_OUT
@@ -112,6 +112,7 @@ def metrics_checks(
     localizer: Annotated[Path | None, typer.Option(help="figures of the localizer on held-out tiles")] = None,
     masked: Annotated[list[Path] | None, typer.Option(help="tile stack of a raster scene with pseudo-masks")] = None,
     pseudo_masks: Annotated[list[Path] | None, typer.Option(help="its pseudo-masks, in the same order")] = None,
+    label_errors: LabelErrors = None,
     heat_maps: Annotated[list[Path] | None, typer.Option(help="heat map of a training scene")] = None,
 ) -> None:
     """Check a training and its maps without reference masks, by image-level labels and plausibility of the map."""
@@ -131,7 +132,7 @@ def metrics_checks(
         raise InputError(f"{len(thresholds)} masks were given for {half} maps; give the mask of each map")
     of_maps = check_maps(pairs[:half], pairs[half:], thresholds)
     of_training = check_training(
-        training or (), localizer, list(zip(masked, pseudo_masks, strict=True)), heat_maps or ()
+        training or (), localizer, list(zip(masked, pseudo_masks, strict=True)), heat_maps or (), label_errors
     )
     write_json(output, {**of_training, **of_maps, "warnings": [*of_training["warnings"], *of_maps["warnings"]]})
 

@@ -6,7 +6,7 @@ where all labelled tiles that cover it are positive, it may show one. No network
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from apsam.errors import InputError
 from apsam.ground.raster import Grid, GridWriter, row_bands
 from apsam.stack import TileStack
+from apsam.tiles.labels import tile_name
 from apsam.tiles.parts import TEST, TRAIN
 
 # Values of a ground label map.
@@ -24,7 +25,9 @@ ALL_LABELS, TRAINING_LABELS = 1, 2
 _BANDS = {ALL_LABELS: (TRAIN, TEST), TRAINING_LABELS: (TRAIN,)}
 
 
-def make_ground_labels(tiles: Sequence[Path], output: Path) -> None:
+def make_ground_labels(
+    tiles: Sequence[Path], output: Path, left_out: Mapping[str, Collection[str]] | None = None
+) -> None:
     """Write the label map of a scene's ground, a GeoTIFF of two bands.
 
     Values: 0 where a tile labelled negative covers the pixel, 1 where labelled tiles do and all of them are positive,
@@ -35,16 +38,18 @@ def make_ground_labels(tiles: Sequence[Path], output: Path) -> None:
     Args:
         tiles: Tile stack of the scene, or the stacks of its blocks.
         output: GeoTIFF to make, on the scene's grid.
+        left_out: Scene -> names of tiles (`apsam.tiles.labels.tile_name`) whose label is not used.
 
     Raises:
         InputError: The tiles are ready-made ones, or of different scenes.
     """
     grid = common_grid(tiles)
+    unused = frozenset((left_out or {}).get(grid.scene, ()))
     with GridWriter(output, grid, ("all labels", "labels of training tiles"), "uint8", UNKNOWN, {}) as writer:
         for top, rows in row_bands(grid.height):
             free = np.zeros((len(_BANDS), rows, grid.width), bool)
             covered = np.zeros_like(free)
-            for window, valid, label, part in _labelled_tiles(tiles, top, rows):
+            for window, valid, label, part in _labelled_tiles(tiles, top, rows, unused):
                 own, seen = clip_rows(window, valid, top, rows, grid.width)
                 for index, parts in enumerate(_BANDS.values()):
                     if part in parts and label in (FREE, POSSIBLE):
@@ -80,14 +85,19 @@ def clip_rows(
     return (slice(first - top, last - top), slice(col, right)), values[first - row : last - row, : right - col]
 
 
-def _labelled_tiles(tiles: Sequence[Path], top: int, rows: int) -> Iterator[tuple[list[int], np.ndarray, int, int]]:
-    """Window, valid pixels, label and part of the tiles that reach into some rows."""
+def _labelled_tiles(
+    tiles: Sequence[Path], top: int, rows: int, unused: Collection[str]
+) -> Iterator[tuple[list[int], np.ndarray, int, int]]:
+    """Window, valid pixels, label and part of the tiles that reach into some rows, but those of unused names."""
     for path in tiles:
         with TileStack(path) as stack:
             windows, labels, parts = (stack.read(name) for name in ("window", "label", "part"))
             for index in tiles_in_rows(windows, top, rows):
+                window = windows[index].tolist()
+                if unused and tile_name(*window[:2]) in unused:
+                    continue
                 valid = stack.read_at("valid", [index])[0]
-                yield windows[index].tolist(), valid, int(labels[index]), int(parts[index])
+                yield window, valid, int(labels[index]), int(parts[index])
 
 
 def tiles_in_rows(windows: np.ndarray, top: int, rows: int) -> np.ndarray:

@@ -7,7 +7,7 @@ in the tile", the mean of both labels' accuracies.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from apsam.ground.raster import Grid, GridReader
 from apsam.heatmaps.logits import NO_DATA, STEP
 from apsam.progress import track
 from apsam.stack import TileStack
+from apsam.tiles.labels import tile_name
 from apsam.tiles.parts import TRAIN
 
 SCHEMA = 1
@@ -47,13 +48,19 @@ class Decision:
     curve: list[tuple[float, float]]
 
 
-def calibrate(tiles: Sequence[Path], logits: Sequence[Path], present_share: float) -> Decision:
+def calibrate(
+    tiles: Sequence[Path],
+    logits: Sequence[Path],
+    present_share: float,
+    left_out: Mapping[str, Collection[str]] | None = None,
+) -> Decision:
     """Find the threshold at which the heat maps of scenes agree best with the labels of their training tiles.
 
     Args:
         tiles: Tile stacks.
         logits: Their heat maps (`apsam.heatmaps.logits`), in the same order.
         present_share: Share of a tile's known pixels above which a map shows a landslide there.
+        left_out: Scene -> names of tiles whose label is not used.
 
     Raises:
         InputError: There is no positive or no negative training tile.
@@ -62,8 +69,12 @@ def calibrate(tiles: Sequence[Path], logits: Sequence[Path], present_share: floa
     for path, heat in zip(tiles, logits, strict=True):
         with TileStack(path) as stack, GridReader(heat, Grid.of_tiles(path)) as raster:
             windows, label, part = (stack.read(name) for name in ("window", "label", "part"))
+            unused = frozenset((left_out or {}).get(stack.attributes["scene"], ()))
             for index in track(np.flatnonzero(part == TRAIN).tolist(), f"calibrate on {stack.attributes['scene']}"):
-                values = raster.read(*windows[index].tolist())
+                window = windows[index].tolist()
+                if tile_name(*window[:2]) in unused:
+                    continue
+                values = raster.read(*window)
                 values = np.sort(values[values != NO_DATA])
                 if len(values):
                     below = np.searchsorted(values, np.rint(CANDIDATES / STEP), side="left")

@@ -14,6 +14,7 @@ from apsam.errors import InputError
 from apsam.files import read_json
 from apsam.metrics.checks import FEW_TILES, WEAK_ACCURACY, WEAK_AUC
 from apsam.stack import TileStack
+from apsam.tiles.label_errors import label_error_warnings, read_label_errors
 from apsam.tiles.parts import TRAIN
 
 # Tag of a heat map: mean correlation of its networks (`apsam.heatmaps.logits`, which imports torch).
@@ -151,14 +152,16 @@ def check_training(
     localizer: Path | None = None,
     masks: Sequence[tuple[Path, Path]] = (),
     heat_maps: Sequence[Path] = (),
+    label_errors: Path | None = None,
 ) -> dict[str, Any]:
-    """Check a training: {"training", "localizer", "trends", "agreement", "warnings"}, JSON values.
+    """Check a training: {"training", "label_errors", "localizer", "trends", "agreement", "warnings"}, JSON values.
 
     Args:
         tiles: Tile stacks of all training scenes.
         localizer: Metrics of the localizer on held-out tiles.
         masks: Of raster scenes, tile stacks and pseudo-masks.
         heat_maps: Heat maps of training scenes.
+        label_errors: Tiles whose label was left out (`apsam.tiles.label_errors`).
 
     Raises:
         InputError: The files are of different scenes.
@@ -166,15 +169,18 @@ def check_training(
     counts = count_training(tiles)
     figures = read_json(localizer) if localizer is not None else {}
     trends = [trend for pair in masks if (trend := tile_trend(*pair)) is not None]
+    errors = read_label_errors(label_errors) if label_errors is not None else None
     agreement = {path.stem: agreement_of(path) for path in heat_maps}
     warnings = [
         *(training_warnings(counts) if tiles else []),
+        *label_error_warnings(errors),
         *localizer_warnings(figures),
         *(text for trend in trends for text in trend_warnings(trend)),
         *(text for scene, value in agreement.items() for text in agreement_warnings(scene, value)),
     ]
     return {
         "training": counts,
+        "label_errors": errors.tiles if errors is not None else {},
         "localizer": figures,
         "trends": [asdict(trend) for trend in trends],
         "agreement": agreement,

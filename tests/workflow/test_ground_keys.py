@@ -86,7 +86,8 @@ def test_surroundings_need_the_image(sheet: Callable[..., Path]) -> None:
 def test_scene_wide_masks_add_a_network_and_its_maps(sheet: Callable[..., Path]) -> None:
     before, after = run_of(sheet(), ground=PAPER), run_of(sheet(), ground={**SCENE_WIDE, "decision": "expected_f1"})
     assert made(after) - made(before) == {
-        "ground": 3, "heatmaps/networks": 3, "heatmaps": 2, "heatmaps/threshold": 1, "heatmaps/factor": 1,
+        "ground": 3, "heatmaps/folds": 3, "heatmaps/label_errors": 1, "ground/checked": 2,
+        "heatmaps/networks": 3, "heatmaps": 2, "heatmaps/threshold": 1, "heatmaps/factor": 1,
         "views": 2, "views/heatmaps": 2, "views/prompts": 2, "views/embeddings": 2, "views/masks": 2,
         "masks/ground": 2, "resunet/ground": 1, "maps/ground": 1, "maps/ground/products": 1, "maps/ground/decided": 1,
     }  # fmt: skip
@@ -99,11 +100,34 @@ def test_scene_wide_masks_add_a_network_and_its_maps(sheet: Callable[..., Path])
 
 def test_held_out_scenes_are_not_used_for_training(sheet: Callable[..., Path]) -> None:
     run = run_of(sheet(), ground=SCENE_WIDE, self_training={"rounds": 2})
-    trainings = ("heatmaps/networks", "heatmaps/threshold", "heatmaps/factor", "self_training/networks")
+    trainings = (
+        "heatmaps/folds",
+        "heatmaps/label_errors",
+        "ground/checked",
+        "heatmaps/networks",
+        "heatmaps/threshold",
+        "heatmaps/factor",
+        "self_training/networks",
+    )
     for stage in (*trainings, "self_training/masks", "self_training/resunet/scenes", "resunet/ground"):
         (unit, *_) = STAGES[stage].units(run)
         assert not [path for path in run.recipe(stage, unit).inputs if "/west." in path], stage
     assert made(run_of(sheet(), ground=SCENE_WIDE))["maps/ground/decided"] == 0, "the map's 0.5"
+
+
+def test_labels_are_used_as_given_without_a_cross_validation(sheet: Callable[..., Path]) -> None:
+    run = run_of(sheet(), ground=SCENE_WIDE, heatmaps={"folds": 0})
+    assert {"heatmaps/folds", "heatmaps/label_errors", "ground/checked"}.isdisjoint(made(run))
+    for stage in ("heatmaps/networks", "heatmaps/threshold", "metrics/checks"):
+        (unit, *_) = STAGES[stage].units(run)
+        assert "label-errors" not in run.recipe(stage, unit).command(1)
+    checked = run_of(sheet(), ground=SCENE_WIDE)
+    found = checked.path(Ref("heatmaps/label_errors"))
+    for stage in ("ground/checked", "heatmaps/threshold", "metrics/checks"):
+        (unit, *_) = STAGES[stage].units(checked)
+        assert f"--label-errors {found}" in checked.recipe(stage, unit).command(1)
+    (name, *_) = STAGES["ground/checked"].units(checked)
+    assert checked.path(Ref("ground/checked", name)) in checked.recipe("heatmaps/networks", "1").inputs
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workflow_support.recipes import ALL, Job, Named, Ref, Stage, Unkeyed
+from workflow_support.stages.ground import found_label_errors
 from workflow_support.stages.self_training import TILE_MASKS
 from workflow_support.stages.sources import GROUND, SELF_TRAINING, SOURCES, TRAINED
 
@@ -78,6 +79,7 @@ def checks(run: Run, unit: str) -> Job:
             "localizer": Ref("metrics/localizer") if run.held_out else None,
             "masked": run.stacks("tiles", of_tiles),
             "pseudo-masks": run.stacks(TILE_MASKS if run.second_round else f"masks/{TRAINED[0]}", of_tiles),
+            "label-errors": found_label_errors(run),
             "heat-maps": [Ref("heatmaps", name) for name in run.training] if run.scene_wide else [],
         }
     )

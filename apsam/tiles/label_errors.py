@@ -1,0 +1,88 @@
+"""Tiles that are probably labelled negative by mistake: the rule, and the file that names them. Imports no torch.
+
+One wrong negative label excludes the landslide of its tile from the masks of all tiles that overlap it, and teaches
+networks the opposite. So each tile is scored by a network that was trained without its label (`apsam.heatmaps.folds`),
+and a negative tile is a label error if its score is at least the mean score of the positive tiles: the rule of
+confident learning (Northcutt et al. 2021, doi:10.1613/jair.1.12125) for the label "no landslide". No mask is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from apsam.errors import InputError
+from apsam.files import read_json, write_json
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class LabelErrors:
+    """Negative training tiles whose label is probably wrong.
+
+    Attributes:
+        threshold: Mean score of the positive tiles; None if there are none.
+        negative: Number of negative training tiles.
+        tiles: Scene -> names of the tiles.
+    """
+
+    threshold: float | None
+    negative: int
+    tiles: dict[str, list[str]]
+
+    @property
+    def count(self) -> int:
+        """Return the number of tiles."""
+        return sum(map(len, self.tiles.values()))
+
+
+def choose_label_errors(names: Sequence[tuple[str, str]], scores: np.ndarray, labels: np.ndarray) -> LabelErrors:
+    """Select the negative tiles that score like positive ones.
+
+    Args:
+        names: (scene, tile) of n tiles.
+        scores: (n,) float, higher for landslides; NaN unknown.
+        labels: (n,) {0, 1}.
+    """
+    known = np.isfinite(scores)
+    positive = scores[known & (labels == 1)]
+    negative = int((labels == 0).sum())
+    if not len(positive):
+        return LabelErrors(None, negative, {})
+    tiles: dict[str, list[str]] = {}
+    wrong = known & (labels == 0) & (scores >= positive.mean())
+    for scene, tile in sorted(names[index] for index in np.flatnonzero(wrong).tolist()):
+        tiles.setdefault(scene, []).append(tile)
+    return LabelErrors(round(float(positive.mean()), 4), negative, tiles)
+
+
+def label_error_warnings(errors: LabelErrors | None) -> list[str]:
+    """Warn of labels that were left out."""
+    if errors is None or not errors.count:
+        return []
+    named = "; ".join(f"{scene}: {', '.join(tiles)}" for scene, tiles in errors.tiles.items())
+    return [
+        f"{errors.count} of {errors.negative} negative training tiles look like positive ones, and their label was "
+        f"left out: look at them and correct the label table ({named}); heatmaps.folds: 0 uses all labels"
+    ]
+
+
+def write_label_errors(errors: LabelErrors, output: Path) -> None:
+    """Write label errors as JSON."""
+    write_json(output, {"schema": SCHEMA, **asdict(errors)})
+
+
+def read_label_errors(path: Path) -> LabelErrors:
+    """Read a file of `write_label_errors`.
+
+    Raises:
+        InputError: It is not such a file.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA or "tiles" not in content:
+        raise InputError(f"{path}: not a file of label errors of schema {SCHEMA}; make it again")
+    return LabelErrors(content["threshold"], content["negative"], content["tiles"])
