@@ -31,6 +31,8 @@ from apsam.commands.grid import grid
 from apsam.commands.ground import ground_labels, ground_masks, resunet_scenes, views
 from apsam.commands.heatmaps import (
     heatmap_factor,
+    heatmap_fold,
+    heatmap_label_errors,
     heatmap_masks,
     heatmap_network,
     heatmap_scene,
@@ -70,6 +72,8 @@ STAGES = (
     localizer_offline,
     localizer,
     cams,
+    heatmap_fold,
+    heatmap_label_errors,
     heatmap_network,
     heatmap_scene,
     heatmap_threshold,

@@ -16,6 +16,7 @@ from apsam.commands.run import run_app
 from apsam.config import Config
 from apsam.doctor import Finding
 from apsam.errors import ApsamError
+from workflow_support.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -142,6 +143,12 @@ def test_doctor_lists_downloads_of_weights(monkeypatch: pytest.MonkeyPatch, tmp_
     text = invoke("doctor")[1].replace("\n", "").replace(" ", "")
     assert "https://dl.fbaipublicfiles.com/segment_anything/sam_vit_h_4b8939.pth" in text
     assert f"->{tmp_path}/sam_vit_h_4b8939.pth" in text
+
+
+def test_every_script_of_a_stage_is_a_command() -> None:
+    commands = {command.__name__ for command in (*cli.STAGES, *cli.EXPERIMENTS)}
+    wanted = {stage.command for stage in STAGES.values() if not stage.command.startswith("table1:")}
+    assert {command.rpartition(":")[2] for command in wanted} <= commands
 
 
 def test_a_script_is_the_command_of_its_stage() -> None:
