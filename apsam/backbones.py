@@ -204,7 +204,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise ApsamError(f"cannot read weights from {path}: {why_unreadable(error)}") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ApsamError(f"{path} holds no state dict (a mapping of names to tensors)")
+        raise ApsamError(f"{path} contains no state dict (a mapping of names to tensors)")
     return state
 
 

@@ -223,7 +223,7 @@ def read_values(file: Path) -> dict[str, Any]:
     """Read the keys of one YAML or JSON file, as they stand there.
 
     Raises:
-        ConfigError: The file is missing, is not YAML of keys and values, or holds a key twice.
+        ConfigError: The file is missing, is not YAML of keys and values, or contains a key twice.
     """
     try:
         text = read_text(file)
@@ -294,9 +294,9 @@ def _explain_key(key: str, problems: list[Mapping[str, Any]]) -> str:
         hint = f"did you mean '{nearest[0]}'?" if nearest else f"known here: {', '.join(sorted(known))}"
         return f"unknown key '{key}'; {hint}"
     if first["type"] == "model_type":
-        return f"'{key}': is a section, which holds keys and values (it is {first['input']!r})"
+        return f"'{key}': is a section, which contains keys and values (it is {first['input']!r})"
     if first["type"] == "missing":
-        return f"'{key}': holds too few values (it is {first['input']!r})"
+        return f"'{key}': contains too few values (it is {first['input']!r})"
     if len(problems) > 1 and all(problem["msg"].startswith(WANTED) for problem in problems):
         # The alternatives of one value; the reasons why each of them failed do not help.
         wanted = [problem["msg"].removeprefix(WANTED).partition(", unable to parse")[0] for problem in problems]

@@ -73,7 +73,7 @@ def read_prompts(path: Path) -> ScenePrompts:
         tiles = tuple(map(_tile, content["tiles"]))
         return ScenePrompts(content["scene"], content["settings"], tiles)
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: holds an entry that is not a prompt ({error}); make the prompts again") from error
+        raise InputError(f"{path}: contains an entry that is not a prompt ({error}); make the prompts again") from error
 
 
 def _tile(entry: Mapping[str, Any]) -> TilePrompts:

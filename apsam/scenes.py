@@ -272,12 +272,12 @@ def tile_files(folder: Path) -> list[Path]:
     """
     files = image_files(folder)
     if not files:
-        raise InputError(f"{folder}: holds no tile ({', '.join(TILE_SUFFIXES)})")
+        raise InputError(f"{folder}: contains no tile ({', '.join(TILE_SUFFIXES)})")
     stems: dict[str, str] = {}
     for file in files:
         if stems.setdefault(file.stem, file.name) != file.name:
             raise InputError(
-                f"{folder}: holds {stems[file.stem]} and {file.name}, but tiles are identified by their names without "
+                f"{folder}: has {stems[file.stem]} and {file.name}, but tiles are identified by their names without "
                 f"the ending; rename one, or put masks into a folder of their own"
             )
     return files

@@ -107,7 +107,7 @@ PUBLISHED = {
 def why_unreadable(error: Exception) -> str:
     """Return one line on why a weights file cannot be loaded; torch's own message suggests executing its content."""
     if isinstance(error, pickle.UnpicklingError):
-        return "it is cut short, or holds objects other than tensors, which are not loaded"
+        return "it is cut short, or contains objects other than tensors, which are not loaded"
     return str(error).partition("\n")[0] or type(error).__name__
 
 

@@ -61,7 +61,7 @@ def second_round(
     asked = arguments.masks.model_copy(update={"cam_mask": True})
     choices = {
         "second, 120": (PromptSettings().threshold,),
-        "second, picked": PromptSettings(threshold="auto").thresholds(),
+        "second, selected": PromptSettings(threshold="auto").thresholds(),
     }
     figures = {"ResUNet's map": mean_iou(probability >= 0.5, reference)}
     for name, thresholds in choices.items():
@@ -89,17 +89,17 @@ def main() -> None:
     figures: dict[str, dict[str, float]] = {}
     for name, (views, masks) in sets.items():
         cams = make_cams(method, views, arguments.cams)
-        picked = segment(sam, views, cams, arguments.prompts.model_copy(update={"threshold": "auto"}).thresholds(),
+        selected = segment(sam, views, cams, arguments.prompts.model_copy(update={"threshold": "auto"}).thresholds(),
                          arguments.masks)  # fmt: skip
-        levels = np.array([255 if one.threshold is None else one.threshold for one in picked])
+        levels = np.array([255 if one.threshold is None else one.threshold for one in selected])
         at_fixed = segment(sam, views, cams, (fixed,), arguments.masks)
         figures[name] = {
             "tiles": len(views),
             "centred box": mean_iou(centred_box(len(views)), masks),
             f"CAM > {fixed}": mean_iou(cams > fixed, masks),
-            "CAM, cut picked": mean_iou(cams > levels[:, None, None], masks),
+            "CAM, cut selected": mean_iou(cams > levels[:, None, None], masks),
             f"APSAM, {fixed}": mean_iou(np.stack([one.mask == 1 for one in at_fixed]), masks),
-            "APSAM, picked": mean_iou(np.stack([one.mask == 1 for one in picked]), masks),
+            "APSAM, selected": mean_iou(np.stack([one.mask == 1 for one in selected]), masks),
         }
         if arguments.resunet:
             figures[name] |= second_round(sam, arguments, views, cams, masks)

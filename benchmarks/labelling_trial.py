@@ -216,8 +216,8 @@ def train_map(trial: Trial, labels: Labels, seed: int, steps: int = 80, batch: i
     head = Head(every[torch.randperm(len(every))[:4096]].float())
     optimizer, schedule = _optimizer(head, steps)
     for _ in range(steps):
-        picked = torch.randint(len(every), (batch,))
-        loss = functional.binary_cross_entropy_with_logits(head(every[picked]), target[picked])
+        selected = torch.randint(len(every), (batch,))
+        loss = functional.binary_cross_entropy_with_logits(head(every[selected]), target[selected])
         _step(optimizer, schedule, loss)
     return head
 

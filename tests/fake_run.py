@@ -150,14 +150,14 @@ def _fake_json(folder: Path, counts: dict) -> None:
 def _fake_experiments(folder: Path) -> None:
     """Two of the paper's experiments with made-up counts: the threshold sweep, and the prompts with a figure."""
     sweep = [
-        {"source": source, "part": "test", "threshold": threshold, "picked": "yes" if threshold == picked else None}
+        {"source": source, "part": "test", "threshold": threshold, "selected": "yes" if threshold == selected else None}
         | _row(source, "test", 900 - abs(threshold - 110) * 4 - loss, 300, 200 + loss, 9000)
-        for source, loss, picked in (("apsam", 0, 130), ("cam", 160, None))
+        for source, loss, selected in (("apsam", 0, 130), ("cam", 160, None))
         for threshold in range(50, 171, 10)
     ]
     sweep.append({"source": "apsam", "part": "test", "threshold": "per tile"} | _row("apsam", "test", 920, 250, 180, 1))
     columns = (Column("source", "Pseudo-mask"), PART, Column("threshold", "Threshold"),
-               Column("picked", "Picked without labels"), *FIGURES)  # fmt: skip
+               Column("selected", "Selected without labels"), *FIGURES)  # fmt: skip
     notes = ["Made up for a test."]
     write_experiment(
         Experiment("threshold_sweep", "CAM threshold (paper, Fig. 5)", "held_out", columns, sweep, notes),

@@ -57,7 +57,7 @@ class Project:
     def replace(self, file: str, old: str, new: str) -> None:
         """Change a text file."""
         text = (self.folder / file).read_text()
-        assert old in text, f"{file} no longer holds {old!r}"
+        assert old in text, f"{file} no longer contains {old!r}"
         (self.folder / file).write_text(text.replace(old, new))
 
     def configure(self, section: str, **values: object) -> None:

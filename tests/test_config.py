@@ -76,7 +76,7 @@ def test_a_key_far_from_all_lists_the_known():
             ],
         ),
         ({"run": "store"}, ["'run': is a folder that results/ has anyway; choose another name (it is 'store')"]),
-        ({"resunet": 3}, ["'resunet': is a section, which holds keys and values (it is 3)"]),
+        ({"resunet": 3}, ["'resunet': is a section, which contains keys and values (it is 3)"]),
         (
             {"prompts": {"threshold": "ninety"}},
             ["'prompts.threshold': input should be a valid integer or 'auto' (it is 'ninety')"],
@@ -94,7 +94,7 @@ def test_a_key_far_from_all_lists_the_known():
                 "unknown key 'tiles.siez'; did you mean 'size'?",
             ],
         ),
-        ({"tiles": {"bands": [1, 2]}}, ["'tiles.bands': holds too few values (it is [1, 2])"]),
+        ({"tiles": {"bands": [1, 2]}}, ["'tiles.bands': contains too few values (it is [1, 2])"]),
         (
             {"experiments": {"seeds": ["a"]}},
             ["'experiments.seeds': input should be a valid integer, unable to parse string as an integer (it is 'a')"],

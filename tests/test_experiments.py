@@ -199,7 +199,7 @@ def test_selected_thresholds_do_not_depend_on_reference_masks(run, made, tmp_pat
     thresholds = SETTINGS.thresholds
     assert (one.counts != two.counts).any()
     assert one.best_agreement("both", thresholds) == two.best_agreement("both", thresholds)
-    np.testing.assert_array_equal(one.picked("both", thresholds), two.picked("both", thresholds))
+    np.testing.assert_array_equal(one.selected("both", thresholds), two.selected("both", thresholds))
 
 
 def test_the_sweep_marks_one_threshold_and_names_its_rule(made, tmp_path):
@@ -207,19 +207,19 @@ def test_the_sweep_marks_one_threshold_and_names_its_rule(made, tmp_path):
     experiment = threshold_sweep(results, SETTINGS.thresholds)
     fixed = [row for row in experiment.rows if row["source"] == "apsam" and row["threshold"] != "per tile"]
     best = max(fixed, key=lambda row: row["agreement"])["threshold"]
-    assert {row["threshold"] for row in fixed if row["picked"]} == {best}
-    assert f"Picked without labels: {best}" in " ".join(experiment.notes)
+    assert {row["threshold"] for row in fixed if row["selected"]} == {best}
+    assert f"Selected without labels: {best}" in " ".join(experiment.notes)
     assert {(r["part"], r["threshold"]) for r in experiment.rows if r["source"] == "apsam"} == {
         (part, threshold) for part in ("train", "test") for threshold in (60, 120, 170, "per tile")
     }
     draw_threshold_sweep(experiment, tmp_path / "threshold_sweep.json")
-    assert "picked without labels" in (tmp_path / "threshold_sweep.svg").read_text()
+    assert "selected without labels" in (tmp_path / "threshold_sweep.svg").read_text()
     assert (tmp_path / "threshold_sweep.png").stat().st_size > 1000
 
 
 def test_per_tile_selection_equals_the_masks_stage(run, tmp_path, made):
     results = read_trials(made)
-    picked = results.picked("both", SETTINGS.thresholds)
+    selected = results.selected("both", SETTINGS.thresholds)
     for name, offset in zip(NAMES, np.cumsum([0, *(len(TileStack(p)) for p in made[:-1])]), strict=True):
         prompts = tmp_path / f"{name}.json"
         cams, embeddings, tiles = (run / f"{s}/{name}.zarr.zip" for s in ("cams", "embeddings", "tiles"))
@@ -229,7 +229,7 @@ def test_per_tile_selection_equals_the_masks_stage(run, tmp_path, made):
         with TileStack(output) as stack:
             chosen = stack.read("threshold")
         for tile in np.flatnonzero(chosen >= 0):
-            assert results.trials[picked[offset + tile]] == Trial("both", int(chosen[tile]))
+            assert results.trials[selected[offset + tile]] == Trial("both", int(chosen[tile]))
 
 
 def test_ablation_has_the_papers_three_kinds_and_the_cam(made):

@@ -482,11 +482,11 @@ def test_invalid_weights_are_refused_and_not_executed(loader: str, kind: str, tm
 def test_weights_of_another_model_are_named(tmp_path: Path) -> None:
     network = build_resunet(SMALL)
     save_resunet(network, SMALL, tmp_path / "r.safetensors", {})
-    with pytest.raises(InputError, match=r"r\.safetensors: holds .*, no localizer"):
+    with pytest.raises(InputError, match=r"r\.safetensors: contains .*, no localizer"):
         load_localizer(tmp_path / "r.safetensors")
     save_file({"a": torch.ones(2)}, tmp_path / "x.safetensors")
     for load in (LOADERS["resunet"], LOADERS["localizer"]):
-        with pytest.raises(InputError, match=r"x\.safetensors: holds"):
+        with pytest.raises(InputError, match=r"x\.safetensors: contains"):
             load(tmp_path / "x.safetensors")
     save_resunet(network, SMALL.model_copy(update={"widths": (4, 6, 8, 8, 16)}), tmp_path / "o.safetensors", {})
     with pytest.raises(InputError, match=r"o\.safetensors: its weights do not fit its settings"):

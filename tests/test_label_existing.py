@@ -53,7 +53,7 @@ def test_tiles_their_order_and_numbers_are_those_of_the_run(image: Path, tmp_pat
     assert np.allclose(shares, tiles.valid_share[tiles.counted])
     names = [name for name, number in zip(tiles.names, tiles.numbers(), strict=True) if number is not None]
     assert names == [f"r{row}_c{col}" for row, col, _, _ in windows.tolist()]
-    assert tiles.numbers()[0] is None, "the corner holds no data"
+    assert tiles.numbers()[0] is None, "the corner contains no data"
 
 
 def test_polygons_set_certain_tiles_and_leave_edges_empty(image: Path, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_folder_of_tiles_becomes_a_zip_of_masks(tmp_path: Path, monkeypatch: pyt
             mask = read_mask(archive, f"t{index}.jpg")
             assert mask.shape == (height, width)
             assert mask[:, : width // 2 - 3].all() and not mask[:, width // 2 + 3 :].any()
-        with pytest.raises(InputError, match=r"holds no mask other\.png"):
+        with pytest.raises(InputError, match=r"contains no mask other\.png"):
             read_mask(archive, "other.jpg")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
 

@@ -314,7 +314,7 @@ def test_oc_cse_weight_and_file(offline: dict[str, Path], tmp_path: Path) -> Non
         weights.append(method.weight())
     assert weights == pytest.approx([0.3, 0.65, 1.0])
     save_localizer(build_method(UNTRAINED), tmp_path / "w.safetensors")
-    with pytest.raises(InputError, match="holds apsam localizer, no ordinary classifier"):
+    with pytest.raises(InputError, match="contains apsam localizer, no ordinary classifier"):
         load_method(tmp_path / "w.safetensors", CLASSIFIER_KIND, OrdinaryClassifier)
 
 

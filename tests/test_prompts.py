@@ -154,7 +154,7 @@ def test_invalid_prompt_entry_is_named(tmp_path):
     sets = [{"threshold": 120, "prompts": [{"point": [1, 2]}]}]
     content = {"schema": 1, "scene": "a", "settings": {}, "tiles": [{"tile": 0, "sets": sets}]}
     write_json(tmp_path / "a.json", content)
-    with pytest.raises(InputError, match=r"a\.json: holds an entry that is not a prompt .*box"):
+    with pytest.raises(InputError, match=r"a\.json: contains an entry that is not a prompt .*box"):
         read_prompts(tmp_path / "a.json")
 
 

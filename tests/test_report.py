@@ -134,10 +134,10 @@ def test_experiments_are_shown_as_they_are(run, page, page_file):
     )
     best = max(row["iou"] for row in prompts["rows"])
     assert f"<strong>{100 * best:.1f}</strong>" in page_file.read_text()
-    # The curve has a point a threshold, the pick and the level picked tile by tile; a screen reader is told.
+    # The curve has a point a threshold, the pick and the level selected tile by tile; a screen reader is told.
     chart = next(svg["aria-label"] for svg in page.all("svg") if "IoU over CAM" in svg.get("aria-label", ""))
-    picked = next(row for row in sweep["rows"] if row["picked"])
-    assert f"picked without labels: 130, {100 * picked['iou']:.1f} %" in chart and "picked tile by tile" in chart
+    selected = next(row for row in sweep["rows"] if row["selected"])
+    assert f"selected without labels: 130, {100 * selected['iou']:.1f} %" in chart and "selected tile by tile" in chart
     assert sum(circle["class"] == "dot dot-0" for circle in page.all("circle") if circle.get("class")) >= 13
     figure = next(image for image in page.all("img") if image.get("class") == "picture")
     assert figure["src"].startswith("data:image/") and "Prompts (paper, Table 2)" in figure["alt"]
@@ -380,4 +380,4 @@ def test_suggestions_are_shown_with_their_pictures(run, page, tmp_path):
     assert any(button["data-show"] == "alder" for button in buttons)
     (folder / "suggestions/suggestions.json").write_text("{}")
     make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
-    assert "holds no suggestions" in Page((folder / "report/index.html").read_text()).text
+    assert "contains no suggestions" in Page((folder / "report/index.html").read_text()).text

@@ -216,10 +216,10 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a safetensors file"):
         load_resunet(path, CPU)
     save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(InputError, match="holds another model"):
+    with pytest.raises(InputError, match="contains another model"):
         load_resunet(path, CPU)
     save_file({"x": torch.zeros(1)}, path, {"apsam": json.dumps({"model": "localizer"})})
-    with pytest.raises(InputError, match="holds the model 'localizer'"):
+    with pytest.raises(InputError, match="contains the model 'localizer'"):
         load_resunet(path, CPU)
     network = build_resunet(TINY)
     save_resunet(network, TINY.model_copy(update={"widths": (4, 6, 8, 8, 16)}), path, {})

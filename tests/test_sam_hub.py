@@ -303,7 +303,7 @@ def test_weights_of_the_video_models_are_the_image_models(tmp_path):
 
 
 def test_the_tracker_is_found_in_sam3s_video_model(tmp_path):
-    """`facebook/sam3` holds a detector, whose backbone the tracker shares, under names of its own."""
+    """`facebook/sam3` contains a detector, whose backbone the tracker shares, under names of its own."""
     model = save_hub_sam(tmp_path, "sam3")
     prefixes = {
         "vision_encoder.backbone.": "detector_model.vision_encoder.backbone.",

@@ -105,7 +105,7 @@ def test_files_that_are_no_checkpoint(tmp_path):
     for name in ("page.pth", "page.safetensors"):
         with pytest.raises(InputError, match="not a checkpoint that can be read"):
             read_state_dict(tmp_path / name)
-    with pytest.raises(InputError, match="holds model, epoch instead of a flat state dict"):
+    with pytest.raises(InputError, match="contains model, epoch instead of a flat state dict"):
         read_state_dict(tmp_path / "training.pth")
     with pytest.raises(InputError, match="no such SAM checkpoint"):
         read_state_dict(tmp_path / "none.pth")

@@ -171,7 +171,7 @@ def test_mask_of_a_tile_is_its_part_of_the_window(run, sam):
             return_logits=True,
         )
         part = expected[:, y : y + TILE, x : x + TILE]
-        # The store holds float16.
+        # The store contains float16.
         assert np.abs(decoded.logits[place] - part).max() < 0.02 * max(1, np.abs(part).max())
         np.testing.assert_allclose(decoded.iou[place], quality, atol=5e-3)
 

@@ -169,7 +169,7 @@ def folder_of(path: Path, names: list[str], dtype: str = "uint8", size: int = 40
 
 
 def sized(value: float) -> Make:
-    """A point whose column `size` holds a length."""
+    """A point whose column `size` contains a length."""
 
     def build(folder: Path) -> Given:
         layer(folder / "p.gpkg", SLIDE.centroid, size=[value])
@@ -538,7 +538,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
     ),
     "outlines as text in a table": (
         labels("l.csv", text('WKT,id\n"POINT(500020 2999960)",1\n')),
-        "holds coordinates .WKT., not labels of tiles; make a layer of it",
+        "contains coordinates .WKT., not labels of tiles; make a layer of it",
     ),
     "two columns of labels": (
         labels("l.csv", text("tile,label,landslide\nr0_c0,1,1\nr0_c38,0,1\n")),
@@ -558,7 +558,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
     ),
     # Masks
     "no such mask": (mask("none.tif", None), "none.tif: no such mask"),
-    "points as mask": (mask("p.gpkg", lambda p: layer(p, SLIDE.centroid)), "holds 1 x Point.*labels.buffer_m"),
+    "points as mask": (mask("p.gpkg", lambda p: layer(p, SLIDE.centroid)), "contains 1 x Point.*labels.buffer_m"),
     "lines as mask": (
         mask("p.gpkg", lambda p: layer(p, LineString(SLIDE.exterior.coords))),
         "LineString.*Lines to polygons",
@@ -662,7 +662,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
         )[2],
         "y.png: not an image .*Git LFS: fetch the file itself",
     ),
-    "an empty folder": (lambda f: ((f / "tiles").mkdir(), tiles_row(f))[1], "holds no tile"),
+    "an empty folder": (lambda f: ((f / "tiles").mkdir(), tiles_row(f))[1], "contains no tile"),
 }
 
 # Refused by the check; the job of one scene does not read what is needed, or never runs.
@@ -675,7 +675,7 @@ EARLY: dict[str, tuple[Make, str]] = {
         labels("p.gpkg", lambda p: layer(p, translate(SLIDE, 9000))),
         "touches no scene that uses it",
     ),
-    "a layer without features": (labels("p.gpkg", lambda p: layer(p)), "the layer holds no feature"),
+    "a layer without features": (labels("p.gpkg", lambda p: layer(p)), "the layer contains no feature"),
     "a positive tile without mask": (tiles(masks={"y.png": tile_mask(0)}), "has no mask for the tile x.png"),
     "a mask of another size": (tiles(masks=bent()), "x.png: is 39 x 39 px, its image 40 x 40"),
     "a layer for a folder": (
@@ -735,7 +735,7 @@ EARLY: dict[str, tuple[Make, str]] = {
         "the raster of elevations has no coordinate",
     ),
     "elevations without geotransform": (dem(lambda p: write(p, heights(), transform=None)), "no geotransform"),
-    "a hillshade in colour": (dem(lambda p: write(p, pixels())), "holds colours"),
+    "a hillshade in colour": (dem(lambda p: write(p, pixels())), "contains colours"),
     "elevations elsewhere": (
         dem(lambda p: write(p, heights(), transform=from_origin(0, 0, 1, 1))),
         "cover none of the scenes",
@@ -743,7 +743,7 @@ EARLY: dict[str, tuple[Make, str]] = {
     "elevations in fathoms": (dem(dem_in("fathom")), "are in 'fathom', which is not known here"),
     "elevations without any value": (
         dem(lambda p: write(p, heights() * np.nan, transform=DEM_PLACE)),
-        "holds no elevation, all of it is no data",
+        "contains no elevation, all of it is no data",
     ),
     "elevations that are none": (
         dem(lambda p: write(p, heights() * 0 - 9999, transform=DEM_PLACE)),
@@ -866,7 +866,7 @@ WARNINGS: dict[str, tuple[Make, str]] = {
     ),
     "elevations of one height": (
         dem(lambda p: write(p, heights() * 0, transform=DEM_PLACE)),
-        "holds one height only .0.",
+        "contains one height only .0.",
     ),
     "two bands of elevations": (
         dem(lambda p: write(p, np.concatenate([heights()] * 2), transform=DEM_PLACE)),

@@ -2,7 +2,7 @@
 
     python tests/training_runs.py KIND FOLDER OUTPUT [--stop-after EPOCHS --signal NUMBER]
 
-FOLDER holds `tiles.zarr.zip` and, for the ResUNet, `masks.zarr.zip`. With `--stop-after` the process sends itself a
+FOLDER contains `tiles.zarr.zip` and, for the ResUNet, `masks.zarr.zip`. With `--stop-after` the process sends itself a
 signal in the middle of the epoch that follows, or waits there for one.
 """
 

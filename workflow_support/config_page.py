@@ -27,7 +27,7 @@ INTRODUCTION = """\
 <!-- Written by `make config-docs` from the schema (apsam/config.py). -->
 # Configuration
 
-`config.yaml` in the project folder holds the settings that people change most. Every other setting has the default
+`config.yaml` in the project folder contains the settings that people change most. Every other setting has the default
 listed here. Put your own settings into a file of your own, with only the keys that differ, and lay it over
 `config.yaml`:
 

@@ -29,7 +29,7 @@ HEADER = """\
 # intermediate: dvc repro, dvc exp run, dvc checkout, dvc push (docs/dvc.md). Each stage lets Snakemake make the step's
 # files. Outputs are folders of the store, whose paths say what their files are; so they persist from run to run. The
 # stage `given` has the checksums of all data that the configuration names: scenes, labels, masks, elevations, weights.
-# params.yaml holds what experiments change over config.yaml.
+# params.yaml contains what experiments change over config.yaml.
 vars: ["config.yaml:run,scenes"]
 """
 

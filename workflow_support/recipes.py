@@ -6,7 +6,7 @@ the command line all come from the same options and always agree:
 
 | value | on the command line | in the key |
 |---|---|---|
-| `Ref`: a file that another stage makes | its path | its path, which holds its key |
+| `Ref`: a file that another stage makes | its path | its path, which contains its key |
 | `InputFile`: a file or folder of the user | its path | its content |
 | `Section`: a section of the configuration | as JSON | as JSON |
 | `Unkeyed`: device or threads, which change no result | its text | no |

@@ -76,7 +76,7 @@ def check_run_folder(folder: Path) -> None:
     if not folder.exists() or (folder / MANIFEST).is_file() or _is_pulled(folder):
         return
     what = (
-        "holds results of an earlier version of apsam, which kept its files there"
+        "contains results of an earlier version of apsam, which kept its files there"
         if is_old_run(folder)
         else "is not a view of apsam's store"
     )

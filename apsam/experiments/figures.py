@@ -46,11 +46,11 @@ def _draw_sweep(axis: Axes, rows: Sequence[dict[str, Any]], key: str) -> None:
             label: str | None = f"{name}, {PART_NAMES[part]}"
             axis.plot(*zip(*fixed, strict=True), style, color=ink, lw=1.2, marker="o", ms=2.5, label=label)
             for row in line:
-                if row.get("picked"):
-                    label = "picked without labels" if part == "test" else None
+                if row.get("selected"):
+                    label = "selected without labels" if part == "test" else None
                     axis.plot(row["threshold"], 100 * row[key], "*", color=INK[2], ms=9, zorder=3, label=label)
                 elif not isinstance(row["threshold"], int):
-                    label = "picked tile by tile" if part == "test" else None
+                    label = "selected tile by tile" if part == "test" else None
                     axis.axhline(100 * row[key], color=INK[2], lw=0.8, ls=":" if part == "test" else "-.", label=label)
     axis.spines[["top", "right"]].set_visible(False)
 

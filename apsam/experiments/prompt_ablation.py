@@ -19,13 +19,13 @@ def prompt_ablation(results: TrialResults) -> Experiment:
     rows = []
     for part in PARTS:
         for kind in (kind for kind in ORDER if results.has(kind)):
-            figures = results.figures(results.picked(kind, thresholds), part)
+            figures = results.figures(results.selected(kind, thresholds), part)
             if figures is not None:
                 rows.append({"part": part, "prompts": kind, **figures})
     at = (
         f"CAM threshold {thresholds[0]} for all kinds."
         if len(thresholds) == 1
-        else "CAM threshold picked tile by tile without labels, for every kind of prompts by itself, of "
+        else "CAM threshold selected tile by tile without labels, for every kind of prompts by itself, of "
         f"{', '.join(map(str, thresholds))}."
     )
     notes = [at]

@@ -57,7 +57,7 @@ class TrialResults:
         """Return (n,) the same trial for every tile."""
         return np.full(len(self.part), self.trial_index(kind, threshold))
 
-    def picked(self, kind: str, thresholds: Sequence[int]) -> np.ndarray:
+    def selected(self, kind: str, thresholds: Sequence[int]) -> np.ndarray:
         """Return (n,) the trial of every tile whose masks agree best with its CAM, as in the masks stage (no label)."""
         places = np.array([self.trial_index(kind, threshold) for threshold in thresholds])
         rows = zip(self.agreement[:, places], self.predicted_iou[:, places], strict=True)

@@ -15,7 +15,7 @@ COLUMNS = (
     Column("source", "Pseudo-mask"),
     PART,
     Column("threshold", "Threshold"),
-    Column("picked", "Picked without labels"),
+    Column("selected", "Selected without labels"),
     Column("agreement", "Agreement with the CAM", "share"),
     TILES,
     *FIGURES,
@@ -42,9 +42,9 @@ def threshold_sweep(results: TrialResults, thresholds: Sequence[int]) -> Experim
                     rows.append(_row(source, part, threshold, figures))
                     if source == "apsam":
                         rows[-1]["agreement"] = results.mean_agreement(kind, threshold)
-                        rows[-1]["picked"] = "yes" if threshold == best else None
+                        rows[-1]["selected"] = "yes" if threshold == best else None
             if source == "apsam":
-                figures = results.figures(results.picked(kind, thresholds), part)
+                figures = results.figures(results.selected(kind, thresholds), part)
                 if figures is not None:
                     rows.append(_row(source, part, PER_TILE, figures))
     return Experiment(NAME, "CAM threshold (paper, Fig. 5)", results.protocol, COLUMNS, rows, _notes(results, best))
@@ -57,12 +57,12 @@ def _row(source: str, part: str, threshold: int | str, figures: dict[str, Any]) 
 def _notes(results: TrialResults, best: int | None) -> list[str]:
     tiles = int(results.choosing.sum())
     where = "training tiles" if (results.part[results.choosing] == PARTS["train"]).all() else "tiles"
-    picked = "none: no tile has a CAM" if best is None else f"{best}"
+    selected = "none: no tile has a CAM" if best is None else f"{best}"
     return [
         f"SAM is given {results.own_kind} prompts; everything else as in the run.",
-        f"Picked without labels: {picked}, the threshold whose masks agree best with the CAMs (soft IoU, mean over "
+        f"Selected without labels: {selected}, the threshold whose masks agree best with the CAMs (soft IoU, mean over "
         f"{tiles} {where} labelled positive).",
-        f"'{PER_TILE}': the threshold is picked for every tile by agreement times SAM's predicted IoU, as "
+        f"'{PER_TILE}': the threshold is selected for every tile by agreement times SAM's predicted IoU, as "
         "prompts.threshold: auto does.",
         "IoU and the other shares are over all pixels of the part; 'Mean IoU of a tile' is over tiles that show a "
         "landslide.",

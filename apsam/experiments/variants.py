@@ -136,7 +136,8 @@ def seeds(files: Mapping[str, Mapping[int, Path]]) -> Experiment:
         if kind == "threshold_sweep":
             picks = {seed: _picked(of_run) for seed, of_run in found.items()}
             notes.append(
-                "Threshold picked without labels: " + ", ".join(f"{pick} (seed {seed})" for seed, pick in picks.items())
+                "Threshold selected without labels: "
+                + ", ".join(f"{pick} (seed {seed})" for seed, pick in picks.items())
             )
     used = sorted({seed for of_seed in files.values() for seed in of_seed})
     notes.insert(0, f"Seeds {', '.join(map(str, used))}: mean, and sample standard deviation (n - 1).")
@@ -158,7 +159,7 @@ def _spread(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _picked(rows: Sequence[Mapping[str, Any]]) -> Any:
-    return next((row["threshold"] for row in rows if row.get("picked")), "none")
+    return next((row["threshold"] for row in rows if row.get("selected")), "none")
 
 
 def _one_protocol(paths: Iterable[Path]) -> str:

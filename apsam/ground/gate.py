@@ -42,7 +42,7 @@ class GroundGate:
                 count = len(self._stack)
                 self._stack.close()
                 raise InputError(
-                    f"{labels}: holds the ground of {count} tiles, {tiles} holds {len(self._windows)}; make it again"
+                    f"{labels}: has the ground of {count} tiles, {tiles} has {len(self._windows)}; make it again"
                 )
 
     def __enter__(self) -> GroundGate:

@@ -47,7 +47,7 @@ def make_tile_ground_labels(tiles: Path, folder: Path, output: Path) -> None:
     with TileStack(tiles) as stack:
         names, size = stack.attributes["names"], int(stack.attributes["tile_size"])
         if names is None:
-            raise InputError(f"{tiles}: holds tiles of a raster scene, not of a folder; do not name a folder")
+            raise InputError(f"{tiles}: contains tiles of a raster scene, not of a folder; do not name a folder")
         labels, known = stack.read("label"), stack.read("part") != NEITHER
         scene = stack.attributes["scene"]
     places = [_georeference(folder / name, size) for name in names]

@@ -102,8 +102,8 @@ def view_factor(stack: TileStack) -> float:
     """Scene pixels per pixel of a stack's images: 1 for tiles.
 
     Raises:
-        InputError: The stack holds ready-made tiles.
+        InputError: The stack contains ready-made tiles.
     """
     if stack.attributes["kind"] != "raster":
-        raise InputError(f"{stack.path}: holds ready-made tiles, which have no place in a scene; give a raster scene")
+        raise InputError(f"{stack.path}: has ready-made tiles, which have no place in a scene; give a raster scene")
     return float(stack.attributes.get("factor", 1))

@@ -12,7 +12,7 @@ class SceneReport:
 
     Attributes:
         name, split, kind: Of the row.
-        size: Width and height in pixels, or how many tiles a folder holds.
+        size: Width and height in pixels, or how many tiles a folder contains.
         resolution_m: Ground side of a pixel in the middle of the scene.
         crs: Code and name.
         bands: Bands and why they were chosen.

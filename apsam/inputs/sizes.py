@@ -112,7 +112,7 @@ def point_warnings(
     if unsized:
         if settings.buffer_m == 0 and settings.ignore_m in ("auto", 0):
             return [
-                f"{source}: holds points, which mark only the tiles that hold them; the rest of a landslide makes "
+                f"{source}: contains points, which mark only the tiles that hold them; the rest of a landslide makes "
                 f"negative tiles wrong. {_remedies(source, settings)}"
             ]
         return [

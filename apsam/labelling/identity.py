@@ -91,8 +91,8 @@ def common_identity(pairs: Sequence[tuple[str, str]]) -> GridIdentity | None:
     if len(found) > 1:
         (first, grid), (second, other) = found[:2]
         what = f"scenes '{first}' and '{second}'" if first != second else f"grids '{grid}' and '{other}'"
-        raise ValueError(f"holds rows of several {what}; give one table a scene")
+        raise ValueError(f"contains rows of several {what}; give one table a scene")
     identity = parse_identity(*found[0])
     if identity is None:
-        raise ValueError(f"holds '{found[0][1]}' in the column '{GRID_COLUMN}', which is not a grid of apsam")
+        raise ValueError(f"contains '{found[0][1]}' in the column '{GRID_COLUMN}', which is not a grid of apsam")
     return identity

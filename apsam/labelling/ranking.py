@@ -83,7 +83,7 @@ def spread_out(use: np.ndarray, centre: np.ndarray | None, side: float) -> tuple
 
     Returns:
         order: (n,) int, the best first.
-        value: (n,) float, the usefulness of each tile when it was picked, in that order.
+        value: (n,) float, the usefulness of each tile when it was selected, in that order.
     """
     if centre is None or len(use) < 2:
         first = np.argsort(-use, kind="stable")
@@ -92,18 +92,18 @@ def spread_out(use: np.ndarray, centre: np.ndarray | None, side: float) -> tuple
     weight = np.ones(len(use))
     queue = [(-value, index) for index, value in enumerate(use.tolist())]
     heapq.heapify(queue)
-    picked = np.zeros(len(use), bool)
+    selected = np.zeros(len(use), bool)
     order: list[int] = []
     values: list[float] = []
     while queue:
         negative, index = heapq.heappop(queue)
-        if picked[index]:
+        if selected[index]:
             continue
         now = use[index] * weight[index]
         if -negative > now + 1e-12:  # it has lost weight since it was added
             heapq.heappush(queue, (-now, index))
             continue
-        picked[index] = True
+        selected[index] = True
         order.append(index)
         values.append(now)
         near = np.array(tree.query_ball_point(centre[index], 3 * SPREAD * side))

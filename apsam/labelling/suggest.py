@@ -31,7 +31,7 @@ def suggest(scenes: Sequence[TileOutputs]) -> Suggestions:
         InputError: The run has no prediction of any tile.
     """
     if not any(scene.members for scene in scenes):
-        raise InputError("the run holds neither scores, nor a map, nor pseudo-masks; let it finish first")
+        raise InputError("the run contains neither scores, nor a map, nor pseudo-masks; let it finish first")
     label = np.concatenate([scene.label for scene in scenes])
     members = _calibrated(scenes, label)
     probability = agreement(list(members.values()))
@@ -80,8 +80,8 @@ def _calibrated(scenes: Sequence[TileOutputs], label: np.ndarray) -> dict[str, n
 
 
 def _look(scenes: Sequence[TileOutputs], label: np.ndarray, probability: np.ndarray) -> list[tuple[int, float]]:
-    """Return tiles without label of all scenes, best first, with their usefulness when they were picked."""
-    picked: list[tuple[float, int]] = []
+    """Return tiles without label of all scenes, best first, with their usefulness when they were selected."""
+    selected: list[tuple[float, int]] = []
     start = 0
     for scene in scenes:
         own = np.flatnonzero(label[start : start + len(scene.names)] == UNLABELLED)
@@ -89,10 +89,10 @@ def _look(scenes: Sequence[TileOutputs], label: np.ndarray, probability: np.ndar
         place = None if scene.boxes is None else centres(scene.boxes[own])
         side = 1.0 if scene.boxes is None else float(np.median(shapely.area(scene.boxes))) ** 0.5
         order, values = spread_out(use, place, side)
-        picked += [(float(value), int(start + own[index])) for index, value in zip(order, values, strict=True)]
+        selected += [(float(value), int(start + own[index])) for index, value in zip(order, values, strict=True)]
         start += len(scene.names)
-    picked.sort(key=lambda pair: (-pair[0], pair[1]))
-    return [(index, value) for value, index in picked]
+    selected.sort(key=lambda pair: (-pair[0], pair[1]))
+    return [(index, value) for value, index in selected]
 
 
 def _opinions(members: dict[str, np.ndarray], index: int) -> list[tuple[str, float]]:

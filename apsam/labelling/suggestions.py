@@ -112,4 +112,4 @@ def read_suggestions(path: Path) -> Suggestions:
             )
         return Suggestions([Suggestion(**row) for row in value["suggestions"]])
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: holds no suggestions; apsam suggest RUN -o {path.with_suffix('.json')}") from error
+        raise InputError(f"{path}: has no suggestions; apsam suggest RUN -o {path.with_suffix('.json')}") from error

@@ -59,7 +59,7 @@ def load_method(path: Path, kind: str, build: Callable[..., M]) -> M:
     if metadata.get("kind") != kind:
         found = metadata.get("kind", "weights without apsam's description")
         wanted = kind.removeprefix("apsam ")
-        raise InputError(f"{path}: holds {found}, no {wanted}; give the weights that its stage wrote")
+        raise InputError(f"{path}: contains {found}, no {wanted}; give the weights that its stage wrote")
     try:
         settings = LocalizerSettings.model_validate(metadata["settings"])
         method = build(settings, weights="none")

@@ -29,7 +29,7 @@ def read_mask(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     try:
         encoded = np.frombuffer(archive.read(_member(name)), np.uint8)
     except KeyError as error:
-        raise InputError(f"{archive.filename}: holds no mask {_member(name)}; predict again") from error
+        raise InputError(f"{archive.filename}: contains no mask {_member(name)}; predict again") from error
     except (zipfile.BadZipFile, EOFError) as error:
         raise InputError(f"{archive.filename}: {_member(name)} cannot be read ({error}); predict again") from error
     mask = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)

@@ -138,7 +138,7 @@ def _model(bands: Sequence[Path], settings: MapSettings) -> str:
                 models.add(band.tags().get("APSAM_MODEL"))
                 threshold, wanted = band.tags().get("APSAM_THRESHOLD"), f"{settings.threshold:g}"
                 if band.count != 2:
-                    raise InputError(f"{path}: holds no mask, as bands of early versions; predict it again")
+                    raise InputError(f"{path}: contains no mask, as bands of early versions; predict it again")
                 if threshold != wanted:
                     raise InputError(f"{path}: predicted at threshold {threshold}, not {wanted}; predict it again")
         except RasterioError as error:

@@ -60,7 +60,7 @@ def same_tiles(tiles: Path, other: Path) -> Iterator[TileStack]:
     with TileStack(other) as stack:
         if len(stack) != expected or stack.attributes["scene"] != scene:
             raise InputError(
-                f"{other}: holds {len(stack)} tiles of '{stack.attributes['scene']}', {tiles} holds {expected} of "
+                f"{other}: has {len(stack)} tiles of '{stack.attributes['scene']}', {tiles} has {expected} of "
                 f"'{scene}'; they come from different runs: remove {other} and run again"
             )
         yield stack

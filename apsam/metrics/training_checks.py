@@ -102,7 +102,7 @@ def tile_trend(tiles: Path, masks: Path) -> TileTrend | None:
         return None
     with TileStack(masks) as stack:
         if len(stack) != len(chosen):
-            raise InputError(f"{masks}: holds {len(stack)} tiles, {tiles} {len(chosen)}; make it again")
+            raise InputError(f"{masks}: contains {len(stack)} tiles, {tiles} {len(chosen)}; make it again")
         landslide, known = (np.zeros(2) for _ in range(2))
         for start, batch in stack.batches(("mask",), 256):
             some = batch["mask"][chosen[start : start + len(batch["mask"])]]

@@ -122,12 +122,12 @@ def check_elevations(
         stored = _sampled(raster, path)
         known = np.isfinite(stored)
         if not known.any():
-            raise InputError(f"{path}: holds no elevation, all of it is no data; is it the right raster?")
+            raise InputError(f"{path}: contains no elevation, all of it is no data; is it the right raster?")
         bands = sum(kind != ColorInterp.alpha for kind in raster.colorinterp)
         if bands > 1:
             warnings.append(f"has {bands} bands, of which the first is read")
         if np.ptp(stored[known]) == 0:
-            warnings.append(f"holds one height only ({stored[known][0]:g}); is it the right raster?")
+            warnings.append(f"contains one height only ({stored[known][0]:g}); is it the right raster?")
         if raster.dtypes[0] == "uint8":
             warnings.append("is 8 bit, which can hold 256 heights only; is it a hillshade, or a picture of elevations?")
         wrong = known & ~np.isfinite(metres(stored))
@@ -169,7 +169,7 @@ def _check_kind(raster: rasterio.DatasetReader, path: Path) -> None:
     kinds = raster.colorinterp
     if ColorInterp.red in kinds or kinds[0] == ColorInterp.palette or raster.count >= 3:
         raise InputError(
-            f"{path}: holds colours ({raster.count} band(s), {kinds[0].name}), not elevations; 'products.dem' wants "
+            f"{path}: contains colours ({raster.count} band(s), {kinds[0].name}), not elevations; 'products.dem' wants "
             f"one band of heights, not a hillshade or an image"
         )
     if np.dtype(raster.dtypes[0]).kind not in "uif":

@@ -29,7 +29,7 @@ def mask_polygons(path: Path, scene: SceneReader) -> np.ndarray:
     """The polygons of a mask's layer near a scene, in its CRS; of collections only what has an area.
 
     Raises:
-        InputError: The layer holds points or lines there, or nothing else anywhere.
+        InputError: The layer contains points or lines there, or nothing else anywhere.
     """
     check_no_negatives(path)
     shapes = read_shapes(path, scene.crs, scene.bounds)
@@ -50,7 +50,7 @@ def mask_polygons(path: Path, scene: SceneReader) -> np.ndarray:
         else "put points into the column 'labels' (with 'labels.buffer_m'), and leave 'mask' empty"
     )
     raise InputError(
-        f"{path}: holds {listed}, of which no landslide's extent can be taken; a mask needs outlines as polygons: "
+        f"{path}: contains {listed}, of which no landslide's extent can be taken; a mask needs outlines as polygons: "
         f"{remedy}"
     )
 

@@ -34,7 +34,7 @@ class ReferenceMaskReader:
         no_data: The value that a raster declares for pixels that were not examined, or None.
 
     Raises:
-        InputError: The mask cannot be read, cannot be placed on the scene, holds no polygons, or leaves open what is
+        InputError: The mask cannot be read, cannot be placed on the scene, contains no polygons, or leaves open what is
             landslide.
     """
 

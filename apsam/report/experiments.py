@@ -171,8 +171,8 @@ def _sweep_chart(rows: Sequence[dict[str, Any]]) -> tuple[Markup | None, list[st
         fixed = [r for r in mine if isinstance(r.get("threshold"), int)]
         if fixed:
             lines.append(Line(name, [r["threshold"] for r in fixed], [100 * r["iou"] for r in fixed]))
-        marks += [Mark("picked without labels", r["threshold"], 100 * r["iou"]) for r in fixed if r.get("picked")]
-        levels += [Level("picked tile by tile", 100 * r["iou"]) for r in mine if not isinstance(r["threshold"], int)]
+        marks += [Mark("selected without labels", r["threshold"], 100 * r["iou"]) for r in fixed if r.get("selected")]
+        levels += [Level("selected tile by tile", 100 * r["iou"]) for r in mine if not isinstance(r["threshold"], int)]
     if not lines:
         return None, []
     said = [f"{line.name} from {min(line.y):.1f} to {max(line.y):.1f} %" for line in lines]

@@ -96,7 +96,7 @@ def describe_dataset(scenes: Sequence[SceneFiles], notes: Notes) -> Dataset:
             )
     if not facts:
         raise InputError(
-            f"{scenes[0].run if scenes else 'run'}: holds no tile stack, so there is nothing to report on; "
+            f"{scenes[0].run if scenes else 'run'}: contains no tile stack, so there is nothing to report on; "
             "run the workflow first"
         )
     train, test, neither = (np.sum([getattr(f, part) for f in facts], axis=0) for part in ("train", "test", "neither"))

@@ -145,7 +145,7 @@ def load_json(path: Path, what: str, notes: Notes) -> dict[str, Any] | None:
     try:
         value = read_json(path)
         if not isinstance(value, dict):
-            raise InputError(f"{path}: holds no JSON object; remove it and run again")
+            raise InputError(f"{path}: contains no JSON object; remove it and run again")
         return value
     except InputError as error:
         notes.add(what, str(error))

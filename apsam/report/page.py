@@ -60,7 +60,7 @@ def make_report(
 
     Raises:
         ConfigError: The configuration is not one.
-        InputError: The run holds nothing that could be shown.
+        InputError: The run contains nothing that could be shown.
     """
     checked = parse_config(config)
     settings = settings or checked.report

@@ -174,7 +174,7 @@ def fits(stack: TileStack, windows: np.ndarray, files: SceneFiles, notes: Notes)
     """Whether a stack has the tile axis of the scene's tiles; noted where it has not."""
     if len(stack) == len(windows):
         return True
-    why = f"holds {len(stack)} tiles, the scene has {len(windows)}; remove it and run again"
+    why = f"contains {len(stack)} tiles, the scene has {len(windows)}; remove it and run again"
     notes.add(str(stack.path), why, files.name)
     return False
 

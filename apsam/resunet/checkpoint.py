@@ -59,7 +59,7 @@ def load_resunet(path: Path, device: torch.device) -> tuple[ResUNet, ResUNetSett
     model = metadata.get("model")
     if model != MODEL:
         held = f"the model '{model}'" if model else "another model"
-        raise InputError(f"{path}: holds {held}, not a ResUNet of apsam")
+        raise InputError(f"{path}: contains {held}, not a ResUNet of apsam")
     try:
         settings = ResUNetSettings.model_validate(metadata["settings"])
         network = build_resunet(settings, pretrained=False)

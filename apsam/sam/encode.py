@@ -60,7 +60,7 @@ def encode_prepared(
             embeddings[part] = done
         if not np.isfinite(embeddings[part]).all():
             raise ApsamError(
-                f"SAM '{sam.name}': its embedding holds values that are NaN or infinite or exceed {np.dtype(dtype)}; "
+                f"SAM '{sam.name}': its embedding has values that are NaN or infinite or exceed {np.dtype(dtype)}; "
                 "set sam.precision: fp32, and check the checkpoint if that does not help"
             )
     return embeddings

@@ -200,7 +200,7 @@ def load_light_weights(sam: Sam, state: dict[str, Tensor], source: str) -> None:
     wrong = sorted(k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape)
     if missing or surplus or wrong:
         raise InputError(
-            f"{source} holds no weights of the light SAM: {len(missing)} tensors missing, {len(surplus)} unknown, "
+            f"{source} contains no weights of the light SAM: {len(missing)} tensors missing, {len(surplus)} unknown, "
             f"{len(wrong)} of another shape (first: {(missing + surplus + wrong)[0]})"
         )
     sam.load_state_dict(state, strict=False)  # only the backbone is missing, as checked above

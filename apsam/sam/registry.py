@@ -111,7 +111,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         keys = ", ".join(map(str, list(state)[:5])) if isinstance(state, Mapping) else type(state).__name__
         raise InputError(
-            f"{path}: holds {keys} instead of a flat state dict; save the SAM's own state dict "
+            f"{path}: contains {keys} instead of a flat state dict; save the SAM's own state dict "
             "(model.state_dict()) into a file of its own"
         )
     return dict(state)

@@ -143,7 +143,7 @@ def check_no_negatives(path: Path) -> None:
     """Refuse a layer of which some features are marked as no landslide: each would make its tiles positive.
 
     Raises:
-        InputError: A column that is called like labels are (`label`, `landslide`, `positive`) holds 0 and 1.
+        InputError: A column that is called like labels are (`label`, `landslide`, `positive`) contains 0 and 1.
     """
     _check_no_negatives(path, stamped(split_layer(path)[0]))
 
@@ -208,7 +208,7 @@ def _wrong_columns(columns: list[str]) -> str:
     if outlines or len(places) >= 2:
         kind, places = ("layer", outlines) if outlines else ("point layer", places)
         return (
-            f"holds coordinates ({', '.join(places)}), not labels of tiles; make a {kind} of it (QGIS: Layer > Add "
+            f"contains coordinates ({', '.join(places)}), not labels of tiles; make a {kind} of it (QGIS: Layer > Add "
             f"Layer > Add Delimited Text Layer, then Export as GeoPackage) and name that in 'labels'"
         )
     return needed

@@ -38,7 +38,7 @@ def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_
         if may_be_empty:
             return
         raise InputError(
-            f"{path}: the layer holds no feature; if its scenes show no landslide, name the layer of the whole region, "
+            f"{path}: the layer has no feature; if its scenes show no landslide, name the layer of the whole region, "
             f"or label tiles in a table (apsam grid)"
         )
     west, south, east, north = features.total_bounds.tolist()

@@ -92,7 +92,7 @@ class MaskRule:
             strange = ~missing & ~np.isin(values, list(self.known))
             if strange.any():
                 found = f"{values[strange][0]:g}"
-                raise InputError(f"{path}: holds the value {found} in addition to {_list(self.known)}; {HOW_TO_SAY}")
+                raise InputError(f"{path}: contains the value {found} in addition to {_list(self.known)}; {HOW_TO_SAY}")
         if self.landslide is not None:
             there = np.isin(values, list(self.landslide))
         else:
@@ -223,7 +223,7 @@ def _as_said(path: Path, said: MaskValues, sample: Sample) -> MaskRule:
     said = _as_stored(said, sample.dtype)
     if said.landslide and sample.counts and not said.landslide & sample.counts.keys():
         log.warning(
-            "%s: holds none of the values %s that are landslide by 'mask_values', but %s",
+            "%s: contains none of the values %s that are landslide by 'mask_values', but %s",
             path, _list(said.landslide), _list(list(sample.counts)[:5]),
         )  # fmt: skip
     note = "read by 'mask_values'"
@@ -351,7 +351,7 @@ def _by_numbers(path: Path, sample: Sample) -> MaskRule:
     more = f" and {len(values) - 5} more" if len(values) > 5 else ""
     if len(values) > 2 and min(values) >= 0 and max(values) <= 1:
         raise InputError(
-            f"{path}: holds values between 0 and 1, as a map of probabilities does; from which one on is it landslide? "
+            f"{path}: has values between 0 and 1, as a map of probabilities does; from which one on is it landslide? "
             f"{HOW_TO_SAY}"
         )
     raise InputError(f"{path}: a mask of the values {listed}{more}: which of them are landslide? {HOW_TO_SAY}")

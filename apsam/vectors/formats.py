@@ -86,7 +86,7 @@ def dataset_path(file: Path) -> str:
     """What GDAL opens: of an archive, the one set of data in it.
 
     Raises:
-        InputError: It is no archive, or holds no vector data, or several sets.
+        InputError: It is no archive, or contains no vector data, or several sets.
     """
     if file.suffix.lower() != ".zip":
         return str(file)

@@ -69,5 +69,5 @@ def check_degrees(file: Path, features: gpd.GeoDataFrame) -> None:
             raise InputError(
                 f"{file}: its coordinate reference system {crs.name} is in degrees, its coordinates "
                 f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g}) are not{why} (a GeoJSON "
-                f"holds WGS 84, longitude first)"
+                f"contains WGS 84, longitude first)"
             )

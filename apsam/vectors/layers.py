@@ -1,4 +1,4 @@
-"""Which layer of a vector file is meant: `file.gpkg|layername=landslides`, or the only one that holds features."""
+"""Which layer of a vector file is meant: `file.gpkg|layername=landslides`, or the only one that contains features."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ def layers_of(path: Path | str) -> list[LayerInfo]:
 
 
 def chosen_layers(path: Path | str) -> list[LayerInfo]:
-    """The layers that are read: the one named after `|layername=`, or the only one that holds features.
+    """The layers that are read: the one named after `|layername=`, or the only one that contains features.
 
-    The folders of a KML are read together. Where no layer holds a feature, the first is given.
+    The folders of a KML are read together. Where no layer contains a feature, the first is given.
 
     Raises:
         InputError: No such layer, or several with features of which none is named.
@@ -103,7 +103,7 @@ def chosen_layers(path: Path | str) -> list[LayerInfo]:
             raise InputError(f"{file}: has no layer '{name}'; its layers: {known}")
         return chosen
     if not layers:
-        raise InputError(f"{file}: holds no layer with features that have a geometry")
+        raise InputError(f"{file}: contains no layer with features that have a geometry")
     full = [layer for layer in layers if layer.features]
     if driver_of(file) == "GPX":
         full = [layer for layer in full if layer.name not in GPX_VERTICES] or full
@@ -135,5 +135,5 @@ def _layers(file: Path, stamp: tuple[int, ...]) -> tuple[LayerInfo, ...]:
 
 @lru_cache(maxsize=64)
 def _has_layers(file: Path, stamp: tuple[int, ...]) -> bool:
-    """Whether a GeoPackage holds layers rather than a raster."""
+    """Whether a GeoPackage contains layers rather than a raster."""
     return bool(raw_layers(file)) or not holds_raster(file)

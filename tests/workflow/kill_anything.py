@@ -27,7 +27,7 @@ from small_project import Project, copy_project
 
 SEED = int(os.environ.get("APSAM_KILL_SEED", "20261124"))
 KILLS = 10
-STAGES = (  # in the order of the data: what a job's command line holds
+STAGES = (  # in the order of the data: what a job's command line contains
     "scripts/synthesize.py",
     "scripts/tile.py",
     "scripts/localizer.py",

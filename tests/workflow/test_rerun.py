@@ -123,7 +123,7 @@ def test_results_of_an_earlier_version_are_refused_and_not_touched(project: Proj
     (project.folder / "results/small/maps.tif").write_text("old")
     before = project.tree()
     printed = project.snakemake(check=False)
-    assert "results/small: holds results of an earlier version of apsam" in printed and "Traceback" not in printed
+    assert "results/small: contains results of an earlier version of apsam" in printed and "Traceback" not in printed
     assert {n: s for n, s in project.tree().items() if "results" in n} == {
         n: s for n, s in before.items() if "results" in n
     }

@@ -122,7 +122,7 @@ def test_a_second_round_starts_from_the_finished_first_and_is_measured_and_mappe
         TileStack(view / "tiles/west.zarr.zip") as tiles,
     ):
         masks, label = second.read("mask"), tiles.read("label")
-    assert (masks[label == 0] != 1).all(), "the label gate holds in the second round"
+    assert (masks[label == 0] != 1).all(), "the label gate contains in the second round"
     assert (masks[label == 1] == 1).any()
     sources = {row["source"] for row in read_json(view / "metrics/pseudo_masks.json")["rows"]}
     assert "self_training" in sources
