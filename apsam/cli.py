@@ -28,11 +28,9 @@ from apsam.commands.experiments import (
     trials,
 )
 from apsam.commands.grid import grid
-from apsam.commands.ground import ground_labels, ground_masks, resunet_scenes, views
+from apsam.commands.ground import ground_labels, ground_masks, label_errors, resunet_scenes, views
 from apsam.commands.heatmaps import (
     heatmap_factor,
-    heatmap_fold,
-    heatmap_label_errors,
     heatmap_masks,
     heatmap_network,
     heatmap_scene,
@@ -68,12 +66,11 @@ from apsam.commands.tile import tile
 STAGES = (
     synthesize,
     tile,
+    label_errors,
     ground_labels,
     localizer_offline,
     localizer,
     cams,
-    heatmap_fold,
-    heatmap_label_errors,
     heatmap_network,
     heatmap_scene,
     heatmap_threshold,

@@ -21,12 +21,12 @@ import rasterio
 from apsam.device import set_threads
 from apsam.files import write_json
 from apsam.ground.labels import make_ground_labels
-from apsam.ground.settings import ViewSettings
+from apsam.ground.settings import GroundSettings, ViewSettings
 from apsam.ground.views import make_views
 from apsam.ground.votes import make_ground_masks
 from apsam.heatmaps.calibrate import calibrate
+from apsam.heatmaps.cross_validation import find_label_errors
 from apsam.heatmaps.factor import choose_factor, read_factor, write_factor
-from apsam.heatmaps.folds import find_label_errors, train_fold_network
 from apsam.heatmaps.grey import make_heat_masks, make_heat_stack
 from apsam.heatmaps.logits import make_logits
 from apsam.heatmaps.settings import HeatMapSettings
@@ -45,7 +45,6 @@ from apsam.sam.encode_scene import encode_scene
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
-from apsam.tiles.label_errors import read_label_errors, write_label_errors
 from apsam.tiles.labels import tile_name
 from apsam.tiles.parts import NEITHER
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
@@ -68,6 +67,7 @@ class Settings:
     views: ViewSettings
     resunet: ResUNetSettings
     maps: MapSettings
+    folds: int = GroundSettings().folds
     points: LabelSettings | None = None
     # Scene -> names of the tiles whose label is known; None: of all tiles.
     looked_at: Mapping[str, Collection[str]] | None = None
@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument(
         "--min-pixels", type=int, default=328, help="landslide pixels that make a tile positive: 0.5 %%"
     )
+    parser.add_argument("--folds", type=int, default=GroundSettings().folds, help="ground.folds")
     parser.add_argument("--wrong-labels", type=float, default=0, help="share of the tiles whose label is turned")
     parser.add_argument(
         "--points",
@@ -122,7 +123,9 @@ def main() -> None:
     given = parser.parse_args()
     set_threads(given.threads)
     labels = LabelSettings(min_pixels=given.min_pixels)
-    settings = Settings(labels=labels, points=given.points, **{name: getattr(given, name) for name in SECTIONS})
+    settings = Settings(
+        labels=labels, points=given.points, folds=given.folds, **{name: getattr(given, name) for name in SECTIONS}
+    )
     figures = measure(given, settings)
     show(figures)
     if given.json:
@@ -219,7 +222,11 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
     tiles, labels, logits = (
         [scene.at(ending) for scene in scenes] for ending in ("tiles.zarr.zip", "labels.tif", "logits.tif")
     )
-    left_out = label_errors(images, tiles, settings, folder, first_seed)
+    left_out = {}
+    if settings.folds:
+        found = find_label_errors(tiles, settings.folds, folder / "label_errors.json")
+        left_out = found.tiles
+        print(f"{found.count} of {found.negative} negative labels left out: {left_out}", flush=True)
     for stack, label_map in zip(tiles, labels, strict=True):
         make_ground_labels([stack], label_map, left_out)
     networks = [
@@ -245,25 +252,6 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
             encode_scene(scene.at("views.zarr.zip"), scene.at("embeddings.zarr.zip"), SamSettings())
             sam_masks(scene, settings, scene.at("logits.tif"), threshold, scene.at("sam.tif"))
     return {"threshold": threshold, "balanced_accuracy": decision.balanced_accuracy, "factor": factor}
-
-
-def label_errors(
-    images: Sequence[Path], tiles: Sequence[Path], settings: Settings, folder: Path, first_seed: int
-) -> Mapping[str, Collection[str]]:
-    """Find the tiles that are labelled negative by mistake, by cross-validation."""
-    output, networks = folder / "label_errors.json", []
-    for fold in range(settings.heatmaps.folds):
-        networks.append(folder / f"fold_{fold}.safetensors")
-        if not networks[-1].exists():
-            history = networks[-1].with_suffix(".json")
-            train_fold_network(images, tiles, fold, settings.heatmaps, networks[-1], history, first_seed + fold)
-    if not networks:
-        return {}
-    if not output.exists():
-        write_label_errors(find_label_errors(images, tiles, networks, settings.heatmaps, output), output)
-    found = read_label_errors(output).tiles
-    print(f"label errors left out: {found}", flush=True)
-    return found
 
 
 def turn_labels(tiles: Path, share: float) -> None:

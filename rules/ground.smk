@@ -1,5 +1,27 @@
 # What labels say of the ground of a scene, and pseudo-masks made for it once (docs/ground.md). Prompts, embeddings and
 # masks of views are made by the commands that tiles have too.
+rule label_errors:
+    input:
+        inputs_of("ground/label_errors"),
+    output:
+        **outputs_of("ground/label_errors"),
+    log:
+        log_of("ground/label_errors"),
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=more(4000),
+        runtime=more(60),
+        gpu=1,
+    params:
+        command=command_of("ground/label_errors"),
+    message:
+        "Find tiles that are labelled negative by mistake"
+    shell:
+        "{params.command} > {log} 2>&1"
+
+
 rule ground_labels:
     input:
         inputs_of("ground"),
@@ -17,27 +39,6 @@ rule ground_labels:
         command=command_of("ground"),
     message:
         "Make the label map of {wildcards.unit}"
-    shell:
-        "{params.command} > {log} 2>&1"
-
-
-rule ground_labels_checked:
-    input:
-        inputs_of("ground/checked"),
-    output:
-        **outputs_of("ground/checked"),
-    log:
-        log_of("ground/checked"),
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=more(2000),
-        runtime=more(30),
-    params:
-        command=command_of("ground/checked"),
-    message:
-        "Make the label map of {wildcards.unit} without wrong labels"
     shell:
         "{params.command} > {log} 2>&1"
 

@@ -1,48 +1,4 @@
 # Heat maps from image-level labels, in the place of class activation maps (docs/ground.md).
-rule heatmap_fold:
-    input:
-        inputs_of("heatmaps/folds"),
-    output:
-        **outputs_of("heatmaps/folds"),
-    log:
-        log_of("heatmaps/folds"),
-    conda:
-        ENVIRONMENT
-    threads: side_by_side(run.config.heatmaps.folds)
-    resources:
-        mem_mb=more(8000),
-        runtime=more(360),
-        gpu=1,
-    params:
-        command=command_of("heatmaps/folds"),
-    message:
-        "Train a network without the labels of fold {wildcards.unit}, to find wrong labels"
-    shell:
-        "{params.command} > {log} 2>&1"
-
-
-rule heatmap_label_errors:
-    input:
-        inputs_of("heatmaps/label_errors"),
-    output:
-        **outputs_of("heatmaps/label_errors"),
-    log:
-        log_of("heatmaps/label_errors"),
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=more(4000),
-        runtime=more(120),
-        gpu=1,
-    params:
-        command=command_of("heatmaps/label_errors"),
-    message:
-        "Find tiles that are labelled negative by mistake"
-    shell:
-        "{params.command} > {log} 2>&1"
-
-
 rule heatmap_network:
     input:
         inputs_of("heatmaps/networks"),

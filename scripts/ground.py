@@ -1,7 +1,7 @@
-"""Scene-wide stages: `ground-labels`, `views` for SAM, `ground-masks`; `resunet-scenes` trains on these."""
+"""Scene-wide stages: check of the labels, label map, views for SAM, scene-wide pseudo-masks and their ResUNet."""
 
-from apsam.commands.ground import ground_labels, ground_masks, resunet_scenes, views
+from apsam.commands.ground import ground_labels, ground_masks, label_errors, resunet_scenes, views
 from apsam.commands.run import run
 
 if __name__ == "__main__":
-    run(ground_labels, views, ground_masks, resunet_scenes)
+    run(label_errors, ground_labels, views, ground_masks, resunet_scenes)

@@ -1,9 +1,7 @@
-"""Make heat maps from image-level labels: check of the labels, networks, heat maps, threshold, SAM's factor, maps."""
+"""Make heat maps from image-level labels: networks, scenes' heat maps, their threshold, SAM's factor, maps of views."""
 
 from apsam.commands.heatmaps import (
     heatmap_factor,
-    heatmap_fold,
-    heatmap_label_errors,
     heatmap_masks,
     heatmap_network,
     heatmap_scene,
@@ -15,8 +13,6 @@ from apsam.commands.run import run
 
 if __name__ == "__main__":
     run(
-        heatmap_fold,
-        heatmap_label_errors,
         heatmap_network,
         heatmap_scene,
         heatmap_threshold,

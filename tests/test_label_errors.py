@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ground_scenes import make_scene, read_grid, relabel, write_grid
+from ground_scenes import SIZE, make_scene, read_grid, relabel, write_grid
 
-from apsam.commands.heatmaps import heatmap_fold, heatmap_label_errors
+from apsam.commands.ground import label_errors
+from apsam.config import parse_config
 from apsam.errors import ConfigError, InputError
 from apsam.ground.labels import make_ground_labels
+from apsam.ground.settings import GroundSettings
 from apsam.heatmaps.calibrate import calibrate
-from apsam.heatmaps.folds import TOP_SHARE, tile_score, tiles_of_fold
+from apsam.heatmaps.cross_validation import CELL, read_cells
 from apsam.heatmaps.logits import NO_DATA, to_steps
-from apsam.heatmaps.settings import HeatMapSettings
 from apsam.metrics.training_checks import check_training
 from apsam.stack import TileStack
 from apsam.tiles.label_errors import LabelErrors, choose_label_errors, read_label_errors, write_label_errors
@@ -50,29 +51,32 @@ def test_labels_of_one_kind_have_no_errors() -> None:
     assert choose_label_errors([], np.array([]), np.array([])) == LabelErrors(None, 0, {})
 
 
-def test_every_training_tile_is_in_one_fold(tmp_path: Path) -> None:
-    _, west, _ = make_scene(tmp_path, name="west", split="blocks")
-    _, east, _ = make_scene(tmp_path, 400, 300, name="east")
-    folds = [tiles_of_fold([*west, *east], fold, 3) for fold in range(3)]
-    found = [(scene, name) for fold in folds for scene, names in fold.items() for name in names]
-    expected = {
-        *(("west", name) for name in names_and_labels(west[0])),
-        *(("east", name) for name in names_and_labels(east[0])),
-    }
-    assert len(found) == len(set(found)) and set(found) == expected
-    sizes = [sum(map(len, fold.values())) for fold in folds]
-    assert max(sizes) - min(sizes) <= 1
-    assert folds == [tiles_of_fold([*west, *east], fold, 3) for fold in range(3)]
-    with TileStack(west[0]) as stack:
+def test_cells_are_free_where_a_used_negative_tile_covers_them(tmp_path: Path) -> None:
+    _, tiles, _ = make_scene(tmp_path)
+    _, other, _ = make_scene(tmp_path, 200, 150, name="hill")
+    cells = read_cells([*tiles, *other], tmp_path / "features.dat", torch.device("cpu"))
+    side = SIZE // CELL
+    assert cells.features.shape == (len(cells.names) * side**2, 472)
+    assert [name for scene, name in cells.names if scene == "valley"] == list(names_and_labels(tiles[0]))
+    valley = np.array([scene == "valley" for scene, _ in cells.names])
+    assert not set(cells.place[valley].ravel()) & set(cells.place[~valley].ravel()), "scenes have no ground in common"
+    assert len(np.unique(cells.place[valley])) < cells.place[valley].size, "overlapping tiles have"
+    every = np.ones(len(cells.names), bool)
+    target = cells.targets(every)
+    assert (target[cells.labels == 0] != 1).all() and (target[~cells.known] == 255).all() and not cells.known.all()
+    positive = cells.labels == 1
+    assert (target[positive] == 0).any() and (target[positive] == 1).any()
+    without = cells.targets(positive)
+    assert (without[positive] != 0).all(), "negative tiles that are not used exclude nothing"
+    assert (without[~positive] == 255).any()
+
+
+def test_tiles_of_the_test_part_are_not_read(tmp_path: Path) -> None:
+    _, tiles, _ = make_scene(tmp_path, split="blocks")
+    cells = read_cells(tiles, tmp_path / "features.dat", torch.device("cpu"))
+    assert [name for _, name in cells.names] == list(names_and_labels(tiles[0]))
+    with TileStack(tiles[0]) as stack:
         assert (stack.read("part") == TEST).any(), "else nothing would be left out"
-
-
-def test_the_score_is_what_a_twentieth_of_the_tile_exceeds() -> None:
-    logits = np.full((20, 20), -1.0)
-    logits[0, :15] = 3.0
-    logits[0, 15:] = logits[1, :10] = 2.0
-    assert tile_score(to_steps(logits)) == pytest.approx(2.0) and TOP_SHARE == 0.05
-    assert np.isnan(tile_score(np.full((4, 4), NO_DATA)))
 
 
 def test_labels_that_are_left_out_say_nothing(tmp_path: Path) -> None:
@@ -90,20 +94,27 @@ def test_labels_that_are_left_out_say_nothing(tmp_path: Path) -> None:
 
 
 def test_a_wrong_label_is_found_and_the_others_are_kept(tmp_path: Path) -> None:
-    """One of the tiles on a landslide is labelled negative; networks trained without its label see the landslide."""
-    image, tiles, _ = make_scene(tmp_path, 560, 400)
-    with TileStack(tiles[0]) as stack:
-        landslide = int(np.flatnonzero((stack.read("window")[:, :2] == (38, 0)).all(axis=1))[0])
-        assert stack.read("label")[landslide] == 1
-    relabel(tiles[0], label={landslide: 0})
-    settings = HeatMapSettings(folds=2, epochs=8)
-    networks = [tmp_path / f"{fold}.safetensors" for fold in range(2)]
-    for fold, network in enumerate(networks):
-        heatmap_fold([image, *tiles], network, tmp_path / f"{fold}.json", fold, settings, device="cpu", threads=1)
+    """One of the tiles on a landslide is labelled negative."""
+    _, tiles, _ = make_scene(tmp_path, 560, 400)
+    before = names_and_labels(tiles[0])
+    assert before["r38_c0"] == 1
+    label_errors(tiles, tmp_path / "before.json", GroundSettings(), device="cpu", threads=1)
+    assert read_label_errors(tmp_path / "before.json").tiles == {}
+    relabel(tiles[0], label={list(before).index("r38_c0"): 0})
     output = tmp_path / "errors.json"
-    heatmap_label_errors(networks, [image], tiles, output, settings, device="cpu", threads=1)
+    label_errors(tiles, output, GroundSettings(), device="cpu", threads=1)
     assert read_label_errors(output).tiles == {"valley": ["r38_c0"]}
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+    again = tmp_path / "again.json"
+    label_errors(tiles, again, GroundSettings(), device="cpu", threads=1)
+    assert again.read_bytes() == output.read_bytes()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")], "nothing temporary is left"
+
+
+def test_training_tiles_of_one_kind_have_no_errors(tmp_path: Path) -> None:
+    _, tiles, _ = make_scene(tmp_path)
+    relabel(tiles[0], label=dict.fromkeys(range(len(names_and_labels(tiles[0]))), 1))
+    label_errors(tiles, tmp_path / "errors.json", GroundSettings(), device="cpu", threads=1)
+    assert read_label_errors(tmp_path / "errors.json").count == 0
 
 
 def test_labels_left_out_are_a_warning(tmp_path: Path) -> None:
@@ -126,7 +137,5 @@ def test_other_files_are_refused_as_label_errors(tmp_path: Path) -> None:
 
 
 def test_one_fold_is_no_cross_validation() -> None:
-    from apsam.config import parse_config
-
-    with pytest.raises(ConfigError, match=r"'heatmaps.folds': a cross-validation has two folds or more"):
-        parse_config({"heatmaps": {"folds": 1}})
+    with pytest.raises(ConfigError, match=r"'ground.folds': a cross-validation has two folds or more"):
+        parse_config({"ground": {"folds": 1}})

@@ -42,13 +42,11 @@ TARGETS: Mapping[str, Files] = {
     "all_scenes": everything("scenes"),
     "all_tiles": everything("tiles", "tiles/joined"),
     "all_localizer": everything("localizer"),
-    "all_ground": everything("ground", "ground/tiles", "ground/checked"),
+    "all_ground": everything("ground/label_errors", "ground", "ground/tiles"),
     "all_cams": everything("cams", "cams/joined"),
     "all_prompts": everything("prompts", "prompts/joined"),
     "all_embeddings": everything("embeddings", "embeddings/joined"),
-    "all_heatmaps": everything(
-        "heatmaps/label_errors", "heatmaps/networks", "heatmaps", "heatmaps/threshold", "heatmaps/factor"
-    ),
+    "all_heatmaps": everything("heatmaps/networks", "heatmaps", "heatmaps/threshold", "heatmaps/factor"),
     "all_views": everything("views", "views/heatmaps", "views/prompts", "views/embeddings", "views/masks"),
     "all_masks": everything(*MASKS, *(f"{stage}/joined" for stage in MASKS), f"masks/{GROUND}"),
     "all_self_training": everything(*SECOND_ROUND),

@@ -9,16 +9,32 @@ import typer
 
 from apsam.commands.options import Device, LabelErrors, Seed, Threads
 from apsam.commands.options import settings as section
-from apsam.ground.settings import ViewSettings
+from apsam.ground.settings import GroundSettings, ViewSettings
 from apsam.resunet.settings import ResUNetSettings
 
 Stacks = Annotated[list[Path], typer.Argument(help="tile stack of the scene, or the stacks of its blocks")]
 Image = Annotated[Path, typer.Option(help="raster of the scene")]
 Labels = Annotated[Path, typer.Option(help="label map of the scene's ground, from ground-labels")]
+Settings = Annotated[GroundSettings, section(GroundSettings, "ground")]
 Views = Annotated[ViewSettings, section(ViewSettings, "views")]
 SceneTriples = Annotated[
     list[Path], typer.Argument(help="rasters, then their tile stacks, then their masks, in the same order")
 ]
+
+
+def label_errors(
+    tiles: Annotated[list[Path], typer.Argument(help="tile stacks of the training scenes, rasters")],
+    output: Annotated[Path, typer.Option(help="JSON file to make")],
+    settings: Settings = GroundSettings(),
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Name the training tiles that are probably labelled negative by mistake, by cross-validation."""
+    from apsam.device import set_threads
+    from apsam.heatmaps.cross_validation import find_label_errors
+
+    set_threads(threads)
+    find_label_errors(tiles, settings.folds, output, device)
 
 
 def ground_labels(
@@ -31,13 +47,10 @@ def ground_labels(
     from apsam.errors import InputError
     from apsam.ground.labels import make_ground_labels
     from apsam.ground.ready_made import make_tile_ground_labels
+    from apsam.tiles.label_errors import read_label_errors
 
-    if label_errors is not None:
-        from apsam.tiles.label_errors import read_label_errors
-
-        make_ground_labels(tiles, output, read_label_errors(label_errors).tiles)
-    elif folder is None:
-        make_ground_labels(tiles, output)
+    if folder is None:
+        make_ground_labels(tiles, output, read_label_errors(label_errors).tiles if label_errors else None)
     elif len(tiles) == 1:
         make_tile_ground_labels(tiles[0], folder, output)
     else:

@@ -18,7 +18,6 @@ from apsam.self_training.settings import SelfTrainingSettings
 Settings = Annotated[HeatMapSettings, section(HeatMapSettings, "heatmaps")]
 Logits = Annotated[Path, typer.Option(help="heat map of the scene, from heatmap-scene")]
 Threshold = Annotated[Path, typer.Option(help="calibrated threshold, from heatmap-threshold")]
-ScenePairs = Annotated[list[Path], typer.Argument(help="rasters of the training scenes, then their tile stacks")]
 
 
 def heatmap_network(
@@ -40,43 +39,6 @@ def heatmap_network(
     set_threads(threads)
     images, tiles, labels = zip(*triples(scenes), strict=True)
     train_heat_network(images, tiles, labels, settings, output, history, network_seed(seed, number), device)
-
-
-def heatmap_fold(
-    scenes: ScenePairs,
-    output: Annotated[Path, typer.Option(help="weights to make, .safetensors")],
-    history: Annotated[Path, typer.Option(help="history of the training to make, .json")],
-    fold: Annotated[int, typer.Option(min=0, help="which of `heatmaps.folds` it is trained without")],
-    settings: Settings = HeatMapSettings(),
-    seed: Seed = 1,
-    device: Device = "auto",
-    threads: Threads = None,
-) -> None:
-    """Train a network without the labels of one fold of the training tiles, to find wrong labels."""
-    from apsam.device import set_threads
-    from apsam.heatmaps.folds import train_fold_network
-
-    set_threads(threads)
-    images, tiles = halves(scenes)
-    train_fold_network(images, tiles, fold, settings, output, history, network_seed(seed, fold), device)
-
-
-def heatmap_label_errors(
-    networks: Annotated[list[Path], typer.Argument(help="weights of the networks from heatmap-fold, in order")],
-    image: Annotated[list[Path], typer.Option(help="raster of a training scene; as many as there are")],
-    tiles: Annotated[list[Path], typer.Option(help="its tile stack, in the same order")],
-    output: Annotated[Path, typer.Option(help="JSON file to make")],
-    settings: Settings = HeatMapSettings(),
-    device: Device = "auto",
-    threads: Threads = None,
-) -> None:
-    """Name the training tiles that are probably labelled negative by mistake."""
-    from apsam.device import set_threads
-    from apsam.heatmaps.folds import find_label_errors
-    from apsam.tiles.label_errors import write_label_errors
-
-    set_threads(threads)
-    write_label_errors(find_label_errors(image, tiles, networks, settings, output, device), output)
 
 
 def heatmap_scene(

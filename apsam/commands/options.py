@@ -22,7 +22,7 @@ Ground = Annotated[
     typer.Option(help="label map of the scene's ground (ground-labels): excludes what negative tiles cover"),
 ]
 LabelErrors = Annotated[
-    Path | None, typer.Option(help="from heatmap-label-errors: tiles whose label is not used", show_default=False)
+    Path | None, typer.Option(help="from label-errors: tiles whose label is not used", show_default=False)
 ]
 Prompts = Annotated[Path, typer.Option(help="prompts of the scene, JSON")]
 Seed = Annotated[int, typer.Option(help="seed of all that is random")]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class GroundSettings(BaseModel):
@@ -25,6 +25,13 @@ class GroundSettings(BaseModel):
         "the shared ground (docs/ground.md). false (paper): the label of each tile counts for that tile only, as "
         "always with label_gate: false.",
     )
+    folds: int = Field(
+        5,
+        ge=0,
+        le=20,
+        description="Folds of the cross-validation that finds training tiles labelled negative by mistake "
+        "(docs/ground.md), whose labels then exclude nothing. 0: use all labels.",
+    )
     heat_maps: Literal["cam", "labels"] = Field(
         "cam",
         description="Source of the prompts: cam (paper), or labels: heat maps of networks trained on the label map "
@@ -41,6 +48,13 @@ class GroundSettings(BaseModel):
         "expected_f1: the threshold with the highest F1 expected from the predicted probabilities "
         "(needs resunet.loss: bce).",
     )
+
+    @field_validator("folds")
+    @classmethod
+    def _two_or_more(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("a cross-validation has two folds or more; 0 uses all labels")
+        return folds
 
     @model_validator(mode="after")
     def _belong_together(self) -> GroundSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from apsam.resunet.settings import ResUNetSettings
 from apsam.training.length import AUTO_EPOCHS, HEATMAP_STEPS, Epochs
@@ -25,13 +25,6 @@ class HeatMapSettings(BaseModel):
         description=f"Training epochs. auto: {AUTO_EPOCHS}, or as many as give at least {HEATMAP_STEPS} optimizer "
         "steps. More epochs teach the networks the borders of tiles.",
     )
-    folds: int = Field(
-        3,
-        ge=0,
-        le=10,
-        description="Folds of the cross-validation that finds tiles labelled negative by mistake (docs/ground.md); "
-        "their labels are left out. 0: use all labels.",
-    )
     present_share: float = Field(
         0.005,
         gt=0,
@@ -46,13 +39,6 @@ class HeatMapSettings(BaseModel):
     grey_per_logit: float = Field(
         40, gt=0, description="Grey levels of the heat map per unit of log-odds above the calibrated threshold."
     )
-
-    @field_validator("folds")
-    @classmethod
-    def _not_one(cls, folds: int) -> int:
-        if folds == 1:
-            raise ValueError("a cross-validation has two folds or more; 0 uses all labels")
-        return folds
 
     def network(self) -> ResUNetSettings:
         """Return settings of the network and its training: those of the demo (few steps), with plain BCE."""

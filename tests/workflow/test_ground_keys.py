@@ -53,7 +53,7 @@ def test_the_papers_protocol_has_no_scene_wide_stages(sheet: Callable[..., Path]
 
 def test_label_maps_change_the_stages_that_read_them_and_what_follows(sheet: Callable[..., Path]) -> None:
     before, after = run_of(sheet(), ground=PAPER), run_of(sheet())
-    assert made(after) - made(before) == {"ground": 3}
+    assert made(after) - made(before) == {"ground/label_errors": 1, "ground": 3}
     found = changed(paths(before), paths(after))
     assert {stage: found[stage] for stage in NEEDS_LABEL_MAP} == dict.fromkeys(NEEDS_LABEL_MAP, 3)
     assert not {"tiles", "localizer", "embeddings", "scenes"} & set(found)
@@ -86,7 +86,7 @@ def test_surroundings_need_the_image(sheet: Callable[..., Path]) -> None:
 def test_scene_wide_masks_add_a_network_and_its_maps(sheet: Callable[..., Path]) -> None:
     before, after = run_of(sheet(), ground=PAPER), run_of(sheet(), ground={**SCENE_WIDE, "decision": "expected_f1"})
     assert made(after) - made(before) == {
-        "ground": 3, "heatmaps/folds": 3, "heatmaps/label_errors": 1, "ground/checked": 2,
+        "ground/label_errors": 1, "ground": 3,
         "heatmaps/networks": 3, "heatmaps": 2, "heatmaps/threshold": 1, "heatmaps/factor": 1,
         "views": 2, "views/heatmaps": 2, "views/prompts": 2, "views/embeddings": 2, "views/masks": 2,
         "masks/ground": 2, "resunet/ground": 1, "maps/ground": 1, "maps/ground/products": 1, "maps/ground/decided": 1,
@@ -101,9 +101,7 @@ def test_scene_wide_masks_add_a_network_and_its_maps(sheet: Callable[..., Path])
 def test_held_out_scenes_are_not_used_for_training(sheet: Callable[..., Path]) -> None:
     run = run_of(sheet(), ground=SCENE_WIDE, self_training={"rounds": 2})
     trainings = (
-        "heatmaps/folds",
-        "heatmaps/label_errors",
-        "ground/checked",
+        "ground/label_errors",
         "heatmaps/networks",
         "heatmaps/threshold",
         "heatmaps/factor",
@@ -115,19 +113,18 @@ def test_held_out_scenes_are_not_used_for_training(sheet: Callable[..., Path]) -
     assert made(run_of(sheet(), ground=SCENE_WIDE))["maps/ground/decided"] == 0, "the map's 0.5"
 
 
-def test_labels_are_used_as_given_without_a_cross_validation(sheet: Callable[..., Path]) -> None:
-    run = run_of(sheet(), ground=SCENE_WIDE, heatmaps={"folds": 0})
-    assert {"heatmaps/folds", "heatmaps/label_errors", "ground/checked"}.isdisjoint(made(run))
-    for stage in ("heatmaps/networks", "heatmaps/threshold", "metrics/checks"):
-        (unit, *_) = STAGES[stage].units(run)
-        assert "label-errors" not in run.recipe(stage, unit).command(1)
-    checked = run_of(sheet(), ground=SCENE_WIDE)
-    found = checked.path(Ref("heatmaps/label_errors"))
-    for stage in ("ground/checked", "heatmaps/threshold", "metrics/checks"):
-        (unit, *_) = STAGES[stage].units(checked)
-        assert f"--label-errors {found}" in checked.recipe(stage, unit).command(1)
-    (name, *_) = STAGES["ground/checked"].units(checked)
-    assert checked.path(Ref("ground/checked", name)) in checked.recipe("heatmaps/networks", "1").inputs
+def test_labels_of_training_scenes_are_checked(sheet: Callable[..., Path]) -> None:
+    run = run_of(sheet(), ground=SCENE_WIDE)
+    found = run.path(Ref("ground/label_errors"))
+    checked = {unit for unit in STAGES["ground"].units(run) if found in run.recipe("ground", unit).inputs}
+    assert checked == set(run.training) and checked < set(run.names)
+    for stage in ("heatmaps/threshold", "metrics/checks"):
+        assert f"--label-errors {found}" in run.recipe(stage).command(1)
+    as_given = run_of(sheet(), ground={**SCENE_WIDE, "folds": 0})
+    assert made(as_given)["ground/label_errors"] == 0
+    for stage in ("ground", "heatmaps/threshold", "metrics/checks"):
+        (unit, *_) = STAGES[stage].units(as_given)
+        assert "label-errors" not in as_given.recipe(stage, unit).command(1)
 
 
 @pytest.mark.parametrize(

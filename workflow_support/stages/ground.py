@@ -28,58 +28,28 @@ def labels_of(run: Run, name: str) -> Ref:
     return Ref("ground/tiles" if run.scenes[name].kind == "folder" else "ground", name)
 
 
-def checked_labels_of(run: Run, name: str) -> Ref:
-    """The label map of a training scene without the tiles that are labelled negative by mistake."""
-    return Ref("ground/checked", name) if run.config.heatmaps.folds else labels_of(run, name)
-
-
 # Label map
+
+
+def label_errors(run: Run, unit: str) -> Job:
+    """The training tiles that are labelled negative by mistake."""
+    return Job({"_": run.stacks("tiles", _checked(run)), "settings": Section("ground"), "device": run.device})
+
+
+def found_label_errors(run: Run) -> Ref | None:
+    """The file of label errors, where labels are checked."""
+    return Ref("ground/label_errors") if _checked(run) else None
 
 
 def ground(run: Run, unit: str) -> Job:
     """The label map of a raster scene."""
-    return Job({"_": [Ref("tiles", block) for block in run.units(unit)]})
+    errors = found_label_errors(run) if unit in run.training else None
+    return Job({"_": [Ref("tiles", block) for block in run.units(unit)], "label-errors": errors})
 
 
 def ground_of_tiles(run: Run, unit: str) -> Job:
     """The label maps of ready-made tiles, one for each tile."""
     return Job({"_": [run.stack("tiles", unit)], "folder": run.image(unit)})
-
-
-def fold(run: Run, unit: str) -> Job:
-    """A network that was trained without the labels of one fold of the training tiles."""
-    return Job(
-        {
-            "_": [*map(run.image, run.training), *run.stacks("tiles", run.training)],
-            "fold": int(unit) - 1,
-            "settings": Section("heatmaps"),
-            "seed": run.config.seed,
-            "device": run.device,
-        }
-    )
-
-
-def label_errors(run: Run, unit: str) -> Job:
-    """The tiles that are labelled negative by mistake."""
-    return Job(
-        {
-            "_": [Ref("heatmaps/folds", one) for one in _folds(run)],
-            "image": [run.image(name) for name in run.training],
-            "tiles": run.stacks("tiles", run.training),
-            "settings": Section("heatmaps"),
-            "device": run.device,
-        }
-    )
-
-
-def checked_ground(run: Run, unit: str) -> Job:
-    """The label map of a training scene without these tiles."""
-    return Job({"_": [run.stack("tiles", unit)], "label-errors": Ref("heatmaps/label_errors")})
-
-
-def found_label_errors(run: Run) -> Ref | None:
-    """The file of label errors, where labels are checked."""
-    return Ref("heatmaps/label_errors") if run.scene_wide and run.config.heatmaps.folds else None
 
 
 # Heat maps
@@ -93,7 +63,7 @@ def network(run: Run, unit: str) -> Job:
             "_": [
                 *map(run.image, names),
                 *run.stacks("tiles", names),
-                *(checked_labels_of(run, name) for name in names),
+                *(labels_of(run, name) for name in names),
             ],
             "number": int(unit) - 1,
             "settings": Section("heatmaps"),
@@ -125,7 +95,7 @@ def threshold(run: Run, unit: str) -> Job:
 def factor(run: Run, unit: str) -> Job:
     """How much ground SAM is shown."""
     names = run.training
-    maps = [*(Ref("heatmaps", name) for name in names), *(checked_labels_of(run, name) for name in names)]
+    maps = [*(Ref("heatmaps", name) for name in names), *(labels_of(run, name) for name in names)]
     return Job(
         {
             "_": [*run.stacks("tiles", names), *maps],
@@ -144,7 +114,7 @@ def views(run: Run, unit: str) -> Job:
         {
             "_": [Ref("tiles", block) for block in run.units(unit)],
             "image": run.image(unit),
-            "labels": checked_labels_of(run, unit),
+            "labels": labels_of(run, unit),
             "factor": Ref("heatmaps/factor"),
             "settings": Section("views"),
         }
@@ -157,7 +127,7 @@ def view_heat_maps(run: Run, unit: str) -> Job:
         {
             "tiles": Ref("views", unit),
             "logits": Ref("heatmaps", unit),
-            "labels": checked_labels_of(run, unit),
+            "labels": labels_of(run, unit),
             "threshold": Ref("heatmaps/threshold"),
             "settings": Section("heatmaps"),
         }
@@ -195,7 +165,7 @@ def view_masks(run: Run, unit: str) -> Job:
 def ground_masks(run: Run, unit: str) -> Job:
     """The pseudo-mask of a training scene."""
     pairs = [Ref("views", unit), Ref("views/masks", unit)]
-    return Job({"_": pairs, "labels": checked_labels_of(run, unit), "settings": Section("views")})
+    return Job({"_": pairs, "labels": labels_of(run, unit), "settings": Section("views")})
 
 
 # ResUNet
@@ -233,12 +203,8 @@ def _networks(run: Run) -> list[str]:
     return [str(number) for number in range(1, run.config.heatmaps.networks + 1)] if run.scene_wide else []
 
 
-def _folds(run: Run) -> list[str]:
-    return [str(number) for number in range(1, run.config.heatmaps.folds + 1)] if run.scene_wide else []
-
-
 def _checked(run: Run) -> list[str]:
-    return run.training if found_label_errors(run) else []
+    return [name for name in _rasters(run) if name in run.training] if run.config.ground.folds else []
 
 
 def one_ground(run: Run) -> list[str]:
@@ -248,19 +214,14 @@ def one_ground(run: Run) -> list[str]:
 
 # Stages with SAM and prompts run the commands that tiles have too.
 LABEL_STAGES = [
+    Stage(
+        "ground/label_errors", {"output": "label_errors.json"}, "ground:label_errors", label_errors, "ground",
+        units=lambda run: [ALL] if _checked(run) else [],
+    ),
     Stage("ground", RASTER, "ground:ground_labels", ground, units=_rasters),
     Stage("ground/tiles", {"output": STACK}, "ground:ground_labels", ground_of_tiles, "ground", units=_folders),
-]
+]  # fmt: skip
 MASK_STAGES = [
-    Stage(
-        "heatmaps/folds", {"output": "{unit}.safetensors", "history": "{unit}.json"}, "heatmaps:heatmap_fold",
-        fold, units=_folds,
-    ),
-    Stage(
-        "heatmaps/label_errors", {"output": "label_errors.json"}, "heatmaps:heatmap_label_errors", label_errors,
-        "heatmaps", units=lambda run: [ALL] if found_label_errors(run) else [],
-    ),
-    Stage("ground/checked", RASTER, "ground:ground_labels", checked_ground, units=_checked),
     Stage(
         "heatmaps/networks", {"output": "{unit}.safetensors", "history": "{unit}.json"}, "heatmaps:heatmap_network",
         network, units=_networks,

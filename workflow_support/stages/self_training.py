@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from apsam.tiles.blocks import block_of
 from workflow_support.recipes import ALL, PROMPTS, STACK, Job, Ref, Section, Stage
 from workflow_support.stages import trainings
-from workflow_support.stages.ground import checked_labels_of, label_map
+from workflow_support.stages.ground import label_map, labels_of
 from workflow_support.stages.sources import GROUND, SELF_TRAINING
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def scene_map(run: Run, unit: str) -> Job:
 
 def scene_masks(run: Run, unit: str) -> Job:
     """The pseudo-mask that the second round learns: the first round's map where the labels allow a landslide."""
-    logits, labels = Ref(f"{SELF_TRAINING}/maps", unit), checked_labels_of(run, unit)
+    logits, labels = Ref(f"{SELF_TRAINING}/maps", unit), labels_of(run, unit)
     return Job({"tiles": run.stack("tiles", unit), "logits": logits, "labels": labels})
 
 
