@@ -43,7 +43,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             cells = _cells(given.data, name, Path(folder))
             for share in given.shares:
-                counts = sum(_count(cells, share, draw, given.folds) for draw in range(given.draws if share else 1))
+                counts = sum(count(cells, share, draw, given.folds) for draw in range(given.draws if share else 1))
                 print(f"{name:5s}  {share:8.0%}", *(f"{count:14d}" for count in counts), flush=True)
 
 
@@ -54,7 +54,7 @@ def _cells(data: Path, name: str, folder: Path) -> Cells:
     return read_cells([folder / "tiles.zarr.zip"], folder / "features.dat", CPU)
 
 
-def _count(cells: Cells, share: float, draw: int, folds: int) -> np.ndarray:
+def count(cells: Cells, share: float, draw: int, folds: int) -> np.ndarray:
     """Return the numbers of negative tiles, wrong ones, named ones, and wrong ones that are named."""
     number = len(cells.names)
     wrong = np.zeros(number, bool)

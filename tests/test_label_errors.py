@@ -22,6 +22,7 @@ from apsam.stack import TileStack
 from apsam.tiles.label_errors import LabelErrors, choose_label_errors, read_label_errors, write_label_errors
 from apsam.tiles.labels import tile_name
 from apsam.tiles.parts import TEST, TRAIN
+from benchmarks import label_errors as benchmark
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +116,17 @@ def test_training_tiles_of_one_kind_have_no_errors(tmp_path: Path) -> None:
     relabel(tiles[0], label=dict.fromkeys(range(len(names_and_labels(tiles[0]))), 1))
     label_errors(tiles, tmp_path / "errors.json", GroundSettings(), device="cpu", threads=1)
     assert read_label_errors(tmp_path / "errors.json").count == 0
+
+
+def test_the_benchmark_counts_named_and_wrong_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, tiles, _ = make_scene(tmp_path, 560, 400)
+    cells = read_cells(tiles, tmp_path / "features.dat", torch.device("cpu"))
+    negative = int((cells.labels == 0).sum())
+    assert benchmark.count(cells, 0, 0, 5).tolist() == [negative, 0, 0, 0]
+    # All labels are wrong: each of the tiles that are negative now is.
+    monkeypatch.setattr(benchmark, "cross_validate", lambda *_: np.zeros(len(cells.names)))
+    positive = len(cells.names) - negative
+    assert benchmark.count(cells, 1, 0, 5).tolist() == [positive] * 4
 
 
 def test_labels_left_out_are_a_warning(tmp_path: Path) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from apsam.files import read_json
 from apsam.tiles.labels import UNLABELLED
+from benchmarks import jinsha_whole_way, labelling_whole_way
 from benchmarks.labelling_curve import fit, measure_curve, measure_wrong
 from benchmarks.labelling_figures import curve_rows, draw, spread, wrong_rows
 from benchmarks.labelling_trial import CELL, Ground, TiledGround, Trial, cells_of, in_tiles, label_map
@@ -59,6 +65,33 @@ def test_a_map_follows_from_labels_of_tiles(trial: Trial) -> None:
     assert 2 * share / (1 + share) < 0.25
     assert figures["f1_labelled"] > 0.45 and figures["f1_unseen"] > 0.45
     assert figures["looks"] == figures["of"] == len(trial.reference)
+
+
+def test_halves_in_both_orders_go_through_the_whole_way(
+    trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def measured(given: argparse.Namespace, settings: jinsha_whole_way.Settings) -> dict:
+        asked.append((given.work.name, given.train, settings.looked_at))
+        return {"f1": {labelling_whole_way.ROW + jinsha_whole_way.EXPECTED: {"B": {"61": 0.5, "62": 0.6}}}}
+
+    monkeypatch.setattr(jinsha_whole_way, "measure", measured)
+    monkeypatch.setattr(labelling_whole_way, "read_ground", lambda *_: trial.unseen[0])
+    monkeypatch.setattr(labelling_whole_way, "in_tiles", lambda *_: trial.labelled[0])
+    monkeypatch.setattr(labelling_whole_way, "feature_network", lambda: None)
+    names = list(trial.reference)
+    halves = {"random": names[::2], "suggested": names[1::2]}
+    monkeypatch.setattr(labelling_whole_way, "half_looked_at", lambda *_: halves)
+    files = ["--work", str(tmp_path / "work"), "--json", str(tmp_path / "a.json")]
+    monkeypatch.setattr(sys, "argv", ["x", "data", "--train", "A", "--test", "B", "--seeds", "61", "62", *files])
+    labelling_whole_way.main()
+    assert [name for name, *_ in asked] == ["all", "random_1", "suggested_1"]
+    for (*_, looked_at), tiles in zip(asked, [names, *halves.values()], strict=True):
+        assert looked_at == {"A": {name.partition("/")[2] for name in tiles}}
+    record = read_json(tmp_path / "a.json")
+    assert [record[name]["labels"] for name in ("all", "random 1", "suggested 1")] == [36, 18, 18]
+    assert record["all"]["positive"] == sum(trial.reference.values())
 
 
 def test_orders_share_first_and_last_tiles_and_wrong_labels_are_corrected(trial: Trial, tmp_path) -> None:
