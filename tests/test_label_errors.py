@@ -14,8 +14,9 @@ from apsam.config import parse_config
 from apsam.errors import ConfigError, InputError
 from apsam.ground.labels import make_ground_labels
 from apsam.ground.settings import GroundSettings
+from apsam.heatmaps import cross_validation
 from apsam.heatmaps.calibrate import calibrate
-from apsam.heatmaps.cross_validation import CELL, read_cells
+from apsam.heatmaps.cross_validation import CELL, groups_of, read_cells
 from apsam.heatmaps.logits import NO_DATA, to_steps
 from apsam.metrics.training_checks import check_training
 from apsam.stack import TileStack
@@ -109,6 +110,20 @@ def test_a_wrong_label_is_found_and_the_others_are_kept(tmp_path: Path) -> None:
     label_errors(tiles, again, GroundSettings(), device="cpu", threads=1)
     assert again.read_bytes() == output.read_bytes()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")], "nothing temporary is left"
+
+
+def test_many_tiles_are_divided_into_groups_of_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stacks = [make_scene(tmp_path, 560, 400, name=name)[1][0] for name in ("a", "b", "c")]
+    count = len(names_and_labels(stacks[0]))
+    assert groups_of(stacks) == [stacks]
+    monkeypatch.setattr(cross_validation, "TILES_OF_A_GROUP", 2 * count)
+    assert groups_of(stacks) == [stacks[:2], stacks[2:]]
+    monkeypatch.setattr(cross_validation, "TILES_OF_A_GROUP", 1)
+    assert groups_of(stacks) == [[stack] for stack in stacks]
+    label_errors(stacks, tmp_path / "errors.json", GroundSettings(folds=2), device="cpu", threads=1)
+    assert read_label_errors(tmp_path / "errors.json").negative == 3 * sum(
+        label == 0 for label in names_and_labels(stacks[0]).values()
+    )
 
 
 def test_training_tiles_of_one_kind_have_no_errors(tmp_path: Path) -> None:

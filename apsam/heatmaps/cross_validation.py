@@ -36,6 +36,7 @@ LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 2e-3, 0.05, 0.3
 # Cells by which features are standardised.
 SAMPLE = 4096
 TILES_AT_ONCE = 16
+TILES_OF_A_GROUP = 20_000
 SEED = 0
 
 
@@ -73,7 +74,8 @@ class Cells:
 def find_label_errors(tiles: Sequence[Path], folds: int, output: Path, device: str = "auto") -> LabelErrors:
     """Find the negative training tiles of some scenes that score like positive ones, and write them as JSON.
 
-    Features are in a temporary file next to the output, 0.24 MB for each tile of 256 px.
+    Features are in a temporary file next to the output, 0.24 MB for each tile of 256 px; scenes with more than 20,000
+    tiles in all are cross-validated group by group.
 
     Args:
         tiles: Tile stacks of raster scenes.
@@ -82,12 +84,30 @@ def find_label_errors(tiles: Sequence[Path], folds: int, output: Path, device: s
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
     """
     chosen = pick_device(device)
-    with scratch_folder(output, "features") as folder:
-        cells = read_cells(tiles, folder / "features.dat", chosen)
-        scores = cross_validate(cells, folds, chosen)
-        errors = choose_label_errors(cells.names, scores, cells.labels)
+    names, labels, scores = [], [], []
+    for group in groups_of(tiles):
+        with scratch_folder(output, "features") as folder:
+            cells = read_cells(group, folder / "features.dat", chosen)
+            names += cells.names
+            labels.append(cells.labels)
+            scores.append(cross_validate(cells, folds, chosen))
+    errors = choose_label_errors(names, np.concatenate(scores), np.concatenate(labels))
     write_label_errors(errors, output)
     return errors
+
+
+def groups_of(tiles: Sequence[Path]) -> list[list[Path]]:
+    """Divide tile stacks into groups of at most 20,000 tiles; a larger stack is a group by itself."""
+    groups: list[list[Path]] = []
+    count = 0
+    for path in tiles:
+        with TileStack(path) as stack:
+            count += len(stack)
+            if not groups or count > TILES_OF_A_GROUP:
+                groups.append([])
+                count = len(stack)
+        groups[-1].append(path)
+    return groups
 
 
 def read_cells(tiles: Sequence[Path], file: Path, device: torch.device) -> Cells:
