@@ -51,7 +51,7 @@ def _cells(data: Path, name: str, folder: Path) -> Cells:
     scene = Scene(name, "raster", data / f"scene_{name}.tif", None, data / f"scene_{name}_mask.tif", "train")
     labels = LabelSettings(min_pixels=MIN_PIXELS)
     tile_scene(scene, TileSettings(), labels, SplitSettings(), folder / "tiles.zarr.zip")
-    return read_cells([folder / "tiles.zarr.zip"], folder / "features.dat", CPU)
+    return read_cells([folder / "tiles.zarr.zip"], folder, CPU)
 
 
 def count(cells: Cells, share: float, draw: int, folds: int) -> np.ndarray:

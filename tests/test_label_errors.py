@@ -56,7 +56,7 @@ def test_labels_of_one_kind_have_no_errors() -> None:
 def test_cells_are_free_where_a_used_negative_tile_covers_them(tmp_path: Path) -> None:
     _, tiles, _ = make_scene(tmp_path)
     _, other, _ = make_scene(tmp_path, 200, 150, name="hill")
-    cells = read_cells([*tiles, *other], tmp_path / "features.dat", torch.device("cpu"))
+    cells = read_cells([*tiles, *other], tmp_path, torch.device("cpu"))
     side = SIZE // CELL
     assert cells.features.shape == (len(cells.names) * side**2, 472)
     assert [name for scene, name in cells.names if scene == "valley"] == list(names_and_labels(tiles[0]))
@@ -75,7 +75,7 @@ def test_cells_are_free_where_a_used_negative_tile_covers_them(tmp_path: Path) -
 
 def test_tiles_of_the_test_part_are_not_read(tmp_path: Path) -> None:
     _, tiles, _ = make_scene(tmp_path, split="blocks")
-    cells = read_cells(tiles, tmp_path / "features.dat", torch.device("cpu"))
+    cells = read_cells(tiles, tmp_path, torch.device("cpu"))
     assert [name for _, name in cells.names] == list(names_and_labels(tiles[0]))
     with TileStack(tiles[0]) as stack:
         assert (stack.read("part") == TEST).any(), "else nothing would be left out"
@@ -126,6 +126,12 @@ def test_many_tiles_are_divided_into_groups_of_scenes(tmp_path: Path, monkeypatc
     )
 
 
+def test_scenes_without_training_tiles_have_no_errors(tmp_path: Path) -> None:
+    _, tiles, _ = make_scene(tmp_path, split="test")
+    label_errors(tiles, tmp_path / "errors.json", GroundSettings(), device="cpu", threads=1)
+    assert read_label_errors(tmp_path / "errors.json") == LabelErrors(None, 0, {})
+
+
 def test_training_tiles_of_one_kind_have_no_errors(tmp_path: Path) -> None:
     _, tiles, _ = make_scene(tmp_path)
     relabel(tiles[0], label=dict.fromkeys(range(len(names_and_labels(tiles[0]))), 1))
@@ -135,7 +141,7 @@ def test_training_tiles_of_one_kind_have_no_errors(tmp_path: Path) -> None:
 
 def test_the_benchmark_counts_named_and_wrong_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, tiles, _ = make_scene(tmp_path, 560, 400)
-    cells = read_cells(tiles, tmp_path / "features.dat", torch.device("cpu"))
+    cells = read_cells(tiles, tmp_path, torch.device("cpu"))
     negative = int((cells.labels == 0).sum())
     assert benchmark.count(cells, 0, 0, 5).tolist() == [negative, 0, 0, 0]
     # All labels are wrong: each of the tiles that are negative now is.

@@ -380,4 +380,4 @@ def test_suggestions_are_shown_with_their_pictures(run, page, tmp_path):
     assert any(button["data-show"] == "alder" for button in buttons)
     (folder / "suggestions/suggestions.json").write_text("{}")
     make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
-    assert "contains no suggestions" in Page((folder / "report/index.html").read_text()).text
+    assert "has no suggestions" in Page((folder / "report/index.html").read_text()).text

@@ -263,7 +263,7 @@ def test_a_scene_over_the_antimeridian(tmp_path):
 def test_layers_without_labels(tmp_path):
     raster(tmp_path / "a.tif")
     layer(tmp_path / "p.gpkg", [])
-    with pytest.raises(InputError, match="p.gpkg: the layer contains no feature"):
+    with pytest.raises(InputError, match="p.gpkg: the layer has no feature"):
         check(tmp_path, "a", "a.tif", "p.gpkg", "", "train")
     layer(tmp_path / "q.gpkg", [(1, -1)])
     check(tmp_path, "a", "a.tif", "q.gpkg", "p.gpkg", "train")

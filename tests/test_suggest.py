@@ -174,7 +174,7 @@ def test_unlabelled_tiles_are_read_from_the_table(run: Path, tmp_path: Path) -> 
 def test_scores_of_other_tiles_are_refused(run: Path, tmp_path: Path) -> None:
     with TileStackWriter(tmp_path / "s.zarr.zip", {"scene": "birch"}, {"score": ((), "float32")}) as writer:
         writer.append(score=np.zeros(3, np.float32))
-    with pytest.raises(InputError, match=r"s.zarr.zip: contains 3 tiles of 'birch'"):
+    with pytest.raises(InputError, match=r"s.zarr.zip: has 3 tiles of 'birch'"):
         read_tile_outputs(RunScene("alder", run / "tiles/alder.zarr.zip", scores=tmp_path / "s.zarr.zip"))
 
 
@@ -222,7 +222,7 @@ def test_suggestions_as_files_columns_and_page_order(tmp_path: Path) -> None:
 
 def test_invalid_suggestions_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text("[1]")
-    with pytest.raises(InputError, match=r"s.json: contains no suggestions; apsam suggest RUN"):
+    with pytest.raises(InputError, match=r"s.json: has no suggestions; apsam suggest RUN"):
         read_suggestions(tmp_path / "s.json")
 
 

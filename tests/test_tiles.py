@@ -546,7 +546,7 @@ def test_masks_are_found_by_stem(tmp_path):
     with pytest.raises(InputError, match=r"masks: has no mask for the tile A.JPG"):
         tile(scene, tmp_path / "b.zarr.zip")
     (tmp_path / "images" / "c.png").write_bytes((tmp_path / "images" / "b.png").read_bytes())
-    with pytest.raises(InputError, match=r"contains c.jpeg and c.png, .* masks into a folder of their own"):
+    with pytest.raises(InputError, match=r"has c.jpeg and c.png, .* masks into a folder of their own"):
         tile(scene, tmp_path / "b.zarr.zip")
 
 

@@ -675,7 +675,7 @@ EARLY: dict[str, tuple[Make, str]] = {
         labels("p.gpkg", lambda p: layer(p, translate(SLIDE, 9000))),
         "touches no scene that uses it",
     ),
-    "a layer without features": (labels("p.gpkg", lambda p: layer(p)), "the layer contains no feature"),
+    "a layer without features": (labels("p.gpkg", lambda p: layer(p)), "the layer has no feature"),
     "a positive tile without mask": (tiles(masks={"y.png": tile_mask(0)}), "has no mask for the tile x.png"),
     "a mask of another size": (tiles(masks=bent()), "x.png: is 39 x 39 px, its image 40 x 40"),
     "a layer for a folder": (

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from apsam.device import pick_device
-from apsam.files import scratch_folder
+from apsam.files import reserve, scratch_folder
 from apsam.localizer.model import PIXEL_STAGES, Localizer
 from apsam.localizer.settings import LocalizerSettings
 from apsam.progress import track
@@ -87,7 +87,7 @@ def find_label_errors(tiles: Sequence[Path], folds: int, output: Path, device: s
     names, labels, scores = [], [], []
     for group in groups_of(tiles):
         with scratch_folder(output, "features") as folder:
-            cells = read_cells(group, folder / "features.dat", chosen)
+            cells = read_cells(group, folder, chosen)
             names += cells.names
             labels.append(cells.labels)
             scores.append(cross_validate(cells, folds, chosen))
@@ -110,50 +110,67 @@ def groups_of(tiles: Sequence[Path]) -> list[list[Path]]:
     return groups
 
 
-def read_cells(tiles: Sequence[Path], file: Path, device: torch.device) -> Cells:
+def read_cells(tiles: Sequence[Path], folder: Path, device: torch.device) -> Cells:
     """Compute the features of the training tiles of some scenes.
 
     Args:
         tiles: Tile stacks of raster scenes, with tiles of the same size.
-        file: Where the features are kept, a memory map.
+        folder: Where the features are kept, as a memory map.
         device: Of the backbone.
     """
     network = Localizer(LocalizerSettings()).eval().to(device)
     channels = sum(network.backbone.channels[stage] for stage in PIXEL_STAGES)
     names, labels, places, known = [], [], [], []
-    counted = 0
-    with file.open("wb") as features:
-        for path in tiles:
-            with TileStack(path) as stack:
-                scene, side = stack.attributes["scene"], int(stack.attributes["tile_size"]) // CELL
-                windows, label, part = (stack.read(name) for name in ("window", "label", "part"))
-                training = np.flatnonzero(part == TRAIN)
-                middles = np.arange(side) * CELL + CELL // 2
-                rows, cols = ((windows[training, axis, None] + middles) // CELL for axis in (0, 1))
-                width = int(cols.max(initial=0)) + 1
-                place = counted + rows[:, :, None] * width + cols[:, None, :]
-                counted = int(place.max(initial=counted)) + 1
-                for start in track(range(0, len(training), TILES_AT_ONCE), f"features of {scene}"):
-                    indices = training[start : start + TILES_AT_ONCE]
-                    images = torch.from_numpy(stack.read_at("image", indices)).to(device)
-                    features.write(_features(network, images, side).tobytes())
-                    valid = stack.read_at("valid", indices)[:, middles[:, None], middles] > 0
-                    known.append(valid.reshape(len(indices), -1))
-            names += [(scene, tile_name(row, col)) for row, col in windows[training, :2].tolist()]
-            labels.append(label[training])
-            places.append(place.reshape(len(training), side * side))
-    shape = (len(names) * places[0].shape[1], channels)
-    mapped = np.memmap(file, np.float16, "r", shape=shape) if len(names) else np.zeros((0, channels), np.float16)
-    found = np.concatenate(known) if known else np.zeros((0, places[0].shape[1]), bool)
-    return Cells(names, np.concatenate(labels), np.concatenate(places), found, mapped)
+    features, done, counted = None, 0, 0
+    for path, count in _training_tiles(tiles):
+        with TileStack(path) as stack:
+            scene, side = stack.attributes["scene"], int(stack.attributes["tile_size"]) // CELL
+            windows, label, part = (stack.read(name) for name in ("window", "label", "part"))
+            training = np.flatnonzero(part == TRAIN)
+            if features is None:
+                features = _memory_map(folder / "features.npy", (count, side * side, channels))
+            middles = np.arange(side) * CELL + CELL // 2
+            rows, cols = ((windows[training, axis, None] + middles) // CELL for axis in (0, 1))
+            width = int(cols.max(initial=0)) + 1
+            place = counted + rows[:, :, None] * width + cols[:, None, :]
+            counted = int(place.max(initial=counted)) + 1
+            for start in track(range(0, len(training), TILES_AT_ONCE), f"features of {scene}"):
+                indices = training[start : start + TILES_AT_ONCE]
+                images = torch.from_numpy(stack.read_at("image", indices)).to(device)
+                features[done : done + len(indices)] = _features(network, images, side)
+                done += len(indices)
+                valid = stack.read_at("valid", indices)[:, middles[:, None], middles] > 0
+                known.append(valid.reshape(len(indices), -1))
+        names += [(scene, tile_name(row, col)) for row, col in windows[training, :2].tolist()]
+        labels.append(label[training])
+        places.append(place.reshape(len(training), side * side))
+    if features is None:
+        return Cells([], np.zeros(0, int), np.zeros((0, 1), int), np.zeros((0, 1), bool), np.zeros((0, channels)))
+    flat = features.reshape(-1, channels)
+    return Cells(names, np.concatenate(labels), np.concatenate(places), np.concatenate(known), flat)
+
+
+def _training_tiles(tiles: Sequence[Path]) -> list[tuple[Path, int]]:
+    """Return the stacks with training tiles, each with the number of training tiles of all of them."""
+    counts = {}
+    for path in tiles:
+        with TileStack(path) as stack:
+            counts[path] = int((stack.read("part") == TRAIN).sum())
+    return [(path, sum(counts.values())) for path, count in counts.items() if count]
+
+
+def _memory_map(file: Path, shape: tuple[int, ...]) -> np.ndarray:
+    mapped = np.lib.format.open_memmap(file, "w+", np.float16, shape)
+    reserve(file)
+    return mapped
 
 
 @torch.inference_mode()
 def _features(network: Localizer, images: Tensor, side: int) -> np.ndarray:
-    """Return (n, side, side, f) float16 of (n, 3, H, W) uint8."""
+    """Return (n, side * side, f) float16 of (n, 3, H, W) uint8."""
     stages = network.features(images)
     maps = [functional.adaptive_avg_pool2d(stages[i].float(), side) for i in PIXEL_STAGES]
-    return torch.cat(maps, 1).permute(0, 2, 3, 1).half().cpu().numpy()
+    return torch.cat(maps, 1).flatten(2).permute(0, 2, 1).half().cpu().numpy()
 
 
 def cross_validate(cells: Cells, folds: int, device: torch.device) -> np.ndarray:
