@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from apsam.errors import ApsamError, InputError
-from apsam.resunet.augment import colour, dihedral
+from apsam.resunet.augment import colour, dihedral, random_views
 from apsam.resunet.checkpoint import load_resunet, save_resunet
 from apsam.resunet.lite_encoder import FixedDepthwise
 from apsam.resunet.model import PyramidPooling, build_resunet
@@ -125,6 +125,26 @@ def test_colours_stay_in_range_and_differ() -> None:
     varied = colour(image)
     assert varied.min() >= 0 and varied.max() <= 1
     assert (varied - image).abs().mean((1, 2, 3)).min() > 1e-3
+
+
+def test_views_are_parts_of_half_of_the_images_with_their_masks() -> None:
+    torch.manual_seed(3)
+    count, side, zoom = 200, 32, 2.0
+    rows, cols = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    image = torch.stack([rows, cols, torch.full_like(rows, 7)]).float().expand(count, 3, side, side)
+    mask = torch.where(rows < 16, 1, torch.where(cols < 8, 255, 0)).to(torch.uint8).expand(count, side, side)
+    views, masks = random_views(image, mask, zoom)
+    whole = (views - image).abs().amax((1, 2, 3)) < 1e-3
+    assert 70 < int(whole.sum()) < 130
+    assert torch.equal(masks[whole], mask[whole]) and masks.dtype == torch.uint8
+    # Pixels of a view are as far apart as its magnification says, and lie in the image.
+    step = (views[:, 0, -2, 0] - views[:, 0, 1, 0]) / (side - 3)
+    assert step.min() >= 1 / zoom - 0.02 and step.max() <= 1 and step[~whole].min() < 0.6
+    assert views[:, :2].min() >= 0 and views[:, :2].max() <= side - 1 and torch.allclose(views[:, 2], torch.tensor(7.0))
+    assert views[~whole, 0].mean((1, 2)).std() > 1, "at places that differ"
+    inside = torch.where(views[:, 0] < 15.4, 1, torch.where(views[:, 1] < 7.4, 255, 0))
+    sure = ((views[:, 0] - 15.5).abs() > 0.6) & ((views[:, 1] - 7.5).abs() > 0.6)
+    assert torch.equal(masks[sure].long(), inside[sure])
 
 
 def test_the_encoder_keeps_depthwise_filters_and_its_own_rate() -> None:

@@ -90,6 +90,15 @@ class ResUNetSettings(BaseModel):
         description="Augmentation: none (paper), dihedral (flips and quarter turns), or dihedral_colour (colours too)."
     )
 
+    zoom: float = Field(
+        1.0,
+        ge=1,
+        le=4,
+        description="Augmentation: half of the training tiles are replaced by a part of them at a random place, "
+        "enlarged up to this many times. 1: whole tiles. For tiles cut around landslides, whose middle the network "
+        "learns otherwise.",
+    )
+
     if TYPE_CHECKING:  # the preset sets keys that are left out
 
         def __init__(self, **settings: Any) -> None: ...

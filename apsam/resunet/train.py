@@ -19,7 +19,7 @@ from apsam.code_hash import code_hash
 from apsam.conditions import conditions_of
 from apsam.device import pick_device, seed_everything
 from apsam.files import scratch_folder, sha256_file, write_json
-from apsam.resunet.augment import colour, dihedral
+from apsam.resunet.augment import colour, dihedral, random_views
 from apsam.resunet.checkpoint import save_resunet
 from apsam.resunet.crops import CropOrder, SceneCrops, TrainingScene
 from apsam.resunet.data import PseudoMaskTiles
@@ -110,6 +110,8 @@ class ResUNetTraining(Task):
         image = image.float() / 255
         if self.settings.augment != "none":
             image, mask = dihedral(image, mask)
+        if self.settings.zoom > 1:
+            image, mask = random_views(image, mask, self.settings.zoom)
         if self.settings.augment == "dihedral_colour":
             image = colour(image)
         image = image.contiguous(memory_format=torch.channels_last)
