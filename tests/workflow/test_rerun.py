@@ -62,7 +62,17 @@ def test_unneeded_file_is_made_on_demand(project: Project) -> None:
 def test_an_added_held_out_scene_runs_its_own_jobs_and_the_tables(project: Project) -> None:
     with (project.folder / "config/small_scenes.tsv").open("a") as sheet:
         sheet.write("east\tsynthetic\tmask\t\ttest\n")
-    one = ("synthesize", "tile", "encode", "cams", "prompts", "masks_apsam", "masks_cam", "masks_grabcut")
+    one = (
+        "synthesize",
+        "tile",
+        "ground_labels",
+        "encode",
+        "cams",
+        "prompts",
+        "masks_apsam",
+        "masks_cam",
+        "masks_grabcut",
+    )
     metrics = ("metrics_masks", "metrics_maps", "metrics_summary", "metrics_checks", "metrics_objects")
     tables = ("localizer_metrics", *metrics, "report")
     assert project.plan() == {**dict.fromkeys([*one, *tables], 1), "predict": 2, "products": 2}

@@ -16,7 +16,9 @@ def test_provenance_names_settings_inputs_code_and_packages(finished: Project) -
     view = "results/small/masks/apsam/west.zarr.zip"
     described = json.loads(finished.run("apsam", "provenance", view, "--json"))
     assert described["state"] == "as made" and described["settings"]["masks"]["prompts"] == "both"
-    assert {name.partition("/")[0] for name in described["inputs"]} == {"tiles", "cams", "prompts", "embeddings"}
+    assert {name.partition("/")[0] for name in described["inputs"]} == {
+        *("tiles", "ground", "cams", "prompts", "embeddings")
+    }
     assert all(len(checksum) == 64 for checksum in described["inputs"].values())
     assert described["code"] and described["packages"]["torch"] and described["seconds"] > 0
     assert described["command"].startswith("scripts/masks.py masks-apsam --tiles results/store/tiles/west.")
