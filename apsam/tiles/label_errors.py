@@ -1,7 +1,7 @@
 """Tiles that are probably labelled negative by mistake: the rule, and the file that names them. Imports no torch.
 
 One wrong negative label excludes the landslide of its tile from the masks of all tiles that overlap it, and teaches
-networks the opposite. So each tile is scored by a network that was trained without its label (`apsam.heatmaps.folds`),
+networks the opposite. So each tile is scored by a network that was trained without its label (`apsam.heatmaps.cross_validation`),
 and a negative tile is a label error if its score is at least the mean score of the positive tiles: the rule of
 confident learning (Northcutt et al. 2021, doi:10.1613/jair.1.12125) for the label "no landslide". No mask is read.
 """
@@ -18,6 +18,8 @@ from apsam.errors import InputError
 from apsam.files import read_json, write_json
 
 SCHEMA = 1
+# Tiles that a warning names.
+NAMED = 12
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,12 @@ def label_error_warnings(errors: LabelErrors | None) -> list[str]:
     """Warn of labels that were left out."""
     if errors is None or not errors.count:
         return []
-    named = "; ".join(f"{scene}: {', '.join(tiles)}" for scene, tiles in errors.tiles.items())
+    named = [f"{scene} {tile}" for scene, tiles in errors.tiles.items() for tile in tiles]
+    more = f" and {len(named) - NAMED} more in ground/label_errors.json" if len(named) > NAMED else ""
     return [
         f"{errors.count} of {errors.negative} negative training tiles look like positive ones, and their label was "
-        f"left out: look at them and correct the label table ({named}); heatmaps.folds: 0 uses all labels"
+        f"left out: look at them and correct the label table ({', '.join(named[:NAMED])}{more}); ground.folds: 0 uses "
+        f"all labels"
     ]
 
 
