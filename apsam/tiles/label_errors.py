@@ -1,9 +1,10 @@
 """Tiles that are probably labelled negative by mistake: the rule, and the file that names them. Imports no torch.
 
 One wrong negative label excludes the landslide of its tile from the masks of all tiles that overlap it, and teaches
-networks the opposite. So each tile is scored by a network that was trained without its label (`apsam.heatmaps.cross_validation`),
-and a negative tile is a label error if its score is at least the mean score of the positive tiles: the rule of
-confident learning (Northcutt et al. 2021, doi:10.1613/jair.1.12125) for the label "no landslide". No mask is read.
+networks the opposite. So each tile is scored by networks that were trained without its label
+(`apsam.heatmaps.cross_validation`). A negative tile is a label error if its score is at least the mean score of the
+positive tiles: the rule of confident learning (Northcutt et al. 2021, doi:10.1613/jair.1.12125) for the label "no
+landslide". No mask is read.
 """
 
 from __future__ import annotations
