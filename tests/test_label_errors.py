@@ -13,7 +13,6 @@ from apsam.commands.ground import label_errors
 from apsam.config import parse_config
 from apsam.errors import ConfigError, InputError
 from apsam.ground.labels import make_ground_labels
-from apsam.ground.settings import GroundSettings
 from apsam.heatmaps import cross_validation
 from apsam.heatmaps.calibrate import calibrate
 from apsam.heatmaps.cross_validation import CELL, groups_of, read_cells
@@ -106,14 +105,14 @@ def test_a_wrong_label_is_found_and_the_others_are_kept(tmp_path: Path) -> None:
     _, tiles, _ = make_scene(tmp_path, 560, 400)
     before = names_and_labels(tiles[0])
     assert before["r38_c0"] == 1
-    label_errors(tiles, tmp_path / "before.json", GroundSettings(), device="cpu", threads=1)
+    label_errors(tiles, tmp_path / "before.json", 5, device="cpu", threads=1)
     assert read_label_errors(tmp_path / "before.json").tiles == {}
     relabel(tiles[0], label={list(before).index("r38_c0"): 0})
     output = tmp_path / "errors.json"
-    label_errors(tiles, output, GroundSettings(), device="cpu", threads=1)
+    label_errors(tiles, output, 5, device="cpu", threads=1)
     assert read_label_errors(output).tiles == {"valley": ["r38_c0"]}
     again = tmp_path / "again.json"
-    label_errors(tiles, again, GroundSettings(), device="cpu", threads=1)
+    label_errors(tiles, again, 5, device="cpu", threads=1)
     assert again.read_bytes() == output.read_bytes()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")], "nothing temporary is left"
 
@@ -126,7 +125,7 @@ def test_many_tiles_are_divided_into_groups_of_scenes(tmp_path: Path, monkeypatc
     assert groups_of(stacks) == [stacks[:2], stacks[2:]]
     monkeypatch.setattr(cross_validation, "TILES_OF_A_GROUP", 1)
     assert groups_of(stacks) == [[stack] for stack in stacks]
-    label_errors(stacks, tmp_path / "errors.json", GroundSettings(folds=2), device="cpu", threads=1)
+    label_errors(stacks, tmp_path / "errors.json", 2, device="cpu", threads=1)
     assert read_label_errors(tmp_path / "errors.json").negative == 3 * sum(
         label == 0 for label in names_and_labels(stacks[0]).values()
     )
@@ -134,14 +133,14 @@ def test_many_tiles_are_divided_into_groups_of_scenes(tmp_path: Path, monkeypatc
 
 def test_scenes_without_training_tiles_have_no_errors(tmp_path: Path) -> None:
     _, tiles, _ = make_scene(tmp_path, split="test")
-    label_errors(tiles, tmp_path / "errors.json", GroundSettings(), device="cpu", threads=1)
+    label_errors(tiles, tmp_path / "errors.json", 5, device="cpu", threads=1)
     assert read_label_errors(tmp_path / "errors.json") == LabelErrors(None, 0, {})
 
 
 def test_training_tiles_of_one_kind_have_no_errors(tmp_path: Path) -> None:
     _, tiles, _ = make_scene(tmp_path)
     relabel(tiles[0], label=dict.fromkeys(range(len(names_and_labels(tiles[0]))), 1))
-    label_errors(tiles, tmp_path / "errors.json", GroundSettings(), device="cpu", threads=1)
+    label_errors(tiles, tmp_path / "errors.json", 5, device="cpu", threads=1)
     assert read_label_errors(tmp_path / "errors.json").count == 0
 
 

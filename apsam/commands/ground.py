@@ -15,7 +15,6 @@ from apsam.resunet.settings import ResUNetSettings
 Stacks = Annotated[list[Path], typer.Argument(help="tile stack of the scene, or the stacks of its blocks")]
 Image = Annotated[Path, typer.Option(help="raster of the scene")]
 Labels = Annotated[Path, typer.Option(help="label map of the scene's ground, from ground-labels")]
-Settings = Annotated[GroundSettings, section(GroundSettings, "ground")]
 Views = Annotated[ViewSettings, section(ViewSettings, "views")]
 SceneTriples = Annotated[
     list[Path], typer.Argument(help="rasters, then their tile stacks, then their masks, in the same order")
@@ -25,7 +24,7 @@ SceneTriples = Annotated[
 def label_errors(
     tiles: Annotated[list[Path], typer.Argument(help="tile stacks of the training scenes, rasters")],
     output: Annotated[Path, typer.Option(help="JSON file to make")],
-    settings: Settings = GroundSettings(),
+    folds: Annotated[int, typer.Option(min=2, help="parts of the cross-validation")] = GroundSettings().folds,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -34,7 +33,7 @@ def label_errors(
     from apsam.heatmaps.cross_validation import find_label_errors
 
     set_threads(threads)
-    find_label_errors(tiles, settings.folds, output, device)
+    find_label_errors(tiles, folds, output, device)
 
 
 def ground_labels(

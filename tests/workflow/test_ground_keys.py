@@ -113,6 +113,13 @@ def test_held_out_scenes_are_not_used_for_training(sheet: Callable[..., Path]) -
     assert made(run_of(sheet(), ground=SCENE_WIDE))["maps/ground/decided"] == 0, "the map's 0.5"
 
 
+def test_the_check_of_labels_depends_on_the_folds_alone(sheet: Callable[..., Path]) -> None:
+    tiles, scene = run_of(sheet()), run_of(sheet(), ground=SCENE_WIDE)
+    assert tiles.path(Ref("ground/label_errors")) == scene.path(Ref("ground/label_errors"))
+    assert not {"ground/label_errors", "ground", "cams", "masks/apsam"} & set(changed(paths(tiles), paths(scene)))
+    assert "ground" in changed(paths(tiles), paths(run_of(sheet(), ground={"folds": 4})))
+
+
 def test_labels_of_training_scenes_are_checked(sheet: Callable[..., Path]) -> None:
     run = run_of(sheet(), ground=SCENE_WIDE)
     found = run.path(Ref("ground/label_errors"))

@@ -33,7 +33,7 @@ def labels_of(run: Run, name: str) -> Ref:
 
 def label_errors(run: Run, unit: str) -> Job:
     """The training tiles that are labelled negative by mistake."""
-    return Job({"_": run.stacks("tiles", _checked(run)), "settings": Section("ground"), "device": run.device})
+    return Job({"_": run.stacks("tiles", _checked(run)), "folds": run.config.ground.folds, "device": run.device})
 
 
 def found_label_errors(run: Run) -> Ref | None:
