@@ -18,7 +18,7 @@ from apsam.heatmaps.calibrate import calibrate
 from apsam.heatmaps.cross_validation import CELL, groups_of, read_cells
 from apsam.heatmaps.logits import NO_DATA, to_steps
 from apsam.metrics.training_checks import check_training
-from apsam.stack import TileStack
+from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.label_errors import (
     LabelErrors,
     choose_label_errors,
@@ -129,6 +129,17 @@ def test_many_tiles_are_divided_into_groups_of_scenes(tmp_path: Path, monkeypatc
     assert read_label_errors(tmp_path / "errors.json").negative == 3 * sum(
         label == 0 for label in names_and_labels(stacks[0]).values()
     )
+
+
+def test_ready_made_tiles_are_refused(tmp_path: Path) -> None:
+    _, (tiles,), _ = make_scene(tmp_path)
+    with TileStack(tiles) as stack:
+        arrays, attributes, specs = {name: stack.read(name) for name in stack.arrays}, stack.attributes, stack.arrays
+    with TileStackWriter(tiles, {**attributes, "kind": "folder"}, specs) as writer:
+        writer.append(**arrays)
+    with pytest.raises(InputError, match="'valley' is a folder of ready-made tiles"):
+        label_errors([tiles], tmp_path / "errors.json", 5, device="cpu", threads=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["valley.b001.zarr.zip", "valley.tif", "valley_mask.tif"]
 
 
 def test_scenes_without_training_tiles_have_no_errors(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from apsam.device import pick_device
 from apsam.files import reserve, scratch_folder
+from apsam.ground.raster import Grid
 from apsam.localizer.model import PIXEL_STAGES, Localizer
 from apsam.localizer.settings import LocalizerSettings
 from apsam.progress import track
@@ -82,6 +83,9 @@ def find_label_errors(tiles: Sequence[Path], folds: int, output: Path, device: s
         folds: Number of parts that the training tiles of all scenes are divided into, at random with a fixed seed.
         output: JSON to make (`apsam.tiles.label_errors.read_label_errors`).
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
+
+    Raises:
+        InputError: A stack contains ready-made tiles, which have no common ground.
     """
     chosen = pick_device(device)
     names, labels, scores = [], [], []
@@ -117,6 +121,9 @@ def read_cells(tiles: Sequence[Path], folder: Path, device: torch.device) -> Cel
         tiles: Tile stacks of raster scenes, with tiles of the same size.
         folder: Where the features are kept, as a memory map.
         device: Of the backbone.
+
+    Raises:
+        InputError: A stack contains ready-made tiles.
     """
     network = Localizer(LocalizerSettings()).eval().to(device)
     channels = sum(network.backbone.channels[stage] for stage in PIXEL_STAGES)
@@ -154,6 +161,7 @@ def _training_tiles(tiles: Sequence[Path]) -> list[tuple[Path, int]]:
     """Return the stacks with training tiles, each with the number of training tiles of all of them."""
     counts = {}
     for path in tiles:
+        Grid.of_tiles(path)
         with TileStack(path) as stack:
             counts[path] = int((stack.read("part") == TRAIN).sum())
     return [(path, sum(counts.values())) for path, count in counts.items() if count]
