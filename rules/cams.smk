@@ -5,6 +5,7 @@ rule cams:
         **outputs_of("cams"),
     log:
         log_of("cams"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1

@@ -114,6 +114,10 @@ def side_by_side(jobs, most=8):
     return signed(threads)
 
 
+# Priority: of the jobs that the map waits for, before those of comparisons and measurements.
+MAP_FIRST = 1
+
+
 def more(amount):
     """Resource: `amount`, and as much again with every further attempt, for jobs that ran out of memory or time."""
     return signed(lambda wildcards, attempt: amount * attempt)

@@ -9,6 +9,7 @@ rule encode:
         ),
     log:
         log_of("embeddings"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1

@@ -29,6 +29,7 @@ rule ground_labels:
         **outputs_of("ground"),
     log:
         log_of("ground"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -50,6 +51,7 @@ rule ground_labels_tiles:
         **outputs_of("ground/tiles"),
     log:
         log_of("ground/tiles"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -71,6 +73,7 @@ rule views:
         **outputs_of("views"),
     log:
         log_of("views"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -92,6 +95,7 @@ rule views_prompts:
         **outputs_of("views/prompts"),
     log:
         log_of("views/prompts"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -116,6 +120,7 @@ rule views_encode:
         ),
     log:
         log_of("views/embeddings"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -138,6 +143,7 @@ rule views_masks:
         **outputs_of("views/masks"),
     log:
         log_of("views/masks"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -160,6 +166,7 @@ rule ground_masks:
         **outputs_of("masks/ground"),
     log:
         log_of("masks/ground"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1

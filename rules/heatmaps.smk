@@ -6,6 +6,7 @@ rule heatmap_network:
         **outputs_of("heatmaps/networks"),
     log:
         log_of("heatmaps/networks"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: side_by_side(run.config.heatmaps.networks)
@@ -28,6 +29,7 @@ rule heatmap_scene:
         **outputs_of("heatmaps"),
     log:
         log_of("heatmaps"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -50,6 +52,7 @@ rule heatmap_threshold:
         **outputs_of("heatmaps/threshold"),
     log:
         log_of("heatmaps/threshold"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -71,6 +74,7 @@ rule heatmap_factor:
         **outputs_of("heatmaps/factor"),
     log:
         log_of("heatmaps/factor"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -92,6 +96,7 @@ rule heatmap_stack:
         **outputs_of("views/heatmaps"),
     log:
         log_of("views/heatmaps"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1

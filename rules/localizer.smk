@@ -33,9 +33,10 @@ rule localizer:
         **outputs_of("localizer"),
     log:
         log_of("localizer"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
-    threads: 8
+    threads: side_by_side(2)
     resources:
         mem_mb=more(4000),
         runtime=more(240),

@@ -6,6 +6,7 @@ rule masks_apsam:
         **outputs_of("masks/apsam"),
     log:
         log_of("masks/apsam"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -28,6 +29,7 @@ rule masks_cam:
         **outputs_of("masks/cam"),
     log:
         log_of("masks/cam"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1

@@ -7,6 +7,7 @@ rule predict:
         **outputs_of("maps/{source}", STAGES["maps/apsam"].outputs),
     log:
         log_of("maps/{source}"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1

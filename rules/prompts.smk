@@ -5,6 +5,7 @@ rule prompts:
         **outputs_of("prompts"),
     log:
         log_of("prompts"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1

@@ -5,6 +5,7 @@ rule resunet:
         **outputs_of("resunet/{source}", STAGES["resunet/apsam"].outputs),
     log:
         log_of("resunet/{source}"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: side_by_side(len(run.trained))

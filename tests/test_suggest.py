@@ -16,7 +16,8 @@ from apsam.labelling.grid import write_grid
 from apsam.labelling.page import PageScene, make_label_page
 from apsam.labelling.ranking import agreement, calibrate, covered_by_negatives, entropy, spread_out, suspicion
 from apsam.labelling.simulate import found_among_first, look_at, random_order, suggested_order, with_errors
-from apsam.labelling.suggest import suggest, suggestion_pictures
+from apsam.labelling.suggest import suggest
+from apsam.labelling.suggestion_pictures import suggestion_pictures
 from apsam.labelling.suggestions import Suggestion, Suggestions, read_suggestions, write_suggestions
 from apsam.labelling.tables import fill_suggestions, read_table, write_table
 from apsam.labelling.tile_outputs import RunScene, TileOutputs, read_tile_outputs, top_mean

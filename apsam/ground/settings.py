@@ -83,7 +83,7 @@ class ViewSettings(BaseModel):
         (1, 2, 4), description="Downsampling factors that auto chooses from, in rising order."
     )
     covered: float = Field(
-        0.5,
+        0.45,
         gt=0,
         le=1,
         description="auto: the smallest factor at which the heat map covers at most this share of a typical view.",

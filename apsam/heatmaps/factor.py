@@ -2,7 +2,7 @@
 
 SAM separates an object from its surroundings. If the heat map fills the view, so does SAM's box, and there are no
 surroundings; but the larger the area of a view, the coarser is the outline. So the factor is increased until the heat
-map covers at most half of a typical view.
+map covers less than half of a typical view (`views.covered`).
 """
 
 from __future__ import annotations

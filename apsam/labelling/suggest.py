@@ -6,8 +6,6 @@ Only image-level labels and the run's own files are read, no reference mask.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,7 +15,6 @@ from apsam.errors import InputError
 from apsam.labelling.ranking import agreement, calibrate, covered_by_negatives, entropy, spread_out, suspicion
 from apsam.labelling.suggestions import Suggestion, Suggestions
 from apsam.labelling.tile_outputs import RunScene, TileOutputs, centres, read_tile_outputs
-from apsam.stack import TileStack
 from apsam.tiles.labels import UNLABELLED
 
 # From this difference on, the text for the user says that two members disagree.
@@ -124,38 +121,3 @@ def _why_check(members: dict[str, np.ndarray], label: np.ndarray, covered: np.nd
     if masks is not None and masks[index] == 0:
         text += ", its pseudo-mask is empty"
     return text
-
-
-@dataclass(frozen=True)
-class SuggestionPicture:
-    """A suggestion and its picture, for a report.
-
-    Attributes:
-        entry: The suggestion.
-        image: (size, size, 3) uint8 RGB.
-        window: row, col, height, width in the scene.
-    """
-
-    entry: Suggestion
-    image: np.ndarray
-    window: tuple[int, int, int, int]
-
-
-def suggestion_pictures(
-    suggestions: Suggestions, kind: str, tiles: dict[str, Path], count: int = 12
-) -> list[SuggestionPicture]:
-    """Return the first suggestions of one kind with the pictures of their tiles.
-
-    Args:
-        suggestions: Suggestions of the run.
-        kind: `look` or `check`.
-        tiles: Scene -> tile stack.
-        count: Maximum number.
-    """
-    found = []
-    for entry in suggestions.of(kind)[:count]:
-        with TileStack(tiles[entry.scene]) as stack:
-            image = stack.read("image", entry.number, entry.number + 1)[0].transpose(1, 2, 0)
-            row, col, height, width = stack.read("window", entry.number, entry.number + 1)[0].tolist()
-        found.append(SuggestionPicture(entry, np.ascontiguousarray(image), (row, col, height, width)))
-    return found

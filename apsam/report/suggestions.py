@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apsam.errors import ApsamError
-from apsam.labelling.suggest import SuggestionPicture, suggestion_pictures
+from apsam.labelling.suggestion_pictures import SuggestionPicture, suggestion_pictures
 from apsam.labelling.suggestions import SUSPECT, Suggestions, read_suggestions
 from apsam.report.colours import webp_within
 from apsam.report.inputs import Notes, SceneFiles
