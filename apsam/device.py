@@ -40,7 +40,13 @@ def bf16_pays(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return cpu_has("avx512_bf16") or cpu_has("amx_tile")
+
+
+def cpu_has(feature: str) -> bool:
+    """Whether the CPU has a feature of `torch.cpu.get_capabilities`; False with a torch older than this function."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get(feature))
 
 
 def set_threads(threads: int | None) -> None:

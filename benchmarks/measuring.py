@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from apsam.device import pick_device, set_threads
+from apsam.device import bf16_pays, cpu_has, pick_device, set_threads
 from apsam.files import write_json
 from apsam.sam.registry import NAMES
 
@@ -154,8 +154,8 @@ def machine(device: torch.device) -> dict[str, Any]:
         "processor": _processor(),
         "threads": torch.get_num_threads(),
         "load_1min": round(os.getloadavg()[0], 1),
-        "bf16_instructions": bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()),
-        "amx": bool(torch.cpu._is_amx_tile_supported()),
+        "bf16_instructions": bf16_pays(torch.device("cpu")),
+        "amx": cpu_has("amx_tile"),
         "python": platform.python_version(),
     }
     if device.type == "cuda":

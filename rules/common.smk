@@ -114,8 +114,9 @@ def side_by_side(jobs, most=8):
     return signed(threads)
 
 
-# Priority: of the jobs that the map waits for, before those of comparisons and measurements.
-MAP_FIRST = 1
+# Priority: of the jobs that the map waits for, before comparisons and measurements; first the longest of them, the localizer,
+# and what it and the label map wait for.
+MAP_FIRST, NETWORK_FIRST = 1, 2
 
 
 def more(amount):

@@ -7,6 +7,7 @@ rule label_errors:
         **outputs_of("ground/label_errors"),
     log:
         log_of("ground/label_errors"),
+    priority: NETWORK_FIRST
     conda:
         ENVIRONMENT
     threads: 1

@@ -33,7 +33,7 @@ rule localizer:
         **outputs_of("localizer"),
     log:
         log_of("localizer"),
-    priority: MAP_FIRST
+    priority: NETWORK_FIRST
     conda:
         ENVIRONMENT
     threads: side_by_side(2)

@@ -5,6 +5,7 @@ rule synthesize:
         **outputs_of("scenes"),
     log:
         log_of("scenes"),
+    priority: NETWORK_FIRST
     conda:
         ENVIRONMENT
     threads: 1

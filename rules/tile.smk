@@ -5,6 +5,7 @@ rule tile:
         **outputs_of("tiles"),
     log:
         log_of("tiles"),
+    priority: NETWORK_FIRST
     conda:
         ENVIRONMENT
     threads: 1

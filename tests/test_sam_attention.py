@@ -64,7 +64,7 @@ def test_no_worse_than_the_original_in_bf16(head, kernel):
 def test_attention_variant_depends_on_the_machine(monkeypatch):
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     for amx in (True, False):
-        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
+        monkeypatch.setattr(attention, "cpu_has", lambda feature, amx=amx: amx and feature == "amx_tile")
         assert attention.products_are_cheap(cpu, torch.bfloat16) == amx
         assert not attention.products_are_cheap(cpu, torch.float32)
         assert attention.products_are_cheap(gpu, torch.float32)

@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from apsam import torchvision_ops  # noqa: F401  (before segment_anything, which imports torchvision)
+from apsam.device import cpu_has
 from apsam.sam.batches import CPU_CACHE
 
 from segment_anything.modeling.image_encoder import Attention, get_rel_pos  # isort: skip
@@ -40,7 +41,7 @@ BLOCK_BYTES = CPU_CACHE
 def products_are_cheap(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether `device` multiplies matrices of `dtype` so fast that folding is the faster variant."""
     if device.type == "cpu":
-        return dtype == torch.bfloat16 and bool(torch.cpu._is_amx_tile_supported())
+        return dtype == torch.bfloat16 and cpu_has("amx_tile")
     return True
 
 
