@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ def bf16_pays(device: torch.device) -> bool:
 
 def cpu_has(feature: str) -> bool:
     """Whether the CPU has a feature of `torch.cpu.get_capabilities`; False with a torch older than this function."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get(feature))
 
 

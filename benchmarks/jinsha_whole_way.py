@@ -227,8 +227,8 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
         found = find_label_errors(tiles, settings.folds, folder / "label_errors.json")
         left_out = found.tiles
         print(f"{found.count} of {found.negative} negative labels left out: {left_out}", flush=True)
-    for stack, label_map in zip(tiles, labels, strict=True):
-        make_ground_labels([stack], label_map, left_out)
+    for scene, stack, label_map in zip(scenes, tiles, labels, strict=True):
+        make_ground_labels([stack], label_map, left_out, None if settings.points is None else scene.at("points.gpkg"))
     networks = [
         folder / f"heat_network_{first_seed + number}.safetensors" for number in range(settings.heatmaps.networks)
     ]
@@ -239,7 +239,7 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
     for image, stack, heat in zip(images, tiles, logits, strict=True):
         if not heat.exists():
             make_logits(stack, image, networks, settings.heatmaps, heat)
-    decision = calibrate(tiles, logits, settings.heatmaps.present_share, left_out)
+    decision = calibrate(tiles, logits, settings.heatmaps.present_share, left_out, labels)
     threshold = decision.threshold
     write_factor(choose_factor(tiles, logits, labels, threshold, settings.views), folder / "factor.json")
     factor = read_factor(folder / "factor.json")

@@ -41,6 +41,9 @@ def ground_labels(
     output: Annotated[Path, typer.Option(help="GeoTIFF to make; of ready-made tiles a stack, .zarr.zip")],
     folder: Annotated[Path | None, typer.Option(help="folder of ready-made tiles that the stack was made of")] = None,
     label_errors: LabelErrors = None,
+    layer: Annotated[
+        Path | None, typer.Option(help="layer of the labels, whose points have sizes (`labels.size_column`)")
+    ] = None,
 ) -> None:
     """Write the label map of a scene: 0 free of landslides, 1 possible, 255 unknown."""
     from apsam.errors import InputError
@@ -49,7 +52,8 @@ def ground_labels(
     from apsam.tiles.label_errors import read_label_errors
 
     if folder is None:
-        make_ground_labels(tiles, output, read_label_errors(label_errors).tiles if label_errors else None)
+        left_out = read_label_errors(label_errors).tiles if label_errors else None
+        make_ground_labels(tiles, output, left_out, layer)
     elif len(tiles) == 1:
         make_tile_ground_labels(tiles[0], folder, output)
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from apsam.commands.ground import Image, Labels, Views, halves, network_seed, triples
+from apsam.commands.ground import Image, Labels, Views, network_seed, triples
 from apsam.commands.options import Cams, Device, Ground, LabelErrors, LabelGate, Seed, Threads, Tiles
 from apsam.commands.options import settings as section
 from apsam.ground.settings import ViewSettings
@@ -59,7 +59,9 @@ def heatmap_scene(
 
 
 def heatmap_threshold(
-    pairs: Annotated[list[Path], typer.Argument(help="tile stacks of the training scenes, then their heat maps")],
+    scenes: Annotated[
+        list[Path], typer.Argument(help="tile stacks of the training scenes, then their heat maps, then label maps")
+    ],
     output: Annotated[Path, typer.Option(help="JSON file to make")],
     label_errors: LabelErrors = None,
     settings: Settings = HeatMapSettings(),
@@ -69,7 +71,8 @@ def heatmap_threshold(
     from apsam.tiles.label_errors import read_label_errors
 
     left_out = read_label_errors(label_errors).tiles if label_errors else None
-    decision = calibrate(*halves(pairs), settings.present_share, left_out)
+    tiles, logits, labels = zip(*triples(scenes), strict=True)
+    decision = calibrate(tiles, logits, settings.present_share, left_out, labels)
     write_decision(decision, output, {"present_share": settings.present_share})
 
 

@@ -2,6 +2,9 @@
 
 Tiles overlap, so a pixel is seen by several of them. One negative tile is enough to know that it shows no landslide;
 where all labelled tiles that cover it are positive, it may show one. No network is involved.
+
+Where the labels come from points with sizes, more is known: the probability of a landslide at every pixel, which is 0
+beyond the length of every landslide (`apsam.ground.points`).
 """
 
 from __future__ import annotations
@@ -12,52 +15,102 @@ from pathlib import Path
 import numpy as np
 
 from apsam.errors import InputError
-from apsam.ground.raster import Grid, GridWriter, row_bands
+from apsam.ground.points import PointProbability, read_point_probability
+from apsam.ground.raster import Grid, GridReader, GridWriter, row_bands
 from apsam.stack import TileStack
 from apsam.tiles.labels import tile_name
 from apsam.tiles.parts import TEST, TRAIN
+from apsam.tiles.settings import LabelSettings
 
 # Values of a ground label map.
 FREE, POSSIBLE, UNKNOWN = 0, 1, 255
 
 # Bands of the file: labels of all tiles, for masks that are measured; labels of training tiles alone, to train on.
-ALL_LABELS, TRAINING_LABELS = 1, 2
+# A third band, probabilities to train on in steps of 1 / CERTAIN, where labels come from points with sizes.
+ALL_LABELS, TRAINING_LABELS, PROBABILITY = 1, 2, 3
 _BANDS = {ALL_LABELS: (TRAIN, TEST), TRAINING_LABELS: (TRAIN,)}
+_NAMES = ("all labels", "labels of training tiles", "probability of a landslide x 250")
+CERTAIN = 250
 
 
 def make_ground_labels(
-    tiles: Sequence[Path], output: Path, left_out: Mapping[str, Collection[str]] | None = None
+    tiles: Sequence[Path],
+    output: Path,
+    left_out: Mapping[str, Collection[str]] | None = None,
+    layer: Path | None = None,
 ) -> None:
-    """Write the label map of a scene's ground, a GeoTIFF of two bands.
+    """Write the label map of a scene's ground, a GeoTIFF of two or three bands.
 
     Values: 0 where a tile labelled negative covers the pixel, 1 where labelled tiles do and all of them are positive,
     255 where no labelled tile covers it or the scene has no data. Band 1 uses the labels of training and test tiles,
     band 2 those of training tiles alone. Tiles of neither part (nobody looked, or between two parts) say nothing.
     In memory are the tiles' windows and one band of rows.
 
+    Of a scene in one part (`split` is train or test, no ground shared with a held-out scene) whose layer has points
+    with sizes, bands 1 and 2 are 0 beyond the length of every landslide and 1 elsewhere, and band 3 is the probability
+    of a landslide, 0 to 250 (`CERTAIN`). Bands 2 and 3 of a test scene are 255.
+
     Args:
         tiles: Tile stack of the scene, or the stacks of its blocks.
         output: GeoTIFF to make, on the scene's grid.
         left_out: Scene -> names of tiles (`apsam.tiles.labels.tile_name`) whose label is not used.
+        layer: Layer that the labels of the tiles were made from, if they were.
 
     Raises:
-        InputError: The tiles are ready-made ones, or of different scenes.
+        InputError: The tiles are ready-made ones, or of different scenes; the layer cannot be read.
     """
     grid = common_grid(tiles)
     unused = frozenset((left_out or {}).get(grid.scene, ()))
-    with GridWriter(output, grid, ("all labels", "labels of training tiles"), "uint8", UNKNOWN, {}) as writer:
+    with TileStack(tiles[0]) as stack:
+        part, made_by = stack.attributes.get("only_part"), stack.attributes["made_by"]
+    points = None
+    if layer is not None and part is not None:
+        points = read_point_probability(layer, grid, LabelSettings(**made_by["labels"]))
+    names = _NAMES if points is not None else _NAMES[:-1]
+    with GridWriter(output, grid, names, "uint8", UNKNOWN, {}) as writer:
         for top, rows in row_bands(grid.height):
-            free = np.zeros((len(_BANDS), rows, grid.width), bool)
-            covered = np.zeros_like(free)
-            for window, valid, label, part in _labelled_tiles(tiles, top, rows, unused):
-                own, seen = clip_rows(window, valid, top, rows, grid.width)
-                for index, parts in enumerate(_BANDS.values()):
-                    if part in parts and label in (FREE, POSSIBLE):
-                        covered[index][own] |= seen > 0
-                        if label == FREE:
-                            free[index][own] |= seen > 0
-            values = np.where(free, FREE, np.where(covered, POSSIBLE, UNKNOWN)).astype(np.uint8)
+            if points is None:
+                values = _values_of_tiles(tiles, top, rows, grid.width, unused)
+            else:
+                values = _values_of_points(points, part == "train", tiles, top, rows, grid.width)
             writer.write(top, values)
+
+
+def has_probability(labels: GridReader) -> bool:
+    """Whether a label map has the band `PROBABILITY`."""
+    return labels.count >= PROBABILITY
+
+
+def _values_of_tiles(tiles: Sequence[Path], top: int, rows: int, width: int, unused: Collection[str]) -> np.ndarray:
+    """Bands 1 and 2 of some rows, (2, rows, width) uint8, from the labels of tiles."""
+    free = np.zeros((len(_BANDS), rows, width), bool)
+    covered = np.zeros_like(free)
+    for window, valid, label, part in _tiles_at(tiles, top, rows, unused):
+        own, seen = clip_rows(window, valid, top, rows, width)
+        for index, parts in enumerate(_BANDS.values()):
+            if part in parts and label in (FREE, POSSIBLE):
+                covered[index][own] |= seen > 0
+                if label == FREE:
+                    free[index][own] |= seen > 0
+    return np.where(free, FREE, np.where(covered, POSSIBLE, UNKNOWN)).astype(np.uint8)
+
+
+def _values_of_points(
+    points: PointProbability, trains: bool, tiles: Sequence[Path], top: int, rows: int, width: int
+) -> np.ndarray:
+    """All bands of some rows, (3, rows, width) uint8, from the probability around points."""
+    known = np.zeros((rows, width), bool)
+    for window, valid, _, _ in _tiles_at(tiles, top, rows, ()):
+        own, seen = clip_rows(window, valid, top, rows, width)
+        known[own] |= seen > 0
+    probability = points.rows(top, rows)
+    possible = np.where(probability > 0, POSSIBLE, FREE)
+    steps = np.rint(probability * CERTAIN)
+    values = np.stack([possible, possible, steps]).astype(np.uint8)
+    values[:, ~known] = UNKNOWN
+    if not trains:
+        values[1:] = UNKNOWN
+    return values
 
 
 def common_grid(tiles: Sequence[Path]) -> Grid:
@@ -85,10 +138,10 @@ def clip_rows(
     return (slice(first - top, last - top), slice(col, right)), values[first - row : last - row, : right - col]
 
 
-def _labelled_tiles(
+def _tiles_at(
     tiles: Sequence[Path], top: int, rows: int, unused: Collection[str]
 ) -> Iterator[tuple[list[int], np.ndarray, int, int]]:
-    """Window, valid pixels, label and part of the tiles that reach into some rows, but those of unused names."""
+    """Window, valid pixels, label and part of the tiles that reach into some rows, without those of unused names."""
     for path in tiles:
         with TileStack(path) as stack:
             windows, labels, parts = (stack.read(name) for name in ("window", "label", "part"))

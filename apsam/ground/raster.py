@@ -127,6 +127,7 @@ class GridReader:
 
     Attributes:
         height, width: Its size, pixels.
+        count: Number of its bands.
         tags: Strings stored with it.
 
     Raises:
@@ -140,6 +141,7 @@ class GridReader:
             raise InputError(f"{path}: not a raster that can be read ({error}); make it again") from error
         self.path = path
         self.height, self.width = self._raster.shape
+        self.count = int(self._raster.count)
         self.tags: dict[str, str] = self._raster.tags()
         self._fill = 255 if self._raster.nodata is None else self._raster.nodata
         if grid is not None and (

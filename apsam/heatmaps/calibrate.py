@@ -2,7 +2,8 @@
 
 Networks trained with "every pixel of a positive tile is landslide" predict too much landslide at a probability of 0.5.
 The threshold is calibrated on the labels of tiles: it maximises the balanced accuracy of "the map has a landslide
-in the tile", the mean of both labels' accuracies.
+in the tile", the mean of both labels' accuracies. Where labels come from points with sizes, the area of the landslides
+is known, and says more (`apsam.heatmaps.area`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from apsam.errors import InputError
 from apsam.files import read_json, write_json
 from apsam.ground.raster import Grid, GridReader
+from apsam.heatmaps.area import threshold_by_area
 from apsam.heatmaps.logits import NO_DATA, STEP
 from apsam.progress import track
 from apsam.stack import TileStack
@@ -39,6 +41,7 @@ class Decision:
         balanced_accuracy: Of "the map has a landslide in the tile" at this threshold, over the training tiles.
         positive, negative: Number of training tiles of each label.
         curve: (threshold, balanced accuracy) of every candidate.
+        chosen_by: `labels` of tiles, or the `area` of landslides with known sizes.
     """
 
     threshold: float
@@ -46,6 +49,7 @@ class Decision:
     positive: int
     negative: int
     curve: list[tuple[float, float]]
+    chosen_by: Literal["labels", "area"] = "labels"
 
 
 def calibrate(
@@ -53,14 +57,18 @@ def calibrate(
     logits: Sequence[Path],
     present_share: float,
     left_out: Mapping[str, Collection[str]] | None = None,
+    labels_of_ground: Sequence[Path] = (),
 ) -> Decision:
     """Find the threshold at which the heat maps of scenes agree best with the labels of their training tiles.
+
+    If a label map has probabilities, the threshold is that of `apsam.heatmaps.area` instead.
 
     Args:
         tiles: Tile stacks.
         logits: Their heat maps (`apsam.heatmaps.logits`), in the same order.
         present_share: Share of a tile's known pixels above which a map shows a landslide there.
         left_out: Scene -> names of tiles whose label is not used.
+        labels_of_ground: Their label maps, in the same order; none: only labels of tiles are used.
 
     Raises:
         InputError: There is no positive or no negative training tile.
@@ -89,8 +97,10 @@ def calibrate(
     threshold, agreement = choose_threshold(np.array(shares), np.array(labels), present_share)
     curve = [(float(t), round(float(a), 4)) for t, a in zip(CANDIDATES, agreement, strict=True)]
     counts = int(positive.sum()), int((~positive).sum())
-    best = float(agreement[np.searchsorted(CANDIDATES, threshold)])
-    return Decision(threshold, round(best, 4), *counts, curve)
+    by_area = threshold_by_area(tiles, logits, labels_of_ground) if labels_of_ground else None
+    threshold = threshold if by_area is None else by_area
+    own = float(np.interp(threshold, CANDIDATES, agreement))
+    return Decision(threshold, round(own, 4), *counts, curve, "labels" if by_area is None else "area")
 
 
 def choose_threshold(shares: np.ndarray, labels: np.ndarray, present_share: float) -> tuple[float, np.ndarray]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from apsam.ground.labels import TRAINING_LABELS
+from apsam.ground.labels import PROBABILITY, TRAINING_LABELS, has_probability
+from apsam.ground.raster import GridReader
 from apsam.heatmaps.settings import HeatMapSettings
 from apsam.resunet.crops import TrainingScene
 from apsam.resunet.train import train_on_scenes
@@ -24,15 +25,23 @@ def train_heat_network(
 ) -> None:
     """Train one network on the label maps of some scenes, with the labels of training tiles only.
 
+    Of a label map with probabilities, these are the target: the network then learns their mean over ground that looks
+    alike.
+
     Args:
         images: Rasters.
         tiles: Their tile stacks.
-        labels: Their label maps.
+        labels: Their label maps (`apsam.ground.labels`).
         settings: Length of the training.
         output, history, seed, device: As for `apsam.resunet.train.train_on_scenes`.
 
     Raises:
         InputError: Files do not match, or there are too few tiles.
     """
-    scenes = [TrainingScene(*three, band=TRAINING_LABELS) for three in zip(images, tiles, labels, strict=True)]
+    scenes = [TrainingScene(*three, band=_band(three[2])) for three in zip(images, tiles, labels, strict=True)]
     train_on_scenes(scenes, settings.network(), output, history, seed, device, least_steps=HEATMAP_STEPS)
+
+
+def _band(labels: Path) -> int:
+    with GridReader(labels) as raster:
+        return PROBABILITY if has_probability(raster) else TRAINING_LABELS

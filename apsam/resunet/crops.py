@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from apsam.errors import InputError
-from apsam.ground.labels import UNKNOWN
+from apsam.ground.labels import CERTAIN, PROBABILITY, UNKNOWN
 from apsam.ground.raster import Grid, GridReader
 from apsam.sam.windows import open_scene_of
 from apsam.stack import TileStack
-from apsam.tiles.parts import TEST, TRAIN
+from apsam.tiles.parts import NEITHER, TEST, TRAIN
 from apsam.tiles.settings import TileSettings
 
 # Positions tried until a crop shares no pixel with a test tile and has enough known pixels; then the tile is used.
@@ -35,7 +35,7 @@ class TrainingScene:
     Attributes:
         image: The raster.
         tiles: Tile stack of the raster; crops are near its training tiles.
-        mask: GeoTIFF on the scene's grid: {0, 1}, 255 unknown.
+        mask: GeoTIFF on the scene's grid: {0, 1}, 255 unknown; in the band `PROBABILITY` of a label map 0 to `CERTAIN`.
         band: Band of the mask.
     """
 
@@ -56,13 +56,17 @@ class SceneCrops(Dataset[tuple[Tensor, Tensor]]):
         scenes: Scenes of one tile size.
         seed: Of the positions.
 
+    Attributes:
+        certain: Value of the mask that means landslide: 1, or `CERTAIN` if a scene has probabilities.
+
     Raises:
         InputError: Files do not belong together, or there are fewer than two training tiles.
     """
 
     def __init__(self, scenes: Sequence[TrainingScene], seed: int) -> None:
         self._seed = seed
-        self._opened = [_OpenScene(scene) for scene in scenes]
+        self.certain = CERTAIN if any(scene.band == PROBABILITY for scene in scenes) else 1
+        self._opened = [_OpenScene(scene, self.certain) for scene in scenes]
         sizes = {scene.size for scene in self._opened}
         if len(sizes) > 1:
             raise InputError(f"tile stacks of different tile sizes {sorted(sizes)}; tile all scenes alike")
@@ -73,14 +77,14 @@ class SceneCrops(Dataset[tuple[Tensor, Tensor]]):
                 f"{len(self)} training tile(s) in {names}; the ResUNet needs at least two: "
                 f"give a scene with 'split' train or blocks"
             )
-        self.positive = sum((scene.mask_at(scene.windows[index]) == 1).any() for scene, index in self._places)
-        self.positive = int(self.positive)
+        masks = (scene.mask_at(scene.windows[index]) for scene, index in self._places)
+        self.positive = sum(bool(((mask > 0) & (mask != UNKNOWN)).any()) for mask in masks)
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        """Return image (3, s, s) uint8 RGB and mask (s, s) uint8 {0, 1, 255}."""
+        """Return image (3, s, s) uint8 RGB and mask (s, s) uint8, 0 to `certain`, 255 unknown."""
         scene, index = self._places[number % len(self)]
         image, mask = scene.crop(int(index), np.random.default_rng([self._seed, number]))
         return torch.from_numpy(image), torch.from_numpy(mask)
@@ -112,7 +116,7 @@ class CropOrder:
 class _OpenScene:
     """One scene with open files."""
 
-    def __init__(self, scene: TrainingScene) -> None:
+    def __init__(self, scene: TrainingScene, certain: int) -> None:
         grid = Grid.of_tiles(scene.tiles)
         with TileStack(scene.tiles) as stack:
             self.size = int(stack.attributes["tile_size"])
@@ -121,7 +125,10 @@ class _OpenScene:
             self._reader = open_scene_of(stack, scene.image)
         self._mask = GridReader(scene.mask, grid)
         self._band = scene.band
-        self.training = np.flatnonzero(parts == TRAIN)
+        self._factor = 1 if scene.band == PROBABILITY else certain
+        # Probabilities are known between the tiles with a label, too. Only scenes without test tiles have them.
+        places = (TRAIN, NEITHER) if scene.band == PROBABILITY else (TRAIN,)
+        self.training = np.flatnonzero(np.isin(parts, places))
         self._held_out = self.windows[parts == TEST]
 
     def crop(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +155,8 @@ class _OpenScene:
         return image, np.where(valid > 0, mask, UNKNOWN).astype(np.uint8)
 
     def mask_at(self, window: Sequence[int]) -> np.ndarray:
-        return self._mask.read(*(int(value) for value in window), band=self._band)
+        mask = self._mask.read(*(int(value) for value in window), band=self._band)
+        return mask if self._factor == 1 else np.where(mask == UNKNOWN, UNKNOWN, mask * self._factor).astype(np.uint8)
 
     def _touches_test_tile(self, window: Sequence[int]) -> bool:
         row, col, height, width = window

@@ -27,9 +27,14 @@ class PseudoMaskTiles(Dataset[tuple[Tensor, Tensor]]):
         masks: Stacks of pseudo-masks, in the same order.
         folder: An empty folder for the flat files; must exist as long as the data set.
 
+    Attributes:
+        certain: Value of a mask that means landslide.
+
     Raises:
         InputError: A stack and its masks do not match, or there are fewer than two training tiles.
     """
+
+    certain = 1
 
     def __init__(self, tiles: Sequence[Path], masks: Sequence[Path], folder: Path) -> None:
         if len(tiles) != len(masks):

@@ -45,16 +45,17 @@ WARM_UP = 0.2  # of the steps of a one-cycle schedule
 LEAST_TILES = 2
 
 
-def segmentation_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
+def segmentation_loss(logits: Tensor, mask: Tensor, kind: str, certain: int = 1) -> Tensor:
     """Binary cross-entropy, with soft dice over the batch if `kind` is "bce_dice". Pixels of 255 are ignored.
 
     Args:
         logits: (b, 1, h, w).
-        mask: (b, h, w) of {0, 1, 255}.
+        mask: (b, h, w) uint8 from 0 to `certain`, 255 unknown.
         kind: "bce" or "bce_dice".
+        certain: Value of the mask that means landslide; those between it and 0 are probabilities in this unit.
     """
     known = (mask != NO_DATA).float()
-    target = (mask == 1).float()
+    target = torch.where(mask == NO_DATA, 0, mask).float() / certain
     logits = logits[:, 0].float()
     count = known.sum().clamp(min=1)
     loss = (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * known).sum() / count
@@ -72,11 +73,17 @@ class ResUNetTraining(Task):
     best_f1: Tensor
 
     def __init__(
-        self, network: ResUNet, settings: ResUNetSettings, seed: int = 0, f1_on_labels: F1OnLabels | None = None
+        self,
+        network: ResUNet,
+        settings: ResUNetSettings,
+        seed: int = 0,
+        f1_on_labels: F1OnLabels | None = None,
+        certain: int = 1,
     ) -> None:
         super().__init__(seed)
         self.network = network
         self.settings = settings
+        self.certain = certain
         self.f1_on_labels = f1_on_labels
         if f1_on_labels is not None:  # in the state dict, so that a resumed training still has them
             self.best = deepcopy(network).requires_grad_(False)
@@ -105,7 +112,7 @@ class ResUNetTraining(Task):
         return f"lower resunet.learning_rate ({self.settings.learning_rate:g})"
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
-        """Loss of a batch: images (b, 3, s, s) uint8, pseudo-masks (b, s, s) uint8 {0, 1, 255}."""
+        """Loss of a batch: images (b, 3, s, s) uint8, pseudo-masks (b, s, s) uint8, 0 to `certain`, 255 unknown."""
         image, mask = batch
         image = image.float() / 255
         if self.settings.augment != "none":
@@ -115,7 +122,7 @@ class ResUNetTraining(Task):
         if self.settings.augment == "dihedral_colour":
             image = colour(image)
         image = image.contiguous(memory_format=torch.channels_last)
-        loss = segmentation_loss(self.network(image), mask, self.settings.loss)
+        loss = segmentation_loss(self.network(image), mask, self.settings.loss, self.certain)
         self.note({"loss": loss}, len(image))
         return loss
 
@@ -237,7 +244,7 @@ def _train(
     seed_everything(seed)
     checkpoint = Checkpoint(output, key)
     network = build_resunet(settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads leave memory_format out
-    task = ResUNetTraining(network, settings, seed, f1_on_labels)
+    task = ResUNetTraining(network, settings, seed, f1_on_labels, data.certain)
     # Steps of one process: the number of devices does not change the length of the training.
     steps = len(Batches(order, settings.batch_size, LEAST_TILES))
     epochs = num_epochs(settings.epochs, steps, least_steps)

@@ -19,6 +19,9 @@ from apsam.vectors.columns import read_numbers
 
 log = logging.getLogger(__name__)
 
+# Of the ellipse that a landslide is modelled as.
+LENGTH_TO_WIDTH = 2.0
+
 
 class Distances(NamedTuple):
     """Distances around each feature within which tiles are not negative, metres. Each (n,) float64.
@@ -38,7 +41,7 @@ def lengths_of(sizes: np.ndarray, kind: Literal["length", "area", "radius"]) -> 
     """Convert lengths (m), areas (m2) or radii (m) of landslides to lengths, m; NaN if a size is not positive."""
     sizes = np.where(sizes > 0, sizes, np.nan)
     if kind == "area":
-        return np.sqrt(8 * sizes / np.pi)
+        return np.sqrt(4 * LENGTH_TO_WIDTH * sizes / np.pi)
     return 2 * sizes if kind == "radius" else sizes
 
 

@@ -107,6 +107,8 @@ def _tile_raster(
             # Only the first block of a scene has it: else a hundred jobs would each read thirty gigabytes for it.
             "image_sha256": sha256_file(scene.image) if block.number == 1 else None,
             "stretched": reader.stretched,
+            # The part of all labelled tiles; None: they differ, or share ground with a held-out scene.
+            "only_part": None if scene.split == "blocks" or held_out else scene.split,
             "made_by": {"tiles": tiles.decisive(), "labels": labels.model_dump(mode="json")},
         }
         part = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workflow_support.recipes import ALL, PROMPTS, STACK, Job, Ref, Section, Stage
+from workflow_support.recipes import ALL, PROMPTS, STACK, InputFile, Job, Ref, Section, Stage
 from workflow_support.stages import trainings
 from workflow_support.stages.sources import GROUND
 
@@ -43,8 +43,12 @@ def found_label_errors(run: Run) -> Ref | None:
 
 def ground(run: Run, unit: str) -> Job:
     """The label map of a raster scene."""
+    scene = run.scenes[unit]
     errors = found_label_errors(run) if unit in run.training else None
-    return Job({"_": [Ref("tiles", block) for block in run.units(unit)], "label-errors": errors})
+    layer = None
+    if scene.labels is not None and scene.label_settings(run.config.labels).size_column is not None:
+        layer = InputFile(scene.labels, scene.labels_layer)
+    return Job({"_": [Ref("tiles", block) for block in run.units(unit)], "label-errors": errors, "layer": layer})
 
 
 def ground_of_tiles(run: Run, unit: str) -> Job:
@@ -88,8 +92,10 @@ def heat_map(run: Run, unit: str) -> Job:
 
 def threshold(run: Run, unit: str) -> Job:
     """Where the heat maps agree best with the labels of the training tiles."""
-    pairs = [*run.stacks("tiles", run.training), *(Ref("heatmaps", name) for name in run.training)]
-    return Job({"_": pairs, "label-errors": found_label_errors(run), "settings": Section("heatmaps")})
+    names = run.training
+    maps = [*(Ref("heatmaps", name) for name in names), *(labels_of(run, name) for name in names)]
+    scenes = [*run.stacks("tiles", names), *maps]
+    return Job({"_": scenes, "label-errors": found_label_errors(run), "settings": Section("heatmaps")})
 
 
 def factor(run: Run, unit: str) -> Job:
