@@ -67,6 +67,19 @@ def test_a_scene_in_blocks_has_one_label_map(sheet: Callable[..., Path]) -> None
     assert run.path(Ref("ground", "west")) in run.recipe("cams", "west.b002").inputs
 
 
+def test_the_label_map_reads_the_layer_where_points_have_sizes(sheet: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("a.tif", "b.tif", "points.gpkg"):
+        (tmp_path / name).write_bytes(name.encode())
+    rows = [f"{name}\t{name}.tif\tpoints.gpkg\t\ttrain\t{cell}" for name, cell in (("a", "area_m2"), ("b", ""))]
+    path = sheet(None, *rows)
+    path.write_text(path.read_text().replace("split\n", "split\tsize_column\n", 1))
+    run = run_of(path)
+    assert f"--layer {tmp_path / 'points.gpkg'}" in run.recipe("ground", "a").command(1)
+    assert "--layer" not in run.recipe("ground", "b").command(1)
+    both = run_of(path, labels={"size_column": "area_m2"})
+    assert "--layer" in both.recipe("ground", "b").command(1)
+
+
 def test_ready_made_tiles_have_separate_label_maps(tmp_path: Path, sheet: Callable[..., Path]) -> None:
     write_tiles(tmp_path / "data/train", 4, np.random.default_rng(0), ".tif")
     row = "crops\tdata/train/images\tdata/train/labels.csv\t\ttrain"
