@@ -30,6 +30,8 @@ from apsam.heatmaps.logits import NO_DATA, STEP
 from apsam.resunet.crops import SceneCrops, TrainingScene
 from apsam.resunet.train import segmentation_loss
 from apsam.scenes import Scene
+from apsam.stack import TileStack
+from apsam.tiles.parts import TEST
 from apsam.tiles.settings import LabelSettings, SplitSettings
 from apsam.tiles.tiling import tile_scene
 
@@ -118,28 +120,40 @@ def test_ground_beyond_the_length_is_free(tmp_path: Path) -> None:
     assert np.abs(probability[seen] - expected[seen]).max() < 1
 
 
-def test_a_test_scene_trains_nothing_by_its_points(tmp_path: Path) -> None:
-    _, layer, tiles = scene_with_points(tmp_path, at(100, 120), sizes=[60.0], split="test")
+@pytest.mark.parametrize("case", ["test scene", "two parts", "shared ground"])
+def test_held_out_ground_trains_nothing_by_its_points(tmp_path: Path, case: str) -> None:
+    split = {"test scene": "test", "two parts": "blocks"}.get(case, "train")
+    image, layer, tiles = scene_with_points(tmp_path, at(100, 120), sizes=[60.0], split=split)
+    if case == "shared ground":
+        other, _, _ = make_scene(tmp_path, 100, 100, name="ridge")
+        row = Scene("valley", "raster", image, layer, None, split)
+        tile_scene(row, TILES, LENGTHS, SplitSettings(), tiles[0], held_out=[other])
     make_ground_labels(tiles, tmp_path / "labels.tif", layer=layer)
+    with TileStack(tiles[0]) as stack:
+        windows, held_out = stack.read("window"), (stack.read("part") == TEST) | (stack.read("shared") > 0)
+    assert held_out.any() and (case == "test scene" or not held_out.all())
+    covered = np.zeros((300, 300), bool)
+    for row, col, height, width in windows[held_out]:
+        covered[row : row + height, col : col + width] = True
     assert set(np.unique(read_grid(tmp_path / "labels.tif", ALL_LABELS))) == {0, 1, 255}
     for band in (TRAINING_LABELS, PROBABILITY):
-        assert (read_grid(tmp_path / "labels.tif", band) == 255).all()
+        values = read_grid(tmp_path / "labels.tif", band)
+        assert (values[covered] == 255).all()
+        assert case == "test scene" or (values[~covered] != 255).any()
+    if case == "two parts":
+        crops = SceneCrops([TrainingScene(image, tiles[0], tmp_path / "labels.tif", PROBABILITY)], 1)
+        assert all((crops[number][1] != 255).any() for number in range(2 * len(crops)))
+        crops.close()
 
 
-@pytest.mark.parametrize("case", ["two parts", "held-out ground", "no size", "polygon", "labels of tiles"])
+@pytest.mark.parametrize("case", ["no size", "polygon", "labels of tiles"])
 def test_other_labels_give_the_map_of_tiles(tmp_path: Path, case: str) -> None:
-    shapes, sizes, split = [at(100, 120), at(220, 60)], [60.0, 40.0], "train"
+    shapes, sizes = [at(100, 120), at(220, 60)], [60.0, 40.0]
     if case == "no size":
         sizes[1] = 0.0
     if case == "polygon":
         shapes[1] = at(220, 60).buffer(10)
-    if case == "two parts":
-        split = "blocks"
-    image, layer, tiles = scene_with_points(tmp_path, *shapes, sizes=sizes, split=split)
-    if case == "held-out ground":
-        row = Scene("valley", "raster", image, layer, None, "train")
-        other, _, _ = make_scene(tmp_path, 100, 100, name="ridge")
-        tile_scene(row, TILES, LENGTHS, SplitSettings(), tiles[0], held_out=[other])
+    _, layer, tiles = scene_with_points(tmp_path, *shapes, sizes=sizes)
     if case == "labels of tiles":
         layer = tmp_path / "labels.csv"
         layer.write_text("tile,label\nr0_c0,1\n")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,9 +47,9 @@ def make_ground_labels(
     band 2 those of training tiles alone. Tiles of neither part (nobody looked, or between two parts) say nothing.
     In memory are the tiles' windows and one band of rows.
 
-    Of a scene in one part (`split` is train or test, no ground shared with a held-out scene) whose layer has points
-    with sizes, bands 1 and 2 are 0 beyond the length of every landslide and 1 elsewhere, and band 3 is the probability
-    of a landslide, 0 to 250 (`CERTAIN`). Bands 2 and 3 of a test scene are 255.
+    Of a scene whose layer has points with sizes, bands 1 and 2 are 0 beyond the length of every landslide and 1
+    elsewhere, and band 3 is the probability of a landslide, 0 to 250 (`CERTAIN`). Bands 2 and 3 are 255 where a test
+    tile covers the pixel, or a tile that shares ground with a held-out scene.
 
     Args:
         tiles: Tile stack of the scene, or the stacks of its blocks.
@@ -61,18 +62,18 @@ def make_ground_labels(
     """
     grid = common_grid(tiles)
     unused = frozenset((left_out or {}).get(grid.scene, ()))
-    with TileStack(tiles[0]) as stack:
-        part, made_by = stack.attributes.get("only_part"), stack.attributes["made_by"]
     points = None
-    if layer is not None and part is not None:
-        points = read_point_probability(layer, grid, LabelSettings(**made_by["labels"]))
+    if layer is not None:
+        with TileStack(tiles[0]) as stack:
+            settings = LabelSettings(**stack.attributes["made_by"]["labels"])
+        points = read_point_probability(layer, grid, settings)
     names = _NAMES if points is not None else _NAMES[:-1]
     with GridWriter(output, grid, names, "uint8", UNKNOWN, {}) as writer:
         for top, rows in row_bands(grid.height):
             if points is None:
                 values = _values_of_tiles(tiles, top, rows, grid.width, unused)
             else:
-                values = _values_of_points(points, part == "train", tiles, top, rows, grid.width)
+                values = _values_of_points(points, tiles, top, rows, grid.width)
             writer.write(top, values)
 
 
@@ -85,31 +86,30 @@ def _values_of_tiles(tiles: Sequence[Path], top: int, rows: int, width: int, unu
     """Bands 1 and 2 of some rows, (2, rows, width) uint8, from the labels of tiles."""
     free = np.zeros((len(_BANDS), rows, width), bool)
     covered = np.zeros_like(free)
-    for window, valid, label, part in _tiles_at(tiles, top, rows, unused):
-        own, seen = clip_rows(window, valid, top, rows, width)
+    for tile in _tiles_at(tiles, top, rows, unused):
+        own, seen = clip_rows(tile.window, tile.valid, top, rows, width)
         for index, parts in enumerate(_BANDS.values()):
-            if part in parts and label in (FREE, POSSIBLE):
+            if tile.part in parts and tile.label in (FREE, POSSIBLE):
                 covered[index][own] |= seen > 0
-                if label == FREE:
+                if tile.label == FREE:
                     free[index][own] |= seen > 0
     return np.where(free, FREE, np.where(covered, POSSIBLE, UNKNOWN)).astype(np.uint8)
 
 
-def _values_of_points(
-    points: PointProbability, trains: bool, tiles: Sequence[Path], top: int, rows: int, width: int
-) -> np.ndarray:
+def _values_of_points(points: PointProbability, tiles: Sequence[Path], top: int, rows: int, width: int) -> np.ndarray:
     """All bands of some rows, (3, rows, width) uint8, from the probability around points."""
-    known = np.zeros((rows, width), bool)
-    for window, valid, _, _ in _tiles_at(tiles, top, rows, ()):
-        own, seen = clip_rows(window, valid, top, rows, width)
+    known, held_out = np.zeros((rows, width), bool), np.zeros((rows, width), bool)
+    for tile in _tiles_at(tiles, top, rows, ()):
+        own, seen = clip_rows(tile.window, tile.valid, top, rows, width)
         known[own] |= seen > 0
+        if tile.part == TEST or tile.shared:
+            held_out[own] |= seen > 0
     probability = points.rows(top, rows)
     possible = np.where(probability > 0, POSSIBLE, FREE)
     steps = np.rint(probability * CERTAIN)
     values = np.stack([possible, possible, steps]).astype(np.uint8)
     values[:, ~known] = UNKNOWN
-    if not trains:
-        values[1:] = UNKNOWN
+    values[1:, held_out] = UNKNOWN
     return values
 
 
@@ -138,19 +138,27 @@ def clip_rows(
     return (slice(first - top, last - top), slice(col, right)), values[first - row : last - row, : right - col]
 
 
-def _tiles_at(
-    tiles: Sequence[Path], top: int, rows: int, unused: Collection[str]
-) -> Iterator[tuple[list[int], np.ndarray, int, int]]:
-    """Window, valid pixels, label and part of the tiles that reach into some rows, without those of unused names."""
+class _Tile(NamedTuple):
+    """Window, valid pixels (height, width), label, part, and whether it shares ground with a held-out scene."""
+
+    window: list[int]
+    valid: np.ndarray
+    label: int
+    part: int
+    shared: bool
+
+
+def _tiles_at(tiles: Sequence[Path], top: int, rows: int, unused: Collection[str]) -> Iterator[_Tile]:
+    """Yield the tiles that reach into some rows, without those of unused names."""
     for path in tiles:
         with TileStack(path) as stack:
-            windows, labels, parts = (stack.read(name) for name in ("window", "label", "part"))
+            windows, labels, parts, shared = (stack.read(name) for name in ("window", "label", "part", "shared"))
             for index in tiles_in_rows(windows, top, rows):
                 window = windows[index].tolist()
                 if unused and tile_name(*window[:2]) in unused:
                     continue
                 valid = stack.read_at("valid", [index])[0]
-                yield window, valid, int(labels[index]), int(parts[index])
+                yield _Tile(window, valid, int(labels[index]), int(parts[index]), bool(shared[index]))
 
 
 def tiles_in_rows(windows: np.ndarray, top: int, rows: int) -> np.ndarray:

@@ -126,10 +126,11 @@ class _OpenScene:
         self._mask = GridReader(scene.mask, grid)
         self._band = scene.band
         self._factor = 1 if scene.band == PROBABILITY else certain
-        # Probabilities are known between the tiles with a label, too. Only scenes without test tiles have them.
-        places = (TRAIN, NEITHER) if scene.band == PROBABILITY else (TRAIN,)
-        self.training = np.flatnonzero(np.isin(parts, places))
         self._held_out = self.windows[parts == TEST]
+        chosen = parts == TRAIN
+        if scene.band == PROBABILITY:  # which is known between the labelled tiles, too
+            chosen |= (parts == NEITHER) & ~np.array([self._touches_test_tile(window) for window in self.windows])
+        self.training = np.flatnonzero(chosen)
 
     def crop(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Read image and mask at a random position near a training tile."""

@@ -107,8 +107,6 @@ def _tile_raster(
             # Only the first block of a scene has it: else a hundred jobs would each read thirty gigabytes for it.
             "image_sha256": sha256_file(scene.image) if block.number == 1 else None,
             "stretched": reader.stretched,
-            # The part of all labelled tiles; None: they differ, or share ground with a held-out scene.
-            "only_part": None if scene.split == "blocks" or held_out else scene.split,
             "made_by": {"tiles": tiles.decisive(), "labels": labels.model_dump(mode="json")},
         }
         part = (
@@ -119,7 +117,7 @@ def _tile_raster(
         kept = 0
         with (
             scene_labels(scene, reader, everywhere, labels) as labels_of,
-            TileStackWriter(output, attributes, _specs(tiles.size)) as writer,
+            TileStackWriter(output, attributes, {**_specs(tiles.size), "shared": ((), "uint8")}) as writer,
         ):
             for start in track(range(0, len(windows), BATCH), f"tile {scene.name}"):
                 rows = windows[start : start + BATCH]
@@ -130,14 +128,15 @@ def _tile_raster(
                 if keep.any():
                     found = labels_of(rows[keep], valid[keep])
                     label, own_part = _without_unlabelled(found, part[start : start + BATCH][keep])
-                    if held_out:
-                        own_part[(own_part == TRAIN) & ground.shares(rows[keep], valid[keep])] = NEITHER
+                    shared = ground.shares(rows[keep], valid[keep])
+                    own_part[(own_part == TRAIN) & shared] = NEITHER
                     writer.append(
                         image=images[keep],
                         valid=valid[keep],
                         label=label,
                         part=own_part,
                         window=rows[keep],
+                        shared=shared.astype(np.uint8),
                     )
             if not kept and block.count == 1:
                 check_size(scene.image, reader.height, reader.width, tiles)
