@@ -140,10 +140,13 @@ def test_held_out_ground_trains_nothing_by_its_points(tmp_path: Path, case: str)
         values = read_grid(tmp_path / "labels.tif", band)
         assert (values[covered] == 255).all()
         assert case == "test scene" or (values[~covered] != 255).any()
-    if case == "two parts":
-        crops = SceneCrops([TrainingScene(image, tiles[0], tmp_path / "labels.tif", PROBABILITY)], 1)
-        assert all((crops[number][1] != 255).any() for number in range(2 * len(crops)))
+    if case != "test scene":
+        off = write_grid(tmp_path / "off.tif", tiles[0], np.where(covered, 0, 1).astype(np.uint8))
+        crops = SceneCrops([TrainingScene(image, tiles[0], off)], 1)
+        clear = [bool((crops[number][1] != 0).all()) for number in range(4 * len(crops))]
         crops.close()
+        # A training tile that overlaps a tile with shared ground is its own crop where no other is clear.
+        assert np.mean(clear) == 1 if case == "two parts" else np.mean(clear) > 0.8
 
 
 @pytest.mark.parametrize("case", ["no size", "polygon", "labels of tiles"])

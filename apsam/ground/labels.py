@@ -20,7 +20,7 @@ from apsam.ground.points import PointProbability, read_point_probability
 from apsam.ground.raster import Grid, GridReader, GridWriter, row_bands
 from apsam.stack import TileStack
 from apsam.tiles.labels import tile_name
-from apsam.tiles.parts import TEST, TRAIN
+from apsam.tiles.parts import SHARED, TEST, TRAIN
 from apsam.tiles.settings import LabelSettings
 
 # Values of a ground label map.
@@ -65,6 +65,10 @@ def make_ground_labels(
     points = None
     if layer is not None:
         with TileStack(tiles[0]) as stack:
+            if SHARED not in stack.arrays:
+                raise InputError(
+                    f"{tiles[0]}: does not say which tiles share ground with held-out scenes; tile it again"
+                )
             settings = LabelSettings(**stack.attributes["made_by"]["labels"])
         points = read_point_probability(layer, grid, settings)
     names = _NAMES if points is not None else _NAMES[:-1]
@@ -152,7 +156,8 @@ def _tiles_at(tiles: Sequence[Path], top: int, rows: int, unused: Collection[str
     """Yield the tiles that reach into some rows, without those of unused names."""
     for path in tiles:
         with TileStack(path) as stack:
-            windows, labels, parts, shared = (stack.read(name) for name in ("window", "label", "part", "shared"))
+            windows, labels, parts = (stack.read(name) for name in ("window", "label", "part"))
+            shared = stack.read(SHARED) if SHARED in stack.arrays else np.zeros(len(stack), bool)
             for index in tiles_in_rows(windows, top, rows):
                 window = windows[index].tolist()
                 if unused and tile_name(*window[:2]) in unused:

@@ -20,10 +20,10 @@ from apsam.ground.labels import CERTAIN, PROBABILITY, UNKNOWN
 from apsam.ground.raster import Grid, GridReader
 from apsam.sam.windows import open_scene_of
 from apsam.stack import TileStack
-from apsam.tiles.parts import NEITHER, TEST, TRAIN
+from apsam.tiles.parts import NEITHER, SHARED, TEST, TRAIN
 from apsam.tiles.settings import TileSettings
 
-# Positions tried until a crop shares no pixel with a test tile and has enough known pixels; then the tile is used.
+# Positions tried until a crop shares no pixel with a held-out tile and has enough known pixels; then the tile is used.
 ATTEMPTS = 20
 LEAST_KNOWN = 0.3
 
@@ -50,7 +50,7 @@ class SceneCrops(Dataset[tuple[Tensor, Tensor]]):
 
     Item `epoch * len + tile` is the crop near `tile` in that epoch (`CropOrder`): it depends only on the seed and this
     number, so that a training can resume after any epoch. No crop shares a pixel
-    with a test tile.
+    with a test tile, or with a tile that shares ground with a held-out scene.
 
     Args:
         scenes: Scenes of one tile size.
@@ -121,15 +121,16 @@ class _OpenScene:
         with TileStack(scene.tiles) as stack:
             self.size = int(stack.attributes["tile_size"])
             self.windows, parts = stack.read("window"), stack.read("part")
+            shared = stack.read(SHARED) > 0 if SHARED in stack.arrays else np.zeros(len(parts), bool)
             self._step = TileSettings(**stack.attributes["made_by"]["tiles"]).stride
             self._reader = open_scene_of(stack, scene.image)
         self._mask = GridReader(scene.mask, grid)
         self._band = scene.band
         self._factor = 1 if scene.band == PROBABILITY else certain
-        self._held_out = self.windows[parts == TEST]
+        self._held_out = self.windows[(parts == TEST) | shared]
         chosen = parts == TRAIN
         if scene.band == PROBABILITY:  # which is known between the labelled tiles, too
-            chosen |= (parts == NEITHER) & ~np.array([self._touches_test_tile(window) for window in self.windows])
+            chosen |= (parts == NEITHER) & ~np.array([self._touches_held_out_tile(window) for window in self.windows])
         self.training = np.flatnonzero(chosen)
 
     def crop(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +145,7 @@ class _OpenScene:
                 self.size,
                 self.size,
             ]
-            if self._touches_test_tile(window):
+            if self._touches_held_out_tile(window):
                 continue
             mask = self.mask_at(window)
             if (mask != UNKNOWN).mean() >= LEAST_KNOWN:
@@ -159,7 +160,7 @@ class _OpenScene:
         mask = self._mask.read(*(int(value) for value in window), band=self._band)
         return mask if self._factor == 1 else np.where(mask == UNKNOWN, UNKNOWN, mask * self._factor).astype(np.uint8)
 
-    def _touches_test_tile(self, window: Sequence[int]) -> bool:
+    def _touches_held_out_tile(self, window: Sequence[int]) -> bool:
         row, col, height, width = window
         other = self._held_out
         return bool(

@@ -11,6 +11,8 @@ from apsam.tiles.settings import SplitSettings, TileSettings
 from apsam.tiles.windows import tile_windows
 
 TRAIN, TEST, NEITHER = 0, 1, 255
+# Array of a raster's tile stack: 1 for tiles that share ground with a held-out scene.
+SHARED = "shared"
 
 
 def parts_by_blocks(windows: np.ndarray, height: int, width: int, settings: SplitSettings) -> np.ndarray:

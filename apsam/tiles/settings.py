@@ -94,8 +94,8 @@ class LabelSettings(BaseModel):
     size_column: str | None = Field(
         None,
         min_length=1,
-        description="Column of a point layer with the size of each landslide; it replaces buffer_m for these points, and "
-        "heat maps from labels learn the probability of a landslide around them (docs/ground.md). null: none.",
+        description="Column of a point layer with the size of each landslide. It replaces buffer_m for these points, "
+        "and heat maps from labels learn the probability of a landslide around them (docs/ground.md). null: none.",
     )
     size_kind: Literal["length", "area", "radius"] = Field(
         "length",

@@ -19,7 +19,7 @@ from apsam.stack import TileStackWriter
 from apsam.tiles.blocks import WHOLE, Block
 from apsam.tiles.labels import UNLABELLED, labels_from_table
 from apsam.tiles.mask_values import NO_DATA
-from apsam.tiles.parts import NEITHER, TEST, TRAIN, check_blocks, parts_by_blocks
+from apsam.tiles.parts import NEITHER, SHARED, TEST, TRAIN, check_blocks, parts_by_blocks
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask, resize_tile
 from apsam.tiles.scene_labels import LEAST_KNOWN, scene_labels
@@ -117,7 +117,7 @@ def _tile_raster(
         kept = 0
         with (
             scene_labels(scene, reader, everywhere, labels) as labels_of,
-            TileStackWriter(output, attributes, {**_specs(tiles.size), "shared": ((), "uint8")}) as writer,
+            TileStackWriter(output, attributes, {**_specs(tiles.size), SHARED: ((), "uint8")}) as writer,
         ):
             for start in track(range(0, len(windows), BATCH), f"tile {scene.name}"):
                 rows = windows[start : start + BATCH]
@@ -136,7 +136,7 @@ def _tile_raster(
                         label=label,
                         part=own_part,
                         window=rows[keep],
-                        shared=shared.astype(np.uint8),
+                        **{SHARED: shared.astype(np.uint8)},
                     )
             if not kept and block.count == 1:
                 check_size(scene.image, reader.height, reader.width, tiles)
