@@ -86,22 +86,22 @@ def test_the_probability_is_that_of_random_ellipses() -> None:
 def test_areas_are_metres_in_any_grid(crs: str, transform: Affine) -> None:
     grid = Grid("valley", 300, 400, CRS(crs).to_wkt(), transform)
     x, y = transform @ (180.3, 140.8)
-    ruler = Geodesy(CRS(crs), (x - 1e-3, y - 1e-3, x + 1e-3, y + 1e-3))
-    whole = PointProbability(grid, np.array([(x, y)]), np.array([50.0]), 2.0, ruler).rows(0, 300)
+    geodesy = Geodesy(CRS(crs), (x - 1e-3, y - 1e-3, x + 1e-3, y + 1e-3))
+    whole = PointProbability(grid, np.array([(x, y)]), np.array([50.0]), 2.0, geodesy).rows(0, 300)
     corners = [transform @ corner for corner in ((0, 0), (400, 0), (400, 300), (0, 300))]
-    pixel = ruler.area(type(box(0, 0, 1, 1))(corners)) / whole.size
+    pixel = geodesy.area(type(box(0, 0, 1, 1))(corners)) / whole.size
     assert whole.sum() * pixel == pytest.approx(np.pi / 8 * 50**2, rel=0.01)
 
 
 def test_landslides_near_each_other_are_independent() -> None:
     grid = Grid("valley", 300, 400, CRS("EPSG:32648").to_wkt(), TRANSFORM)
-    ruler = Geodesy(CRS("EPSG:32648"), (499_000, 2_999_000, 501_000, 3_001_000))
+    geodesy = Geodesy(CRS("EPSG:32648"), (499_000, 2_999_000, 501_000, 3_001_000))
     points = np.array([TRANSFORM @ (100, 100), TRANSFORM @ (150, 120)])
-    one, other = (PointProbability(grid, points[[i]], np.array([80.0]), 2.0, ruler).rows(0, 300) for i in (0, 1))
-    both = PointProbability(grid, points, np.array([80.0, 80.0]), 2.0, ruler)
+    one, other = (PointProbability(grid, points[[i]], np.array([80.0]), 2.0, geodesy).rows(0, 300) for i in (0, 1))
+    both = PointProbability(grid, points, np.array([80.0, 80.0]), 2.0, geodesy)
     assert both.rows(0, 300) == pytest.approx(1 - (1 - one) * (1 - other), abs=1e-6)
     assert np.array_equal(np.concatenate([both.rows(0, 90), both.rows(90, 210)]), both.rows(0, 300))
-    assert not PointProbability(grid, np.empty((0, 2)), np.empty(0), 2.0, ruler).rows(0, 300).any()
+    assert not PointProbability(grid, np.empty((0, 2)), np.empty(0), 2.0, geodesy).rows(0, 300).any()
 
 
 def test_ground_beyond_the_length_is_free(tmp_path: Path) -> None:

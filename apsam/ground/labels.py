@@ -11,17 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from apsam.errors import InputError
-from apsam.ground.points import PointProbability, read_point_probability
 from apsam.ground.raster import Grid, GridReader, GridWriter, row_bands
 from apsam.stack import TileStack
 from apsam.tiles.labels import tile_name
 from apsam.tiles.parts import SHARED, TEST, TRAIN
 from apsam.tiles.settings import LabelSettings
+
+if TYPE_CHECKING:
+    from apsam.ground.points import PointProbability
 
 # Values of a ground label map.
 FREE, POSSIBLE, UNKNOWN = 0, 1, 255
@@ -64,6 +66,9 @@ def make_ground_labels(
     unused = frozenset((left_out or {}).get(grid.scene, ()))
     points = None
     if layer is not None:
+        # Imported here, because every stage that reads a label map imports this module, and few read a layer.
+        from apsam.ground.points import read_point_probability
+
         with TileStack(tiles[0]) as stack:
             if SHARED not in stack.arrays:
                 raise InputError(

@@ -16,15 +16,13 @@ import numpy as np
 import shapely
 from rasterio.crs import CRS
 
-from apsam.datums import proj_crs
 from apsam.geodesy import Geodesy
 from apsam.ground.raster import Grid
 from apsam.tiles.labels import read_label_layer
-from apsam.tiles.landslide_sizes import LENGTH_TO_WIDTH, distances, farthest, read_lengths
-from apsam.tiles.outlines import outline
+from apsam.tiles.landslide_sizes import LENGTH_TO_WIDTH, distances
+from apsam.tiles.scene_labels import features_near
 from apsam.tiles.settings import LabelSettings
 from apsam.tiles.sources import label_kind
-from apsam.vectors.place import read_placed
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +39,14 @@ class PointProbability:
         points: (n, 2) x and y in the scene's CRS.
         lengths: (n,) lengths of the landslides, m.
         length_to_width: Of every landslide.
-        ruler: Scale of the CRS.
+        geodesy: Metres of the CRS.
     """
 
     def __init__(
-        self, grid: Grid, points: np.ndarray, lengths: np.ndarray, length_to_width: float, ruler: Geodesy
+        self, grid: Grid, points: np.ndarray, lengths: np.ndarray, length_to_width: float, geodesy: Geodesy
     ) -> None:
         self._grid, self._lengths = grid, lengths
-        self._metres = np.array([ruler.metres_east, ruler.metres_per_unit])
+        self._metres = np.array([geodesy.metres_east, geodesy.metres_per_unit])
         self._points = points
         self._pixels = np.stack(~grid.transform @ tuple(points.T), axis=1) if len(points) else np.empty((0, 2))
         a, b, _, d, e, _ = tuple(grid.transform)[:6]
@@ -83,26 +81,20 @@ def read_point_probability(layer: Path, grid: Grid, settings: LabelSettings) -> 
     Raises:
         InputError: The layer cannot be read, or has no such column.
     """
-    if label_kind(layer) != "layer" or read_label_layer(layer) is not None:
+    if settings.size_column is None or label_kind(layer) != "layer" or read_label_layer(layer) is not None:
         return None
-    lengths = read_lengths(layer, settings)
-    if lengths is None:
-        return None
-    scene = outline(grid.transform, 0, 0, grid.height, grid.width)
-    ruler = Geodesy(proj_crs(grid.crs), scene.bounds)
-    around = ruler.buffer(shapely.box(*scene.bounds), farthest(lengths, settings))
-    features, numbers = read_placed(layer, CRS.from_wkt(grid.crs), around.bounds)
-    known = distances(features, lengths[numbers], settings).length
+    found = features_near(layer, CRS.from_wkt(grid.crs), grid.transform, grid.height, grid.width, settings)
+    assert found.geodesy is not None  # a column of sizes has a size
+    known = distances(found.features, found.lengths, settings).length
     if np.isnan(known).any():
         log.warning(
             "%s: %d of %d features near the scene '%s' are no points with a size; its label map uses the labels of "
             "tiles alone", layer, int(np.isnan(known).sum()), len(known), grid.scene,
         )  # fmt: skip
         return None
-    points, owners = shapely.get_coordinates(features, return_index=True)
-    return PointProbability(
-        grid, points, known[owners], 1.0 if settings.size_kind == "radius" else LENGTH_TO_WIDTH, ruler
-    )
+    points, owners = shapely.get_coordinates(found.features, return_index=True)
+    ratio = 1.0 if settings.size_kind == "radius" else LENGTH_TO_WIDTH
+    return PointProbability(grid, points, known[owners], ratio, found.geodesy)
 
 
 @lru_cache(maxsize=4)

@@ -50,7 +50,8 @@ class SceneCrops(Dataset[tuple[Tensor, Tensor]]):
 
     Item `epoch * len + tile` is the crop near `tile` in that epoch (`CropOrder`): it depends only on the seed and this
     number, so that a training can resume after any epoch. No crop shares a pixel
-    with a test tile, or with a tile that shares ground with a held-out scene.
+    with a test tile, or ground with a held-out scene. Where a label map has probabilities, tiles without a label count
+    as training tiles.
 
     Args:
         scenes: Scenes of one tile size.

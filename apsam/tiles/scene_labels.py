@@ -9,10 +9,12 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import shapely
 from affine import Affine
+from rasterio.crs import CRS
 from rasterio.features import rasterize
 from shapely.strtree import STRtree
 
@@ -127,6 +129,46 @@ def labels_by_mask(
     return labels
 
 
+class NearFeatures(NamedTuple):
+    """Features of a layer near a scene.
+
+    Attributes:
+        features: (n,) geometries in the scene's CRS.
+        lengths: (n,) of the landslides, m, NaN if not known; None without `labels.size_column`.
+        reach: Distance from the scene, m, within which features are used.
+        geodesy: Metres of the scene's CRS; None if `reach` is 0.
+    """
+
+    features: np.ndarray
+    lengths: np.ndarray | None
+    reach: float
+    geodesy: Geodesy | None
+
+
+def features_near(
+    path: Path, crs: CRS, transform: Affine, height: int, width: int, settings: LabelSettings
+) -> NearFeatures:
+    """Read the features of a layer that can matter for a scene's labels.
+
+    Args:
+        path: The layer.
+        crs, transform, height, width: Of the scene.
+        settings: Distances around a feature.
+
+    Raises:
+        InputError: The layer cannot be read, has no CRS or no column of sizes.
+    """
+    whole = outline(transform, 0, 0, height, width)
+    around = shapely.box(*whole.bounds)
+    lengths = read_lengths(path, settings)
+    reach = farthest(lengths, settings)
+    geodesy = Geodesy(proj_crs(crs.to_wkt()), whole.bounds) if reach > 0 else None
+    wide = around if geodesy is None else geodesy.buffer(around, reach)
+    shapes, rows = read_placed(path, crs, wide.bounds)
+    near = STRtree(shapes).query(wide)
+    return NearFeatures(shapes[near], None if lengths is None else lengths[rows[near]], reach, geodesy)
+
+
 class LayerLabels:
     """A tile touched by a feature (point, line or polygon) is positive, others are negative.
 
@@ -154,17 +196,11 @@ class LayerLabels:
         settings = settings or LabelSettings()
         check_no_negatives(path)
         self._transform = scene.transform
-        whole = outline(scene.transform, 0, 0, scene.height, scene.width)
-        around = shapely.box(*whole.bounds)
-        lengths = read_lengths(path, settings)
-        self.reach = farthest(lengths, settings)
-        self._ruler = geodesy = Geodesy(proj_crs(scene.crs.to_wkt()), whole.bounds) if self.reach > 0 else None
-        wide = around if geodesy is None else geodesy.buffer(around, self.reach)
-        shapes, rows = read_placed(path, scene.crs, wide.bounds)
-        near = STRtree(shapes).query(wide)
-        self.features = closed_lines_as_areas(path, shapes[near])
-        self.distances = distances(self.features, None if lengths is None else lengths[rows[near]], settings)
-        self.shapes = _buffered(self.features, self.distances.positive, geodesy)
+        found = features_near(path, scene.crs, scene.transform, scene.height, scene.width, settings)
+        self.reach, self._geodesy = found.reach, found.geodesy
+        self.features = closed_lines_as_areas(path, found.features)
+        self.distances = distances(self.features, found.lengths, settings)
+        self.shapes = _buffered(self.features, self.distances.positive, self._geodesy)
         self._tree = STRtree(self.shapes)
         self._areal = shapely.area(self.shapes) > 0
         ignored = self.distances.unknown > self.distances.positive
@@ -182,7 +218,7 @@ class LayerLabels:
         return self._some(self._within(self.distances.length, known), windows)
 
     def _within(self, metres: np.ndarray, some: np.ndarray) -> STRtree:
-        return STRtree(_buffered(self.features[some], metres[some], self._ruler))
+        return STRtree(_buffered(self.features[some], metres[some], self._geodesy))
 
     def _some(self, tree: STRtree, windows: np.ndarray) -> np.ndarray:
         found = np.zeros(len(windows), bool)
