@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 COLUMNS = ("scene", "image", "labels", "mask", "split")
 # Columns that override the setting of the same name in the section `labels`, for one scene.
-LABEL_COLUMNS = ("buffer_m", "ignore_m", "size_column", "size_kind")
+LABEL_COLUMNS = ("buffer_m", "ignore_m", "size_column", "size_kind", "length_to_width")
 OPTIONAL_COLUMNS = ("date", "mask_values", *LABEL_COLUMNS)
 # In the column `size_column`: no column, although the configuration names one.
 NO_COLUMN = "-"

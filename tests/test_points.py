@@ -21,7 +21,7 @@ from apsam.tiles.settings import LabelSettings, TileSettings
 
 # In the upper left corner of the scene of 160 m; windows of 64 m begin at 0, 38, 76 and 96.
 POINT = Point(LEFT + 10, TOP - 10)
-COLUMNS = ("buffer_m", "ignore_m", "size_column", "size_kind")
+COLUMNS = ("buffer_m", "ignore_m", "size_column", "size_kind", "length_to_width")
 
 
 def points(folder: Path, settings: dict, *shapes: Point, **columns: list) -> Given:
@@ -56,6 +56,8 @@ def nearest(place: tuple[int, int], point: Point = POINT) -> float:
         ({"size_column": "LEN", "ignore_m": 40}, {"len": ["120"]}, 30, 40),
         ({"size_column": "r", "size_kind": "radius"}, {"r": [40.0]}, 40, 80),
         ({"size_column": "a", "size_kind": "area"}, {"a": [np.pi / 8 * 120**2]}, 30, 120),
+        ({"size_column": "len", "length_to_width": 4}, {"len": [120.0]}, 15, 120),
+        ({"size_column": "r", "size_kind": "radius", "length_to_width": 4}, {"r": [40.0]}, 40, 80),
         # No size: the buffer.
         ({"size_column": "len", "buffer_m": 30}, {"len": [0.0]}, 30, 30),
     ],
@@ -187,7 +189,10 @@ def test_lengths_of_outlines_masks_and_sizes() -> None:
     mask = np.zeros((60, 60), bool)
     mask[20:30, 10:50] = True
     assert mask_lengths(mask, 0.5) == pytest.approx([20])
-    assert lengths_of(np.array([8 / np.pi, 0.0]), "area") == pytest.approx([8 / np.pi, np.nan], nan_ok=True)
+    areas, by_area = np.array([8 / np.pi, 0.0]), {"size_column": "a", "size_kind": "area"}
+    assert lengths_of(areas, LabelSettings(**by_area)) == pytest.approx([8 / np.pi, np.nan], nan_ok=True)
+    longer = LabelSettings(**by_area, length_to_width=8)
+    assert lengths_of(areas, longer) == pytest.approx([16 / np.pi, np.nan], nan_ok=True)
 
 
 def test_a_table_of_another_scene_or_grid_is_refused(tmp_path: Path) -> None:

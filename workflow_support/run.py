@@ -296,10 +296,13 @@ class Run:
             return Ref(SCENE_RESUNET if self.scene_wide else f"{SELF_TRAINING}/resunet")
         return Ref(f"resunet/{source}")
 
+    def learns_scenes(self, source: str) -> bool:
+        """Whether the ResUNet of a kind of pseudo-masks is trained on scene-wide masks, not on masks of tiles."""
+        return source == GROUND or (source == SELF_TRAINING and self.scene_wide)
+
     def decides(self, source: str) -> bool:
         """Whether the threshold of a map is that with the highest expected F1."""
-        scene_wide = source == GROUND or (source == SELF_TRAINING and self.scene_wide)
-        return scene_wide and self.config.ground.decision == "expected_f1"
+        return self.learns_scenes(source) and self.config.ground.decision == "expected_f1"
 
     # Values of jobs' options
 

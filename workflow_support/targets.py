@@ -29,10 +29,15 @@ def sweep_tables(run: Run) -> list[Ref]:
 
 MASKS = [f"masks/{source}" for source in SOURCES]
 NETWORKS = (*TRAINED, GROUND, SELF_TRAINING)
-MAPS = [
-    *(f"maps/{source}{kind}" for source in NETWORKS for kind in ("", "/joined", "/tiles", "/products")),
-    *(f"maps/{source}/decided" for source in (GROUND, SELF_TRAINING)),
-]
+
+
+def maps_of(source: str) -> list[str]:
+    """Stages of the maps that a network makes, and of what is made of them."""
+    decided = ["/decided"] if source in (GROUND, SELF_TRAINING) else []
+    return [f"maps/{source}{kind}" for kind in ("", "/joined", "/tiles", "/products", *decided)]
+
+
+MAPS = [stage for source in NETWORKS for stage in maps_of(source)]
 SECOND_ROUND = [name for name in STAGES if name.startswith(f"{SELF_TRAINING}/")]
 METRICS = [f"metrics/{name}" for name in ("localizer", "pseudo_masks", "maps", "summary", "checks", "objects")]
 
@@ -52,6 +57,8 @@ TARGETS: Mapping[str, Files] = {
     "all_self_training": everything(*SECOND_ROUND),
     "all_networks": everything("localizer", *(f"resunet/{source}" for source in (*TRAINED, GROUND))),
     "all_maps": everything(*MAPS),
+    # Without the localizer, and so without what it needs of labels.
+    "all_ground_maps": everything(*maps_of(GROUND)),
     "all_metrics": everything(*METRICS),
     "all_suggestions": everything("suggestions"),
     "all_reports": everything("report"),

@@ -1,6 +1,6 @@
 """What a point inventory with sizes says of the ground: the probability of a landslide at every pixel.
 
-A landslide is modelled as an ellipse twice as long as wide (a disc where its radius is given), in any direction, with
+A landslide is modelled as an ellipse (`labels.length_to_width`; a disc, if its radius is given), in any direction, with
 its point anywhere in it. Then the probability that it covers the ground at a distance d from its point is the share of
 the ellipse that overlaps the ellipse shifted by d, averaged over all directions: its set covariance (Matheron, Random
 Sets and Integral Geometry, 1975). It is 1 at the point and 0 from the landslide's length on.
@@ -19,7 +19,7 @@ from rasterio.crs import CRS
 from apsam.geodesy import Geodesy
 from apsam.ground.raster import Grid
 from apsam.tiles.labels import read_label_layer
-from apsam.tiles.landslide_sizes import LENGTH_TO_WIDTH, distances
+from apsam.tiles.landslide_sizes import distances
 from apsam.tiles.scene_labels import features_near
 from apsam.tiles.settings import LabelSettings
 from apsam.tiles.sources import label_kind
@@ -93,8 +93,7 @@ def read_point_probability(layer: Path, grid: Grid, settings: LabelSettings) -> 
         )  # fmt: skip
         return None
     points, owners = shapely.get_coordinates(found.features, return_index=True)
-    ratio = 1.0 if settings.size_kind == "radius" else LENGTH_TO_WIDTH
-    return PointProbability(grid, points, known[owners], ratio, found.geodesy)
+    return PointProbability(grid, points, known[owners], settings.ellipse_ratio, found.geodesy)
 
 
 @lru_cache(maxsize=4)

@@ -1,15 +1,15 @@
 """Distances around a landslide's point within which tiles are positive or unknown, from the landslide's size.
 
-A landslide is modelled as an ellipse twice as long as wide. Every part of it lies within its length of any point on it,
-so tiles within that distance cannot be labelled negative. Within a quarter of its length, half of its width, the ground
-is mostly landslide.
+A landslide is modelled as an ellipse (`labels.length_to_width`; a disc, if its radius is given). Every part of it lies
+within its length of any point on it, so tiles within that distance cannot be labelled negative. Within half of its
+width the ground is mostly landslide.
 """
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -18,9 +18,6 @@ from apsam.tiles.settings import LabelSettings
 from apsam.vectors.columns import read_numbers
 
 log = logging.getLogger(__name__)
-
-# Of the ellipse that a landslide is modelled as.
-LENGTH_TO_WIDTH = 2.0
 
 
 class Distances(NamedTuple):
@@ -37,12 +34,12 @@ class Distances(NamedTuple):
     length: np.ndarray
 
 
-def lengths_of(sizes: np.ndarray, kind: Literal["length", "area", "radius"]) -> np.ndarray:
+def lengths_of(sizes: np.ndarray, settings: LabelSettings) -> np.ndarray:
     """Convert lengths (m), areas (m2) or radii (m) of landslides to lengths, m; NaN if a size is not positive."""
     sizes = np.where(sizes > 0, sizes, np.nan)
-    if kind == "area":
-        return np.sqrt(4 * LENGTH_TO_WIDTH * sizes / np.pi)
-    return 2 * sizes if kind == "radius" else sizes
+    if settings.size_kind == "area":
+        return np.sqrt(4 * settings.ellipse_ratio * sizes / np.pi)
+    return 2 * sizes if settings.size_kind == "radius" else sizes
 
 
 def read_lengths(path: Path, settings: LabelSettings) -> np.ndarray | None:
@@ -53,7 +50,7 @@ def read_lengths(path: Path, settings: LabelSettings) -> np.ndarray | None:
     """
     if settings.size_column is None:
         return None
-    lengths = lengths_of(read_numbers(path, settings.size_column), settings.size_kind)
+    lengths = lengths_of(read_numbers(path, settings.size_column), settings)
     missing = int(np.isnan(lengths).sum())
     if missing:
         log.warning(
@@ -75,8 +72,7 @@ def distances(features: np.ndarray, lengths: np.ndarray | None, settings: LabelS
     known = np.full(len(features), np.nan)
     if lengths is not None:
         known = np.where(shapely.get_dimensions(features) == 0, lengths, np.nan)
-        share = 0.5 if settings.size_kind == "radius" else 0.25
-        positive = np.where(np.isnan(known), positive, share * known)
+        positive = np.where(np.isnan(known), positive, known / (2 * settings.ellipse_ratio))
     if settings.ignore_m == "auto":
         unknown = np.where(np.isnan(known), positive, known)
     else:

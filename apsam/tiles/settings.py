@@ -99,9 +99,21 @@ class LabelSettings(BaseModel):
     )
     size_kind: Literal["length", "area", "radius"] = Field(
         "length",
-        description="Meaning of size_column: length (m), area (m2) or radius (m). Tiles within the radius, or within a "
-        "quarter of the length, are positive; an area is converted to the length of an ellipse twice as long as wide.",
+        description="Meaning of size_column: length (m), area (m2) or radius (m) of the landslide, which is modelled "
+        "as an ellipse (radius: a disc). Tiles within half of its width, or within its radius, are positive.",
     )
+    length_to_width: float = Field(
+        2,
+        ge=1,
+        le=20,
+        description="Length of a landslide divided by its width, for points whose size is a length or an area. The "
+        "default is that of compact slides; flows are longer. Measure some landslides of the area.",
+    )
+
+    @property
+    def ellipse_ratio(self) -> float:
+        """Length divided by width of the ellipse that a landslide is modelled as."""
+        return 1.0 if self.size_kind == "radius" else self.length_to_width
 
     @field_validator("ignore_m")
     @classmethod

@@ -111,6 +111,20 @@ def test_scene_wide_masks_add_a_network_and_its_maps(sheet: Callable[..., Path])
     assert after.path(Ref("maps/ground/decided", "west")) in after.recipe("maps/ground/products", "west").inputs
 
 
+def test_scene_wide_maps_alone_need_no_localizer(sheet: Callable[..., Path]) -> None:
+    run = run_of(sheet(), ground={**SCENE_WIDE, "decision": "expected_f1"})
+    wanted = [run.path(ref) for ref in TARGETS["all_ground_maps"](run)]
+    needed, by_path = set(), {path: job for job in run.known.values() for path in job.outputs.values()}
+    while wanted:
+        job = by_path[wanted.pop()]
+        if job.folder not in needed:
+            needed.add(job.folder)
+            wanted += job.inputs
+    stages = {folder.removeprefix("results/store/").rsplit("/", 1)[0] for folder in needed}
+    assert {"heatmaps/networks", "views/masks", "resunet/ground", "maps/ground/decided"} <= stages
+    assert not {"localizer", "cams", "resunet/apsam", "resunet/cam"} & stages
+
+
 def test_held_out_scenes_are_not_used_for_training(sheet: Callable[..., Path]) -> None:
     run = run_of(sheet(), ground=SCENE_WIDE, self_training={"rounds": 2})
     trainings = (

@@ -85,6 +85,8 @@ def products(source: str) -> Callable[[Run, str], Job]:
     def job(run: Run, unit: str) -> Job:
         scene, (probability, mask) = run.scenes[unit], run.map_refs(source, unit)
         second = source == SELF_TRAINING and run.tiles_second_round
+        # Prompts of tiles explain a map only if its network learned masks of tiles.
+        of_tiles = not run.learns_scenes(source)
         return Job(
             {
                 "name": unit,
@@ -92,8 +94,8 @@ def products(source: str) -> Callable[[Run, str], Job]:
                 "probability": probability,
                 "mask": mask,
                 "tiles": run.stack("tiles", unit),
-                "prompts": run.stack(PROMPTS_STAGE if second else "prompts", unit),
-                "masks": run.stack(TILE_MASKS if second else "masks/apsam", unit),
+                "prompts": run.stack(PROMPTS_STAGE if second else "prompts", unit) if of_tiles else None,
+                "masks": run.stack(TILE_MASKS if second else "masks/apsam", unit) if of_tiles else None,
                 "settings": Section("products"),
                 "dem": InputFile(run.config.dem) if run.config.dem else None,
                 "date": scene.taken.isoformat() if scene.taken else None,
