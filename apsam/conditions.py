@@ -48,6 +48,8 @@ class TrainingConditions(BaseModel):
         stretched: Whether the pixels of the training scenes were stretched to 8 bit; None: some were, or unknown.
         maps, products: Default settings of maps and products, those of the version that
             trained the network, so that the same weights make the same maps.
+        decision: Threshold of the masks of maps: that of `maps`, or the one with the highest expected F1
+            (`apsam.resunet.decision`), for networks trained on scene-wide masks that predict calibrated probabilities.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +61,7 @@ class TrainingConditions(BaseModel):
     stretched: bool | None = None
     maps: MapSettings = Field(default_factory=MapSettings)
     products: ProductSettings = Field(default_factory=ProductSettings)
+    decision: Literal["threshold", "expected_f1"] = "threshold"
 
 
 def conditions_of(stacks: Sequence[Path]) -> TrainingConditions | None:

@@ -1,6 +1,7 @@
 """Measure the overhead of the workflow: parsing, the plan of 2,000 scenes, and the time per job besides its own work.
 
-In a copy of the project whose scripts only touch their outputs, so that only Snakemake and the rules are measured.
+In a copy of the project whose scripts only touch their outputs, so that only Snakemake and the rules are measured. The
+plan is compared with that of as many jobs of a Snakefile of one-line rules, which is what Snakemake itself takes.
 """
 
 from __future__ import annotations
@@ -37,6 +38,20 @@ if known:
     Path(known["folder"], "recipe.json").write_text("{}")
 """
 
+# As many jobs as a plan, in chains as long as those of a scene.
+BARE = """
+rule all:
+    input: ["s{last}/%05d.x" % unit for unit in range({units})]
+
+for number in range({last} + 1):
+    rule:
+        name: "r%d" % number
+        input: [ancient("s%d/{{unit}}.x" % (number - 1))] if number else []
+        output: "s%d/{{unit}}.x" % number
+        shell: "touch {{output}}"
+"""
+STAGES_OF_A_SCENE = 9
+
 
 def make_project(folder: Path, scenes: int) -> Project:
     """A project with a sheet of synthetic scenes, every fifth of them held out."""
@@ -56,6 +71,14 @@ def timed(project: Project, *arguments: str) -> dict[str, float]:
     wall, after = time.perf_counter() - started, os.times()
     spent = (after.children_user - before.children_user) + (after.children_system - before.children_system)
     return {"wall_s": round(wall, 2), "processor_s": round(spent, 2)}
+
+
+def bare_plan(folder: Path, jobs: int) -> dict[str, float]:
+    """Plan as many jobs of a Snakefile of one-line rules."""
+    folder.mkdir()
+    units = max(1, round(jobs / STAGES_OF_A_SCENE))
+    (folder / "Snakefile").write_text(BARE.format(last=STAGES_OF_A_SCENE - 1, units=units))
+    return timed(Project(folder), "--dry-run")
 
 
 def parse_time(project: Project) -> dict[str, float]:
@@ -96,6 +119,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         large = make_project(Path(folder) / "plan", arguments.plan)
         plan = timed(large, "--dry-run") | {"jobs": sum(large.plan().values())}
+        bare = bare_plan(Path(folder) / "bare", int(plan["jobs"]))
         tiny = make_project(Path(folder) / "run", arguments.run)
         first_parse = parse_time(tiny)
         run = timed(tiny, "--", "all_tiles")
@@ -106,6 +130,7 @@ def main() -> None:
         "command": "python -m benchmarks.bench_workflow",
         "machine": {**measuring.machine(torch.device("cpu")), "load_1min": round(load, 1)},
         "plan": {"scenes": arguments.plan, **plan},
+        "plan_of_one_line_rules": bare,
         "parse": {"first": first_parse, "later": later_parse},
         "run": {"scenes": arguments.run, "jobs": jobs, **run, "own_s": round(own, 1)},
         "overhead_s_a_job": round(max(0.0, overhead), 3),

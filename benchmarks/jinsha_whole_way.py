@@ -243,7 +243,7 @@ def first_round(scenes: Sequence[Files], settings: Settings, first_seed: int, wr
     threshold = decision.threshold
     write_factor(choose_factor(tiles, logits, labels, threshold, settings.views), folder / "factor.json")
     factor = read_factor(folder / "factor.json")
-    print(f"threshold {threshold:g}, balanced accuracy {decision.balanced_accuracy:.3f}, factor {factor:g}", flush=True)
+    print(f"threshold {threshold:g}, balanced accuracy {decision.balanced_accuracy}, factor {factor:g}", flush=True)
     for scene in scenes:
         if not scene.at("sam.tif").exists():
             stack, ground = scene.at("tiles.zarr.zip"), scene.at("labels.tif")

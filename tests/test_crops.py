@@ -10,6 +10,7 @@ import rasterio
 import torch
 from ground_scenes import SIZE, make_scene, write_grid
 
+from apsam.conditions import read_conditions
 from apsam.errors import InputError
 from apsam.files import read_json
 from apsam.resunet.crops import CropOrder, SceneCrops, TrainingScene
@@ -101,6 +102,7 @@ def test_training_learns_is_resumed_and_gives_the_same_bytes(tmp_path: Path) -> 
         weights.append(tmp_path / f"{name}.safetensors")
         train_on_scenes([scene], TINY, weights[-1], tmp_path / "history.json", 7, "cpu")
     assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert read_conditions(weights[0]).decision == ("expected_f1" if TINY.loss == "bce" else "threshold")
     history = read_json(tmp_path / "history.json")
     assert history["epochs"][1]["loss"] < history["epochs"][0]["loss"]
     assert history["tiles"] > history["with_landslide"] > 0

@@ -22,6 +22,7 @@ from apsam.masks.settings import CamMaskSettings
 from apsam.masks.thresholded import make_cam_masks
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter, join_stacks
+from apsam.tiles.blocks import Block
 from apsam.tiles.parts import NEITHER, TEST, TRAIN
 from apsam.tiles.settings import LabelSettings, SplitSettings
 from apsam.tiles.tiling import tile_scene
@@ -161,6 +162,29 @@ def test_georeferenced_ready_made_tiles(tmp_path: Path) -> None:
             own = free[row : row + SIZE, col : col + SIZE]
             assert np.array_equal(ground.read("ground")[index], np.where(own, 0, 1))
             assert np.array_equal(gate.of([index])[0], ~own)
+
+
+def test_blocks_of_ready_made_tiles_heed_negative_tiles_of_others(tmp_path: Path) -> None:
+    mask = np.zeros((224, 144), np.uint8)
+    mask[100:110, 30:50] = 1
+    whole = ready_made(tmp_path, mask)
+    scene = Scene("crops", "folder", tmp_path / "tiles", tmp_path / "labels.csv", None, "train")
+    blocks = [tmp_path / f"crops.b00{number}.zarr.zip" for number in (1, 2)]
+    for number, path in enumerate(blocks, 1):
+        tile_scene(scene, TILES, LabelSettings(), SplitSettings(), path, Block(number, 2))
+    joined, output, other = (tmp_path / name for name in ("joined.zarr.zip", "ground.zarr.zip", "one.zarr.zip"))
+    join_stacks(blocks, joined)
+    make_tile_ground_labels(joined, tmp_path / "tiles", output)
+    with GroundGate(whole, output) as gate, TileStack(whole) as stack:
+        expected = gate.of(range(len(stack)))
+    found = []
+    for path in blocks:
+        with GroundGate(path, output) as gate, TileStack(path) as stack:
+            found.append(gate.of(range(len(stack))))
+    assert np.array_equal(np.concatenate(found), expected) and not expected.all()
+    make_tile_ground_labels(blocks[0], tmp_path / "tiles", other)
+    with pytest.raises(InputError, match=r"one\.zarr\.zip: has no tile '.*' of .*b002"):
+        GroundGate(blocks[1], other)
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -14,6 +14,7 @@ from rasterio.transform import Affine
 from shapely import Point, box
 from torch.nn import functional
 
+from apsam.errors import InputError
 from apsam.geodesy import Geodesy
 from apsam.ground.labels import (
     ALL_LABELS,
@@ -25,13 +26,13 @@ from apsam.ground.labels import (
 from apsam.ground.points import DISTANCES, PointProbability, set_covariance
 from apsam.ground.raster import Grid
 from apsam.heatmaps.area import threshold_by_area
-from apsam.heatmaps.calibrate import calibrate
+from apsam.heatmaps.calibrate import calibrate, read_decision, write_decision
 from apsam.heatmaps.logits import NO_DATA, STEP
 from apsam.resunet.crops import SceneCrops, TrainingScene
 from apsam.resunet.train import segmentation_loss
 from apsam.scenes import Scene
 from apsam.stack import TileStack
-from apsam.tiles.parts import TEST
+from apsam.tiles.parts import TEST, TRAIN
 from apsam.tiles.settings import LabelSettings, SplitSettings
 from apsam.tiles.tiling import tile_scene
 
@@ -222,3 +223,18 @@ def test_the_threshold_gives_the_expected_area(tmp_path: Path) -> None:
     make_ground_labels(tiles, labels)
     assert threshold_by_area(tiles, [logits], [labels]) is None
     assert calibrate(tiles, [logits], 0.005, labels_of_ground=[labels]).chosen_by == "labels"
+
+
+def test_the_expected_area_needs_no_negative_tile(tmp_path: Path) -> None:
+    _, layer, tiles = scene_with_points(tmp_path, at(100, 120), sizes=[300.0])
+    with TileStack(tiles[0]) as stack:
+        assert not (stack.read("label")[stack.read("part") == TRAIN] == 0).any()
+    labels = tmp_path / "labels.tif"
+    make_ground_labels(tiles, labels, layer=layer)
+    logits = write_grid(tmp_path / "logits.tif", tiles[0], np.tile(np.arange(300, dtype=np.int16), (300, 1)), NO_DATA)
+    decision = calibrate(tiles, [logits], 0.005, labels_of_ground=[labels])
+    write_decision(decision, tmp_path / "threshold.json", {})
+    assert read_decision(tmp_path / "threshold.json") == threshold_by_area(tiles, [logits], [labels])
+    assert (decision.chosen_by, decision.balanced_accuracy, decision.negative) == ("area", None, 0)
+    with pytest.raises(InputError, match="0 negative training tiles"):
+        calibrate(tiles, [logits], 0.005)

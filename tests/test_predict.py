@@ -24,6 +24,7 @@ from apsam.localizer.settings import CamSettings, LocalizerSettings
 from apsam.maps.settings import MapSettings
 from apsam.products.settings import ProductSettings
 from apsam.resunet.checkpoint import save_resunet
+from apsam.resunet.decision import expected_f1_threshold, map_histogram
 from apsam.resunet.model import build_resunet
 from apsam.resunet.predict import predict_raster
 from apsam.resunet.settings import ResUNetSettings
@@ -130,8 +131,34 @@ def test_a_run_needs_no_report(trained: Path, tmp_path: Path) -> None:
         scene, "--run", tmp_path / "run", "--model", "cam", "-o", tmp_path / "maps", "--config", tmp_path / "mine.yaml"
     )
     assert code == 0 and "threshold 0.75" in text
-    code, text = predict(scene, "--run", tmp_path / "run", "-o", tmp_path / "maps")
+    code, text = predict(scene, "--run", tmp_path / "run", "--model", "apsam", "-o", tmp_path / "maps")
     assert code != 0 and "resunet/apsam/weights.safetensors: missing, so" in text
+
+
+def test_a_run_maps_with_its_best_network_and_its_decision(tmp_path: Path) -> None:
+    by_f1 = TrainingConditions(tiles=TILES, ground_resolution_m=(0.5, 0.5), decision="expected_f1")
+    for masks, conditions in (("apsam", TrainingConditions(tiles=TILES)), ("ground", by_f1)):
+        untrained(tmp_path / f"run/resunet/{masks}/weights.safetensors", conditions)
+    scene, run, maps = write(tmp_path / "other.tif"), tmp_path / "run", tmp_path / "maps"
+
+    def threshold(*arguments: object) -> float:
+        assert predict(scene, "--run", run, "-o", maps, *arguments)[0] == 0
+        with rasterio.open(maps / "other_mask.tif") as mask, rasterio.open(maps / "other_probability.tif") as map_:
+            found = float(mask.tags()["APSAM_THRESHOLD"])
+            assert np.array_equal(mask.read(1) == 1, map_.read(1) >= round(found * 250))
+        return found
+
+    assert threshold() == expected_f1_threshold(map_histogram(maps / "other_probability.tif")) < 0.5
+    assert not list(maps.glob(".partial*"))
+    assert threshold("--model", "apsam") == 0.5
+    (tmp_path / "mine.yaml").write_text("maps: {threshold: 0.25}\n")
+    assert threshold("--config", tmp_path / "mine.yaml") == 0.25
+    (run / "report").mkdir()
+    scene_wide = "ground: {masks: scene, heat_maps: labels, decision: %s}\nresunet: {loss: bce}\n"
+    (run / "report/config.yaml").write_text(scene_wide % "threshold")
+    assert threshold() == 0.5
+    (run / "report/config.yaml").write_text(scene_wide % "expected_f1")
+    assert threshold() < 0.5
 
 
 @pytest.mark.parametrize("both", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -193,7 +194,8 @@ class Run:
     @cached_property
     def mapped(self) -> list[str]:
         """Scenes that are mapped: those to measure on, or all."""
-        return [name for name, scene in self.scenes.items() if self.config.maps.are_made_of(scene.split)]
+        mapped = self.config.maps.of_scenes([scene.split for scene in self.scenes.values()])
+        return list(itertools.compress(self.scenes, mapped))
 
     @cached_property
     def mapped_rasters(self) -> list[str]:

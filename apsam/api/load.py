@@ -14,7 +14,7 @@ from apsam.api.model import Model
 from apsam.conditions import read_conditions
 from apsam.config import Config, read_config
 from apsam.errors import ConfigError, InputError
-from apsam.maps.model import MapModel, find_model
+from apsam.maps.model import MapModel, find_model, weights_of_run
 from apsam.sam.names import KNOWN
 from apsam.sam.settings import SamSettings
 
@@ -30,7 +30,7 @@ def load(
     localizer: str | Path | None = None,
     resunet: str | Path | None = None,
     sam: str | None = None,
-    masks: Literal["apsam", "cam", "ground", "self_training"] = "apsam",
+    masks: Literal["self_training", "ground", "apsam", "cam"] | None = None,
     device: str = "auto",
 ) -> Model:
     """Load a trained model. Its networks are read on first use.
@@ -42,7 +42,8 @@ def load(
         localizer: Weights of a localizer, instead of the run's.
         resunet: Weights of a ResUNet, instead of the run's.
         sam: Name of a SAM, instead of the run's or `light`.
-        masks: For a run: the pseudo-masks that the ResUNet was trained on.
+        masks: For a run: the pseudo-masks that the ResUNet was trained on: those of the second round, scene-wide ones,
+            APSAM's or those of CAMs; None: the first of these that the run has.
         device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`.
 
     Returns:
@@ -88,11 +89,11 @@ def load(
     return Model(config, Path(localizer) if localizer else None, mapping, device)
 
 
-def _open_run(run: Path, masks: str) -> tuple[Config | None, Path | None, MapModel | None]:
+def _open_run(run: Path, masks: str | None) -> tuple[Config | None, Path | None, MapModel | None]:
     """Find configuration, localizer and ResUNet of a run; None for each that is missing."""
     record = run / "report" / "config.yaml"
     localizer = run / "localizer" / "weights.safetensors"
-    resunet = run / "resunet" / masks / "weights.safetensors"
+    resunet = weights_of_run(run, masks)
     if not localizer.is_file() and not resunet.is_file():
         raise InputError(
             f"{run}: not the folder of a trained run, it contains neither {localizer.relative_to(run)} nor "

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from apsam.errors import InputError
 from apsam.extras import MissingExtra, naming_extras
+from apsam.files import scratch_folder
 from apsam.maps.model import MapModel, scene_to_map
 from apsam.products.files import ProductFiles
 from apsam.products.replace import check_outputs, product_paths
+from apsam.tiles.settings import TileSettings
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -105,7 +107,7 @@ def _planned(scene: Path, output: Path) -> ProductFiles | Path:
 
 def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: bool | None, device: str) -> Prediction:
     # Imported here, because importing torch takes a second.
-    from apsam.resunet.predict import predict_folder, predict_raster
+    from apsam.resunet.predict import predict_folder
 
     if isinstance(to, Path):
         predict_folder(scene, model.weights, model.tiles, model.maps, to, device)
@@ -113,7 +115,7 @@ def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: 
     with scene_to_map(scene, model, resample, to.probability) as (image, tiles, note):
         if note is not None:
             log.info(note)
-        predict_raster(image, model.weights, tiles, model.maps, to.probability, to.mask, device, scene.stem)
+        _predict(image, model, tiles, to, device, scene.stem)
     if importlib.util.find_spec("geopandas") is None:
         log.warning("%s: no polygons and no QGIS project, which need geopandas: pip install 'apsam[maps]'", scene)
         return Prediction(scene, to.probability, to.mask)
@@ -121,3 +123,17 @@ def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: 
 
     count = make_products(to, model.products, scene.stem, scene, tile_settings=model.tiles)
     return Prediction(scene, to.probability, to.mask, to.geopackage, to.project, landslides=count)
+
+
+def _predict(image: Path, model: MapModel, tiles: TileSettings, to: ProductFiles, device: str, name: str) -> None:
+    """Write probability and mask of a raster."""
+    from apsam.resunet.decision import expected_f1_threshold, map_histogram, write_mask
+    from apsam.resunet.predict import predict_raster
+
+    if model.decision == "threshold":
+        predict_raster(image, model.weights, tiles, model.maps, to.probability, to.mask, device, name)
+        return
+    with scratch_folder(to.mask, "mask") as folder:
+        at_threshold = folder / to.mask.name
+        predict_raster(image, model.weights, tiles, model.maps, to.probability, at_threshold, device, name)
+    write_mask(to.probability, expected_f1_threshold(map_histogram(to.probability)), to.mask)

@@ -103,18 +103,22 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for the maps")],
     run: Annotated[Path | None, typer.Option(help="folder of a trained run", show_default=False)] = None,
     model: Annotated[
-        Literal["apsam", "cam", "ground", "self_training"],
+        Literal["self_training", "ground", "apsam", "cam"] | None,
         typer.Option(
-            help="with --run: pseudo-masks that the network was trained on; ground: scene-wide ones (ground.masks); "
-            "self_training: those of the second round"
+            help="with --run: pseudo-masks that the network was trained on: self_training (those of the second round), "
+            "ground (scene-wide ones, ground.masks), apsam or cam; by default the first of these that the run has",
+            show_default=False,
         ),
-    ] = "apsam",
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="weights of a ResUNet, instead of a run; no other file is needed")
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="configuration whose sections `maps` and `products` are used", show_default=False),
+        typer.Option(
+            help="configuration whose sections `maps` and `products`, and `ground.decision`, are used",
+            show_default=False,
+        ),
     ] = None,
     resample: Annotated[
         bool | None,

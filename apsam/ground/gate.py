@@ -33,17 +33,12 @@ class GroundGate:
             return
         with TileStack(tiles) as stack:
             self._windows, self._shape = stack.read("window"), stack.arrays["valid"][0]
-            raster = stack.attributes["kind"] == "raster"
-        if raster:
+            names = stack.attributes["names"]
+        if names is None:
             self._labels = GridReader(labels, Grid.of_tiles(tiles))
         else:
             self._stack = TileStack(labels)
-            if len(self._stack) != len(self._windows):
-                count = len(self._stack)
-                self._stack.close()
-                raise InputError(
-                    f"{labels}: has the ground of {count} tiles, {tiles} has {len(self._windows)}; make it again"
-                )
+            self._rows = self._rows_of(names, labels, tiles)
 
     def __enter__(self) -> GroundGate:
         return self
@@ -55,13 +50,23 @@ class GroundGate:
             if opened is not None:
                 opened.close()
 
+    def _rows_of(self, names: Sequence[str], labels: Path, tiles: Path) -> np.ndarray:
+        """Rows of the label map's stack, which is of the whole folder, for the tiles of a block."""
+        assert self._stack is not None
+        rows = {name: row for row, name in enumerate(self._stack.attributes["names"])}
+        missing = next((name for name in names if name not in rows), None)
+        if missing is not None:
+            self._stack.close()
+            raise InputError(f"{labels}: has no tile '{missing}' of {tiles}; make it again")
+        return np.array([rows[name] for name in names], int)
+
     def of(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """(n, height, width) bool of tiles by index: False where a tile labelled negative covers the ground.
 
         Without a label map (n, 1, 1), True.
         """
         if self._stack is not None:
-            return self._stack.read_at("ground", np.asarray(indices, int)) != FREE
+            return self._stack.read_at("ground", self._rows[np.asarray(indices, int)]) != FREE
         if self._labels is None:
             return np.ones((len(indices), 1, 1), bool)
         allowed = np.ones((len(indices), *self._shape), bool)

@@ -37,7 +37,7 @@ def make_tile_ground_labels(tiles: Path, folder: Path, output: Path) -> None:
     Values: 0 where a tile labelled negative covers the pixel, 1 elsewhere in tiles labelled positive, 255 elsewhere.
 
     Args:
-        tiles: Tile stack of the folder, or of one of its blocks joined.
+        tiles: Tile stack of the folder, or those of its blocks joined.
         folder: The files that it was made of.
         output: Stack to write.
 
@@ -57,7 +57,8 @@ def make_tile_ground_labels(tiles: Path, folder: Path, output: Path) -> None:
     negative = np.flatnonzero((labels == FREE) & known)
     outlines = [_outline(places[index], size, crs) for index in negative]
     tree = STRtree([outline for outline in outlines if outline is not None])
-    with TileStackWriter(output, {"scene": scene, "kind": "folder"}, {"ground": ((size, size), "uint8")}) as writer:
+    attributes = {"scene": scene, "kind": "folder", "names": names}
+    with TileStackWriter(output, attributes, {"ground": ((size, size), "uint8")}) as writer:
         for start in range(0, len(names), BATCH):
             some = range(start, min(start + BATCH, len(names)))
             own = [

@@ -38,14 +38,15 @@ class Decision:
 
     Attributes:
         threshold: Minimum log-odds of a landslide pixel.
-        balanced_accuracy: Of "the map has a landslide in the tile" at this threshold, over the training tiles.
+        balanced_accuracy: Of "the map has a landslide in the tile" at this threshold, over the training tiles; None if
+            all have the same label.
         positive, negative: Number of training tiles of each label.
-        curve: (threshold, balanced accuracy) of every candidate.
+        curve: (threshold, balanced accuracy) of every candidate; empty if there is no such accuracy.
         chosen_by: `labels` of tiles, or the `area` of landslides with known sizes.
     """
 
     threshold: float
-    balanced_accuracy: float
+    balanced_accuracy: float | None
     positive: int
     negative: int
     curve: list[tuple[float, float]]
@@ -61,7 +62,7 @@ def calibrate(
 ) -> Decision:
     """Find the threshold at which the heat maps of scenes agree best with the labels of their training tiles.
 
-    If a label map has probabilities, the threshold is that of `apsam.heatmaps.area` instead.
+    If a label map has probabilities, the threshold is that of `apsam.heatmaps.area` instead, which needs no label.
 
     Args:
         tiles: Tile stacks.
@@ -71,8 +72,9 @@ def calibrate(
         labels_of_ground: Their label maps, in the same order; none: only labels of tiles are used.
 
     Raises:
-        InputError: There is no positive or no negative training tile.
+        InputError: There is no positive or no negative training tile, and no label map has probabilities.
     """
+    by_area = threshold_by_area(tiles, logits, labels_of_ground) if labels_of_ground else None
     shares, labels = [], []
     for path, heat in zip(tiles, logits, strict=True):
         with TileStack(path) as stack, GridReader(heat, Grid.of_tiles(path)) as raster:
@@ -89,15 +91,16 @@ def calibrate(
                     shares.append(1 - below / len(values))
                     labels.append(int(label[index]))
     positive = np.array(labels) == 1
-    if not positive.any() or positive.all():
+    counts = int(positive.sum()), int((~positive).sum())
+    if not all(counts):
+        if by_area is not None:
+            return Decision(by_area, None, *counts, [], "area")
         raise InputError(
-            f"{', '.join(map(str, tiles))}: {int(positive.sum())} positive and {int((~positive).sum())} negative "
-            f"training tiles; a threshold needs both: check the labels and the split"
+            f"{', '.join(map(str, tiles))}: {counts[0]} positive and {counts[1]} negative training tiles; a threshold "
+            f"needs both: check the labels and the split"
         )
     threshold, agreement = choose_threshold(np.array(shares), np.array(labels), present_share)
     curve = [(float(t), round(float(a), 4)) for t, a in zip(CANDIDATES, agreement, strict=True)]
-    counts = int(positive.sum()), int((~positive).sum())
-    by_area = threshold_by_area(tiles, logits, labels_of_ground) if labels_of_ground else None
     threshold = threshold if by_area is None else by_area
     own = float(np.interp(threshold, CANDIDATES, agreement))
     return Decision(threshold, round(own, 4), *counts, curve, "labels" if by_area is None else "area")

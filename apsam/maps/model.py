@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from apsam.conditions import TOLERANCE, TrainingConditions, check_tiles, in_words, read_conditions
-from apsam.config import read_config
+from apsam.config import Config, read_config
 from apsam.errors import ConfigError, InputError
 from apsam.files import scratch_folder
 from apsam.maps.resample import write_interpolated
@@ -17,6 +18,9 @@ from apsam.products.settings import ProductSettings
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.resolution import NEARLY, ground_resolution_m
 from apsam.tiles.settings import TileSettings
+
+# The pseudo-masks on which a run's ResUNets are trained, best maps first.
+MASKS = ("self_training", "ground", "apsam", "cam")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class MapModel:
         maps, products: Settings of the maps.
         conditions: Conditions of its training; None if the weights have none.
         source: Source of the settings of maps and products, in words.
+        decision: Threshold of the masks: that of `maps`, or that of each map with the highest expected F1.
     """
 
     weights: Path
@@ -37,23 +42,39 @@ class MapModel:
     products: ProductSettings
     conditions: TrainingConditions | None
     source: str
+    decision: Literal["threshold", "expected_f1"] = "threshold"
 
     def in_words(self) -> str:
         """Return one line for the user: the network, the resolution of its training, the source of its settings."""
         known = self.conditions.ground_resolution_m if self.conditions else None
         trained = f"trained at {in_words(known)}" if known else "the ground resolution of its training is not known"
-        return f"{self.weights}: {trained}; threshold {self.maps.threshold:g}, maps and products by {self.source}"
+        by_f1 = self.decision == "expected_f1"
+        threshold = "the threshold with the highest expected F1" if by_f1 else f"threshold {self.maps.threshold:g}"
+        return f"{self.weights}: {trained}; {threshold}, maps and products by {self.source}"
 
 
-def find_model(run: Path | None, model: str, weights: Path | None, config: Path | None) -> MapModel:
-    """Find the network of a run, or of a weights file.
-
-    Settings for reading scenes come from the weights. Settings of maps and products come from `config`; else from the
-    configuration in the run's report, if there is one; else from the weights.
+def weights_of_run(run: Path, masks: str | None) -> Path:
+    """Return the path of a run's ResUNet.
 
     Args:
         run: Folder of a run.
-        model: For a run: `apsam`, `cam`, `ground` or `self_training`, the masks of its training.
+        masks: The pseudo-masks of its training, one of `MASKS`; None: the first of these that the run has.
+    """
+    names = MASKS if masks is None else (masks,)
+    paths = [run / "resunet" / name / "weights.safetensors" for name in names]
+    return next((path for path in paths if path.is_file()), paths[names.index("apsam") if masks is None else 0])
+
+
+def find_model(run: Path | None, masks: str | None, weights: Path | None, config: Path | None) -> MapModel:
+    """Find the network of a run, or of a weights file.
+
+    Settings for reading scenes come from the weights. Settings of maps and products come from `config`; else from the
+    configuration in the run's report, if there is one; else from the weights. So does `ground.decision`, if the
+    network was trained on scene-wide masks and predicts calibrated probabilities.
+
+    Args:
+        run: Folder of a run.
+        masks: For a run: the pseudo-masks of its training, one of `MASKS`; None: the first of these that it has.
         weights: Weights of a ResUNet, instead of a run.
         config: A configuration.
 
@@ -70,7 +91,7 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
     asked = config is not None
     if weights is None:
         assert run is not None
-        weights = run / "resunet" / model / "weights.safetensors"
+        weights = weights_of_run(run, masks)
         if not weights.is_file():
             raise InputError(
                 f"{weights}: missing, so {run} has no trained ResUNet; train one: snakemake --cores all, or name a "
@@ -102,7 +123,14 @@ def find_model(run: Path | None, model: str, weights: Path | None, config: Path 
         products,
         conditions,
         str(config) if written else "the settings in the weights (use --config for others)",
+        _decision(conditions, written),
     )
+
+
+def _decision(conditions: TrainingConditions | None, written: Config | None) -> Literal["threshold", "expected_f1"]:
+    if conditions is None or conditions.decision == "threshold":
+        return "threshold"
+    return written.ground.decision if written else conditions.decision
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,8 +15,8 @@ class MapSettings(BaseModel):
 
     scenes: Literal["held_out", "all"] = Field(
         "held_out",
-        description="Scenes that are mapped and measured: held_out, or all: training scenes too, in rows of their "
-        "own (the released code measures on training scenes only).",
+        description="Scenes that are mapped and measured: held_out (if no scene is held out, all), or all: training "
+        "scenes too, in rows of their own (the released code measures on training scenes only).",
     )
     overlap: float = Field(
         0.4, ge=0, lt=0.9, description="Overlap of neighbouring windows at inference, share of the side."
@@ -24,9 +25,10 @@ class MapSettings(BaseModel):
     threshold: float = Field(0.5, gt=0, lt=1, description="A pixel is landslide if its probability is at least this.")
     batch_size: int = Field(16, ge=1, le=1024, description="Tiles per batch.")
 
-    def are_made_of(self, split: str) -> bool:
-        """Whether scenes of this `split` of the scene sheet are mapped."""
-        return self.scenes == "all" or split != "train"
+    def of_scenes(self, splits: Sequence[str]) -> list[bool]:
+        """Return which scenes are mapped, from their column `split` of the scene sheet, in the same order."""
+        held_out = [split != "train" for split in splits]
+        return held_out if self.scenes == "held_out" and any(held_out) else [True] * len(held_out)
 
     def stride(self, size: int) -> int:
         """Pixels from one predicted window of side `size` to the next."""

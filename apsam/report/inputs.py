@@ -123,11 +123,11 @@ class SceneFiles:
 def scene_files(run: Path, scenes: Sequence[Scene], maps: MapSettings) -> list[SceneFiles]:
     """The files of every scene of the sheet; synthetic scenes lie in the run. `maps` says which are mapped."""
     found = []
-    for scene in scenes:
+    for scene, mapped in zip(scenes, maps.of_scenes([scene.split for scene in scenes]), strict=True):
         if scene.kind == "synthetic":
             base = run / "scenes"
             scene = replace(scene, image=base / f"{scene.name}.tif", mask=base / f"{scene.name}_mask.tif")
-        found.append(SceneFiles(run, scene, maps.are_made_of(scene.split)))
+        found.append(SceneFiles(run, scene, mapped))
     return found
 
 

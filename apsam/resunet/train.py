@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from apsam.code_hash import code_hash
-from apsam.conditions import conditions_of
+from apsam.conditions import TrainingConditions, conditions_of
 from apsam.device import pick_device, seed_everything
 from apsam.files import scratch_folder, sha256_file, write_json
 from apsam.resunet.augment import colour, dihedral, random_views
@@ -189,7 +189,8 @@ def train_resunet(
         data = PseudoMaskTiles(tiles, masks, folder)
         order = Shuffled(len(data), seed)
         f1_on_labels = _f1_on_labels(settings, reference)
-        _train(data, order, tiles, settings, key, output, history, seed, device, f1_on_labels, RESUNET_STEPS)
+        conditions = conditions_of(tiles)
+        _train(data, order, conditions, settings, key, output, history, seed, device, f1_on_labels, RESUNET_STEPS)
 
 
 def train_on_scenes(
@@ -218,10 +219,13 @@ def train_on_scenes(
     """
     tiles = [scene.tiles for scene in scenes]
     key = _key(tiles, [], settings, seed, reference, [(scene.mask, scene.band) for scene in scenes])
+    conditions = conditions_of(tiles)
+    if conditions is not None and settings.loss == "bce":
+        conditions = conditions.model_copy(update={"decision": "expected_f1"})
     data = SceneCrops(scenes, seed)
     try:
         order, f1_on_labels = CropOrder(len(data), seed), _f1_on_labels(settings, reference)
-        _train(data, order, tiles, settings, key, output, history, seed, device, f1_on_labels, least_steps)
+        _train(data, order, conditions, settings, key, output, history, seed, device, f1_on_labels, least_steps)
     finally:
         data.close()
 
@@ -229,7 +233,7 @@ def train_on_scenes(
 def _train(
     data: PseudoMaskTiles | SceneCrops,
     order: Shuffled | CropOrder,
-    tiles: Sequence[Path],
+    conditions: TrainingConditions | None,
     settings: ResUNetSettings,
     key: str,
     output: Path,
@@ -253,7 +257,7 @@ def _train(
         return
     counts = {"tiles": len(data), "with_landslide": data.positive}
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    save_resunet(task.kept, settings, output, {"seed": seed, **counts}, conditions_of(tiles))
+    save_resunet(task.kept, settings, output, {"seed": seed, **counts}, conditions)
     write_json(
         history,
         {

@@ -159,10 +159,12 @@ def test_input_data_count_by_content(tmp_path: Path, sheet: Callable[..., Path])
     assert not {"localizer", "resunet/apsam"} & found, "a held-out image trains nothing"
 
 
-def test_run_of_one_training_scene_needs_no_held_out_tiles(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+def test_a_run_without_held_out_scenes_maps_its_training_scenes(tmp_path: Path, sheet: Callable[..., Path]) -> None:
     write_tiles(tmp_path / "data/train", 3, np.random.default_rng(1))
     row = "train\ttrain/images\ttrain/labels.csv\t\ttrain"
-    run = run_of(sheet(None, row), data_dir=str(tmp_path / "data"), maps={"scenes": "all"})
+    run = run_of(sheet(None, row), data_dir=str(tmp_path / "data"))
+    assert run.mapped == ["train"] and STAGES["maps/apsam/tiles"].units(run) == ["train"]
+    assert run_of(sheet()).mapped == ["west"], "those that are held out"
     assert STAGES["metrics/localizer"].units(run) == []
     assert not any("metrics/localizer" in path for path in run.recipe("report").inputs)
 
