@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from apsam.errors import InputError
+from apsam.errors import InputError, OutputError
 from apsam.temporary_files import partial_path, remove
 from apsam.writing import not_whole, settle, writing
 
@@ -30,7 +30,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         The path to write to.
 
     Raises:
-        OutputError: The disk is full, the folder cannot be written to, ...
+        OutputError: The disk is full, the folder cannot be written to, a file was written and `path` is a folder, ...
     """
     path = Path(path)
     with writing(path):
@@ -43,6 +43,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
                 if problem := settle(partial):
                     raise not_whole(path, problem)
             if path.is_dir():
+                if partial.is_file():
+                    raise OutputError(f"{path}: is a folder; name the file to write")
                 shutil.rmtree(path)
             os.replace(partial, path)
         finally:
@@ -63,6 +65,8 @@ def scratch_folder(path: Path | str, use: str) -> Iterator[Path]:
     path = Path(path)
     with writing(path):
         folder = partial_path(path.with_name(f"{path.name}.{use}"))
+        # A library whose threads outlived an error (zarr) may have left files of an earlier attempt.
+        remove(folder)
         try:
             folder.mkdir()
             yield folder

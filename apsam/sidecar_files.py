@@ -7,11 +7,13 @@ QGIS has open (`-wal`). They are found by name and text; no raster is opened, be
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+from apsam.files import sha256_file
 from apsam.scenes import TILE_SUFFIXES
 from apsam.vectors.layers import split_layer
 
@@ -63,6 +65,15 @@ def sidecar_files(path: Path) -> list[Path]:
     found: set[Path] = set()
     _collect(path, found)
     return sorted(found - {path})
+
+
+def image_checksum(path: Path) -> str:
+    """Return the SHA-256 of an image file; of a folder or a virtual raster, that of all files read with it."""
+    if path.is_file() and path.suffix.lower() != VIRTUAL:
+        return sha256_file(path)
+    files = [*([path] if path.is_file() else []), *sidecar_files(path)]
+    lines = [f"{file.name} {sha256_file(file)}" for file in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _collect(path: Path, found: set[Path]) -> None:

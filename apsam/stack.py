@@ -14,10 +14,10 @@ import json
 import math
 import os
 import shutil
-import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -65,12 +65,12 @@ class TileStackWriter:
         self._specs = {name: (tuple(tail), np.dtype(dtype)) for name, (tail, dtype) in arrays.items()}
 
     def __enter__(self) -> TileStackWriter:
-        self._scratch = scratch_folder(self.path, "chunks")
-        self._folder = self._scratch.__enter__()
-        try:
-            import zarr
-            from zarr.storage import LocalStore
+        import zarr
+        from zarr.storage import LocalStore
 
+        with ExitStack() as opening:
+            self._folder = opening.enter_context(scratch_folder(self.path, "chunks"))
+            opening.push(self._finish)
             self._group = zarr.create_group(LocalStore(self._folder), attributes=self._attributes)
             self._arrays = {
                 name: self._group.create_array(
@@ -82,9 +82,7 @@ class TileStackWriter:
                 )
                 for name, (tail, dtype) in self._specs.items()
             }
-        except BaseException:
-            self._scratch.__exit__(*sys.exc_info())
-            raise
+            self._open = opening.pop_all()
         return self
 
     def append(self, **batch: np.ndarray) -> None:
@@ -116,14 +114,12 @@ class TileStackWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None:
-                with atomic_path(self.path) as partial:
-                    _pack(self._folder, partial)
-        except BaseException:
-            self._scratch.__exit__(*sys.exc_info())
-            raise
-        self._scratch.__exit__(kind, error, trace)
+        self._open.__exit__(kind, error, trace)
+
+    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            with atomic_path(self.path) as partial:
+                _pack(self._folder, partial)
 
 
 class TileStack:

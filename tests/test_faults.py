@@ -112,7 +112,7 @@ def cog(path: Path) -> None:
 def band(path: Path) -> None:
     with BandWriter(path, 600, 800, *PLACE, "m") as writer:
         for row in range(0, 600, 150):
-            writer.write(row, NOISE[row : row + 150])
+            writer.write(row, NOISE[row : row + 150].astype(np.float32) / 255)
 
 
 def geopackage(path: Path) -> None:

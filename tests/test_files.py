@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from apsam.errors import InputError
+from apsam.errors import InputError, OutputError
 from apsam.files import atomic_path, read_json, scratch_folder, sha256_file, write_json
 from apsam.temporary_files import process_state, this_process
 
@@ -23,6 +23,14 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         raise RuntimeError("killed")
     assert file.read_text() == "old"
     assert [f.name for f in tmp_path.iterdir()] == ["map.tif"]
+
+
+def test_a_file_does_not_replace_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match="out: is a folder; name the file to write"):
+        write_json(tmp_path / "out", {})
+    assert [file.name for file in tmp_path.rglob("*")] == ["out", "mine.txt"]
 
 
 def test_the_temporary_name_keeps_the_suffixes(tmp_path: Path) -> None:

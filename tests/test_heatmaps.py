@@ -118,6 +118,12 @@ def test_the_grey_value_120_is_the_threshold(threshold: float) -> None:
     assert grey[2] == grey[1] + 40 and grey[3:] == [0, 0]
 
 
+@pytest.mark.parametrize("grey_per_logit", [5, 30, 40, 70])
+def test_a_value_at_any_threshold_is_above_120(grey_per_logit: float) -> None:
+    thresholds = [step * STEP for step in range(-300, 700)]
+    assert all(to_grey(to_steps(np.array([t])), t, grey_per_logit)[0] == 121 for t in thresholds)
+
+
 def test_heat_maps_of_tiles_become_prompts_where_labels_allow(tmp_path: Path) -> None:
     _, tiles, mask = make_scene(tmp_path)
     labels, cams = tmp_path / "labels.tif", tmp_path / "cams.zarr.zip"

@@ -118,6 +118,9 @@ def test_table_without_scene_needs_the_scene_as_argument(grid: Path, tmp_path: P
     assert labels_of(plain) == {"r64_c96": 1}
     assert plain.read_text().splitlines()[0] == "tile,who,label"
     assert "r64_c96,me,1" in plain.read_text()
+    plain.write_text("\n".join(["Tile, Label", *(f"{name}," for name in names)]) + "\n")
+    add_labels([table(grid, tmp_path / "b.csv", {"r64_c96": 1})], plain, read_table(grid).identity)
+    assert labels_of(plain) == {"r64_c96": 1} and plain.read_text().startswith("Tile, Label\n")
 
 
 def test_missing_table_is_created(grid: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_map_of_the_labels_grid_repeats_at_its_step(tmp_path: Path) -> None:
     _, tiles, mask = make_scene(tmp_path, 600, 600, "test")
     wave = np.cos(2 * np.pi * np.arange(600) / 38)
     dotted = write_map(tmp_path / "dotted.tif", tiles[0], 0.5 + 0.2 * np.add.outer(wave, wave))
-    result = check_maps(tiles, [dotted], 0.5)
+    result = check_maps(tiles, [dotted], [0.5])
     assert result["rows"][0]["period"]["ratio"] > 3
     assert any("repeats at the step" in text for text in result["warnings"])
 

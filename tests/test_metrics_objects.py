@@ -100,6 +100,9 @@ def test_a_map_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_area_of_a_pixel() -> None:
     utm = PixelGrid(10, 10, from_origin(500000, 3000000, 0.5, 0.5))
     assert pixel_area_m2(CRS.from_epsg(32648), utm) == pytest.approx(0.25)
+    # A metre of Web Mercator is half a metre at 60 degrees north.
+    mercator = PixelGrid(10, 10, from_origin(1_000_000, 8_399_738, 1, 1))
+    assert pixel_area_m2(CRS.from_epsg(3857), mercator) == pytest.approx(0.251, abs=0.002)
     degrees = PixelGrid(10, 10, from_origin(100, 30, 1e-5, 1e-5))
     # 1e-5 degrees at 30 degrees north: 0.9649 m to the east, 1.1085 m to the north.
     assert pixel_area_m2(CRS.from_epsg(4326), degrees) == pytest.approx(0.9649 * 1.1085, rel=2e-3)

@@ -94,6 +94,19 @@ def test_areas_are_metres_in_any_grid(crs: str, transform: Affine) -> None:
     assert whole.sum() * pixel == pytest.approx(np.pi / 8 * 50**2, rel=0.01)
 
 
+@pytest.mark.parametrize("crs", ["EPSG:32648", "EPSG:4326"])
+def test_no_pixel_within_the_length_is_left_out(crs: str) -> None:
+    metre = 1 if crs == "EPSG:32648" else 1e-5
+    transform = Affine.translation(100, 60) @ Affine.rotation(45) @ Affine.shear(20) @ Affine.scale(metre)
+    grid, (x, y) = Grid("valley", 300, 400, CRS(crs).to_wkt(), transform), transform @ (180.3, 140.8)
+    geodesy = Geodesy(CRS(crs), (x - 1e-3, y - 1e-3, x + 1e-3, y + 1e-3))
+    found = PointProbability(grid, np.array([(x, y)]), np.array([60.0]), 2.0, geodesy).rows(0, 300)
+    east, north = transform @ tuple(np.meshgrid(np.arange(400) + 0.5, np.arange(300) + 0.5))
+    distance = np.hypot((east - x) * geodesy.metres_east, (north - y) * geodesy.metres_per_unit)
+    expected = np.interp(distance / 60, DISTANCES, set_covariance(2.0), right=0)
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
 def test_landslides_near_each_other_are_independent() -> None:
     grid = Grid("valley", 300, 400, CRS("EPSG:32648").to_wkt(), TRANSFORM)
     geodesy = Geodesy(CRS("EPSG:32648"), (499_000, 2_999_000, 501_000, 3_001_000))

@@ -11,7 +11,7 @@ from rasterio.shutil import copy as copy_raster
 from rasterio.transform import from_origin
 from rasterio.vrt import WarpedVRT
 
-from apsam.sidecar_files import sidecar_files
+from apsam.sidecar_files import image_checksum, sidecar_files
 
 
 def write_raster(file: Path) -> Path:
@@ -106,6 +106,9 @@ def test_a_geodatabase_is_all_its_files(tmp_path: Path) -> None:
     for name in ("a0001.gdbtable", "gdb", "x.sr.lock"):
         (folder / name).write_text("")
     assert names(folder) == ["a0001.gdbtable", "gdb"]
+    before = image_checksum(folder)
+    (folder / "gdb").write_text("changed")
+    assert image_checksum(folder) != before
 
 
 def test_sidecars_of_sources_and_archives_count_too(tmp_path: Path) -> None:

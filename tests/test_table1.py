@@ -6,6 +6,7 @@ import csv
 import json
 import shlex
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -98,6 +99,19 @@ def test_oracle_uses_the_best_threshold(crops: MeasuredScene, tmp_path: Path) ->
     assert row["threshold"] == 150 and row["part"] == "train" and row["source"] == "cam_oracle"
     best = Counts(tp=16 * 14 + 16 * 13, fp=16 * 1, fn=16 * 1)
     assert row["iou"] == pytest.approx(best.iou)
+
+
+def test_oracle_ignores_pixels_without_data_as_other_masks_do(crops: MeasuredScene, tmp_path: Path) -> None:
+    cams, tiles = write_cams(crops, tmp_path / "c.zarr.zip"), tmp_path / "t.zarr.zip"
+    with TileStack(crops.tiles) as stack:
+        arrays = {name: stack.read(name) for name in stack.arrays}
+        arrays["valid"][:, :, : SIDE // 2] = 0
+        with TileStackWriter(tiles, stack.attributes, stack.arrays) as writer:
+            writer.append(**arrays)
+    whole, half = (
+        measure_cam_oracle([replace(crops, tiles=t)], [cams], (60,))["rows"][0] for t in (crops.tiles, tiles)
+    )
+    assert sum(half[name] for name in ("tp", "fp", "fn", "tn")) * 2 == sum(whole[n] for n in ("tp", "fp", "fn", "tn"))
 
 
 def write_masks(path: Path, masks: np.ndarray) -> Path:

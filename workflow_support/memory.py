@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from apsam.errors import OutputError
 from apsam.files import write_json
 
 FILE = Path(".snakemake/apsam_memory.json")
@@ -76,6 +77,6 @@ class Memory:
             del self._known[name]
         try:
             write_json(self._file, self._known)
-        except OSError:
+        except OutputError:
             return
         self._changed = False

@@ -16,6 +16,7 @@ from apsam.protocol import protocol_of
 from apsam.sam.weights_files import PACKAGED, weights_identity
 from apsam.scenes import TILE_SUFFIXES, Scene, read_scene_sheet
 from apsam.tiles.blocks import block_count, block_names, window_count
+from apsam.tiles.windows import positions
 from workflow_support.code import Code
 from workflow_support.input_digests import InputDigests
 from workflow_support.memory import Memory
@@ -226,14 +227,14 @@ class Run:
     def blocks(self) -> dict[str, int]:
         """In how many blocks each scene is worked on (`apsam.tiles.blocks`)."""
         tiles = self.config.tiles
-        return {name: block_count(self._windows(name, tiles.stride), tiles.block_tiles) for name in self.names}
+        return {name: self._count(name, tiles.stride) for name in self.names}
 
     @cached_property
     def bands(self) -> dict[str, int]:
         """In how many bands of rows each raster scene is mapped."""
-        tiles, stride = self.config.tiles, self.config.maps.stride(self.config.tiles.size)
+        stride = self.config.maps.stride(self.config.tiles.size)
         rasters = [name for name, scene in self.scenes.items() if scene.kind != "folder"]
-        return {name: block_count(self._windows(name, stride), tiles.block_tiles) for name in rasters}
+        return {name: min(self._rows(name, stride), self._count(name, stride)) for name in rasters}
 
     @cached_property
     def in_blocks(self) -> list[str]:
@@ -249,21 +250,30 @@ class Run:
         """The units of all scenes."""
         return [unit for name in self.names for unit in self.units(name)]
 
-    def _windows(self, name: str, stride: int) -> int:
-        """How many windows a scene has at a step of `stride` pixels, or tiles, if it is a folder of them."""
-        scene = self.scenes[name]
+    def _count(self, name: str, stride: int) -> int:
+        """How many parts of `tiles.block_tiles` tiles, or windows at a step of `stride` pixels, a scene has."""
+        scene, tiles = self.scenes[name], self.config.tiles
         if scene.kind == "folder":
             assert scene.image is not None
-            return max(1, sum(file.suffix.lower() in TILE_SUFFIXES for file in scene.image.iterdir()))
-        tiles = self.config.tiles
+            count = sum(file.suffix.lower() in TILE_SUFFIXES for file in scene.image.iterdir())
+        else:
+            count = window_count(*self._size(name), tiles.size, stride)
+        return block_count(count, tiles.block_tiles)
+
+    def _rows(self, name: str, stride: int) -> int:
+        """How many rows of windows a raster scene has: a band of a map is at least one."""
+        return len(positions(self._size(name)[0], self.config.tiles.size, stride))
+
+    def _size(self, name: str) -> tuple[int, int]:
+        """Height and width of a raster scene as it is read."""
+        scene, tiles = self.scenes[name], self.config.tiles
         if scene.kind == "synthetic":
             own = self.config.synthetic
             # Of averaged scenes about right: the jobs get the number of blocks as an option.
-            height = width = round(own.size_px / max(1.0, (tiles.resolution_m or 0) / own.resolution_m))
-        else:
-            assert scene.image is not None
-            height, width = raster_size(scene.image, self.memory, tiles.resolution_m)
-        return window_count(height, width, tiles.size, stride)
+            side = round(own.size_px / max(1.0, (tiles.resolution_m or 0) / own.resolution_m))
+            return side, side
+        assert scene.image is not None
+        return raster_size(scene.image, self.memory, tiles.resolution_m)
 
     # Pseudo-masks
 

@@ -108,6 +108,7 @@ def update_view(folder: Path, files: Mapping[str, str], started: float) -> Updat
         InputError: The folder is not a view.
     """
     check_run_folder(folder)
+    _restore(folder)
     wanted = {name: file for name, file in sorted(_present(files)) if os.path.exists(file)}
     update = Update(wanted)
     _judge_store(wanted, started, update)
@@ -221,8 +222,8 @@ def _replace(
         target = new / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if name in edited and old[name]["file"] == file:
-            os.link(folder / name, target)
-            manifest[name] = old[name]
+            shutil.copy2(folder / name, target)
+            manifest[name] = {**old[name], "linked": False}
             continue
         linked = _put(Path(file), target)
         status = target.stat()
@@ -291,6 +292,17 @@ def _beside_same(name: str, wanted: Mapping[str, str], old: Mapping[str, Mapping
 RENAME_EXCHANGE, AT_FDCWD = 2, -100
 
 
+def _aside(folder: Path) -> Path:
+    """Where the old view is between the two renames of a file system that cannot exchange folders."""
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _restore(folder: Path) -> None:
+    """Put back the old view, if the workflow was killed between these."""
+    if not folder.exists() and _aside(folder).is_dir():
+        _aside(folder).rename(folder)
+
+
 def _exchange(new: Path, folder: Path) -> None:
     """Exchange `new` and `folder` at once; the old one is then called `new`."""
     if not folder.exists():
@@ -302,7 +314,7 @@ def _exchange(new: Path, folder: Path) -> None:
     ):
         return
     # A file system (NFS) or C library without it: for a moment there is no view.
-    old = folder.with_name(f".{folder.name}.old")
+    old = _aside(folder)
     shutil.rmtree(old, ignore_errors=True)
     folder.rename(old)
     new.rename(folder)

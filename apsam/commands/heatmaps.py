@@ -97,18 +97,14 @@ def heatmap_stack(
     logits: Logits,
     labels: Labels,
     output: Annotated[Path, typer.Option(help="stack to make, read like a CAM stack")],
-    threshold: Annotated[
-        Path | None,
-        typer.Option(help="from heatmap-threshold; none: a probability of 0.5, for the heat map of a second round"),
-    ] = None,
+    threshold: Threshold,
     settings: Settings = HeatMapSettings(),
 ) -> None:
     """Cut a scene's heat map into grey maps of tiles or views, 0 where the labels exclude a landslide."""
     from apsam.heatmaps.calibrate import read_decision
     from apsam.heatmaps.grey import make_heat_stack
 
-    log_odds = 0.0 if threshold is None else read_decision(threshold)
-    make_heat_stack(tiles, logits, labels, log_odds, settings, output)
+    make_heat_stack(tiles, logits, labels, read_decision(threshold), settings, output)
 
 
 def heatmap_tiles(

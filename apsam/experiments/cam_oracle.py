@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from apsam.masks.stack import NO_DATA
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
 from apsam.metrics.tally import Tally
@@ -32,15 +35,21 @@ def measure_cam_oracle(
     """
     tallies: dict[tuple[str, int], Tally] = {}
     for measured, path in zip(scenes, cams, strict=True):
-        with TileReferenceMasks(measured) as reference, TileStack(path) as stack:
+        with (
+            TileReferenceMasks(measured) as reference,
+            TileStack(path) as stack,
+            TileStack(measured.tiles) as tiles,
+        ):
             for start, batch in stack.batches(("cam",), 64):
+                valid = tiles.read("valid", start, start + len(batch["cam"])) > 0
                 for offset, cam in enumerate(batch["cam"]):
                     part = reference.part_name(start + offset)
                     if part is not None:
                         there = reference.tile(start + offset)
                         for threshold in thresholds:
                             tally = tallies.setdefault((part, threshold), Tally())
-                            tally.add_counts(Counts.of(binarize(cam, threshold), there))
+                            guess = np.where(valid[offset], binarize(cam, threshold), NO_DATA)
+                            tally.add_counts(Counts.of(guess, there))
     rows = []
     for part in sorted({part for part, _ in tallies}):
         best = max(thresholds, key=lambda level: tallies[part, level].counts.iou or 0.0)

@@ -46,9 +46,9 @@ def read_figures(path: Path) -> Figures:
     return Figures(value["protocol"], [row for row in value["rows"] if "scene" not in row])
 
 
-def pseudo_mask_rows(path: Path, source: str = APSAM) -> dict[str, dict[str, Any]]:
-    """Return part -> metrics of one source of `metrics/pseudo_masks.json`."""
-    return {row["part"]: row for row in read_figures(path).rows if row["source"] == source}
+def pseudo_mask_rows(path: Path) -> dict[str, dict[str, Any]]:
+    """Return part -> metrics of APSAM's masks in `metrics/pseudo_masks.json`."""
+    return {row["part"]: row for row in read_figures(path).rows if row["source"] == APSAM}
 
 
 def protocol_of_file(path: Path) -> str:

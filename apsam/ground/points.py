@@ -50,8 +50,9 @@ class PointProbability:
         self._points = points
         self._pixels = np.stack(~grid.transform @ tuple(points.T), axis=1) if len(points) else np.empty((0, 2))
         a, b, _, d, e, _ = tuple(grid.transform)[:6]
-        sides = np.hypot(*(np.array([[a, b], [d, e]]) * self._metres[:, None]))
-        self._reach = lengths / sides.min()
+        in_metres = np.array([[a, b], [d, e]]) * self._metres[:, None]
+        # The farthest pixel, along a row or column, of a disc of radius 1 m: axes need not be orthogonal in metres.
+        self._reach = lengths * np.linalg.norm(np.linalg.inv(in_metres), axis=1).max()
         self._table = set_covariance(length_to_width)
 
     def rows(self, top: int, rows: int) -> np.ndarray:

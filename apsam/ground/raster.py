@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -73,7 +74,7 @@ class GridWriter:
     def __init__(
         self, path: Path, grid: Grid, bands: Sequence[str], dtype: str, nodata: int, tags: Mapping[str, Any]
     ) -> None:
-        self._atomic = atomic_path(path)
+        self._path = path
         self._bands = list(bands)
         self._tags = {**tags, "APSAM_SCENE": grid.scene, "TIFFTAG_SOFTWARE": f"apsam {__version__}"}
         self._profile = {
@@ -93,10 +94,12 @@ class GridWriter:
         }
 
     def __enter__(self) -> GridWriter:
-        partial = self._atomic.__enter__()
-        self._raster = rasterio.open(partial, "w", **self._profile)
-        self._raster.update_tags(**{key: str(value) for key, value in self._tags.items()})
-        self._raster.descriptions = tuple(self._bands)
+        with ExitStack() as opening:
+            partial = opening.enter_context(atomic_path(self._path))
+            self._raster = opening.enter_context(rasterio.open(partial, "w", **self._profile))
+            self.add_tags(self._tags)
+            self._raster.descriptions = tuple(self._bands)
+            self._open = opening.pop_all()
         return self
 
     def write(self, row: int, values: np.ndarray) -> None:
@@ -110,12 +113,7 @@ class GridWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._raster.close()
-        except BaseException as failed:
-            self._atomic.__exit__(type(failed), failed, failed.__traceback__)
-            raise
-        self._atomic.__exit__(kind, error, trace)
+        self._open.__exit__(kind, error, trace)
 
 
 class GridReader:

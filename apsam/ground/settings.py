@@ -79,8 +79,8 @@ class ViewSettings(BaseModel):
         description="Downsampling factor of a view: 2 shows SAM twice the ground along each side, at half the "
         "resolution. auto: chosen by how much of a view the heat map covers, without masks.",
     )
-    factors: tuple[float, ...] = Field(
-        (1, 2, 4), description="Downsampling factors that auto chooses from, in rising order."
+    factors: tuple[Annotated[float, Field(ge=1, le=16)], ...] = Field(
+        (1, 2, 4), min_length=1, description="Downsampling factors that auto chooses from."
     )
     covered: float = Field(
         0.45,
@@ -95,13 +95,19 @@ class ViewSettings(BaseModel):
         "outlines, coarse ones more surroundings.",
     )
     size: int = Field(256, ge=64, le=2048, multiple_of=32, description="Side of a view, in pixels of the view.")
-    step: int = Field(154, ge=16, le=2048, description="Stride of the views, in pixels of the view.")
+    step: int = Field(154, ge=16, le=2048, description="Stride of the views, at most their side, in pixels.")
     votes: float = Field(
         0.5,
         gt=0,
         le=1,
         description="Minimum share of the overlapping views whose masks must contain a pixel for it to be landslide.",
     )
+
+    @model_validator(mode="after")
+    def _without_gaps(self) -> ViewSettings:
+        if self.step > self.size:
+            raise ValueError(f"step: {self.step} leaves gaps between views of {self.size} px; set at most {self.size}")
+        return self
 
     def on_ground(self, factor: float) -> tuple[int, int]:
         """Side and step of views in pixels of the scene."""

@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from apsam.errors import InputError
 from apsam.ground.labels import ALL_LABELS, POSSIBLE, common_grid
 from apsam.ground.raster import GridReader
 from apsam.ground.settings import ViewSettings
@@ -55,8 +54,6 @@ def make_views(
         attributes = {
             **{key: stack.attributes[key] for key in ("scene", "kind", "crs", "transform", "height", "width", "names")},
             "tile_size": size,
-            "factor": factor,
-            "resolution_m": stack.attributes["resolution_m"] and stack.attributes["resolution_m"] * factor,
             "image_sha256": stack.attributes["image_sha256"],
             "made_by": {**stack.attributes["made_by"], "views": settings.model_dump(mode="json")},
         }
@@ -96,14 +93,3 @@ def read_view(scene: SceneReader, window: Sequence[int], size: int) -> tuple[np.
     mean = np.stack(bands) / np.maximum(share, 1e-6)
     known = (share >= 0.5).astype(np.uint8)
     return (np.clip(np.rint(mean), 0, 255) * known).astype(np.uint8), known
-
-
-def view_factor(stack: TileStack) -> float:
-    """Scene pixels per pixel of a stack's images: 1 for tiles.
-
-    Raises:
-        InputError: The stack contains ready-made tiles.
-    """
-    if stack.attributes["kind"] != "raster":
-        raise InputError(f"{stack.path}: has ready-made tiles, which have no place in a scene; give a raster scene")
-    return float(stack.attributes.get("factor", 1))

@@ -68,7 +68,7 @@ def choose_factor(
 
 
 def _shares(grid: Grid, logits: Path, labels: Path, threshold: float, side: int, step: int) -> Iterator[float]:
-    """Return the share of every view that the heat map covers; views without possible landslides are left out."""
+    """Yield the share of every view that the heat map covers, of those where it covers any possible landslide."""
     least = round(threshold / STEP)
     with GridReader(logits, grid) as heat, GridReader(labels, grid) as ground:
         for window in tile_windows(grid.height, grid.width, side, step).tolist():

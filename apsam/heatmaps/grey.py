@@ -9,22 +9,20 @@ import numpy as np
 
 from apsam.ground.labels import ALL_LABELS, FREE, POSSIBLE, UNKNOWN, common_grid
 from apsam.ground.raster import Grid, GridReader, GridWriter, row_bands
-from apsam.ground.views import view_factor
 from apsam.heatmaps.logits import NO_DATA, STEP
 from apsam.heatmaps.settings import HeatMapSettings
 from apsam.progress import track
 from apsam.stack import TileStack, TileStackWriter
 
-# Grey value of the calibrated threshold: the paper's threshold is 120.
-GREY_AT_THRESHOLD = 120.5
+# Grey value of the calibrated threshold: the first above the paper's threshold of 120.
+GREY_AT_THRESHOLD = 121
 BATCH = 64
 
 
 def to_grey(steps: np.ndarray, threshold: float, grey_per_logit: float) -> np.ndarray:
     """Convert stored log-odds to grey values: above 120 where they reach the threshold, 0 without data. uint8."""
-    logits = steps.astype(np.float32) * STEP
-    # Half a step lower, so that a value at the threshold itself is above it after rounding.
-    grey = np.floor(GREY_AT_THRESHOLD + 0.5 + grey_per_logit * (logits - threshold))
+    above = steps.astype(np.int64) - round(threshold / STEP)
+    grey = np.floor(GREY_AT_THRESHOLD + grey_per_logit * STEP * above)
     return np.where(steps == NO_DATA, 0, np.clip(grey, 0, 255)).astype(np.uint8)
 
 
@@ -43,7 +41,6 @@ def make_heat_stack(
     """
     grid = common_grid([tiles])
     with TileStack(tiles) as stack, GridReader(logits, grid) as heat, GridReader(labels, grid) as ground:
-        view_factor(stack)
         windows, size = stack.read("window"), int(stack.attributes["tile_size"])
         made_by = {**settings.model_dump(mode="json"), "threshold": threshold}
         attributes = {"scene": grid.scene, "made_by": made_by}

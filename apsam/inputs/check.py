@@ -90,8 +90,8 @@ def _finish(state: CheckState, scenes: Sequence[Scene], report: Report, dem: Pat
     report.notes += check_ground(scenes, state.places, state.tiles, state.split)
     if all(scene.split == "train" for scene in scenes):
         report.notes.append(
-            "no scene is held out (split): the training scenes themselves are mapped, and no figure of the run says how "
-            "good maps of other scenes are"
+            "no scene is held out (split): the training scenes themselves are mapped, and no figure of the run says "
+            "how good maps of other scenes are"
         )
     for number, kind in enumerate(("positive", "negative")):
         if not state.known_counts or state.train[number]:

@@ -16,7 +16,7 @@ from apsam.errors import InputError
 from apsam.files import atomic_path, read_text
 from apsam.labelling.identity import GRID_COLUMN, SCENE_COLUMN, GridIdentity, common_identity, parse_identity
 from apsam.labelling.suggestions import Suggestions
-from apsam.tiles.labels import NAME_COLUMNS, UNLABELLED, read_label_table
+from apsam.tiles.labels import LABEL_COLUMNS, NAME_COLUMNS, UNLABELLED, find_column, read_label_table
 from apsam.tiles.sources import label_kind
 from apsam.vectors.columns import read_columns
 from apsam.vectors.formats import VECTOR_SUFFIXES
@@ -183,12 +183,12 @@ def fill_table(path: Path, labels: dict[str, int]) -> None:
     """Set labels of a CSV table; its other columns, its rows and their order are kept."""
     rows = list(csv.reader(io.StringIO(read_text(path), newline="")))
     header = rows[0]
-    name = header.index(next(column for column in NAME_COLUMNS if column in header))
-    label = header.index(next(column for column in ("label", "landslide", "positive") if column in header))
+    columns = find_column(header, NAME_COLUMNS), find_column(header, LABEL_COLUMNS)
+    name, label = (header.index(column) for column in columns if column is not None)
     for row in rows[1:]:
-        if len(row) > name and row[name] in labels:
+        if len(row) > name and (tile := row[name].strip()) in labels:
             row.extend([""] * (label + 1 - len(row)))
-            row[label] = str(labels[row[name]])
+            row[label] = str(labels[tile])
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 

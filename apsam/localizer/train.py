@@ -52,7 +52,7 @@ def train_localizer(
         output: Weights to write, `.safetensors`.
         history: JSON to write: losses by epoch, tiles by label.
         seed: Of weights, order and augmentation.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` uses all GPUs that the process sees.
+        device: `auto` (one GPU if there is one), `cpu`, `cuda` (all GPUs that the process sees), `cuda:1`.
         offline: File made by the offline stage, for a method that has one.
 
     Raises:

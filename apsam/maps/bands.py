@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -16,7 +16,7 @@ from rasterio.windows import Window
 
 from apsam.errors import InputError
 from apsam.files import atomic_path
-from apsam.maps.cog import MapWriter, apply_threshold, from_steps, map_profile, map_tags, to_steps
+from apsam.maps.cog import MapWriter, apply_threshold, map_profile, map_tags, to_steps
 from apsam.maps.settings import MapSettings
 from apsam.tiles.blocks import Block
 from apsam.tiles.reader import SceneReader
@@ -50,35 +50,27 @@ class BandWriter:
     def __init__(
         self, path: Path, height: int, width: int, crs: CRS, transform: Affine, model: str, threshold: float = 0.5
     ) -> None:
-        self._atomic = atomic_path(path)
+        self._path = path
         self._model, self._threshold = model, threshold
         self._profile = {**map_profile(height, width, crs, transform), "count": 2, "compress": "DEFLATE"}
 
     def __enter__(self) -> BandWriter:
-        partial = self._atomic.__enter__()
-        try:
-            self._raster = rasterio.open(partial, "w", **self._profile)
+        with ExitStack() as opening:
+            partial = opening.enter_context(atomic_path(self._path))
+            self._raster = opening.enter_context(rasterio.open(partial, "w", **self._profile))
             self._raster.update_tags(APSAM_MODEL=self._model, APSAM_THRESHOLD=f"{self._threshold:g}")
-        except BaseException:
-            self._atomic.__exit__(*sys.exc_info())
-            raise
+            self._open = opening.pop_all()
         return self
 
     def write(self, row: int, values: np.ndarray) -> None:
-        """Write (rows, width) from row `row` of the band on: float32 probabilities, or uint8 steps (`maps.cog`)."""
-        probability = from_steps(values) if values.dtype == np.uint8 else values
-        pair = np.stack([to_steps(probability), apply_threshold(probability, self._threshold)])
+        """Write probabilities (rows, width) float32 from row `row` of the band on."""
+        pair = np.stack([to_steps(values), apply_threshold(values, self._threshold)])
         self._raster.write(pair, window=Window(0, row, values.shape[1], values.shape[0]))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._raster.close()
-        except BaseException:
-            self._atomic.__exit__(*sys.exc_info())
-            raise
-        self._atomic.__exit__(kind, error, trace)
+        self._open.__exit__(kind, error, trace)
 
 
 def join_bands(

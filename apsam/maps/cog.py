@@ -8,8 +8,8 @@ supported by most GIS). QGIS and `rasterio` with `scales` show 0 to 1.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -113,10 +113,10 @@ class MapWriter:
         self._tags = {**tags, "TIFFTAG_SOFTWARE": f"apsam {__version__}"}
 
     def __enter__(self) -> MapWriter:
-        self._scratch = scratch_folder(self.path, "rows")
-        self._raw = self._scratch.__enter__() / "rows.tif"
-        try:
-            self._raster = rasterio.open(self._raw, "w", **self._profile)
+        with ExitStack() as opening:
+            self._raw = opening.enter_context(scratch_folder(self.path, "rows")) / "rows.tif"
+            opening.push(self._finish)
+            self._raster = opening.enter_context(rasterio.open(self._raw, "w", **self._profile))
             self._raster.update_tags(**self._tags)
             if self.kind == "probability":
                 self._raster.scales = (1 / STEPS,)
@@ -124,9 +124,7 @@ class MapWriter:
             else:
                 self._raster.write_colormap(1, MASK_COLOURS)
                 self._raster.set_band_description(1, "landslide")
-        except BaseException:
-            self._scratch.__exit__(*sys.exc_info())
-            raise
+            self._open = opening.pop_all()
         return self
 
     def write(self, row: int, values: np.ndarray) -> None:
@@ -136,16 +134,12 @@ class MapWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._raster.close()
-            if kind is None:
-                self._optimise()
-        except BaseException:
-            self._scratch.__exit__(*sys.exc_info())
-            raise
-        self._scratch.__exit__(kind, error, trace)
+        self._open.__exit__(kind, error, trace)
 
-    def _optimise(self) -> None:
+    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Convert the rows, once their file is closed, to a Cloud-Optimized GeoTIFF."""
+        if kind is not None:
+            return
         with atomic_path(self.path) as partial:
             copy_raster(
                 self._raw,

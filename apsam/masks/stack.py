@@ -31,9 +31,9 @@ def write_masks(
     Args:
         tiles: Tile stack of the scene.
         output: The mask stack: `mask` (n, size, size) uint8 {0, 1}, 255 where the tile is not valid.
-        source: `apsam`, `cam` or `grabcut`.
+        source: Where the masks come from: `cam`, `grabcut`, `box`, ...
         made_by: Settings, stored with the stack.
-        masks_of: Returns the {0, 1} masks of the tiles from `start` to `stop`, (stop - start, size, size).
+        masks_of: Returns masks {0, 1}, 255 unknown, of the tiles from `start` to `stop`, (stop - start, size, size).
         ground: Label map of the scene: masks are 0 at pixels in a tile labelled negative. None: only the
             tile's own label is used.
     """

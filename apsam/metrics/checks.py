@@ -81,13 +81,13 @@ def check_map(tiles: Path, probability: Path, threshold: float) -> list[MapCheck
     with rasterio.open(probability) as raster:
         if raster.shape != (attributes["height"], attributes["width"]):
             raise InputError(f"{probability}: is not a map of the scene '{attributes['scene']}'; predict again")
-        scores, shares = zip(*(_tile_score(raster, window, threshold) for window in windows.tolist()), strict=True)
+        found = np.array([_tile_score(raster, window, threshold) for window in windows.tolist()]).reshape(-1, 2)
     period = period_of(probability, step)
     checks = []
     for name, code in (("train", TRAIN), ("test", TEST)):
-        chosen = (part == code) & np.isfinite(scores)
+        chosen = (part == code) & np.isfinite(found[:, 0])
         if chosen.any():
-            some = np.array(scores)[chosen], np.array(shares)[chosen], label[chosen] == 1
+            some = found[chosen, 0], found[chosen, 1], label[chosen] == 1
             checks.append(_check(attributes["scene"], name, *some, threshold, period))
     return checks
 
@@ -177,12 +177,8 @@ def threshold_of(mask: Path) -> float:
     return float(threshold)
 
 
-def check_maps(
-    tiles: Sequence[Path], probabilities: Sequence[Path], thresholds: Sequence[float] | float
-) -> dict[str, Any]:
+def check_maps(tiles: Sequence[Path], probabilities: Sequence[Path], thresholds: Sequence[float]) -> dict[str, Any]:
     """Check the maps of several scenes, each at its threshold: {"thresholds", "rows", "warnings"}, JSON values."""
-    if isinstance(thresholds, float):
-        thresholds = [thresholds] * len(tiles)
     checks = [
         check
         for path, probability, threshold in zip(tiles, probabilities, thresholds, strict=True)

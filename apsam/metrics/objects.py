@@ -14,16 +14,19 @@ from typing import Any
 
 import numpy as np
 import rasterio
-from pyproj import CRS, Geod
 from rasterio.crs import CRS as RasterCRS
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
+from apsam.datums import proj_crs
 from apsam.errors import InputError
+from apsam.geodesy import Geodesy
+from apsam.maps.cog import NO_DATA
 from apsam.metrics.maps import ROWS_AT_ONCE, part_rows
 from apsam.metrics.regions import Overlaps, Regions
 from apsam.metrics.scene import PARTS, MeasuredScene, TileReferenceMasks
 from apsam.protocol import HELD_OUT
+from apsam.tiles.georeference import outline
 from apsam.tiles.resolution import PixelGrid
 
 # Share of a landslide that the other mask must cover for a match.
@@ -43,7 +46,7 @@ def measure_objects(
     """Count landslides of maps and reference masks.
 
     Only raster scenes: ready-made tiles cut landslides. Pixels belong to parts as in `measure_maps`; a landslide
-    beyond a part counts with its share in it. Unknown pixels of the reference mask are ignored.
+    beyond a part counts with its share in it. Unknown pixels of the reference mask and of the map are ignored.
 
     Args:
         scenes: Scenes with a reference mask.
@@ -72,16 +75,10 @@ def measure_objects(
 
 
 def pixel_area_m2(crs: RasterCRS, grid: PixelGrid) -> float:
-    """Return the area of the pixel in the middle of a raster: in a projected CRS, else on the ellipsoid."""
-    reference, transform = CRS.from_user_input(crs.to_wkt()), grid.transform
-    row, col = grid.height // 2, grid.width // 2
-    if reference.is_projected:
-        return float(abs(transform.determinant) * reference.axis_info[0].unit_conversion_factor ** 2)
-    x, y = transform @ (np.array([col, col + 1, col + 1, col]), np.array([row, row, row + 1, row + 1]))
-    ellipsoid = reference.ellipsoid
-    assert ellipsoid is not None
-    geod = Geod(a=ellipsoid.semi_major_metre, b=ellipsoid.semi_minor_metre)
-    return abs(geod.polygon_area_perimeter(x, y)[0])
+    """Return the area on the ground of the pixel in the middle of a raster, as the GeoPackage measures polygons."""
+    bounds = outline(grid.transform, 0, 0, grid.height, grid.width).bounds
+    middle = outline(grid.transform, grid.height // 2, grid.width // 2, 1, 1)
+    return Geodesy(proj_crs(crs.to_wkt()), bounds).area(middle)
 
 
 def _count(tiles: TileReferenceMasks, path: Path, part: int, pixel_m2: float, min_area_m2: float) -> dict[str, Any]:
@@ -96,6 +93,7 @@ def _count(tiles: TileReferenceMasks, path: Path, part: int, pixel_m2: float, mi
                 chosen = part_rows(tiles.window, tiles.part, top, rows, tiles.width) == part
                 chosen &= reference != 255
                 guess = raster.read(1, window=Window(0, top, tiles.width, rows))
+                chosen &= guess != NO_DATA
                 both.add(there.add((reference == 1) & chosen), found.add((guess == 1) & chosen))
     except RasterioError as error:
         raise InputError(f"{path}: not a map that can be read ({error}); predict again") from error

@@ -69,10 +69,10 @@ def rows_of(metrics: dict[str, Any] | None) -> list[dict[str, Any]]:
     return [row for row in rows if isinstance(row, dict) and "source" in row]
 
 
-def find_row(metrics: dict[str, Any] | None, source: str, part: str = "test") -> dict[str, Any] | None:
-    """The row of one source and part over all scenes, or None."""
+def find_row(metrics: dict[str, Any] | None, source: str) -> dict[str, Any] | None:
+    """The row of one source over all held-out scenes, or None."""
     overall = (row for row in rows_of(metrics) if not row.get("scene"))
-    return next((row for row in overall if row["source"] == source and row.get("part", part) == part), None)
+    return next((row for row in overall if row["source"] == source and row.get("part", "test") == "test"), None)
 
 
 def metrics_table(title: str, first: str, what: str, metrics: dict[str, Any]) -> Table:

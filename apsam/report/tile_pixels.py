@@ -28,7 +28,6 @@ class SceneTiles:
     Attributes:
         windows, label, part: Of all tiles.
         prediction: The masks that the ResUNet shown here learnt from, or None.
-        reference_known: Whether the scene has a mask that can be read.
     """
 
     def __init__(self, files: SceneFiles, notes: Notes) -> None:
@@ -52,11 +51,6 @@ class SceneTiles:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
-
-    @property
-    def reference_known(self) -> bool:
-        """Whether the scene has a mask that can be read."""
-        return self._reference is not None
 
     def image(self, index: int) -> np.ndarray:
         """(size, size, 3) uint8."""

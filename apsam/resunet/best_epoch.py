@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from apsam.errors import InputError
+from apsam.masks.stack import NO_DATA
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import PARTS, MeasuredScene, TileReferenceMasks
 from apsam.resunet.model import ResUNet
@@ -49,7 +50,8 @@ class F1OnLabels:
                 for start in range(0, len(tiles), TILES_AT_ONCE):
                     part = tiles[start : start + TILES_AT_ONCE]
                     images = torch.from_numpy(stack.read_at("image", part)).to(device).float() / 255
-                    found = (network(images)[:, 0] > 0).cpu().numpy().astype(np.uint8)
+                    landslide = (network(images)[:, 0] > 0).cpu().numpy()
+                    found = np.where(stack.read_at("valid", part) > 0, landslide, NO_DATA).astype(np.uint8)
                     for tile, guess in zip(part, found, strict=True):
                         counts += Counts.of(guess, reference.tile(int(tile)))
         network.train(training)

@@ -22,6 +22,7 @@ from apsam.sam.windows import open_scene_of
 from apsam.stack import TileStack
 from apsam.tiles.parts import NEITHER, SHARED, TEST, TRAIN
 from apsam.tiles.settings import TileSettings
+from apsam.training.batches import Shuffled
 
 # Positions tried until a crop shares no pixel with a held-out tile and has enough known pixels; then the tile is used.
 ATTEMPTS = 20
@@ -96,22 +97,11 @@ class SceneCrops(Dataset[tuple[Tensor, Tensor]]):
             scene.close()
 
 
-class CropOrder:
-    """Sampler of all `count` tiles, shuffled in every epoch; numbers of later epochs continue those of earlier ones."""
-
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed, self.epoch = count, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch, counted from 0."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.count
+class CropOrder(Shuffled):
+    """All of `count` tiles, shuffled in every epoch; numbers of later epochs continue those of earlier ones."""
 
     def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
-        return iter((order + self.epoch * self.count).tolist())
+        return (number + self.epoch * self.count for number in super().__iter__())
 
 
 class _OpenScene:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from apsam.code_hash import code_hash
 from apsam.conditions import TrainingConditions, conditions_of
 from apsam.device import pick_device, seed_everything
+from apsam.errors import ConfigError
 from apsam.files import scratch_folder, sha256_file, write_json
 from apsam.resunet.augment import colour, dihedral, random_views
 from apsam.resunet.checkpoint import save_resunet
@@ -175,7 +176,7 @@ def train_resunet(
         output: Weights to write, safetensors with the settings as metadata.
         history: JSON to write: loss and learning rate of every epoch.
         seed: Seeds weights, order and augmentation: the same seed gives the same bytes on the same machine.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`. `auto` uses all GPUs that the process sees.
+        device: `auto` (one GPU if there is one), `cpu`, `cuda` (all GPUs that the process sees), `cuda:1`.
         reference: Scenes with reference masks, read only with `keep: best_on_labels`.
 
     Raises:
@@ -200,7 +201,6 @@ def train_on_scenes(
     history: Path,
     seed: int = 1,
     device: str = "auto",
-    reference: Sequence[MeasuredScene] = (),
     least_steps: int = RESUNET_STEPS,
 ) -> None:
     """Train on crops at random positions of some scenes and keep the last epoch.
@@ -209,30 +209,35 @@ def train_on_scenes(
 
     Args:
         scenes: Scenes with their scene-wide masks. An epoch has as many crops as these have training tiles.
-        settings, output, history, seed, device, reference: As for `train_resunet`.
+        settings, output, history, seed, device: As for `train_resunet`.
         least_steps: Of `epochs: auto`.
 
     Raises:
         InputError: Files do not match, or there are too few tiles.
+        ConfigError: `settings.keep` is not `last`.
         ApsamError: Training diverged: the loss is NaN or infinite.
         Interrupted: A signal stopped the training.
     """
+    if settings.keep != "last":
+        raise ConfigError(
+            f"resunet.keep: {settings.keep} reads reference masks of tiles; with crops of scenes set last"
+        )
     tiles = [scene.tiles for scene in scenes]
-    key = _key(tiles, [], settings, seed, reference, [(scene.mask, scene.band) for scene in scenes])
+    key = _key(tiles, [], settings, seed, rasters=[(scene.mask, scene.band) for scene in scenes])
     conditions = conditions_of(tiles)
     if conditions is not None and settings.loss == "bce":
         conditions = conditions.model_copy(update={"decision": "expected_f1"})
     data = SceneCrops(scenes, seed)
     try:
-        order, f1_on_labels = CropOrder(len(data), seed), _f1_on_labels(settings, reference)
-        _train(data, order, conditions, settings, key, output, history, seed, device, f1_on_labels, least_steps)
+        order = CropOrder(len(data), seed)
+        _train(data, order, conditions, settings, key, output, history, seed, device, None, least_steps)
     finally:
         data.close()
 
 
 def _train(
     data: PseudoMaskTiles | SceneCrops,
-    order: Shuffled | CropOrder,
+    order: Shuffled,
     conditions: TrainingConditions | None,
     settings: ResUNetSettings,
     key: str,
@@ -285,7 +290,7 @@ def _key(
     masks: Sequence[Path],
     settings: ResUNetSettings,
     seed: int,
-    reference: Sequence[MeasuredScene],
+    reference: Sequence[MeasuredScene] = (),
     rasters: Sequence[tuple[Path, int]] = (),
 ) -> str:
     code = code_hash(Path(__file__), definition="train_on_scenes" if rasters else "train_resunet")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from apsam.errors import ConfigError, InputError
-from apsam.files import sha256_file
+from apsam.sidecar_files import image_checksum
 from apsam.stack import TileStack
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
@@ -118,6 +118,6 @@ def open_scene_of(tiles: TileStack, image: Path | None) -> SceneReader:
     if image is None:
         raise ConfigError(f"sam.window: the image of '{scene}' is needed too (--image)")
     known = tiles.attributes["image_sha256"]
-    if known is not None and sha256_file(image) != known:
+    if known is not None and image_checksum(image) != known:
         raise InputError(f"{image}: not the image that {tiles.path} was cut of; run the tile stage again")
     return SceneReader(image, TileSettings(**tiles.attributes["made_by"]["tiles"]))

@@ -76,7 +76,7 @@ def read_label_table(path: Path, may_be_empty: bool = False) -> dict[str, int]:
     if not path.is_file():
         raise no_such("label file", path)
     columns, lines = _read_csv(path)
-    name, label = _column(columns, NAME_COLUMNS), _column(columns, LABEL_COLUMNS)
+    name, label = find_column(columns, NAME_COLUMNS), find_column(columns, LABEL_COLUMNS)
     if name is None or label is None:
         raise InputError(f"{path}: {_wrong_columns(columns)}")
     _check_once(path, columns, name, label)
@@ -173,7 +173,7 @@ def read_label_layer(path: Path) -> dict[str, int] | None:
         InputError: A label other than 0 and 1, or a tile twice; a grid without labels.
     """
     [layer, *_] = chosen_layers(path)
-    name, label = _column(layer.fields, NAME_COLUMNS[:1]), _column(layer.fields, LABEL_COLUMNS[:1])
+    name, label = find_column(layer.fields, NAME_COLUMNS[:1]), find_column(layer.fields, LABEL_COLUMNS[:1])
     if name is None:
         return None
     if label is None:
@@ -192,7 +192,7 @@ def read_label_layer(path: Path) -> dict[str, int] | None:
     return labels
 
 
-def _column(columns: Iterable[str], wanted: Iterable[str]) -> str | None:
+def find_column(columns: Iterable[str], wanted: Iterable[str]) -> str | None:
     """Return the first of some columns that exists, regardless of case."""
     known = {str(column).strip().lower(): column for column in columns}
     return next((known[name] for name in wanted if name in known), None)

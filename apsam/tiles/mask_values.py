@@ -301,14 +301,16 @@ def _check_background(path: Path, colours: dict[tuple[float, ...], int]) -> None
 
 
 def _in_shades(path: Path, sample: Sample, what: str) -> MaskRule:
-    brightest, top = max(sample.counts, default=0), 255 if sample.dtype == np.uint8 else np.inf
+    if sample.dtype != np.uint8:
+        raise InputError(f"{path}: a mask in {what} must have 8 bits, but has {sample.dtype}; {HOW_TO_SAY}")
+    brightest = max(sample.counts, default=0)
     if 0 < brightest <= LOSSY_LANDSLIDE:
         raise InputError(
             f"{path}: a mask in {what} must be black and white, but its brightest pixel is {brightest:g} of 255; "
             f"write masks as PNG or TIFF without losses, or {HOW_TO_SAY}"
         )
     total = sum(sample.counts.values())
-    clear = sum(n for value, n in sample.counts.items() if value <= CLEAR or value >= top - CLEAR)
+    clear = sum(n for value, n in sample.counts.items() if value <= CLEAR or value >= 255 - CLEAR)
     # A coloured landslide in a JPEG is not white, but far from black.
     dark_or_bright = sum(n for value, n in sample.counts.items() if value <= CLEAR or value > LOSSY_LANDSLIDE)
     enough = dark_or_bright if sample.lossy else clear

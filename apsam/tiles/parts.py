@@ -38,18 +38,18 @@ def parts_by_blocks(windows: np.ndarray, height: int, width: int, settings: Spli
     held_out[rng.permutation(rows * cols)[:count]] = True
     parts = np.full(len(windows), NEITHER, np.uint8)
     for index, (row, col, tall, wide) in enumerate(windows.tolist()):
-        shared = 0
-        bottom, right = min(row + tall, height), min(col + wide, width)
-        for block in np.flatnonzero(held_out):
-            i, j = divmod(int(block), cols)
-            down = min(bottom, row_edges[i + 1]) - max(row, row_edges[i])
-            across = min(right, col_edges[j + 1]) - max(col, col_edges[j])
-            shared += max(0, down) * max(0, across)
-        if shared == 0:
+        down, across = _touched(row_edges, row, row + tall), _touched(col_edges, col, col + wide)
+        blocks = held_out.reshape(rows, cols)[down, across]
+        if not blocks.any():
             parts[index] = TRAIN
-        elif shared == (bottom - row) * (right - col):
+        elif blocks.all():
             parts[index] = TEST
     return parts
+
+
+def _touched(edges: np.ndarray, first: int, stop: int) -> slice:
+    """Return which of the blocks between `edges` the pixels from `first` to `stop` (excluded) touch."""
+    return slice(int(np.searchsorted(edges, first, side="right")) - 1, int(np.searchsorted(edges, stop)))
 
 
 def check_blocks(image: Path, height: int, width: int, split: SplitSettings, tiles: TileSettings) -> None:

@@ -19,13 +19,6 @@ class Palette:
 
     colours: dict[int, tuple[int, int, int, int]]
 
-    def strength(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the brightest channel of each colour; 0 where it is transparent or not in the table."""
-        table = np.zeros(max(max(self.colours), int(np.nan_to_num(numbers).max(initial=0))) + 1, np.uint8)
-        for number, (red, green, blue, alpha) in self.colours.items():
-            table[number] = max(red, green, blue) if alpha else 0
-        return table[np.nan_to_num(numbers).astype(np.int64)]
-
 
 def palette_of(raster: rasterio.DatasetReader) -> Palette | None:
     """Return the colour table of a raster's first band, if the band has palette indices."""

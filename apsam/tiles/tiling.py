@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from apsam.errors import InputError
-from apsam.files import sha256_file
 from apsam.labelling.identity import GridIdentity
 from apsam.labelling.tables import check_same_tiles
 from apsam.progress import track
 from apsam.scenes import Scene, tile_files
+from apsam.sidecar_files import image_checksum
 from apsam.stack import TileStackWriter
 from apsam.tiles.blocks import WHOLE, Block
 from apsam.tiles.labels import UNLABELLED, labels_from_table
@@ -22,6 +22,7 @@ from apsam.tiles.mask_values import NO_DATA
 from apsam.tiles.parts import NEITHER, SHARED, TEST, TRAIN, check_blocks, parts_by_blocks
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask, resize_tile
+from apsam.tiles.resolution import ground_resolution_m
 from apsam.tiles.scene_labels import LEAST_KNOWN, scene_labels
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.shared_ground import HeldOutGround
@@ -103,9 +104,9 @@ def _tile_raster(
             "height": reader.height,
             "width": reader.width,
             "names": None,
-            "resolution_m": reader.resolution * reader.crs.linear_units_factor[1] if reader.crs.is_projected else None,
+            "resolution_m": ground_resolution_m(reader.crs.to_wkt(), reader.transform, reader.height, reader.width),
             # Only the first block of a scene has it: else a hundred jobs would each read thirty gigabytes for it.
-            "image_sha256": sha256_file(scene.image) if block.number == 1 else None,
+            "image_sha256": image_checksum(scene.image) if block.number == 1 else None,
             "stretched": reader.stretched,
             "made_by": {"tiles": tiles.decisive(), "labels": labels.model_dump(mode="json")},
         }

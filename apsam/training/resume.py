@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -63,10 +62,7 @@ class Checkpoint(CheckpointIO):
     def write(self, state: Mapping[str, Any]) -> None:
         """Replace the state atomically."""
         with atomic_path(self.path) as partial:
-            with partial.open("wb") as file:
-                torch.save({**state, KEY: self.key}, file)
-                file.flush()
-                os.fsync(file.fileno())
+            torch.save({**state, KEY: self.key}, partial)
 
     def remove(self) -> None:
         """Remove the file, because the training is finished."""

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from own_scenes import write_tiles
+from rasterio.transform import from_origin
 from run_keys import CODE, SYNTHETIC, changed, paths, run_of
 
 from apsam.errors import ConfigError, InputError
@@ -194,6 +196,13 @@ def test_a_checkpoint_counts_by_content(tmp_path: Path, sheet: Callable[..., Pat
     assert changed(of["a.pth"], of["c.pth"])["embeddings"] == 3
 
 
+def test_a_map_has_no_more_bands_than_rows_of_windows(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+    road = write_raster(tmp_path / "road.tif", 100, 1000)
+    row = f"road\t{road}\tmask\t{road}\ttrain"
+    run = run_of(sheet(None, row), tiles={"size": 64, "block_tiles": 2})
+    assert run.bands == {"road": 2} and run.blocks["road"] > 10
+
+
 def test_large_scenes_have_one_job_per_block_and_one_join(sheet: Callable[..., Path]) -> None:
     small = {"size_px": 512}
     whole, blocks = run_of(sheet(), synthetic=small), run_of(sheet(), synthetic=small, tiles={"block_tiles": 4})
@@ -261,13 +270,17 @@ def test_settings_of_a_row_change_the_tiles_of_its_scene(sheet: Callable[..., Pa
     assert run("", "60.0") == after
 
 
-def test_sizes_of_scenes_that_are_averaged(tmp_path: Path) -> None:
-    import rasterio
+def write_raster(path: Path, height: int, width: int) -> Path:
+    """A raster of ones, 0.5 m a pixel."""
+    place = {"crs": "EPSG:32648", "transform": from_origin(500000, 3000000, 0.5, 0.5)}
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "height": height, "width": width}
+    with rasterio.open(path, "w", **profile, **place) as raster:
+        raster.write(np.ones((1, height, width), np.uint8))
+    return path
 
-    place = {"crs": "EPSG:32648", "transform": rasterio.transform.from_origin(500000, 3000000, 0.5, 0.5)}
-    profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "height": 300, "width": 200}
-    with rasterio.open(tmp_path / "a.tif", "w", **profile, **place) as raster:
-        raster.write(np.ones((1, 300, 200), np.uint8))
+
+def test_sizes_of_scenes_that_are_averaged(tmp_path: Path) -> None:
+    write_raster(tmp_path / "a.tif", 300, 200)
     memory = Memory(Path(os.devnull))
     sizes = [raster_size(tmp_path / "a.tif", memory, metres) for metres in (None, 0.4, 1.0, 2.0)]
     assert sizes == [(300, 200), (300, 200), (150, 100), (75, 50)]

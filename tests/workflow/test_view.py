@@ -109,6 +109,24 @@ def test_a_replaced_link_is_an_edited_file(store: Path) -> None:
     assert [f.read_text() for f in Path("results/edited/demo").rglob("west.tif")] == ["mine"]
 
 
+def test_a_replaced_link_is_copied_once(store: Path) -> None:
+    update("a")
+    (RUN / "maps/apsam/west.tif").unlink()
+    (RUN / "maps/apsam/west.tif").write_text("mine")
+    update("a")
+    made = RUN.stat().st_ino
+    update("a")
+    assert RUN.stat().st_ino == made and content()["maps/apsam/west.tif"] == "mine"
+
+
+def test_the_old_view_is_put_back_after_a_kill_between_two_renames(store: Path) -> None:
+    update("a")
+    (RUN / "mine.txt").write_text("mine")
+    RUN.rename(RUN.with_name(".demo.old"))
+    update("b")
+    assert content()["mine.txt"] == "mine" and content()["prompts/west.json"] == "b"
+
+
 def test_a_changed_file_of_the_store_is_named_and_stays(store: Path) -> None:
     update("a")
     file = Path(files_of("a")["prompts/west.json"])
