@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,24 @@ def read_json(path: Path | str) -> Any:
         raise InputError(f"{path}: no such file") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a JSON file ({error}); remove it and run again") from error
+
+
+def read_record(path: Path | str, schema: int, keys: Sequence[str], what: str) -> dict[str, Any]:
+    """Read a JSON file that an earlier stage wrote, {"schema": `schema`, ...}.
+
+    Args:
+        path: The file.
+        schema: Its version.
+        keys: Further keys that it must have.
+        what: What it is, for the error: `a calibrated threshold`.
+
+    Raises:
+        InputError: The file is missing, is not JSON, or is another one.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema") != schema or not set(keys) <= set(content):
+        raise InputError(f"{path}: not {what} of schema {schema}; remove it and run again")
+    return content
 
 
 def from_home(path: Path) -> Path:

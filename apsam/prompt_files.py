@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from apsam.errors import InputError
-from apsam.files import atomic_path, read_json, write_json
+from apsam.files import atomic_path, read_record, write_json
 from apsam.prompt_settings import PromptSettings
 from apsam.prompts import Prompt, PromptSet, TilePrompts, tile_prompts
 from apsam.stack import TileStack
@@ -66,9 +66,7 @@ def read_prompts(path: Path) -> ScenePrompts:
     Raises:
         InputError: Not a prompt file, one of another schema, or an entry that is not a prompt.
     """
-    content = read_json(path)
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise InputError(f"{path}: not a prompt file of schema {SCHEMA}; remove it and run again")
+    content = read_record(path, SCHEMA, ["scene", "settings", "tiles"], "a prompt file")
     try:
         tiles = tuple(map(_tile, content["tiles"]))
         return ScenePrompts(content["scene"], content["settings"], tiles)

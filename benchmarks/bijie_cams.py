@@ -21,11 +21,11 @@ from apsam.localizer.cam import tile_cams, to_bytes
 from apsam.localizer.checkpoint import load_localizer
 from apsam.localizer.methods import Method
 from apsam.localizer.settings import CamSettings
+from apsam.metrics.centred_box import centred_box
 from apsam.tiles.ready_made import read_tile_image, resize_tile
 
 SIDE = 256
 THRESHOLDS = range(60, 211, 30)
-CENTRED_BOX = 0.30  # of each side
 CORNER = 0.70  # of each side
 
 
@@ -78,15 +78,6 @@ def otsu(cams: np.ndarray) -> np.ndarray:
     return np.stack([cam > cv2.threshold(cam, 0, 255, cv2.THRESH_OTSU)[0] for cam in cams])
 
 
-def centred_box(count: int) -> np.ndarray:
-    """Return the same box in the middle of every tile."""
-    side = round(SIDE * CENTRED_BOX)
-    start = (SIDE - side) // 2
-    found = np.zeros((count, SIDE, SIDE), bool)
-    found[:, start : start + side, start : start + side] = True
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True, help="weights of a localizer trained on bijie/train")
@@ -101,7 +92,7 @@ def main() -> None:
         cams = make_cams(method, views, arguments.settings)
         if name == "crops" and arguments.cams:
             np.save(arguments.cams, cams)
-        figures = [mean_iou(centred_box(len(cams)), reference)]
+        figures = [mean_iou(np.stack([centred_box(SIDE, SIDE)] * len(cams)), reference)]
         figures += [mean_iou(cams > threshold, reference) for threshold in THRESHOLDS]
         figures.append(mean_iou(otsu(cams), reference))
         print(name.ljust(18), str(len(cams)).rjust(4), *(f"{figure:6.3f}" for figure in figures))

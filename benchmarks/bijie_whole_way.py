@@ -20,6 +20,7 @@ from apsam.heatmaps.settings import HeatMapSettings
 from apsam.localizer.checkpoint import load_localizer
 from apsam.localizer.settings import CamSettings
 from apsam.maps.settings import MapSettings
+from apsam.metrics.centred_box import centred_box
 from apsam.prompt_settings import PromptSettings
 from apsam.prompts import PromptSet, TilePrompts, generate_prompts
 from apsam.resunet.predict import Predictor
@@ -29,7 +30,7 @@ from apsam.sam.segment import TileMask, segment_tile_prompts
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.self_training.heat_maps import mean_heat_maps
 from apsam.self_training.settings import SelfTrainingSettings
-from benchmarks.bijie_cams import centred_box, make_cams, mean_iou, off_centre, read_positives
+from benchmarks.bijie_cams import SIDE, make_cams, mean_iou, off_centre, read_positives
 
 TILES_AT_ONCE = 16
 
@@ -95,7 +96,7 @@ def main() -> None:
         at_fixed = segment(sam, views, cams, (fixed,), arguments.masks)
         figures[name] = {
             "tiles": len(views),
-            "centred box": mean_iou(centred_box(len(views)), masks),
+            "centred box": mean_iou(np.stack([centred_box(SIDE, SIDE)] * len(views)), masks),
             f"CAM > {fixed}": mean_iou(cams > fixed, masks),
             "CAM, cut selected": mean_iou(cams > levels[:, None, None], masks),
             f"APSAM, {fixed}": mean_iou(np.stack([one.mask == 1 for one in at_fixed]), masks),

@@ -104,9 +104,9 @@ def test_a_threshold_needs_both_labels(tmp_path: Path) -> None:
 
 def test_other_files_are_refused_as_threshold_or_factor(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[1]")
-    with pytest.raises(InputError, match="calibrate again"):
+    with pytest.raises(InputError, match="not a calibrated threshold of schema 1"):
         read_decision(tmp_path / "a.json")
-    with pytest.raises(InputError, match="choose it again"):
+    with pytest.raises(InputError, match="not a factor of views of schema 1"):
         read_factor(tmp_path / "a.json")
 
 

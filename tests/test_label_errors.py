@@ -184,7 +184,7 @@ def test_labels_left_out_are_a_warning(tmp_path: Path) -> None:
 
 def test_other_files_are_refused_as_label_errors(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"schema": 1}')
-    with pytest.raises(InputError, match="make it again"):
+    with pytest.raises(InputError, match="not a file of label errors of schema 1"):
         read_label_errors(tmp_path / "a.json")
 
 

@@ -118,7 +118,7 @@ def test_probabilities_are_those_of_the_pixels_inside(tmp_path: Path) -> None:
     ids=["30 degrees", "-100 degrees", "south up", "quarter turn", "transposed"],
 )
 def test_rotated_rasters(tmp_path: Path, turn: Affine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apsam.products.landslides.PIXELS_AT_ONCE", 100)
+    monkeypatch.setattr("apsam.products.place.PIXELS_AT_ONCE", 100)
     mask = np.zeros((40, 70), np.uint8)
     mask[5:15, 5:35] = 1
     mask[20:40, 30:70] = 1

@@ -343,9 +343,9 @@ def test_no_elevations_no_length(tmp_path: Path) -> None:
     assert np.isnan(row["length_m"]) and np.isnan(row["drop_m"]) and row["area_m2"] == 1200
 
 
-def test_copied_products_folder_keeps_its_scene(run: Path, tmp_path: Path) -> None:
+def test_copied_products_folder_keeps_its_scene(run: Path, files: ProductFiles, tmp_path: Path) -> None:
     project = tmp_path / "passed_on"
-    shutil.copytree(run / "maps/apsam", project)
+    shutil.copytree(files.mask.parent, project)
     text = (project / "birch.qgs").read_text()
     assert "<datasource>./birch_image.tif</datasource>" in text and ".." not in text
     with rasterio.open(project / "birch_image.tif") as copy, rasterio.open(run / "scenes/birch.tif") as scene:

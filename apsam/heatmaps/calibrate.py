@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from apsam.errors import InputError
-from apsam.files import read_json, write_json
+from apsam.files import read_record, write_json
 from apsam.ground.raster import Grid, GridReader
 from apsam.heatmaps.area import threshold_by_area
 from apsam.heatmaps.logits import NO_DATA, STEP
@@ -135,7 +135,4 @@ def read_decision(path: Path) -> float:
     Raises:
         InputError: It is not such a file.
     """
-    content = read_json(path)
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA or "threshold" not in content:
-        raise InputError(f"{path}: not a calibrated threshold of schema {SCHEMA}; calibrate again")
-    return float(content["threshold"])
+    return float(read_record(path, SCHEMA, ["threshold"], "a calibrated threshold")["threshold"])

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apsam.errors import InputError
-from apsam.files import read_json, write_json
+from apsam.files import read_record, write_json
 from apsam.ground.labels import ALL_LABELS, POSSIBLE
 from apsam.ground.raster import Grid, GridReader
 from apsam.ground.settings import ViewSettings
@@ -95,7 +94,4 @@ def read_factor(path: Path) -> float:
     Raises:
         InputError: It is not such a file.
     """
-    content = read_json(path)
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA or "factor" not in content:
-        raise InputError(f"{path}: not a factor of views of schema {SCHEMA}; choose it again")
-    return float(content["factor"])
+    return float(read_record(path, SCHEMA, ["factor"], "a factor of views")["factor"])

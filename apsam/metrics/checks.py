@@ -46,7 +46,6 @@ class MapCheck:
         auc: Probability that a positive tile scores higher than a negative one; None if a label is missing. The score
             of a tile is the probability that `PRESENT_SHARE` of its pixels exceed.
         near: Share of tiles whose score is within 0.1 of the threshold.
-        mapped_share: Share of the part's pixels that are landslide on the map.
         period: Whether the map repeats at the tile stride (`apsam.metrics.period`); None if it is too small to test.
     """
 
@@ -59,7 +58,6 @@ class MapCheck:
     majority: float
     auc: float | None
     near: float
-    mapped_share: float
     period: Period | None
 
 
@@ -127,7 +125,6 @@ def _check(
         majority=round(max(float(positive.mean()), 1 - float(positive.mean())), 4),
         auc=round(float(wins / (count * (len(positive) - count))), 4) if both else None,
         near=round(float((np.abs(scores - threshold) < NEAR).mean()), 4),
-        mapped_share=round(float(shares.mean()), 4),
         period=period,
     )
 

@@ -10,25 +10,18 @@ import numpy as np
 import rasterio
 import shapely
 from pyproj import CRS
-from rasterio.features import geometry_mask, shapes
-from rasterio.windows import Window
-from rasterio.windows import transform as window_transform
 from shapely import MultiPolygon, Polygon
-from shapely.geometry import shape
-from shapely.geometry.base import BaseGeometry
 
 from apsam.geodesy import Geodesy
 from apsam.maps.cog import NO_DATA
 from apsam.products import slope
-from apsam.products.place import north_up, pixel_bounds
+from apsam.products.place import pixels_under, polygons_of
 from apsam.products.settings import ProductSettings
 from apsam.products.smoothing import smooth
+from apsam.tiles.georeference import raster_bounds
 
 # Pixel steps are removed if outlines are smoothed at this many pixels.
 SMOOTH_PIXELS = 2
-
-# Probabilities under a polygon are read in bands of this many pixels.
-PIXELS_AT_ONCE = 16_000_000
 
 
 def vectorise(
@@ -57,11 +50,9 @@ def vectorise(
     """
     with rasterio.open(mask) as raster:
         crs = CRS.from_user_input(raster.crs.to_wkt())
-        geodesy = Geodesy(crs, north_up(raster.bounds))
+        geodesy = Geodesy(crs, raster_bounds(raster))
         pixel = abs(raster.transform.determinant) ** 0.5
-        band = rasterio.band(raster, 1)
-        # The mask excludes pixels of value 0: they would be one polygon with a hole for every landslide.
-        found = [_valid(shape(outline)) for outline, value in shapes(band, mask=band, connectivity=8) if value == 1]
+        found = polygons_of(raster)
     landslides = _fill_holes(found, settings.fill_holes_m2, geodesy)
     landslides = [one for one in landslides if geodesy.area(one) >= settings.min_area_m2]
     landslides.sort(key=lambda one: (-geodesy.area(one), one.bounds))
@@ -84,13 +75,6 @@ def vectorise(
             columns |= {name: np.array([m[name] for m in measured], np.float64) for name in slope.COLUMNS}
     columns |= {name: np.array([value] * len(drawn), object) for name, value in (("scene", scene), ("model", model))}
     return gpd.GeoDataFrame(columns, geometry=drawn, crs=crs)
-
-
-def _valid(geometry: BaseGeometry) -> MultiPolygon:
-    """Convert outlines that touch themselves in a corner to several parts of one landslide."""
-    if not geometry.is_valid:
-        geometry = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
-    return MultiPolygon(shapely.get_parts(geometry).tolist())
 
 
 def _fill_holes(landslides: list[MultiPolygon], largest_m2: float, geodesy: Geodesy) -> list[MultiPolygon]:
@@ -118,14 +102,10 @@ def _fill_holes(landslides: list[MultiPolygon], largest_m2: float, geodesy: Geod
 
 def _probabilities(landslide: MultiPolygon, raster: rasterio.DatasetReader) -> tuple[float, float]:
     """Return mean and highest probability of the pixels whose centre is in a landslide."""
-    left, first, right, last = pixel_bounds(landslide, raster)
-    rows = max(1, PIXELS_AT_ONCE // max(1, right - left))
     count, total, highest = 0, 0, 0
-    for top in range(first, last, rows):
-        window = Window(left, top, right - left, min(rows, last - top))
+    for window, inside in pixels_under(landslide, raster):
         values = raster.read(1, window=window)
-        place = window_transform(window, raster.transform)
-        chosen = values[geometry_mask([landslide], values.shape, place, invert=True) & (values != NO_DATA)]
+        chosen = values[inside & (values != NO_DATA)]
         count += chosen.size
         total += int(chosen.sum(dtype=np.int64))
         highest = max(highest, int(chosen.max(initial=0)))

@@ -17,12 +17,12 @@ from apsam.products.landslides import vectorise
 from apsam.products.layers import prompt_layers, tile_layer
 from apsam.products.matching import match_reference
 from apsam.products.picture import write_picture
-from apsam.products.place import north_up
 from apsam.products.qgis import ProjectLayer, write_project
 from apsam.products.settings import ProductSettings
 from apsam.products.stac import date_of, write_item
 from apsam.products.styles import VECTOR_STYLES, mask_style, probability_style, write_qml
 from apsam.stack import TileStack
+from apsam.tiles.georeference import raster_bounds
 from apsam.tiles.settings import TileSettings
 from apsam.writing import raster_problem
 
@@ -70,7 +70,7 @@ def make_products(
             raise InputError(f"{path}: not a map that can be read ({problem}); predict again")
     try:
         with rasterio.open(files.mask) as raster:
-            crs, bounds = CRS.from_user_input(raster.crs.to_wkt()), tuple(north_up(raster.bounds))
+            crs, bounds = CRS.from_user_input(raster.crs.to_wkt()), raster_bounds(raster)
             model = raster.tags().get("APSAM_MODEL", "")
         landslides = vectorise(files.mask, files.probability, settings, name, model, settings.dem)
     except RasterioError as error:

@@ -8,25 +8,23 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import rasterio
-import shapely
 from pyproj import CRS
-from rasterio.features import geometry_mask, shapes
 from rasterio.windows import Window
-from rasterio.windows import transform as window_transform
-from shapely.geometry import shape
+from shapely import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
 from apsam.errors import InputError
 from apsam.files import scratch_folder
 from apsam.geodesy import Geodesy
 from apsam.metrics.objects import MATCH
-from apsam.products.place import north_up, pixel_bounds
+from apsam.products.place import pixels_under, polygons_of
 from apsam.reference_mask import NO_DATA, ReferenceMaskReader
+from apsam.tiles.georeference import raster_bounds
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
 
-# Pixels under an outline that are read at once, and rows of a mask that are written at once.
-PIXELS_AT_ONCE, ROWS_AT_ONCE = 16_000_000, 256
+# Rows of a mask that are written at once.
+ROWS_AT_ONCE = 256
 
 # Columns of the layer `reference`.
 COLUMNS = ("id", "area_m2", "covered_share", "match", "scene")
@@ -74,7 +72,7 @@ def match_reference(
             raise InputError(f"{mask}: is not a map of a scene of {reader.width} x {reader.height} px; predict again")
         shares = np.array([_share(one, map_raster, reference_mask.read) for one in landslides.geometry], np.float64)
         crs = CRS.from_user_input(map_raster.crs.to_wkt())
-        geodesy = Geodesy(crs, north_up(map_raster.bounds))
+        geodesy = Geodesy(crs, raster_bounds(map_raster))
         with scratch_folder(output, "reference") as folder:
             outlines = _outlines(reference_mask, map_raster, folder / "reference.tif")
 
@@ -106,7 +104,7 @@ def _reference_layer(
     return gpd.GeoDataFrame(columns, columns=list(COLUMNS), geometry=outlines, crs=crs)
 
 
-def _outlines(reference_mask: ReferenceMaskReader, grid: rasterio.DatasetReader, scratch: Path) -> list[BaseGeometry]:
+def _outlines(reference_mask: ReferenceMaskReader, grid: rasterio.DatasetReader, scratch: Path) -> list[MultiPolygon]:
     """Return the landslides of a reference mask on the grid of a map; pixels that touch by a corner are one."""
     profile = {"driver": "GTiff", "height": grid.height, "width": grid.width, "count": 1, "dtype": "uint8"}
     with rasterio.open(scratch, "w", crs=grid.crs, transform=grid.transform, compress="deflate", **profile) as raster:
@@ -115,28 +113,16 @@ def _outlines(reference_mask: ReferenceMaskReader, grid: rasterio.DatasetReader,
             values = (reference_mask.read(top, 0, rows, grid.width) == 1).astype(np.uint8)
             raster.write(values, 1, window=Window(0, top, grid.width, rows))
     with rasterio.open(scratch) as raster:
-        band = rasterio.band(raster, 1)
-        found = [shape(outline) for outline, value in shapes(band, mask=band, connectivity=8) if value == 1]
-    return [shapely.MultiPolygon(shapely.get_parts(_valid(one)).tolist()) for one in found]
-
-
-def _valid(geometry: BaseGeometry) -> BaseGeometry:
-    if geometry.is_valid:
-        return geometry
-    return shapely.make_valid(geometry, method="structure", keep_collapsed=False)
+        return polygons_of(raster)
 
 
 def _share(
     outline: BaseGeometry, grid: rasterio.DatasetReader, read: Callable[[int, int, int, int], np.ndarray]
 ) -> float:
     """Return the share of 1 among the known pixels of a mask under an outline, by centres; NaN if none is known."""
-    left, first, right, last = pixel_bounds(outline, grid)
-    rows = max(1, PIXELS_AT_ONCE // max(1, right - left))
     known, landslide = 0, 0
-    for top in range(first, last, rows):
-        window = Window(left, top, right - left, min(rows, last - top))
-        values = read(top, left, int(window.height), int(window.width))
-        inside = geometry_mask([outline], values.shape, window_transform(window, grid.transform), invert=True)
+    for window, inside in pixels_under(outline, grid):
+        values = read(window.row_off, window.col_off, window.height, window.width)
         known += int((inside & (values != NO_DATA)).sum())
         landslide += int((inside & (values == 1)).sum())
     return landslide / known if known else np.nan

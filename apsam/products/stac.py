@@ -16,7 +16,7 @@ from rasterio.warp import transform_bounds
 from apsam import __version__
 from apsam.files import write_json
 from apsam.maps.cog import MASK_COLOURS, NO_DATA
-from apsam.products.place import north_up
+from apsam.tiles.georeference import raster_bounds
 
 STAC_VERSION = "1.1.0"
 EXTENSIONS = {
@@ -51,7 +51,7 @@ def write_item(
     """
     with rasterio.open(mask) as raster:
         crs = CRS.from_user_input(raster.crs.to_wkt())
-        bounds, shape, transform = north_up(raster.bounds), list(raster.shape), list(raster.transform)[:6]
+        bounds, shape, transform = raster_bounds(raster), list(raster.shape), list(raster.transform)[:6]
         west, south, east, north = _degrees(transform_bounds(raster.crs, "EPSG:4326", *bounds, densify_pts=21))
         tags = raster.tags()
     with rasterio.open(probability) as raster:

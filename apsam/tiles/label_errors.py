@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apsam.errors import InputError
-from apsam.files import read_json, write_json
+from apsam.files import read_record, write_json
 
 SCHEMA = 1
 # Tiles that a warning names.
@@ -87,7 +86,5 @@ def read_label_errors(path: Path) -> LabelErrors:
     Raises:
         InputError: It is not such a file.
     """
-    content = read_json(path)
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA or "tiles" not in content:
-        raise InputError(f"{path}: not a file of label errors of schema {SCHEMA}; make it again")
+    content = read_record(path, SCHEMA, ["threshold", "negative", "tiles"], "a file of label errors")
     return LabelErrors(content["threshold"], content["negative"], content["tiles"])
