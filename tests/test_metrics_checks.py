@@ -17,7 +17,7 @@ from apsam.maps.cog import MapWriter, to_steps
 from apsam.metrics.checks import MapCheck, check_map, check_maps, warnings_of
 from apsam.metrics.period import Period
 
-GOOD = MapCheck("valley", "test", 60, 70, 0.9, 0.91, 0.54, 0.95, 0.1, 0.2, Period(1.05, 0.4, 0.004))
+GOOD = MapCheck("valley", "test", 60, 70, 0.9, 0.91, 0.54, 0.95, 0.1, Period(1.05, 0.4, 0.004))
 
 
 def write_map(path: Path, tiles: Path, probability: np.ndarray) -> Path:

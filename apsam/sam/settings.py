@@ -100,7 +100,7 @@ class MasksSettings(BaseModel):
 
 
 class EverythingSettings(BaseModel):
-    """SAM's automatic mask generator (full-image mode). The defaults are SAM's own."""
+    """SAM's automatic mask generator (full-image mode)."""
 
     model_config = ConfigDict(extra="forbid")
 

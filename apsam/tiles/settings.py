@@ -82,8 +82,8 @@ class LabelSettings(BaseModel):
         ge=0,
         le=5000,
         description="Buffer around the features of a vector layer, metres: a tile is positive if it touches the "
-        "buffered feature. Use about half the length of a landslide where points stand for whole "
-        "landslides.",
+        "buffered feature. No buffer suits points of landslides of all sizes; name a column of "
+        "sizes instead (size_column).",
     )
     ignore_m: float | Literal["auto"] = Field(
         "auto",
