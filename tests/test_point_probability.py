@@ -36,7 +36,7 @@ from apsam.tiles.parts import TEST, TRAIN
 from apsam.tiles.settings import LabelSettings, SplitSettings
 from apsam.tiles.tiling import tile_scene
 
-LENGTHS = LabelSettings(size_column="len")
+LENGTHS = LabelSettings(size_column="len", length_to_width=2)
 
 
 def at(row: float, col: float) -> Point:

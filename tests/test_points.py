@@ -52,10 +52,10 @@ def nearest(place: tuple[int, int], point: Point = POINT) -> float:
         ({"ignore_m": 40}, {}, 0, 40),
         ({"buffer_m": 30, "ignore_m": 80}, {}, 30, 80),
         ({"buffer_m": 30, "ignore_m": 20}, {}, 30, 30),
-        ({"size_column": "len"}, {"len": [120.0]}, 30, 120),
-        ({"size_column": "LEN", "ignore_m": 40}, {"len": ["120"]}, 30, 40),
+        ({"size_column": "len"}, {"len": [120.0]}, 25, 120),
+        ({"size_column": "LEN", "ignore_m": 40}, {"len": ["120"]}, 25, 40),
         ({"size_column": "r", "size_kind": "radius"}, {"r": [40.0]}, 40, 80),
-        ({"size_column": "a", "size_kind": "area"}, {"a": [np.pi / 8 * 120**2]}, 30, 120),
+        ({"size_column": "a", "size_kind": "area"}, {"a": [np.pi / 4 / 2.4 * 120**2]}, 25, 120),
         ({"size_column": "len", "length_to_width": 4}, {"len": [120.0]}, 15, 120),
         ({"size_column": "r", "size_kind": "radius", "length_to_width": 4}, {"r": [40.0]}, 40, 80),
         # No size: the buffer.
@@ -100,7 +100,7 @@ def test_sizes_go_with_their_features(tmp_path: Path) -> None:
     frame = gpd.GeoDataFrame({"len": [9.0, 1.0, 4.0, 400.0]}, geometry=[None, far, small, large], crs=UTM)
     frame.to_crs(4326).to_file(tmp_path / "inv.gpkg")
     one = given(tmp_path)
-    one.labels = {"size_column": "len", "ignore_m": 0}
+    one.labels = {"size_column": "len", "ignore_m": 0, "length_to_width": 2}
     positive, _, _ = kinds(one)
     assert positive == {
         place for place in one.tile()["at"] if nearest(place, large) <= 99 or nearest(place, small) <= 1
@@ -123,12 +123,12 @@ def test_points_for_one_scene_and_outlines_for_another(tmp_path: Path) -> None:
     layer(tmp_path / "points.gpkg", POINT, len=[120.0])
     write(tmp_path / "a.tif", pixels())
     rows = [
-        ("a", "a.tif", "points.gpkg", "", "train", "", "40", "len", ""),
-        ("b", "a.tif", "inv.gpkg", "", "train", "0", "", "-", ""),
+        ("a", "a.tif", "points.gpkg", "", "train", "", "40", "len", "", "2"),
+        ("b", "a.tif", "inv.gpkg", "", "train", "0", "", "-", "", ""),
     ]
     both = Given(tmp_path, rows, (*HEAD, *COLUMNS), labels={"buffer_m": 100, "size_column": "other"})
     first, second = both.scenes()
-    assert first.label_values == (("ignore_m", 40.0), ("size_column", "len"))
+    assert first.label_values == (("ignore_m", 40.0), ("size_column", "len"), ("length_to_width", 2.0))
     assert second.label_settings(LabelSettings(**both.labels)) == LabelSettings(buffer_m=0, size_column=None)
     assert {place for place in kinds(both, 0)[0]} == {place for place in both.tile(0)["at"] if nearest(place) <= 30}
     assert kinds(both, 1)[0] == {(0, 0), (0, 38), (38, 0), (38, 38)}
@@ -189,9 +189,9 @@ def test_lengths_of_outlines_masks_and_sizes() -> None:
     mask = np.zeros((60, 60), bool)
     mask[20:30, 10:50] = True
     assert mask_lengths(mask, 0.5) == pytest.approx([20])
-    areas, by_area = np.array([8 / np.pi, 0.0]), {"size_column": "a", "size_kind": "area"}
+    areas, by_area = np.array([8 / np.pi, 0.0]), {"size_column": "a", "size_kind": "area", "length_to_width": 2}
     assert lengths_of(areas, LabelSettings(**by_area)) == pytest.approx([8 / np.pi, np.nan], nan_ok=True)
-    longer = LabelSettings(**by_area, length_to_width=8)
+    longer = LabelSettings(**{**by_area, "length_to_width": 8})
     assert lengths_of(areas, longer) == pytest.approx([16 / np.pi, np.nan], nan_ok=True)
 
 

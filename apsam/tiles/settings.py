@@ -103,11 +103,12 @@ class LabelSettings(BaseModel):
         "as an ellipse (radius: a disc). Tiles within half of its width, or within its radius, are positive.",
     )
     length_to_width: float = Field(
-        2,
+        2.4,
         ge=1,
         le=20,
-        description="Length of a landslide divided by its width, for points whose size is a length or an area. The "
-        "default is that of compact slides; flows are longer. Measure some landslides of the area.",
+        description="Length divided by width of an ellipse with the length and the area of a landslide, "
+        "0.785 length² / area, for points whose size is a length or an area. The default is the median of 28 "
+        "landslides of two real scenes; measure some of your area, because flows are more slender.",
     )
 
     @property
