@@ -37,7 +37,7 @@ from shapely import GeometryCollection, LineString, Point, box
 from shapely.affinity import translate
 
 from apsam.datums import datum_shift, proj_crs
-from apsam.errors import InputError
+from apsam.errors import ConfigError, InputError
 from apsam.inputs import held_out_images
 from apsam.products.elevations import open_elevations
 from apsam.reference_mask import ReferenceMaskReader
@@ -762,4 +762,8 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config.write_text("run: mine\nscenes: scenes.tsv\ntiles: {size: 64}\n")
     for arguments in ([str(config)], [str(tmp_path / "scenes.tsv"), str(config)]):
         done = CliRunner().invoke(app, ["check", *arguments])
-        assert done.exit_code == 0 and "1 scenes, 0 warnings" in done.stdout and "~4" in done.stdout, done.output
+        assert done.exit_code == 0 and "1 scene, 0 warnings" in done.stdout and "~4" in done.stdout, done.output
+    assert "no scene is held out (split): the training scenes themselves are mapped" in done.stdout
+    (tmp_path / "wide.yaml").write_text("ground: {masks: scene, heat_maps: labels}\nsam: {window: 512}\n")
+    refused = CliRunner().invoke(app, ["check", str(config), str(tmp_path / "wide.yaml")])
+    assert isinstance(refused.exception, ConfigError) and "set sam.window: null" in str(refused.exception)

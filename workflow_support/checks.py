@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from apsam.errors import ConfigError, InputError
+from apsam.combinations import check_combinations
+from apsam.errors import InputError
 from workflow_support.config_files import check_config_files
 from workflow_support.input_digests import files_of
 from workflow_support.run import Run
@@ -29,33 +29,8 @@ def check_run(run: Run) -> None:
     for path in run.all_given():
         if not path.exists():
             raise InputError(f"{path}: no such file; check the configuration")
-    folders = [scene.name for scene in run.scenes.values() if scene.kind == "folder"]
-    if run.config.sam.window and folders:
-        raise ConfigError(
-            f"sam.window: '{folders[0]}' is a folder of ready-made tiles, which have no surroundings; "
-            f"set sam.window: null"
-        )
-    if run.scene_wide:
-        _check_scene_wide(run, folders)
+    check_combinations(run.config, list(run.scenes.values()))
     run.given.prepare(run.all_given())
-
-
-def _check_scene_wide(run: Run, folders: Sequence[str]) -> None:
-    if folders:
-        raise ConfigError(
-            f"ground.masks: '{folders[0]}' is a folder of ready-made tiles, which have no common pixel grid; give "
-            f"the scene as one raster, or set ground.masks: tiles and ground.heat_maps: cam"
-        )
-    if run.config.sam.window:
-        raise ConfigError(
-            "sam.window: is for pseudo-masks of tiles; with ground.masks: scene the section views says what SAM "
-            "is shown; set sam.window: null"
-        )
-    if run.config.resunet.keep != "last":
-        raise ConfigError(
-            f"resunet.keep: '{run.config.resunet.keep}' reads reference masks, which no training has with "
-            f"ground.masks: scene; set resunet.keep: last"
-        )
 
 
 def _check_scenes(run: Run) -> None:

@@ -28,6 +28,7 @@ def check(
     The configuration names its sheet in `scenes`. A relative path is searched for in the current folder, then in the
     folder of the configuration.
     """
+    from apsam.combinations import check_combinations
     from apsam.config import Config, read_config
     from apsam.errors import InputError
     from apsam.inputs import check as check_inputs
@@ -45,6 +46,7 @@ def check(
     update = {"scenes": sheet} | ({"data_dir": data_dir} if data_dir is not None else {})
     config = config.model_copy(update=update)
     scenes = read_scene_sheet(config.scenes, config.data_dir)
+    check_combinations(config, scenes)
     report = check_inputs(scenes, config.tiles, config.labels, config.split, config.dem, pixel_seconds)
     print(report.table())
     if report.warnings:
@@ -52,4 +54,5 @@ def check(
     for warning in report.warnings:
         print(f"warning: {warning}")
     count = len(report.warnings)
-    print(f"{os.linesep}{len(scenes)} scenes, {count} warning{'s' * (count != 1)}: no errors")
+    number = len(scenes)
+    print(f"{os.linesep}{number} scene{'s' * (number != 1)}, {count} warning{'s' * (count != 1)}: no errors")

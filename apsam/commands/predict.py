@@ -147,5 +147,5 @@ def predict(
             print(made.archive)
             continue
         if made.project is not None:
-            print(f"{made.project}: {made.landslides} landslides; open it in QGIS")
+            print(f"{made.project}: {made.landslides} landslide{'s' * (made.landslides != 1)}; open it in QGIS")
         print(*filter(None, (made.probability, made.mask, made.geopackage)), sep="\n")
