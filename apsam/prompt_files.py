@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from affine import Affine
 
 from apsam.errors import InputError
 from apsam.files import atomic_path, read_record, write_json
@@ -140,7 +141,7 @@ def write_prompts_geojson(prompts: ScenePrompts, tiles: Path, output: Path) -> N
         windows = stack.read("window")
     features: list[dict[str, Any]] = []
     if transform is not None:
-        a, b, c, d, e, f = transform
+        place = Affine(*transform)
         for entry in prompts.tiles:
             row, col = (int(v) for v in windows[entry.tile][:2])
             for prompt_set in entry.sets:
@@ -148,8 +149,8 @@ def write_prompts_geojson(prompts: ScenePrompts, tiles: Path, output: Path) -> N
                     x0, y0, x1, y1 = prompt.box
                     ring = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
                     px, py = prompt.point[0] + 0.5, prompt.point[1] + 0.5
-                    corners = [_to_map(col + x, row + y, a, b, c, d, e, f) for x, y in ring]
-                    point = _to_map(col + px, row + py, a, b, c, d, e, f)
+                    corners = [place @ (col + x, row + y) for x, y in ring]
+                    point = place @ (col + px, row + py)
                     properties = {
                         "tile": entry.tile,
                         "threshold": prompt_set.threshold,
@@ -164,10 +165,6 @@ def write_prompts_geojson(prompts: ScenePrompts, tiles: Path, output: Path) -> N
         collection["crs"] = {"type": "name", "properties": {"name": _crs_urn(crs)}}
     with atomic_path(output) as partial:
         partial.write_text(json.dumps(collection, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _to_map(x: float, y: float, a: float, b: float, c: float, d: float, e: float, f: float) -> tuple[float, float]:
-    return a * x + b * y + c, d * x + e * y + f
 
 
 def _feature(kind: str, coordinates: Sequence[Any], properties: dict[str, Any]) -> dict[str, Any]:
