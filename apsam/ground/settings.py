@@ -83,7 +83,7 @@ class ViewSettings(BaseModel):
         (1, 2, 4), min_length=1, description="Downsampling factors that auto chooses from."
     )
     covered: float = Field(
-        0.45,
+        0.4,
         gt=0,
         le=1,
         description="auto: the smallest factor at which the heat map covers at most this share of a typical view.",
