@@ -13,7 +13,7 @@ for method in OFFLINE_FILES:
             log_of(f"localizer/offline/{method}"),
         conda:
             ENVIRONMENT
-        threads: 8
+        threads: side_by_side(2)
         resources:
             mem_mb=more(4000),
             runtime=more(240),

@@ -160,8 +160,8 @@ def test_the_view_grows_until_most_of_it_is_free(tmp_path: Path) -> None:
         assert read_factor(tmp_path / "factor.json") == chosen.factor
         return chosen.factor
 
-    # A square of 42 px covers 43.1 % of a view of 64 px, one of 43 px 45.1 %.
-    assert [factor(side) for side in (20, 42, 43, 64, 128, 256)] == [1, 1, 2, 2, 4, 4]
+    # A square of 40 px covers 39.1 % of a view of 64 px, one of 41 px 41.0 %.
+    assert [factor(side) for side in (20, 40, 41, 64, 128, 256)] == [1, 1, 2, 2, 4, 4]
     assert factor(20, ViewSettings(factor=3)) == 3
 
 
