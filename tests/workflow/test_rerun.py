@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from small_project import Project
+from small_project import ROOT, Project
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +22,37 @@ AFTER_PROMPTS = {
     "metrics_masks": 1, "metrics_maps": 1, "metrics_summary": 1, "metrics_checks": 1, "metrics_objects": 1,
     "report": 1,
 }  # fmt: skip
+
+
+# The inputs of a workflow, as in rules/common.smk, and jobs that live on after their output is there.
+KILLED = """
+rule all:
+    input: ancient(["c1.txt", "c2.txt"])
+
+rule a:
+    output: "a{n}.txt"
+    shell: "echo made > {output}; sleep 4"
+
+rule c:
+    input: ancient("a{n}.txt")
+    output: "c{n}.txt"
+    shell: "cp {input} {output}"
+"""
+
+
+def test_a_run_after_a_kill_makes_everything(tmp_path: Path) -> None:
+    """With `rerun-incomplete`, Snakemake makes only the file that it doubts, and reports success."""
+    (tmp_path / "Snakefile").write_text(KILLED)
+    shutil.copytree(ROOT / "profiles/default", tmp_path / "profiles/default")
+    project = Project(tmp_path)
+    command = ["snakemake", "--cores", "1", "--forcerun"]
+    with subprocess.Popen(command, cwd=tmp_path, env=project.environment(), start_new_session=True) as killed:
+        while not any((tmp_path / f"a{number}.txt").exists() for number in (1, 2)):
+            assert killed.poll() is None
+            time.sleep(0.1)
+        os.killpg(killed.pid, signal.SIGKILL)
+    project.snakemake("--forcerun")
+    assert [(tmp_path / f"c{number}.txt").read_text() for number in (1, 2)] == ["made\n"] * 2
 
 
 def test_there_and_back(project: Project) -> None:
