@@ -149,7 +149,7 @@ def test_tiles_are_at_their_coordinates(tmp_path: Path) -> None:
         windows, labels = stack.read("window"), stack.read("label")
         assert (stack.attributes["height"], stack.attributes["width"]) == (160, 150)
         assert stack.attributes["transform"][:6:4] == [1, -1]
-        assert stack.attributes["resolution_m"] == 1
+        assert stack.attributes["resolution_m"] == pytest.approx(1, rel=1e-3)
     for (row, col, height, width), label in zip(windows.tolist(), labels.tolist(), strict=True):
         assert label == mask[2 * row : 2 * (row + height), 2 * col : 2 * (col + width)].any()
 

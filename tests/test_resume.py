@@ -98,10 +98,10 @@ def test_killed_while_the_checkpoint_is_written(
 ) -> None:
     original, written = torch.save, []
 
-    def save(state: dict, file: object) -> None:
+    def save(state: dict, file: Path) -> None:
         written.append(1)
         if len(written) == write:
-            file.write(b"half of it")  # type: ignore[attr-defined]
+            file.write_bytes(b"half of it")
             raise Killed
         original(state, file)
 
