@@ -68,11 +68,14 @@ def sidecar_files(path: Path) -> list[Path]:
 
 
 def image_checksum(path: Path) -> str:
-    """Return the SHA-256 of an image file; of a folder or a virtual raster, that of all files read with it."""
+    """Return the SHA-256 of an image file; of a folder or a virtual raster, that of all files read with it.
+
+    Statistics and overviews do not count: programs write them when they open an image.
+    """
     if path.is_file() and path.suffix.lower() != VIRTUAL:
         return sha256_file(path)
     files = [*([path] if path.is_file() else []), *sidecar_files(path)]
-    lines = [f"{file.name} {sha256_file(file)}" for file in files]
+    lines = [f"{file.name} {sha256_file(file)}" for file in files if not file.name.endswith((".aux.xml", ".ovr"))]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

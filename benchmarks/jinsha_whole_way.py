@@ -37,7 +37,7 @@ from apsam.metrics.counts import Counts
 from apsam.prompt_files import make_prompts
 from apsam.prompt_settings import PromptSettings
 from apsam.resunet.crops import TrainingScene
-from apsam.resunet.decision import expected_f1_threshold, map_histogram, write_mask
+from apsam.resunet.decision import write_decided_mask
 from apsam.resunet.predict import predict_raster
 from apsam.resunet.settings import ResUNetSettings
 from apsam.resunet.train import train_on_scenes
@@ -162,8 +162,7 @@ def measure(given: argparse.Namespace, settings: Settings) -> dict:
                 if not mask.exists():
                     probability = mask.with_suffix(".probability.tif")
                     predict_raster(scene.image, weights, settings.tiles, settings.maps, probability, mask)
-                own = expected_f1_threshold(map_histogram(mask.with_suffix(".probability.tif")))
-                write_mask(mask.with_suffix(".probability.tif"), own, mask.with_suffix(".expected.tif"))
+                write_decided_mask(mask.with_suffix(".probability.tif"), mask.with_suffix(".expected.tif"))
                 for row, file in ((name, mask), (name + EXPECTED, mask.with_suffix(".expected.tif"))):
                     rows.setdefault(row, {}).setdefault(test, {})[str(seed)] = f1(file, scene)
                     print(f"{trained} -> {test}, {row}, seed {seed}: F1 {f1(file, scene):.3f}", flush=True)

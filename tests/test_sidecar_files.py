@@ -107,6 +107,8 @@ def test_a_geodatabase_is_all_its_files(tmp_path: Path) -> None:
         (folder / name).write_text("")
     assert names(folder) == ["a0001.gdbtable", "gdb"]
     before = image_checksum(folder)
+    (folder / "a0001.gdbtable.aux.xml").write_text("statistics")
+    assert image_checksum(folder) == before
     (folder / "gdb").write_text("changed")
     assert image_checksum(folder) != before
 

@@ -127,7 +127,7 @@ def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: 
 
 def _predict(image: Path, model: MapModel, tiles: TileSettings, to: ProductFiles, device: str, name: str) -> None:
     """Write probability and mask of a raster."""
-    from apsam.resunet.decision import expected_f1_threshold, map_histogram, write_mask
+    from apsam.resunet.decision import write_decided_mask
     from apsam.resunet.predict import predict_raster
 
     if model.decision == "threshold":
@@ -136,4 +136,4 @@ def _predict(image: Path, model: MapModel, tiles: TileSettings, to: ProductFiles
     with scratch_folder(to.mask, "mask") as folder:
         at_threshold = folder / to.mask.name
         predict_raster(image, model.weights, tiles, model.maps, to.probability, at_threshold, device, name)
-    write_mask(to.probability, expected_f1_threshold(map_histogram(to.probability)), to.mask)
+    write_decided_mask(to.probability, to.mask)

@@ -93,9 +93,9 @@ def predict_mask(
     mask: Annotated[Path, typer.Option(help="GeoTIFF of the mask to make")],
 ) -> None:
     """Write the mask of a map at the threshold with the highest expected F1."""
-    from apsam.resunet.decision import expected_f1_threshold, map_histogram, write_mask
+    from apsam.resunet.decision import write_decided_mask
 
-    write_mask(probability, expected_f1_threshold(map_histogram(probability)), mask)
+    write_decided_mask(probability, mask)
 
 
 def predict(

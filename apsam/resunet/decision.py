@@ -54,6 +54,15 @@ def map_histogram(probability: Path) -> np.ndarray:
     return counts[: STEPS + 1]
 
 
+def write_decided_mask(probability: Path, mask: Path) -> None:
+    """Write the mask of a map at the threshold with the highest expected F1.
+
+    Raises:
+        InputError: It is not a map of probabilities.
+    """
+    write_mask(probability, expected_f1_threshold(map_histogram(probability)), mask)
+
+
 def write_mask(probability: Path, threshold: float, mask: Path) -> None:
     """Write the mask of a map at another threshold: a COG {0, 1}, 255 no data, with the map's tags."""
     with rasterio.open(probability) as raster:
