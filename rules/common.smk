@@ -1,5 +1,6 @@
 # What all rules share: the run, and how the table of stages (workflow_support/stages/) fills the form of a rule.
 import atexit
+import gc
 import inspect
 import os
 import sys
@@ -26,6 +27,9 @@ from workflow_support.targets import TARGETS
 use_project(workflow.basedir)
 STARTED = time.time()
 STARTED_HERE = starts_here()
+if STARTED_HERE:
+    # What a plan is made of stays until its end: looking for garbage takes a fifth of the time of a large one.
+    gc.disable()
 
 try:
     config, changes = with_changes(config)
@@ -42,6 +46,7 @@ except ApsamError as error:
 
 
 onstart:
+    gc.enable()
     try:
         take_lock(Path(STORE))
     except ApsamError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -206,22 +206,25 @@ class Run:
     @cached_property
     def measured(self) -> list[str]:
         """Scenes with a reference mask."""
-        return [name for name, scene in self.scenes.items() if scene.kind == "synthetic" or scene.mask]
+        return self._measured(self.scenes)
+
+    def _measured(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if self.scenes[name].kind == "synthetic" or self.scenes[name].mask]
 
     @cached_property
     def measured_held_out(self) -> list[str]:
         """Scenes with a reference mask that are not all for training."""
-        return [name for name in self.held_out if name in self.measured]
+        return self._measured(self.held_out)
 
     @cached_property
     def measured_maps(self) -> list[str]:
         """Mapped scenes with a reference mask."""
-        return [name for name in self.mapped if name in self.measured]
+        return self._measured(self.mapped)
 
     @cached_property
     def measured_training(self) -> list[str]:
         """Scenes with a reference mask that are not all held out."""
-        return [name for name in self.training if name in self.measured]
+        return self._measured(self.training)
 
     @cached_property
     def blocks(self) -> dict[str, int]:
@@ -367,7 +370,7 @@ class Run:
 
     def synthetic_files(self, names: Sequence[str]) -> list[Ref]:
         """Images and masks of those scenes among `names` that the workflow makes."""
-        made = [name for name in names if name in self.synthetic]
+        made = [name for name in names if self.scenes[name].kind == "synthetic"]
         return [Ref("scenes", name, output) for name in made for output in ("image", "mask")]
 
     def map_refs(self, source: str, name: str) -> list[Ref]:

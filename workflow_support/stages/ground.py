@@ -38,13 +38,13 @@ def label_errors(run: Run, unit: str) -> Job:
 
 def found_label_errors(run: Run) -> Ref | None:
     """The file of label errors, where labels are checked."""
-    return Ref("ground/label_errors") if _checked(run) else None
+    return Ref("ground/label_errors") if any(_checks(run, name) for name in run.training) else None
 
 
 def ground(run: Run, unit: str) -> Job:
     """The label map of a raster scene."""
     scene = run.scenes[unit]
-    errors = found_label_errors(run) if unit in run.training else None
+    errors = Ref("ground/label_errors") if _checks(run, unit) else None
     layer = None
     if scene.labels is not None and scene.label_settings(run.config.labels).size_column is not None:
         layer = InputFile(scene.labels, scene.labels_layer)
@@ -210,7 +210,13 @@ def _networks(run: Run) -> list[str]:
 
 
 def _checked(run: Run) -> list[str]:
-    return [name for name in _rasters(run) if name in run.training] if run.config.ground.folds else []
+    return [name for name in run.training if _checks(run, name)]
+
+
+def _checks(run: Run, name: str) -> bool:
+    """Whether labels of a scene are checked for errors."""
+    scene = run.scenes[name]
+    return bool(run.config.ground.folds) and _wanted(run) and scene.kind != "folder" and scene.split != "test"
 
 
 def one_ground(run: Run) -> list[str]:
