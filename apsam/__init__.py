@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from apsam.config import Config
     from apsam.errors import ApsamError
     from apsam.metrics.counts import Counts
-    from apsam.prompt_settings import PromptSettings
-    from apsam.prompts import Prompt, generate_prompts
+    from apsam.prompts.generate import Prompt, generate_prompts
+    from apsam.prompts.settings import PromptSettings
 
 __version__ = "0.1.0"
 
@@ -62,8 +62,8 @@ _MODULES = {
     "config": ("Config",),
     "errors": ("ApsamError",),
     "metrics.counts": ("Counts",),
-    "prompt_settings": ("PromptSettings",),
-    "prompts": ("Prompt", "generate_prompts"),
+    "prompts.settings": ("PromptSettings",),
+    "prompts.generate": ("Prompt", "generate_prompts"),
 }
 
 

@@ -24,7 +24,7 @@ from apsam.localizer.settings import CamSettings, LocalizerSettings
 from apsam.maps.settings import MapSettings
 from apsam.masks.settings import CamMaskSettings, GrabCutSettings
 from apsam.products.settings import ProductSettings
-from apsam.prompt_settings import PromptSettings
+from apsam.prompts.settings import PromptSettings
 from apsam.report.settings import ReportSettings
 from apsam.resunet.settings import ResUNetSettings
 from apsam.sam.settings import MasksSettings, SamSettings

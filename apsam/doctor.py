@@ -115,7 +115,7 @@ def _gpus() -> Finding:
 
 
 def _backbone() -> Finding:
-    from apsam.backbones import lite0_weights_path
+    from apsam.backbones.build import lite0_weights_path
 
     return Finding("ImageNet weights of EfficientNet-Lite0", "ok", str(lite0_weights_path()))
 

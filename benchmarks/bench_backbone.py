@@ -1,4 +1,4 @@
-"""Compare the folded frozen EfficientNet-Lite0 (`apsam.folded_backbone`) with the original network.
+"""Compare the folded frozen EfficientNet-Lite0 (`apsam.backbones.folded`) with the original network.
 
 Sizes as in use: 256 px and stride 16 in the localizer and its CAMs, 512 px and stride 32 in the light SAM.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 
-from apsam.backbones import build_backbone
+from apsam.backbones.build import build_backbone
 from apsam.sam.encode import arithmetic
 from benchmarks.measuring import measure, ratio, set_up, write
 

@@ -24,7 +24,7 @@ from apsam.device import pick_device, set_threads
 from apsam.files import read_json
 from apsam.localizer.cam import make_cams
 from apsam.masks.prompted import make_prompted_masks
-from apsam.prompt_files import make_prompts
+from apsam.prompts.files import make_prompts
 from apsam.resunet.predict import predict_raster
 from apsam.sam.encode_scene import encode_scene
 from apsam.scenes import Scene

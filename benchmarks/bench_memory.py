@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from apsam.prompt_files import make_prompts
-from apsam.prompt_settings import PromptSettings
+from apsam.prompts.files import make_prompts
+from apsam.prompts.settings import PromptSettings
 from apsam.stack import TileStackWriter
 from benchmarks.measuring import TILE, set_up, write
 

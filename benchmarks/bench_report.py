@@ -20,7 +20,7 @@ from rasterio.transform import from_origin
 
 from apsam.config import Config
 from apsam.maps.cog import MapWriter, apply_threshold, from_steps, to_steps
-from apsam.prompt_files import make_prompts
+from apsam.prompts.files import make_prompts
 from apsam.report.page import make_report
 from apsam.scenes import Scene
 from apsam.stack import TileStackWriter

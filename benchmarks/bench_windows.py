@@ -23,7 +23,7 @@ import torch
 from apsam.config import Config, read_config
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
-from apsam.prompt_files import make_prompts, read_prompts
+from apsam.prompts.files import make_prompts, read_prompts
 from apsam.sam.encode_scene import encode_scene
 from apsam.sam.registry import LoadedSam, build_sam
 from apsam.sam.segment import segment_scene

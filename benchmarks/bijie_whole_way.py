@@ -21,8 +21,8 @@ from apsam.localizer.checkpoint import load_localizer
 from apsam.localizer.settings import CamSettings
 from apsam.maps.settings import MapSettings
 from apsam.metrics.centred_box import centred_box
-from apsam.prompt_settings import PromptSettings
-from apsam.prompts import PromptSet, TilePrompts, generate_prompts
+from apsam.prompts.generate import PromptSet, TilePrompts, generate_prompts
+from apsam.prompts.settings import PromptSettings
 from apsam.resunet.predict import Predictor
 from apsam.sam.encode import encode_tiles
 from apsam.sam.registry import LoadedSam, build_sam

@@ -34,8 +34,8 @@ from apsam.heatmaps.train import train_heat_network
 from apsam.maps.settings import MapSettings
 from apsam.masks.prompted import make_prompted_masks
 from apsam.metrics.counts import Counts
-from apsam.prompt_files import make_prompts
-from apsam.prompt_settings import PromptSettings
+from apsam.prompts.files import make_prompts
+from apsam.prompts.settings import PromptSettings
 from apsam.resunet.crops import TrainingScene
 from apsam.resunet.decision import write_decided_mask
 from apsam.resunet.predict import predict_raster

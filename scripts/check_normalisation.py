@@ -16,7 +16,7 @@ from skimage import data
 from torch import Tensor, nn
 
 from apsam import torchvision_ops  # noqa: F401  (before timm)
-from apsam.backbones import lite0_weights_path, read_state_dict, rename_lite0_keys
+from apsam.backbones.build import lite0_weights_path, read_state_dict, rename_lite0_keys
 
 import timm  # isort: skip
 

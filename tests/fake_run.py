@@ -20,7 +20,7 @@ from apsam.files import write_json
 from apsam.maps.archive import add_mask
 from apsam.masks.grabcut import make_grabcut_masks
 from apsam.masks.thresholded import make_cam_masks
-from apsam.prompt_files import make_prompts
+from apsam.prompts.files import make_prompts
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
 from apsam.synthetic.scene import make_scene, write_scene

@@ -23,7 +23,7 @@ from apsam.extras import EXTRAS, MissingExtra, naming_extras
 from apsam.localizer.cam import make_cams
 from apsam.localizer.settings import LocalizerSettings
 from apsam.masks.prompted import make_prompted_masks
-from apsam.prompt_files import make_prompts
+from apsam.prompts.files import make_prompts
 from apsam.sam.encode_scene import encode_scene
 from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.reader import SceneReader

@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from apsam import torchvision_ops  # noqa: F401  (before timm)
-from apsam.backbones import build_backbone, lite0_weights_path, read_state_dict, rename_lite0_keys
-from apsam.efficientnet_lite import EfficientNetLite0
+from apsam.backbones.build import build_backbone, lite0_weights_path, read_state_dict, rename_lite0_keys
+from apsam.backbones.efficientnet_lite import EfficientNetLite0
 from apsam.errors import ApsamError
 
 import timm  # isort: skip  (after apsam, whose guard lets it import torchvision)

@@ -21,8 +21,8 @@ from apsam.localizer.settings import CamSettings, LocalizerSettings
 from apsam.maps.bands import join_bands
 from apsam.maps.settings import MapSettings
 from apsam.masks.prompted import make_prompted_masks
-from apsam.prompt_files import join_prompts, make_prompts, read_prompts, write_prompts_geojson
-from apsam.prompt_settings import PromptSettings
+from apsam.prompts.files import join_prompts, make_prompts, read_prompts, write_prompts_geojson
+from apsam.prompts.settings import PromptSettings
 from apsam.resunet import predict
 from apsam.sam.encode_scene import encode_scene
 from apsam.sam.settings import MasksSettings, SamSettings

@@ -31,8 +31,8 @@ from apsam.masks.settings import CamMaskSettings
 from apsam.masks.thresholded import make_cam_masks
 from apsam.metrics.pseudo_masks import measure_pseudo_masks
 from apsam.metrics.scene import MeasuredScene
-from apsam.prompt_files import make_prompts
-from apsam.prompt_settings import PromptSettings
+from apsam.prompts.files import make_prompts
+from apsam.prompts.settings import PromptSettings
 from apsam.sam.settings import EverythingSettings, MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
 

@@ -46,8 +46,8 @@ from apsam.products.geopackage import write_geopackage
 from apsam.products.make import make_products
 from apsam.products.settings import ProductSettings
 from apsam.products.styles import mask_style, write_qml
-from apsam.prompt_files import ScenePrompts, check_tile_order
-from apsam.prompts import TilePrompts
+from apsam.prompts.files import ScenePrompts, check_tile_order
+from apsam.prompts.generate import TilePrompts
 from apsam.resunet.checkpoint import load_resunet, save_resunet
 from apsam.resunet.data import PseudoMaskTiles
 from apsam.resunet.model import build_resunet

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from apsam.backbones import build_backbone
-from apsam.efficientnet_lite import SameConv2d
-from apsam.folded_backbone import EvenlyPadded, FoldedBackbone
+from apsam.backbones.build import build_backbone
+from apsam.backbones.efficientnet_lite import SameConv2d
+from apsam.backbones.folded import EvenlyPadded, FoldedBackbone
 from apsam.localizer.model import Localizer
 from apsam.localizer.settings import LocalizerSettings
 
@@ -46,7 +46,7 @@ def test_batches_do_not_matter(monkeypatch):
     backbone, images = backbone_of("efficientnet_lite0"), torch.randn(5, 3, 64, 64)
     folded = FoldedBackbone(backbone.network)
     whole = folded(images)
-    monkeypatch.setattr("apsam.folded_backbone.CPU_PIXELS", 2 * 64 * 64)
+    monkeypatch.setattr("apsam.backbones.folded.CPU_PIXELS", 2 * 64 * 64)
     assert max(map(relative, folded(images), whole)) < 1e-6
 
 

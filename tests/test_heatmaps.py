@@ -19,8 +19,8 @@ from apsam.heatmaps.logits import NO_DATA, STEP, log_odds, make_logits, to_steps
 from apsam.heatmaps.settings import HeatMapSettings
 from apsam.heatmaps.train import train_heat_network
 from apsam.maps.settings import MapSettings
-from apsam.prompt_files import make_prompts, read_prompts
-from apsam.prompt_settings import PromptSettings
+from apsam.prompts.files import make_prompts, read_prompts
+from apsam.prompts.settings import PromptSettings
 from apsam.resunet.predict import predict_raster
 from apsam.stack import TileStack
 from apsam.tiles.parts import TEST

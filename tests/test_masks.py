@@ -9,9 +9,9 @@ from apsam.errors import InputError
 from apsam.masks.grabcut import grabcut, make_grabcut_masks
 from apsam.masks.settings import CamMaskSettings, GrabCutSettings
 from apsam.masks.thresholded import make_cam_masks, threshold_cam
-from apsam.prompt_files import make_prompts
-from apsam.prompt_settings import PromptSettings
-from apsam.prompts import Prompt
+from apsam.prompts.files import make_prompts
+from apsam.prompts.generate import Prompt
+from apsam.prompts.settings import PromptSettings
 from apsam.stack import TileStack, TileStackWriter
 
 SIZE = 96

@@ -7,9 +7,9 @@ import pytest
 
 from apsam.errors import InputError
 from apsam.files import write_json
-from apsam.prompt_files import make_prompts, read_prompts, write_prompts
-from apsam.prompt_settings import PromptSettings
-from apsam.prompts import binarize, generate_prompts
+from apsam.prompts.files import make_prompts, read_prompts, write_prompts
+from apsam.prompts.generate import binarize, generate_prompts
+from apsam.prompts.settings import PromptSettings
 from apsam.stack import TileStackWriter
 
 

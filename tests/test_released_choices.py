@@ -145,8 +145,8 @@ def test_added_masks_have_union_and_overlap_count(tiles, tmp_path, sam, monkeypa
     cam[0, 8:30, 8:30], cam[0, 34:60, 34:60] = 200, 200
     with TileStackWriter(tmp_path / "c.zarr.zip", {"scene": "a"}, {"cam": ((SIZE, SIZE), "uint8")}) as writer:
         writer.append(cam=cam)
-    from apsam.prompt_files import make_prompts
-    from apsam.prompt_settings import PromptSettings
+    from apsam.prompts.files import make_prompts
+    from apsam.prompts.settings import PromptSettings
 
     make_prompts(tmp_path / "c.zarr.zip", PromptSettings(), tmp_path / "p.json")
     stacks = {}

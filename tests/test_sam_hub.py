@@ -14,7 +14,7 @@ from tiny_hub_sam import CONFIGS, save_hub_sam, tiny_hub_model, tiny_hub_sam, ti
 from tiny_sam import tiny_sam
 
 from apsam.errors import ApsamError, ConfigError, InputError
-from apsam.prompts import Prompt, PromptSet, TilePrompts
+from apsam.prompts.generate import Prompt, PromptSet, TilePrompts
 from apsam.sam import encode, weights_files
 from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts

@@ -3,7 +3,7 @@ import pytest
 from tiny_sam import tiny_sam
 
 from apsam.errors import InputError
-from apsam.prompts import Prompt, PromptSet, TilePrompts
+from apsam.prompts.generate import Prompt, PromptSet, TilePrompts
 from apsam.sam import segment
 from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts

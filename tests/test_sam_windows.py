@@ -7,7 +7,7 @@ from rasterio.transform import from_origin
 from tiny_sam import tiny_sam, tiny_sam_model
 
 from apsam.errors import ConfigError, InputError
-from apsam.prompts import Prompt, PromptSet, TilePrompts
+from apsam.prompts.generate import Prompt, PromptSet, TilePrompts
 from apsam.sam import segment
 from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from apsam import weights
-from apsam.backbones import build_backbone
+from apsam.backbones.build import build_backbone
 from apsam.errors import ApsamError, InputError
 from apsam.weights import PUBLISHED, Weights, cache_folder, fetch, fetch_weights
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from apsam.errors import InputError
-from apsam.prompts import Prompt
+from apsam.prompts.generate import Prompt
 from apsam.tiles.pixels import Pixels
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings

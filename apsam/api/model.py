@@ -17,7 +17,7 @@ from apsam.config import Config
 from apsam.errors import InputError
 from apsam.extras import naming_extras
 from apsam.maps.model import MapModel
-from apsam.prompts import Prompt
+from apsam.prompts.generate import Prompt
 from apsam.tiles.reader import SceneReader
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from apsam.api.tiling import windows_of
 from apsam.errors import InputError
-from apsam.prompts import Prompt, PromptSet, TilePrompts
+from apsam.prompts.generate import Prompt, PromptSet, TilePrompts
 from apsam.sam.encode import encode_tiles
 from apsam.sam.model import LoadedSam
 from apsam.sam.segment import decode_prompt_sets

@@ -10,7 +10,7 @@ import typer
 from apsam.commands.options import DataDir, Device, Ground, Protocol, Sheet, Synthetic, Threads, named
 from apsam.commands.options import settings as section
 from apsam.experiments.settings import ExperimentSettings
-from apsam.prompt_settings import PromptSettings
+from apsam.prompts.settings import PromptSettings
 from apsam.protocol import HELD_OUT
 from apsam.sam.settings import MasksSettings, SamSettings
 

@@ -25,10 +25,11 @@ def join_prompts(
     geojson: Annotated[Path, typer.Option(help="the same in the CRS of the scene, .geojson")],
 ) -> None:
     """Merge the prompts of a scene's blocks."""
-    from apsam import prompt_files
+    from apsam.prompts.files import join_prompts as join
+    from apsam.prompts.files import read_prompts, write_prompts_geojson
     from apsam.stack import TileStack
 
     with TileStack(tiles) as stack:
         lengths = stack.lengths
-    prompt_files.join_prompts(blocks, lengths, output)
-    prompt_files.write_prompts_geojson(prompt_files.read_prompts(output), tiles, geojson)
+    join(blocks, lengths, output)
+    write_prompts_geojson(read_prompts(output), tiles, geojson)

@@ -9,7 +9,7 @@ import typer
 
 from apsam.commands.options import Cams, Tiles
 from apsam.commands.options import settings as section
-from apsam.prompt_settings import PromptSettings
+from apsam.prompts.settings import PromptSettings
 
 
 def prompts(
@@ -20,7 +20,7 @@ def prompts(
     settings: Annotated[PromptSettings, section(PromptSettings, "prompts")] = PromptSettings(),
 ) -> None:
     """Make box and point prompts of a scene's CAMs."""
-    from apsam.prompt_files import make_prompts, read_prompts, write_prompts_geojson
+    from apsam.prompts.files import make_prompts, read_prompts, write_prompts_geojson
 
     make_prompts(cams, settings, output)
     write_prompts_geojson(read_prompts(output), tiles, geojson)

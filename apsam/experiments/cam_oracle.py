@@ -12,7 +12,7 @@ from apsam.masks.stack import NO_DATA
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
 from apsam.metrics.tally import Tally
-from apsam.prompts import binarize
+from apsam.prompts.generate import binarize
 from apsam.protocol import HELD_OUT
 from apsam.stack import TileStack
 

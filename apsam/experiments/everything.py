@@ -13,8 +13,8 @@ from apsam.experiments.table import PART, Column, Experiment
 from apsam.figures import STYLE, picture_grid, save_figure
 from apsam.metrics.counts import Counts
 from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
-from apsam.prompt_files import read_prompts
-from apsam.prompts import Prompt
+from apsam.prompts.files import read_prompts
+from apsam.prompts.generate import Prompt
 from apsam.protocol import HELD_OUT
 from apsam.sam.embeddings import EmbeddingStore
 from apsam.sam.everything import LabelMap, segment_embedding

@@ -19,8 +19,8 @@ from apsam.masks.stack import NO_DATA, same_tiles
 from apsam.metrics.counts import Counts
 from apsam.metrics.pseudo_masks import as_released
 from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
-from apsam.prompt_settings import PromptSettings
-from apsam.prompts import TilePrompts, binarize, tile_prompts
+from apsam.prompts.generate import TilePrompts, binarize, tile_prompts
+from apsam.prompts.settings import PromptSettings
 from apsam.protocol import HELD_OUT
 from apsam.sam.batches import decode_batch
 from apsam.sam.registry import build_sam

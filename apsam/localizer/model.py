@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from apsam.backbones import Backbone, build_backbone, lite0_weights_path, read_state_dict, rename_lite0_keys
+from apsam.backbones.build import Backbone, build_backbone, lite0_weights_path, read_state_dict, rename_lite0_keys
 from apsam.localizer.settings import LocalizerSettings
 
 LITE0_LAST_CHANNELS = 1280

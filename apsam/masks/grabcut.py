@@ -9,8 +9,8 @@ import numpy as np
 
 from apsam.masks.settings import GrabCutSettings
 from apsam.masks.stack import same_tiles, write_masks
-from apsam.prompt_files import check_tile_order, read_prompts
-from apsam.prompts import Prompt
+from apsam.prompts.files import check_tile_order, read_prompts
+from apsam.prompts.generate import Prompt
 
 # Of several prompt sets (prompts.threshold: auto) GrabCut uses the one nearest the paper's threshold, because it
 # predicts no quality for a selection.

@@ -9,7 +9,7 @@ import numpy as np
 from apsam.ground.gate import GroundGate
 from apsam.masks.stack import BATCH, NO_DATA, same_tiles
 from apsam.progress import track
-from apsam.prompt_files import check_tile_order, read_prompts
+from apsam.prompts.files import check_tile_order, read_prompts
 from apsam.sam.registry import build_sam
 from apsam.sam.segment import TileMask, segment_scene
 from apsam.sam.settings import MasksSettings, SamSettings

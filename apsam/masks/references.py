@@ -9,7 +9,7 @@ import numpy as np
 from apsam.masks.stack import same_tiles, write_masks
 from apsam.metrics.centred_box import centred_box
 from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
-from apsam.prompts import binarize
+from apsam.prompts.generate import binarize
 from apsam.stack import TileStack
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from apsam.masks.settings import CamMaskSettings
 from apsam.masks.stack import same_tiles, write_masks
-from apsam.prompts import binarize
+from apsam.prompts.generate import binarize
 
 
 def threshold_cam(cam: np.ndarray, settings: CamMaskSettings) -> np.ndarray:

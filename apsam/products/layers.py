@@ -12,8 +12,8 @@ from affine import Affine
 from pyproj import CRS
 from shapely import Point, Polygon
 
-from apsam.prompt_files import read_prompts
-from apsam.prompts import PromptSet, TilePrompts
+from apsam.prompts.files import read_prompts
+from apsam.prompts.generate import PromptSet, TilePrompts
 from apsam.stack import TileStack
 from apsam.tiles.labels import tile_name
 from apsam.tiles.outlines import outline

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from apsam.metrics.scene import LEAST_COVER
-from apsam.prompts import Prompt
+from apsam.prompts.generate import Prompt
 from apsam.report.inputs import MASK_SOURCES, SECOND_ROUND, SOURCE_NAMES, Notes, SceneFiles, mask_sources, open_stack
 from apsam.report.settings import ReportSettings
 from apsam.report.tile_pixels import SceneTiles

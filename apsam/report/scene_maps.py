@@ -15,8 +15,8 @@ from rasterio.errors import RasterioError
 
 from apsam.errors import ApsamError
 from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
-from apsam.prompt_files import read_prompts
-from apsam.prompts import PromptSet, TilePrompts
+from apsam.prompts.files import read_prompts
+from apsam.prompts.generate import PromptSet, TilePrompts
 from apsam.report.colours import heat_overlay, webp_within
 from apsam.report.inputs import SOURCE_NAMES, Notes, SceneFiles, map_sources, mask_sources, open_stack
 from apsam.report.mosaic import Mosaic, outlines

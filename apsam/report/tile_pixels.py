@@ -11,8 +11,8 @@ import numpy as np
 from apsam.errors import ApsamError
 from apsam.maps.tiles import MapTiles
 from apsam.metrics.scene import MeasuredScene, TileReferenceMasks
-from apsam.prompt_files import read_prompts
-from apsam.prompts import Prompt, PromptSet
+from apsam.prompts.files import read_prompts
+from apsam.prompts.generate import Prompt, PromptSet
 from apsam.report.inputs import SOURCE_NAMES, Notes, SceneFiles, map_sources, mask_sources, open_stack
 from apsam.report.scene_maps import NO_REFERENCE_MASK, chosen_thresholds, fits, note_missing_map, used_set
 from apsam.stack import TileStack

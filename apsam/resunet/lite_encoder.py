@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from apsam.backbones import build_backbone
-from apsam.efficientnet_lite import EfficientNetLite0
+from apsam.backbones.build import build_backbone
+from apsam.backbones.efficientnet_lite import EfficientNetLite0
 from apsam.resunet.units import InputUnit
 
 STAGES = 4  # strides 2, 4, 8, 16; the deepest stage (stride 32) would double the weights and is not needed

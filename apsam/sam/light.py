@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from apsam import torchvision_ops  # noqa: F401  (before segment_anything, which imports torchvision)
-from apsam.backbones import build_backbone, read_state_dict
+from apsam.backbones.build import build_backbone, read_state_dict
 from apsam.errors import InputError
 
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer  # isort: skip

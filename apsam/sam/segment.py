@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from apsam.prompts import Prompt, TilePrompts
+from apsam.prompts.generate import Prompt, TilePrompts
 from apsam.sam.batches import BatchSize, decode_batch
 from apsam.sam.cam_prompt import cam_to_mask_prompt
 from apsam.sam.decode import PromptBatch, decode_prompts

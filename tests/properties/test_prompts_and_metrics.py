@@ -13,9 +13,9 @@ from apsam.errors import InputError
 from apsam.metrics.counts import Counts
 from apsam.metrics.pseudo_masks import as_released
 from apsam.metrics.tally import Tally, rows
-from apsam.prompt_files import ScenePrompts, check_tile_order
-from apsam.prompt_settings import PromptSettings
-from apsam.prompts import TilePrompts, binarize, generate_prompts
+from apsam.prompts.files import ScenePrompts, check_tile_order
+from apsam.prompts.generate import TilePrompts, binarize, generate_prompts
+from apsam.prompts.settings import PromptSettings
 
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=24)
 # Few values, so that regions of several pixels with holes and islands come about.

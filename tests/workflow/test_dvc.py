@@ -76,8 +76,8 @@ def push_and_clone(project: VersionedProject, folder: Path, *targets: str) -> Ve
 def test_code_without_effect_on_results_runs_no_dvc_job(copy_of_finished: Callable[[str], Project]) -> None:
     project = VersionedProject(copy_of_finished("versioned").folder)
     project.start("copy")
-    project.replace("apsam/prompts.py", '"""Equation 2: ', '"""The second equation: ')
-    assert "apsam/prompts.py" in project.dvc("status", "prompts")
+    project.replace("apsam/prompts/generate.py", '"""Equation 2: ', '"""The second equation: ')
+    assert "apsam/prompts/generate.py" in project.dvc("status", "prompts")
     before = project.log_dates()
     prompts = {file: file.read_bytes() for file in (project.folder / RESULTS / "prompts").iterdir()}
     project.dvc("repro", "prompts")

@@ -80,7 +80,7 @@ def test_dates_records_copies_and_resources_are_ignored(project: Project, tmp_pa
     shutil.copytree(project.folder, tmp_path / "clone", copy_function=shutil.copyfile)
     clone = Project(tmp_path / "clone")
     clone.replace("rules/encode.smk", "mem_mb=more(8000)", "mem_mb=9000")
-    clone.replace("apsam/prompts.py", '"""Equation 2: ', '"""The second equation: ')
+    clone.replace("apsam/prompts/generate.py", '"""Equation 2: ', '"""The second equation: ')
     clone.replace("config.yaml", "run:", "# a comment\nrun:")
     assert clone.plan("--set-threads", "localizer=1", "--set-resources", "resunet:runtime=5") == {}
 

@@ -46,7 +46,7 @@ def test_every_stage_makes_its_outputs(finished: Project) -> None:
 def test_the_public_functions_use_the_run(finished: Project, tmp_path: Path) -> None:
     import apsam
     from apsam.ground.gate import GroundGate
-    from apsam.prompt_files import read_prompts
+    from apsam.prompts.files import read_prompts
     from apsam.stack import TileStack
 
     run = finished.folder / "results/small"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from apsam.backbones import Backbone
+from apsam.backbones.build import Backbone
 from apsam.localizer.data import Tiles
 from apsam.localizer.methods.base import Batch, Method
 from apsam.localizer.settings import LocalizerSettings

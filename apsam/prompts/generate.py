@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from apsam.errors import InputError
-from apsam.prompt_settings import PromptSettings
+from apsam.prompts.settings import PromptSettings
 
 # Share of a contour's length by which the paper's code simplifies contours before it computes their centroid.
 RELEASED_SIMPLIFICATION = 0.001

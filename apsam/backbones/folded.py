@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from apsam.efficientnet_lite import SameConv2d
+from apsam.backbones.efficientnet_lite import SameConv2d
 
 # Pixels of a batch whose widest layer fits about into a CPU's caches; images of a batch are independent.
 CPU_PIXELS = 2 * 256 * 256
@@ -70,7 +70,7 @@ def _fold(module: nn.Module) -> None:
             if before is None or not isinstance(before[1], nn.Conv2d) or before[1].out_channels != child.num_features:
                 raise ValueError(f"no convolution before the batch norm '{name}' of {type(module).__name__}")
             setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
-            # Batch norms of `apsam.efficientnet_lite` include the activation that follows.
+            # Batch norms of `apsam.backbones.efficientnet_lite` include the activation that follows.
             setattr(module, name, _in_place(getattr(child, "act", nn.Identity())))
             before = None
         elif isinstance(child, nn.Conv2d):

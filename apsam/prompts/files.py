@@ -13,8 +13,8 @@ from affine import Affine
 
 from apsam.errors import InputError
 from apsam.files import atomic_path, read_record, write_json
-from apsam.prompt_settings import PromptSettings
-from apsam.prompts import Prompt, PromptSet, TilePrompts, tile_prompts
+from apsam.prompts.generate import Prompt, PromptSet, TilePrompts, tile_prompts
+from apsam.prompts.settings import PromptSettings
 from apsam.stack import TileStack
 
 SCHEMA = 1
