@@ -27,7 +27,7 @@ from safetensors.torch import save_file
 from shapely.geometry import MultiPolygon, box
 from torch.utils.data import DataLoader
 
-from apsam import backbones
+from apsam.backbones import build
 from apsam.conditions import TrainingConditions
 from apsam.errors import ApsamError, InputError, OutputError
 from apsam.experiments.table import Column, Experiment, write_experiment
@@ -454,7 +454,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {
     "resunet": lambda path: load_resunet(path, torch.device("cpu")),
     "localizer": load_localizer,
     "sam": read_state_dict,
-    "backbone": backbones.read_state_dict,
+    "backbone": build.read_state_dict,
 }
 
 
