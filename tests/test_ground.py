@@ -82,6 +82,20 @@ def test_blocks_count_as_one_scene(tmp_path: Path) -> None:
             assert np.array_equal(read_grid(tmp_path / f"{name}.tif", band), read_grid(tmp_path / "whole.tif", band))
 
 
+def test_a_stack_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, blocks, _ = make_scene(tmp_path, 1200, 100, blocks=3)
+    opened = []
+
+    class Counted(TileStack):
+        def __init__(self, path: Path) -> None:
+            opened.append(path)
+            super().__init__(path)
+
+    monkeypatch.setattr("apsam.ground.labels.TileStack", Counted)
+    make_ground_labels(blocks, tmp_path / "labels.tif")
+    assert opened == blocks, "not once in each band of rows"
+
+
 def test_stacks_of_two_scenes_are_refused(tmp_path: Path) -> None:
     _, one, _ = make_scene(tmp_path)
     _, other, _ = make_scene(tmp_path, name="ridge")

@@ -10,8 +10,9 @@ import torch
 from ground_scenes import SIZE, TILES, make_scene, read_grid, relabel, write_grid
 
 from apsam.errors import InputError
-from apsam.ground.labels import make_ground_labels
+from apsam.ground.labels import TRAINING_LABELS, make_ground_labels
 from apsam.ground.settings import ViewSettings
+from apsam.ground.views import make_views
 from apsam.heatmaps.calibrate import CANDIDATES, calibrate, read_decision, write_decision
 from apsam.heatmaps.factor import choose_factor, read_factor, write_factor
 from apsam.heatmaps.grey import make_heat_masks, make_heat_stack, to_grey
@@ -22,8 +23,11 @@ from apsam.maps.settings import MapSettings
 from apsam.prompts.files import make_prompts, read_prompts
 from apsam.prompts.settings import PromptSettings
 from apsam.resunet.predict import predict_raster
+from apsam.scenes import Scene
 from apsam.stack import TileStack
 from apsam.tiles.parts import TEST
+from apsam.tiles.settings import LabelSettings, SplitSettings
+from apsam.tiles.tiling import tile_scene
 
 SETTINGS = HeatMapSettings(networks=2, epochs=1)
 
@@ -180,3 +184,45 @@ def test_without_a_region_the_view_is_a_tile(tmp_path: Path) -> None:
     labels = write_grid(tmp_path / "labels.tif", tiles[0], np.ones((2, *mask.shape), np.uint8))
     logits = write_grid(tmp_path / "logits.tif", tiles[0], heat_of(mask, -4, -4), NO_DATA)
     assert choose_factor(tiles, [logits], [labels], 0.0, ViewSettings()).factor == 1
+
+
+def test_labels_of_held_out_tiles_reach_no_view_and_no_mask(tmp_path: Path) -> None:
+    image, tiles, mask = make_scene(tmp_path, 300, 300, "blocks")
+    logits = write_grid(tmp_path / "logits.tif", tiles[0], to_steps(np.full(mask.shape, 5.0)), NO_DATA)
+    with TileStack(tiles[0]) as stack:
+        test, label = np.flatnonzero(stack.read("part") == TEST), stack.read("label")
+    assert {0, 1} <= set(label[test].tolist())
+    settings, found = ViewSettings(size=128, step=64, factors=(1, 2), multiples=(1,)), []
+    for flipped in (False, True):
+        labels, views, cams = (tmp_path / f"{flipped}{end}" for end in (".tif", "v.zarr.zip", "c.zarr.zip"))
+        if flipped:
+            relabel(tiles[0], label={index: 1 - label[index] for index in test.tolist()})
+        make_ground_labels(tiles, labels)
+        make_views(tiles, image, labels, settings, 1, views)
+        make_heat_stack(views, logits, labels, 1.0, SETTINGS, cams)
+        make_heat_masks(logits, labels, 1.0, tiles[0], tmp_path / "mask.tif")
+        with TileStack(views) as one, TileStack(cams) as heat:
+            windows, grey = one.read("window"), heat.read("cam")
+        chosen = choose_factor(tiles, [logits], [labels], 1.0, settings)
+        held_out = read_grid(labels, TRAINING_LABELS) == 255
+        pseudo_mask = read_grid(tmp_path / "mask.tif")
+        assert (pseudo_mask[held_out] == 255).all() and (pseudo_mask == 1).any()
+        found.append((read_grid(labels), windows, grey, chosen, pseudo_mask))
+    (all_labels, *one), (other_labels, *other) = found
+    assert (all_labels != other_labels).any()
+    for a, b in zip(one, other, strict=True):
+        assert a == b if not isinstance(a, np.ndarray) else np.array_equal(a, b)
+
+
+def test_networks_of_other_tiles_are_refused(tmp_path: Path) -> None:
+    image, tiles, _ = make_scene(tmp_path, 110, 110)
+    make_ground_labels(tiles, tmp_path / "labels.tif")
+    network = tmp_path / "w.safetensors"
+    train_heat_network([image], tiles, [tmp_path / "labels.tif"], SETTINGS, network, tmp_path / "h.json", 1, "cpu")
+    other = tmp_path / "other.zarr.zip"
+    scene = Scene("valley", "raster", image, None, tmp_path / "valley_mask.tif", "train")
+    stretched = TILES.model_copy(update={"percentiles": (10.0, 90.0), "stretch": "percentiles"})
+    tile_scene(scene, stretched, LabelSettings(), SplitSettings(), other)
+    with pytest.raises(InputError, match="percentiles"):
+        make_logits(other, image, [network], SETTINGS, tmp_path / "logits.tif", "cpu")
+    assert not (tmp_path / "logits.tif").exists()

@@ -11,7 +11,7 @@ import torch
 from ground_scenes import TILES, TRANSFORM, make_scene, read_grid, write_grid
 from pyproj import CRS
 from rasterio.transform import Affine
-from shapely import Point, box
+from shapely import MultiPoint, Point, box
 from torch.nn import functional
 
 from apsam.errors import InputError
@@ -24,7 +24,7 @@ from apsam.ground.labels import (
     make_ground_labels,
 )
 from apsam.ground.points import DISTANCES, PointProbability, set_covariance
-from apsam.ground.raster import Grid
+from apsam.ground.raster import Grid, GridReader
 from apsam.heatmaps.area import threshold_by_area
 from apsam.heatmaps.calibrate import calibrate, read_decision, write_decision
 from apsam.heatmaps.logits import NO_DATA, STEP
@@ -44,7 +44,11 @@ def at(row: float, col: float) -> Point:
 
 
 def scene_with_points(
-    folder: Path, *shapes: Point, sizes: list[float], split: str = "train", settings: LabelSettings = LENGTHS
+    folder: Path,
+    *shapes: Point | MultiPoint,
+    sizes: list[float],
+    split: str = "train",
+    settings: LabelSettings = LENGTHS,
 ) -> tuple[Path, Path, list[Path]]:
     """A scene of 300 x 300 px (150 m) whose tiles are labelled by points: image, layer, tile stacks."""
     image, _, _ = make_scene(folder, 300, 300)
@@ -251,3 +255,14 @@ def test_the_expected_area_needs_no_negative_tile(tmp_path: Path) -> None:
     assert (decision.chosen_by, decision.balanced_accuracy, decision.negative) == ("area", None, 0)
     with pytest.raises(InputError, match="0 negative training tiles"):
         calibrate(tiles, [logits], 0.005)
+
+
+def test_a_multipoint_has_no_size(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number, (shape, bands) in enumerate(((at(100, 120), 3), (MultiPoint([at(100, 120), at(140, 120)]), 2))):
+        (tmp_path / str(number)).mkdir()
+        _, layer, [tiles] = scene_with_points(tmp_path / str(number), shape, sizes=[60.0])
+        caplog.clear()
+        make_ground_labels([tiles], tmp_path / "labels.tif", layer=layer)
+        with GridReader(tmp_path / "labels.tif") as labels:
+            assert labels.count == bands
+        assert ("1 of 1 features near the scene 'valley' are not single points" in caplog.text) == (bands == 2)

@@ -110,7 +110,7 @@ def resunet_scenes(
 def network_seed(seed: int, number: int) -> int:
     """Return the seed of one of a run's several networks.
 
-    Runs with different seeds have no seed in common: `heatmaps.networks` is at most 20.
+    Of a run's networks (`heatmaps.networks`, at most 20) no two have the same.
     """
     return 20 * seed + number
 

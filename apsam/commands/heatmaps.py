@@ -26,7 +26,7 @@ def heatmap_network(
     ],
     output: Annotated[Path, typer.Option(help="weights to make, .safetensors")],
     history: Annotated[Path, typer.Option(help="history of the training to make, .json")],
-    number: Annotated[int, typer.Option(min=0, help="which of `heatmaps.networks` it is: added to the seed")] = 0,
+    number: Annotated[int, typer.Option(min=0, help="which of `heatmaps.networks` it is; each has its own seed")] = 0,
     settings: Settings = HeatMapSettings(),
     seed: Seed = 1,
     device: Device = "auto",
@@ -84,7 +84,7 @@ def heatmap_factor(
     output: Annotated[Path, typer.Option(help="JSON file to make")],
     settings: Views = ViewSettings(),
 ) -> None:
-    """Select the size of the area that a view for SAM shows, by the size of the heat maps' regions."""
+    """Select the size of the area that a view for SAM shows, by how much of a view the heat maps cover."""
     from apsam.heatmaps.calibrate import read_decision
     from apsam.heatmaps.factor import choose_factor, write_factor
 

@@ -10,6 +10,7 @@ beyond the length of every landslide (`apsam.ground.points`).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,12 +78,14 @@ def make_ground_labels(
             settings = LabelSettings(**stack.attributes["made_by"]["labels"])
         points = read_point_probability(layer, grid, settings)
     names = _NAMES if points is not None else _NAMES[:-1]
-    with GridWriter(output, grid, names, "uint8", UNKNOWN, {}) as writer:
+    with ExitStack() as opened:
+        stacks = [_LabelledStack(opened.enter_context(TileStack(path))) for path in tiles]
+        writer = opened.enter_context(GridWriter(output, grid, names, "uint8", UNKNOWN, {}))
         for top, rows in row_bands(grid.height):
             if points is None:
-                values = _values_of_tiles(tiles, top, rows, grid.width, unused)
+                values = _values_of_tiles(stacks, top, rows, grid.width, unused)
             else:
-                values = _values_of_points(points, tiles, top, rows, grid.width)
+                values = _values_of_points(points, stacks, top, rows, grid.width)
             writer.write(top, values)
 
 
@@ -91,11 +94,13 @@ def has_probability(labels: GridReader) -> bool:
     return labels.count >= PROBABILITY
 
 
-def _values_of_tiles(tiles: Sequence[Path], top: int, rows: int, width: int, unused: Collection[str]) -> np.ndarray:
+def _values_of_tiles(
+    stacks: Sequence[_LabelledStack], top: int, rows: int, width: int, unused: Collection[str]
+) -> np.ndarray:
     """Bands 1 and 2 of some rows, (2, rows, width) uint8, from the labels of tiles."""
     free = np.zeros((len(_BANDS), rows, width), bool)
     covered = np.zeros_like(free)
-    for tile in _tiles_at(tiles, top, rows, unused):
+    for tile in _tiles_at(stacks, top, rows, unused):
         own, seen = clip_rows(tile.window, tile.valid, top, rows, width)
         for index, parts in enumerate(_BANDS.values()):
             if tile.part in parts and tile.label in (FREE, POSSIBLE):
@@ -105,10 +110,12 @@ def _values_of_tiles(tiles: Sequence[Path], top: int, rows: int, width: int, unu
     return np.where(free, FREE, np.where(covered, POSSIBLE, UNKNOWN)).astype(np.uint8)
 
 
-def _values_of_points(points: PointProbability, tiles: Sequence[Path], top: int, rows: int, width: int) -> np.ndarray:
+def _values_of_points(
+    points: PointProbability, stacks: Sequence[_LabelledStack], top: int, rows: int, width: int
+) -> np.ndarray:
     """All bands of some rows, (3, rows, width) uint8, from the probability around points."""
     known, held_out = np.zeros((rows, width), bool), np.zeros((rows, width), bool)
-    for tile in _tiles_at(tiles, top, rows, ()):
+    for tile in _tiles_at(stacks, top, rows, ()):
         own, seen = clip_rows(tile.window, tile.valid, top, rows, width)
         known[own] |= seen > 0
         if tile.part == TEST or tile.shared:
@@ -147,6 +154,19 @@ def clip_rows(
     return (slice(first - top, last - top), slice(col, right)), values[first - row : last - row, : right - col]
 
 
+class _LabelledStack:
+    """A tile stack, with what is known of each tile; only the valid pixels are read later.
+
+    Args:
+        stack: The open stack.
+    """
+
+    def __init__(self, stack: TileStack) -> None:
+        self.stack = stack
+        self.windows, self.labels, self.parts = (stack.read(name) for name in ("window", "label", "part"))
+        self.shared = stack.read(SHARED) if SHARED in stack.arrays else np.zeros(len(stack), bool)
+
+
 class _Tile(NamedTuple):
     """Window, valid pixels (height, width), label, part, and whether it shares ground with a held-out scene."""
 
@@ -157,18 +177,15 @@ class _Tile(NamedTuple):
     shared: bool
 
 
-def _tiles_at(tiles: Sequence[Path], top: int, rows: int, unused: Collection[str]) -> Iterator[_Tile]:
+def _tiles_at(stacks: Sequence[_LabelledStack], top: int, rows: int, unused: Collection[str]) -> Iterator[_Tile]:
     """Yield the tiles that reach into some rows, without those of unused names."""
-    for path in tiles:
-        with TileStack(path) as stack:
-            windows, labels, parts = (stack.read(name) for name in ("window", "label", "part"))
-            shared = stack.read(SHARED) if SHARED in stack.arrays else np.zeros(len(stack), bool)
-            for index in tiles_in_rows(windows, top, rows):
-                window = windows[index].tolist()
-                if unused and tile_name(*window[:2]) in unused:
-                    continue
-                valid = stack.read_at("valid", [index])[0]
-                yield _Tile(window, valid, int(labels[index]), int(parts[index]), bool(shared[index]))
+    for one in stacks:
+        for index in tiles_in_rows(one.windows, top, rows):
+            window = one.windows[index].tolist()
+            if unused and tile_name(*window[:2]) in unused:
+                continue
+            valid = one.stack.read_at("valid", [index])[0]
+            yield _Tile(window, valid, int(one.labels[index]), int(one.parts[index]), bool(one.shared[index]))
 
 
 def tiles_in_rows(windows: np.ndarray, top: int, rows: int) -> np.ndarray:

@@ -86,11 +86,13 @@ def read_point_probability(layer: Path, grid: Grid, settings: LabelSettings) -> 
         return None
     found = features_near(layer, CRS.from_wkt(grid.crs), grid.transform, grid.height, grid.width, settings)
     assert found.geodesy is not None  # a column of sizes has a size
-    known = distances(found.features, found.lengths, settings).length
+    # A multipoint does not say which of its points has the size.
+    single = shapely.get_num_coordinates(found.features) == 1
+    known = np.where(single, distances(found.features, found.lengths, settings).length, np.nan)
     if np.isnan(known).any():
         log.warning(
-            "%s: %d of %d features near the scene '%s' are no points with a size; its label map uses the labels of "
-            "tiles alone", layer, int(np.isnan(known).sum()), len(known), grid.scene,
+            "%s: %d of %d features near the scene '%s' are not single points with a size; its label map uses the "
+            "labels of tiles alone", layer, int(np.isnan(known).sum()), len(known), grid.scene,
         )  # fmt: skip
         return None
     points, owners = shapely.get_coordinates(found.features, return_index=True)

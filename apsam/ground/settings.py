@@ -100,7 +100,8 @@ class ViewSettings(BaseModel):
         0.5,
         gt=0,
         le=1,
-        description="Minimum share of the overlapping views whose masks must contain a pixel for it to be landslide.",
+        description="Minimum share of the overlapping views with a prompt whose masks must contain a pixel for it to "
+        "be landslide.",
     )
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from apsam.ground.labels import ALL_LABELS, POSSIBLE, common_grid
+from apsam.ground.labels import POSSIBLE, TRAINING_LABELS, common_grid
 from apsam.ground.raster import GridReader
 from apsam.ground.settings import ViewSettings
 from apsam.progress import track
@@ -65,7 +65,7 @@ def make_views(
             "window": ((4,), "int32"),
         }
         with TileStackWriter(output, attributes, specs) as writer:
-            chosen = [w for w in windows.tolist() if (ground.read(*w, band=ALL_LABELS) == POSSIBLE).any()]
+            chosen = [w for w in windows.tolist() if (ground.read(*w, band=TRAINING_LABELS) == POSSIBLE).any()]
             for start in track(range(0, len(chosen), BATCH), f"views of {grid.scene}"):
                 some = chosen[start : start + BATCH]
                 images, valid = zip(*(read_view(scene, window, size) for window in some), strict=True)

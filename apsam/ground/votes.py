@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from apsam.ground.labels import ALL_LABELS, FREE, POSSIBLE, UNKNOWN, clip_rows, common_grid, tiles_in_rows
+from apsam.ground.labels import FREE, POSSIBLE, TRAINING_LABELS, UNKNOWN, clip_rows, common_grid, tiles_in_rows
 from apsam.ground.raster import GridReader, GridWriter, row_bands
 from apsam.masks.stack import same_tiles
 from apsam.progress import track
@@ -58,6 +58,6 @@ def make_ground_masks(
                         own, values = clip_rows(window[index].tolist(), mask, top, rows, grid.width)
                         held[own] += values
                         count[own] += 1
-            allowed = ground.read(top, 0, rows, grid.width, band=ALL_LABELS)
+            allowed = ground.read(top, 0, rows, grid.width, band=TRAINING_LABELS)
             found = (held >= votes * count - 1e-6) & (count > 0) & (held > 0) & (allowed == POSSIBLE)
             writer.write(top, np.where(allowed == UNKNOWN, UNKNOWN, np.where(found, POSSIBLE, FREE))[None].astype("u1"))

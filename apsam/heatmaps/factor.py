@@ -2,7 +2,7 @@
 
 SAM separates an object from its surroundings. If the heat map fills the view, so does SAM's box, and there are no
 surroundings; but the larger the area of a view, the coarser is the outline. So the factor is increased until the heat
-map covers less than half of a typical view (`views.covered`).
+map covers at most `views.covered` of a typical view.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from apsam.files import read_record, write_json
-from apsam.ground.labels import ALL_LABELS, POSSIBLE
+from apsam.ground.labels import POSSIBLE, TRAINING_LABELS
 from apsam.ground.raster import Grid, GridReader
 from apsam.ground.settings import ViewSettings
 from apsam.heatmaps.logits import STEP
@@ -72,7 +72,7 @@ def _shares(grid: Grid, logits: Path, labels: Path, threshold: float, side: int,
     with GridReader(logits, grid) as heat, GridReader(labels, grid) as ground:
         for window in tile_windows(grid.height, grid.width, side, step).tolist():
             high = heat.read(*window) >= least
-            share = (high & (ground.read(*window, band=ALL_LABELS) == POSSIBLE)).mean() if high.any() else 0
+            share = (high & (ground.read(*window, band=TRAINING_LABELS) == POSSIBLE)).mean() if high.any() else 0
             if share:
                 yield float(share)
 

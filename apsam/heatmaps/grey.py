@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from apsam.ground.labels import ALL_LABELS, FREE, POSSIBLE, UNKNOWN, common_grid
+from apsam.ground.labels import FREE, POSSIBLE, TRAINING_LABELS, UNKNOWN, common_grid
 from apsam.ground.raster import Grid, GridReader, GridWriter, row_bands
 from apsam.heatmaps.logits import NO_DATA, STEP
 from apsam.heatmaps.settings import HeatMapSettings
@@ -35,7 +35,7 @@ def make_heat_stack(
         tiles: Stack of tiles or views.
         logits: Heat map of the scene (`apsam.heatmaps.logits`).
         labels: Label map of the scene.
-        threshold: Calibrated threshold, log-odds; becomes the grey value 120.
+        threshold: Calibrated threshold, log-odds; becomes the grey value 121, the first above 120.
         settings: Grey values per unit of log-odds.
         output: The stack to write.
     """
@@ -58,7 +58,7 @@ def _grey_window(
     heat: GridReader, ground: GridReader, window: list[int], size: int, threshold: float, grey_per_logit: float
 ) -> np.ndarray:
     grey = to_grey(heat.read(*window), threshold, grey_per_logit)
-    grey[ground.read(*window, band=ALL_LABELS) != POSSIBLE] = 0
+    grey[ground.read(*window, band=TRAINING_LABELS) != POSSIBLE] = 0
     return grey if grey.shape == (size, size) else cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA)
 
 
@@ -80,7 +80,7 @@ def make_heat_masks(logits: Path, labels: Path, threshold: float, tiles: Path, o
         GridWriter(output, grid, ("pseudo-mask",), "uint8", UNKNOWN, {"APSAM_THRESHOLD": f"{threshold:g}"}) as writer,
     ):
         for top, rows in row_bands(grid.height):
-            allowed = ground.read(top, 0, rows, grid.width, band=ALL_LABELS)
+            allowed = ground.read(top, 0, rows, grid.width, band=TRAINING_LABELS)
             found = (heat.read(top, 0, rows, grid.width) >= least) & (allowed == POSSIBLE)
             mask = np.where(allowed == UNKNOWN, UNKNOWN, np.where(found, POSSIBLE, FREE))
             writer.write(top, mask[None].astype(np.uint8))

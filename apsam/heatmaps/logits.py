@@ -9,6 +9,7 @@ from types import TracebackType
 
 import numpy as np
 
+from apsam.conditions import check_tiles
 from apsam.ground.raster import BLOCK, Grid, GridWriter
 from apsam.heatmaps.settings import HeatMapSettings
 from apsam.maps.settings import MapSettings
@@ -42,7 +43,8 @@ def make_logits(
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
 
     Raises:
-        InputError: Image and tiles do not match, or weights cannot be used.
+        InputError: Image and tiles do not match, or weights cannot be used or were trained on tiles that were read in
+            another way.
     """
     grid = Grid.of_tiles(tiles)
     maps = MapSettings(overlap=settings.overlap, flips=settings.flips)
@@ -50,6 +52,8 @@ def make_logits(
         stack = opened.enter_context(TileStack(tiles))
         size = int(stack.attributes["tile_size"])
         predictors = [Predictor(path, maps, device) for path in networks]
+        for predictor in predictors:
+            check_tiles(predictor.conditions, stack.attributes["made_by"]["tiles"], predictor.weights)
         tags = {"APSAM_MODEL": ", ".join(predictor.name for predictor in predictors)}
         writer = opened.enter_context(_RowsWriter(output, grid, tags))
         scene = opened.enter_context(open_scene_of(stack, image))

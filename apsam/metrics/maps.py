@@ -95,11 +95,10 @@ def part_rows(window: np.ndarray, part: np.ndarray, top: int, height: int, width
         (height, width) uint8: 0 train, 1 test, 255 neither. Pixels in training tiles are train, also if in test tiles.
     """
     parts = np.full((height, width), NO_DATA, np.uint8)
+    reaching = (window[:, 0] < top + height) & (window[:, 0] + window[:, 2] > top)
     for code in (TEST, TRAIN):
-        for row, col, tall, wide in window[part == code].tolist():
-            first, last = max(row - top, 0), min(row + tall - top, height)
-            if first < last:
-                parts[first:last, col : col + wide] = code
+        for row, col, tall, wide in window[reaching & (part == code)].tolist():
+            parts[max(row - top, 0) : row + tall - top, col : col + wide] = code
     return parts
 
 

@@ -52,7 +52,8 @@ def measure_objects(
         scenes: Scenes with a reference mask.
         maps: Source -> mask of every scene, in the order of `scenes`: a GeoTIFF {0, 1, 255} on the scene's grid.
         protocol: `held_out` or `as_released`.
-        min_area_m2: Smaller landslides are ignored in both masks (the map's minimum mapping unit).
+        min_area_m2: Smaller landslides are not counted in either mask (the map's minimum mapping unit). What they
+            cover of a larger one in the other mask counts, as in the GeoPackage.
 
     Returns:
         {"protocol", "min_area_m2", "rows"}: a row for each source, part and scene.

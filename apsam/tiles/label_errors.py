@@ -69,9 +69,9 @@ def label_error_warnings(errors: LabelErrors | None) -> list[str]:
     named = [f"{scene} {tile}" for scene, tiles in errors.tiles.items() for tile in tiles]
     more = f" and {len(named) - NAMED} more in ground/label_errors.json" if len(named) > NAMED else ""
     return [
-        f"{errors.count} of {errors.negative} negative training tiles look like positive ones, and their label was "
-        f"left out: look at them and correct the label table ({', '.join(named[:NAMED])}{more}); ground.folds: 0 uses "
-        f"all labels"
+        f"{errors.count} of {errors.negative} negative training tiles look like positive ones; label maps made from "
+        f"labels of tiles leave theirs out: look at them and correct the label table "
+        f"({', '.join(named[:NAMED])}{more}); ground.folds: 0 uses all labels"
     ]
 
 
