@@ -113,13 +113,15 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
         )
     base = data_dir or sheet.parent
     scenes: list[Scene] = []
+    names: set[str] = set()
     for number, cells in enumerate(_rows(reader, sheet), 1):
         _check_width(cells, columns, f"{sheet}, line {lines[reader.line_num - 1][0]}")
         row = {column: cell for column, cell in zip(columns, cells, strict=False) if column}
         where = f"{sheet}, scene {number} ('{row['scene']}')"
         scene = _parse(row, base, where)
-        if scene.name in {other.name for other in scenes}:
+        if scene.name in names:
             raise InputError(f"{where}: the name is used twice")
+        names.add(scene.name)
         scenes.append(scene)
     if not scenes:
         raise InputError(f"{sheet}: lists no scene")

@@ -2,7 +2,8 @@
 
 Provenance includes them: georeference (world files, `.aux.xml`), headers
 (`.hdr`), masks (`.msk`), overviews (`.ovr`), attributes and projections of Shapefiles, the log of a GeoPackage that
-QGIS has open (`-wal`). They are found by name and text; no raster is opened, because every job of the workflow does it.
+QGIS has open (`-wal`). They are found by name and text; no raster is opened, because every start of the workflow
+does it.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ ARCHIVE_PREFIXES = ("/vsizip/", "/vsitar/", "/vsigzip/")
 def sidecar_files(path: Path) -> list[Path]:
     """Return the files that are read with `path`, or in it, by name: images of a folder, sidecars, sources of a .vrt.
 
-    Missing files are left out. For `/vsizip/...` it is the archive, for `file|layername=x` the file.
+    Missing files are left out. Of `file|layername=x` it is those of the file.
     """
     path, _ = split_layer(path)
     if path.is_dir():
@@ -120,8 +121,9 @@ def _in_folder(folder: Path) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name.lower()
-            wanted = not name.endswith(LOCKS) if database else name.removesuffix(".aux.xml").endswith(TILE_SUFFIXES)
-            if wanted and entry.is_file():
+            stem = name.removesuffix(".aux.xml").removesuffix(".msk")
+            image = stem.endswith(TILE_SUFFIXES) and not name.startswith(".")
+            if (not name.endswith(LOCKS) if database else image) and entry.is_file():
                 yield folder / entry.name
 
 

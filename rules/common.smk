@@ -12,10 +12,11 @@ sys.path.insert(0, workflow.basedir)
 
 from apsam.errors import ApsamError
 from apsam.localizer.method_settings import OFFLINE_FILES
+from apsam.store.job import STARTED_AT
+from apsam.store.lock import take_lock
 from workflow_support.changes import with_changes
 from workflow_support.checks import check_run
 from workflow_support.environment import starts_here, use_project
-from workflow_support.lock import take_lock
 from workflow_support.recipes import FIGURE, PROMPTS, STORE
 from workflow_support.run import Run
 from workflow_support.stages import STAGES
@@ -28,6 +29,7 @@ use_project(workflow.basedir)
 STARTED = time.time()
 STARTED_HERE = starts_here()
 if STARTED_HERE:
+    os.environ[STARTED_AT] = str(STARTED)
     # What a plan is made of stays until its end: looking for garbage takes a fifth of the time of a large one.
     gc.disable()
 
@@ -48,7 +50,7 @@ except ApsamError as error:
 onstart:
     gc.enable()
     try:
-        take_lock(Path(STORE))
+        atexit.register(take_lock(Path(STORE)).release)
     except ApsamError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         os._exit(1)
@@ -91,7 +93,7 @@ def outputs_of(stage, files=None, **flags):
         outputs[name] = flags.get(name, lambda path: path)(f"{folder}/{file}")
     return {
         **outputs,
-        "recipe": flags.get("recipe", lambda path: path)(f"{folder}/recipe.json"),
+        "recipe": f"{folder}/recipe.json",
     }
 
 
@@ -105,7 +107,11 @@ def command_of(stage):
     return signed(lambda wildcards, threads: recipe(stage, wildcards).command(threads))
 
 
-def side_by_side(jobs, most=8):
+# Threads of a training at most.
+MOST_THREADS = 8
+
+
+def side_by_side(jobs):
     """Threads: this machine's cores shared by `jobs` trainings, which are faster in parallel than one after another."""
 
     def threads(wildcards):
@@ -114,7 +120,7 @@ def side_by_side(jobs, most=8):
         except Exception:
             # Snakemake's error where `--cores` is not given, as on a cluster.
             cores = None
-        return max(1, min(most, cores // jobs)) if cores else most
+        return max(1, min(MOST_THREADS, cores // jobs)) if cores else MOST_THREADS
 
     return signed(threads)
 
@@ -141,7 +147,7 @@ def wanted(refs):
     return lambda wildcards: [ancient(run.path(ref)) for ref in refs(run)]
 
 
-def view(refs=lambda run: []):
+def view(refs):
     """Parameters of a target: the view to update (scripts/view.py), with what the target asks for."""
     return {
         "folder": lambda wildcards: run.folder,

@@ -1,4 +1,4 @@
-# The only rules, besides those of experiments and report, that read reference masks of held-out tiles; `metrics_checks` reads none.
+# These rules read the reference masks of held-out tiles, as do experiments, report and products; `metrics_checks` reads none.
 rule metrics_masks:
     input:
         inputs_of("metrics/pseudo_masks"),

@@ -32,6 +32,7 @@ rule predict_block:
         ),
     log:
         log_of("maps/{source}/bands"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -54,6 +55,7 @@ rule predict_join:
         **outputs_of("maps/{source}/joined", STAGES["maps/apsam/joined"].outputs),
     log:
         log_of("maps/{source}/joined"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -75,6 +77,7 @@ rule predict_tiles:
         **outputs_of("maps/{source}/tiles", STAGES["maps/apsam/tiles"].outputs),
     log:
         log_of("maps/{source}/tiles"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -97,6 +100,7 @@ rule predict_mask:
         **outputs_of("maps/{source}/decided", STAGES["maps/ground/decided"].outputs),
     log:
         log_of("maps/{source}/decided"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1

@@ -8,7 +8,7 @@ rule resunet:
     priority: MAP_FIRST
     conda:
         ENVIRONMENT
-    threads: side_by_side(len(run.trained))
+    threads: side_by_side(len(run.trained) - run.second_round)
     resources:
         mem_mb=more(8000),
         runtime=more(720),

@@ -7,6 +7,7 @@ rule self_training_heatmaps:
         **outputs_of("self_training/heatmaps"),
     log:
         log_of("self_training/heatmaps"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -29,6 +30,7 @@ rule self_training_prompts:
         **outputs_of("self_training/prompts"),
     log:
         log_of("self_training/prompts"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -50,6 +52,7 @@ rule self_training_masks_tiles:
         **outputs_of("self_training/masks/tiles"),
     log:
         log_of("self_training/masks/tiles"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -72,6 +75,7 @@ rule self_training_resunet:
         **outputs_of("self_training/resunet"),
     log:
         log_of("self_training/resunet"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 8
@@ -94,9 +98,10 @@ rule self_training_network:
         **outputs_of("self_training/networks"),
     log:
         log_of("self_training/networks"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
-    threads: 8
+    threads: side_by_side(max(1, run.config.heatmaps.networks - 1))
     resources:
         mem_mb=more(8000),
         runtime=more(360),
@@ -116,6 +121,7 @@ rule self_training_maps:
         **outputs_of("self_training/maps"),
     log:
         log_of("self_training/maps"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -138,6 +144,7 @@ rule self_training_masks:
         **outputs_of("self_training/masks"),
     log:
         log_of("self_training/masks"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 1
@@ -159,6 +166,7 @@ rule self_training_resunet_scenes:
         **outputs_of("self_training/resunet/scenes"),
     log:
         log_of("self_training/resunet/scenes"),
+    priority: MAP_FIRST
     conda:
         ENVIRONMENT
     threads: 8

@@ -122,7 +122,7 @@ def test_sidecars_of_sources_and_archives_count_too(tmp_path: Path) -> None:
 
 
 def test_images_of_a_folder(tmp_path: Path) -> None:
-    for file in ("b.png", "a.TIF", "a.TIF.aux.xml", "c.aux.xml", "Thumbs.db"):
+    for file in ("b.png", "a.TIF", "a.TIF.aux.xml", "a.TIF.msk", "c.aux.xml", "d.msk", "._b.png", "Thumbs.db"):
         (tmp_path / file).write_text("")
     (tmp_path / "folder.png").mkdir()
-    assert names(tmp_path) == ["a.TIF", "a.TIF.aux.xml", "b.png"]
+    assert names(tmp_path) == ["a.TIF", "a.TIF.aux.xml", "a.TIF.msk", "b.png"]

@@ -10,6 +10,7 @@ from apsam.combinations import check_combinations
 from apsam.errors import InputError
 from workflow_support.config_files import check_config_files
 from workflow_support.input_digests import files_of
+from workflow_support.recipes import Section
 from workflow_support.run import Run
 from workflow_support.view import check_run_folder
 
@@ -56,7 +57,7 @@ def _read_inputs(run: Run) -> list[str]:
 
 def _state_of_inputs(run: Run) -> str:
     """Return a hash of everything that a check of the inputs depends on: settings, code, size and time of files."""
-    lines = [run.section(name) for name in ("tiles", "labels", "split")]
+    lines = [run.section(Section(name)) for name in ("tiles", "labels", "split")]
     lines += [repr(run.scenes), str(run.config.dem), run.code.source]
     for path in run.all_given():
         for file in files_of(path):

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from apsam.code_hash import PACKAGE_ROOT, code_files
 from apsam.config import Config
+from workflow_support.changes import NOT_CHANGED
 from workflow_support.recipes import STORE, Job, Ref, Section
 from workflow_support.run import Run
 from workflow_support.stages import STAGES
@@ -36,6 +37,7 @@ vars: ["config.yaml:run,scenes"]
 # If a stage uses more files of one subpackage than this, it depends on the whole subpackage.
 FILES_OF_A_PACKAGE = 3
 # A step depends on all that it can read, whichever settings are on.
+WITH_SAM = {"localizer": {"method": "s2c"}}
 SECOND_ROUND = {"self_training": {"rounds": 2}}
 SCENE_WIDE = {"ground": {"exclude": True, "heat_maps": "labels", "masks": "scene", "decision": "expected_f1"}}
 # Files that convert rules to commands.
@@ -115,8 +117,8 @@ def render() -> str:
     """Return the text of dvc.yaml."""
     values = {**Config().model_dump(mode="json"), "scenes": str(ROOT / "scenes.tsv")}
     values["report"] |= {"suggestions": "all"}
-    runs = [Run({**values, **changes}) for changes in ({}, SECOND_ROUND, SCENE_WIDE | SECOND_ROUND)]
-    stages = "\n".join("\n".join(_stage(name, step, runs)) + "\n" for name, step in STEPS.items())
+    configurations = [{**values, **changes} for changes in ({}, WITH_SAM, SECOND_ROUND, SCENE_WIDE | SECOND_ROUND)]
+    stages = "\n".join("\n".join(_stage(name, step, configurations)) + "\n" for name, step in STEPS.items())
     return f"{HEADER}\nstages:\n{_given()}\n{stages}\n{PLOTS}"
 
 
@@ -135,8 +137,9 @@ def _given() -> str:
 """
 
 
-def _stage(name: str, step: Step, runs: Sequence[Run]) -> Iterator[str]:
-    read = [_reads(name, run) for run in runs]
+def _stage(name: str, step: Step, configurations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    # A run of its own each time: what a run has worked out once it does not read again.
+    read = [_reads(name, Run(values)) for values in configurations]
     inputs = [folder for folder in (f"{STORE}/{other}" for other in STEPS) if any(folder in found[0] for found in read)]
     keys, commands = set().union(*(found[1] for found in read)), read[0][2]
     yield f"  {name}:"
@@ -183,11 +186,7 @@ def _reads(step: str, run: Run) -> tuple[list[str], set[str], list[str]]:
             noted.keys |= {value.name for value in values if isinstance(value, Section)}
     run.config = noted._config
     order = [name for name in STEPS if name in inputs - {step}]
-    return [f"{STORE}/{name}" for name in order], noted.keys - UNKEYED, list(dict.fromkeys(commands))
-
-
-# Names and paths, which change no result.
-UNKEYED = {"run", "scenes", "data_dir", "device", "keep_embeddings"}
+    return [f"{STORE}/{name}" for name in order], noted.keys - NOT_CHANGED, list(dict.fromkeys(commands))
 
 
 def _values(job: Job) -> Iterator[Any]:

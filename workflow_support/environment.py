@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def starts_here() -> bool:
     """Whether this is the Snakemake process started by the user; jobs inherit the mark that it sets."""
     mark = str(os.getpid())
     return os.environ.setdefault("APSAM_STARTED_BY", mark) == mark
+
+
+def settled(name: str, find_out: Callable[[], Any]) -> Any:
+    """Return what the process started by the user found out, of what may be different when a job starts.
+
+    Args:
+        name: Of the environment variable by which jobs inherit it.
+        find_out: Returns values of JSON.
+    """
+    if starts_here() or name not in os.environ:
+        os.environ[name] = json.dumps(find_out())
+    return json.loads(os.environ[name])
 
 
 def use_project(root: Path | str) -> None:

@@ -1,4 +1,4 @@
-"""Sizes of rasters from their headers, cached: every job's Snakemake needs them for the division of scenes."""
+"""Sizes of rasters from their headers, cached: every start of Snakemake needs them for the division of scenes."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ the command line all come from the same options and always agree:
 |---|---|---|
 | `Ref`: a file that another stage makes | its path | its path, which contains its key |
 | `InputFile`: a file or folder of the user | its path | its content |
-| `Section`: a section of the configuration | as JSON | as JSON |
+| `Section`: a section of the configuration, or some keys of it | as JSON | as JSON |
 | `Unkeyed`: device or threads, which change no result | its text | no |
 | text, number, flag | as it is | as it is |
 | `Named`: NAME=VALUE of any of these | both | both |
@@ -62,9 +62,10 @@ class InputFile(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A section of the configuration."""
+    """A section of the configuration, or those of its keys that the command uses."""
 
     name: str
+    keys: tuple[str, ...] = ()
 
 
 class Unkeyed(NamedTuple):
@@ -194,14 +195,17 @@ class Recipe:
             if not name.startswith("+"):
                 words += [f"--{name}", shlex.quote(path)]
         words += ["--recipe", shlex.quote(json.dumps(self.facts(), sort_keys=True, ensure_ascii=False))]
+        if len(files) > MANY:
+            # Of some thousand scenes they are more than the arguments of a process may be.
+            return f"printf '%s\\n' {' '.join(files)} | {' '.join([*words, '--files', '-'])}"
         return " ".join([*words, *(["--files", *files] if files else [])])
 
     def facts(self) -> dict[str, Any]:
         """Return the workflow's part of the recipe, as JSON values; `apsam.store.job` adds the job's part."""
         options = {name: value for name, value in self._job.options.items() if name not in ("files", "device")}
-        sections = {value.name for value in _flat(options.values()) if isinstance(value, Section)}
+        sections = sorted({value for value in _flat(options.values()) if isinstance(value, Section)})
         plain = {
-            name: value if isinstance(value, str | int | float | bool) else _texts(value)
+            name: value if isinstance(value, str | int | float | bool) else _shortened(_texts(value))
             for name, value in {**options, **self._job.also}.items()
             if name != "_" and (isinstance(value, str | int | float | bool) or _texts(value))
         }
@@ -212,7 +216,8 @@ class Recipe:
             "key": self.key,
             "view": self.stage.plain_folder,
             "code": self.code,
-            "settings": {name: self._run.section_values(name) for name in sorted(sections)},
+            "entry": self.stage.command,
+            "settings": {section.name: self._run.section_values(section) for section in sections},
             "facts": plain,
             "given": self._given(),
         }
@@ -242,8 +247,8 @@ class Recipe:
                 return self._run.path(value)
             case InputFile(path, layer):
                 return [self._run.given.digest(path), *([layer] if layer else [])]
-            case Section(name):
-                return self._run.keyed_section(name)
+            case Section():
+                return self._run.keyed_section(value)
             case Named(name, inner):
                 return [name, self._keyed(inner)]
             case _:
@@ -258,8 +263,8 @@ class Recipe:
                 return self._run.path(value)
             case InputFile(path, layer):
                 return f"{path}|layername={layer}" if layer else str(path)
-            case Section(name):
-                return self._run.section(name)
+            case Section():
+                return self._run.section(value)
             case Unkeyed(text):
                 return text
             case Named(name, inner):
@@ -271,7 +276,7 @@ class Recipe:
         return (one for one in _flat([*self._job.options.values(), *self._job.also.values()]) if isinstance(one, kind))
 
 
-# Maximum number of input files that a recipe lists one by one.
+# Maximum number of files and texts that a recipe and a command line list one by one.
 MANY = 200
 
 
@@ -286,6 +291,10 @@ def _flat(values: Sequence[Any] | Any) -> Iterator[Any]:
                 yield from _flat([one.value])
             else:
                 yield one
+
+
+def _shortened(texts: list[str]) -> list[str]:
+    return texts if len(texts) <= MANY else [f"{len(texts)} texts, {_digest(texts)}"]
 
 
 def _texts(value: Any) -> list[str]:

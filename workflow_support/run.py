@@ -21,13 +21,15 @@ from workflow_support.code import Code
 from workflow_support.input_digests import InputDigests
 from workflow_support.memory import Memory
 from workflow_support.raster_size import raster_size
-from workflow_support.recipes import ALL, STORE, InputFile, Recipe, Ref, Unkeyed
+from workflow_support.recipes import ALL, STORE, InputFile, Recipe, Ref, Section, Unkeyed
+from workflow_support.shared_ground import held_out_near
 from workflow_support.stages import STAGES
 from workflow_support.stages.self_training import SCENE_RESUNET
 from workflow_support.stages.sources import GROUND, SELF_TRAINING, TRAINED
 
-# Keys that name files, by section, and the values of `localizer.weights` that name none.
-PATHS = {"sam": ("checkpoint",), "localizer": ("weights",)}
+# Keys by section that name files, whose content counts, or that change no result of a job.
+NOT_KEYED = {"sam": ("checkpoint",), "localizer": ("weights", "memory_mb"), "maps": ("scenes",)}
+# Values of `localizer.weights` that name no file.
 NO_FILE = ("imagenet", "none")
 # Stages that only experiments ask for: their recipes may be of many variants, and take time to work out.
 ASKED_FOR = {name for name in STAGES if name.startswith(("experiments/", "table1/"))}
@@ -58,7 +60,7 @@ class Run:
         self.known: dict[tuple[str, str, str], Recipe] = base.known if base else {}
         self._variants: dict[str, Run] = base._variants if base else {}
         self._recipes: dict[tuple[str, str], Recipe] = {}
-        self._sections: dict[str, tuple[str, str, dict[str, Any]]] = {}
+        self._sections: dict[Section, tuple[str, str, dict[str, Any]]] = {}
         self.scenes: dict[str, Scene] = base.scenes if base else self._read_scenes()
 
     def _read_scenes(self) -> dict[str, Scene]:
@@ -98,7 +100,8 @@ class Run:
                     self.recipe(name)
         if (stage, unit, key) not in self.known:
             raise InputError(
-                f"{STORE}/{stage}/{unit}.{key}: no recipe of this configuration has this key; ask for a file by its "
+                f"{STORE}/{stage}/{unit}.{key}: no recipe of this configuration has this key. If a job says so, code, "
+                f"settings or data were changed since the run started: start it again. Otherwise ask for a file by its "
                 f"plain name, in {self.folder}/"
             )
         return self.known[stage, unit, key]
@@ -330,10 +333,6 @@ class Run:
         """The stacks of several scenes."""
         return [self.stack(stage, name) for name in names]
 
-    def prompts(self, name: str) -> Ref:
-        """The prompts of a whole scene."""
-        return self.stack("prompts", name)
-
     def image(self, name: str) -> Ref | InputFile:
         """The image of a scene: given, or made by the workflow."""
         scene = self.scenes[name]
@@ -348,11 +347,8 @@ class Run:
 
     def shares_ground_with(self, name: str) -> list[Path]:
         """Held-out rasters whose ground a training scene must leave out (`split.shared_ground`)."""
-        if self.config.split.shared_ground != "leave_out":
-            return []
-        from apsam.inputs import held_out_images
-
-        return held_out_images(self.scenes[name], list(self.scenes.values()))
+        leave_out = self.config.split.shared_ground == "leave_out"
+        return held_out_near(name, self.scenes, self.memory) if leave_out else []
 
     def sheet(self) -> dict[str, Any]:
         """The options that name the scene sheet; what it says counts by `rows`."""
@@ -381,27 +377,30 @@ class Run:
         probability, mask = (Ref(f"maps/{source}{joined}", name, output) for output in ("probability", "mask"))
         return [probability, Ref(f"maps/{source}/decided", name) if self.decides(source) else mask]
 
-    def section(self, name: str) -> str:
-        """A section of the configuration as JSON, every key of it that changes results."""
-        return self._section(name)[0]
+    def section(self, section: Section) -> str:
+        """A section of the configuration as JSON, as the command gets it."""
+        return self._section(section)[0]
 
-    def keyed_section(self, name: str) -> str:
+    def keyed_section(self, section: Section) -> str:
         """A section as it counts in keys: files that it names count by content, not by path."""
-        return self._section(name)[1]
+        return self._section(section)[1]
 
-    def section_values(self, name: str) -> dict[str, Any]:
+    def section_values(self, section: Section) -> dict[str, Any]:
         """A section of the configuration as values of JSON."""
-        return self._section(name)[2]
+        return self._section(section)[2]
 
-    def _section(self, name: str) -> tuple[str, str, dict[str, Any]]:
-        if name not in self._sections:
-            section = getattr(self.config, name)
-            values = section.decisive() if name == "tiles" else section.model_dump(mode="json")
+    def _section(self, section: Section) -> tuple[str, str, dict[str, Any]]:
+        if section not in self._sections:
+            name, keys = section
+            whole = getattr(self.config, name)
+            values = whole.decisive() if name == "tiles" else whole.model_dump(mode="json")
             if name == "products":
                 values.pop("dem")
-            keyed = {key: value for key, value in values.items() if key not in PATHS.get(name, ())}
-            self._sections[name] = json.dumps(values, sort_keys=True), json.dumps(keyed, sort_keys=True), values
-        return self._sections[name]
+            if keys:
+                values = {key: values[key] for key in keys}
+            keyed = {key: value for key, value in values.items() if key not in NOT_KEYED.get(name, ())}
+            self._sections[section] = json.dumps(values, sort_keys=True), json.dumps(keyed, sort_keys=True), values
+        return self._sections[section]
 
     @property
     def sam_weights(self) -> list[str | InputFile]:
@@ -426,7 +425,7 @@ class Run:
         return protocol_of(self.config)
 
     def whole_configuration(self) -> str:
-        """The configuration as JSON, without what changes no result and where data lie."""
+        """The configuration as JSON, without what changes no result."""
         return json.dumps(self.config.model_dump(mode="json", exclude=NO_RESULT), sort_keys=True)
 
     # Given data

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workflow_support.recipes import Ref
 from workflow_support.stages import STAGES
-from workflow_support.stages.sources import GROUND, SELF_TRAINING, SOURCES, TRAINED
+from workflow_support.stages.sources import GROUND, MAPPED, SELF_TRAINING, SOURCES, TRAINED
 from workflow_support.stages.table1 import table1_refs
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ def sweep_tables(run: Run) -> list[Ref]:
 
 
 MASKS = [f"masks/{source}" for source in SOURCES]
-NETWORKS = (*TRAINED, GROUND, SELF_TRAINING)
 
 
 def maps_of(source: str) -> list[str]:
@@ -37,7 +36,7 @@ def maps_of(source: str) -> list[str]:
     return [f"maps/{source}{kind}" for kind in ("", "/joined", "/tiles", "/products", *decided)]
 
 
-MAPS = [stage for source in NETWORKS for stage in maps_of(source)]
+MAPS = [stage for source in MAPPED for stage in maps_of(source)]
 SECOND_ROUND = [name for name in STAGES if name.startswith(f"{SELF_TRAINING}/")]
 METRICS = [f"metrics/{name}" for name in ("localizer", "pseudo_masks", "maps", "summary", "checks", "objects")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -32,5 +33,7 @@ def resunet(
     set_threads(threads)
     half = len(pairs) // 2
     reference = measured_scenes(scenes, data_dir, pairs[0].parent, synthetic) if scenes else []
-    reference = [measured for measured in reference if measured.tiles in pairs[:half]]
+    # Each stack has a folder of its own in the store; `measured_scenes` looks for all of them in that of the first.
+    given = {path.name: path for path in pairs[:half]}
+    reference = [replace(one, tiles=given[one.tiles.name]) for one in reference if one.tiles.name in given]
     train_resunet(pairs[:half], pairs[half:], settings, output, history, seed, device, reference)

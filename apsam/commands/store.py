@@ -53,22 +53,20 @@ def prune(
     store: Store = STORE,
 ) -> None:
     """Remove files that are neither used by a view nor among the newest versions; refused while a workflow runs."""
-    from filelock import FileLock, Timeout
-
-    from apsam.errors import InputError
+    from apsam.store.lock import take_lock
     from apsam.store.prune import needed, remove, size_of
     from apsam.store.verify import job_folders
 
     root = _existing(store)
+    lock = take_lock(root)
     try:
-        with FileLock(root / ".lock", timeout=0):
-            kept = needed(root, newest)
-            gone = [folder for folder in job_folders(root) if folder not in kept]
-            size = sum(size_of(folder) for folder in gone)
-            if not dry_run:
-                remove(gone)
-    except Timeout:
-        raise InputError(f"{root}: in use by a running workflow; prune when it has ended") from None
+        kept = needed(root, newest)
+        gone = [folder for folder in job_folders(root) if folder not in kept]
+        size = sum(size_of(folder) for folder in gone)
+        if not dry_run:
+            remove(gone)
+    finally:
+        lock.release()
     verb = "would be removed" if dry_run else "removed"
     print(f"{len(gone)} jobs' files {verb}, {size / 1e6:.1f} MB; {len(kept)} kept")
 

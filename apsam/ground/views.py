@@ -25,6 +25,8 @@ from apsam.tiles.reader import SceneReader
 from apsam.tiles.windows import tile_windows
 
 BATCH = 16
+# Settings that a stack of views depends on.
+USED = {"multiples", "size", "step"}
 
 
 def make_views(
@@ -55,7 +57,7 @@ def make_views(
             **{key: stack.attributes[key] for key in ("scene", "kind", "crs", "transform", "height", "width", "names")},
             "tile_size": size,
             "image_sha256": stack.attributes["image_sha256"],
-            "made_by": {**stack.attributes["made_by"], "views": settings.model_dump(mode="json")},
+            "made_by": {**stack.attributes["made_by"], "views": settings.model_dump(mode="json", include=USED)},
         }
         specs = {
             "image": ((3, size, size), "uint8"),

@@ -42,7 +42,7 @@ def make_heat_stack(
     grid = common_grid([tiles])
     with TileStack(tiles) as stack, GridReader(logits, grid) as heat, GridReader(labels, grid) as ground:
         windows, size = stack.read("window"), int(stack.attributes["tile_size"])
-        made_by = {**settings.model_dump(mode="json"), "threshold": threshold}
+        made_by = {"grey_per_logit": settings.grey_per_logit, "threshold": threshold}
         attributes = {"scene": grid.scene, "made_by": made_by}
         with TileStackWriter(output, attributes, {"cam": ((size, size), "uint8")}) as writer:
             for start in track(range(0, len(windows), BATCH), f"heat maps of {grid.scene}"):

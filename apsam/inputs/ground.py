@@ -19,20 +19,6 @@ from apsam.tiles.shared_ground import shared_pixels
 from apsam.vectors.place import Bounds
 
 
-def held_out_images(scene: Scene, scenes: Sequence[Scene]) -> list[Path]:
-    """Rasters of the other scenes that are measured on: where a training scene's tiles show their ground, and
-    `split.shared_ground` is `leave_out`, these tiles are used for neither (`apsam tile --held-out`).
-
-    Args:
-        scene: A scene; one that does not train has none.
-        scenes: All of the sheet.
-    """
-    if scene.kind != "raster" or scene.split == "test":
-        return []
-    others = [other for other in scenes if other.kind == "raster" and other.name != scene.name]
-    return [other.image for other in others if other.split != "train" and other.image is not None]
-
-
 def check_ground(
     scenes: Sequence[Scene], places: dict[str, Bounds | None], tiles: TileSettings, split: SplitSettings
 ) -> list[str]:

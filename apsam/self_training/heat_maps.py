@@ -63,7 +63,7 @@ def make_tile_heat_maps(
             check_tiles(predictor.conditions, stack.attributes["made_by"]["tiles"], weights)
         scene, labels, shape = stack.attributes["scene"], stack.read("label"), stack.arrays["valid"][0]
         made_by = {
-            **settings.model_dump(mode="json"),
+            **settings.model_dump(mode="json", include={"flips", "batch_size"}),
             "network": predictor.name,
             "grey_per_logit": grey_per_logit,
             "cam_share": cam_share,

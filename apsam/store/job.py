@@ -3,7 +3,8 @@
     python scripts/metrics.py metrics-masks --tiles @files/tiles ... --recipe JSON --files STORE_FILE STORE_FILE ...
 
 `--recipe` has the recipe as known to the workflow. For a command that reads folders of a run, `@files` is a temporary
-folder with links to the files listed after `--files`, under their plain names (`tiles/valley.zarr.zip`).
+folder with links to the files listed after `--files`, under their plain names (`tiles/valley.zarr.zip`). `--files -`
+reads them from standard input, a file a line.
 Without these two options a script is the plain command.
 """
 
@@ -21,10 +22,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from apsam.code_hash import PACKAGE_ROOT, code_hash
 from apsam.errors import InputError
 from apsam.store.recipe import job_folder, read_recipe, store_of, write_recipe
 
-FILES, RECIPE_OPTION, PLAIN = "--files", "--recipe", "@files"
+FILES, RECIPE_OPTION, PLAIN, STDIN = "--files", "--recipe", "@files", "-"
+
+# Environment variable: when the workflow was started, seconds since 1970.
+STARTED_AT = "APSAM_STARTED_AT"
 
 
 @contextmanager
@@ -35,7 +40,12 @@ def job_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
         arguments: Of the process, without the program's name.
     """
     plain, files = _cut(list(arguments), FILES)
+    if files == [STDIN]:
+        files = sys.stdin.read().splitlines()
+        arguments = [*plain, FILES, *files]
     plain, recipe = _take(plain, RECIPE_OPTION)
+    known = json.loads(recipe) if recipe is not None else {}
+    check_code(known.pop("entry", None), known.get("code"))
     with ExitStack() as stack:
         if files:
             folder = stack.enter_context(TemporaryDirectory(prefix="apsam_files_"))
@@ -43,10 +53,29 @@ def job_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
             plain = [argument.replace(PLAIN, folder) for argument in plain]
         start = time.time()
         yield plain
-    if recipe is not None and _writes_files():
-        known = json.loads(recipe)
+    if known and _writes_files():
         command = [sys.argv[0], *_take(list(arguments), RECIPE_OPTION)[0]]
         write_recipe(Path(known.pop("folder")), known, command, _cost(start))
+
+
+def check_code(command: str | None, code: str | None) -> None:
+    """Check that a command's code is that of its key, if a source file was changed since the run started.
+
+    Args:
+        command: Of `apsam.commands`: `module` or `module:function`.
+        code: Hash of its code when the key was computed.
+
+    Raises:
+        InputError: The code was changed.
+    """
+    started = os.environ.get(STARTED_AT)
+    if command is None or started is None:
+        return
+    if all(file.stat().st_mtime <= float(started) for file in PACKAGE_ROOT.rglob("*.py")):
+        return
+    module, _, function = command.partition(":")
+    if code_hash(PACKAGE_ROOT / "commands" / f"{module}.py", definition=function or module) != code:
+        raise InputError("the code of this job was changed since the run started; start the run again")
 
 
 def plain_name(file: Path) -> str:

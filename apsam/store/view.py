@@ -8,6 +8,7 @@ from typing import Any
 
 from apsam.errors import InputError
 from apsam.files import read_json
+from apsam.store.recipe import KEYED
 
 # File of a view that maps each plain name to its file in the store.
 MANIFEST = ".view.json"
@@ -36,7 +37,7 @@ def stored_file(file: Path) -> Path:
         InputError: It is neither.
     """
     path = file.absolute()
-    if any(folder.name == "store" for folder in path.parents):
+    if any(KEYED.fullmatch(folder.name) for folder in path.parents):
         return path
     for folder in path.parents:
         if (folder / MANIFEST).is_file():

@@ -56,7 +56,7 @@ def tile_scene(
         output: The stack to write.
         block: Share of the scene's tiles to write; stretch, labels and parts do not depend on it.
         held_out: Rasters of the test scenes: tiles that overlap them are not used for training
-            (`split.shared_ground: leave_out`; `apsam.inputs.held_out_images`).
+            (`split.shared_ground: leave_out`).
 
     Raises:
         InputError: The scene, its labels or its mask cannot be used.

@@ -162,20 +162,24 @@ def test_labels_of_training_scenes_are_checked(sheet: Callable[..., Path]) -> No
 
 
 @pytest.mark.parametrize(
-    ("sections", "stages"),
+    ("sections", "first", "not_before"),
     [
-        ({"heatmaps": {"grey_per_logit": 30}}, {"heatmaps/networks", "heatmaps", "views/heatmaps", "masks/ground"}),
-        ({"views": {"votes": 0.4}}, {"heatmaps/factor", "views", "masks/ground", "resunet/ground"}),
-        ({"maps": {"flips": False}}, {"maps/ground", "maps/ground/products"}),
+        ({"heatmaps": {"epochs": 3}}, "heatmaps/networks", {"ground"}),
+        ({"heatmaps": {"flips": True}}, "heatmaps", {"heatmaps/networks"}),
+        ({"heatmaps": {"present_share": 0.01}}, "heatmaps/threshold", {"heatmaps/networks", "heatmaps"}),
+        ({"heatmaps": {"grey_per_logit": 30}}, "views/heatmaps", {"heatmaps/threshold", "heatmaps/factor", "views"}),
+        ({"views": {"covered": 0.3}}, "heatmaps/factor", {"heatmaps/threshold"}),
+        ({"views": {"multiples": [1]}}, "views", {"heatmaps/factor"}),
+        ({"views": {"votes": 0.4}}, "masks/ground", {"heatmaps/factor", "views", "views/masks"}),
+        ({"maps": {"flips": False}}, "maps/ground", {"resunet/ground"}),
     ],
 )
-def test_a_setting_changes_the_stages_that_read_it(
-    sheet: Callable[..., Path],
-    sections: dict[str, Any],
-    stages: set[str],
+def test_a_setting_changes_the_first_stage_that_reads_it_and_what_follows(
+    sheet: Callable[..., Path], sections: dict[str, Any], first: str, not_before: set[str]
 ) -> None:
     found = changed(paths(run_of(sheet(), ground=SCENE_WIDE)), paths(run_of(sheet(), ground=SCENE_WIDE, **sections)))
-    assert stages <= set(found) and "cams" not in found
+    assert {first, "maps/ground", "maps/ground/products"} <= set(found)
+    assert not (not_before | {"cams", "tiles"}) & set(found)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,8 @@ END = {
     "metrics/pseudo_masks": 1, "metrics/maps": 1, "metrics/summary": 1, "metrics/checks": 1, "metrics/objects": 1,
     "report": 1,
 }  # fmt: skip
+# Left border of rasters of 50 m, of which two touch.
+PLACES = {"here": 500_000, "near": 500_040, "far": 510_000}
 
 
 def test_the_same_recipe_has_the_same_path_and_settings_there_and_back(sheet: Callable[..., Path]) -> None:
@@ -54,6 +57,9 @@ def test_a_threshold_changes_prompts_and_what_follows(sheet: Callable[..., Path]
         ({"report": {"gallery_tiles": 9}}, {"report": 1}),
         ({"masks": {"prompts": "boxes"}}, {"masks/apsam": 3, "resunet/apsam": 1, "maps/apsam": 1,
                                            "maps/apsam/products": 1, "maps/cam/products": 1, **END}),
+        # What changes no result, or nothing in this run.
+        ({"localizer": {"memory_mb": 100}}, {"report": 1}),
+        ({"split": {"seed": 3}}, {"report": 1}),
         ({"grabcut": {"iterations": 1}}, {"masks/grabcut": 3, "metrics/pseudo_masks": 1, "metrics/summary": 1}),
     ],
 )  # fmt: skip
@@ -64,6 +70,12 @@ def test_a_setting_changes_the_stages_that_read_it(
     if "report" not in expected and expected:
         expected = {**expected, "report": 1}
     assert found == expected
+
+
+def test_maps_of_more_scenes_leave_those_of_others(sheet: Callable[..., Path]) -> None:
+    found = changed(paths(run_of(sheet())), paths(run_of(sheet(), maps={"scenes": "all"})))
+    maps = ("maps/apsam", "maps/cam", "maps/apsam/products", "maps/cam/products")
+    assert found == {**dict.fromkeys(maps, 2), **{name: END[name] for name in found if name in END}}
 
 
 def test_an_added_held_out_scene_trains_nothing(sheet: Callable[..., Path]) -> None:
@@ -215,6 +227,34 @@ def test_large_scenes_have_one_job_per_block_and_one_join(sheet: Callable[..., P
     assert [path.split("/")[-1] for path in joined.inputs] == [f"west.b00{n}.zarr.zip" for n in (1, 2, 3)]
 
 
+def test_very_many_files_of_a_job_go_through_standard_input(sheet: Callable[..., Path]) -> None:
+    scenes = {f"s{number:03d}": "test" if number % 9 else "train" for number in range(150)}
+    recipe = run_of(sheet(scenes)).recipe("report")
+    command = recipe.command(1)
+    assert command.startswith("printf '%s\\n' results/store/") and command.endswith(" --files -")
+    files, _, plain = command.partition(" | python scripts/report.py ")
+    assert set(recipe.inputs) == set(files.split()[2:]) and not any(path in plain for path in recipe.inputs)
+    assert all(len(word) < 100_000 for word in shlex.split(command))
+    few = run_of(sheet()).recipe("report").command(1)
+    assert few.startswith("python scripts/report.py") and " --files results/store/" in few
+
+
+def test_a_far_held_out_scene_is_not_compared_with_training_scenes(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+    rasters = {name: write_raster(tmp_path / f"{name}.tif", 100, 100, left) for name, left in PLACES.items()}
+
+    def row(name: str, split: str) -> str:
+        return f"{name}\t{rasters[name]}\tmask\t{rasters[name]}\t{split}"
+
+    leave_out = {"split": {"shared_ground": "leave_out"}}
+    near = run_of(sheet(None, row("here", "train"), row("near", "test")), **leave_out)
+    both = run_of(sheet(None, row("here", "train"), row("near", "test"), row("far", "test")), **leave_out)
+    assert both.shares_ground_with("here") == near.shares_ground_with("here") == [rasters["near"]]
+    assert both.path(Ref("tiles", "here")) == near.path(Ref("tiles", "here"))
+    alone = run_of(sheet(None, row("here", "train"), row("far", "test")), **leave_out)
+    assert alone.shares_ground_with("here") == [] != near.shares_ground_with("here")
+    assert near.shares_ground_with("near") == [], "it does not train"
+
+
 def test_a_path_of_no_recipe_is_named(sheet: Callable[..., Path]) -> None:
     run = run_of(sheet())
     with pytest.raises(InputError, match="no recipe of this configuration"):
@@ -270,9 +310,9 @@ def test_settings_of_a_row_change_the_tiles_of_its_scene(sheet: Callable[..., Pa
     assert run("", "60.0") == after
 
 
-def write_raster(path: Path, height: int, width: int) -> Path:
+def write_raster(path: Path, height: int, width: int, left: float = 500_000) -> Path:
     """A raster of ones, 0.5 m a pixel."""
-    place = {"crs": "EPSG:32648", "transform": from_origin(500000, 3000000, 0.5, 0.5)}
+    place = {"crs": "EPSG:32648", "transform": from_origin(left, 3000000, 0.5, 0.5)}
     profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "height": height, "width": width}
     with rasterio.open(path, "w", **profile, **place) as raster:
         raster.write(np.ones((1, height, width), np.uint8))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from apsam.sam.settings import SamSettings
 from apsam.sam.weights_files import weights_present
+from workflow_support.environment import settled
 from workflow_support.recipes import STACK, STORE, Job, Named, Ref, Section, Stage, Unkeyed, figure_outputs
 from workflow_support.stages.ground import label_map
 from workflow_support.stages.metrics import measured_masks
@@ -106,13 +107,10 @@ def sam_size(run: Run, unit: str) -> Job:
 
 
 def skipped_sams(run: Run) -> Mapping[str, str]:
-    """SAM -> why it cannot be run here."""
-    reasons = {}
-    for name in run.config.experiments.sams:
-        settings = run.config.sam if name == run.config.sam.name else SamSettings(name=name)
-        if not weights_present(settings):
-            reasons[name] = f"its weights are not on this machine (apsam doctor says how to get {name})"
-    return reasons
+    """SAM -> why it cannot be run here. That of the run itself is never left out: its job downloads the weights."""
+    names = [name for name in run.config.experiments.sams if name != run.config.sam.name]
+    absent = settled("APSAM_ABSENT_SAMS", lambda: [n for n in names if not weights_present(SamSettings(name=n))])
+    return {name: f"its weights are not on this machine (apsam doctor says how to get {name})" for name in absent}
 
 
 def seeds(run: Run, unit: str) -> Job:
@@ -131,7 +129,7 @@ def seeds(run: Run, unit: str) -> Job:
 
 def released_effects(run: Run, unit: str) -> Job:
     """What each choice of the released code changes."""
-    # Imported where it is needed: it imports NumPy, and every job starts a Snakemake.
+    # Imported where it is needed: it imports NumPy, and on a cluster every job starts a Snakemake.
     from apsam.experiments import released
 
     choices: dict[str, dict[str, Any]] = {released.DEFAULT: {}}
@@ -181,6 +179,11 @@ STAGES = [
 
 def tables_made(run: Run) -> list[str]:
     """Tables of this very configuration that are in the store: a report shows them, and starts none."""
+    made: list[str] = settled("APSAM_TABLES", lambda: _tables_made(run))
+    return made
+
+
+def _tables_made(run: Run) -> list[str]:
     names = [*TABLES, "table1_masks", "table1_maps", "table1"]
     # Working out a recipe over many variants takes time; without a folder there is nothing to find.
     made = [name for name in names if Path(STORE, "experiments", name).is_dir()]

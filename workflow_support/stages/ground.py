@@ -70,7 +70,7 @@ def network(run: Run, unit: str) -> Job:
                 *(labels_of(run, name) for name in names),
             ],
             "number": int(unit) - 1,
-            "settings": Section("heatmaps"),
+            "settings": Section("heatmaps", ("epochs",)),
             "seed": run.config.seed,
             "device": run.device,
         }
@@ -84,7 +84,7 @@ def heat_map(run: Run, unit: str) -> Job:
             "_": [Ref("heatmaps/networks", one) for one in _networks(run)],
             "tiles": run.stack("tiles", unit),
             "image": run.image(unit),
-            "settings": Section("heatmaps"),
+            "settings": Section("heatmaps", ("overlap", "flips")),
             "device": run.device,
         }
     )
@@ -92,23 +92,31 @@ def heat_map(run: Run, unit: str) -> Job:
 
 def threshold(run: Run, unit: str) -> Job:
     """Where the heat maps agree best with the labels of the training tiles."""
-    names = run.training
-    maps = [*(Ref("heatmaps", name) for name in names), *(labels_of(run, name) for name in names)]
-    scenes = [*run.stacks("tiles", names), *maps]
-    return Job({"_": scenes, "label-errors": found_label_errors(run), "settings": Section("heatmaps")})
+    return Job(
+        {
+            "_": _heat_maps(run),
+            "label-errors": found_label_errors(run),
+            "settings": Section("heatmaps", ("present_share",)),
+        }
+    )
 
 
 def factor(run: Run, unit: str) -> Job:
     """How much ground SAM is shown."""
-    names = run.training
-    maps = [*(Ref("heatmaps", name) for name in names), *(labels_of(run, name) for name in names)]
     return Job(
         {
-            "_": [*run.stacks("tiles", names), *maps],
+            "_": _heat_maps(run),
             "threshold": Ref("heatmaps/threshold"),
-            "settings": Section("views"),
+            "settings": Section("views", ("factor", "factors", "covered", "size", "step")),
         }
     )
+
+
+def _heat_maps(run: Run) -> list[Ref]:
+    """Tiles, heat maps and label maps of the training scenes."""
+    names = run.training
+    labels = [labels_of(run, name) for name in names]
+    return [*run.stacks("tiles", names), *(Ref("heatmaps", name) for name in names), *labels]
 
 
 # Views, and what SAM says of them
@@ -122,7 +130,7 @@ def views(run: Run, unit: str) -> Job:
             "image": run.image(unit),
             "labels": labels_of(run, unit),
             "factor": Ref("heatmaps/factor"),
-            "settings": Section("views"),
+            "settings": Section("views", ("multiples", "size", "step")),
         }
     )
 
@@ -135,7 +143,7 @@ def view_heat_maps(run: Run, unit: str) -> Job:
             "logits": Ref("heatmaps", unit),
             "labels": labels_of(run, unit),
             "threshold": Ref("heatmaps/threshold"),
-            "settings": Section("heatmaps"),
+            "settings": Section("heatmaps", ("grey_per_logit",)),
         }
     )
 
@@ -171,7 +179,7 @@ def view_masks(run: Run, unit: str) -> Job:
 def ground_masks(run: Run, unit: str) -> Job:
     """The pseudo-mask of a training scene."""
     pairs = [Ref("views", unit), Ref("views/masks", unit)]
-    return Job({"_": pairs, "labels": labels_of(run, unit), "settings": Section("views")})
+    return Job({"_": pairs, "labels": labels_of(run, unit), "settings": Section("views", ("votes",))})
 
 
 # ResUNet

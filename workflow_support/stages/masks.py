@@ -85,7 +85,7 @@ def masks_box(run: Run, unit: str) -> Job:
 
 
 def masks_truth(run: Run, unit: str) -> Job:
-    """The reference masks: the upper bound. The one stage that gives them to a training."""
+    """The reference masks: the upper bound."""
     return Job(
         {
             "scene": unit,

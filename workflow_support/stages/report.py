@@ -24,7 +24,7 @@ def report_files(run: Run) -> list[Ref]:
         Ref("localizer", ALL, "history"),
         *([Ref("metrics/localizer")] if run.held_out else []),
         *run.stacks("cams", run.names),
-        *(run.prompts(name) for name in run.names),
+        *run.stacks("prompts", run.names),
         *(ref for source in SOURCES for ref in run.stacks(f"masks/{source}", run.names)),
         *(run.stacks(TILE_MASKS, run.names) if run.tiles_second_round else []),
         *(run.resunet(source)._replace(output=output) for source in run.trained for output in ("output", "history")),

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from apsam.tiles.blocks import block_of
 from workflow_support.recipes import InputFile, Job, Ref, Section, Stage
 from workflow_support.stages import trainings
-from workflow_support.stages.ground import one_ground
+from workflow_support.stages.ground import RASTER, one_ground
 from workflow_support.stages.ground import resunet as ground_resunet
 from workflow_support.stages.self_training import PROMPTS_STAGE, TILE_MASKS
-from workflow_support.stages.sources import GROUND, NETWORKS, REFERENCES, SELF_TRAINING, TRAINED
+from workflow_support.stages.sources import GROUND, MAPPED, NETWORKS, REFERENCES, SELF_TRAINING, TRAINED
 
 if TYPE_CHECKING:
     from workflow_support.run import Run
@@ -148,7 +148,6 @@ def _decided(source: str) -> Units:
     return lambda run: run.mapped if source in run.trained and run.decides(source) else []
 
 
-WEIGHTS = {"output": "weights.safetensors", "history": "history.json"}
 MAP = {"probability": "{unit}_probability.tif", "mask": "{unit}_mask.tif"}
 PRODUCTS = {
     "geopackage": "{unit}.gpkg",
@@ -165,7 +164,7 @@ def _maps(source: str) -> list[Stage]:
     return [
         Stage(view, MAP, "predict:predict_scene", maps(source), units=_of(source, _whole)),
         Stage(
-            f"{view}/bands", {"output": "{unit}.tif"}, "predict:predict_block", bands(source), units=_of(source, _bands)
+            f"{view}/bands", RASTER, "predict:predict_block", bands(source), units=_of(source, _bands)
         ),
         Stage(f"{view}/joined", MAP, "predict:predict_join", mosaics(source), view, units=_of(source, _in_bands)),
         Stage(
@@ -176,8 +175,8 @@ def _maps(source: str) -> list[Stage]:
 
 
 NETWORK_STAGES = [
-    *(Stage(f"resunet/{source}", WEIGHTS, "resunet", resunet(source)) for source in (*TRAINED, *REFERENCES)),
-    Stage(f"resunet/{GROUND}", WEIGHTS, "ground:resunet_scenes", ground_resunet, units=one_ground),
+    *(Stage(f"resunet/{source}", trainings.WEIGHTS, "resunet", resunet(source)) for source in (*TRAINED, *REFERENCES)),
+    Stage(f"resunet/{GROUND}", trainings.WEIGHTS, "ground:resunet_scenes", ground_resunet, units=one_ground),
 ]
 MAP_STAGES = [
     *(stage for source in NETWORKS for stage in _maps(source)),
@@ -195,5 +194,5 @@ PRODUCT_STAGES = [
         f"maps/{source}/products", PRODUCTS, "products", products(source), f"maps/{source}",
         units=_of(source, _rasters),
     )
-    for source in (*TRAINED, GROUND, SELF_TRAINING)
+    for source in MAPPED
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from apsam.tiles.blocks import block_of
 from workflow_support.recipes import ALL, PROMPTS, STACK, Job, Ref, Section, Stage
 from workflow_support.stages import trainings
-from workflow_support.stages.ground import label_map, labels_of
+from workflow_support.stages.ground import RASTER, label_map, labels_of
 from workflow_support.stages.sources import GROUND, SELF_TRAINING
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def heat_maps(run: Run, unit: str) -> Job:
             "tiles": Ref("tiles", unit),
             "cams": Ref("cams", unit),
             "weights": Ref(f"resunet/{run.config.self_training.source}"),
-            "settings": Section("maps"),
+            "settings": Section("maps", ("batch_size", "flips")),
             "cam-share": run.config.self_training.cam_share,
             "grey-per-logit": run.config.heatmaps.grey_per_logit,
             "label-gate": run.config.label_gate,
@@ -88,7 +88,7 @@ def scene_map(run: Run, unit: str) -> Job:
             "_": [Ref(f"resunet/{GROUND}"), *(Ref(f"{SELF_TRAINING}/networks", one) for one in _networks(run))],
             "tiles": run.stack("tiles", unit),
             "image": run.image(unit),
-            "settings": Section("heatmaps"),
+            "settings": Section("heatmaps", ("overlap", "flips")),
             "device": run.device,
         }
     )
@@ -129,23 +129,24 @@ def _scenes_all(run: Run) -> list[str]:
     return [ALL] if run.scenes_second_round else []
 
 
-WEIGHTS = {"output": "weights.safetensors", "history": "history.json"}
 STAGES = [
     Stage(
         f"{SELF_TRAINING}/networks", {"output": "{unit}.safetensors", "history": "{unit}.json"},
         "ground:resunet_scenes", network, units=_networks,
     ),
-    Stage(f"{SELF_TRAINING}/maps", {"output": "{unit}.tif"}, "heatmaps:heatmap_scene", scene_map, units=_of_scenes),
+    Stage(f"{SELF_TRAINING}/maps", RASTER, "heatmaps:heatmap_scene", scene_map, units=_of_scenes),
     Stage(
-        f"{SELF_TRAINING}/masks", {"output": "{unit}.tif"}, "heatmaps:heatmap_masks", scene_masks,
+        f"{SELF_TRAINING}/masks", RASTER, "heatmaps:heatmap_masks", scene_masks,
         f"masks/{SELF_TRAINING}", units=_of_scenes,
     ),
-    Stage(SCENE_RESUNET, WEIGHTS, "ground:resunet_scenes", scene_resunet, f"resunet/{SELF_TRAINING}",
+    Stage(SCENE_RESUNET, trainings.WEIGHTS, "ground:resunet_scenes", scene_resunet, f"resunet/{SELF_TRAINING}",
           units=_scenes_all),
     Stage(f"{SELF_TRAINING}/heatmaps", {"output": STACK}, "heatmaps:heatmap_tiles", heat_maps, units=_of_tiles),
     Stage(PROMPTS_STAGE, PROMPTS, "prompts", prompts, units=_of_tiles),
     Stage(
         TILE_MASKS, {"output": STACK}, "masks:masks_apsam", tile_masks, f"masks/{SELF_TRAINING}", units=_of_tiles,
     ),
-    Stage(f"{SELF_TRAINING}/resunet", WEIGHTS, "resunet", resunet, f"resunet/{SELF_TRAINING}", units=_tiles_all),
+    Stage(
+        f"{SELF_TRAINING}/resunet", trainings.WEIGHTS, "resunet", resunet, f"resunet/{SELF_TRAINING}", units=_tiles_all,
+    ),
 ]  # fmt: skip

@@ -34,7 +34,8 @@ def changes(run: Run, method: str, seed: int) -> Changes:
         "cams.flips": table.flips,
         "prompts.candidates": table.candidates and list(table.candidates),
     }
-    own = {"localizer.method": "cam", "cams.refine": "prototype"} if method == REFINED else {"localizer.method": method}
+    refined = method == REFINED
+    own = {"localizer.method": "cam" if refined else method, "cams.refine": "prototype" if refined else "none"}
     common = RULE | (ZHOU if table.network == "zhou" else {})
     return common | {key: value for key, value in given.items() if value is not None} | own | {"seed": seed}
 

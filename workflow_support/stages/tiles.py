@@ -47,7 +47,7 @@ def tiles(run: Run, unit: str) -> Job:
             "settings": Section("tiles"),
             "label-settings": Section("labels"),
             "label-row": json.dumps(dict(scene.label_values), sort_keys=True) if scene.label_values else None,
-            "split-settings": Section("split"),
+            "split-settings": Section("split") if scene.split == "blocks" else None,
         }
     )
 

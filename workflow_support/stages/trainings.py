@@ -9,6 +9,9 @@ from workflow_support.recipes import Job, Ref, Section, Unkeyed
 if TYPE_CHECKING:
     from workflow_support.run import Run
 
+# Outputs of a training.
+WEIGHTS = {"output": "weights.safetensors", "history": "history.json"}
+
 
 def on_tiles(run: Run, masks: str) -> Job:
     """Train on the tiles of the training scenes and their masks of the stage `masks`."""

@@ -1,4 +1,4 @@
-"""Allow one run of the workflow in a folder at a time.
+"""The lock of a store: one run of the workflow at a time, or one clean-up.
 
 Snakemake's own lock remains when a process is killed, and must be removed by hand. This one is a kernel lock
 (flock), which ends with its process. profiles/default switches Snakemake's off.
@@ -17,12 +17,8 @@ from apsam.errors import InputError
 LOCK, HOLDER = ".lock", ".lock_holder"
 
 
-# The locks of this process, which would be released if they were not referenced.
-_held: list[FileLock] = []
-
-
-def take_lock(store: Path) -> None:
-    """Take the lock of a store until the process ends.
+def take_lock(store: Path) -> FileLock:
+    """Take the lock of a store, until it is released or the process ends.
 
     Raises:
         InputError: Another process has the lock.
@@ -32,13 +28,13 @@ def take_lock(store: Path) -> None:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise InputError(f"{store}: in use by another run ({_holder(store)}); wait until it ends, or stop it") from None
+        raise InputError(f"{store}: in use {_holder(store)}; wait until that ends, or stop it") from None
     (store / HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
-    _held.append(lock)
+    return lock
 
 
 def _holder(store: Path) -> str:
     try:
-        return (store / HOLDER).read_text().strip()
+        return f"by {(store / HOLDER).read_text().strip()}"
     except OSError:
         return "on another machine"

@@ -1,0 +1,60 @@
+"""Held-out rasters that may show the ground of a training scene (`split.shared_ground: leave_out`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from apsam.scenes import Scene
+from workflow_support.memory import Memory
+
+# West, south, east, north in degrees.
+Place = tuple[float, float, float, float]
+
+
+def held_out_near(name: str, scenes: Mapping[str, Scene], memory: Memory) -> list[Path]:
+    """Return the rasters of other scenes that are measured on and whose boxes touch that of a training scene.
+
+    One whose place is not known counts as near: its tiles are compared when the scene is cut.
+
+    Args:
+        name: A scene; one that does not train, or is no raster, has none.
+        scenes: All of the sheet.
+        memory: The cache of places.
+    """
+    scene = scenes[name]
+    if scene.kind != "raster" or scene.split == "test" or scene.image is None:
+        return []
+    here = _place(scene.image, memory)
+    others = (other for other in scenes.values() if other.kind == "raster" and other.name != name)
+    images = [other.image for other in others if other.split != "train" and other.image is not None]
+    return [image for image in images if _touch(here, _place(image, memory))]
+
+
+def _place(image: Path, memory: Memory) -> Place | None:
+    found = memory.of_file("place", image, lambda: _read(image))
+    return None if found is None else (found[0], found[1], found[2], found[3])
+
+
+def _read(image: Path) -> Place | None:
+    # Imported here: rasterio and pyproj take longer to import than everything else that a start of Snakemake imports.
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    from apsam.tiles.georeference import degrees_of, raster_bounds
+
+    try:
+        with rasterio.open(image) as raster:
+            return degrees_of(raster.crs, raster_bounds(raster)) if raster.crs else None
+    except RasterioError:
+        return None
+
+
+def _touch(one: Place | None, other: Place | None) -> bool:
+    """Whether two boxes have a point in common; they may lie across 180 degrees."""
+    if one is None or other is None:
+        return True
+    (west, south, east, north), (left, bottom, right, top) = one, other
+    east, right = east + 360 * (west > east), right + 360 * (left > right)
+    turns = (-360, 0, 360)
+    return south <= top and bottom <= north and any(west + turn <= right and left <= east + turn for turn in turns)
