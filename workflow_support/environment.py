@@ -9,11 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# Environment variable: process number of the Snakemake that the user started.
+STARTED_BY = "APSAM_STARTED_BY"
+
 
 def starts_here() -> bool:
     """Whether this is the Snakemake process started by the user; jobs inherit the mark that it sets."""
     mark = str(os.getpid())
-    return os.environ.setdefault("APSAM_STARTED_BY", mark) == mark
+    return os.environ.setdefault(STARTED_BY, mark) == mark
 
 
 def settled(name: str, find_out: Callable[[], Any]) -> Any:
@@ -23,7 +26,8 @@ def settled(name: str, find_out: Callable[[], Any]) -> Any:
         name: Of the environment variable by which jobs inherit it.
         find_out: Returns values of JSON.
     """
-    if starts_here() or name not in os.environ:
+    # Leaves no mark itself: a process that only looks at a run may start Snakemake later.
+    if os.environ.get(STARTED_BY, str(os.getpid())) == str(os.getpid()) or name not in os.environ:
         os.environ[name] = json.dumps(find_out())
     return json.loads(os.environ[name])
 
