@@ -171,14 +171,14 @@ def test_labels_left_out_are_a_warning(tmp_path: Path) -> None:
     write_label_errors(LabelErrors(1.5, 20, {"west": ["r0_c0", "r0_c154"]}), tmp_path / "errors.json")
     found = check_training(tiles, label_errors=tmp_path / "errors.json")
     assert found["label_errors"] == {"west": ["r0_c0", "r0_c154"]}
-    (text,) = [one for one in found["warnings"] if "left out" in one]
+    (text,) = [one for one in found["warnings"] if "leave theirs out" in one]
     assert text.startswith("2 of 20 negative training tiles") and "(west r0_c0, west r0_c154)" in text
     assert "ground.folds: 0" in text
     many = LabelErrors(1.5, 30, {"west": [f"r0_c{number}" for number in range(15)]})
     assert "west r0_c11 and 3 more in ground/label_errors.json)" in label_error_warnings(many)[0]
     write_label_errors(LabelErrors(1.5, 20, {}), tmp_path / "errors.json")
     assert not [
-        one for one in check_training(tiles, label_errors=tmp_path / "errors.json")["warnings"] if "left" in one
+        one for one in check_training(tiles, label_errors=tmp_path / "errors.json")["warnings"] if "leave" in one
     ]
 
 

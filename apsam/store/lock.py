@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from apsam.errors import InputError
+from apsam.files import atomic_path
 
 LOCK, HOLDER = ".lock", ".lock_holder"
 
@@ -29,7 +30,8 @@ def take_lock(store: Path) -> FileLock:
         lock.acquire(timeout=0)
     except Timeout:
         raise InputError(f"{store}: in use {_holder(store)}; wait until that ends, or stop it") from None
-    (store / HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+    with atomic_path(store / HOLDER) as partial:
+        partial.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
     return lock
 
 
