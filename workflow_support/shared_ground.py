@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from apsam.errors import ApsamError
 from apsam.scenes import Scene
 from workflow_support.memory import Memory
 
@@ -32,7 +33,10 @@ def held_out_near(name: str, scenes: Mapping[str, Scene], memory: Memory) -> lis
 
 
 def _place(image: Path, memory: Memory) -> Place | None:
-    found = memory.of_file("place", image, lambda: _read(image))
+    try:
+        found = memory.of_file("place", image, lambda: _read(image))
+    except OSError:
+        return None  # other checks say that it is missing
     return None if found is None else (found[0], found[1], found[2], found[3])
 
 
@@ -46,7 +50,7 @@ def _read(image: Path) -> Place | None:
     try:
         with rasterio.open(image) as raster:
             return degrees_of(raster.crs, raster_bounds(raster)) if raster.crs else None
-    except RasterioError:
+    except (RasterioError, ApsamError):
         return None
 
 
