@@ -18,7 +18,7 @@ from small_project import ROOT, copy_project
 from apsam.errors import ConfigError
 from apsam.files import read_json
 from workflow_support.checks import check_run
-from workflow_support.recipes import InputFile, Ref
+from workflow_support.recipes import InputFile, Ref, Section
 from workflow_support.run import Run
 from workflow_support.stages import STAGES
 from workflow_support.targets import TARGETS
@@ -159,6 +159,22 @@ def test_labels_of_training_scenes_are_checked(sheet: Callable[..., Path]) -> No
     for stage in ("ground", "heatmaps/threshold", "metrics/checks"):
         (unit, *_) = STAGES[stage].units(as_given)
         assert "label-errors" not in as_given.recipe(stage, unit).command(1)
+
+
+@pytest.mark.parametrize(("section", "elsewhere"), [("heatmaps", {"networks"}), ("views", set())])
+def test_every_setting_of_a_section_in_parts_reaches_a_stage(
+    sheet: Callable[..., Path], section: str, elsewhere: set[str]
+) -> None:
+    """Commands get only the keys that their stage names: one that no stage names would be ignored."""
+    run = run_of(sheet(), ground=SCENE_WIDE)
+    passed: set[str] = set()
+    for stage in STAGES.values():
+        for unit in stage.units(run)[:1]:
+            for value in stage.job(run, unit).options.values():
+                if isinstance(value, Section) and value.name == section:
+                    assert value.keys, "a part of the section"
+                    passed |= set(value.keys)
+    assert passed | elsewhere == set(type(getattr(run.config, section)).model_fields)
 
 
 @pytest.mark.parametrize(
