@@ -10,7 +10,7 @@ a localizer become point and box prompts for the Segment Anything Model (SAM), w
     model = apsam.load("results/demo")
     cam = model.cam(image)
     prompts = apsam.generate_prompts(cam, threshold=120)
-    mask = model.segment(image, prompts)
+    mask = model.segment(image, prompts, cam=cam)
     result = model.predict("scene.tif", "out/")
 """
 

@@ -116,8 +116,8 @@ EXPERIMENTS = (
     seeds,
     released_effects,
 )
-STAGES_PANEL = "Stages, in the order of the data (the workflow runs them: snakemake --cores all)"
-EXPERIMENTS_PANEL = "Experiments of the paper (targets of the workflow: snakemake --cores all threshold_sweep)"
+STAGES_PANEL = "Stages of the workflow, in the order of the data"
+EXPERIMENTS_PANEL = "Experiments of the paper (targets of the workflow)"
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -65,6 +65,7 @@ def store(folder: Path, embeddings: np.ndarray, compressor: Any) -> dict[str, fl
 def main() -> None:
     setup = set_up(__doc__, sam="light", sizes={"tiles": (64, 16, "tiles")})
     sam = build_sam(setup.options.sam, device=setup.device)
+    encode_tiles(sam, scenery(2))  # the first call also starts threads and allocates memory
     started = time.process_time()
     embeddings = encode_tiles(sam, scenery(setup.options.tiles))
     encode_ms = 1000 * (time.process_time() - started) / len(embeddings)

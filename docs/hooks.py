@@ -37,7 +37,7 @@ import apsam
 model = apsam.load("results/demo")                      # localizer, SAM and ResUNet of a run, with their settings
 cam = model.cam(image)                                  # image: (H, W, 3) uint8, or an open rasterio dataset
 prompts = apsam.generate_prompts(cam, threshold=120)    # list of apsam.Prompt
-mask = model.segment(image, prompts)                    # (H, W) bool
+mask = model.segment(image, prompts, cam=cam)           # (H, W) bool
 result = model.predict("scene.tif", "out/")             # result.polygons is a GeoDataFrame
 ```
 """

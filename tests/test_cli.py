@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from apsam import __version__, cli, doctor
@@ -98,6 +100,23 @@ def test_settings_may_come_from_a_configuration_file(
     code, text = main(monkeypatch, capsys, "prompts", *arguments, "--settings", str(tmp_path / "mine.yaml"))
     assert code == ApsamError.exit_code
     assert "prompts.treshold" in text
+
+
+def test_every_option_for_settings_names_a_section_of_the_configuration() -> None:
+    """Otherwise a configuration file given there would silently count for nothing."""
+    commands = get_command(cli.app).commands.values()
+    sections = {
+        found[1]
+        for command in commands
+        for option in command.params
+        if getattr(option, "metavar", None) == "JSON|FILE"
+        and (found := re.match(r"section `([\w.]+)`", getattr(option, "help", None) or ""))
+    }
+    assert {"prompts", "experiments.everything"} <= sections
+    for section in sections:
+        value = Config()
+        for name in section.split("."):
+            value = getattr(value, name)
 
 
 def test_predict_needs_trained_weights(

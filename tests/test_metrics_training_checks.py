@@ -84,7 +84,7 @@ def test_trivial_baselines() -> None:
     box = {"source": "centred_box", "part": "test", "f1": 0.4}
     assert not_better(row, [*others, box]) is box
     [text] = baseline_warnings([row, box], others)
-    assert "learnt from APSAM masks have F1 0.400" in text and "a box in the middle of every tile (0.400)" in text
+    assert "learned from APSAM masks have F1 0.400" in text and "a box in the middle of every tile (0.400)" in text
     assert not_better({**row, "scene": "west"}, others) is None and not_better({**row, "f1": None}, others) is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import geopandas as gpd
@@ -269,6 +270,12 @@ def test_suggest_command_reads_a_run_and_names_missing_files(run: Path, tmp_path
     found = read_suggestions(tmp_path / "s.json")
     assert {entry.scene for entry in found.entries} == {"alder"} and not found.of("look")
     assert "localizer" in found.entries[0].why and "map" in found.entries[0].why
+    (run / "maps/ground").mkdir()
+    shutil.copy(run / "maps/cam/alder_probability.tif", run / "maps/ground")
+    other = CliRunner().invoke(app, [*command[:3], str(tmp_path / "ground.json"), *command[4:]], catch_exceptions=False)
+    assert other.exit_code == 0, "the scene-wide map is used where the run has one, as in the report"
+    assert (tmp_path / "ground.json").read_bytes() != (tmp_path / "s.json").read_bytes()
+    shutil.rmtree(run / "maps/ground")
     reads = [path for path in (run / "scenes").glob("*_mask.tif")]
     assert reads, "there is a reference mask, and nothing asked for it"
     for path in reads:

@@ -47,8 +47,8 @@ apsam config show config.yaml config/mine.yaml                      # all settin
   and what is allowed.
 - **Completion in editors.** The first line of the example points editors with the YAML language server at
   `config/schema.json` (`apsam config schema` prints it), which completes keys and checks values.
-- **One key for one run:** `--config run=other` sets a key at the top level; `dvc exp run -S prompts.threshold=90` sets
-  any key ([dvc.md](dvc.md)).
+- **For one run:** `--config run=other` sets a key at the top level, `--config prompts='{threshold: 90}'` keys of a
+  section; `dvc exp run -S prompts.threshold=90` sets any key that changes results ([dvc.md](dvc.md)).
 - **Machine settings** (threads, memory, partitions of a cluster) are in `profiles/`, not here
   ([cluster.md](cluster.md)).
 
@@ -113,6 +113,8 @@ def _sections() -> Iterator[str]:
 
 def _section(key: str, model: BaseModel, level: int) -> Iterator[str]:
     summary = (type(model).__doc__ or "").strip().splitlines()[0]
+    if isinstance(model, ResUNetSettings):
+        summary += f" The default preset is `{model.preset}`."
     yield "\n".join([f"{'#' * level} `{key}`", "", summary, "", *_table(model)])
     for name in type(model).model_fields:
         value = getattr(model, name)
@@ -130,7 +132,8 @@ def _table(model: BaseModel) -> Iterator[str]:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
             continue
-        values = [PRESETS[preset].get(name, value) for preset in presets] or [value]
+        of_presets = [preset if name == "preset" else PRESETS[preset].get(name, value) for preset in presets]
+        values = of_presets or [value]
         defaults = " | ".join(_code(scalar(one)) for one in values)
         allowed = _cell(_allowed(schema["properties"][name], schema))
         yield f"| `{name}` | {defaults} | {allowed} | {_cell(field.description or '')} |"

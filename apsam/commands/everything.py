@@ -15,7 +15,9 @@ from apsam.sam.settings import EverythingSettings, SamSettings
 def everything(
     image: Annotated[Path, typer.Option(help="image of 8 bits a channel: PNG, JPEG, TIFF")],
     output: Annotated[Path, typer.Option(help="PNG of 16 bits to make: 0 nothing, then a number for each object")],
-    settings: Annotated[EverythingSettings, section(EverythingSettings, "everything")] = EverythingSettings(),
+    settings: Annotated[
+        EverythingSettings, section(EverythingSettings, "experiments.everything")
+    ] = EverythingSettings(),
     sam: Annotated[SamSettings, section(SamSettings, "sam")] = SamSettings(),
     device: Device = "auto",
     threads: Threads = None,

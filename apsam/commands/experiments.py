@@ -139,7 +139,7 @@ def seeds(
 
 def released_effects(
     output: Output,
-    measured: Annotated[list[str], typer.Option(help="CHOICE=figures of APSAM's pseudo-masks; repeatable")],
+    measured: Annotated[list[str], typer.Option(help="CHOICE=metrics of APSAM's pseudo-masks; repeatable")],
 ) -> None:
     """Make the table with the effect of each choice of the released code."""
     from apsam.experiments.figures import draw_bars

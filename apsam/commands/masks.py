@@ -55,7 +55,7 @@ def masks_grabcut(
     settings: Annotated[GrabCutSettings, section(GrabCutSettings, "grabcut")] = GrabCutSettings(),
     ground: Ground = None,
 ) -> None:
-    """Make pseudo-masks by GrabCut with SAM's prompts (baseline without learnt weights)."""
+    """Make pseudo-masks by GrabCut with SAM's prompts (baseline without learned weights)."""
     from apsam.masks.grabcut import make_grabcut_masks
 
     make_grabcut_masks(tiles, prompts, settings, output, ground)

@@ -109,7 +109,7 @@ def metrics_checks(
         list[Path] | None, typer.Option(help="masks of the maps, whose thresholds count instead of maps.threshold")
     ] = None,
     training: Annotated[list[Path] | None, typer.Option(help="tile stack of a training scene")] = None,
-    localizer: Annotated[Path | None, typer.Option(help="figures of the localizer on held-out tiles")] = None,
+    localizer: Annotated[Path | None, typer.Option(help="metrics of the localizer on held-out tiles")] = None,
     masked: Annotated[list[Path] | None, typer.Option(help="tile stack of a raster scene with pseudo-masks")] = None,
     pseudo_masks: Annotated[list[Path] | None, typer.Option(help="its pseudo-masks, in the same order")] = None,
     label_errors: LabelErrors = None,
@@ -138,8 +138,8 @@ def metrics_checks(
 
 
 def metrics_summary(
-    masks: Annotated[Path, typer.Option(help="figures of the pseudo-masks")],
-    maps: Annotated[Path, typer.Option(help="figures of the ResUNets' maps")],
+    masks: Annotated[Path, typer.Option(help="metrics of the pseudo-masks")],
+    maps: Annotated[Path, typer.Option(help="metrics of the ResUNets' maps")],
     output: Output,
 ) -> None:
     """Collect IoU and F1 of a run in one flat table, to compare versions of the run."""

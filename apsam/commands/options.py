@@ -27,7 +27,9 @@ LabelErrors = Annotated[
 Prompts = Annotated[Path, typer.Option(help="prompts of the scene, JSON")]
 Seed = Annotated[int, typer.Option(help="seed of all that is random")]
 LabelGate = Annotated[bool, typer.Option(help="leave out tiles labelled negative (the paper's released code does not)")]
-BlockOption = Annotated[str, typer.Option("--block", metavar="N/COUNT", help="which of how many blocks of the scene")]
+BlockOption = Annotated[
+    str, typer.Option("--block", metavar="N/COUNT", help="number and count of the shards of the scene, for example 2/5")
+]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; all by default", show_default=False)]
 Sheet = Annotated[Path, typer.Option(help="scene sheet")]
 DataDir = Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from", show_default=False)]
@@ -75,9 +77,10 @@ def _reader(model: type[Section], section: str) -> Callable[[Any], Section]:
         try:
             if value.lstrip().startswith("{"):
                 return model.model_validate_json(value)
-            return model.model_validate(
-                (yaml.safe_load(Path(value).read_text(encoding="utf-8")) or {}).get(section, {})
-            )
+            found = yaml.safe_load(Path(value).read_text(encoding="utf-8")) or {}
+            for name in section.split("."):
+                found = found.get(name) or {}
+            return model.model_validate(found)
         except ValidationError as error:
             problem = error.errors()[0]
             place = ".".join([section, *map(str, problem["loc"])])

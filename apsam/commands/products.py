@@ -20,11 +20,11 @@ def products(
     image: Annotated[Path | None, typer.Option(help="the scene, of which the QGIS project shows a copy")] = None,
     tiles: Annotated[list[Path] | None, typer.Option(help="tile stacks of the scene")] = None,
     prompts: Annotated[list[Path] | None, typer.Option(help="prompts, a file a tile stack")] = None,
-    masks: Annotated[list[Path] | None, typer.Option(help="APSAM's mask stacks, which chose a threshold")] = None,
+    masks: Annotated[list[Path] | None, typer.Option(help="APSAM's mask stacks, with the selected thresholds")] = None,
     date: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="when the image was taken")] = None,
     dem: Annotated[Path | None, typer.Option(help="raster of elevations, for slopes")] = None,
     reference: Annotated[
-        Path | None, typer.Option(help="reference mask, to say which landslides are there and which were found")
+        Path | None, typer.Option(help="reference mask, for the layer `reference` and the column `match`")
     ] = None,
     mask_values: Annotated[str | None, typer.Option(help="what its values mean, where they are ambiguous")] = None,
     settings: Annotated[ProductSettings, section(ProductSettings, "products")] = ProductSettings(),

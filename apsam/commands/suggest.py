@@ -45,7 +45,7 @@ def suggestions(
     scenes: Sheet,
     only: Annotated[list[str], typer.Option(help="name of a scene; repeatable")],
     output: Annotated[Path, typer.Option(help="JSON file to make, for apsam label --order")],
-    source: Annotated[str, typer.Option(help="pseudo-masks whose map is asked")] = "apsam",
+    source: Annotated[str, typer.Option(help="pseudo-masks whose ResUNet made the map")] = "apsam",
     data_dir: DataDir = None,
 ) -> None:
     """Rank the tiles of a run by the usefulness of their labels; all inputs must exist."""

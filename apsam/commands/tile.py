@@ -30,7 +30,7 @@ def tile(
         str | None, typer.Option(help="what the mask's values mean, where they are ambiguous: 1,2 or >=0.5")
     ] = None,
     held_out: Annotated[
-        list[Path] | None, typer.Option(help="raster measured on: tiles that share ground with it do not train")
+        list[Path] | None, typer.Option(help="test raster; tiles that share ground with it are not used for training")
     ] = None,
 ) -> None:
     """Cut a scene, or a block of it, into tiles with image-level labels."""

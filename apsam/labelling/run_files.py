@@ -9,7 +9,7 @@ from apsam.config import read_config
 from apsam.errors import InputError
 from apsam.labelling.tables import grid_layer_name
 from apsam.labelling.tile_outputs import RunScene, predict_tiles, score_tiles
-from apsam.report.inputs import scene_files
+from apsam.report.inputs import map_sources, scene_files
 from apsam.scenes import Scene, read_scene_sheet
 from apsam.vectors.formats import VECTOR_SUFFIXES
 
@@ -43,7 +43,7 @@ def scored_scenes(run: Path, sheet: Sequence[Scene], source: str) -> list[RunSce
 
 
 def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]:
-    """Return the scenes of a finished run that have tiles.
+    """Return the scenes of a finished run that have tiles, with the map that the run's report shows first.
 
     Args:
         run: `results/<run>`.
@@ -59,6 +59,7 @@ def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]
         if not file.is_file():
             raise InputError(f"{file}: missing, so {run} is not a finished run; make one: snakemake --cores all")
     config = read_config(record)
+    source = map_sources(run)[0]
     found = []
     for files in scene_files(run, read_scene_sheet(config.scenes, config.data_dir), config.maps):
         if not files.tiles.exists():
@@ -68,9 +69,9 @@ def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]
             scores = scratch / f"{files.name}_scores.zarr.zip"
             score_tiles(files.tiles, weights, scores, device)
         folder = files.scene.kind == "folder"
-        probability = files.predicted_tiles("apsam") if folder else files.map("apsam", "probability")
+        probability = files.predicted_tiles(source) if folder else files.map(source, "probability")
         map_scores = None
-        resunet = run / "resunet/apsam/weights.safetensors"
+        resunet = run / f"resunet/{source}/weights.safetensors"
         if not probability.exists() and resunet.is_file():
             map_scores = run / f"{MAP_SCORES}/{files.name}.zarr.zip"
             if not map_scores.exists():

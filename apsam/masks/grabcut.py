@@ -1,4 +1,4 @@
-"""Baseline without learnt weights: GrabCut (Rother et al., 2004) with the prompts of SAM."""
+"""Baseline without learned weights: GrabCut (Rother et al., 2004) with the prompts of SAM."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def baseline_warnings(rows: Sequence[dict[str, Any]], others: Sequence[dict[str,
         if best is not None:
             masks = SOURCES.get(row["source"], row["source"])
             found.append(
-                f"the maps learnt from {masks} masks have F1 {row['f1']:.3f} on held-out ground, no more than "
+                f"the maps learned from {masks} masks have F1 {row['f1']:.3f} on held-out ground, no more than "
                 f"{IN_WORDS[best['source']]} ({best['f1']:.3f}): do not use them"
             )
     return found

@@ -62,7 +62,7 @@ def write_item(
     properties: dict[str, Any] = {
         "datetime": f"{(taken or made).isoformat()}T00:00:00Z",
         "title": f"Landslides of {name}",
-        "description": f"Landslide probability, mask and polygons, learnt from image-level labels.{undated}",
+        "description": f"Landslide probability, mask and polygons, learned from image-level labels.{undated}",
         "proj:code": ":".join(authority) if authority else None,
         "proj:bbox": list(bounds),
         "proj:shape": shape,

@@ -32,7 +32,7 @@ SOURCE_NAMES = {
 
 
 def map_sources(run: Path) -> tuple[str, ...]:
-    """Pseudo-masks that the maps of a run were learnt from, first that to look at first."""
+    """Pseudo-masks that the maps of a run were learned from, first that to look at first."""
     return (*(source for source in (SECOND_ROUND, SCENE_WIDE) if (run / "maps" / source).is_dir()), *MAP_SOURCES)
 
 

@@ -27,7 +27,7 @@ class SceneTiles:
 
     Attributes:
         windows, label, part: Of all tiles.
-        prediction: The masks that the ResUNet shown here learnt from, or None.
+        prediction: The masks that the ResUNet shown here learned from, or None.
     """
 
     def __init__(self, files: SceneFiles, notes: Notes) -> None:

@@ -91,7 +91,7 @@ def offset_indices(side: int) -> Tensor:
 
 
 class WindowAttention(nn.Module):
-    """Attention within windows of `side` x `side`, with a learnt bias for every distance."""
+    """Attention within windows of `side` x `side`, with a learned bias for every distance."""
 
     def __init__(self, width: int, heads: int, side: int) -> None:
         super().__init__()

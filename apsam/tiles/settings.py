@@ -18,8 +18,8 @@ class TileSettings(BaseModel):
     )
     bands: tuple[int, int, int] | Literal["auto"] = Field(
         "auto",
-        description="Raster bands used as red, green and blue, counted from 1. auto: the bands that the raster "
-        "declares as such, otherwise its first three.",
+        description="Raster bands used as red, green and blue, counted from 1. auto: red, green and "
+        "blue by declaration, by name or by wavelength, otherwise the first three.",
     )
     stretch: Literal["auto", "none", "percentile"] = Field(
         "auto",
@@ -28,8 +28,7 @@ class TileSettings(BaseModel):
     percentiles: tuple[float, float] = Field((2.0, 98.0), description="Lower and upper percentile of the stretch.")
     nodata: float | tuple[float, ...] | None = Field(
         None,
-        description="Value or list of values that mean no data, for rasters that do not declare one. null: as the "
-        "raster says.",
+        description="Value or list of values that mean no data, in addition to what the raster declares. null: none.",
     )
     min_valid: float = Field(0.25, ge=0, le=1, description="Skip tiles whose share of valid pixels is smaller.")
     block_tiles: int = Field(
