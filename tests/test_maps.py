@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import cv2
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
@@ -229,6 +230,22 @@ def test_predict_replaces_its_own_files_only(tmp_path: Path, monkeypatch: pytest
     map_scenes(tiles, scene)  # its own
     shutil.copy(scene, out / "gorge_mask.tif")
     map_scenes(scene, overwrite=True)
+    # Files of the user next to maps of apsam.
+    mine = gpd.GeoDataFrame({"mine": [1]}, geometry=gpd.points_from_xy([0], [0]), crs=4326)
+    for name, write in (
+        ("gorge.gpkg", lambda path: mine.to_file(path, layer="landslides", driver="GPKG")),
+        ("gorge.qgs", lambda path: path.write_text("<qgis/>")),
+        ("gorge.stac.json", lambda path: path.write_text('{"type": "Feature"}')),
+    ):
+        own = (out / name).read_bytes()
+        (out / name).unlink()
+        write(out / name)
+        given = (out / name).read_bytes()
+        with pytest.raises(InputError, match=f"out/{name}: already exists and was not made by apsam.*--overwrite"):
+            map_scenes(scene)
+        assert (out / name).read_bytes() == given
+        (out / name).write_bytes(own)
+    map_scenes(scene)
     with rasterio.open(out / "gorge_mask.tif") as raster:
         assert raster.tags()["APSAM_SCENE"] == "gorge"
     other = write_scene(tmp_path / "other" / "gorge.tiff", image)
