@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
@@ -12,6 +13,7 @@ import torch
 from rasterio.transform import Affine, from_origin
 from safetensors import safe_open
 from safetensors.torch import save_file
+from tiny_run import make_tiny_run
 from typer.testing import CliRunner
 
 from apsam import cli
@@ -170,6 +172,35 @@ def test_missing_run_is_an_error(both: bool, trained: Path, tmp_path: Path, monk
     code, text = predict(write(tmp_path / "a.tif"), "-o", "maps", *given)
     assert code != 0 and "give --run" in text and "--weights" in text and ("both" if both else "neither") in text
     assert not (tmp_path / "maps").exists()
+
+
+def test_a_run_finds_its_elevations_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, here = tmp_path / "clone", tmp_path / "here"
+    run = make_tiny_run(project / "results/mine")
+    record = run / "report/config.yaml"
+    record.write_text(
+        "scenes: config/mine.tsv\ntiles: {size: 64}\nmaps: {threshold: 0.001}\n"
+        "products: {dem: dem.tif, min_area_m2: 0}\n"
+    )
+    (project / "config").mkdir()
+    here.mkdir()
+    write(here / "scene.tif")
+    monkeypatch.chdir(here)
+    code, text = predict("scene.tif", "--run", run, "-o", "maps")
+    assert code and f"config/dem.tif: no such raster of elevations ('products.dem' of {record})" in text
+    assert not Path("maps").exists()  # nothing was predicted
+    place = {"crs": "EPSG:32648", "transform": from_origin(499900, 3000100, 10, 10), "dtype": "float32"}
+    with rasterio.open(
+        project / "config/dem.tif", "w", driver="GTiff", count=1, height=40, width=40, **place
+    ) as raster:
+        raster.write(np.repeat(np.arange(40, dtype=np.float32)[:, None] * 5, 40, 1), 1)
+    code, text = predict("scene.tif", "--run", run, "-o", "maps")
+    assert code == 0, text
+    # The elevations rise by 5 m for 10 m to the south.
+    assert gpd.read_file("maps/scene.gpkg", layer="landslides").slope_deg.iloc[0] == pytest.approx(26.6, abs=0.1)
+    (project / "config/dem.tif").write_text("text")
+    code, text = predict("scene.tif", "--run", run, "-o", "more")
+    assert code and "'products.dem' names the raster of elevations" in text and not Path("more").exists()
 
 
 def test_early_weights_need_a_configuration(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LANDSLIDES = "landslides"  # layer of the GeoPackage
+
+# The configuration of a run below results/<run>/.
+RECORD = ("report", "config.yaml")
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ def map_scenes(
         The files of each scene, as soon as they are written.
 
     Raises:
-        InputError: A scene or the weights cannot be used, or an output path is a file that apsam did not make.
+        InputError: A scene, the weights or the elevations (`products.dem`) cannot be used, or an output path is a file
+            that apsam did not make.
     """
     missing = next((scene for scene in scenes if not scene.exists()), None)
     if missing is not None:
@@ -95,6 +99,8 @@ def map_scenes(
     planned = {scene: _planned(scene, output) for scene in scenes}
     paths = {scene: product_paths(to) if isinstance(to, ProductFiles) else [to] for scene, to in planned.items()}
     check_outputs(paths, overwrite)
+    if any(isinstance(to, ProductFiles) for to in planned.values()) and _has_products():
+        model = _with_elevations(model)
     return (_map_scene(model, scene, to, resample, device) for scene, to in planned.items())
 
 
@@ -103,6 +109,35 @@ def _planned(scene: Path, output: Path) -> ProductFiles | Path:
     if scene.is_dir():
         return output / f"{scene.resolve().name}.zip"
     return ProductFiles(*(output / (scene.stem + end) for end in ("_probability.tif", "_mask.tif", ".gpkg")))
+
+
+def _has_products() -> bool:
+    """Whether polygons and a QGIS project are made, besides the maps."""
+    return importlib.util.find_spec("geopandas") is not None
+
+
+def _with_elevations(model: MapModel) -> MapModel:
+    """Return the model with a path of elevations that can be opened, so that an error comes before the maps are made.
+
+    The configuration in a report (`results/<run>/report/config.yaml`) has paths that start in the folder of its
+    project, and mapping may run in any other folder.
+    """
+    from apsam.products.elevations import open_elevations
+
+    dem = model.products.dem
+    if dem is None:
+        return model
+    record = Path(model.source)
+    if not dem.is_absolute() and record.parts[-2:] == RECORD:
+        dem = next((path for path in (record.absolute().parents[3] / dem, dem) if path.is_file()), dem)
+    if not dem.is_file():
+        raise InputError(
+            f"{dem}: no such raster of elevations ('products.dem' of {model.source}); put it there, or name a "
+            f"configuration with another one, or with 'dem: null', by --config"
+        )
+    raster, _ = open_elevations(dem)
+    raster.close()
+    return replace(model, products=model.products.model_copy(update={"dem": dem}))
 
 
 def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: bool | None, device: str) -> Prediction:
@@ -116,7 +151,7 @@ def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: 
         if note is not None:
             log.info(note)
         _predict(image, model, tiles, to, device, scene.stem)
-    if importlib.util.find_spec("geopandas") is None:
+    if not _has_products():
         log.warning("%s: no polygons and no QGIS project, which need geopandas: pip install 'apsam[maps]'", scene)
         return Prediction(scene, to.probability, to.mask)
     from apsam.products.make import make_products
