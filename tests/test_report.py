@@ -20,9 +20,10 @@ from apsam.maps.settings import MapSettings
 from apsam.report.colours import AGREE, AGREE_NOT, FALSE_ALARM, MISSED, NO_DATA, compare
 from apsam.report.facts import describe_labels
 from apsam.report.gallery import make_gallery
-from apsam.report.inputs import Notes, scene_files
+from apsam.report.inputs import MASK_SOURCES, Notes, SceneFiles, scene_files
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.page import make_report
+from apsam.report.scene_maps import _masks, is_labelled
 from apsam.report.settings import ReportSettings
 from apsam.report.times import elapsed, recipes_of, stage_times
 from apsam.scenes import Scene
@@ -286,6 +287,34 @@ def test_mosaic_puts_tiles_where_they_were_cut(tmp_path):
     expected[36:40], expected[40:46], expected[46:64] = 0.5, 1, 0.5
     assert np.allclose(mean, expected)
     assert half.shape == (32, 50) and half[0, 19] == 0 and half[0, 20] == 0.5 and half[0, 32] == 0
+
+
+def pseudo_masks(folder, windows, values, label, part):
+    """CAM and masks of a scene whose tiles have the given mean values, on the grid of the map."""
+    for stack, name in (("cams", "cam"), *((f"masks/{source}", "mask") for source in MASK_SOURCES)):
+        full = 255 if name == "cam" else 1
+        arrays = (np.ones((len(windows), 64, 64)) * np.reshape(values, (-1, 1, 1)) * full).astype(np.uint8)
+        with TileStackWriter(folder / stack / "a.zarr.zip", {}, {name: ((64, 64), "uint8")}) as writer:
+            writer.append(**{name: arrays})
+    label, part = np.array(label, np.uint8), np.array(part, np.uint8)
+    files = SceneFiles(folder, Scene("a", "raster", None, None, None, "train"), False)
+    args = windows, label > 0, is_labelled(label, part), Notes()
+    return dict(_masks(files, Mosaic(64, int(windows[:, 1].max()) + 64, 1280), *args))
+
+
+def test_unlabelled_tiles_have_no_vote_on_the_map(tmp_path):
+    windows = np.array([[0, 0, 64, 64], [0, 16, 64, 64], [0, 32, 64, 64], [0, 48, 64, 64]], np.int32)
+    # One positive tile, one negative, two without a label.
+    found = pseudo_masks(tmp_path, windows, [1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 255, 255])
+    for key, values in found.items():
+        assert values[0, [8, 40, 70, 100]].tolist() == [1, 0.5, 0, 0], key
+    assert len(found) == 1 + len(MASK_SOURCES)
+
+
+def test_without_the_label_gate_all_tiles_are_on_the_map(tmp_path):
+    windows = np.array([[0, 0, 64, 64], [0, 64, 64, 64], [0, 128, 64, 64]], np.int32)
+    found = pseudo_masks(tmp_path, windows, [1, 1, 1], [1, 0, 0], [0, 0, 255])
+    assert all((values == 1).all() for values in found.values()) and len(found) == 1 + len(MASK_SOURCES)
 
 
 def test_outlines_keep_place_area_and_holes():
