@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 import pytest
 from fake_run import RECIPES, make_fake_folder_run
+from pyproj import CRS
 
 from apsam.errors import InputError
 from apsam.labelling.suggestions import Suggestion, Suggestions, write_suggestions
 from apsam.maps.settings import MapSettings
 from apsam.report.colours import AGREE, AGREE_NOT, FALSE_ALARM, MISSED, NO_DATA, compare
 from apsam.report.facts import describe_labels
-from apsam.report.gallery import make_gallery
+from apsam.report.gallery import _agreement, make_gallery
 from apsam.report.inputs import MASK_SOURCES, Notes, SceneFiles, scene_files
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.page import make_report
@@ -287,6 +288,54 @@ def test_mosaic_puts_tiles_where_they_were_cut(tmp_path):
     expected[36:40], expected[40:46], expected[46:64] = 0.5, 1, 0.5
     assert np.allclose(mean, expected)
     assert half.shape == (32, 50) and half[0, 19] == 0 and half[0, 20] == 0.5 and half[0, 32] == 0
+
+
+def test_a_false_alarm_counts_no_missed_pixels():
+    mask, reference = np.zeros((100, 100), np.uint8), np.zeros((100, 100), np.uint8)
+    reference[:1, :90] = 1  # 0.9 % of the tile, all of it missed
+    mask[50, :20] = 1
+    assert _agreement(mask, reference) == (None, 0.002)
+    reference[:2] = 1
+    assert _agreement(mask, reference) == (0, 0.022)
+
+
+def test_a_map_in_degrees_says_so(run, page, tmp_path):
+    assert not any("data-geographic" in one for one in page.all("div"))
+    folder = tmp_path / "tiny"
+    shutil.copytree(run[0], folder)
+    rewritten(folder / "tiles/birch.zarr.zip", {"crs": CRS.from_epsg(4326).to_wkt()})
+    make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
+    maps = [one for one in Page((folder / "report/index.html").read_text()).all("div") if "data-scene" in one]
+    assert {one["data-scene"]: "data-geographic" in one for one in maps} == {"alder": False, "birch": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "not_said"),
+    [
+        ({}, ["a localizer’s class activation maps"], ["scene-wide pseudo-mask", "In a second round"]),
+        ({"self_training": {"rounds": 2}}, ["a localizer’s class", "In a second round"], ["scene-wide pseudo-mask"]),
+        (
+            {"ground": {"masks": "scene", "heat_maps": "labels"}},
+            ["heat maps of whole scenes", "scene-wide pseudo-mask", "For comparison"],
+            ["In a second round"],
+        ),
+    ],
+)
+def test_the_first_paragraph_is_that_of_the_method(run, tmp_path, changes, said, not_said):
+    make_report(run[0], run[1], {**run[2], **changes}, tmp_path / "index.html", SETTINGS)
+    text = (tmp_path / "index.html").read_text()
+    lead = " ".join(re.search(r'<p class="lead">(.*?)</p>', text, re.DOTALL).group(1).split())
+    assert all(one in lead for one in said) and not any(one in lead for one in not_said)
+    assert lead.endswith(".") and " ." not in lead
+
+
+def rewritten(path, attributes):
+    """Write other attributes into a tile stack."""
+    with TileStack(path) as stack:
+        arrays = {name: stack.read(name) for name in stack.arrays}
+        attributes, specs = {**stack.attributes, **attributes}, stack.arrays
+    with TileStackWriter(path, attributes, specs) as writer:
+        writer.append(**arrays)
 
 
 def pseudo_masks(folder, windows, values, label, part):

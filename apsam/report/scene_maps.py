@@ -53,6 +53,7 @@ class SceneMap:
         scene_size: Width and height of the scene, pixels.
         transform: Map pixel to map coordinates, six floats, or None.
         crs: Name of the CRS, or None.
+        geographic: Whether coordinates are degrees.
         metres: Side of a map pixel, or None.
         tiles, positive: Number of tiles, and of those labelled positive.
         content: Layer key -> href, path or (path of boxes, path of points).
@@ -66,6 +67,7 @@ class SceneMap:
     scene_size: tuple[int, int]
     transform: list[float] | None
     crs: str | None
+    geographic: bool
     metres: float | None
     tiles: int
     positive: int
@@ -137,6 +139,7 @@ def _scene_map(files: SceneFiles, side: int, budget: int, notes: Notes) -> Scene
         scene_size=(facts["width"], facts["height"]),
         transform=[v * shrink if i % 3 < 2 else v for i, v in enumerate(transform)] if transform else None,
         crs=_crs_name(facts["crs"]),
+        geographic=_in_degrees(facts["crs"]),
         metres=facts["resolution_m"] * shrink if facts["resolution_m"] else None,
         tiles=len(windows),
         positive=int(label.sum()),
@@ -292,3 +295,11 @@ def _crs_name(wkt: str | None) -> str | None:
     crs = CRS.from_wkt(wkt)
     authority = crs.to_authority()
     return f"{':'.join(authority)}, {crs.name}" if authority else crs.name
+
+
+def _in_degrees(wkt: str | None) -> bool:
+    if not wkt:
+        return False
+    from pyproj import CRS
+
+    return CRS.from_wkt(wkt).is_geographic
