@@ -23,6 +23,7 @@ from apsam.localizer.cam import make_cams
 from apsam.localizer.checkpoint import save_localizer
 from apsam.localizer.methods import build_method
 from apsam.localizer.settings import CamSettings, LocalizerSettings
+from apsam.maps.resample import write_interpolated
 from apsam.maps.settings import MapSettings
 from apsam.products.settings import ProductSettings
 from apsam.resunet.checkpoint import save_resunet
@@ -33,6 +34,7 @@ from apsam.resunet.settings import ResUNetSettings
 from apsam.resunet.train import train_resunet
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.reader import SceneReader
 from apsam.tiles.resolution import ground_resolution_m
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
@@ -290,7 +292,45 @@ def test_resampled_to_the_resolution_of_the_training(
         assert known[:, middle + 1 :].all()
         assert known[:, : middle - 1].all() == (nodata is None)
         assert known[:, : middle - 1].any() == (nodata is None)
+        if step == 1:  # interpolated: the virtual raster is removed, and nothing names it
+            assert mask.tags()["APSAM_IMAGE"] == "other.tif"
+            item = json.loads((tmp_path / "maps/other.stac.json").read_text())
+            assert item["properties"]["processing:lineage"].startswith("image: other.tif; ")
     assert not list((tmp_path / "maps").glob(".partial*"))
+
+
+@pytest.mark.parametrize("nodata", [0, (0, 255)])
+def test_no_data_of_the_settings_is_not_interpolated(nodata: int | tuple[int, ...], tmp_path: Path) -> None:
+    scene = write(tmp_path / "a.tif", size=64)
+    with rasterio.open(scene, "r+") as raster:
+        values = np.full((3, 64, 64), 120, np.uint8)
+        values[:, :, 32:] = 0
+        values[0, :, :8] = 0  # dark in one band is data
+        values[:, :16, 8:32] = 255
+        raster.write(values)
+    tiles = TILES.model_copy(update={"nodata": nodata})
+    write_interpolated(scene, 2.0, tmp_path / "a.vrt", tiles)
+    with SceneReader(tmp_path / "a.vrt", tiles) as reader:
+        image, valid = reader.read(0, 0, 128, 128)
+    expected = np.ones((128, 128), np.uint8)
+    expected[:, 64:] = 0
+    if nodata != 0:
+        expected[:32, 16:64] = 0
+    assert np.array_equal(valid, expected)
+    assert (image[1, 34:, :64] == 120).all() and (image[0, 34:, 18:64] == 120).all()
+    assert image[0, :, :14].max() <= 1  # of no data, GDAL keeps a distance of 1
+
+
+def test_palettes_are_not_interpolated(tmp_path: Path) -> None:
+    place = {"crs": "EPSG:32648", "transform": from_origin(500000, 3000000, 1, 1), "dtype": "uint8"}
+    with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", count=1, height=32, width=32, **place) as raster:
+        raster.write(np.repeat(np.array([0, 200], np.uint8), 16)[None].repeat(32, 0), 1)
+        raster.write_colormap(1, {0: (0, 120, 0, 255), 100: (255, 0, 255, 255), 200: (150, 100, 50, 255)})
+    write_interpolated(tmp_path / "a.tif", 3.0, tmp_path / "a.vrt")
+    with SceneReader(tmp_path / "a.vrt", TileSettings()) as reader:
+        image, _ = reader.read(0, 0, 96, 96)
+    assert (image[:, :, :48] == np.array([0, 120, 0])[:, None, None]).all()
+    assert (image[:, :, 48:] == np.array([150, 100, 50])[:, None, None]).all()
 
 
 def test_another_stretch_is_named(trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

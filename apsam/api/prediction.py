@@ -150,7 +150,7 @@ def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: 
     with scene_to_map(scene, model, resample, to.probability) as (image, tiles, note):
         if note is not None:
             log.info(note)
-        _predict(image, model, tiles, to, device, scene.stem)
+        _predict(image, model, tiles, to, device, scene)
     if not _has_products():
         log.warning("%s: no polygons and no QGIS project, which need geopandas: pip install 'apsam[maps]'", scene)
         return Prediction(scene, to.probability, to.mask)
@@ -160,15 +160,19 @@ def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: 
     return Prediction(scene, to.probability, to.mask, to.geopackage, to.project, landslides=count)
 
 
-def _predict(image: Path, model: MapModel, tiles: TileSettings, to: ProductFiles, device: str, name: str) -> None:
-    """Write probability and mask of a raster."""
+def _predict(image: Path, model: MapModel, tiles: TileSettings, to: ProductFiles, device: str, scene: Path) -> None:
+    """Write probability and mask of a raster; `image` is the scene, or a virtual raster of it."""
     from apsam.resunet.decision import write_decided_mask
     from apsam.resunet.predict import predict_raster
 
     if model.decision == "threshold":
-        predict_raster(image, model.weights, tiles, model.maps, to.probability, to.mask, device, name)
+        predict_raster(
+            image, model.weights, tiles, model.maps, to.probability, to.mask, device, scene.stem, source=scene
+        )
         return
     with scratch_folder(to.mask, "mask") as folder:
         at_threshold = folder / to.mask.name
-        predict_raster(image, model.weights, tiles, model.maps, to.probability, at_threshold, device, name)
+        predict_raster(
+            image, model.weights, tiles, model.maps, to.probability, at_threshold, device, scene.stem, source=scene
+        )
     write_decided_mask(to.probability, to.mask)
