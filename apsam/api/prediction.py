@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apsam.errors import InputError
+from apsam.errors import InputError, OutputError
 from apsam.extras import MissingExtra, naming_extras
 from apsam.files import scratch_folder
 from apsam.maps.model import MapModel, scene_to_map
 from apsam.products.files import ProductFiles
-from apsam.products.replace import check_outputs, product_paths
+from apsam.products.replace import check_outputs, product_paths, replace_maps
 from apsam.tiles.settings import TileSettings
 
 if TYPE_CHECKING:
@@ -161,18 +161,22 @@ def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: 
 
 
 def _predict(image: Path, model: MapModel, tiles: TileSettings, to: ProductFiles, device: str, scene: Path) -> None:
-    """Write probability and mask of a raster; `image` is the scene, or a virtual raster of it."""
+    """Write probability and mask of a raster; `image` is the scene, or a virtual raster of it.
+
+    Both are replaced when both are complete, so that a mask and a probability of two predictions are never together.
+    """
     from apsam.resunet.decision import write_decided_mask
     from apsam.resunet.predict import predict_raster
 
-    if model.decision == "threshold":
-        predict_raster(
-            image, model.weights, tiles, model.maps, to.probability, to.mask, device, scene.stem, source=scene
-        )
-        return
-    with scratch_folder(to.mask, "mask") as folder:
-        at_threshold = folder / to.mask.name
-        predict_raster(
-            image, model.weights, tiles, model.maps, to.probability, at_threshold, device, scene.stem, source=scene
-        )
-    write_decided_mask(to.probability, to.mask)
+    with scratch_folder(to.mask, "maps") as folder:
+        probability, mask = folder / to.probability.name, folder / to.mask.name
+        at_threshold = mask if model.decision == "threshold" else folder / "threshold.tif"
+        try:
+            predict_raster(
+                image, model.weights, tiles, model.maps, probability, at_threshold, device, scene.stem, source=scene
+            )
+            if model.decision != "threshold":
+                write_decided_mask(probability, mask)
+        except OutputError as error:
+            raise OutputError(str(error).replace(str(folder), str(to.mask.parent))) from error
+        replace_maps({probability: to.probability, mask: to.mask}, to)

@@ -1,8 +1,9 @@
-"""Decide which files `apsam predict` may overwrite: its own; others only with `overwrite`."""
+"""Decide which files `apsam predict` may overwrite (its own; others only with `overwrite`), and replace its maps."""
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from apsam.maps.archive import ZIP_DATE
 from apsam.products.files import ProductFiles
 from apsam.products.qgis import LAYER_ID
 from apsam.products.stac import SOFTWARE
+from apsam.writing import writing
 
 # Of `apsam.maps.cog.map_tags`: every map has it.
 TAG = "APSAM_SCENE"
@@ -57,6 +59,26 @@ def check_outputs(planned: Mapping[Path, Sequence[Path]], overwrite: bool = Fals
 def product_paths(files: ProductFiles) -> list[Path]:
     """Return all files written by `make_products` and by the prediction before it."""
     return [files.probability, files.mask, files.geopackage, files.project, files.item, files.picture, *files.styles]
+
+
+def replace_maps(made: Mapping[Path, Path], files: ProductFiles) -> None:
+    """Move both maps of a scene to their paths, and remove earlier maps and what was made of them.
+
+    Earlier files are removed first: if the process is killed in between, files are missing, but no file is of another
+    prediction than the others.
+
+    Args:
+        made: Complete file -> its path, on the same file system.
+        files: Maps and products of the scene. Styles stay, which depend on no map.
+
+    Raises:
+        OutputError: A file cannot be removed or moved.
+    """
+    with writing(files.geopackage):
+        for path in (files.project, files.item, files.geopackage, files.picture, *made.values()):
+            path.unlink(missing_ok=True)
+        for complete, path in made.items():
+            os.replace(complete, path)
 
 
 def _foreign(files: Sequence[Path]) -> Path | None:
