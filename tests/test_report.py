@@ -16,7 +16,9 @@ from fake_run import RECIPES, make_fake_folder_run
 from pyproj import CRS
 
 from apsam.errors import InputError
+from apsam.files import sha256_file
 from apsam.labelling.suggestions import Suggestion, Suggestions, write_suggestions
+from apsam.maps.model import MASKS, weights_of_run
 from apsam.maps.settings import MapSettings
 from apsam.report.colours import AGREE, AGREE_NOT, FALSE_ALARM, MISSED, NO_DATA, compare
 from apsam.report.facts import describe_labels
@@ -24,6 +26,7 @@ from apsam.report.gallery import _agreement, make_gallery
 from apsam.report.inputs import MASK_SOURCES, Notes, SceneFiles, scene_files
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.page import make_report
+from apsam.report.provenance import hashes
 from apsam.report.scene_maps import _masks, is_labelled
 from apsam.report.settings import ReportSettings
 from apsam.report.times import elapsed, recipes_of, stage_times
@@ -288,6 +291,16 @@ def test_mosaic_puts_tiles_where_they_were_cut(tmp_path):
     expected[36:40], expected[40:46], expected[46:64] = 0.5, 1, 0.5
     assert np.allclose(mean, expected)
     assert half.shape == (32, 50) and half[0, 19] == 0 and half[0, 20] == 0.5 and half[0, 32] == 0
+
+
+def test_weights_that_predict_takes_first_are_hashed(tmp_path):
+    for source in MASKS:
+        path = tmp_path / f"resunet/{source}/weights.safetensors"
+        path.parent.mkdir(parents=True)
+        path.write_text(source)
+        found = [value for name, value in hashes(tmp_path, []) if name.startswith("ResUNet weights")]
+        assert sha256_file(path) in found
+    assert found[0] == sha256_file(weights_of_run(tmp_path, None))
 
 
 def test_a_false_alarm_counts_no_missed_pixels():
