@@ -20,12 +20,13 @@ import rasterio
 import shapely
 from affine import Affine
 from fake_run import make_fake_run
-from pyproj import CRS
+from pyproj import CRS, Transformer
 from rasterio.features import geometry_mask
 from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
 from apsam import writing
+from apsam.geodesy import Geodesy
 from apsam.maps.cog import STEPS, MapWriter, apply_threshold, from_steps
 from apsam.products import picture, stac
 from apsam.products.files import ProductFiles
@@ -35,6 +36,7 @@ from apsam.products.layers import tile_layer
 from apsam.products.make import make_products
 from apsam.products.picture import write_picture
 from apsam.products.settings import ProductSettings
+from apsam.products.slope import Slopes
 from apsam.stack import TileStackWriter
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
@@ -368,6 +370,21 @@ def test_rotated_elevations(tmp_path: Path, turn: Affine) -> None:
     assert row["length_m"] == pytest.approx(60, abs=0.6) and row["width_m"] == pytest.approx(20, abs=0.6)
     assert row["slope_deg"] == pytest.approx(np.degrees(np.arctan(0.5)), abs=0.3)
     assert row["drop_m"] == pytest.approx(55 * 0.5, abs=3)
+
+
+@pytest.mark.parametrize(("unit", "expected"), [("m", 92.6), ("us-ft", 90.0)])
+def test_the_north_of_directions(tmp_path: Path, unit: str, expected: float) -> None:
+    """Grid north in a CRS in metres, true north in others: 3 degrees west of the central meridian they differ."""
+    east = np.repeat(np.arange(60, dtype=np.float32)[None], 60, 0)
+    place = {"crs": "EPSG:4326", "transform": from_origin(101.99, 60.01, 1 / 3000, 1 / 3000), "dtype": "float32"}
+    with rasterio.open(tmp_path / "dem.tif", "w", driver="GTiff", count=1, height=60, width=60, **place) as raster:
+        raster.write(1000 - 4 * east, 1)
+    crs = CRS.from_proj4(f"+proj=utm +zone=48 +datum=WGS84 +units={unit}")
+    x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(102, 60)
+    half = 150 if unit == "m" else 500
+    landslide = shapely.box(x - half, y - half, x + half, y + half)
+    with Slopes(tmp_path / "dem.tif", crs, Geodesy(crs, landslide.bounds)) as slopes:
+        assert slopes.measure(landslide)["downslope_deg"] == pytest.approx(expected, abs=0.3)
 
 
 def test_ground_outside_rotated_elevations_is_unknown(tmp_path: Path) -> None:
