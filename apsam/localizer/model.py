@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from apsam.backbones.build import Backbone, build_backbone, lite0_weights_path, read_state_dict, rename_lite0_keys
+from apsam.backbones.norms import norm_names
 from apsam.localizer.settings import LocalizerSettings
 
 LITE0_LAST_CHANNELS = 1280
@@ -89,9 +90,8 @@ class PlainHead(nn.Module):
     def train(self, mode: bool = True) -> PlainHead:
         """Like `nn.Module.train`, but batch norms keep their statistics: batches of similar tiles distort them."""
         super().train(mode)
-        for module in self.last.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+        for name in norm_names(self.last):
+            self.last.get_submodule(name).eval()
         return self
 
 

@@ -18,6 +18,7 @@ from apsam import torchvision_ops  # noqa: F401  (before lightning, which import
 from apsam.device import bf16_pays
 from apsam.errors import Interrupted
 from apsam.training.batches import Batches, Order
+from apsam.training.norms import SyncLearnedNorms
 from apsam.training.processes import find_processes
 from apsam.training.resume import Checkpoint
 from apsam.training.task import Task
@@ -121,8 +122,11 @@ def _trainer(
             devices=devices,
             num_nodes=started.world if started else 1,
             strategy=DDPStrategy(find_unused_parameters=task.some_unused) if world > 1 else "auto",
-            plugins=[started or LightningEnvironment(), *([checkpoint] if checkpoint else [])],
-            sync_batchnorm=gpu and world > 1,
+            plugins=[
+                started or LightningEnvironment(),
+                *([checkpoint] if checkpoint else []),
+                *([SyncLearnedNorms()] if gpu and world > 1 else []),
+            ],
             precision="bf16-mixed" if bf16_pays(device) else "32-true",
             gradient_clip_val=gradient_clip or None,
             deterministic="warn",
