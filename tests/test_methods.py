@@ -242,6 +242,15 @@ def test_flipcam_reference_equals_the_merged_map_of_a_network_that_sees_pixels_a
     assert difference(lambda x: x[:, :1] - x.mean()) == 0, "on positive tiles alone"
 
 
+@pytest.mark.parametrize(("side", "stride"), [(96, 32), (80, 16), (72, 16)])
+def test_flipcam_takes_views_whose_quarters_round_up(side: int, stride: int) -> None:
+    method = build_method(settings_of("flipcam", output_stride=stride)).train()
+    method.advance(0.5, 0)
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)) * 255
+    losses = method.training_step({"image": images, "label": torch.tensor([0.0, 1.0])})
+    assert all(torch.isfinite(loss) for loss in losses.values())
+
+
 def test_flipcam_weight_rises_over_the_first_half() -> None:
     method = build_method(settings_of("flipcam"))
     weights = []
