@@ -489,6 +489,26 @@ def test_s2c_prompts_sam_at_peaks_of_positive_tiles(tmp_path: Path) -> None:
     torch.testing.assert_close(batch["image"], images.float(), rtol=0, atol=1e-2)
 
 
+def test_s2c_loads_its_teacher_onto_the_device_of_the_training(
+    blobs: tuple, offline: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not choose one of its own, which on a machine with several GPUs also claims one."""
+    from apsam import device
+    from apsam.localizer.methods import s2c
+
+    monkeypatch.setattr(device, "use_one_gpu", lambda: pytest.fail("claims a GPU"))
+    seen, load = [], s2c.build_sam
+    monkeypatch.setattr(s2c, "build_sam", lambda settings, **options: seen.append(options) or load(settings, **options))
+    settings = settings_of("s2c", FAST, epochs=1)
+    train_localizer([blobs[0]], settings, tmp_path / "w.safetensors", tmp_path / "h.json", 1, "cpu", offline["s2c"])
+    assert seen == [{"device": torch.device("cpu")}]
+    seen.clear()
+    monkeypatch.setattr(s2c, "build_sam", lambda _, **options: seen.append(options) or SimpleNamespace(
+        checkpoint_hash=TileStack(offline["s2c"]).attributes["checkpoint_hash"]))  # fmt: skip
+    build_method(settings).use_offline(offline["s2c"], 24, torch.device("cuda", 1))
+    assert seen == [{"device": torch.device("cuda", 1)}]
+
+
 def test_s2c_peak_loss_pulls_the_cam_to_the_mask() -> None:
     mask = torch.zeros(1, 32, 32, dtype=torch.int32)
     mask[:, 8:16, 8:16] = 1

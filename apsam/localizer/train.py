@@ -24,7 +24,7 @@ from apsam.training.batches import Batches
 from apsam.training.length import LOCALIZER_STEPS, num_epochs
 from apsam.training.resume import Checkpoint, training_key
 from apsam.training.task import Task
-from apsam.training.trainer import run
+from apsam.training.trainer import own_device, run
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -71,7 +71,7 @@ def train_localizer(
                 f"localizer.method {settings.method} needs {OFFLINE_FILES[settings.method]}: run "
                 "`apsam localizer-offline`, and give its output as --offline"
             )
-        method.use_offline(offline, len(tiles))
+        method.use_offline(offline, len(tiles), own_device(where))
     checkpoint = Checkpoint(output, _key(tiles, settings, seed, offline))
     task = fit(method, tiles, seed, where, checkpoint)
     if task.global_rank != 0:

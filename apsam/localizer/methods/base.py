@@ -26,6 +26,7 @@ from apsam.localizer.model import Localizer
 from apsam.localizer.settings import LocalizerSettings, Optimizer
 
 Batch = dict[str, Tensor]
+CPU = torch.device("cpu")
 
 
 class Method(nn.Module, ABC):
@@ -44,12 +45,13 @@ class Method(nn.Module, ABC):
         self.localizer = Localizer(settings, weights)
         self.share, self.epoch = 0.0, 0
 
-    def use_offline(self, path: Path, tiles: int) -> None:
+    def use_offline(self, path: Path, tiles: int, device: torch.device = CPU) -> None:
         """Read the file of the offline stage; called once, before the training, for methods in `OFFLINE_FILES`.
 
         Args:
             path: The file.
             tiles: Number of training tiles; the file may have an entry for each, in their order.
+            device: Device of this process in the training, for a network that is not part of the method's.
 
         Raises:
             InputError: It is not the file that this method needs.
