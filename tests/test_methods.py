@@ -36,6 +36,8 @@ from apsam.localizer.offline.stage import make_offline
 from apsam.localizer.settings import AugmentationSettings, CamSettings, LocalizerSettings
 from apsam.localizer.train import train_localizer
 from apsam.sam.encode import encode_tiles
+from apsam.sam.everything import segment_everything
+from apsam.sam.settings import EverythingSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
 
 UNTRAINED = LocalizerSettings(weights="none", warmup_steps=0)
@@ -487,6 +489,33 @@ def test_s2c_prompts_sam_at_peaks_of_positive_tiles(tmp_path: Path) -> None:
     assert torch.equal(batch["mask"], method.segment_peaks(tiles))
     assert batch["mask"].unique().tolist() == [0, 1]
     torch.testing.assert_close(batch["image"], images.float(), rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("channels", ["rgb", "bgr"])
+def test_s2c_encodes_every_tile_once_in_the_channels_of_the_settings(
+    channels: str, blobs: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apsam.localizer.offline import s2c
+
+    stack, images, labels, _ = blobs
+    sam, encoded = tiny_sam(), []
+    monkeypatch.setattr(s2c, "build_sam", lambda *_, **__: sam)
+    encode = type(sam).encode
+    monkeypatch.setattr(type(sam), "encode", lambda self, pixels: encoded.append(len(pixels)) or encode(self, pixels))
+    settings = settings_of("s2c", s2c=S2cSettings(points_per_side=2, min_iou=0, min_stability=0))
+    seen_by_sam = SamSettings(channels=channels, precision="fp32")
+    make_offline([stack], settings, tmp_path / "s.zarr.zip", seen_by_sam, device="cpu")
+    assert sum(encoded) == len(images)
+
+    seen = images if channels == "rgb" else np.ascontiguousarray(images[:, ::-1])
+    filters = EverythingSettings(points_per_side=2, min_iou=0, min_stability=0)
+    with TileStack(tmp_path / "s.zarr.zip") as made:
+        segments, embeddings = made.read("segment"), made.read("embedding")
+    for tile in range(2):
+        np.testing.assert_array_equal(segments[tile], segment_everything(sam, seen[tile], filters, "fp32").labels)
+        expected = encode_tiles(sam, seen[tile : tile + 1], precision="fp32")[0] * labels[tile]
+        np.testing.assert_array_equal(embeddings[tile], expected)
+    assert set(labels[:2]) == {0, 1}
 
 
 def test_s2c_loads_its_teacher_onto_the_device_of_the_training(
