@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ import torch
 from test_localizer import SIDE, STILL, blob_tiles, one_thread, write_tiles  # noqa: F401
 from tiny_sam import tiny_sam
 
-from apsam.errors import ConfigError, InputError
+from apsam.errors import ConfigError, InputError, Interrupted
 from apsam.localizer.cam import tile_cams
 from apsam.localizer.checkpoint import load_localizer, load_method, save_localizer
 from apsam.localizer.data import TRAIN, Tiles, TileSet
@@ -34,7 +36,7 @@ from apsam.localizer.methods.s2c import S2c, find_peaks, pad_points, segment_los
 from apsam.localizer.offline.cda import main_region, to_the_middle
 from apsam.localizer.offline.stage import make_offline
 from apsam.localizer.settings import AugmentationSettings, CamSettings, LocalizerSettings
-from apsam.localizer.train import train_localizer
+from apsam.localizer.train import LocalizerTask, train_localizer
 from apsam.sam.encode import encode_tiles
 from apsam.sam.everything import segment_everything
 from apsam.sam.settings import EverythingSettings, SamSettings
@@ -586,6 +588,31 @@ def test_methods_get_the_progress_of_the_training(
     settings = LocalizerSettings(weights="none", epochs=2, batch_size=12)
     train_localizer([blobs[0]], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")
     assert told == [(0.0, 0), (0.25, 0), (0.5, 1), (0.75, 1)]
+
+
+@pytest.mark.parametrize("method", ["cda", "oc_cse"])
+def test_a_stopped_training_of_an_offline_stage_is_resumed(
+    method: str, blobs: tuple, offline: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result is that of an undisturbed training, to the byte, and nothing else is left behind."""
+    settings = settings_of(method, FAST, s2c=S2cSettings(points_per_side=2), oc_cse=OcCseSettings(epochs=12))
+    output, began, last = tmp_path / "out" / OFFLINE_FILES[method], [], {"cda": 3, "oc_cse": 11}[method]
+    begin = LocalizerTask.on_train_epoch_start
+
+    def stop(task: LocalizerTask) -> None:
+        began.append(task.current_epoch)
+        if len(began) == last + 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        begin(task)
+
+    monkeypatch.setattr(LocalizerTask, "on_train_epoch_start", stop)
+    with pytest.raises(Interrupted, match="run it again to resume"):
+        make_offline([blobs[0]], settings, output, seed=1, device="cpu")
+    assert not output.exists()
+    make_offline([blobs[0]], settings, output, seed=1, device="cpu")
+    assert began == [*range(last + 1), last]
+    assert output.read_bytes() == offline[method].read_bytes()
+    assert list(output.parent.iterdir()) == [output]
 
 
 @pytest.mark.parametrize("method", ["cda", "oc_cse", "cpn", "s2c"])
