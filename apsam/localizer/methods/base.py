@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from apsam.localizer.augment import augment
 from apsam.localizer.data import Tiles
-from apsam.localizer.model import Localizer
+from apsam.localizer.model import Localizer, PlainHead
 from apsam.localizer.settings import LocalizerSettings, Optimizer
 
 Batch = dict[str, Tensor]
@@ -114,5 +114,8 @@ class Method(nn.Module, ABC):
         ]
 
     def is_new(self, name: str) -> bool:
-        """Whether the parameter called `name` is not initialised with ImageNet weights."""
-        return not name.startswith(("localizer.backbone.", "localizer.head.last."))
+        """Whether the parameter called `name` is not one of the backbone's network, with its initial weights."""
+        head = self.localizer.head
+        if isinstance(head, PlainHead) and name.startswith("localizer.head.last."):
+            return head.last_is_new
+        return not name.startswith("localizer.backbone.")
