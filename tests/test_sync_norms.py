@@ -50,7 +50,9 @@ def modes(task: Task) -> dict[str, bool]:
 
 @pytest.mark.parametrize("plugin", [TorchSyncBatchNorm, SyncLearnedNorms])
 @pytest.mark.parametrize(
-    "make", [resunet_task, localizer_task, lambda: localizer_task(frozen_stages=1, **PLAIN)], ids=str
+    "make",
+    [resunet_task, localizer_task, lambda: localizer_task(frozen_stages=1, **PLAIN)],
+    ids=["resunet", "frozen localizer", "trained localizer"],
 )
 def test_networks_stay_the_same_function(make, plugin) -> None:
     torch.manual_seed(1)
