@@ -41,7 +41,7 @@ from apsam.errors import ConfigError, InputError
 from apsam.products.elevations import open_elevations
 from apsam.reference_mask import ReferenceMaskReader
 from apsam.scenes import tile_files
-from apsam.tiles.mask_values import NO_DATA, parse_mask_values
+from apsam.tiles.mask_values import NO_DATA, Sample, find_rule, parse_mask_values
 from apsam.tiles.parts import NEITHER, TRAIN
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask
@@ -434,6 +434,46 @@ def test_parsing_of_mask_values() -> None:
     said = parse_mask_values("1, 2 255=unknown")
     assert said.landslide == {1, 2} and said.unknown == {255}
     assert parse_mask_values(">0.25").limit == 0.25 and parse_mask_values(">0.25").above
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("7, >=100", r"a limit and the landslide value\(s\) 7; give either"),
+        (">=100 7=landslide", r"a limit and the landslide value\(s\) 7; give either"),
+        (">=0,5", "write decimals with a point"),
+        (">=3 >5", "has 2 limits"),
+    ],
+)
+def test_a_limit_of_landslide_values_stands_alone(said: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_mask_values(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "landslide", "unknown"), [(">=3 7=none", {3, 9}, set()), ("7=none 3=unknown", {1, 9}, {3})]
+)
+def test_values_named_as_no_landslide_are_none(tmp_path: Path, said: str, landslide: set, unknown: set) -> None:
+    values = np.resize(np.array([0, 1, 3, 7, 9], np.uint8), (1, SIDE, SIDE))
+    expected = np.where(np.isin(values, list(unknown)), NO_DATA, np.isin(values, list(landslide)))[0]
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "m.tif", values)
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as scene,
+        ReferenceMaskReader(tmp_path / "m.tif", scene, said) as reference,
+    ):
+        np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), expected)
+
+
+def test_many_values_are_counted_rounded() -> None:
+    values = np.random.default_rng(0).random((4, 1, 200, 200)).astype(np.float32)
+    values[:, 0, :50] = -9999
+    sample = Sample.of(np.dtype(np.float32))
+    for some in values:
+        sample.add(some)
+    assert len(sample.counts) < 10_000 and sum(sample.counts.values()) == values.size
+    rule = find_rule(Path("m.tif"), sample, ">=0.5 -9999=unknown")
+    assert sample.share(rule) == pytest.approx((values[values >= 0] >= 0.5).mean(), abs=0.002)
 
 
 # --- bands ----------------------------------------------------------------------------------------------------------

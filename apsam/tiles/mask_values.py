@@ -31,6 +31,10 @@ MOST_CLASSES = 16
 # In a mask with shades, at least this share must be nearly black or nearly white, within so many values.
 CLEAR_SHARE, CLEAR = 0.95, 48
 
+# Different values of a mask that are counted one by one. Those of a type with more possible values are then rounded
+# to so many significant digits, except values with at least this share of the pixels.
+MOST_COUNTED, DIGITS, OFTEN = 4096, 3, 1e-3
+
 # Values that programs use for no data.
 UNKNOWN_CODES = (-1, -99, -999, -9999, -32767, -32768, -2147483648)
 
@@ -45,7 +49,10 @@ LIMIT = re.compile(r"(?P<sign>>=|>)\s*(?P<value>[-+.\de]+)")
 
 @dataclass(frozen=True)
 class MaskValues:
-    """Parsed `mask_values`: values that are landslide, not landslide, unknown; or a lower limit of landslide values."""
+    """Parsed `mask_values`: values that are landslide, not landslide, unknown; or a lower limit of landslide values.
+
+    With a limit, `landslide` is empty, and `none` and `unknown` are exceptions from it.
+    """
 
     landslide: frozenset[float] = frozenset()
     none: frozenset[float] = frozenset()
@@ -63,6 +70,7 @@ class MaskRule:
         limit: See `landslide`; the value itself is landslide only if `from_limit`.
         from_limit: Whether the limit itself is landslide.
         unknown: Values of pixels that were not mapped.
+        none: Values above the limit that are not landslide.
         known: All values that the rule was made for; None: it applies to any value.
         note: The interpretation in words, if it is not obvious.
     """
@@ -71,6 +79,7 @@ class MaskRule:
     limit: float = 0
     from_limit: bool = False
     unknown: frozenset[float] = frozenset()
+    none: frozenset[float] = frozenset()
     known: frozenset[float] | None = None
     note: str | None = None
 
@@ -97,6 +106,8 @@ class MaskRule:
             there = np.isin(values, list(self.landslide))
         else:
             there = values >= self.limit if self.from_limit else values > self.limit
+        if self.none:
+            there &= ~np.isin(values, list(self.none))
         unknown = missing | np.isin(values, list(self.unknown)) if self.unknown else missing
         return np.where(unknown, NO_DATA, there).astype(np.uint8)
 
@@ -110,6 +121,7 @@ class Sample:
         colours: Colours (all channels, 0 where transparent) -> pixels; empty for a single band.
         dtype: Of the mask.
         lossy: Whether its compression changes values.
+        rounded: Whether the values in `counts` are rounded, because there are very many.
         opaque, transparent: Pixels that its alpha band shows, and hides; 0 without one.
     """
 
@@ -117,6 +129,7 @@ class Sample:
     colours: dict[tuple[float, ...], int]
     dtype: np.dtype
     lossy: bool = False
+    rounded: bool = False
     opaque: int = 0
     transparent: int = 0
 
@@ -136,6 +149,9 @@ class Sample:
         if missing is not None:
             pixels = pixels[:, ~missing.ravel()]
         values, counts = np.unique(plane(pixels), return_counts=True)
+        if self.dtype.itemsize > 2 and len(self.counts) + len(values) > MOST_COUNTED:
+            values, counts = _rounded(values, counts)
+            self.rounded = True
         for value, count in zip(values.tolist(), counts.tolist(), strict=True):
             self.counts[float(value)] = self.counts.get(float(value), 0) + count
         if len(bands) > 1 and len(self.colours) <= 4 * MOST_CLASSES and pixels.size:
@@ -152,6 +168,16 @@ class Sample:
         read = rule.apply(values[None], np.zeros((1, len(values)), bool), Path("mask"))[0]
         known = counts[read != NO_DATA].sum()
         return float(counts[read == 1].sum() / known) if known else None
+
+
+def _rounded(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Round rare values to `DIGITS` significant digits, as float64, and add up the counts of equal ones."""
+    exact = values.astype(np.float64)
+    size = np.floor(np.log10(np.maximum(np.abs(exact), 1e-300)))
+    step = 10.0 ** np.maximum(size - DIGITS + 1, -DIGITS)
+    rounded = np.where(counts >= OFTEN * counts.sum(), exact, np.round(exact / step) * step)
+    found, place = np.unique(rounded, return_inverse=True)
+    return found, np.bincount(place.ravel(), weights=counts).astype(np.int64)
 
 
 def plane(bands: np.ndarray) -> np.ndarray:
@@ -196,21 +222,30 @@ def parse_mask_values(text: str) -> MaskValues:
     """Read `mask_values`: `1,2`, `1=landslide 255=unknown`, `>=0.5 -1=unknown`.
 
     Raises:
-        ConfigError: It has another form, or gives two meanings to one value.
+        ConfigError: It has another form, gives two meanings to one value, or names landslide values in addition to a
+            limit, or a second limit.
     """
     rest = text.strip().strip("'\"").lower()
     found: dict[str, set[float]] = {"landslide": set(), "none": set(), "unknown": set()}
-    limit, above = None, False
+    limits: list[tuple[float, bool]] = []
     try:
         for pair in PAIR.finditer(rest):
             found[pair["meaning"]].add(float(pair["value"]))
         rest = PAIR.sub(" ", rest)
         for match in LIMIT.finditer(rest):
-            limit, above = float(match["value"]), match["sign"] == ">"
+            limits.append((float(match["value"]), match["sign"] == ">"))
         rest = LIMIT.sub(" ", rest)
         found["landslide"] |= {float(value) for value in re.split(r"[,\s]+", rest) if value}
     except ValueError:
         raise ConfigError(f"mask_values '{text}' cannot be read; {HOW_TO_SAY}") from None
+    if len(limits) > 1:
+        raise ConfigError(f"mask_values '{text}' has {len(limits)} limits; give the lowest landslide value only")
+    if limits and found["landslide"]:
+        raise ConfigError(
+            f"mask_values '{text}' has a limit and the landslide value(s) {_list(found['landslide'])}; give either the "
+            f"limit or the values, and write decimals with a point ('>=0.5')"
+        )
+    limit, above = limits[0] if limits else (None, False)
     if not any(found.values()) and limit is None:
         raise ConfigError(f"mask_values '{text}' is empty; {HOW_TO_SAY}")
     landslide, none, unknown = (frozenset(found[key]) for key in ("landslide", "none", "unknown"))
@@ -221,18 +256,18 @@ def parse_mask_values(text: str) -> MaskValues:
 
 def _as_said(path: Path, said: MaskValues, sample: Sample) -> MaskRule:
     said = _as_stored(said, sample.dtype)
-    if said.landslide and sample.counts and not said.landslide & sample.counts.keys():
+    if said.landslide and sample.counts and not sample.rounded and not said.landslide & sample.counts.keys():
         log.warning(
             "%s: contains none of the values %s that are landslide by 'mask_values', but %s",
             path, _list(said.landslide), _list(list(sample.counts)[:5]),
         )  # fmt: skip
     note = "read by 'mask_values'"
     if said.limit is not None:
-        return MaskRule(None, said.limit, not said.above, said.unknown, note=note)
+        return MaskRule(None, said.limit, not said.above, said.unknown, said.none, note=note)
     if said.landslide:
         return MaskRule(said.landslide, unknown=said.unknown, note=note)
-    # Only values that are not landslide are named.
-    return MaskRule(frozenset(set(sample.counts) - said.none - said.unknown - {0.0}), unknown=said.unknown, note=note)
+    # Only values that are not landslide are named: all others are, also those that were not sampled.
+    return MaskRule(None, -np.inf, unknown=said.unknown, none=said.none | {0.0}, note=note)
 
 
 def _as_stored(said: MaskValues, dtype: np.dtype) -> MaskValues:
