@@ -33,6 +33,12 @@ POOR_M = 10.0
 # metres.
 MODERN_AXIS, MODERN_FLATTENING = 6378137.0, 298.2572
 
+# Ellipsoids are the same within these, because programs round their parameters: metres, and inverse flattening.
+SAME_AXIS, SAME_FLATTENING = 0.01, 1e-4
+
+# How programs name a CRS or datum that has no name.
+UNNAMED = re.compile(r"(gcs_|d_)?(unknown|unnamed|undefined|user.?defined|not.specified)", re.IGNORECASE)
+
 # A projected CRS that is used over more degrees of longitude is not that of one country.
 LOCAL_DEGREES = 10
 
@@ -99,7 +105,7 @@ def _datum_shift(source_wkt: str, target_wkt: str, area: tuple[float, float, flo
     best = _best(source, target, area)
     if best is not None and best.accuracy <= POOR_M and (best.complete or best.accuracy <= QUIET_M):
         return DatumShift(source)
-    names = f"from {_datum_name(source)} to {_datum_name(target)}"
+    names = f"from {_datum_in_words(source)} to {_datum_in_words(target)}"
     through = _through_third_datum(source, target, area) if area is not None else None
     if through is not None and (best is None or through.accuracy < best.accuracy):
         unsure = f", good to {through.accuracy:.0f} m" if through.accuracy > 0 else ""
@@ -116,11 +122,13 @@ def _datum_shift(source_wkt: str, target_wkt: str, area: tuple[float, float, flo
             f"the transformation {names} is good to {best.accuracy:.0f} m only{better if not best.complete else ''}",
             unknown=True,
         )
+    remedy = "transform the file by the parameters of your mapping agency first"
+    if "unnamed datum" in names:
+        remedy = f"assign the CRS that names its datum, or {remedy}"
     return DatumShift(
         source,
         f"PROJ knows no transformation {names} here, so coordinates are taken as they are, which may put them "
-        f"{_likely_size(source, target, area)} off; transform the file by the parameters of your mapping agency first"
-        f"{_missing_grids(source, target, area)}",
+        f"{_likely_size(source, target, area)} off; {remedy}{_missing_grids(source, target, area)}",
         unknown=True,
     )
 
@@ -190,7 +198,7 @@ def _through_third_datum(source: CRS, target: CRS, area: tuple[float, float, flo
     Transformations are mostly between geographic CRSs; some agencies publish them between projected ones.
     """
     first, last = _geographic(source), _geographic(target)
-    if any(_datum_name(crs).lower().startswith("unknown") for crs in (first, last)):
+    if any(UNNAMED.match(_datum_name(crs)) for crs in (first, last)):
         return None  # the database has no entry for a hand-written CRS
     chains = _chains(first, last, [WGS84, *_known_here(PJType.GEOGRAPHIC_2D_CRS, area)], area)
     if not chains:
@@ -330,12 +338,46 @@ def _missing_grids(source: CRS, target: CRS, area: tuple[float, float, float, fl
 
 
 def _same_datum(one: CRS, other: CRS) -> bool:
-    return _datum_name(one) == _datum_name(other)
+    """Whether two CRSs have one datum.
+
+    Those of hand-written CRSs have no name; on the same ellipsoid, nothing tells them apart. PROJ accounts for their
+    prime meridians.
+    """
+    name = _datum_name(one)
+    if name != _datum_name(other) or not _same_ellipsoid(one, other):
+        return False
+    if UNNAMED.match(name):
+        return _own_datum_name(one) == _own_datum_name(other)
+    return math.isclose(prime_meridian(one), prime_meridian(other), abs_tol=1e-6)
+
+
+def _same_ellipsoid(one: CRS, other: CRS) -> bool:
+    first, second = one.ellipsoid, other.ellipsoid
+    if first is None or second is None:
+        return first is second
+    return (
+        abs(first.semi_major_metre - second.semi_major_metre) < SAME_AXIS
+        and abs(first.inverse_flattening - second.inverse_flattening) < SAME_FLATTENING
+    )
 
 
 def _datum_name(crs: CRS) -> str:
     geographic = crs.geodetic_crs or crs
     return geographic.name.removesuffix(" (3D)")
+
+
+def _own_datum_name(crs: CRS) -> str | None:
+    """Return the name of the datum itself, for CRSs without one: `+datum=NAD27`; None if it has none either."""
+    datum = (crs.geodetic_crs or crs).datum
+    return None if datum is None or UNNAMED.match(datum.name) else datum.name
+
+
+def _datum_in_words(crs: CRS) -> str:
+    name = _datum_name(crs)
+    if not UNNAMED.match(name):
+        return name
+    ellipsoid = "an unknown ellipsoid" if crs.ellipsoid is None else f"the ellipsoid {crs.ellipsoid.name}"
+    return _own_datum_name(crs) or f"an unnamed datum on {ellipsoid}"
 
 
 def _is_modern(crs: CRS) -> bool:

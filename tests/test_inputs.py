@@ -30,7 +30,7 @@ from given_inputs import (
     zipped,
 )
 from PIL import Image
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from shapely import GeometryCollection, LineString, Point, box
@@ -246,6 +246,30 @@ def test_datum_shifts(source: str, target: str, place, says: str | None) -> None
     source, target = (proj_crs(rasterio.crs.CRS.from_string(crs).to_wkt()) for crs in (source, target))
     shift = datum_shift(source, target, place)
     assert (shift.note is None) if says is None else re.search(says, shift.note or "")
+
+
+MERCATOR = "+proj=tmerc +lat_0=0 +lon_0=104.3 +x_0=500000 +units=m"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "says"),
+    [
+        ("+ellps=krass", "+datum=WGS84", "from an unnamed datum on the ellipsoid Krass.* to World Geodetic System"),
+        ("+ellps=intl", "+ellps=krass", "assign the CRS that names its datum"),
+        ("+datum=NAD27", "+ellps=clrk66", "from North American Datum 1927 to an unnamed datum"),
+        # Nothing that is known differs, or the ellipsoid says that the datum is modern.
+        ("+ellps=krass", "+ellps=krass +lon_0=105", None),
+        ("+ellps=krass", "+ellps=krass +pm=ferro", None),
+        ("+ellps=WGS84", "+datum=WGS84", None),
+        ("+ellps=GRS80", "+ellps=WGS84", None),
+        ("+datum=NAD27", "+datum=NAD27 +lon_0=105", None),
+    ],
+)
+def test_datums_of_hand_written_crss(source: str, target: str, says: str | None) -> None:
+    one, other = (CRS(f"{MERCATOR} {more}") for more in (source, target))
+    for written in (one, CRS.from_wkt(one.to_wkt("WKT1_ESRI"))):  # a Shapefile's
+        note = datum_shift(written, other, (104, 27, 105, 28)).note
+        assert (note is None) if says is None else re.search(says, note or "")
 
 
 @pytest.mark.parametrize("crs", ["EPSG:27572", "EPSG:4807", "EPSG:2065"])
