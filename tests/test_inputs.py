@@ -44,7 +44,7 @@ from apsam.scenes import tile_files
 from apsam.tiles.mask_values import NO_DATA, Sample, find_rule, parse_mask_values
 from apsam.tiles.parts import NEITHER, TRAIN
 from apsam.tiles.reader import SceneReader
-from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask
+from apsam.tiles.ready_made import MaskFolder, hides_pixels, read_tile_image, read_tile_mask
 from apsam.tiles.settings import TileSettings
 from apsam.vectors.layers import is_vector, split_layer
 from apsam.vectors.place import degrees
@@ -408,6 +408,25 @@ def test_what_a_file_masks_out_of_a_mask_is_unknown(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif"), expected)
 
 
+@pytest.mark.parametrize("no_data", [None, 0, 7, 255])
+def test_alpha_of_a_mask_counts_next_to_a_no_data_value(tmp_path: Path, no_data: int | None) -> None:
+    values = np.concatenate([drawn(1), drawn(255, 255)])
+    values[0, :, 100:] = 1
+    values[1, :, 100:] = 0  # transparent: no landslide
+    expected = EXPECTED.copy()
+    if no_data:
+        values[0, 80:, :50] = no_data
+        expected[80:, :50] = NO_DATA
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "m.tif", values, alpha="yes", nodata=no_data)
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as scene,
+        ReferenceMaskReader(tmp_path / "m.tif", scene) as reference,
+    ):
+        np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), expected)
+    np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif"), expected)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_png_masks_lie_as_their_images(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
@@ -616,6 +635,20 @@ def test_a_ready_made_tile_in_its_declared_order(tmp_path: Path) -> None:
 def test_a_band_of_transparency_in_the_middle(tmp_path: Path) -> None:
     values = declared(tmp_path / "a.tif", R, A, G, B)
     np.testing.assert_array_equal(given(tmp_path).tile()["image"][0], values[[0, 2, 3]][:, :64, :64])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_alpha_of_a_scene_counts_next_to_a_no_data_value(tmp_path: Path, dtype: str) -> None:
+    values = np.concatenate([pixels(dtype=dtype), np.full((1, SIDE, SIDE), 255, dtype)])
+    values[3, :, :30] = 0
+    values[:3, 100:] = 9
+    write(tmp_path / "a.tif", values, photometric="RGB", alpha="YES", nodata=9)
+    expected = np.ones((SIDE, SIDE), np.uint8)
+    expected[:, :30] = expected[100:] = 0
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
+        np.testing.assert_array_equal(scene.read(0, 0, SIDE, SIDE)[1], expected)
+        np.testing.assert_array_equal(scene.overview(SIDE // 2)[1], expected[::2, ::2])
+    assert hides_pixels(tmp_path / "a.tif")
 
 
 def test_a_scene_with_a_colour_table(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from apsam.reference_mask.values import colour_bands, invert, mask_rule, no_data
 from apsam.tiles.georeference import degrees_of, turn_to
 from apsam.tiles.mask_values import NO_DATA, plane
 from apsam.tiles.outlines import outline
-from apsam.tiles.photometry import Palette
+from apsam.tiles.photometry import Palette, alpha_band
 from apsam.tiles.reader import SceneReader, open_raster
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ class RasterMask:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             self._raster = open_raster(path)
-        self._bands, alpha = colour_bands(self._raster)
+        self._bands = colour_bands(self._raster)
+        self._has_alpha = alpha_band(self._raster) is not None
         self.no_data = no_data_of(self._raster, path)
         self._placed = self._raster.crs is not None
         check_mask_location(self._raster, path, scene)
@@ -56,7 +57,7 @@ class RasterMask:
         self._finer = min(FINEST, ceil(max(scene.step) - 0.1))
         self._aligned = self._align()
         # GDAL leaves out transparent pixels, as it does those that the mask does not cover.
-        self._cover = self._outline() if alpha and self.no_data is None else None
+        self._cover = self._outline() if self._has_alpha else None
 
     def close(self) -> None:
         """Close the raster."""
@@ -96,6 +97,8 @@ class RasterMask:
             place = place @ Affine.scale(window.width / shape[1], window.height / shape[0])
             transparent = missing & (rasterize([self._cover], shape, transform=place, fill=0, dtype="uint8") == 1)
             missing &= ~transparent
+            if self.no_data is not None:
+                missing |= (values == self.no_data).all(axis=0)
         numbers = _numbers(np.nan_to_num(values), self._palette, self._inverted)
         numbers = np.where(missing | transparent, 0, numbers)
         read = self._rule.apply(numbers, missing | transparent, self._path)
@@ -121,7 +124,8 @@ class RasterMask:
             width=scene.width * self._finer,
             height=scene.height * self._finer,
             resampling=Resampling.nearest,
-            src_nodata=self.no_data,
+            # Next to an alpha band, GDAL applies a no-data value only where the alpha has this value too.
+            src_nodata=None if self._has_alpha else self.no_data,
             nodata=np.nan,
             dtype="float64",
         )

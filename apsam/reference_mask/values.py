@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from apsam.errors import InputError, first_cause
 from apsam.tiles.mask_values import MaskRule, Sample, check_mask_type, find_rule
-from apsam.tiles.photometry import Palette, is_lossy, masked_out, palette_of, white_is_zero
+from apsam.tiles.photometry import Palette, alpha_band, is_lossy, masked_out, palette_of, white_is_zero
 from apsam.tiles.reader import open_raster
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         raster = open_raster(path)
     with raster:
-        bands, alpha = colour_bands(raster)
+        bands, alpha = colour_bands(raster), alpha_band(raster)
         if not bands:
             raise InputError(
                 f"{path}: its only band is declared as transparency (alpha); if it is the mask, declare it as grey: "
@@ -75,7 +75,7 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
                     missing |= hidden
                 if palette is None and inverted is not None:
                     read = invert(read, inverted)
-                sample.add(read, missing, raster.dataset_mask(window=window) == 0 if alpha else None)
+                sample.add(read, missing, None if alpha is None else raster.read(alpha, window=window) == 0)
                 if sum(sample.counts.values()) >= SAMPLE_PIXELS and len(sample.counts) > 1:
                     break
         except (RasterioError, ValueError) as error:
@@ -100,10 +100,10 @@ def _sample_windows(raster: rasterio.DatasetReader) -> list[Window]:
     return first + [strip for index, strip in enumerate(strips) if index % step]
 
 
-def colour_bands(raster: rasterio.DatasetReader) -> tuple[list[int], bool]:
-    """The bands of a raster that are no alpha, and whether there is one that is."""
-    alpha = [kind == ColorInterp.alpha for kind in raster.colorinterp]
-    return [band for band, none in zip(raster.indexes, alpha, strict=True) if not none], any(alpha)
+def colour_bands(raster: rasterio.DatasetReader) -> list[int]:
+    """The bands of a raster that are no alpha."""
+    kinds = raster.colorinterp
+    return [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha]
 
 
 def invert(values: np.ndarray, white: float) -> np.ndarray:

@@ -38,6 +38,18 @@ def white_is_zero(raster: rasterio.DatasetReader) -> float | None:
     return float(2**bits - 1)
 
 
+def alpha_band(raster: rasterio.DatasetReader) -> int | None:
+    """Return the number of the band that is transparency (alpha); None without one."""
+    kinds = list(raster.colorinterp)
+    return kinds.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in kinds else None
+
+
+def unused_alpha(raster: rasterio.DatasetReader) -> int | None:
+    """Return the alpha band of a raster if GDAL's masks do not use it, because there is a no-data value; else None."""
+    used = any(MaskFlags.alpha in flags for flags in raster.mask_flag_enums)
+    return None if used else alpha_band(raster)
+
+
 def masked_out(raster: rasterio.DatasetReader, window: Window | None = None) -> np.ndarray | None:
     """Pixels that a file's own mask (`.msk`, or within a TIFF) hides, (height, width) bool; None without one."""
     flags = raster.mask_flag_enums[0]

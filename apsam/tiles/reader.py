@@ -17,7 +17,7 @@ from apsam.errors import InputError, first_cause, no_such
 from apsam.file_content import content_hint
 from apsam.tiles.bands import choose_bands, undeclared_no_data
 from apsam.tiles.georeference import check_placed, raster_bounds
-from apsam.tiles.photometry import white_is_zero
+from apsam.tiles.photometry import unused_alpha, white_is_zero
 from apsam.tiles.resolution import NEARLY, PixelGrid, area_sums, ground_sides_m, pixel_edges, reading_grid
 from apsam.tiles.settings import TileSettings
 from apsam.tiles.whole_images import check_whole
@@ -75,6 +75,7 @@ class SceneReader:
             self.dtype = np.result_type(*types)
             self._mixed = len(set(types)) > 1
             self.count = self._raster.count
+            self._alpha = unused_alpha(self._raster)
             self.white = None if self.chosen.palette is not None else white_is_zero(self._raster)
             if settings.stretch == "none" and self.dtype != np.uint8:
                 raise InputError(
@@ -233,6 +234,8 @@ class SceneReader:
         try:
             values = self._read_bands(bands, window, shape)
             mask = self._valid(self._raster.read_masks(bands, window=window, **out_mask) > 0)
+            if self._alpha is not None:
+                mask &= self._read_bands([self._alpha], window, shape)[0] > 0
         except RasterioError as error:
             raise InputError(
                 f"{self.path}: pixels cannot be read ({first_cause(error)}); is the file complete?"

@@ -20,7 +20,7 @@ from apsam.file_content import content_hint
 from apsam.scenes import image_files
 from apsam.tiles.band_names import COLOURS
 from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, plane
-from apsam.tiles.photometry import is_lossy, masked_out, palette_of, white_is_zero
+from apsam.tiles.photometry import alpha_band, is_lossy, masked_out, palette_of, unused_alpha, white_is_zero
 from apsam.tiles.whole_images import PNG, check_whole
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -77,7 +77,8 @@ def hides_pixels(file: Path) -> bool:
         return False
     try:
         with _opened(file) as raster:
-            return bool((raster.dataset_mask() == 0).any())
+            alpha = unused_alpha(raster)
+            return bool((raster.dataset_mask() == 0).any() or (alpha is not None and (raster.read(alpha) == 0).any()))
     except RasterioError as error:
         raise _unreadable(file, error) from error
 
@@ -138,7 +139,8 @@ def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray
             values = np.stack([raster.read(band) for band in bands])
             palette, black, lossy = palette_of(raster), white_is_zero(raster), is_lossy(raster)
             no_data = None if raster.nodata == 0 else raster.nodata
-            transparent = raster.dataset_mask() == 0 if ColorInterp.alpha in raster.colorinterp else None
+            # A declared no-data value hides the alpha band from GDAL's masks.
+            transparent = None if (alpha := alpha_band(raster)) is None else raster.read(alpha) == 0
             hidden = masked_out(raster)
     except RasterioError as error:
         raise _unreadable(file, error) from error
