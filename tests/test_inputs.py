@@ -328,6 +328,8 @@ MASKS = {
         lambda p: write(p, drawn(), driver="JP2OpenJPEG", QUALITY="100", REVERSIBLE="YES"),
         "",
     ),
+    "0 and 1 in LERC without losses": (lambda p: write(p, drawn(), compress="LERC"), ""),
+    "grey specks in LERC": (lambda p: write(p, specks(), compress="LERC"), ""),
     "white in JPEG": (lambda p: write(p, drawn(255), **JPEG), ""),
     "palette, 0 black": (with_palette({0: BLACK, 1: RED}), ""),
     "palette, 0 transparent": (with_palette({0: (0, 0, 0, 0), 1: RED}), ""),
@@ -406,6 +408,21 @@ def test_what_a_file_masks_out_of_a_mask_is_unknown(tmp_path: Path) -> None:
     ):
         np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), expected)
     np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif"), expected)
+
+
+def test_the_compression_of_a_mask_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "m.tif", pixels(1), compress="LERC")
+    with pytest.raises(InputError, match="neither black nor white"):
+        read_tile_mask(tmp_path / "m.tif")
+    write(tmp_path / "m.tif", pixels(1) // 2, compress="LERC")
+    with pytest.raises(InputError, match="a mask in LERC must be black and white"):
+        read_tile_mask(tmp_path / "m.tif")
+
+
+def test_masks_in_lerc_share_the_rule_of_their_folder(tmp_path: Path) -> None:
+    for name, values in (("a.tif", (0, 1, 255)), ("b.tif", (0, 255))):
+        write(tmp_path / name, np.resize(np.repeat(values, 8), (1, 16, 24)).astype(np.uint8), compress="LERC")
+    assert set(np.unique(MaskFolder(tmp_path).read("b.tif", (16, 24)))) == {0, 255}, "255 is 'unknown' here too"
 
 
 @pytest.mark.parametrize("no_data", [None, 0, 7, 255])

@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from apsam.errors import InputError, first_cause
 from apsam.tiles.mask_values import MaskRule, Sample, check_mask_type, find_rule
-from apsam.tiles.photometry import Palette, alpha_band, is_lossy, masked_out, palette_of, white_is_zero
+from apsam.tiles.photometry import Palette, alpha_band, lossy_compression, masked_out, palette_of, white_is_zero
 from apsam.tiles.reader import open_raster
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
         check_mask_type(path, raster.dtypes[bands[0] - 1])
         if values:
             inverted = None  # the numbers that are said are those of the file
-        sample = Sample.of(np.dtype(raster.dtypes[bands[0] - 1]), is_lossy(raster))
+        sample = Sample.of(np.dtype(raster.dtypes[bands[0] - 1]), lossy_compression(raster))
         no_data = None if raster.nodata == 0 else raster.nodata
         try:
             for window in _sample_windows(raster):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from apsam.errors import ConfigError, InputError
-from apsam.tiles.photometry import Palette
+from apsam.tiles.photometry import PERHAPS_LOSSY, Palette
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Sample:
         counts: Value (of a palette: index; of several bands: brightest channel) -> pixels.
         colours: Colours (all channels, 0 where transparent) -> pixels; empty for a single band.
         dtype: Of the mask.
-        lossy: Whether its compression changes values.
+        compression: Name of its compression, if that changes values or may change them; else None.
         rounded: Whether the values in `counts` are rounded, because there are very many.
         opaque, transparent: Pixels that its alpha band shows, and hides; 0 without one.
     """
@@ -128,15 +128,20 @@ class Sample:
     counts: dict[float, int]
     colours: dict[tuple[float, ...], int]
     dtype: np.dtype
-    lossy: bool = False
+    compression: str | None = None
     rounded: bool = False
     opaque: int = 0
     transparent: int = 0
 
     @classmethod
-    def of(cls, dtype: np.dtype, lossy: bool = False) -> Sample:
+    def of(cls, dtype: np.dtype, compression: str | None = None) -> Sample:
         """Return an empty one."""
-        return cls({}, {}, np.dtype(dtype), lossy)
+        return cls({}, {}, np.dtype(dtype), compression)
+
+    @property
+    def lossy(self) -> bool:
+        """Whether the compression has changed values."""
+        return self.compression is not None and has_losses(self.compression, len(self.counts))
 
     def add(self, bands: np.ndarray, missing: np.ndarray | None = None, transparent: np.ndarray | None = None) -> None:
         """Count the pixels of (bands, height, width) that are not `missing`; as 0 those that are `transparent`."""
@@ -180,6 +185,11 @@ def _rounded(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.nda
     return found, np.bincount(place.ravel(), weights=counts).astype(np.int64)
 
 
+def has_losses(compression: str, values: int) -> bool:
+    """Whether a compression (`lossy_compression`) has changed values, of which there are so many different ones."""
+    return compression not in PERHAPS_LOSSY or values > MOST_CLASSES
+
+
 def plane(bands: np.ndarray) -> np.ndarray:
     """Reduce a mask to one number per pixel: the brightest channel of several."""
     return bands[0] if len(bands) == 1 else bands.max(axis=0)
@@ -209,7 +219,7 @@ def find_rule(path: Path, sample: Sample, said: str | None = None, palette: Pale
     if palette is not None:
         return _by_palette(path, sample, palette)
     if sample.lossy and sample.dtype == np.uint8:
-        return _in_shades(path, sample, "JPEG")
+        return _in_shades(path, sample, str(sample.compression))
     if len(sample.colours) > 1 and len(sample.colours) <= MOST_CLASSES:
         _check_background(path, sample.colours)
         return MaskRule()

@@ -10,7 +10,10 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 
 # Lossy compressions, as named by GDAL.
-LOSSY = ("JPEG", "YCBCR JPEG", "WEBP", "JXL", "LERC")
+LOSSY = ("JPEG", "WEBP", "JXL", "LERC")
+
+# Those that may as well be without losses, which GDAL does not tell.
+PERHAPS_LOSSY = ("LERC",)
 
 
 @dataclass
@@ -58,10 +61,13 @@ def masked_out(raster: rasterio.DatasetReader, window: Window | None = None) -> 
     return np.asarray(raster.dataset_mask(window=window) == 0)
 
 
-def is_lossy(raster: rasterio.DatasetReader) -> bool:
-    """Whether a raster's compression changes values."""
+def lossy_compression(raster: rasterio.DatasetReader) -> str | None:
+    """Return the name of a raster's compression if it changes values, or may change them; else None."""
     tags = raster.tags(ns="IMAGE_STRUCTURE")
+    compression = tags.get("COMPRESSION", "").upper().removeprefix("YCBCR ")
     said = tags.get("COMPRESSION_REVERSIBILITY", "")  # all that is said of JPEG 2000
     if said.startswith(("LOSSLESS", "LOSSY")):
-        return bool(said.startswith("LOSSY"))
-    return raster.driver == "JPEG" or tags.get("COMPRESSION", "").upper() in LOSSY
+        return (compression or raster.driver) if said.startswith("LOSSY") else None
+    if raster.driver == "JPEG":
+        return "JPEG"
+    return compression if compression in LOSSY else None

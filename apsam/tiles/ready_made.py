@@ -19,8 +19,15 @@ from apsam.errors import InputError
 from apsam.file_content import content_hint
 from apsam.scenes import image_files
 from apsam.tiles.band_names import COLOURS
-from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, plane
-from apsam.tiles.photometry import alpha_band, is_lossy, masked_out, palette_of, unused_alpha, white_is_zero
+from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, has_losses, plane
+from apsam.tiles.photometry import (
+    alpha_band,
+    lossy_compression,
+    masked_out,
+    palette_of,
+    unused_alpha,
+    white_is_zero,
+)
 from apsam.tiles.whole_images import PNG, check_whole
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -113,9 +120,9 @@ def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None 
     Raises:
         InputError: Not an image, or its values are ambiguous.
     """
-    bands, missing, transparent, lossy = _read_mask(file, bool(values))
-    if rule is None or (lossy and not values):
-        sample = Sample.of(bands.dtype, lossy)
+    bands, missing, transparent, compression = _read_mask(file, bool(values))
+    if rule is None or (compression is not None and not values):
+        sample = Sample.of(bands.dtype, compression)
         sample.add(bands, missing, transparent)
         rule = find_rule(file, sample, values)
     if transparent is None:
@@ -123,27 +130,29 @@ def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None 
     return np.where(transparent, 0, rule.apply(plane(bands), missing | transparent, file)).astype(np.uint8)
 
 
-def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, bool]:
-    """Return (bands, height, width) without alpha; no data and transparent, (height, width) or None; lossy or not.
+def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, str | None]:
+    """Return (bands, height, width) without alpha; no data and transparent, (height, width) or None; lossy compression.
 
     A palette is converted to colours and WhiteIsZero is inverted, unless the `stored` values are requested.
     """
     check_whole(file)
     if file.suffix.lower() in JPEG_SUFFIXES:
         values = np.atleast_3d(_read(file, cv2.IMREAD_ANYCOLOR)).transpose(2, 0, 1)
-        return values, np.zeros(values.shape[1:], bool), None, True
+        return values, np.zeros(values.shape[1:], bool), None, "JPEG"
     try:
         with _opened(file) as raster:
             bands = _colour_bands(raster)
             check_mask_type(file, raster.dtypes[bands[0] - 1])
             values = np.stack([raster.read(band) for band in bands])
-            palette, black, lossy = palette_of(raster), white_is_zero(raster), is_lossy(raster)
+            palette, black, compression = palette_of(raster), white_is_zero(raster), lossy_compression(raster)
             no_data = None if raster.nodata == 0 else raster.nodata
             # A declared no-data value hides the alpha band from GDAL's masks.
             transparent = None if (alpha := alpha_band(raster)) is None else raster.read(alpha) == 0
             hidden = masked_out(raster)
     except RasterioError as error:
         raise _unreadable(file, error) from error
+    if compression is not None and not has_losses(compression, len(np.unique(values))):
+        compression = None
     if stored:
         palette = black = None
     missing = np.zeros(values.shape[1:], bool)
@@ -165,7 +174,7 @@ def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray
         values = _upright(values, turn)
         missing = _upright(missing, turn)
         transparent = None if transparent is None else _upright(transparent, turn)
-    return values, missing, transparent, lossy
+    return values, missing, transparent, compression
 
 
 def _orientation(file: Path) -> int:
@@ -233,9 +242,9 @@ class MaskFolder:
         files = sorted(self._files.values())
         sample, lossy = None, None
         for file in files[:: max(1, len(files) // SAMPLE_MASKS)]:
-            bands, missing, transparent, with_losses = _read_mask(file, bool(self.values))
-            if with_losses and not self.values:
-                lossy = lossy or Sample.of(bands.dtype, True)
+            bands, missing, transparent, compression = _read_mask(file, bool(self.values))
+            if compression is not None and not self.values:
+                lossy = lossy or Sample.of(bands.dtype, compression)
                 lossy.add(bands, missing, transparent)
                 continue
             if sample is None:
