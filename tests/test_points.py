@@ -60,11 +60,12 @@ def nearest(place: tuple[int, int], point: Point = POINT) -> float:
         ({"size_column": "r", "size_kind": "radius", "length_to_width": 4}, {"r": [40.0]}, 40, 80),
         # No size: the buffer.
         ({"size_column": "len", "buffer_m": 30}, {"len": [0.0]}, 30, 30),
+        ({"size_column": "len", "buffer_m": 30}, {"len": [np.inf]}, 30, 30),
     ],
 )
 def test_tiles_around_a_point(tmp_path: Path, settings, columns, positive_m: float, ignore_m: float) -> None:
-    if columns.get("len") == [0.0]:
-        columns = {"len": [0.0, 50.0]}
+    if columns.get("len") in ([0.0], [np.inf]):
+        columns = {"len": [*columns["len"], 50.0]}
         one = points(tmp_path, settings, POINT, Point(LEFT + 5000, TOP), **columns)
     else:
         one = points(tmp_path, settings, **columns)

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import geopandas as gpd
@@ -18,6 +19,7 @@ import rasterio
 import rasterio.shutil
 from given_inputs import (
     LEFT,
+    PLACE,
     SIDE,
     SLIDE,
     TOP,
@@ -372,6 +374,28 @@ def named_otherwise(path: Path) -> None:
         raster.descriptions = ("blue", "green", "red")
 
 
+def complex_int(path: Path) -> None:
+    with rasterio.open(
+        path, "w", driver="GTiff", height=SIDE, width=SIDE, count=3, dtype="complex_int16", crs=UTM, transform=PLACE
+    ):
+        pass
+
+
+def two_rasters(path: Path) -> None:
+    for name in "ab":
+        write(path, pixels(), driver="GPKG", RASTER_TABLE=name, APPEND_SUBDATASET="YES" if name == "b" else "NO")
+
+
+def sized_by(column: Any) -> Make:
+    """Points with a column `size` of another type than numbers."""
+
+    def build(folder: Path) -> Given:
+        layer(folder / "p.gpkg", SLIDE.centroid, Point(LEFT + 90, TOP - 90), size=column)
+        return _with(given(folder, labels="p.gpkg"), labels={"size_column": "size"})
+
+    return build
+
+
 ERRORS: dict[str, tuple[Make, str]] = {
     # Scenes
     "an address": (sheet("a", "https://x.org/a.tif", "inv.gpkg", "", "train"), "is an address; download the file"),
@@ -420,6 +444,11 @@ ERRORS: dict[str, tuple[Make, str]] = {
             lambda p: coloured(p, ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black, count=4)
         ),
         "its colours are CMYK",
+    ),
+    "complex whole numbers": (image(complex_int), "values of type complex_int16"),
+    "two rasters in a GeoPackage": (
+        lambda f: (two_rasters(f / "x.gpkg"), given(f, image="x.gpkg"))[1],
+        r"x.gpkg: contains 2 rasters \(a, b\).*gdal_translate 'GPKG:.*x.gpkg:a' NEW.tif",
     ),
     "complex values": (image(lambda p: write(p, pixels(dtype="complex64"))), "values of type complex64"),
     "bands that are not there": (
@@ -528,6 +557,8 @@ ERRORS: dict[str, tuple[Make, str]] = {
         labels("p.dbf", lambda p: layer(p.with_suffix(".shp"), SLIDE)),
         "p.dbf: is a part of a layer; name the file p.shp instead",
     ),
+    "dates as sizes": (sized_by(gpd.pd.to_datetime(["2020-01-01", "2021-01-01"])), "'size' is of type datetime"),
+    "yes and no as sizes": (sized_by([True, False]), "'size' is of type bool; sizes must be numbers"),
     "points with and without landslides": (
         labels("p.gpkg", lambda p: layer(p, SLIDE.centroid, Point(LEFT + 90, TOP - 90), landslide=[1, 0])),
         "its column 'landslide' is 0 for 1 of 2 features",
@@ -573,6 +604,8 @@ ERRORS: dict[str, tuple[Make, str]] = {
         r"0 \(9.*mask_values",
     ),
     "0 and -1": (mask("m.tif", lambda p: write(p, drawn(-1, dtype="int8"))), "which of them are landslide"),
+    "complex whole numbers as mask": (mask("m.tif", complex_int), "a mask of type complex_int16"),
+    "two rasters in a GeoPackage as mask": (mask("x.gpkg", two_rasters), r"contains 2 rasters \(a, b\)"),
     "complex numbers": (mask("m.tif", lambda p: write(p, drawn(dtype="complex64"))), "a mask of type complex64"),
     "classes without 0": (mask("m.tif", lambda p: write(p, drawn(2, 1))), "which of them are landslide"),
     "two meanings of a value": (

@@ -18,6 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError, first_cause
 from apsam.tiles.georeference import check_placed, degrees_of, raster_bounds
+from apsam.tiles.photometry import is_real
 from apsam.tiles.reader import open_raster
 
 log = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ def _check_kind(raster: rasterio.DatasetReader, path: Path) -> None:
             f"{path}: contains colours ({raster.count} band(s), {kinds[0].name}), not elevations; 'products.dem' wants "
             f"one band of heights, not a hillshade or an image"
         )
-    if np.dtype(raster.dtypes[0]).kind not in "uif":
+    if not is_real(raster.dtypes[0]):
         raise InputError(f"{path}: elevations of type {raster.dtypes[0]} cannot be used; export real numbers")
 
 

@@ -56,8 +56,8 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
                 f"{path}: its only band is declared as transparency (alpha); if it is the mask, declare it as grey: "
                 f"gdal_edit.py -colorinterp_1 gray {path}"
             )
-        palette, inverted = palette_of(raster), white_is_zero(raster)
         check_mask_type(path, raster.dtypes[bands[0] - 1])
+        palette, inverted = palette_of(raster), white_is_zero(raster)
         if values:
             inverted = None  # the numbers that are said are those of the file
         sample = Sample.of(np.dtype(raster.dtypes[bands[0] - 1]), lossy_compression(raster))

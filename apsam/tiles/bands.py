@@ -12,7 +12,7 @@ from rasterio.enums import ColorInterp
 
 from apsam.errors import InputError
 from apsam.tiles.band_names import COLOURS, Bands, bands_of, by_declaration, by_name, by_wavelength, is_otherwise
-from apsam.tiles.photometry import Palette, palette_of
+from apsam.tiles.photometry import Palette, is_real, palette_of
 
 # Colour models that are not red, green and blue.
 OTHER_MODELS = {
@@ -71,8 +71,8 @@ def choose_bands(raster: rasterio.DatasetReader, path: Path, bands: Bands | Lite
         )
     else:
         chosen = ChosenBands(bands, "tiles.bands", palette if set(bands) == {1} else None)
-    types = [np.dtype(raster.dtypes[band - 1]) for band in chosen.bands]
-    wrong = next((dtype for dtype in types if dtype.kind not in "uif"), None)
+    types = [raster.dtypes[band - 1] for band in chosen.bands]
+    wrong = next((dtype for dtype in types if not is_real(dtype)), None)
     if wrong is not None:
         raise InputError(f"{path}: values of type {wrong} cannot be used; export real numbers")
     return chosen

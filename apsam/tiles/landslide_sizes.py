@@ -35,8 +35,8 @@ class Distances(NamedTuple):
 
 
 def lengths_of(sizes: np.ndarray, settings: LabelSettings) -> np.ndarray:
-    """Convert lengths (m), areas (m2) or radii (m) of landslides to lengths, m; NaN if a size is not positive."""
-    sizes = np.where(sizes > 0, sizes, np.nan)
+    """Convert lengths (m), areas (m2) or radii (m) of landslides to lengths, m; NaN unless finite and positive."""
+    sizes = np.where((sizes > 0) & np.isfinite(sizes), sizes, np.nan)
     if settings.size_kind == "area":
         return np.sqrt(4 * settings.ellipse_ratio * sizes / np.pi)
     return 2 * sizes if settings.size_kind == "radius" else sizes

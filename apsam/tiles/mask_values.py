@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from apsam.errors import ConfigError, InputError
-from apsam.tiles.photometry import PERHAPS_LOSSY, Palette
+from apsam.tiles.photometry import PERHAPS_LOSSY, Palette, is_real
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ def plane(bands: np.ndarray) -> np.ndarray:
 
 def check_mask_type(path: Path, dtype: str) -> None:
     """Raise InputError if the values of a mask are not real numbers."""
-    if np.dtype(dtype).kind not in "uifb":
+    if not is_real(dtype):
         raise InputError(f"{path}: a mask of type {dtype} cannot be read; export whole numbers, for example 0 and 1")
 
 

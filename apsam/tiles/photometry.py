@@ -16,6 +16,11 @@ LOSSY = ("JPEG", "WEBP", "JXL", "LERC")
 PERHAPS_LOSSY = ("LERC",)
 
 
+def is_real(dtype: str) -> bool:
+    """Whether a type of raster values, named by rasterio, is one of real numbers; NumPy has no `complex_int16`."""
+    return not dtype.startswith("complex") and np.dtype(dtype).kind in "uif"
+
+
 @dataclass
 class Palette:
     """A colour table: index -> red, green, blue, alpha."""

@@ -20,6 +20,7 @@ from apsam.tiles.georeference import check_placed, raster_bounds
 from apsam.tiles.photometry import unused_alpha, white_is_zero
 from apsam.tiles.resolution import NEARLY, PixelGrid, area_sums, ground_sides_m, pixel_edges, reading_grid
 from apsam.tiles.settings import TileSettings
+from apsam.tiles.subdatasets import check_has_bands
 from apsam.tiles.whole_images import check_whole
 
 log = logging.getLogger(__name__)
@@ -358,7 +359,7 @@ def open_raster(path: Path) -> rasterio.DatasetReader:
     """Open a raster.
 
     Raises:
-        InputError: The file is missing or GDAL cannot read it.
+        InputError: The file is missing, GDAL cannot read it, or it has no bands.
     """
     if not path.exists():
         raise no_such("file", path)
@@ -368,6 +369,11 @@ def open_raster(path: Path) -> rasterio.DatasetReader:
             raster = rasterio.open(path)
     except RasterioError as error:
         raise InputError(f"{path}: not a raster that GDAL can read ({error}){content_hint(path)}") from error
-    if raster.driver in ("PNG", "JPEG") and path.is_file():
-        check_whole(path)
+    try:
+        check_has_bands(raster, path)
+        if raster.driver in ("PNG", "JPEG") and path.is_file():
+            check_whole(path)
+    except InputError:
+        raster.close()
+        raise
     return raster

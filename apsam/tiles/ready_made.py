@@ -22,12 +22,14 @@ from apsam.tiles.band_names import COLOURS
 from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, has_losses, plane
 from apsam.tiles.photometry import (
     alpha_band,
+    is_real,
     lossy_compression,
     masked_out,
     palette_of,
     unused_alpha,
     white_is_zero,
 )
+from apsam.tiles.subdatasets import check_has_bands
 from apsam.tiles.whole_images import PNG, check_whole
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -67,7 +69,8 @@ def check_tile_header(file: Path) -> None:
         with _opened(file) as raster:
             colours = _colour_bands(raster)
             _check_bands(file, len(colours))
-            _check_type(file, np.result_type(*(raster.dtypes[band - 1] for band in colours)))
+            types = [raster.dtypes[band - 1] for band in colours]
+            _check_type(file, next((t for t in types if not is_real(t)), None) or np.result_type(*types))
         return
     with file.open("rb") as opened:
         start = opened.read(PNG_DEPTH + 1)
@@ -98,8 +101,8 @@ def _check_bands(file: Path, count: int) -> None:
         )
 
 
-def _check_type(file: Path, dtype: np.dtype) -> None:
-    if dtype != np.uint8:
+def _check_type(file: Path, dtype: np.dtype | str) -> None:
+    if str(dtype) != "uint8":
         raise InputError(
             f"{file}: is {dtype}, ready-made tiles must be 8 bit; convert all of them with the same two limits, for "
             f"example: gdal_translate -ot Byte -scale LOW HIGH 0 255 {file.name} NEW{file.suffix} (or give the scene "
@@ -340,6 +343,7 @@ def _opened(file: Path) -> Iterator[rasterio.DatasetReader]:
     except RasterioError as error:
         raise _unreadable(file, error) from error
     with raster:
+        check_has_bands(raster, file)
         yield raster
 
 

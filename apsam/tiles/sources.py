@@ -69,7 +69,7 @@ def is_raster(path: Path) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(path) as raster:
-                return raster.count > 0
+                return bool(raster.count > 0 or raster.subdatasets)
     except RasterioError:
         return False
 

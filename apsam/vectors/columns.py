@@ -32,7 +32,7 @@ def read_numbers(path: Path | str, column: str) -> np.ndarray:
     """A column of numbers of the layer that is meant, one for each feature, NaN where there is none. (n,) float64.
 
     Raises:
-        InputError: The layer has no such column, or nothing in it is a number.
+        InputError: The layer has no such column, it is neither of numbers nor of text, or nothing in it is a number.
     """
     import numpy as np
     import pandas as pd
@@ -54,6 +54,10 @@ def read_numbers(path: Path | str, column: str) -> np.ndarray:
             else pd.Series(np.full(layer.features, np.nan))
             for layer in layers
         ]
+    for part in parts:
+        # Pandas would make milliseconds of dates, and 1 of true.
+        if not (pd.api.types.is_numeric_dtype(part) or _is_text(part)) or pd.api.types.is_bool_dtype(part):
+            raise InputError(f"{path}: its column '{name}' is of type {part.dtype}; sizes must be numbers")
     values = np.concatenate(
         [pd.to_numeric(part, errors="coerce").to_numpy(np.float64, na_value=np.nan) for part in parts]
     )
@@ -61,3 +65,9 @@ def read_numbers(path: Path | str, column: str) -> np.ndarray:
         example = next((str(value) for part in parts for value in part.dropna()), "empty")
         raise InputError(f"{path}: nothing in its column '{name}' is a number ('{example}'); write numbers, no units")
     return values
+
+
+def _is_text(column: Any) -> bool:
+    import pandas as pd
+
+    return pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column)

@@ -115,13 +115,13 @@ def dataset_path(file: Path) -> str:
 
 
 def holds_raster(file: Path) -> bool:
-    """Whether GDAL finds a raster in a file."""
+    """Whether GDAL finds a raster in a file, or several."""
     import rasterio
     from rasterio.errors import RasterioError
 
     try:
         with rasterio.open(file) as raster:
-            return bool(raster.count > 0)
+            return bool(raster.count > 0 or raster.subdatasets)
     except RasterioError:
         return False
 
