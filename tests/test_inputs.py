@@ -120,6 +120,17 @@ def test_the_layer_that_is_named_is_read(tmp_path: Path) -> None:
     assert positive(given(tmp_path, labels="one.gpkg")) == POSITIVE, "a layer without features does not count"
 
 
+def test_landslides_with_the_columns_of_a_grid_are_no_grid(tmp_path: Path) -> None:
+    layer(tmp_path / "p.gpkg", SLIDE, translate(SLIDE, 5), tile=["48RUP", "48RUP"], label=[1, 1])
+    assert positive(given(tmp_path, labels="p.gpkg")) == POSITIVE
+
+
+@pytest.mark.parametrize("kind", [["", "1"], [2, 0], ["debris flow", "rock fall"], ["yes", "yes"]])
+def test_labels_of_landslides_may_say_more(tmp_path: Path, kind: list) -> None:
+    layer(tmp_path / "p.gpkg", SLIDE, translate(SLIDE, 5), label=kind)
+    assert positive(given(tmp_path, labels="p.gpkg")) == POSITIVE
+
+
 def test_folders_of_a_kml_are_read_together(tmp_path: Path) -> None:
     kml(tmp_path / "x.kml", SLIDE, translate(SLIDE, 90, -90))
     assert positive(given(tmp_path, labels="x.kml")) == POSITIVE | {(96, 96), (76, 76), (96, 76), (76, 96)}

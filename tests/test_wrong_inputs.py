@@ -386,6 +386,27 @@ def two_rasters(path: Path) -> None:
         write(path, pixels(), driver="GPKG", RASTER_TABLE=name, APPEND_SUBDATASET="YES" if name == "b" else "NO")
 
 
+def marked(column: str, values: list) -> Make:
+    """Points with a column that says which are landslides."""
+    return labels("p.gpkg", lambda p: layer(p, SLIDE.centroid, Point(LEFT + 90, TOP - 90), **{column: values}))
+
+
+def kml_with_negatives(path: Path) -> None:
+    spot = in_degrees(SLIDE.centroid)
+
+    def placemark(label: int) -> str:
+        return (
+            f'<Placemark><ExtendedData><Data name="label"><value>{label}</value></Data></ExtendedData><Point>'
+            f"<coordinates>{spot.x},{spot.y}</coordinates></Point></Placemark>"
+        )
+
+    folders = "".join(
+        f"<Folder><name>f{number}</name>{''.join(map(placemark, found))}</Folder>"
+        for number, found in enumerate([(1, 1), (1, 0)])
+    )
+    path.write_text(f'<kml xmlns="http://www.opengis.net/kml/2.2"><Document>{folders}</Document></kml>')
+
+
 def sized_by(column: Any) -> Make:
     """Points with a column `size` of another type than numbers."""
 
@@ -559,6 +580,19 @@ ERRORS: dict[str, tuple[Make, str]] = {
     ),
     "dates as sizes": (sized_by(gpd.pd.to_datetime(["2020-01-01", "2021-01-01"])), "'size' is of type datetime"),
     "yes and no as sizes": (sized_by([True, False]), "'size' is of type bool; sizes must be numbers"),
+    "two columns of labels, one empty": (
+        labels("l.csv", text("tile,positive,label\nr0_c0,1,\nr0_c38,,0\n")),
+        "line 2: 'label' is empty, 'positive' is 1; which is the label",
+    ),
+    "a wrong label after blank lines": (
+        labels("l.csv", text("tile,label\nr0_c0,1\n\n\nr0_c38,x\n")),
+        "line 5: label 'x'",
+    ),
+    "negatives in a later folder of a KML": (labels("p.kml", kml_with_negatives), "'label' is 0 for 1 of 4 features"),
+    "only negatives": (marked("landslide", [0, 0]), "'landslide' is 0 for 2 of 2 features"),
+    "negatives in words": (marked("label", ["yes", "No"]), "'label' is 'No' for 1 of 2 features"),
+    "non-landslides": (marked("label", ["landslide", "non-landslide"]), "'label' is 'non-landslide' for 1 of 2"),
+    "empty cells next to negatives": (marked("label", ["0", ""]), "'label' is 0 for 1 of 1 features"),
     "points with and without landslides": (
         labels("p.gpkg", lambda p: layer(p, SLIDE.centroid, Point(LEFT + 90, TOP - 90), landslide=[1, 0])),
         "its column 'landslide' is 0 for 1 of 2 features",

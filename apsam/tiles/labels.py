@@ -32,6 +32,9 @@ UNLABELLED = 255
 
 LABELS = {"0": 0, "1": 1, "false": 0, "true": 1, "": UNLABELLED, "nan": UNLABELLED, "<na>": UNLABELLED}
 
+# Words in a column of labels that say of a feature that it is no landslide.
+NEGATIVE_WORD = re.compile(r"no|neg|negative|absent|(no|non|not)[\s_-]*(a[\s_-]*)?(land)?slides?")
+
 TILE_NAME = re.compile(r"r\d+_c\d+")
 
 
@@ -80,9 +83,9 @@ def read_label_table(path: Path, may_be_empty: bool = False) -> dict[str, int]:
     if name is None or label is None:
         raise InputError(f"{path}: {_wrong_columns(columns)}")
     _check_once(path, columns, name, label)
-    _check_one_label(path, columns, lines)
+    _check_one_label(path, columns, label, lines)
     labels: dict[str, int] = {}
-    for number, line in enumerate(lines, 2):
+    for number, line in lines:
         if any((cell or "").strip() for cell in line.get(None, ())):
             raise InputError(
                 f"{path}, line {number}: has {len(columns) + len(line[None])} cells, but there are {len(columns)} "
@@ -99,12 +102,12 @@ def read_label_table(path: Path, may_be_empty: bool = False) -> dict[str, int]:
     return labels
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[dict[Any, Any]]]:
-    """Return columns and lines, each by column; None for cells beyond the columns."""
+def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[Any, Any]]]]:
+    """Return columns, and lines with their numbers in the file, each by column; None for cells beyond the columns."""
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
     try:
-        columns, lines = list(reader.fieldnames or []), list(reader)
-        if any("\n" in (cell or "") for line in lines for key, cell in line.items() if key is not None):
+        columns, lines = list(reader.fieldnames or []), [(reader.line_num, line) for line in reader]
+        if any("\n" in (cell or "") for _, line in lines for key, cell in line.items() if key is not None):
             raise csv.Error("a cell goes over several lines")
         return columns, lines
     except csv.Error as error:
@@ -129,37 +132,45 @@ def _known_label(value: Any) -> int | None:
     return label if label in (0, 1) else None
 
 
-def _check_one_label(path: Path, columns: list[str], lines: list[dict[Any, Any]]) -> None:
-    """Raise InputError where two columns may be the labels, and differ."""
+def _check_one_label(path: Path, columns: list[str], used: str, lines: list[tuple[int, dict[Any, Any]]]) -> None:
+    """Raise InputError where two columns may be the labels, and differ, or the one that is used is empty."""
     known = [column for column in columns if column.strip().lower() in LABEL_COLUMNS]
-    for number, line in enumerate(lines, 2):
-        found = {column.strip(): label for column in known if (label := _known_label(line[column])) is not None}
-        if len(set(found.values())) > 1:
-            listed = ", ".join(f"'{column}' is {label}" for column, label in found.items())
+    for number, line in lines:
+        found = {column: label for column in known if (label := _known_label(line[column])) is not None}
+        empty = found and not (line[used] or "").strip()
+        if empty or len(set(found.values())) > 1:
+            listed = ", ".join(f"'{column.strip()}' is {label}" for column, label in found.items())
+            listed = f"'{used.strip()}' is empty, {listed}" if empty else listed
             raise InputError(f"{path}, line {number}: {listed}; which is the label? Leave one of these columns out")
 
 
 def check_no_negatives(path: Path) -> None:
-    """Refuse a layer of which some features are marked as no landslide: each would make its tiles positive.
+    """Refuse a layer of which features are marked as no landslide: each would make its tiles positive.
 
     Raises:
-        InputError: A column that is called like labels are (`label`, `landslide`, `positive`) contains 0 and 1.
+        InputError: A column that is called like labels are (`label`, `landslide`, `positive`) contains 0 and 1, only 0,
+            or words such as 'no' or 'non-landslide'.
     """
     _check_no_negatives(path, stamped(split_layer(path)[0]))
 
 
 @lru_cache(maxsize=64)
 def _check_no_negatives(path: Path, stamp: tuple[Path, tuple[int, ...]]) -> None:
-    layer = chosen_layers(path)[0]
-    for column in layer.fields:
+    fields = dict.fromkeys(field for layer in chosen_layers(path) for field in layer.fields)
+    for column in fields:
         if column.strip().lower() not in LABEL_COLUMNS:
             continue
-        labels = [_known_label(value) for value in read_columns(path, [column])[column].dropna()]
-        if set(labels) == {0, 1}:
+        cells = [cell for value in read_columns(path, [column])[column].dropna() if (cell := str(value).strip())]
+        words = [cell for cell in cells if NEGATIVE_WORD.fullmatch(cell.lower())]
+        labels = [_known_label(cell) for cell in cells]
+        # Other numbers than 0 and 1 are classes or sizes.
+        zeros = 0 if None in labels else labels.count(0)
+        if words or zeros:
+            said = f"'{words[0]}'" if words else "0"
             raise InputError(
-                f"{path}: its column '{column}' is 0 for {labels.count(0)} of {len(labels)} features, but each feature "
-                f"of a layer counts as a landslide; remove those (QGIS: Select by Expression), or rename the column if "
-                f"it says something else"
+                f"{path}: its column '{column}' is {said} for {len(words) or zeros} of {len(cells)} features, but each "
+                f"feature of a layer counts as a landslide; remove those (QGIS: Select by Expression), or rename the "
+                f"column if it says something else"
             )
 
 
@@ -167,7 +178,7 @@ def read_label_layer(path: Path) -> dict[str, int] | None:
     """Read a tile grid that was labelled in a GIS (`apsam grid`): a layer with the columns `tile` and `label`.
 
     Returns:
-        Name -> label, 255 where it is empty; None for any other layer.
+        Name -> label, 255 where it is empty; None for any other layer: none of its tiles is named `r154_c308`.
 
     Raises:
         InputError: A label other than 0 and 1, or a tile twice; a grid without labels.
@@ -184,6 +195,9 @@ def read_label_layer(path: Path) -> dict[str, int] | None:
             )
         return None
     table = read_columns(path, [name, label])
+    names = table[name].astype(str).str.strip()
+    if len(names) and not names.str.fullmatch(TILE_NAME.pattern, case=False).any():
+        return None  # landslides that have such columns, for example the tile of the satellite image
     if table[name].duplicated().any():
         raise InputError(f"{path}: tile '{table[name][table[name].duplicated()].iloc[0]}' occurs twice")
     pairs = zip(table[name].astype(str), table[label].astype(object).where(table[label].notna(), None), strict=True)

@@ -14,18 +14,28 @@ if TYPE_CHECKING:
 
 
 def read_columns(path: Path | str, columns: list[str]) -> Any:
-    """Columns of the layer that is meant, a `pandas.DataFrame` without geometry; its CRS and outlines do not matter.
+    """Columns of the layers that are meant, a `pandas.DataFrame` without geometry; CRS and outlines do not matter.
+
+    Layers that are read together (folders of a KML) follow each other; a column that one of them lacks is empty there.
 
     Raises:
         InputError: The layer cannot be read.
     """
+    import pandas as pd
     import pyogrio
 
     file, _ = split_layer(path)
-    [layer, *_] = chosen_layers(path)
+    layers = chosen_layers(path)
     if file.suffix.lower() in PARQUET_SUFFIXES:
         return read_parquet(file)[columns]
-    return pyogrio.read_dataframe(dataset_path(file), layer=layer.index, columns=columns, read_geometry=False)
+    parts = []
+    for layer in layers:
+        there = [column for column in columns if column in layer.fields]
+        part = pd.DataFrame(index=range(layer.features))
+        if there:
+            part = pyogrio.read_dataframe(dataset_path(file), layer=layer.index, columns=there, read_geometry=False)
+        parts.append(part.reindex(columns=columns))
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
 
 def read_numbers(path: Path | str, column: str) -> np.ndarray:
