@@ -46,11 +46,11 @@ class PointProbability:
         self, grid: Grid, points: np.ndarray, lengths: np.ndarray, length_to_width: float, geodesy: Geodesy
     ) -> None:
         self._grid, self._lengths = grid, lengths
-        self._metres = np.array([geodesy.metres_east, geodesy.metres_per_unit])
+        self._to_metres = geodesy.to_metres
         self._points = points
         self._pixels = np.stack(~grid.transform @ tuple(points.T), axis=1) if len(points) else np.empty((0, 2))
         a, b, _, d, e, _ = tuple(grid.transform)[:6]
-        in_metres = np.array([[a, b], [d, e]]) * self._metres[:, None]
+        in_metres = self._to_metres @ np.array([[a, b], [d, e]])
         # The farthest pixel, along a row or column, of a disc of radius 1 m: axes need not be orthogonal in metres.
         self._reach = lengths * np.linalg.norm(np.linalg.inv(in_metres), axis=1).max()
         self._table = set_covariance(length_to_width)
@@ -65,7 +65,9 @@ class PointProbability:
                 continue
             columns, lines = np.meshgrid(np.arange(left, right) + 0.5, np.arange(first, last) + top + 0.5)
             x, y = self._grid.transform @ (columns, lines)
-            distance = np.hypot((x - point[0]) * self._metres[0], (y - point[1]) * self._metres[1])
+            (xx, xy), (yx, yy) = self._to_metres
+            dx, dy = x - point[0], y - point[1]
+            distance = np.hypot(xx * dx + xy * dy, yx * dx + yy * dy)
             own = np.interp(distance / length, DISTANCES, self._table, right=0)
             without[first:last, left:right] *= 1 - own.astype(np.float32)
         return 1 - without

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 from pyproj import CRS
 from pyproj.aoi import AreaOfUse
 
@@ -74,8 +75,7 @@ def describe(state: CheckState, scene: Scene, reader: SceneReader, row: SceneRep
 def _pixel_metres(reader: SceneReader, geodesy: Geodesy) -> float:
     """Ground side of a pixel in the middle of the scene, metres."""
     a, b, _, d, e, _ = tuple(reader.transform)[:6]
-    east, north = geodesy.metres_east, geodesy.metres_per_unit
-    return float(abs(a * e - b * d) ** 0.5 * (east * north) ** 0.5)
+    return float(abs(a * e - b * d) ** 0.5 * np.linalg.det(geodesy.to_metres) ** 0.5)
 
 
 def _outside(place: Bounds, crs: CRS) -> bool:
