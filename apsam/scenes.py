@@ -113,15 +113,21 @@ def read_scene_sheet(sheet: Path, data_dir: Path | None = None) -> list[Scene]:
         )
     base = data_dir or sheet.parent
     scenes: list[Scene] = []
-    names: set[str] = set()
+    names: dict[str, str] = {}
     for number, cells in enumerate(_rows(reader, sheet), 1):
         _check_width(cells, columns, f"{sheet}, line {lines[reader.line_num - 1][0]}")
         row = {column: cell for column, cell in zip(columns, cells, strict=False) if column}
         where = f"{sheet}, scene {number} ('{row['scene']}')"
         scene = _parse(row, base, where)
-        if scene.name in names:
+        before = names.get(scene.name.lower())
+        if before == scene.name:
             raise InputError(f"{where}: the name is used twice")
-        names.add(scene.name)
+        if before is not None:
+            raise InputError(
+                f"{where}: the name differs from '{before}' in capital letters only; files are named by it, and "
+                f"would be the same on Windows and macOS; rename one"
+            )
+        names[scene.name.lower()] = scene.name
         scenes.append(scene)
     if not scenes:
         raise InputError(f"{sheet}: lists no scene")
@@ -159,7 +165,7 @@ def _parse(row: dict[str, str], base: Path, where: str) -> Scene:
     image, labels = _word(image, SYNTHETIC), _word(labels, LABELS_FROM_MASK)
     if not SCENE_NAME.fullmatch(name):
         raise InputError(f"{where}: a scene's name is made of letters, digits, '_' and '-'")
-    if name == RESERVED_NAME or name.endswith(RESERVED_ENDINGS):
+    if name.lower() == RESERVED_NAME or name.lower().endswith(RESERVED_ENDINGS):
         raise InputError(
             f"{where}: a scene's name must not be '{RESERVED_NAME}' or end in {' or '.join(RESERVED_ENDINGS)}, "
             f"which identifies its files"
@@ -256,13 +262,23 @@ def _check_parts(scenes: Sequence[Scene], sheet: Path) -> None:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """List the image files of a folder by name, without folders and hidden files (`._x.png` of macOS)."""
+    """List the image files of a folder by name, without folders and hidden files (`._x.png` of macOS).
+
+    Raises:
+        InputError: A symbolic link points to a file that is missing, as of git-annex and DVC before it was fetched.
+    """
+    names: list[str] = []
     with os.scandir(folder) as entries:
-        names = [
-            entry.name
-            for entry in entries
-            if entry.name.lower().endswith(TILE_SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
-        ]
+        for entry in entries:
+            if not entry.name.lower().endswith(TILE_SUFFIXES) or entry.name.startswith("."):
+                continue
+            if entry.is_file():
+                names.append(entry.name)
+            elif entry.is_symlink() and not entry.is_dir():
+                raise InputError(
+                    f"{entry.path}: points to a missing file ({os.readlink(entry.path)}); fetch it (git annex get, "
+                    f"dvc pull), or remove the link"
+                )
     return [folder / name for name in sorted(names)]
 
 

@@ -21,10 +21,10 @@ from apsam.vectors.layers import split_layer
 VIRTUAL = ".vrt"
 
 # Suffixes appended to the whole name of a file: `scene.tif.aux.xml`, `grid.gpkg-wal`.
-APPENDED = (
-    *(".aux.xml", ".aux", ".ovr", ".ovr.aux.xml", ".msk", ".msk.ovr", ".hdr", ".prj", ".wld", ".gfs", ".csvt"),
-    *("-wal", "-journal"),
-)
+APPENDED = (*(".aux.xml", ".aux", ".ovr", ".ovr.aux.xml", ".msk", ".msk.ovr", ".hdr", ".prj", ".wld", ".gfs", ".csvt"),)
+
+# The same for logs of SQLite, which lie next to the file that a symbolic link points to.
+LOGS = ("-wal", "-journal")
 
 # Suffixes that replace that of a file of any kind: world files, headers, projections, other georeferences.
 REPLACED = (
@@ -46,8 +46,9 @@ TABLES = (".csv", ".txt", ".tsv")
 # Suffixes appended to the stem of an image: coefficients of its sensor.
 RPC = ("_rpc.txt", "_RPC.TXT", "_RPC.txt")
 
-# Elements of a virtual raster or layer that name a file.
-SOURCES = ("SourceFilename", "SourceDataset", "SrcDataSource")
+# Elements of a virtual raster or layer that name a file, in lower case, and words for a relative path.
+SOURCES = ("sourcefilename", "sourcedataset", "srcdatasource")
+TRUE = ("1", "yes", "true", "on")
 
 # Locks that programs leave in a geodatabase.
 LOCKS = (".lock",)
@@ -107,6 +108,8 @@ def _sidecars(path: Path) -> Iterator[Path]:
         file = path.with_name(name)
         if name != path.name and file.is_file():
             yield file
+    real = path.resolve()
+    yield from (log for log in (real.with_name(f"{real.name}{ending}") for ending in LOGS) if log.is_file())
 
 
 def _world_file(suffix: str) -> tuple[str, ...]:
@@ -133,9 +136,11 @@ def _named_in(raster: Path) -> Iterator[Path]:
     except (OSError, ElementTree.ParseError):
         return  # opening it later reports the problem
     for element in tree.iter():
-        if element.tag in SOURCES and element.text:
+        # GDAL ignores the case of names.
+        if element.tag.lower() in SOURCES and element.text:
             text = element.text.strip()
-            relative = element.get("relativeToVRT") == "1"
+            attributes = {name.lower(): value for name, value in element.attrib.items()}
+            relative = attributes.get("relativetovrt", "0").strip().lower() in TRUE
             archive = next((prefix for prefix in ARCHIVE_PREFIXES if text.startswith(prefix)), None)
             if archive is None:
                 yield Path(raster.parent if relative else "", text)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from given_inputs import SLIDE, layer
 from rasterio.shutil import copy as copy_raster
 from rasterio.transform import from_origin
 from rasterio.vrt import WarpedVRT
 
 from apsam.sidecar_files import image_checksum, sidecar_files
+from apsam.vectors.formats import stamped
 
 
 def write_raster(file: Path) -> Path:
@@ -53,6 +58,32 @@ def test_the_files_of_a_virtual_raster_are_those_that_gdal_opens(tmp_path: Path)
     assert names(tmp_path / "warped.vrt") == ["a.tif"]
     (tmp_path / "broken.vrt").write_text("<VRTDataset>")
     assert names(tmp_path / "broken.vrt") == names(tmp_path / "none.vrt") == []
+
+
+@pytest.mark.parametrize("relative", ['relativetovrt="1"', 'relativeToVRT="1"', 'RelativeToVRT="TRUE"'])
+def test_names_in_a_virtual_layer_may_have_other_capitals(tmp_path: Path, relative: str) -> None:
+    (tmp_path / "a.gpkg").touch()
+    (tmp_path / "a.vrt").write_text(
+        f'<OGRVRTDataSource><OGRVRTLayer name="a"><srcdatasource {relative}>a.gpkg</srcdatasource></OGRVRTLayer>'
+        "</OGRVRTDataSource>"
+    )
+    assert names(tmp_path / "a.vrt") == ["a.gpkg"]
+
+
+def test_the_log_of_a_linked_database_lies_next_to_the_real_file(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    layer(tmp_path / "real/a.gpkg", SLIDE)
+    link = tmp_path / "a.gpkg"
+    link.symlink_to("real/a.gpkg")
+    before = stamped(link)
+    with closing(sqlite3.connect(link)) as database:
+        database.execute("pragma journal_mode=wal")
+        database.execute("create table other (value)")
+        database.commit()
+        log = tmp_path / "real/a.gpkg-wal"
+        assert log.stat().st_size and sidecar_files(link) == [log]
+        os.utime(log, (0, 0))
+        assert stamped(link)[1][-2:] == (0, log.stat().st_size) and stamped(link) != before
 
 
 @pytest.mark.parametrize(

@@ -421,6 +421,14 @@ ERRORS: dict[str, tuple[Make, str]] = {
     # Scenes
     "an address": (sheet("a", "https://x.org/a.tif", "inv.gpkg", "", "train"), "is an address; download the file"),
     "a name that files have": (sheet("a_mask", "a.tif", "inv.gpkg", "", "train"), "must not be 'all' or end in _mask"),
+    "a name in capitals that files have": (
+        sheet("All", "a.tif", "inv.gpkg", "", "train"),
+        "must not be 'all' or end in",
+    ),
+    "two names that differ in capitals": (
+        lambda f: _with(given(f), rows=[(name, "a.tif", "inv.gpkg", "", "train") for name in ("Valley", "valley")]),
+        r"scene 2 \('valley'\): the name differs from 'Valley' in capital letters only",
+    ),
     "a name too long": (sheet("a" * 101, "a.tif", "inv.gpkg", "", "train"), "100 letters at most"),
     "counted from the Earth's middle": (image(lambda p: write(p, pixels(), crs="EPSG:4978")), "middle of the Earth"),
     "a geotransform of no numbers": (
@@ -728,6 +736,21 @@ ERRORS: dict[str, tuple[Make, str]] = {
             tiles_row(f, "x.png,1\ny.png,0\n"),
         )[2],
         "y.png: not an image .*Git LFS: fetch the file itself",
+    ),
+    "a tile that was not fetched": (
+        lambda f: (tiles()(f), (f / "tiles/z.png").symlink_to("../.git/annex/z"), tiles_row(f))[2],
+        "z.png: points to a missing file .*annex/z.; fetch it",
+    ),
+    "a mask of a tile that was not fetched": (
+        lambda f: _with(
+            (
+                tiles(masks={"x.png": tile_mask()})(f),
+                (f / "masks/y.png").symlink_to("missing.png"),
+                tiles_row(f, "x.png,1\ny.png,0\n"),
+            )[2],
+            rows=[("t", "tiles", "mask", "masks", "train")],
+        ),
+        "y.png: points to a missing file .missing.png.",
     ),
     "an empty folder": (lambda f: ((f / "tiles").mkdir(), tiles_row(f))[1], "contains no tile"),
 }

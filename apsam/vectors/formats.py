@@ -39,7 +39,8 @@ def stamped(file: Path) -> tuple[Path, tuple[int, ...]]:
     """
     if not file.exists():
         raise no_such("vector layer", file)
-    beside = [file, file.with_name(f"{file.name}-wal"), file.with_suffix(".prj"), file.with_suffix(".dbf")]
+    real = file.resolve()  # SQLite writes its log next to the file that a link points to
+    beside = [file, real.with_name(f"{real.name}-wal"), file.with_suffix(".prj"), file.with_suffix(".dbf")]
     stamp: list[int] = []
     for one in beside:
         if one.exists():
