@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from given_inputs import (
     LEFT,
     SIDE,
@@ -44,7 +47,7 @@ from apsam.scenes import tile_files
 from apsam.tiles.mask_values import NO_DATA, Sample, find_rule, parse_mask_values
 from apsam.tiles.parts import NEITHER, TRAIN
 from apsam.tiles.reader import SceneReader
-from apsam.tiles.ready_made import MaskFolder, hides_pixels, read_tile_image, read_tile_mask
+from apsam.tiles.ready_made import MaskFolder, hides_pixels, image_size, read_tile_image, read_tile_mask
 from apsam.tiles.settings import TileSettings
 from apsam.vectors.layers import is_vector, split_layer
 from apsam.vectors.place import degrees
@@ -453,6 +456,42 @@ def test_alpha_of_a_mask_counts_next_to_a_no_data_value(tmp_path: Path, no_data:
     ):
         np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), expected)
     np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif"), expected)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
+def test_the_size_of_a_turned_tile_is_that_of_its_pixels(tmp_path: Path, ending: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.fromarray(np.zeros((30, 20, 3), np.uint8))
+    picture.save(tmp_path / f"a.{ending}", **({"tiffinfo": {0x0112: 6}} if ending == "tif" else {"exif": exif}))
+    height, width, _ = read_tile_image(tmp_path / f"a.{ending}").shape
+    assert image_size(tmp_path / f"a.{ending}") == (width, height) == ((20, 30) if ending == "tif" else (30, 20))
+
+
+def test_a_mask_in_a_geopackage_with_a_saved_style(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "m.gpkg", drawn(), driver="GPKG")
+    with closing(sqlite3.connect(tmp_path / "m.gpkg")) as database:
+        database.execute("create table layer_styles (id integer primary key, styleName text)")
+        database.execute("insert into layer_styles values (1, 'x')")
+        database.execute(
+            "insert into gpkg_contents (table_name, data_type, identifier) values ('layer_styles', 'attributes', 'x')"
+        )
+        database.commit()
+    one = given(tmp_path, labels="mask", mask="m.gpkg")
+    assert not is_vector(tmp_path / "m.gpkg") and positive(one) == POSITIVE
+
+
+def test_a_virtual_layer_as_mask(tmp_path: Path) -> None:
+    layer(tmp_path / "p.gpkg", SLIDE)
+    (tmp_path / "m.vrt").write_text(
+        '<OGRVRTDataSource><OGRVRTLayer name="p"><SrcDataSource relativeToVRT="1">p.gpkg</SrcDataSource></OGRVRTLayer>'
+        "</OGRVRTDataSource>"
+    )
+    assert positive(given(tmp_path, labels="mask", mask="m.vrt")) == POSITIVE
+    write(tmp_path / "m.tif", drawn())
+    rasterio.shutil.copy(tmp_path / "m.tif", tmp_path / "r.vrt", driver="VRT")
+    assert not is_vector(tmp_path / "r.vrt")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -559,6 +559,16 @@ ERRORS: dict[str, tuple[Make, str]] = {
         "1 of 2 features have coordinates that are not numbers .*feature 2",
     ),
     "a Shapefile cut off": (labels("p.shp", cut_off), "is truncated: 300 bytes of the 780"),
+    "a Shapefile cut off in an archive": (
+        labels(
+            "p.zip",
+            lambda p: (
+                cut_off(p.with_suffix(".shp")),
+                zipped(p, *(p.with_suffix(f".{ending}") for ending in ("shp", "shx", "dbf", "prj"))),
+            ),
+        ),
+        "p.zip/p.shp: is truncated: 300 bytes of the 780",
+    ),
     "a raster in a GeoPackage": (
         labels("p.gpkg", lambda p: write(p, pixels(), driver="GPKG")),
         "is a raster; a mask goes into the column 'mask'",

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import rasterio
 from PIL import Image
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
@@ -381,10 +382,13 @@ def _as_colours(numbers: np.ndarray, palette: Mapping[int, tuple[int, int, int, 
 
 
 def image_size(file: Path) -> tuple[int, int] | None:
-    """Read width and height from the header; None if the header cannot be parsed."""
+    """Read width and height from the header, of pixels as they are read; None if the header cannot be parsed."""
     try:
         with Image.open(file) as image:
+            if isinstance(image, TiffImageFile):
+                # GDAL does not apply the orientation of a TIFF; Pillow swaps its sides from some version on.
+                return int(image.tag_v2[IMAGEWIDTH]), int(image.tag_v2[IMAGELENGTH])
             turned = image.getexif().get(ORIENTATION) in ON_ITS_SIDE
             return image.size[::-1] if turned else image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError):
         return None

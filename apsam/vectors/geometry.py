@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import zipfile
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from apsam.errors import InputError
@@ -17,14 +19,30 @@ MOST_DEGREES = 720.0
 POLYGONS = ("Polygon", "MultiPolygon")
 
 
-def check_whole_shapefile(shapefile: Path) -> None:
-    """Raise InputError where a Shapefile is shorter than its header says: GDAL gives features without geometry then."""
-    with shapefile.open("rb") as file:
-        header = file.read(100)
+def check_whole_shapefile(file: Path, layers: Collection[str]) -> None:
+    """Raise InputError where a Shapefile is shorter than its header says: GDAL gives features without geometry then.
+
+    Args:
+        file: The Shapefile, or a zip archive.
+        layers: Layers that are read, if it is an archive of several.
+    """
+    if file.suffix.lower() == ".shp":
+        with file.open("rb") as opened:
+            _check_length(file, opened.read(100), file.stat().st_size)
+    elif file.suffix.lower() == ".zip":
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.infolist():
+                name = PurePosixPath(member.filename)
+                if name.suffix.lower() == ".shp" and name.stem in layers and name.parts[0] != "__MACOSX":
+                    with archive.open(member) as opened:
+                        _check_length(Path(f"{file}/{name}"), opened.read(100), member.file_size)
+
+
+def _check_length(shapefile: Path, header: bytes, found: int) -> None:
     length = 2 * int.from_bytes(header[24:28], "big")
-    if shapefile.stat().st_size < length:
+    if found < length:
         raise InputError(
-            f"{shapefile}: is truncated: {shapefile.stat().st_size:,} bytes of the {length:,} that its header says; "
+            f"{shapefile}: is truncated: {found:,} bytes of the {length:,} that its header says; "
             f"copy or download it again"
         )
 

@@ -21,6 +21,9 @@ from apsam.vectors.formats import (
     stamped,
 )
 
+# Bytes of a virtual file in which its first element begins, after a comment.
+START = 4096
+
 # What follows a file's name to choose a layer, as QGIS writes it.
 LAYER_MARK = "|layername="
 
@@ -69,9 +72,15 @@ def with_layer(path: Path, layer: str | None) -> Path:
 
 
 def is_vector(path: Path | str) -> bool:
-    """Whether a file is a vector layer, by its name; of a GeoPackage without layers, which may hold a raster, False."""
+    """Whether a file is a vector layer, by its name.
+
+    A GeoPackage without layers may hold a raster; a `.vrt` is what its first element says.
+    """
     file, layer = split_layer(path)
     suffix = file.suffix.lower()
+    if suffix == ".vrt" and layer is None and file.is_file():
+        with file.open("rb") as opened:
+            return b"<ogrvrtdatasource" in opened.read(START).lower()
     if suffix == ".gpkg" and layer is None and file.is_file():
         return _has_layers(*stamped(file))
     return layer is not None or suffix in VECTOR_SUFFIXES
@@ -136,4 +145,5 @@ def _layers(file: Path, stamp: tuple[int, ...]) -> tuple[LayerInfo, ...]:
 @lru_cache(maxsize=64)
 def _has_layers(file: Path, stamp: tuple[int, ...]) -> bool:
     """Whether a GeoPackage contains layers rather than a raster."""
-    return bool(raw_layers(file)) or not holds_raster(file)
+    # Tables without geometry do not count: QGIS saves styles in one, also next to a raster.
+    return any(geometry is not None for _, geometry in raw_layers(file)) or not holds_raster(file)

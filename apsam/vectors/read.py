@@ -40,8 +40,7 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
     import shapely
 
     layers = chosen_layers(with_layer(file, name))
-    if file.suffix.lower() == ".shp":
-        check_whole_shapefile(file)
+    check_whole_shapefile(file, [layer.name for layer in layers])
     if file.suffix.lower() in PARQUET_SUFFIXES:
         features = read_parquet(file)
         features = features.set_geometry(shapely.force_2d(features.geometry.to_numpy()), crs=features.crs)
