@@ -73,9 +73,7 @@ def segment_image(
         for start in range(0, len(windows), WINDOWS_HELD):
             some = windows[start : start + WINDOWS_HELD]
             pixels = np.stack([image.read(*window)[0] for window in some])
-            if settings.channels == "bgr":
-                pixels = np.ascontiguousarray(pixels[:, ::-1])
-            embeddings = encode_tiles(sam, pixels, settings.batch, settings.precision)
+            embeddings = encode_tiles(sam, pixels, settings.batch, settings.precision, channels=settings.channels)
             asked = [TilePrompts(i, (PromptSet(0, _moved(by_window[w], w)),)) for i, w in enumerate(some)]
             maps = np.zeros((len(some), *some[0][2:]), np.uint8)
             if cam is not None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from affine import Affine
-from pyproj import CRS, Geod
+from pyproj import CRS
 
-from apsam.datums import to_degrees
 from apsam.errors import InputError
+from apsam.geodesy import metres_of_steps
 from apsam.labelling.identity import GridIdentity, raster_identity
 from apsam.scenes import SCENE_NAME, tile_files
 from apsam.tiles.labels import tile_name
@@ -142,15 +142,8 @@ def count_valid(reader: SceneReader, tiles: SceneTiles, min_valid: float, rows: 
 
 
 def metres_on_the_map(crs: CRS, transform: Affine, height: int, width: int) -> tuple[float, float]:
-    """Return metres on the ground of a unit of the CRS to the east and north, in the middle of a raster.
-
-    Measured on the ellipsoid, so that degrees, feet and distorting projections are handled.
-    """
-    step = abs(transform.determinant) ** 0.5 * 16
+    """Return metres on the ground of a unit of the CRS across and up the map, in the middle of a raster."""
     x, y = transform @ (width / 2, height / 2)
-    geod = crs.get_geod() or Geod(ellps="WGS84")
-    lengths = []
-    for dx, dy in ((step, 0.0), (0.0, step)):
-        longitudes, latitudes = to_degrees(crs, [x - dx, x + dx], [y - dy, y + dy])
-        lengths.append(geod.line_length(longitudes, latitudes) / (2 * step))
-    return lengths[0], lengths[1]
+    steps = metres_of_steps(crs, x, y, abs(transform.determinant) ** 0.5 * 16)
+    across, up = np.linalg.norm(steps, axis=0).tolist()
+    return across, up

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 # The stretch is computed from a decimated read of at most this many pixels a side, for scenes of any size.
 STRETCH_SIDE = 1024
+# Rows of an overview that are converted to 8 bit at once, because the conversion needs 30 to 40 bytes a value.
+STRIP = 128
 
 # Stored pixels that are averaged at once, and the minimum share of valid ones in a coarser pixel.
 AVERAGED_AT_ONCE = 1_000_000
@@ -173,7 +175,11 @@ class SceneReader:
     def overview(self, side: int) -> tuple[np.ndarray, np.ndarray]:
         """Read the whole scene like `read`, decimated so that the longer side has about `side` pixels."""
         values, mask = self._read(None, _decimated(self.height, self.width, side))
-        return self._to_8_bit(values) * mask, mask
+        image = np.empty((3, *mask.shape), np.uint8)
+        for row in range(0, mask.shape[0], STRIP):
+            rows = slice(row, row + STRIP)
+            image[:, rows] = self._to_8_bit(values[:, rows]) * mask[rows]
+        return image, mask
 
     @property
     def undeclared_colours(self) -> bool:
