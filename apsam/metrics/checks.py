@@ -146,7 +146,8 @@ def warnings_of(check: MapCheck) -> list[str]:
     if check.period is not None and check.period.repeats:
         found.append(
             f"{check.scene}: the map repeats at the step of the tiles ({check.period.ratio:.1f} times the amplitude at "
-            f"similar wavelengths): it shows where tiles lie, not where landslides do; train with ground.masks: scene"
+            f"similar wavelengths): it shows where tiles lie, not where landslides do; if it was trained on masks of "
+            f"tiles, set ground.masks: scene (config/real_scenes.yaml)"
         )
     if min(check.positive, check.negative) < FEW_TILES:
         found.append(
