@@ -24,6 +24,7 @@ from apsam.report.inputs import Notes, scene_files
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.page import make_report
 from apsam.report.settings import ReportSettings
+from apsam.report.tables import metrics_table
 from apsam.report.times import elapsed, recipes_of, stage_times
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
@@ -126,6 +127,19 @@ def test_figures_are_those_of_the_metrics(run, page):
     row = next(r for r in rows if r["source"] == "apsam" and r["part"] == "test")
     assert f"{row['f1']:.3f}" in page.text and f"{row['tp']:,}" in page.text
     assert "held_out" in page.text and "1 min 4 s" in page.text
+
+
+def test_an_undefined_figure_is_not_the_best():
+    rows = [
+        {"source": source, "part": "test", "tp": 0, "fp": 0, "fn": 5, "tn": 5, "f1": f1, "precision": None}
+        for source, f1 in (("apsam", 0.0), ("cam", 0.2))
+    ]
+    table = metrics_table("ResUNet", "Masks", "Maps.", {"protocol": "held_out", "rows": rows})
+    f1, precision = table.columns.index("F1"), table.columns.index("Precision")
+    assert [(line[f1].best, line[precision].text, line[precision].best) for line in table.rows] == [
+        (False, "–", False),
+        (True, "–", False),
+    ]
 
 
 def test_experiments_are_shown_as_they_are(run, page, page_file):

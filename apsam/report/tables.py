@@ -100,7 +100,7 @@ def metrics_table(title: str, first: str, what: str, metrics: dict[str, Any]) ->
             Cell(
                 share(row.get(key)),
                 True,
-                not baseline and row.get(key) == best.get((part, key)),
+                not baseline and row.get(key) is not None and row[key] == best.get((part, key)),
                 bool(bad) and key in ("f1", "iou"),
             )
             for key, _ in shares
