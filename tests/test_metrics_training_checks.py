@@ -88,6 +88,15 @@ def test_trivial_baselines() -> None:
     assert not_better({**row, "scene": "west"}, others) is None and not_better({**row, "f1": None}, others) is None
 
 
+def test_maps_of_training_scenes_are_compared_with_baselines_if_no_scene_is_held_out() -> None:
+    row = {"source": "apsam", "part": "train", "f1": 0.05}
+    others = [{"source": "everything", "part": "train", "f1": 0.3}]
+    [text] = baseline_warnings([row], others)
+    assert "F1 0.050 on the ground of their training" in text and "everything landslide (0.300)" in text
+    held_out = {**row, "part": "test", "f1": 0.4}
+    assert baseline_warnings([row, held_out], [*others, {**others[0], "part": "test"}]) == []
+
+
 def test_boxes_in_bands_are_those_of_the_whole() -> None:
     windows = np.array([(0, 0, 64, 64), (30, 40, 64, 64)])
     whole = np.zeros((100, 100), bool)

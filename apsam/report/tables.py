@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apsam.metrics.baselines import BASELINES, not_better
+from apsam.protocol import HELD_OUT
 from apsam.report.inputs import SOURCE_NAMES
 
 PROTOCOLS = {
@@ -15,6 +16,11 @@ PROTOCOLS = {
     "as_released": "Measured the way the paper's released code does, on the images that were trained on too; not "
     "comparable with held-out figures.",
 }
+
+TRAINING_ONLY = (
+    "No scene was held out. All figures are of training scenes: they say how well maps reproduce the ground of their "
+    "training. Maps of other ground are usually worse; to measure that, give a scene the split test."
+)
 
 PARTS = {"test": "held out", "train": "training"}
 
@@ -75,6 +81,18 @@ def find_row(metrics: dict[str, Any] | None, source: str) -> dict[str, Any] | No
     return next((row for row in overall if row["source"] == source and row.get("part", "test") == "test"), None)
 
 
+def training_only(metrics: dict[str, Any] | None) -> bool:
+    """Whether all rows of a metrics file are of training scenes."""
+    rows = rows_of(metrics)
+    return bool(rows) and all(row.get("part", "test") == "train" for row in rows)
+
+
+def _measured_by(metrics: dict[str, Any]) -> str:
+    """The protocol of a metrics file, for a caption. `held_out` says nothing of training scenes."""
+    protocol = metrics.get("protocol", "unknown")
+    return "Training scenes only" if protocol == HELD_OUT and training_only(metrics) else f"Protocol {protocol}"
+
+
 def metrics_table(title: str, first: str, what: str, metrics: dict[str, Any]) -> Table:
     """The table of one metrics file over all scenes, held-out part first; the best of a part and column is marked.
 
@@ -107,7 +125,7 @@ def metrics_table(title: str, first: str, what: str, metrics: dict[str, Any]) ->
         ]
         cells += [Cell("–" if row.get(key) is None else f"{row[key]:,}", True) for key, _ in COUNTS]
         lines.append(cells)
-    caption = f"{what} Protocol {metrics.get('protocol', 'unknown')}; the best of a part in bold."
+    caption = f"{what} {_measured_by(metrics)}; the best of a part in bold."
     if behind:
         caption += " In red: F1 no higher than that of a baseline, which knows nothing of the image."
     return Table(title, caption, [first, "Part", *(n for _, n in shares), *(n for _, n in COUNTS)], lines)
@@ -148,7 +166,7 @@ def objects_table(metrics: dict[str, Any]) -> Table:
     caption = (
         f"Landslides of at least {metrics['min_area_m2']:g} m²: found where the map covers at least half of it, partly "
         f"where less; false where the reference mask covers less than half of it. Area: mapped against reference. "
-        f"Protocol {metrics['protocol']}."
+        f"{_measured_by(metrics)}."
     )
     return Table("Landslides", caption, [*columns, "Area"], lines)
 
