@@ -21,6 +21,7 @@ from apsam.localizer.cam import make_cams
 from apsam.localizer.checkpoint import save_localizer
 from apsam.localizer.methods import build_method
 from apsam.localizer.settings import CamSettings, LocalizerSettings
+from apsam.maps.model import find_model
 from apsam.maps.settings import MapSettings
 from apsam.products.settings import ProductSettings
 from apsam.resunet.checkpoint import save_resunet
@@ -159,6 +160,30 @@ def test_a_run_maps_with_its_best_network_and_its_decision(tmp_path: Path) -> No
     assert threshold() == 0.5
     (run / "report/config.yaml").write_text(scene_wide % "expected_f1")
     assert threshold() < 0.5
+
+
+def test_a_configuration_changes_only_the_keys_that_it_sets(tmp_path: Path) -> None:
+    by_f1 = TrainingConditions(tiles=TILES, ground_resolution_m=(0.5, 0.5), decision="expected_f1")
+    weights = untrained(tmp_path / "run/resunet/ground/weights.safetensors", by_f1)
+    record, mine, run = tmp_path / "run/report/config.yaml", tmp_path / "mine.yaml", tmp_path / "run"
+    record.parent.mkdir()
+    record.write_text(
+        "ground: {masks: scene, heat_maps: labels, decision: expected_f1}\nresunet: {loss: bce}\n"
+        "maps: {overlap: 0.6, flips: false}\nproducts: {smooth_m: 3, dem: dem.tif}\nscenes: data/scenes.tsv\n"
+    )
+    mine.write_text("products: {min_area_m2: 400}\nmaps: {overlap: 0.2}\n")
+    found = find_model(run, None, None, mine)
+    assert (found.decision, found.maps.overlap, found.maps.flips) == ("expected_f1", 0.2, False)
+    assert found.products == ProductSettings(min_area_m2=400, smooth_m=3, dem=Path("data/dem.tif"))
+    assert f"{mine} and {record}" in found.in_words()
+    mine.write_text("ground: {decision: threshold}\n")
+    assert find_model(run, None, None, mine).decision == "threshold"
+    mine.write_text("products: {dem: other.tif}\n")
+    assert find_model(run, None, None, mine).products.dem == Path("other.tif")
+    # Of weights alone too.
+    assert find_model(None, None, weights, mine).decision == "expected_f1"
+    mine.write_text("maps: {threshold: 0.5}\n")
+    assert find_model(None, None, weights, mine).decision == "threshold"
 
 
 @pytest.mark.parametrize("both", [False, True])

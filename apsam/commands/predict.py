@@ -116,7 +116,7 @@ def predict(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="configuration whose sections `maps` and `products`, and `ground.decision`, are used",
+            help="configuration whose keys of `maps` and `products`, and `ground.decision`, replace those of the run",
             show_default=False,
         ),
     ] = None,
