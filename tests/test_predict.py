@@ -21,11 +21,11 @@ from apsam.localizer.cam import make_cams
 from apsam.localizer.checkpoint import save_localizer
 from apsam.localizer.methods import build_method
 from apsam.localizer.settings import CamSettings, LocalizerSettings
+from apsam.maps.decision import decide, map_histogram
 from apsam.maps.model import find_model
 from apsam.maps.settings import MapSettings
 from apsam.products.settings import ProductSettings
 from apsam.resunet.checkpoint import save_resunet
-from apsam.resunet.decision import expected_f1_threshold, map_histogram
 from apsam.resunet.model import build_resunet
 from apsam.resunet.predict import predict_raster
 from apsam.resunet.settings import ResUNetSettings
@@ -143,13 +143,15 @@ def test_a_run_maps_with_its_best_network_and_its_decision(tmp_path: Path) -> No
     scene, run, maps = write(tmp_path / "other.tif"), tmp_path / "run", tmp_path / "maps"
 
     def threshold(*arguments: object) -> float:
-        assert predict(scene, "--run", run, "-o", maps, *arguments)[0] == 0
+        code, text = predict(scene, "--run", run, "-o", maps, *arguments)
+        assert code == 0
         with rasterio.open(maps / "other_mask.tif") as mask, rasterio.open(maps / "other_probability.tif") as map_:
             found = float(mask.tags()["APSAM_THRESHOLD"])
+            assert ("expected F1" in text) == (f"other_mask.tif: threshold {found:g}" in text)
             assert np.array_equal(mask.read(1) == 1, map_.read(1) >= round(found * 250))
         return found
 
-    assert threshold() == expected_f1_threshold(map_histogram(maps / "other_probability.tif")) < 0.5
+    assert threshold() == decide(map_histogram(maps / "other_probability.tif")).threshold < 0.5
     assert not list(maps.glob(".partial*"))
     assert threshold("--model", "apsam") == 0.5
     (tmp_path / "mine.yaml").write_text("maps: {threshold: 0.25}\n")

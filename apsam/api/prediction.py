@@ -127,7 +127,7 @@ def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: 
 
 def _predict(image: Path, model: MapModel, tiles: TileSettings, to: ProductFiles, device: str, name: str) -> None:
     """Write probability and mask of a raster."""
-    from apsam.resunet.decision import write_decided_mask
+    from apsam.maps.decision import write_decided_mask
     from apsam.resunet.predict import predict_raster
 
     if model.decision == "threshold":
