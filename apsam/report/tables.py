@@ -30,6 +30,8 @@ OPTIONAL_SHARES = (("kappa", "Kappa"), ("mean_iou", "Mean IoU"))
 NO_OBJECTS = dict.fromkeys(
     ("reference", "found", "partly", "missed", "mapped", "false", "reference_m2", "mapped_m2"), 0
 )
+# More scenes are not named in a caption.
+SCENES_NAMED = 5
 COUNTS = (("tp", "TP"), ("fp", "FP"), ("fn", "FN"), ("tn", "TN"))
 
 DEFINITIONS = (
@@ -168,7 +170,29 @@ def objects_table(metrics: dict[str, Any]) -> Table:
         f"where less; false where the reference mask covers less than half of it. Area: mapped against reference. "
         f"{_measured_by(metrics)}."
     )
+    if cut := _cut_scenes(metrics):
+        caption += f" {cut}"
     return Table("Landslides", caption, [*columns, "Area"], lines)
+
+
+def _cut_scenes(metrics: dict[str, Any]) -> str:
+    """Say of which scenes only a part is measured, so that landslides are cut at its border; empty if of none."""
+    least: dict[tuple[str, str], float] = {}
+    for row in rows_of(metrics):
+        # Not in files of early versions.
+        measured = row.get("measured_share", 1)
+        if measured < 1:
+            of_part = (row["scene"], PARTS.get(row["part"], row["part"]))
+            least[of_part] = min(measured, least.get(of_part, 1))
+    if not least:
+        return ""
+    named = list(least.items())[:SCENES_NAMED]
+    scenes = ", ".join(f"{scene} ({part}, {int(100 * share)} %)" for (scene, part), share in named)
+    more = f" and {len(least) - SCENES_NAMED} more" if len(least) > SCENES_NAMED else ""
+    return (
+        f"Of {scenes}{more} only labelled tiles of this part are measured. Landslides are cut at their border, and "
+        f"each piece counts: numbers and areas differ from those in the GeoPackage."
+    )
 
 
 def size_class_table(metrics: dict[str, Any]) -> Table | None:
@@ -197,6 +221,8 @@ def size_class_table(metrics: dict[str, Any]) -> Table | None:
         )
     columns = ["Trained on masks of", "Area, m²", "There", "Found", "Partly", "Missed", "Mapped", "False", "Area error"]
     caption = "Held-out scenes, by the area of a landslide: those there by the reference, those mapped by the map."
+    if _cut_scenes(metrics):
+        caption += " Pieces of landslides that are cut at the border of the measured tiles count by their own area."
     return Table("Landslides by size", caption, columns, lines)
 
 
