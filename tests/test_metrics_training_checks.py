@@ -51,6 +51,8 @@ def test_pseudo_masks_in_the_middle_of_tiles_are_noticed(tmp_path: Path) -> None
     assert (found.middle, found.border) == (0.5, pytest.approx(256 / (64**2 - 48**2 - 512), abs=1e-4))
     assert trend_warnings(TileTrend("valley", 30, 0.31, 0.12))[0].startswith("valley: pseudo-masks cover 31%")
     assert not trend_warnings(TileTrend("valley", 30, 0.31, 0.2)) + trend_warnings(TileTrend("valley", 9, 0.3, 0.1))
+    assert not trend_warnings(TileTrend("valley", 30, 0.004, 0)), "a few pixels are no trend"
+    assert trend_warnings(TileTrend("valley", 30, 0.05, 0))
 
 
 def test_warnings_of_localizer_labels_and_networks() -> None:
