@@ -90,7 +90,7 @@ def test_trivial_baselines() -> None:
     assert not_better({**row, "scene": "west"}, others) is None and not_better({**row, "f1": None}, others) is None
 
 
-def test_maps_of_training_scenes_are_compared_with_baselines_if_no_scene_is_held_out() -> None:
+def test_maps_of_training_scenes_are_compared_with_baselines_if_no_others_are_measured() -> None:
     row = {"source": "apsam", "part": "train", "f1": 0.05}
     others = [{"source": "everything", "part": "train", "f1": 0.3}]
     [text] = baseline_warnings([row], others)

@@ -270,7 +270,7 @@ def test_a_run_of_training_scenes_says_so(tmp_path):
     shutil.rmtree(folder / "experiments")
     make_report(folder, scenes, config.model_dump(mode="json"), folder / "report/index.html", SETTINGS)
     text = Page((folder / "report/index.html").read_text()).text
-    assert "No scene was held out" in text and text.count("Training scenes only") == 3
+    assert "No held-out scene was measured" in text and text.count("Training scenes only") == 3
     for words in ("Nothing was measured", "took no part in training", "Protocol held_out", "localizer.json"):
         assert words not in text
 

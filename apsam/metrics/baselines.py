@@ -76,7 +76,7 @@ def not_better(row: dict[str, Any], others: Iterable[dict[str, Any]]) -> dict[st
 def baseline_warnings(rows: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> list[str]:
     """Return a warning for each map that does not beat all baselines, over all held-out scenes.
 
-    If no scene was held out, over all training scenes.
+    If no held-out scene is measured, over all training scenes.
 
     Args:
         rows: Of maps and baselines.
