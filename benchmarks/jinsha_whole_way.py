@@ -46,7 +46,7 @@ from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.labels import tile_name
-from apsam.tiles.parts import NEITHER
+from apsam.tiles.parts import LABELLED, NEITHER
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 from benchmarks.point_labels import write_points
@@ -270,7 +270,7 @@ def leave_unlabelled(tiles: Path, looked_at: Collection[str]) -> None:
     def leave(arrays: dict[str, np.ndarray]) -> None:
         names = [tile_name(row, col) for row, col, _, _ in arrays["window"].tolist()]
         unseen = np.array([name not in looked_at for name in names])
-        arrays["label"][unseen], arrays["part"][unseen] = 0, NEITHER
+        arrays["label"][unseen], arrays["part"][unseen], arrays[LABELLED][unseen] = 0, NEITHER, 0
 
     rewrite(tiles, leave)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -201,6 +202,20 @@ def test_invalid_image_is_refused(model: apsam.Model, image: object):
 def test_a_prompt_outside_the_image_is_refused(model: apsam.Model):
     with pytest.raises(InputError, match="within the image of 64 x 64 px"):
         model.segment(picture(SIZE, SIZE), [apsam.Prompt((50, 10, 70, 20), (60, 15))])
+    for point in ((SIZE, 15), (55, -1), (float("nan"), 15)):
+        with pytest.raises(InputError, match=r"point \(.*\) must be within the image of 64 x 64 px"):
+            model.segment(picture(SIZE, SIZE), [apsam.Prompt((50, 10, 60, 20), point)])
+    model.segment(picture(SIZE, SIZE), [apsam.Prompt((50, 10, 60, 20), (SIZE - 1, 0))])  # outside the box
+
+
+def test_a_raster_in_memory_is_read_like_its_file(model: apsam.Model, tmp_path: Path):
+    known = np.ones((100, 120), bool)
+    known[:, :30] = False
+    scene = write_scene(tmp_path / "scene.tif", picture(100, 120), known)
+    with rasterio.open(scene) as raster:
+        expected = model.cam(raster)
+    with rasterio.MemoryFile(scene.read_bytes()) as memory, memory.open() as raster:
+        np.testing.assert_array_equal(model.cam(raster), expected)
 
 
 def test_cam_is_required_for_cam_mask(model: apsam.Model):
@@ -219,6 +234,13 @@ def test_kinds_of_weights_are_distinguished(run: Path):
     both = apsam.load(localizer=localizer, resunet=resunet, sam="vit_b")
     assert both.localizer_weights == localizer and both.mapping and both.config.sam.name == "vit_b"
     assert apsam.load(run).mapping.maps.threshold == 0.3
+
+
+def test_other_weights_map_with_the_settings_of_the_run(run: Path, tmp_path: Path):
+    weights = shutil.copy(run / "resunet/apsam/weights.safetensors", tmp_path / "w.safetensors")
+    mapping = apsam.load(run, resunet=weights).mapping
+    assert mapping.weights == weights and mapping.maps.threshold == 0.3
+    assert apsam.load(resunet=weights).mapping.maps.threshold == 0.5
 
 
 def test_missing_network_is_named():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from affine import Affine
 from labelling_scenes import CRS, SMALL, on_map, write_layer, write_scene
-from shapely import LineString, Point, box
+from shapely import LineString, Point, Polygon, box
 
 from apsam.errors import InputError
 from apsam.labelling.existing import ExistingLabels, ExistingRules, read_existing
@@ -163,3 +163,45 @@ def test_a_mask_is_no_file_of_labels(image: Path, tmp_path: Path) -> None:
         read(image, image)
     with pytest.raises(InputError, match=r"none.gpkg: no such label file"):
         read(image, tmp_path / "none.gpkg")
+
+
+def test_layers_are_read_as_the_run_reads_them(image: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    corners = [on_map(col, row) for col, row in ((100, 100), (250, 100), (250, 220), (100, 220), (100, 100))]
+    tiles, of_ring = read(image, write_layer(tmp_path / "ring.gpkg", LineString(corners)))
+    _, of_area = read(image, write_layer(tmp_path / "area.gpkg", Polygon(corners)))
+    assert np.array_equal(of_ring.label, of_area.label) and of(tiles, of_ring, "r128_c160")[0] == 1
+    two = gpd.GeoDataFrame({"label": [0, 1]}, geometry=[box(*on_map(0, 60), *on_map(60, 0))] * 2, crs=CRS)
+    two.to_file(tmp_path / "two.gpkg")
+    with pytest.raises(InputError, match="its column 'label' is 0 for 1 of 2 features"):
+        read(image, tmp_path / "two.gpkg")
+    caplog.clear()
+    read(image, write_layer(tmp_path / "far.gpkg", box(600000, 3400000, 600100, 3400100)))
+    assert "far.gpkg: no feature is near the scene" in caplog.text
+
+
+def test_a_scene_beyond_180_degrees_has_the_labels_of_the_run(tmp_path: Path) -> None:
+    degree = 1 / 200000
+    image = write_scene(tmp_path / "fiji.tif", Affine(degree, 0, 180.0005, 0, -degree, -17.0), "EPSG:4326", empty=0)
+    west = write_layer(tmp_path / "west.gpkg", box(-179.9993, -17.0009, -179.9989, -17.0005), crs="EPSG:4326")
+    scene = Scene("fiji", "raster", image, west, None, "train")
+    tile_scene(scene, SMALL, LabelSettings(), SplitSettings(), tmp_path / "fiji.zarr.zip")
+    with TileStack(tmp_path / "fiji.zarr.zip") as stack:
+        wanted = stack.read("label")
+    _, found = read(image, west, ExistingRules(accuracy_m=0))
+    assert 0 < np.count_nonzero(wanted) < len(wanted)
+    assert np.array_equal(found.label == 1, wanted == 1)
+
+
+def test_a_named_layer_and_a_grid_with_labels_as_text(image: Path, tmp_path: Path) -> None:
+    with SceneReader(image, SMALL) as reader:
+        names = raster_tiles(reader, SMALL).names
+    file = tmp_path / "both.gpkg"
+    write_layer(tmp_path / "faults.gpkg", box(*on_map(140, 200), *on_map(160, 190)))
+    gpd.read_file(tmp_path / "faults.gpkg").to_file(file, layer="faults")
+    texts = ["true", "false", *[""] * (len(names) - 2)]
+    grid = gpd.GeoDataFrame({"Tile": names, "LABEL": texts}, geometry=[Point(0, 0)] * len(names), crs=CRS)
+    grid.to_file(file, layer="mine")
+    _, of_layer = read(image, Path(f"{file}|layername=faults"))
+    assert (of_layer.label == 1).any()
+    tiles, of_grid = read(image, Path(f"{file}|layername=mine"))
+    assert of_grid.label[:2].tolist() == [1, 0] and (of_grid.label[2:] == 255).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -155,7 +156,10 @@ def test_label_table_from_the_page_is_accepted_by_the_workflow(page: Path, tmp_p
     with Browser(tmp_path / "other profile", tmp_path) as browser:
         browser.open(page)
         browser.wait(SHOWN)
-        text = json.dumps(table.path.read_text())
+        # As a spreadsheet may save it.
+        saved = table.path.read_text().replace("scene,grid,tile,label", "Scene,Grid,Tile,LABEL")
+        saved = re.sub(r",0$", ",FALSE", re.sub(r",1$", ",1.0", saved, flags=re.MULTILINE), flags=re.MULTILINE)
+        text = json.dumps(saved + ",,,\n")
         put = (
             "const data = new DataTransfer(); data.items.add(new File([{}], 'labels.csv')); "
             "const file = document.getElementById('file'); file.files = data.files; "

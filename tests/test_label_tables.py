@@ -6,17 +6,20 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
 import pytest
 from labelling_scenes import SMALL, TRANSFORM, write_scene
+from typer.testing import CliRunner
 
+from apsam.cli import app
 from apsam.errors import InputError
 from apsam.labelling.add import add_labels
 from apsam.labelling.grid import write_grid
 from apsam.labelling.identity import GridIdentity, parse_identity, raster_identity
-from apsam.labelling.tables import read_table, write_table
+from apsam.labelling.tables import check_same_tiles, read_table, write_table
 from apsam.tiles.settings import TileSettings
 
 
@@ -179,3 +182,50 @@ def test_rows_of_two_scenes_are_refused(grid: Path, tmp_path: Path) -> None:
 def test_another_tile_size_has_another_identity(tmp_path: Path, grid: Path) -> None:
     write_grid(tmp_path / "valley.tif", TileSettings(size=96, overlap=0.5), tmp_path / "wide.gpkg")
     assert read_table(tmp_path / "wide.gpkg").identity.mismatch(read_table(grid).identity).startswith("for tiles of 64")
+
+
+def test_an_input_is_never_replaced(tmp_path: Path) -> None:
+    image = write_scene(tmp_path / "valley.tif")
+    inventory = tmp_path / "inventory.gpkg"
+    gpd.GeoDataFrame(geometry=gpd.points_from_xy([500050], [3399950]), crs="EPSG:32647").to_file(inventory)
+    before = inventory.read_bytes()
+    with pytest.raises(InputError, match="inventory.gpkg: is no tile grid or label table and read here"):
+        write_grid(image, SMALL, inventory, overwrite=True, labels=inventory)
+    assert inventory.read_bytes() == before
+    notes = tmp_path / "notes.csv"
+    notes.write_text("what,where\nmine,here\n")
+    with pytest.raises(InputError, match="notes.csv: is no tile grid or label table, so it is not replaced"):
+        write_grid(image, SMALL, notes, overwrite=True)
+    write_grid(image, SMALL, tmp_path / "grid.csv")
+    write_grid(image, SMALL, tmp_path / "grid.csv", overwrite=True)
+
+
+def test_labels_of_tiles_that_the_image_does_not_have_are_refused(tmp_path: Path) -> None:
+    image, given = write_scene(tmp_path / "valley.tif"), tmp_path / "given.csv"
+    given.write_text("tile,label\nfoo,1\nr0_c0,0\n")
+    command = ["label", str(image), "--add", str(given), "-o", str(tmp_path / "new.csv"), "--settings"]
+    with pytest.raises(InputError, match="has labels for 1 tile\\(s\\) that .* does not have, for example 'foo'"):
+        CliRunner().invoke(app, [*command, SMALL.model_dump_json()], catch_exceptions=False)
+    assert not (tmp_path / "new.csv").exists()
+    given.write_text("tile,label\nr0_c0,0\n")
+    assert CliRunner().invoke(app, [*command, SMALL.model_dump_json()], catch_exceptions=False).exit_code == 0
+    assert len(read_table(tmp_path / "new.csv").labels) == 63, "a label table lists all tiles"
+
+
+def test_only_labels_of_a_table_change(grid: Path, tmp_path: Path) -> None:
+    names = list(read_table(grid).labels)
+    (tmp_path / "data").mkdir()
+    real, link = tmp_path / "data/old.csv", tmp_path / "old.csv"
+    real.write_bytes(b"\xef\xbb\xbfTile,Label,note\r\n" + "".join(f"{name},,x\r\n" for name in names).encode())
+    link.symlink_to(real)
+    add_labels([table(grid, tmp_path / "a.csv", {"r64_c96": 1})], link, read_table(grid).identity)
+    wanted = "".join(f"{name},{'1' if name == 'r64_c96' else ''},x\r\n" for name in names)
+    assert link.is_symlink() and real.read_bytes() == b"\xef\xbb\xbfTile,Label,note\r\n" + wanted.encode()
+
+
+def test_columns_that_identify_tiles_may_be_in_capitals(grid: Path, tmp_path: Path) -> None:
+    identity = read_table(grid).identity
+    other = tmp_path / "other.csv"
+    other.write_text(f'Scene,Grid,Tile,Label\nridge,"{identity.text}",r64_c96,1\n')
+    with pytest.raises(InputError, match="its labels are of the scene 'ridge'"):
+        check_same_tiles(other, replace(identity, place="00000000"))

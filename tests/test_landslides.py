@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import cv2
 import geopandas as gpd
 import numpy as np
 import pyogrio
@@ -79,6 +80,21 @@ def test_pixels_that_meet_in_a_corner_are_one_landslide(tmp_path: Path) -> None:
     mask[2:6, 2:6] = mask[6:10, 6:10] = 1
     found = vectorise(tmp_path, mask)
     assert len(found) == 1 and found["area_m2"][0] == 8 and found.geometry.is_valid.all()
+
+
+def test_ids_are_by_the_area_that_is_written(tmp_path: Path) -> None:
+    noise = cv2.GaussianBlur(np.random.default_rng(3).normal(size=(600, 600)).astype(np.float32), (0, 0), 6)
+    mask = (noise > np.quantile(noise, 0.85)).astype(np.uint8)
+    # One probability for each outline of pixels, so that a row's probability tells its landslide.
+    _, labels = cv2.connectedComponents(mask, connectivity=8)
+    found = vectorise(tmp_path, mask, ProductSettings(), probability=(labels % 250).astype(np.uint8))
+    assert len(found) > 40 and found["area_m2"].is_monotonic_decreasing
+    assert found["id"].tolist() == list(range(1, len(found) + 1))
+    assert found["area_m2"].tolist() == found.geometry.area.round(2).tolist()
+    for row in found.itertuples():
+        point = row.geometry.representative_point()
+        label = labels[int((3000000 - point.y) * 2), int((point.x - 500000) * 2)]
+        assert row.max_probability == pytest.approx(label % 250 / 250, abs=1e-4)
 
 
 def test_small_landslides_are_removed_and_small_holes_filled(tmp_path: Path) -> None:

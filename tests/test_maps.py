@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shutil
 import zipfile
 from pathlib import Path
 
 import cv2
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
@@ -16,13 +20,18 @@ from rio_cogeo.cogeo import cog_validate
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
+from apsam.api.prediction import map_scenes
 from apsam.commands.predict import predict as predict_command
-from apsam.errors import InputError
+from apsam.errors import InputError, OutputError
+from apsam.maps import cog
 from apsam.maps.archive import read_mask
 from apsam.maps.bands import join_bands
 from apsam.maps.blend import RowBlender, blend_weights
 from apsam.maps.cog import MapWriter, to_steps
+from apsam.maps.model import MapModel
 from apsam.maps.settings import MapSettings
+from apsam.products import make
+from apsam.products.settings import ProductSettings
 from apsam.resunet import predict
 from apsam.tiles.blocks import Block
 from apsam.tiles.settings import TileSettings
@@ -229,6 +238,22 @@ def test_predict_replaces_its_own_files_only(tmp_path: Path, monkeypatch: pytest
     map_scenes(tiles, scene)  # its own
     shutil.copy(scene, out / "gorge_mask.tif")
     map_scenes(scene, overwrite=True)
+    # Files of the user next to maps of apsam.
+    mine = gpd.GeoDataFrame({"mine": [1]}, geometry=gpd.points_from_xy([0], [0]), crs=4326)
+    for name, write in (
+        ("gorge.gpkg", lambda path: mine.to_file(path, layer="landslides", driver="GPKG")),
+        ("gorge.qgs", lambda path: path.write_text("<qgis/>")),
+        ("gorge.stac.json", lambda path: path.write_text('{"type": "Feature"}')),
+    ):
+        own = (out / name).read_bytes()
+        (out / name).unlink()
+        write(out / name)
+        given = (out / name).read_bytes()
+        with pytest.raises(InputError, match=f"out/{name}: already exists and was not made by apsam.*--overwrite"):
+            map_scenes(scene)
+        assert (out / name).read_bytes() == given
+        (out / name).write_bytes(own)
+    map_scenes(scene)
     with rasterio.open(out / "gorge_mask.tif") as raster:
         assert raster.tags()["APSAM_SCENE"] == "gorge"
     other = write_scene(tmp_path / "other" / "gorge.tiff", image)
@@ -239,6 +264,53 @@ def test_predict_replaces_its_own_files_only(tmp_path: Path, monkeypatch: pytest
         map_scenes(other, given, folder=tmp_path / "other", overwrite=True)
     with pytest.raises(InputError, match=r"none.tif: no such raster or folder of tiles$"):
         map_scenes(tmp_path / "none.tif")
+
+
+def test_files_of_two_predictions_are_never_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path
+) -> None:
+    use(monkeypatch, Brightness())
+    image = np.zeros((3, 70, 90), np.uint8)
+    image[:, 20:50, 20:60] = 255
+    scene, out = write_scene(tmp_path / "gorge.tif", image), tmp_path / "out"
+
+    def contents() -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in out.iterdir()}
+
+    def map_scene() -> None:
+        settings = ProductSettings(min_area_m2=0)
+        list(
+            map_scenes(MapModel(weights, TileSettings(size=64), MapSettings(), settings, None, "a test"), [scene], out)
+        )
+
+    map_scene()
+    first = contents()
+    image[:, 20:50, 20:60] = 0
+    write_scene(scene, image)
+    copy = cog.copy_raster
+
+    def full(source: Path, target: Path, **options: object) -> None:
+        if "probability" in target.name:  # the second of both
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        copy(source, target, **options)
+
+    monkeypatch.setattr(cog, "copy_raster", full)
+    expected = f"{out}/gorge_probability.tif: cannot be written (No space left on device)"
+    with pytest.raises(OutputError, match=re.escape(expected)):
+        map_scene()
+    assert contents() == first  # the old maps and what was made of them
+    monkeypatch.setattr(cog, "copy_raster", copy)
+    monkeypatch.setattr(make, "write_geopackage", full_geopackage)
+    with pytest.raises(OutputError, match="no room"):
+        map_scene()
+    # The new maps, and no landslides of the old ones.
+    now = contents()
+    assert {name for name in now if not name.endswith(".qml")} == {"gorge_probability.tif", "gorge_mask.tif"}
+    assert now["gorge_mask.tif"] != first["gorge_mask.tif"]
+
+
+def full_geopackage(*_: object) -> None:
+    raise OutputError("no room")
 
 
 @pytest.mark.parametrize("value", [0.498, 0.499, 0.4999, 0.5, 0.5001, 0.501, 0.502])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
@@ -12,6 +13,7 @@ import torch
 from rasterio.transform import Affine, from_origin
 from safetensors import safe_open
 from safetensors.torch import save_file
+from tiny_run import make_tiny_run
 from typer.testing import CliRunner
 
 from apsam import cli
@@ -23,6 +25,7 @@ from apsam.localizer.methods import build_method
 from apsam.localizer.settings import CamSettings, LocalizerSettings
 from apsam.maps.decision import decide, map_histogram
 from apsam.maps.model import find_model
+from apsam.maps.resample import write_interpolated
 from apsam.maps.settings import MapSettings
 from apsam.products.settings import ProductSettings
 from apsam.resunet.checkpoint import save_resunet
@@ -32,6 +35,7 @@ from apsam.resunet.settings import ResUNetSettings
 from apsam.resunet.train import train_resunet
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.reader import SceneReader
 from apsam.tiles.resolution import ground_resolution_m
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
@@ -177,11 +181,12 @@ def test_a_configuration_changes_only_the_keys_that_it_sets(tmp_path: Path) -> N
     found = find_model(run, None, None, mine)
     assert (found.decision, found.maps.overlap, found.maps.flips) == ("expected_f1", 0.2, False)
     assert found.products == ProductSettings(min_area_m2=400, smooth_m=3, dem=Path("data/dem.tif"))
-    assert f"{mine} and {record}" in found.in_words()
+    assert f"{mine} and {record}" in found.in_words() and found.elevations_from == record
     mine.write_text("ground: {decision: threshold}\n")
     assert find_model(run, None, None, mine).decision == "threshold"
     mine.write_text("products: {dem: other.tif}\n")
-    assert find_model(run, None, None, mine).products.dem == Path("other.tif")
+    found = find_model(run, None, None, mine)
+    assert (found.products.dem, found.elevations_from) == (Path("other.tif"), mine)
     # Of weights alone too.
     assert find_model(None, None, weights, mine).decision == "expected_f1"
     mine.write_text("maps: {threshold: 0.5}\n")
@@ -197,6 +202,35 @@ def test_missing_run_is_an_error(both: bool, trained: Path, tmp_path: Path, monk
     code, text = predict(write(tmp_path / "a.tif"), "-o", "maps", *given)
     assert code != 0 and "give --run" in text and "--weights" in text and ("both" if both else "neither") in text
     assert not (tmp_path / "maps").exists()
+
+
+def test_a_run_finds_its_elevations_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, here = tmp_path / "clone", tmp_path / "here"
+    run = make_tiny_run(project / "results/mine")
+    record = run / "report/config.yaml"
+    record.write_text(
+        "scenes: config/mine.tsv\ntiles: {size: 64}\nmaps: {threshold: 0.001}\n"
+        "products: {dem: dem.tif, min_area_m2: 0}\n"
+    )
+    (project / "config").mkdir()
+    here.mkdir()
+    write(here / "scene.tif")
+    monkeypatch.chdir(here)
+    code, text = predict("scene.tif", "--run", run, "-o", "maps")
+    assert code and f"config/dem.tif: no such raster of elevations ('products.dem' of {record})" in text
+    assert not Path("maps").exists()  # nothing was predicted
+    place = {"crs": "EPSG:32648", "transform": from_origin(499900, 3000100, 10, 10), "dtype": "float32"}
+    with rasterio.open(
+        project / "config/dem.tif", "w", driver="GTiff", count=1, height=40, width=40, **place
+    ) as raster:
+        raster.write(np.repeat(np.arange(40, dtype=np.float32)[:, None] * 5, 40, 1), 1)
+    code, text = predict("scene.tif", "--run", run, "-o", "maps")
+    assert code == 0, text
+    # The elevations rise by 5 m for 10 m to the south.
+    assert gpd.read_file("maps/scene.gpkg", layer="landslides").slope_deg.iloc[0] == pytest.approx(26.6, abs=0.1)
+    (project / "config/dem.tif").write_text("text")
+    code, text = predict("scene.tif", "--run", run, "-o", "more")
+    assert code and "'products.dem' names the raster of elevations" in text and not Path("more").exists()
 
 
 def test_early_weights_need_a_configuration(tmp_path: Path) -> None:
@@ -286,7 +320,45 @@ def test_resampled_to_the_resolution_of_the_training(
         assert known[:, middle + 1 :].all()
         assert known[:, : middle - 1].all() == (nodata is None)
         assert known[:, : middle - 1].any() == (nodata is None)
+        if step == 1:  # interpolated: the virtual raster is removed, and nothing names it
+            assert mask.tags()["APSAM_IMAGE"] == "other.tif"
+            item = json.loads((tmp_path / "maps/other.stac.json").read_text())
+            assert item["properties"]["processing:lineage"].startswith("image: other.tif; ")
     assert not list((tmp_path / "maps").glob(".partial*"))
+
+
+@pytest.mark.parametrize("nodata", [0, (0, 255)])
+def test_no_data_of_the_settings_is_not_interpolated(nodata: int | tuple[int, ...], tmp_path: Path) -> None:
+    scene = write(tmp_path / "a.tif", size=64)
+    with rasterio.open(scene, "r+") as raster:
+        values = np.full((3, 64, 64), 120, np.uint8)
+        values[:, :, 32:] = 0
+        values[0, :, :8] = 0  # dark in one band is data
+        values[:, :16, 8:32] = 255
+        raster.write(values)
+    tiles = TILES.model_copy(update={"nodata": nodata})
+    write_interpolated(scene, 2.0, tmp_path / "a.vrt", tiles)
+    with SceneReader(tmp_path / "a.vrt", tiles) as reader:
+        image, valid = reader.read(0, 0, 128, 128)
+    expected = np.ones((128, 128), np.uint8)
+    expected[:, 64:] = 0
+    if nodata != 0:
+        expected[:32, 16:64] = 0
+    assert np.array_equal(valid, expected)
+    assert (image[1, 34:, :64] == 120).all() and (image[0, 34:, 18:64] == 120).all()
+    assert image[0, :, :14].max() <= 1  # of no data, GDAL keeps a distance of 1
+
+
+def test_palettes_are_not_interpolated(tmp_path: Path) -> None:
+    place = {"crs": "EPSG:32648", "transform": from_origin(500000, 3000000, 1, 1), "dtype": "uint8"}
+    with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", count=1, height=32, width=32, **place) as raster:
+        raster.write(np.repeat(np.array([0, 200], np.uint8), 16)[None].repeat(32, 0), 1)
+        raster.write_colormap(1, {0: (0, 120, 0, 255), 100: (255, 0, 255, 255), 200: (150, 100, 50, 255)})
+    write_interpolated(tmp_path / "a.tif", 3.0, tmp_path / "a.vrt")
+    with SceneReader(tmp_path / "a.vrt", TileSettings()) as reader:
+        image, _ = reader.read(0, 0, 96, 96)
+    assert (image[:, :, :48] == np.array([0, 120, 0])[:, None, None]).all()
+    assert (image[:, :, 48:] == np.array([150, 100, 50])[:, None, None]).all()
 
 
 def test_another_stretch_is_named(trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 import subprocess
+import tracemalloc
 from datetime import UTC, date, datetime
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,20 +20,26 @@ import rasterio
 import shapely
 from affine import Affine
 from fake_run import make_fake_run
-from pyproj import CRS
+from pyproj import CRS, Transformer
 from rasterio.features import geometry_mask
 from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
+from apsam import writing
+from apsam.geodesy import Geodesy
 from apsam.maps.cog import STEPS, MapWriter, apply_threshold, from_steps
-from apsam.products import stac
+from apsam.products import picture, stac
 from apsam.products.files import ProductFiles
 from apsam.products.geopackage import write_geopackage
 from apsam.products.landslides import vectorise
 from apsam.products.layers import tile_layer
 from apsam.products.make import make_products
+from apsam.products.picture import write_picture
 from apsam.products.settings import ProductSettings
+from apsam.products.slope import Slopes
 from apsam.stack import TileStackWriter
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import TileSettings
 
 LAYERS = ["landslides", "prompt_boxes", "prompt_points", "tiles"]
 SETTINGS = ProductSettings(min_area_m2=20, fill_holes_m2=5)
@@ -260,6 +267,51 @@ def test_a_scene_that_was_only_mapped(run: Path, tmp_path: Path) -> None:
     assert "date of the image is not known" in properties["description"]
 
 
+def test_the_picture_is_bounded_and_has_the_stretch_of_the_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).integers(200, 3000, (3, 300, 410)).astype(np.uint16)
+    values[:, :40] = 0
+    place = {"crs": "EPSG:32648", "transform": from_origin(500000, 3000000, 1, 1), "nodata": 0}
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", count=3, height=300, width=410, dtype="uint16", **place
+    ) as raster:
+        raster.write(values)
+    seen = []
+
+    def look(raster: rasterio.DatasetReader, output: Path, **options: object) -> None:
+        """Note the pixels before JPEG changes them."""
+        seen.append((raster.read(), raster.transform))
+        output.touch()
+
+    monkeypatch.setattr(picture, "LONGEST_SIDE", 256)
+    monkeypatch.setattr(picture, "copy", look)
+    monkeypatch.setattr(writing, "raster_problem", lambda path: None)
+    write_picture(tmp_path / "a.tif", TileSettings(), tmp_path / "a_image.tif", "a")
+    [(pixels, transform)] = seen
+    # Every second pixel: 410 // 256 would be 1, and the picture 410 pixels wide.
+    assert pixels.shape == (3, 150, 205) and transform.a == 2
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
+        image, _ = scene.read(0, 0, 300, 410)
+    assert np.array_equal(pixels, image[:, 1::2, 1::2])
+
+
+def test_a_picture_of_16_bits_needs_little_memory(tmp_path: Path) -> None:
+    place = {"crs": "EPSG:32648", "transform": from_origin(500000, 3000000, 1, 1)}
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", count=3, height=1500, width=1500, dtype="uint16", **place
+    ) as raster:
+        raster.write(np.random.default_rng(0).integers(1, 999, (3, 1500, 1500)).astype(np.uint16))
+    tracemalloc.start()
+    try:
+        write_picture(tmp_path / "a.tif", TileSettings(), tmp_path / "a_image.tif", "a")
+        peak = tracemalloc.get_traced_memory()[1] / 1500**2
+    finally:
+        tracemalloc.stop()
+    # Bytes a pixel: 6 of the values, 3 of the picture, copies and masks; a float64 copy of all values has 24.
+    assert peak < 30
+
+
 def tilted(path: Path, crs: str = "EPSG:32648", covers: float = 1.0) -> Path:
     """A plane that falls by 0.5 towards the east, as a raster of 5 m (or of about as much in degrees)."""
     from rasterio.warp import transform as to_crs
@@ -318,6 +370,21 @@ def test_rotated_elevations(tmp_path: Path, turn: Affine) -> None:
     assert row["length_m"] == pytest.approx(60, abs=0.6) and row["width_m"] == pytest.approx(20, abs=0.6)
     assert row["slope_deg"] == pytest.approx(np.degrees(np.arctan(0.5)), abs=0.3)
     assert row["drop_m"] == pytest.approx(55 * 0.5, abs=3)
+
+
+@pytest.mark.parametrize(("unit", "expected"), [("m", 92.6), ("us-ft", 90.0)])
+def test_the_north_of_directions(tmp_path: Path, unit: str, expected: float) -> None:
+    """Grid north in a CRS in metres, true north in others: 3 degrees west of the central meridian they differ."""
+    east = np.repeat(np.arange(60, dtype=np.float32)[None], 60, 0)
+    place = {"crs": "EPSG:4326", "transform": from_origin(101.99, 60.01, 1 / 3000, 1 / 3000), "dtype": "float32"}
+    with rasterio.open(tmp_path / "dem.tif", "w", driver="GTiff", count=1, height=60, width=60, **place) as raster:
+        raster.write(1000 - 4 * east, 1)
+    crs = CRS.from_proj4(f"+proj=utm +zone=48 +datum=WGS84 +units={unit}")
+    x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(102, 60)
+    half = 150 if unit == "m" else 500
+    landslide = shapely.box(x - half, y - half, x + half, y + half)
+    with Slopes(tmp_path / "dem.tif", crs, Geodesy(crs, landslide.bounds)) as slopes:
+        assert slopes.measure(landslide)["downslope_deg"] == pytest.approx(expected, abs=0.3)
 
 
 def test_ground_outside_rotated_elevations_is_unknown(tmp_path: Path) -> None:

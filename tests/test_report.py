@@ -13,16 +13,21 @@ import cv2
 import numpy as np
 import pytest
 from fake_run import RECIPES, make_fake_folder_run, make_fake_run
+from pyproj import CRS
 
 from apsam.errors import InputError
+from apsam.files import sha256_file
 from apsam.labelling.suggestions import Suggestion, Suggestions, write_suggestions
+from apsam.maps.model import MASKS, weights_of_run
 from apsam.maps.settings import MapSettings
 from apsam.report.colours import AGREE, AGREE_NOT, FALSE_ALARM, MISSED, NO_DATA, compare
 from apsam.report.facts import describe_labels
-from apsam.report.gallery import make_gallery
-from apsam.report.inputs import Notes, scene_files
+from apsam.report.gallery import _agreement, make_gallery
+from apsam.report.inputs import MASK_SOURCES, Notes, SceneFiles, scene_files
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.page import make_report
+from apsam.report.provenance import hashes
+from apsam.report.scene_maps import _masks, is_labelled
 from apsam.report.settings import ReportSettings
 from apsam.report.tables import metrics_table
 from apsam.report.times import elapsed, recipes_of, stage_times
@@ -327,6 +332,92 @@ def test_mosaic_puts_tiles_where_they_were_cut(tmp_path):
     expected[36:40], expected[40:46], expected[46:64] = 0.5, 1, 0.5
     assert np.allclose(mean, expected)
     assert half.shape == (32, 50) and half[0, 19] == 0 and half[0, 20] == 0.5 and half[0, 32] == 0
+
+
+def test_weights_that_predict_takes_first_are_hashed(tmp_path):
+    for source in MASKS:
+        path = tmp_path / f"resunet/{source}/weights.safetensors"
+        path.parent.mkdir(parents=True)
+        path.write_text(source)
+        found = [value for name, value in hashes(tmp_path, []) if name.startswith("ResUNet weights")]
+        assert sha256_file(path) in found
+    assert found[0] == sha256_file(weights_of_run(tmp_path, None))
+
+
+def test_a_false_alarm_counts_no_missed_pixels():
+    mask, reference = np.zeros((100, 100), np.uint8), np.zeros((100, 100), np.uint8)
+    reference[:1, :90] = 1  # 0.9 % of the tile, all of it missed
+    mask[50, :20] = 1
+    assert _agreement(mask, reference) == (None, 0.002)
+    reference[:2] = 1
+    assert _agreement(mask, reference) == (0, 0.022)
+
+
+def test_a_map_in_degrees_says_so(run, page, tmp_path):
+    assert not any("data-geographic" in one for one in page.all("div"))
+    folder = tmp_path / "tiny"
+    shutil.copytree(run[0], folder)
+    rewritten(folder / "tiles/birch.zarr.zip", {"crs": CRS.from_epsg(4326).to_wkt()})
+    make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
+    maps = [one for one in Page((folder / "report/index.html").read_text()).all("div") if "data-scene" in one]
+    assert {one["data-scene"]: "data-geographic" in one for one in maps} == {"alder": False, "birch": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "not_said"),
+    [
+        ({}, ["a localizer’s class activation maps"], ["scene-wide pseudo-mask", "In a second round"]),
+        ({"self_training": {"rounds": 2}}, ["a localizer’s class", "In a second round"], ["scene-wide pseudo-mask"]),
+        (
+            {"ground": {"masks": "scene", "heat_maps": "labels"}},
+            ["heat maps of whole scenes", "scene-wide pseudo-mask", "For comparison"],
+            ["In a second round"],
+        ),
+    ],
+)
+def test_the_first_paragraph_is_that_of_the_method(run, tmp_path, changes, said, not_said):
+    make_report(run[0], run[1], {**run[2], **changes}, tmp_path / "index.html", SETTINGS)
+    text = (tmp_path / "index.html").read_text()
+    lead = " ".join(re.search(r'<p class="lead">(.*?)</p>', text, re.DOTALL).group(1).split())
+    assert all(one in lead for one in said) and not any(one in lead for one in not_said)
+    assert lead.endswith(".") and " ." not in lead
+
+
+def rewritten(path, attributes):
+    """Write other attributes into a tile stack."""
+    with TileStack(path) as stack:
+        arrays = {name: stack.read(name) for name in stack.arrays}
+        attributes, specs = {**stack.attributes, **attributes}, stack.arrays
+    with TileStackWriter(path, attributes, specs) as writer:
+        writer.append(**arrays)
+
+
+def pseudo_masks(folder, windows, values, label, part):
+    """CAM and masks of a scene whose tiles have the given mean values, on the grid of the map."""
+    for stack, name in (("cams", "cam"), *((f"masks/{source}", "mask") for source in MASK_SOURCES)):
+        full = 255 if name == "cam" else 1
+        arrays = (np.ones((len(windows), 64, 64)) * np.reshape(values, (-1, 1, 1)) * full).astype(np.uint8)
+        with TileStackWriter(folder / stack / "a.zarr.zip", {}, {name: ((64, 64), "uint8")}) as writer:
+            writer.append(**{name: arrays})
+    label, part = np.array(label, np.uint8), np.array(part, np.uint8)
+    files = SceneFiles(folder, Scene("a", "raster", None, None, None, "train"), False)
+    args = windows, label > 0, is_labelled(label, part), Notes()
+    return dict(_masks(files, Mosaic(64, int(windows[:, 1].max()) + 64, 1280), *args))
+
+
+def test_unlabelled_tiles_have_no_vote_on_the_map(tmp_path):
+    windows = np.array([[0, 0, 64, 64], [0, 16, 64, 64], [0, 32, 64, 64], [0, 48, 64, 64]], np.int32)
+    # One positive tile, one negative, two without a label.
+    found = pseudo_masks(tmp_path, windows, [1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 255, 255])
+    for key, values in found.items():
+        assert values[0, [8, 40, 70, 100]].tolist() == [1, 0.5, 0, 0], key
+    assert len(found) == 1 + len(MASK_SOURCES)
+
+
+def test_without_the_label_gate_all_tiles_are_on_the_map(tmp_path):
+    windows = np.array([[0, 0, 64, 64], [0, 64, 64, 64], [0, 128, 64, 64]], np.int32)
+    found = pseudo_masks(tmp_path, windows, [1, 1, 1], [1, 0, 0], [0, 0, 255])
+    assert all((values == 1).all() for values in found.values()) and len(found) == 1 + len(MASK_SOURCES)
 
 
 def test_outlines_keep_place_area_and_holes():

@@ -50,6 +50,26 @@ window.addEventListener("load", () => {
   found.shown = map().dataset.scene === show.dataset.show;
   set("filter-group", "worst");
   found.worst = [...document.querySelectorAll(".tile:not([hidden])")].every((tile) => tile.dataset.group === "worst");
+  set("filter-group", "");
+  const alarms = () => [...document.querySelectorAll(".tile")].map((tile) => tile.dataset.group === "false-alarm");
+  const last = (flags) => flags.includes(true) && flags.indexOf(true) === flags.length - flags.filter(Boolean).length;
+  found.alarmsLast = last(alarms());
+  set("filter-order", "best");
+  found.alarmsLastOfBest = last(alarms());
+  const shown = [...document.querySelectorAll(".tile:not([data-group=false-alarm]) .score")];
+  const scores = shown.map((one) => Number(one.textContent));
+  found.bestFirst = scores.every((score, index) => !index || score <= scores[index - 1]);
+  // Where the pointer is: the middle of the map, in metres, and in degrees to a decimetre.
+  const point = () => {
+    const {left, top, width, height} = map().getBoundingClientRect();
+    const at = {clientX: left + width / 2, clientY: top + height / 2, bubbles: true};
+    map().dispatchEvent(new PointerEvent("pointermove", at));
+    return document.getElementById("place").textContent;
+  };
+  found.metres = /^E \d+\.\d +N \d+\.\d$/.test(point());
+  map().dataset.geographic = "";
+  map().dataset.transform = "[0.00001, 0, 104.5, 0, -0.00001, 31.25]";
+  found.degrees = /^Lon 104\.50\d{4}°  Lat 31\.24\d{4}°$/.test(point());
   // Contrast of text, WCAG 2: 4.5 to 1 at least.
   const colour = (text) => (text.match(/[\d.]+/g) || [0, 0, 0, 0]).map(Number);
   const ground = (one) => {
@@ -108,7 +128,9 @@ FRAME = """
 
 EXPECTED = {
     "maps": 1, "truth": None, "truthOff": "none", "truthByKey": None, "opacity": "0.4", "zoomed": True, "moved": True,
-    "back": True, "scene": "alder", "shown": True, "worst": True, "theme": True, "images": True, "fits": True,
+    "back": True, "scene": "alder", "shown": True, "worst": True, "alarmsLast": True,
+    "alarmsLastOfBest": True, "bestFirst": True, "metres": True, "degrees": True,
+    "theme": True, "images": True, "fits": True,
     "contrast": True, "contrastOfTheOther": True, "unnamed": 0, "opened": True, "headings": True,
 }  # fmt: skip
 

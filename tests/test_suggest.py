@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from affine import Affine
 from fake_run import make_fake_run
-from labelling_scenes import SMALL, write_scene
+from labelling_scenes import SMALL, on_map, write_scene
+from shapely import Point
 
 from apsam.errors import InputError
 from apsam.labelling.grid import write_grid
@@ -20,10 +21,16 @@ from apsam.labelling.simulate import found_among_first, look_at, random_order, s
 from apsam.labelling.suggest import suggest
 from apsam.labelling.suggestion_pictures import suggestion_pictures
 from apsam.labelling.suggestions import Suggestion, Suggestions, read_suggestions, write_suggestions
-from apsam.labelling.tables import fill_suggestions, read_table, write_table
+from apsam.labelling.tables import fill_suggestions
 from apsam.labelling.tile_outputs import RunScene, TileOutputs, read_tile_outputs, top_mean
+from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.outlines import outlines
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.scene_labels import scene_labels
+from apsam.tiles.settings import LabelSettings, SplitSettings
+from apsam.tiles.tiling import tile_scene
+from apsam.tiles.windows import tile_windows
 
 
 def scene(label: list[int], stride: int = 64, **members: list[float]) -> TileOutputs:
@@ -160,17 +167,21 @@ def test_tile_outputs_are_read_from_run_files(run: Path, tmp_path: Path) -> None
     assert len(picture) == 2 and picture[0].image.shape == (128, 128, 3)
 
 
-def test_unlabelled_tiles_are_read_from_the_table(run: Path, tmp_path: Path) -> None:
-    tiles = run / "tiles/alder.zarr.zip"
-    with TileStack(tiles) as stack:
-        windows = stack.read("window")
-    names = [f"r{row}_c{col}" for row, col, _, _ in windows.tolist()]
-    grid = write_scene(tmp_path / "alder.tif")
-    write_grid(grid, SMALL, tmp_path / "grid.gpkg")
-    identity = read_table(tmp_path / "grid.gpkg").identity
-    write_table(tmp_path / "labels.csv", identity, names, [1, 0, *[255] * (len(names) - 2)])
-    found = read_tile_outputs(RunScene("alder", tiles, labels=tmp_path / "labels.csv"))
-    assert found.label.tolist() == [1, 0, *[255] * (len(names) - 2)]
+@pytest.mark.parametrize("split", ["test", "blocks"])
+def test_tiles_without_a_label_are_those_of_the_tile_stack(tmp_path: Path, split: str) -> None:
+    """Also of points with sizes, whose surroundings have no label, and where blocks leave labelled tiles out."""
+    image, stack = write_scene(tmp_path / "alder.tif", empty=0), tmp_path / "alder.zarr.zip"
+    inventory = gpd.GeoDataFrame({"length_m": [60.0]}, geometry=[Point(on_map(160, 128))], crs="EPSG:32647")
+    inventory.to_file(tmp_path / "points.gpkg")
+    scene = Scene("alder", "raster", image, tmp_path / "points.gpkg", None, split)
+    blocks = SplitSettings(block=128)
+    tile_scene(scene, SMALL, LabelSettings(size_column="length_m", ignore_m=20), blocks, stack)
+    with SceneReader(image, SMALL) as reader:
+        windows = tile_windows(reader.height, reader.width, SMALL.size, SMALL.stride)
+        with scene_labels(scene, reader, windows, LabelSettings(size_column="length_m", ignore_m=20)) as labels_of:
+            wanted = labels_of(windows, np.ones((len(windows), SMALL.size, SMALL.size), np.uint8))
+    found = read_tile_outputs(RunScene("alder", stack)).label
+    assert set(wanted) == {0, 1, 255} and np.array_equal(found, wanted)
 
 
 def test_scores_of_other_tiles_are_refused(run: Path, tmp_path: Path) -> None:

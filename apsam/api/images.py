@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
+from rasterio.shutil import copy
 
 from apsam.errors import InputError
 from apsam.prompts.generate import Prompt
@@ -83,7 +86,8 @@ def open_pixels(image: Image, tiles: TileSettings) -> Iterator[Pixels]:
 
     Args:
         image: (H, W, 3) uint8 RGB; or an open rasterio dataset, whose file is read with its bands, no-data value
-            and stretch, like the scenes of a run.
+            and stretch, like the scenes of a run. A dataset that is no file, for example in memory, is copied to a
+            temporary file.
         tiles: Settings for reading datasets.
 
     Raises:
@@ -94,7 +98,13 @@ def open_pixels(image: Image, tiles: TileSettings) -> Iterator[Pixels]:
             raise InputError(f"image: needs (H, W, 3) uint8 RGB, is {image.shape} {image.dtype}")
         yield ArrayPixels(image)
     elif hasattr(image, "read") and hasattr(image, "crs") and isinstance(getattr(image, "name", None), str):
-        with SceneReader(image.name, tiles) as scene:
-            yield scene
+        with ExitStack() as stack:
+            path = Path(image.name)
+            if not path.exists():
+                # In memory, in an archive or remote: the reader opens files only.
+                folder = stack.enter_context(TemporaryDirectory(prefix="apsam-"))
+                path = Path(folder) / f"{path.stem}.tif"
+                copy(image, path, driver="GTiff")
+            yield stack.enter_context(SceneReader(path, tiles))
     else:
         raise InputError(f"image: needs (H, W, 3) uint8 RGB or an open rasterio dataset, is {type(image).__name__}")

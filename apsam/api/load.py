@@ -40,7 +40,7 @@ def load(
             or the name of a SAM (`light`, which comes with the package, `vit_b`, ...). No trained localizer or ResUNet
             comes with the package: run the demo (`make demo`), or train on your own scenes.
         localizer: Weights of a localizer, instead of the run's.
-        resunet: Weights of a ResUNet, instead of the run's.
+        resunet: Weights of a ResUNet, instead of the run's, for maps with the settings of the run (if one is named).
         sam: Name of a SAM, instead of the run's or `light`.
         masks: For a run: the pseudo-masks that the ResUNet was trained on: those of the second round, scene-wide ones,
             APSAM's or those of CAMs; None: the first of these that the run has.
@@ -80,7 +80,7 @@ def load(
         else:
             raise InputError(f"{source}: no folder of a run, weights file or name of a SAM: {', '.join(NAMES)}")
     if resunet is not None:
-        mapping = find_model(None, masks, Path(resunet), None)
+        mapping = find_model(None, masks, Path(resunet), _record_of(Path(source)) if config and source else None)
     if localizer is not None and not Path(localizer).is_file():
         raise InputError(f"{localizer}: no such weights of a localizer")
     config = config or _config_of(Path(localizer) if localizer else None, mapping)
@@ -91,7 +91,7 @@ def load(
 
 def _open_run(run: Path, masks: str | None) -> tuple[Config | None, Path | None, MapModel | None]:
     """Find configuration, localizer and ResUNet of a run; None for each that is missing."""
-    record = run / "report" / "config.yaml"
+    record = _record_of(run)
     localizer = run / "localizer" / "weights.safetensors"
     resunet = weights_of_run(run, masks)
     if not localizer.is_file() and not resunet.is_file():
@@ -99,15 +99,21 @@ def _open_run(run: Path, masks: str | None) -> tuple[Config | None, Path | None,
             f"{run}: not the folder of a trained run, it contains neither {localizer.relative_to(run)} nor "
             f"{resunet.relative_to(run)}"
         )
-    if not record.is_file():
+    if record is None:
         log.warning(
             "%s: has no report/config.yaml, so CAMs and masks are made with default settings; finish the run", run
         )
     return (
-        read_config(record) if record.is_file() else None,
+        read_config(record) if record else None,
         localizer if localizer.is_file() else None,
         find_model(run, masks, None, None) if resunet.is_file() else None,
     )
+
+
+def _record_of(run: Path) -> Path | None:
+    """Return the configuration in the report of a run; None if there is none."""
+    record = run / "report" / "config.yaml"
+    return record if record.is_file() else None
 
 
 def _config_of(localizer: Path | None, mapping: MapModel | None) -> Config:

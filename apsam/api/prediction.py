@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apsam.errors import InputError
+from apsam.errors import InputError, OutputError
 from apsam.extras import MissingExtra, naming_extras
 from apsam.files import scratch_folder
 from apsam.maps.model import MapModel, scene_to_map
 from apsam.products.files import ProductFiles
-from apsam.products.replace import check_outputs, product_paths
+from apsam.products.replace import check_outputs, product_paths, replace_maps
 from apsam.tiles.settings import TileSettings
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LANDSLIDES = "landslides"  # layer of the GeoPackage
+
+# The configuration of a run below results/<run>/.
+RECORD = ("report", "config.yaml")
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ def map_scenes(
         The files of each scene, as soon as they are written.
 
     Raises:
-        InputError: A scene or the weights cannot be used, or an output path is a file that apsam did not make.
+        InputError: A scene, the weights or the elevations (`products.dem`) cannot be used, or an output path is a file
+            that apsam did not make.
     """
     missing = next((scene for scene in scenes if not scene.exists()), None)
     if missing is not None:
@@ -95,6 +99,8 @@ def map_scenes(
     planned = {scene: _planned(scene, output) for scene in scenes}
     paths = {scene: product_paths(to) if isinstance(to, ProductFiles) else [to] for scene, to in planned.items()}
     check_outputs(paths, overwrite)
+    if any(isinstance(to, ProductFiles) for to in planned.values()) and _has_products():
+        model = _with_elevations(model)
     return (_map_scene(model, scene, to, resample, device) for scene, to in planned.items())
 
 
@@ -103,6 +109,35 @@ def _planned(scene: Path, output: Path) -> ProductFiles | Path:
     if scene.is_dir():
         return output / f"{scene.resolve().name}.zip"
     return ProductFiles(*(output / (scene.stem + end) for end in ("_probability.tif", "_mask.tif", ".gpkg")))
+
+
+def _has_products() -> bool:
+    """Whether polygons and a QGIS project are made, besides the maps."""
+    return importlib.util.find_spec("geopandas") is not None
+
+
+def _with_elevations(model: MapModel) -> MapModel:
+    """Return the model with a path of elevations that can be opened, so that an error comes before the maps are made.
+
+    The configuration in a report (`results/<run>/report/config.yaml`) has paths that start in the folder of its
+    project, and mapping may run in any other folder.
+    """
+    from apsam.products.elevations import open_elevations
+
+    dem = model.products.dem
+    if dem is None:
+        return model
+    record = model.elevations_from
+    if record is not None and not dem.is_absolute() and record.parts[-2:] == RECORD:
+        dem = next((path for path in (record.absolute().parents[3] / dem, dem) if path.is_file()), dem)
+    if not dem.is_file():
+        raise InputError(
+            f"{dem}: no such raster of elevations ('products.dem' of {record or model.source}); put it there, or name "
+            f"a configuration with another one, or with 'dem: null', by --config"
+        )
+    raster, _ = open_elevations(dem)
+    raster.close()
+    return replace(model, products=model.products.model_copy(update={"dem": dem}))
 
 
 def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: bool | None, device: str) -> Prediction:
@@ -115,8 +150,8 @@ def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: 
     with scene_to_map(scene, model, resample, to.probability) as (image, tiles, note):
         if note is not None:
             log.info(note)
-        _predict(image, model, tiles, to, device, scene.stem)
-    if importlib.util.find_spec("geopandas") is None:
+        _predict(image, model, tiles, to, device, scene)
+    if not _has_products():
         log.warning("%s: no polygons and no QGIS project, which need geopandas: pip install 'apsam[maps]'", scene)
         return Prediction(scene, to.probability, to.mask)
     from apsam.products.make import make_products
@@ -125,15 +160,23 @@ def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: 
     return Prediction(scene, to.probability, to.mask, to.geopackage, to.project, landslides=count)
 
 
-def _predict(image: Path, model: MapModel, tiles: TileSettings, to: ProductFiles, device: str, name: str) -> None:
-    """Write probability and mask of a raster."""
+def _predict(image: Path, model: MapModel, tiles: TileSettings, to: ProductFiles, device: str, scene: Path) -> None:
+    """Write probability and mask of a raster; `image` is the scene, or a virtual raster of it.
+
+    Both are replaced when both are complete, so that a mask and a probability of two predictions are never together.
+    """
     from apsam.maps.decision import write_decided_mask
     from apsam.resunet.predict import predict_raster
 
-    if model.decision == "threshold":
-        predict_raster(image, model.weights, tiles, model.maps, to.probability, to.mask, device, name)
-        return
-    with scratch_folder(to.mask, "mask") as folder:
-        at_threshold = folder / to.mask.name
-        predict_raster(image, model.weights, tiles, model.maps, to.probability, at_threshold, device, name)
-    write_decided_mask(to.probability, to.mask)
+    with scratch_folder(to.mask, "maps") as folder:
+        probability, mask = folder / to.probability.name, folder / to.mask.name
+        at_threshold = mask if model.decision == "threshold" else folder / "threshold.tif"
+        try:
+            predict_raster(
+                image, model.weights, tiles, model.maps, probability, at_threshold, device, scene.stem, source=scene
+            )
+            if model.decision != "threshold":
+                write_decided_mask(probability, mask)
+        except OutputError as error:
+            raise OutputError(str(error).replace(str(folder), str(to.mask.parent))) from error
+        replace_maps({probability: to.probability, mask: to.mask}, to)

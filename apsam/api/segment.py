@@ -96,6 +96,10 @@ def _check_inside(prompt: Prompt, shape: tuple[int, int]) -> None:
         raise InputError(
             f"prompts: box {prompt.box} needs x0 < x1 and y0 < y1 within the image of {shape[1]} x {shape[0]} px"
         )
+    x, y = prompt.point
+    # Points are in the middle of pixels, so that the image begins half a pixel before 0.
+    if not (-0.5 <= x <= shape[1] - 0.5 and -0.5 <= y <= shape[0] - 0.5):
+        raise InputError(f"prompts: point {prompt.point} must be within the image of {shape[1]} x {shape[0]} px")
 
 
 def _window_of(prompt: Prompt, grid: np.ndarray, shape: tuple[int, int]) -> Window:

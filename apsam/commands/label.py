@@ -139,14 +139,15 @@ def _add(files: list[Path], output: Path, given: list, replace: bool, settings: 
 
     if len(given) > 1:
         raise InputError("--add: a table has the labels of one scene; name one scene, or none")
-    identity = None
+    tiles = None
     for name, path in given:
         if path.is_dir():
-            identity = folder_tiles(path, name).identity
+            tiles = folder_tiles(path, name)
         else:
             with SceneReader(path, settings) as reader:
-                identity = raster_tiles(reader, settings, name).identity
-    done = add_labels(files, output, identity, replace)
+                tiles = raster_tiles(reader, settings, name)
+    known = (None, None) if tiles is None else (tiles.identity, tiles.names)
+    done = add_labels(files, output, known[0], replace, known[1])
     parts = [f"{done.new} label{'s' * (done.new != 1)} added", f"{done.same} there already"]
     if done.replaced:
         parts.append(f"{done.replaced} replaced")

@@ -32,7 +32,13 @@ class Added:
     empty: int
 
 
-def add_labels(files: Sequence[Path], output: Path, scene: GridIdentity | None = None, replace: bool = False) -> Added:
+def add_labels(
+    files: Sequence[Path],
+    output: Path,
+    scene: GridIdentity | None = None,
+    replace: bool = False,
+    names: Sequence[str] | None = None,
+) -> Added:
     """Add the labels of tables to a grid or table.
 
     Args:
@@ -41,6 +47,7 @@ def add_labels(files: Sequence[Path], output: Path, scene: GridIdentity | None =
         scene: The tiles of the scene, if known: needed for files without the columns `scene`
             and `grid`.
         replace: Replace existing labels that the files contradict.
+        names: Names of the scene's tiles, if known; labels of others are refused.
 
     Raises:
         InputError: A file is of other tiles, or labels contradict each other; then nothing is changed.
@@ -50,13 +57,13 @@ def add_labels(files: Sequence[Path], output: Path, scene: GridIdentity | None =
     _check_output(output, target)
     wanted = scene or (target.identity if target else None) or next((t.identity for t in tables if t.identity), None)
     if target is not None and scene is not None:
-        target.check(scene, target.labels, "it")
+        target.check(scene, target.labels if names is None else names)
     if target is not None and wanted is not None and target.identity is None and scene is None:
         raise InputError(
             f"{output}: does not name its scene; name the scene's image too, so that its tiles can be "
             f"compared: apsam label IMAGE --add {files[0]} -o {output}"
         )
-    there = dict(target.labels) if target else dict.fromkeys(_names(tables), UNLABELLED)
+    there = dict(target.labels) if target else dict.fromkeys(names or _names(tables), UNLABELLED)
     given: dict[str, int] = {}
     for table in tables:
         table.check(wanted, there, str(output))

@@ -7,11 +7,11 @@ misses, is doubtful.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
@@ -21,12 +21,16 @@ from shapely.strtree import STRtree
 
 from apsam.errors import InputError
 from apsam.labelling.scene_tiles import SceneTiles, metres_on_the_map
-from apsam.labelling.tables import grid_layer_name, read_table
+from apsam.labelling.tables import find_grid_layer, read_table
 from apsam.scenes import TILE_SUFFIXES
-from apsam.tiles.labels import UNLABELLED
+from apsam.tiles.labels import UNLABELLED, check_no_negatives
 from apsam.tiles.outlines import outlines
-from apsam.vectors.formats import VECTOR_SUFFIXES
-from apsam.vectors.place import read_features
+from apsam.tiles.scene_labels import closed_lines_as_areas
+from apsam.tiles.sources import label_kind
+from apsam.vectors.layers import split_layer
+from apsam.vectors.place import read_placed
+
+log = logging.getLogger(__name__)
 
 # Default accuracy of outlines, as a share of a tile's side: 8 m for 256 px of 0.5 m.
 ACCURACY = 1 / 16
@@ -112,26 +116,22 @@ def read_existing(path: Path, tiles: SceneTiles, rules: ExistingRules | None = N
     Raises:
         InputError: The file cannot be read, or is of other tiles.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such label file")
-    if path.suffix.lower() in TILE_SUFFIXES:
+    file, _ = split_layer(path)
+    if not file.exists():
+        raise InputError(f"{file}: no such label file")
+    if file.suffix.lower() in TILE_SUFFIXES:
         raise InputError(
             f"{path}: is a raster; labels are filled in from a table, a grid or a layer of points or polygons (a mask "
             f"labels a scene by the word 'mask' in the scene sheet)"
         )
-    vector = path.suffix.lower() in VECTOR_SUFFIXES
-    if not vector or _is_grid(path):
+    if label_kind(path) == "table" or find_grid_layer(path) is not None:
         found = _from_table(path, tiles)
     elif not tiles.is_raster:
         raise InputError(f"{path}: a folder of ready-made tiles is labelled by a table, not by a layer")
     else:
         found = _from_layer(path, tiles, rules or ExistingRules())
-    found.source = path.name
+    found.source = file.name
     return found
-
-
-def _is_grid(path: Path) -> bool:
-    return path.suffix.lower() != ".parquet" and grid_layer_name(path) is not None
 
 
 def _from_table(path: Path, tiles: SceneTiles) -> ExistingLabels:
@@ -148,19 +148,25 @@ def _from_table(path: Path, tiles: SceneTiles) -> ExistingLabels:
 
 def _from_layer(path: Path, tiles: SceneTiles, rules: ExistingRules) -> ExistingLabels:
     assert tiles.crs is not None and tiles.transform is not None
-    features = read_features(path, tiles.crs)
+    check_no_negatives(path)
     to_metres = np.array(metres_on_the_map(tiles.crs, tiles.transform, tiles.height, tiles.width))
 
     def ground(shapes: np.ndarray) -> np.ndarray:
         return shapely.transform(shapes, lambda units: units * to_metres)
 
-    shapes = ground(gpd.GeoSeries(features.geometry).explode(index_parts=False).to_numpy())
     boxes = ground(outlines(tiles.transform, tiles.windows))
     side = float(np.median(shapely.area(boxes))) ** 0.5
     accuracy = side * ACCURACY if rules.accuracy_m is None else rules.accuracy_m
+    reach = rules.reach_m if rules.reach_m is not None else 2 * side
+    whole = outlines(tiles.transform, [(0, 0, tiles.height, tiles.width)])[0]
+    margin = max(reach, accuracy) / to_metres.min()
+    features, _ = read_placed(path, tiles.crs, shapely.box(*whole.bounds).buffer(margin).bounds)
+    features = closed_lines_as_areas(path, features)
+    if not len(features):
+        log.warning("%s: no feature is near the scene %s", path, tiles.image)
+    shapes = ground(shapely.get_parts(features))
     is_point = np.isin(shapely.get_type_id(shapes), (0,))
     points, drawn = shapes[is_point], shapes[~is_point]
-    reach = rules.reach_m if rules.reach_m is not None else 2 * side
 
     inner = shapely.buffer(boxes, -min(accuracy, side / 2.5), join_style="mitre")
     found = ExistingLabels.nothing(len(boxes))
@@ -183,10 +189,10 @@ def _from_layer(path: Path, tiles: SceneTiles, rules: ExistingRules) -> Existing
     sure = _within(inner, shapes, 0)
     found.label[sure], found.reason[sure], found.doubtful[sure] = 1, 0, False
     # Landslides on pixels without data are not visible in the tile, so a person has to decide.
-    hidden = _hidden(tiles, features.geometry.to_numpy(), sure & (tiles.valid_share < 1))
+    hidden = _hidden(tiles, features, sure & (tiles.valid_share < 1))
     found.leave(hidden, "its landslide is on pixels without data")
     found.leave(~tiles.counted, LEFT_OUT, doubtful=False)
-    found.shapes = _in_pixels(features.geometry.to_numpy(), tiles)
+    found.shapes = _in_pixels(features, tiles)
     return found
 
 

@@ -14,12 +14,13 @@ from apsam.errors import InputError
 from apsam.labelling.existing import LEFT_OUT, ExistingLabels, ExistingRules, as_column, read_existing
 from apsam.labelling.qgis_grid import COLUMNS, grid_document, grid_style
 from apsam.labelling.scene_tiles import SceneTiles, count_valid, folder_tiles, raster_tiles
-from apsam.labelling.tables import write_table
+from apsam.labelling.tables import read_table, write_table
 from apsam.products.geopackage import write_geopackage
 from apsam.products.qgis import ProjectLayer, write_project
 from apsam.tiles.outlines import outlines
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
+from apsam.vectors.layers import split_layer
 
 LAYER = "tiles"
 
@@ -70,7 +71,7 @@ def write_grid(
         raise InputError(f"{output}: a grid is written as .gpkg or .csv")
     if image.is_dir() and suffix != ".csv":
         raise InputError(f"{output}: ready-made tiles are not georeferenced; write their table as .csv")
-    _check_replaceable(output, overwrite)
+    _check_replaceable(output, overwrite, [image] if labels is None else [image, split_layer(labels)[0]])
     with ExitStack() as opened:
         if image.is_dir():
             tiles = folder_tiles(image, name)
@@ -90,12 +91,15 @@ def write_grid(
     return MadeGrid(len(tiles.names), int((~tiles.counted).sum()), project, lines)
 
 
-def _check_replaceable(output: Path, overwrite: bool) -> None:
+def _check_replaceable(output: Path, overwrite: bool, inputs: Sequence[Path]) -> None:
     if output.exists() and not overwrite:
         raise InputError(
             f"{output}: already exists, and labels filled in there would be lost; name another file, replace it with "
             f"--overwrite, or add labels to it: apsam label --add"
         )
+    if output.exists() and not _is_grid(output):
+        used = " and read here" if output.resolve() in [path.resolve() for path in inputs] else ""
+        raise InputError(f"{output}: is no tile grid or label table{used}, so it is not replaced; name another file")
     if output.suffix.lower() == ".csv":
         return
     project = output.with_suffix(".qgs")
@@ -106,6 +110,14 @@ def _check_replaceable(output: Path, overwrite: bool) -> None:
         raise InputError(
             f"{output}: another program has it open (there is a {output.name}-wal); close it in QGIS first"
         )
+
+
+def _is_grid(path: Path) -> bool:
+    """Whether a file that exists is a tile grid or a label table."""
+    try:
+        return bool(read_table(path).labels)
+    except InputError:
+        return False
 
 
 def grid_layer(tiles: SceneTiles, existing: ExistingLabels) -> gpd.GeoDataFrame:

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from apsam.config import read_config
 from apsam.errors import InputError
-from apsam.labelling.tables import grid_layer_name
 from apsam.labelling.tile_outputs import RunScene, predict_tiles, score_tiles
 from apsam.report.inputs import map_sources, scene_files
 from apsam.scenes import Scene, read_scene_sheet
-from apsam.vectors.formats import VECTOR_SUFFIXES
 
 # Scores of all tiles written by the workflow: of the localizer, and of the ResUNet if a scene is not mapped.
 SCORES, MAP_SCORES = "suggestions/localizer", "suggestions/map"
@@ -32,7 +30,6 @@ def scored_scenes(run: Path, sheet: Sequence[Scene], source: str) -> list[RunSce
             RunScene(
                 scene.name,
                 run / f"tiles/{scene.name}.zarr.zip",
-                labels=table_of(scene),
                 scores=run / f"{SCORES}/{scene.name}.zarr.zip",
                 masks=run / f"masks/apsam/{scene.name}.zarr.zip",
                 probability=run / f"maps/{source}/{scene.name}{ending}",
@@ -77,18 +74,7 @@ def run_scenes(run: Path, scratch: Path, device: str = "auto") -> list[RunScene]
             if not map_scores.exists():
                 map_scores = scratch / f"{files.name}_map_scores.zarr.zip"
                 predict_tiles(files.tiles, resunet, map_scores, device)
-        table = table_of(files.scene)
-        found.append(RunScene(files.name, files.tiles, table, scores, files.masks("apsam"), probability, map_scores))
+        found.append(RunScene(files.name, files.tiles, scores, files.masks("apsam"), probability, map_scores))
     if not found:
         raise InputError(f"{run}: has no tiles; run the workflow first")
     return found
-
-
-def table_of(scene: Scene) -> Path | None:
-    """Return the label table or labelled grid of a scene; None if labels come from a layer of landslides or a mask."""
-    path = scene.labels
-    if path is None or not path.exists():
-        return path
-    if path.suffix.lower() in VECTOR_SUFFIXES and (path.suffix.lower() == ".parquet" or not grid_layer_name(path)):
-        return None
-    return path

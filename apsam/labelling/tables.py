@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,17 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-import pyogrio
 
 from apsam.errors import InputError
 from apsam.files import atomic_path, read_text
 from apsam.labelling.identity import GRID_COLUMN, SCENE_COLUMN, GridIdentity, common_identity, parse_identity
 from apsam.labelling.suggestions import Suggestions
-from apsam.tiles.labels import LABEL_COLUMNS, NAME_COLUMNS, UNLABELLED, find_column, read_label_table
+from apsam.tiles.labels import LABEL_COLUMNS, NAME_COLUMNS, UNLABELLED, find_column, parse_label, read_label_table
 from apsam.tiles.sources import label_kind
 from apsam.vectors.columns import read_columns
-from apsam.vectors.formats import VECTOR_SUFFIXES
-from apsam.vectors.layers import chosen_layers
+from apsam.vectors.layers import LayerInfo, chosen_layers, layers_of, split_layer, with_layer
 
 # The label is the last column, because a person fills it in.
 COLUMNS = (SCENE_COLUMN, GRID_COLUMN, "tile", "label")
@@ -74,9 +73,9 @@ def read_table(path: Path) -> LabelTable:
         InputError: It cannot be read, a label is not 0, 1 or empty, a tile occurs twice, or its rows are
             of several scenes.
     """
-    if not path.exists():
+    if not split_layer(path)[0].exists():
         raise InputError(f"{path}: no such label file")
-    if path.suffix.lower() in VECTOR_SUFFIXES:
+    if label_kind(path) == "layer":
         labels, pairs, doubtful = _read_layer(path)
     else:
         doubtful = frozenset()
@@ -96,9 +95,7 @@ def check_same_tiles(source: Path, wanted: GridIdentity) -> None:
     """
     if label_kind(source) == "layer":
         [layer, *_] = chosen_layers(source)
-        columns = [column for column in (SCENE_COLUMN, GRID_COLUMN) if column in layer.fields]
-        table = read_columns(source, columns) if columns else pd.DataFrame()
-        pairs = list(zip(*(_texts(table, column) for column in (SCENE_COLUMN, GRID_COLUMN)), strict=True))
+        pairs = _layer_pairs(source, layer)
     else:
         pairs = _csv_pairs(source)
     # Columns of these names with other content are the user's own.
@@ -117,7 +114,20 @@ def check_same_tiles(source: Path, wanted: GridIdentity) -> None:
 def _csv_pairs(path: Path) -> list[tuple[str, str]]:
     """Return scene and grid of every row."""
     rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    return [((row.get(SCENE_COLUMN) or "").strip(), (row.get(GRID_COLUMN) or "").strip()) for row in rows]
+    columns = [find_column(rows.fieldnames or (), [name]) for name in (SCENE_COLUMN, GRID_COLUMN)]
+    cells = [[(row[column] or "").strip() if column else "" for column in columns] for row in rows]
+    return [(scene, grid) for scene, grid in cells]
+
+
+def _layer_pairs(path: Path, layer: LayerInfo) -> list[tuple[str, str]]:
+    """Return scene and grid of every feature."""
+    columns = [find_column(layer.fields, [name]) for name in (SCENE_COLUMN, GRID_COLUMN)]
+    known = [column for column in columns if column]
+    if not known:
+        return []
+    table = read_columns(path, known)
+    texts = [_texts(table[column]) if column else [""] * len(table) for column in columns]
+    return list(zip(*texts, strict=True))
 
 
 def _identity(path: Path, pairs: Sequence[tuple[str, str]]) -> GridIdentity | None:
@@ -127,47 +137,38 @@ def _identity(path: Path, pairs: Sequence[tuple[str, str]]) -> GridIdentity | No
         raise InputError(f"{path}: {error}") from error
 
 
-def _texts(table: pd.DataFrame, column: str) -> list[str]:
-    """Return a column as text, empty for missing values or a missing column."""
-    return table[column].fillna("").astype(str).tolist() if column in table else [""] * len(table)
+def _texts(column: pd.Series) -> list[str]:
+    """Return a column as text, empty for missing values."""
+    return column.fillna("").astype(str).tolist()
 
 
-def grid_layer_name(path: Path) -> str | None:
-    """Return the first layer of a vector file that has the columns `tile` and `label`; None if there is none.
+def find_grid_layer(path: Path) -> LayerInfo | None:
+    """Return the layer of a vector file that is a tile grid (columns `tile` and `label`); None if there is none.
+
+    Args:
+        path: The file, `|layername=` for one of its layers.
 
     Raises:
         InputError: GDAL cannot read the file.
     """
-    try:
-        names = [str(name) for name, _ in pyogrio.list_layers(path)]
-        return next((name for name in names if {"tile", "label"} <= set(_fields(path, name))), None)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise InputError(f"{path}: not a vector layer that GDAL can read ({error})") from error
-
-
-def _fields(path: Path, layer: str) -> Sequence[str]:
-    return pyogrio.read_info(path, layer=layer)["fields"]
+    layers = layers_of(path) if split_layer(path)[1] is None else chosen_layers(path)
+    return next((one for one in layers if all(find_column(one.fields, [name]) for name in ("tile", "label"))), None)
 
 
 def _read_layer(path: Path) -> tuple[dict[str, int], list[tuple[str, str]], frozenset[str]]:
-    layer = grid_layer_name(path)
+    layer = find_grid_layer(path)
     if layer is None:
         raise InputError(f"{path}: is not a tile grid; it lacks the columns 'tile' and 'label' (apsam grid makes one)")
-    fields = set(pyogrio.read_info(path, layer=layer)["fields"])
-    wanted = [column for column in (*COLUMNS, DOUBTFUL) if column in fields]
-    table = pyogrio.read_dataframe(path, layer=layer, columns=wanted, read_geometry=False)
-    if table["tile"].duplicated().any():
-        raise InputError(f"{path}: tile '{table['tile'][table['tile'].duplicated()].iloc[0]}' occurs twice")
-    values = pd.to_numeric(table["label"], errors="coerce")
-    wrong = table["label"][(values.isna() & table["label"].notna()) | (values.notna() & ~values.isin((0, 1)))]
-    if len(wrong):
-        raise InputError(f"{path}: label '{wrong.iloc[0]}' is not 0, 1 or empty")
-    labels = dict(zip(table["tile"], values.fillna(UNLABELLED).astype(int), strict=True))
-    columns = [_texts(table, column) for column in (SCENE_COLUMN, GRID_COLUMN)]
-    doubtful = (
-        frozenset(table["tile"][table[DOUBTFUL].fillna(False).astype(bool)]) if DOUBTFUL in table else frozenset()
-    )
-    return labels, list(zip(*columns, strict=True)), doubtful
+    source = with_layer(split_layer(path)[0], layer.name)
+    name, label, doubtful = (find_column(layer.fields, [column]) for column in ("tile", "label", DOUBTFUL))
+    table = read_columns(source, [column for column in (name, label, doubtful) if column])
+    if table[name].duplicated().any():
+        raise InputError(f"{path}: tile '{table[name][table[name].duplicated()].iloc[0]}' occurs twice")
+    tiles, values = _texts(table[name]), table[label].astype(object).where(table[label].notna(), None)
+    labels = {tile: parse_label(value, f"{path}, tile '{tile}'") for tile, value in zip(tiles, values, strict=True)}
+    looked_for = table[doubtful].fillna(False).astype(bool) if doubtful else [False] * len(tiles)
+    marked = frozenset(tile for tile, marked in zip(tiles, looked_for, strict=True) if marked)
+    return labels, _layer_pairs(source, layer), marked
 
 
 def write_table(path: Path, identity: GridIdentity, names: Sequence[str], labels: Sequence[int]) -> None:
@@ -180,8 +181,10 @@ def write_table(path: Path, identity: GridIdentity, names: Sequence[str], labels
 
 
 def fill_table(path: Path, labels: dict[str, int]) -> None:
-    """Set labels of a CSV table; its other columns, its rows and their order are kept."""
-    rows = list(csv.reader(io.StringIO(read_text(path), newline="")))
+    """Set labels of a CSV table; other columns, rows and their order, line ends and a byte order mark are kept."""
+    path = path.resolve()  # a link stays a link
+    text = read_text(path)
+    rows = list(csv.reader(io.StringIO(text, newline="")))
     header = rows[0]
     columns = find_column(header, NAME_COLUMNS), find_column(header, LABEL_COLUMNS)
     name, label = (header.index(column) for column in columns if column is not None)
@@ -189,8 +192,9 @@ def fill_table(path: Path, labels: dict[str, int]) -> None:
         if len(row) > name and (tile := row[name].strip()) in labels:
             row.extend([""] * (label + 1 - len(row)))
             row[label] = str(labels[tile])
-    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    encoding = "utf-8-sig" if path.read_bytes().startswith(codecs.BOM_UTF8) else "utf-8"
+    with atomic_path(path) as partial, partial.open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, lineterminator="\r\n" if "\r\n" in text else "\n").writerows(rows)
 
 
 def fill_grid(path: Path, labels: dict[str, int]) -> None:
@@ -244,8 +248,9 @@ def _update(path: Path, columns: Mapping[str, str], assignments: str, values: Se
     """Update rows of a grid by tile name; missing columns are added."""
     import sqlite3
 
-    name = grid_layer_name(path)
-    assert name is not None
+    layer = find_grid_layer(path)
+    assert layer is not None
+    name = layer.name
     quoted = '"' + name.replace('"', '""') + '"'
     with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as database:
         # Triggers of the spatial index use these functions, although no geometry changes here.

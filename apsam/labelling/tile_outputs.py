@@ -15,14 +15,13 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from apsam.errors import InputError
-from apsam.labelling.tables import read_table
 from apsam.maps.archive import read_mask
 from apsam.maps.cog import NO_DATA
 from apsam.masks.stack import same_tiles
 from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.labels import UNLABELLED, tile_name
 from apsam.tiles.outlines import outlines
-from apsam.tiles.parts import NEITHER
+from apsam.tiles.parts import LABELLED, NEITHER
 
 # A tile's score is the mean of its most probable pixels, because a landslide may be small.
 TOP_SHARE = 0.01
@@ -37,8 +36,6 @@ class RunScene:
     Attributes:
         name: Of the scene.
         tiles: Tile stack, or the file that joins its blocks.
-        labels: The label table or grid of the scene sheet; None: labels come from a layer or a mask, which label all
-            tiles.
         scores: Localizer's scores of all tiles (`score_tiles`).
         masks: APSAM's pseudo-mask stack.
         probability: Map of the ResUNet: a raster, or the zip of masks of a folder of tiles.
@@ -47,7 +44,6 @@ class RunScene:
 
     name: str
     tiles: Path
-    labels: Path | None = None
     scores: Path | None = None
     masks: Path | None = None
     probability: Path | None = None
@@ -82,13 +78,13 @@ def read_tile_outputs(scene: RunScene) -> TileOutputs:
         InputError: The tile stack is missing, or another file is of other tiles.
     """
     with TileStack(scene.tiles) as stack:
-        windows, label, part = (stack.read(name) for name in ("window", "label", "part"))
+        windows, label = stack.read("window"), _labels(stack)
         names = stack.attributes.get("names") or [tile_name(row, col) for row, col, _, _ in windows.tolist()]
         folder = stack.attributes["kind"] == "folder"
     found = TileOutputs(
         scene.name,
         list(names),
-        _labels(scene, list(names), label, part),
+        label,
         None if folder else outlines(Affine.identity(), windows),
         {},
     )
@@ -168,14 +164,12 @@ def predict_tiles(tiles: Path, weights: Path, output: Path, device: str = "auto"
                 writer.append(score=np.array(scores, np.float32))
 
 
-def _labels(scene: RunScene, names: list[str], label: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Return labels as given by the person, because the stack has 0 for tiles without a label."""
-    if scene.labels is None:
-        return label.copy()
-    if not scene.labels.exists():
-        return np.where((part == NEITHER) & (label == 0), UNLABELLED, label).astype(np.uint8)
-    given = read_table(scene.labels).labels
-    return np.array([given.get(name, UNLABELLED) for name in names], np.uint8)
+def _labels(stack: TileStack) -> np.ndarray:
+    """Return labels (n,) uint8 {0, 1, 255}, 255 for tiles without a label, which the array `label` has as 0."""
+    label = stack.read("label")
+    # Stacks of earlier versions do not tell which tiles have a label.
+    known = stack.read(LABELLED) if LABELLED in stack.arrays else (stack.read("part") != NEITHER) | (label == 1)
+    return np.where(known, label, UNLABELLED).astype(np.uint8)
 
 
 def _there(path: Path | None, what: str, found: TileOutputs) -> TypeGuard[Path]:

@@ -99,9 +99,9 @@ def write_decided_mask(probability: Path, mask: Path) -> None:
         InputError: It is not a map of probabilities.
     """
     decision = decide(map_histogram(probability))
-    log.info("%s: threshold %g, expected F1 %.2f", mask, decision.threshold, decision.expected_f1)
+    log.info("%s: threshold %g, expected F1 %.2f", mask.name, decision.threshold, decision.expected_f1)
     if warning := low_f1_warning(decision.expected_f1):
-        log.warning("%s: %s", mask, warning)
+        log.warning("%s: %s", mask.name, warning)
     write_mask(probability, decision.threshold, mask)
 
 

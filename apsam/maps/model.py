@@ -38,6 +38,7 @@ class MapModel:
         conditions: Conditions of its training; None if the weights have none.
         source: Source of the settings of maps and products, in words.
         decision: Threshold of the masks: that of `maps`, or that of each map with the highest expected F1.
+        elevations_from: The configuration that names the elevations; None: none does.
     """
 
     weights: Path
@@ -47,6 +48,7 @@ class MapModel:
     conditions: TrainingConditions | None
     source: str
     decision: Literal["threshold", "expected_f1"] = "threshold"
+    elevations_from: Path | None = None
 
     def in_words(self) -> str:
         """Return one line for the user: the network, the resolution of its training, the source of its settings."""
@@ -137,6 +139,7 @@ def find_model(run: Path | None, masks: str | None, weights: Path | None, config
         conditions,
         " and ".join(sources) or "the settings in the weights (use --config for others)",
         _decision(conditions, recorded, written),
+        config if written is not None and "dem" in written.products.model_fields_set else record if recorded else None,
     )
 
 

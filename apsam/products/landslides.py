@@ -30,7 +30,7 @@ def vectorise(
     """Make the landslide polygons of a mask.
 
     Pixels that touch by an edge or a corner are one landslide; holes are kept, except small ones. The rasters are
-    not loaded as a whole. Columns: id (1 = largest), area_m2 and perimeter_m (on the ellipsoid if the CRS is
+    not loaded as a whole. Columns: id (1 = largest area_m2), area_m2 and perimeter_m (on the ellipsoid if the CRS is
     geographic or distorts areas), mean_probability and max_probability of its pixels, n_holes, those of
     `apsam.products.slope` if elevations are given, scene, model.
 
@@ -59,10 +59,14 @@ def vectorise(
     with rasterio.open(probability) as raster:
         statistics = [_probabilities(one, raster) for one in landslides]
     length = SMOOTH_PIXELS * pixel if settings.smooth_m == "auto" else settings.smooth_m / geodesy.metres_per_unit
-    drawn = smooth(landslides, length)
+    smoothed = smooth(landslides, length)
+    # Smoothing changes areas by up to 2 %, so that another landslide may become the larger one.
+    areas = [round(geodesy.area(one), 2) for one in smoothed]
+    order = sorted(range(len(smoothed)), key=lambda index: (-areas[index], smoothed[index].bounds))
+    drawn, statistics = [smoothed[index] for index in order], [statistics[index] for index in order]
     columns = {
         "id": np.arange(1, len(drawn) + 1, dtype=np.int64),
-        "area_m2": np.array([round(geodesy.area(one), 2) for one in drawn], np.float64),
+        "area_m2": np.array([areas[index] for index in order], np.float64),
         "perimeter_m": np.array([round(geodesy.perimeter(one), 2) for one in drawn], np.float64),
         "mean_probability": np.array([mean for mean, _ in statistics], np.float64),
         "max_probability": np.array([highest for _, highest in statistics], np.float64),

@@ -13,6 +13,9 @@ from pyproj import CRS
 from apsam.files import atomic_path
 from apsam.products.styles import QGIS_VERSION
 
+# Beginning of the layers' ids, which QGIS keeps when it saves the project.
+LAYER_ID = "apsam_layer_"
+
 
 @dataclass(frozen=True)
 class ProjectLayer:
@@ -90,7 +93,7 @@ def _map_layer(one: ProjectLayer, project: Path, reference: str) -> str:
 
 def _id(one: ProjectLayer) -> str:
     # QGIS replaces ids of up to ten characters by random ones, and then does not find them in the tree.
-    return f"apsam_layer_{one.key}"
+    return f"{LAYER_ID}{one.key}"
 
 
 def _provider(one: ProjectLayer) -> str:

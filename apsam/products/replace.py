@@ -1,9 +1,13 @@
-"""Decide which files `apsam predict` may overwrite: its own; others only with `overwrite`."""
+"""Decide which files `apsam predict` may overwrite (its own; others only with `overwrite`), and replace its maps."""
 
 from __future__ import annotations
 
+import json
+import os
+import sqlite3
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import rasterio
@@ -12,9 +16,14 @@ from rasterio.errors import RasterioError
 from apsam.errors import InputError
 from apsam.maps.archive import ZIP_DATE
 from apsam.products.files import ProductFiles
+from apsam.products.qgis import LAYER_ID
+from apsam.products.stac import SOFTWARE
+from apsam.writing import writing
 
 # Of `apsam.maps.cog.map_tags`: every map has it.
 TAG = "APSAM_SCENE"
+# Of `apsam.products.geopackage`: tables of every GeoPackage of landslides.
+LAYERS = {"landslides", "layer_styles"}
 
 
 def check_outputs(planned: Mapping[Path, Sequence[Path]], overwrite: bool = False) -> None:
@@ -52,24 +61,76 @@ def product_paths(files: ProductFiles) -> list[Path]:
     return [files.probability, files.mask, files.geopackage, files.project, files.item, files.picture, *files.styles]
 
 
+def replace_maps(made: Mapping[Path, Path], files: ProductFiles) -> None:
+    """Move both maps of a scene to their paths, and remove earlier maps and what was made of them.
+
+    Earlier files are removed first: if the process is killed in between, files are missing, but no file is of another
+    prediction than the others.
+
+    Args:
+        made: Complete file -> its path, on the same file system.
+        files: Maps and products of the scene. Styles stay, which depend on no map.
+
+    Raises:
+        OutputError: A file cannot be removed or moved.
+    """
+    with writing(files.geopackage):
+        for path in (files.project, files.item, files.geopackage, files.picture, *made.values()):
+            path.unlink(missing_ok=True)
+        for complete, path in made.items():
+            os.replace(complete, path)
+
+
 def _foreign(files: Sequence[Path]) -> Path | None:
-    """Return the first existing file that apsam did not make; tags of maps identify them and their products."""
+    """Return the first existing file that apsam did not make; a style has no mark and is ours next to such a file."""
     there = [file for file in files if file.exists()]
-    maps = [file for file in there if file.suffix in (".tif", ".zip")]
-    not_ours = next((file for file in maps if not _is_ours(file)), None)
-    return not_ours or (None if maps else next(iter(there), None))
+    marked = [file for file in there if file.suffix in MARKS]
+    not_ours = next((file for file in marked if not _is_ours(file)), None)
+    return not_ours or (None if marked else next(iter(there), None))
 
 
 def _is_ours(file: Path) -> bool:
     try:
-        if file.suffix == ".zip":
-            with zipfile.ZipFile(file) as archive:
-                return _all_masks(archive.infolist())
-        with rasterio.open(file) as raster:
-            return TAG in raster.tags()
-    except (OSError, RasterioError, zipfile.BadZipFile):
+        return MARKS[file.suffix](file)
+    except (OSError, ValueError, RasterioError, sqlite3.Error, zipfile.BadZipFile):
         return False
+
+
+def _is_map(file: Path) -> bool:
+    with rasterio.open(file) as raster:
+        return TAG in raster.tags()
+
+
+def _is_archive(file: Path) -> bool:
+    with zipfile.ZipFile(file) as archive:
+        return _all_masks(archive.infolist())
+
+
+def _is_geopackage(file: Path) -> bool:
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        layers = {name for (name,) in database.execute("SELECT table_name FROM gpkg_contents")}
+    return layers >= LAYERS
+
+
+def _is_project(file: Path) -> bool:
+    return LAYER_ID in file.read_text(encoding="utf-8")
+
+
+def _is_item(file: Path) -> bool:
+    item = json.loads(file.read_text(encoding="utf-8"))
+    properties = item.get("properties") if isinstance(item, dict) else None
+    return isinstance(properties, dict) and "apsam" in (properties.get(SOFTWARE) or {})
 
 
 def _all_masks(members: Iterable[zipfile.ZipInfo]) -> bool:
     return all(member.date_time == ZIP_DATE and member.filename.endswith(".png") for member in members)
+
+
+# Suffix -> whether a file was made by apsam.
+MARKS: dict[str, Callable[[Path], bool]] = {
+    ".tif": _is_map,
+    ".zip": _is_archive,
+    ".gpkg": _is_geopackage,
+    ".qgs": _is_project,
+    ".json": _is_item,
+}

@@ -50,7 +50,8 @@ class Slopes:
     Args:
         dem: Raster of elevations in any CRS; scale, offset and unit are applied.
         crs: Of the landslides.
-        geodesy: Of the scene: if its CRS is not measured in metres, a local one is used.
+        geodesy: Of the scene: if its CRS is not in metres or distorts areas, a local one around the scene's middle is
+            used, whose north is true north.
 
     Raises:
         InputError: The raster cannot be used.
@@ -88,8 +89,9 @@ class Slopes:
     def measure(self, landslide: BaseGeometry) -> dict[str, float | None]:
         """Return `COLUMNS` of one landslide; None if the elevations do not cover half of it, or the ground is flat.
 
-        length_m, width_m: see the module. slope_deg: mean steepness. downslope_deg: direction, clockwise from the
-        map's north. drop_m: highest minus lowest elevation.
+        length_m, width_m: see the module. slope_deg: mean steepness. downslope_deg: direction, clockwise from north:
+        that of the map (grid north), or true north if lengths are measured in a local CRS (see the class). drop_m:
+        highest minus lowest elevation.
         """
         if self._to_local is not None:
             # The stubs know only interleaved coordinates.

@@ -25,6 +25,8 @@ EXTENSIONS = {
     "classification": "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
     "processing": "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
 }
+# Property with the programs that made the item.
+SOFTWARE = "processing:software"
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
 # Tags of rasters with the date of the image: domain, name.
@@ -67,7 +69,7 @@ def write_item(
         "proj:bbox": list(bounds),
         "proj:shape": shape,
         "proj:transform": transform,
-        "processing:software": {"apsam": __version__},
+        SOFTWARE: {"apsam": __version__},
     }
     if lineage := _lineage(tags):
         properties["processing:lineage"] = lineage

@@ -107,18 +107,26 @@ def describe_dataset(scenes: Sequence[SceneFiles], notes: Notes) -> Dataset:
 
 
 def describe_methods(config: Config) -> list[tuple[str, str]]:
-    """The choices that shape a run, one a stage."""
+    """The choices that shape a run, one a stage; the first paragraph of the page says what the optional ones are."""
     asked = {"both": "points and boxes", "points": "points", "boxes": "boxes"}[config.masks.prompts]
     threshold = config.prompts.threshold
     chosen = "chosen tile by tile without labels" if threshold == "auto" else f"{threshold} of 255"
     baseline = config.cam_masks.threshold
     cut = "Otsu’s threshold of each tile" if baseline == "otsu" else f"{baseline} of 255"
+    optional = []
+    if config.ground.masks == "scene":
+        optional.append(
+            ("Scene-wide masks", "majority of views of the scene, prompts from heat maps learned from labels")
+        )
+    if config.self_training.rounds == 2:
+        optional.append(("Second round", "pseudo-masks from maps of the first"))
     return [
         ("Localizer", f"{config.localizer.backbone}, {in_words(config.localizer.epochs, LOCALIZER_STEPS)}"),
         ("Prompts", f"{asked}, CAM threshold {chosen}"),
         ("SAM", config.sam.name),
         ("CAM baseline", cut),
         ("ResUNet", f"{config.resunet.encoder} encoder, {in_words(config.resunet.epochs, RESUNET_STEPS)}"),
+        *optional,
     ]
 
 

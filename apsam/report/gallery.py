@@ -40,7 +40,8 @@ class GalleryTile:
         score: What the order is by, 0..1; None for a false alarm, where IoU says nothing.
         judged: Whose IoU with the reference mask the score is, `prediction` or (where the scene is not mapped)
             `pseudo-mask`; `own score`: APSAM's.
-        wrong: Share of the tile that is wrong; of equal scores the one with the larger errors is worse.
+        wrong: Share of the tile that is wrong, of a false alarm the share that is mapped as landslide and is none; of
+            equal scores the one with the larger errors is worse.
         group: `worst`, `middle` or `best` of its part, or `false alarm` (no landslide in the reference mask).
         pixels: Column -> array: image (h, w, 3), cam (h, w) 0..255, masks and reference mask (h, w) {0, 1, 255};
             absent where there is none.
@@ -145,14 +146,18 @@ def _candidates(scene: SceneTiles, step: int, measure: str, covers: list[tuple[i
 
 
 def _agreement(mask: np.ndarray | None, reference: np.ndarray | None) -> tuple[float | None, float]:
-    """IoU over the pixels known in both, None where the reference shows too little; share of the tile that is wrong."""
+    """IoU over the pixels known in both, and share of the tile that is wrong.
+
+    Where the reference mask shows too little landslide, IoU is None and missed pixels are not counted as wrong.
+    """
     if mask is None or reference is None:
         return None, 0.0
     known = (mask != NO_DATA) & (reference != NO_DATA)
     found, real = (mask == 1) & known, (reference == 1) & known
     common, union = np.count_nonzero(found & real), np.count_nonzero(found | real)
-    wrong = (union - common) / mask.size
-    return (common / union if np.count_nonzero(real) >= LEAST_COVER * mask.size else None), wrong
+    if np.count_nonzero(real) < LEAST_COVER * mask.size:
+        return None, np.count_nonzero(found & ~real) / mask.size
+    return common / union, (union - common) / mask.size
 
 
 def _choose(tiles: list[GalleryTile], wanted: int) -> list[GalleryTile]:

@@ -48,20 +48,23 @@ class Mosaic:
         canvas[..., 3] = np.where(canvas[..., 3] > 127, 255, 0)
         return canvas
 
-    def mean(self, stack: TileStack, name: str, windows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """Mean over the tiles that cover a pixel; unwanted tiles count as 0, no data (255 of a mask) as 0 too.
+    def mean(
+        self, stack: TileStack, name: str, windows: np.ndarray, wanted: np.ndarray, counted: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Mean over the counted tiles that cover a pixel; unwanted tiles count as 0, no data (255 of a mask) as 0 too.
 
         Args:
             stack: CAMs or masks.
             name: `cam` (0..255) or `mask` (0, 1, 255).
             windows: (n, 4) of all tiles.
             wanted: (n,) bool, the tiles that are not empty; the others are not read.
+            counted: (n,) bool, the tiles of the mean, with all that are wanted; by default all tiles.
 
         Returns:
-            (h, w) float32, 0..1.
+            (h, w) float32, 0..1; 0 where no counted tile lies.
         """
         total, cover = np.zeros(self.shape, np.float32), np.zeros(self.shape, np.float32)
-        for window in windows:
+        for window in windows if counted is None else windows[counted]:
             cover[self._pixel_window(window)] += 1
         for index, values in _wanted_tiles(stack, name, wanted):
             some = values[self._some, self._some]

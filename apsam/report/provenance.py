@@ -25,6 +25,8 @@ PACKAGES = (
 
 HASHED = (
     ("localizer weights", "localizer/weights.safetensors"),
+    ("ResUNet weights, second round", "resunet/self_training/weights.safetensors"),
+    ("ResUNet weights, scene-wide masks", "resunet/ground/weights.safetensors"),
     ("ResUNet weights, APSAM masks", "resunet/apsam/weights.safetensors"),
     ("ResUNet weights, CAM masks", "resunet/cam/weights.safetensors"),
     ("metrics of the pseudo-masks", "metrics/pseudo_masks.json"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from apsam.report.inputs import SOURCE_NAMES, Notes, SceneFiles, map_sources, ma
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.settings import ReportSettings
 from apsam.stack import TileStack
-from apsam.tiles.parts import TEST
+from apsam.tiles.parts import NEITHER, TEST
 
 # What all maps together may take of the page; of a map's share, what its outlines may take, and its heat maps.
 MAPS_SHARE, OUTLINES_SHARE, HEAT_SHARE = 0.6, 0.4, 0.15
@@ -34,6 +35,9 @@ CHARACTERS_A_PIXEL = 0.2
 TOLERANCES = (0.5, 1.0, 2.0, 4.0)
 
 STRIP = 1024
+
+# Tiles not labelled positive whose CAMs and masks tell whether the run has the label gate (`label_gate`).
+GATE_SAMPLE = 64
 
 NO_REFERENCE_MASK = "the scene sheet gives no mask, so nothing is measured here"
 
@@ -49,6 +53,7 @@ class SceneMap:
         scene_size: Width and height of the scene, pixels.
         transform: Map pixel to map coordinates, six floats, or None.
         crs: Name of the CRS, or None.
+        geographic: Whether coordinates are degrees.
         metres: Side of a map pixel, or None.
         tiles, positive: Number of tiles, and of those labelled positive.
         content: Layer key -> href, path or (path of boxes, path of points).
@@ -62,6 +67,7 @@ class SceneMap:
     scene_size: tuple[int, int]
     transform: list[float] | None
     crs: str | None
+    geographic: bool
     metres: float | None
     tiles: int
     positive: int
@@ -95,11 +101,11 @@ def _scene_map(files: SceneFiles, side: int, budget: int, notes: Notes) -> Scene
     content: dict[str, Any] = {}
     masks: dict[str, np.ndarray] = {}
     with_data = image[..., 3] > 0
-    for key, values in _masks(files, mosaic, windows, label > 0, notes):
+    for key, values in _masks(files, mosaic, windows, label > 0, is_labelled(label, part), notes):
         if key == "cam":
             content[key] = webp_within(_heat(values * with_data, "inferno"), int(budget * HEAT_SHARE))
         else:
-            # Half of the tiles that cover a pixel must say landslide.
+            # Half of the labelled tiles that cover a pixel must say landslide.
             masks[key] = (values >= 0.5) & with_data
     sources = map_sources(files.run)
     for source in sources:
@@ -133,6 +139,7 @@ def _scene_map(files: SceneFiles, side: int, budget: int, notes: Notes) -> Scene
         scene_size=(facts["width"], facts["height"]),
         transform=[v * shrink if i % 3 < 2 else v for i, v in enumerate(transform)] if transform else None,
         crs=_crs_name(facts["crs"]),
+        geographic=_in_degrees(facts["crs"]),
         metres=facts["resolution_m"] * shrink if facts["resolution_m"] else None,
         tiles=len(windows),
         positive=int(label.sum()),
@@ -155,19 +162,41 @@ def _heat(values: np.ndarray, scale: str) -> np.ndarray:
     return heat_overlay((np.clip(half, 0, 1) * 255 + 0.5).astype(np.uint8), scale)
 
 
+def is_labelled(label: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Whether each tile has an image-level label, (n,) bool; a tile without one has the label 0 too, and no part."""
+    return (part != NEITHER) | (label == 1)
+
+
 def _masks(
-    files: SceneFiles, mosaic: Mosaic, windows: np.ndarray, positive: np.ndarray, notes: Notes
+    files: SceneFiles, mosaic: Mosaic, windows: np.ndarray, positive: np.ndarray, labelled: np.ndarray, notes: Notes
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """CAM and pseudo-masks on the map's grid. Tiles labelled negative are empty in all of them (the gate)."""
+    """CAM and pseudo-masks on the map's grid.
+
+    With the label gate, tiles that are not labelled positive are empty: those labelled negative say "no landslide", and
+    those without a label say nothing. Without the gate, all tiles have CAMs and masks, and all of them count.
+    """
     stacks = [("cam", files.cams, "cam", "CAM")]
     for source in mask_sources(files.run):
         stacks.append((f"masks-{source}", files.masks(source), "mask", f"pseudo-masks, {SOURCE_NAMES[source]}"))
-    for key, path, array, name in stacks:
-        stack = open_stack(path, name, files.name, notes)
-        if stack is not None:
-            with stack:
-                if fits(stack, windows, files, notes):
-                    yield key, mosaic.mean(stack, array, windows, positive)
+    with ExitStack() as opened:
+        found = []
+        for key, path, array, name in stacks:
+            stack = open_stack(path, name, files.name, notes)
+            if stack is not None and fits(opened.enter_context(stack), windows, files, notes):
+                found.append((key, stack, array))
+        if any(_any_content(stack, array, np.flatnonzero(~positive)) for _, stack, array in found):
+            positive = labelled = np.ones(len(windows), bool)
+        for key, stack, array in found:
+            yield key, mosaic.mean(stack, array, windows, positive, labelled)
+
+
+def _any_content(stack: TileStack, array: str, tiles: np.ndarray) -> bool:
+    """Whether a CAM or mask of some of these tiles, evenly spaced, is not empty."""
+    for index in tiles[:: max(1, -(-len(tiles) // GATE_SAMPLE))].tolist():
+        values = stack.read(array, index, index + 1)
+        if (values == 1 if array == "mask" else values > 0).any():
+            return True
+    return False
 
 
 def fits(stack: TileStack, windows: np.ndarray, files: SceneFiles, notes: Notes) -> bool:
@@ -266,3 +295,11 @@ def _crs_name(wkt: str | None) -> str | None:
     crs = CRS.from_wkt(wkt)
     authority = crs.to_authority()
     return f"{':'.join(authority)}, {crs.name}" if authority else crs.name
+
+
+def _in_degrees(wkt: str | None) -> bool:
+    if not wkt:
+        return False
+    from pyproj import CRS
+
+    return CRS.from_wkt(wkt).is_geographic

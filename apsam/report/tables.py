@@ -18,8 +18,8 @@ PROTOCOLS = {
 }
 
 TRAINING_ONLY = (
-    "No held-out scene was measured: none is held out, or none has a reference mask. All figures are of training scenes, "
-    "so they say how well maps reproduce the ground of their training. Maps of other ground are usually worse; to "
+    "No held-out scene was measured: none is held out, or none has a reference mask. All figures are of training "
+    "scenes: they say how well maps reproduce the ground of their training. Maps of other ground are usually worse; to "
     "measure that, give a scene with a reference mask the split test."
 )
 

@@ -89,6 +89,7 @@ def predict_raster(
     mask: Path,
     device: str = "auto",
     name: str | None = None,
+    source: Path | None = None,
 ) -> None:
     """Map a raster scene.
 
@@ -103,6 +104,7 @@ def predict_raster(
         mask: COG to write: {0, 1}, 255 no data.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
         name: The scene's name; by default that of the image.
+        source: The file that the tags of the maps name, if `image` is a temporary one.
 
     Raises:
         InputError: Image or weights cannot be used, or `tiles` differ from those of the training.
@@ -110,7 +112,7 @@ def predict_raster(
     predictor = Predictor(weights, settings, device)
     check_tiles(predictor.conditions, tiles, weights)
     name = name or image.stem
-    tags = map_tags(name, image, predictor.name, settings)
+    tags = map_tags(name, source or image, predictor.name, settings)
     with SceneReader(image, tiles) as scene:
         check_scene(predictor.conditions, scene)
         place = (scene.height, scene.width, scene.crs, scene.transform)

@@ -14,6 +14,9 @@ TRAIN, TEST, NEITHER = 0, 1, 255
 # Array of a raster's tile stack: 1 for tiles that share ground with a held-out scene.
 SHARED = "shared"
 
+# Array of a tile stack: 1 for tiles with a label. Without one, `label` is 0 and the tile is in neither part.
+LABELLED = "labelled"
+
 
 def parts_by_blocks(windows: np.ndarray, height: int, width: int, settings: SplitSettings) -> np.ndarray:
     """Divide one scene into blocks and hold out a share of them: at least one, and not all.

@@ -338,7 +338,8 @@ def _sides_in_words(sides: tuple[float, float]) -> str:
 
 
 def _decimated(height: int, width: int, side: int) -> tuple[int, int]:
-    scale = max(1, max(height, width) // side)
+    """Return height and width with a whole number of pixels for one, so that neither exceeds `side` pixels."""
+    scale = max(1, -(-max(height, width) // side))
     return max(1, height // scale), max(1, width // scale)
 
 

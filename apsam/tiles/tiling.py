@@ -19,7 +19,7 @@ from apsam.stack import TileStackWriter
 from apsam.tiles.blocks import WHOLE, Block
 from apsam.tiles.labels import UNLABELLED, labels_from_table
 from apsam.tiles.mask_values import NO_DATA
-from apsam.tiles.parts import NEITHER, SHARED, TEST, TRAIN, check_blocks, parts_by_blocks
+from apsam.tiles.parts import LABELLED, NEITHER, SHARED, TEST, TRAIN, check_blocks, parts_by_blocks
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, read_tile_image, read_tile_mask, resize_tile
 from apsam.tiles.resolution import ground_resolution_m
@@ -45,8 +45,8 @@ def tile_scene(
     """Write the tile stack of one scene, or of one block of it.
 
     Arrays: image (3, size, size) uint8 RGB; valid (size, size) uint8 {0, 1}; label uint8 {0, 1}; part uint8
-    (0 train, 1 test, 255 neither); window (4,) int32 of row, col, height, width in pixels of the scene, or of the tile
-    file. Attributes: see docs/architecture.md.
+    (0 train, 1 test, 255 neither); labelled uint8 {0, 1}, 0 for a tile without a label; window (4,) int32 of row, col,
+    height, width in pixels of the scene, or of the tile file. Attributes: see docs/architecture.md.
 
     Args:
         scene: The row of the scene sheet; a synthetic scene must have its paths filled in.
@@ -74,6 +74,7 @@ def _specs(size: int) -> dict[str, tuple[tuple[int, ...], str]]:
         "valid": ((size, size), "uint8"),
         "label": ((), "uint8"),
         "part": ((), "uint8"),
+        LABELLED: ((), "uint8"),
         "window": ((4,), "int32"),
     }
 
@@ -137,7 +138,7 @@ def _tile_raster(
                         label=label,
                         part=own_part,
                         window=rows[keep],
-                        **{SHARED: shared.astype(np.uint8)},
+                        **{LABELLED: _labelled(found), SHARED: shared.astype(np.uint8)},
                     )
             if not kept and block.count == 1:
                 check_size(scene.image, reader.height, reader.width, tiles)
@@ -155,6 +156,10 @@ def check_size(image: Path, height: int, width: int, tiles: TileSettings) -> Non
             f"{image}: is {width} x {height} px, which covers {covered:.0%} of a tile of {tiles.size} px, less than "
             f"'tiles.min_valid' ({tiles.min_valid:.0%}); give a larger scene, or lower one of the two"
         )
+
+
+def _labelled(label: np.ndarray) -> np.ndarray:
+    return (label != UNLABELLED).astype(np.uint8)
 
 
 def _without_unlabelled(label: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -177,6 +182,7 @@ def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, outpu
         check_same_tiles(scene.labels, GridIdentity(scene.name))
         label = labels_from_table(scene.labels, [file.name for file in everything])[own]
     part = np.full(len(files), TEST if scene.split == "test" else TRAIN, np.uint8)
+    labelled = _labelled(label)
     label, part = _without_unlabelled(label, part)
     attributes = {
         "scene": scene.name,
@@ -201,6 +207,7 @@ def _tile_folder(scene: Scene, tiles: TileSettings, labels: LabelSettings, outpu
                 label=label[start:stop],
                 part=part[start:stop],
                 window=windows,
+                **{LABELLED: labelled[start:stop]},
             )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workflow_support.recipes import ALL, STACK, InputFile, Job, Ref, Stage, Unkeyed
+from workflow_support.recipes import ALL, STACK, Job, Ref, Stage, Unkeyed
 from workflow_support.stages.metrics import best_source
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ def map_scores(run: Run, unit: str) -> Job:
 def suggestions(run: Run, unit: str) -> Job:
     """Tiles to label next and labels to check, of all these scenes together."""
     names, source = suggested(run), best_source(run)
-    given = [run.scenes[name] for name in names if run.scenes[name].labels is not None]
     files = [
         *run.stacks("tiles", names),
         *(Ref("suggestions/localizer", name) for name in names),
@@ -40,10 +39,7 @@ def suggestions(run: Run, unit: str) -> Job:
         *(Ref("suggestions/map", name) for name in _not_mapped(run)),
         *(run.map_refs(source, name)[0] for name in names if name in run.mapped),
     ]
-    return Job(
-        {**run.sheet(), "run": Unkeyed("@files"), "source": source, "only": names, "files": files},
-        {"labels": [InputFile(scene.labels, scene.labels_layer) for scene in given if scene.labels is not None]},
-    )
+    return Job({**run.sheet(), "run": Unkeyed("@files"), "source": source, "only": names, "files": files})
 
 
 def suggested(run: Run) -> list[str]:

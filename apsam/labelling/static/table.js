@@ -1,5 +1,8 @@
 "use strict";
 
+// What a table may say of a tile, as the workflow reads it (apsam/tiles/labels.py).
+const LABELS = new Map([["", ""], ["0", "0"], ["1", "1"], ["false", "0"], ["true", "1"], ["nan", ""], ["<na>", ""]]);
+
 // Label tables: CSV with the columns scene, grid, tile, label, as the workflow's scene sheet takes it.
 Labelling.table = {
   write(labels) {
@@ -17,7 +20,7 @@ Labelling.table = {
   // Pairs of number and label. Throws an Error whose message is for a person.
   read(text, scene) {
     const rows = parse(text.replace(/^\uFEFF/, ""));
-    const columns = (rows.shift() || []).map((one) => one.trim());
+    const columns = (rows.shift() || []).map((one) => one.trim().toLowerCase());
     const [tile, label, name, grid] = ["tile", "label", "scene", "grid"].map((one) => columns.indexOf(one));
     if (tile < 0 || label < 0) throw new Error("The file has no columns “tile” and “label”.");
     const numbers = new Map();
@@ -25,17 +28,18 @@ Labelling.table = {
     const known = new Set(Array.from({length: scene.tiles}, (_, candidate) => scene.candidateName(candidate)));
     const pairs = [];
     for (const row of rows) {
-      if (row.length === 1 && !row[0]) continue;
+      if (row.every((cell) => !cell.trim())) continue;
       if (name >= 0 && row[name] && row[name] !== scene.scene) {
         throw new Error(`The table is of the scene “${row[name]}”, but this is “${scene.scene}”.`);
       }
       if (grid >= 0 && row[grid] && row[grid] !== scene.grid) {
         throw new Error(`The table is of other tiles (${row[grid]}); these are ${scene.grid}.`);
       }
-      if (!known.has(row[tile])) throw new Error(`The table names the tile “${row[tile]}”, which this scene does not have.`);
-      const value = (row[label] || "").trim();
-      if (!["", "0", "1"].includes(value)) throw new Error(`The label “${value}” is not 0, 1 or empty.`);
-      if (value && numbers.has(row[tile])) pairs.push([numbers.get(row[tile]), value]);
+      const tileName = (row[tile] || "").trim();
+      if (!known.has(tileName)) throw new Error(`The table names the tile “${tileName}”, which this scene does not have.`);
+      const value = LABELS.get((row[label] || "").trim().toLowerCase().replace(/^([01])\.0*$/, "$1"));
+      if (value === undefined) throw new Error(`The label “${row[label]}” is not 0, 1 or empty.`);
+      if (value && numbers.has(tileName)) pairs.push([numbers.get(tileName), value]);
     }
     return pairs;
   },

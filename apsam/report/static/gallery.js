@@ -10,7 +10,9 @@
   let all = false;
   const show = () => {
     const sign = order.value === "worst" ? 1 : -1;
-    tiles.sort((a, b) => sign * (a.dataset.rank - b.dataset.rank));
+    // False alarms have no IoU: they are neither the worst nor the best, and come last in both orders.
+    const alarm = (tile) => tile.dataset.group === "false-alarm";
+    tiles.sort((a, b) => alarm(a) - alarm(b) || sign * (a.dataset.rank - b.dataset.rank));
     const wanted = (tile) =>
       (!group.value || tile.dataset.group === group.value) && (!part.value || tile.dataset.part === part.value);
     let found = 0;

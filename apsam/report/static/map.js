@@ -175,9 +175,11 @@
     const at = shares(event);
     const x = view.x + at.x * view.w;
     const y = view.y + at.y * view.h;
-    const digits = current.dataset.metres ? 1 : 6;
+    // A millionth of a degree is a decimetre; pixels of degrees have a size in metres too.
+    const degrees = "geographic" in current.dataset;
+    const digits = current.dataset.metres && !degrees ? 1 : 6;
     const [east, north] = [a * x + b * y + c, d * x + e * y + f].map((v) => v.toFixed(digits));
-    place.textContent = current.dataset.metres ? `E ${east}  N ${north}` : `${east}, ${north}`;
+    place.textContent = degrees ? `Lon ${east}°  Lat ${north}°` : digits === 1 ? `E ${east}  N ${north}` : `${east}, ${north}`;
   };
 
   viewer.querySelectorAll("[data-zoom]").forEach((button) => {
