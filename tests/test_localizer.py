@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
+from apsam.backbones.build import lite0_weights_path, read_lite0_weights, read_state_dict
 from apsam.errors import ApsamError, InputError
 from apsam.localizer.augment import augment
 from apsam.localizer.checkpoint import load_localizer, save_localizer
 from apsam.localizer.data import TEST, TRAIN, EpochOrder, TileSet
 from apsam.localizer.evaluate import classification_figures, evaluate_localizer
-from apsam.localizer.methods import build_method
+from apsam.localizer.methods import Method, build_method
+from apsam.localizer.methods.ordinary_classifier import OrdinaryClassifier
 from apsam.localizer.settings import AugmentationSettings, LocalizerSettings
 from apsam.localizer.train import LocalizerTask, lr_lambda, train_localizer
 from apsam.stack import TileStackWriter
@@ -155,6 +158,29 @@ def test_the_optimizer_really_has_what_the_settings_say(
     trained = {id(p) for p in task.method.parameters() if p.requires_grad}
     assert {id(p) for group in groups.values() for p in group["params"]} == trained
     assert [p.shape for p in groups["head"]["params"]] == [task.method.localizer.head.linear.weight.shape]
+
+
+@pytest.mark.parametrize("names", ["of the package", "of timm"])
+def test_the_plain_head_takes_its_convolution_from_a_file_of_weights(names: str, tmp_path: Path) -> None:
+    state = read_state_dict(lite0_weights_path()) if names == "of the package" else read_lite0_weights("imagenet")
+    path = tmp_path / "weights.safetensors"
+    save_file({name: value.contiguous() for name, value in state.items()}, path)
+    expected = build_method(PLAIN.model_copy(update={"weights": "imagenet"})).state_dict()
+    found = build_method(PLAIN.model_copy(update={"weights": str(path)})).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+
+
+@pytest.mark.parametrize("kind", [build_method, OrdinaryClassifier])
+def test_a_convolution_that_a_file_lacks_is_trained_as_new(
+    kind: Callable[[LocalizerSettings], Method], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = {name: value.contiguous() for name, value in read_lite0_weights("imagenet").items()}
+    save_file({name: value for name, value in state.items() if "conv_head" not in name}, tmp_path / "w.safetensors")
+    method = kind(PLAIN.model_copy(update={"weights": str(tmp_path / "w.safetensors")}))
+    assert "w.safetensors: no conv_head.weight, so the last convolution" in caplog.text
+    groups = {group["name"]: {id(p) for p in group["params"]} for group in method.parameter_groups(PLAIN.optimizer())}
+    heads = [head for head in (method.localizer.head, getattr(method, "ground", None)) if head is not None]
+    assert groups["head"] == {id(p) for head in heads for p in head.parameters()}
 
 
 def test_rate_falls_by_steps_or_by_the_polynomial() -> None:

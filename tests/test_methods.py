@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ import torch
 from test_localizer import SIDE, STILL, blob_tiles, one_thread, write_tiles  # noqa: F401
 from tiny_sam import tiny_sam
 
-from apsam.errors import ConfigError, InputError
+from apsam.errors import ConfigError, InputError, Interrupted
 from apsam.localizer.cam import tile_cams
 from apsam.localizer.checkpoint import load_localizer, load_method, save_localizer
 from apsam.localizer.data import TRAIN, Tiles, TileSet
@@ -34,8 +36,10 @@ from apsam.localizer.methods.s2c import S2c, find_peaks, pad_points, segment_los
 from apsam.localizer.offline.cda import main_region, to_the_middle
 from apsam.localizer.offline.stage import make_offline
 from apsam.localizer.settings import AugmentationSettings, CamSettings, LocalizerSettings
-from apsam.localizer.train import train_localizer
+from apsam.localizer.train import LocalizerTask, train_localizer
 from apsam.sam.encode import encode_tiles
+from apsam.sam.everything import segment_everything
+from apsam.sam.settings import EverythingSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
 
 UNTRAINED = LocalizerSettings(weights="none", warmup_steps=0)
@@ -240,6 +244,15 @@ def test_flipcam_reference_equals_the_merged_map_of_a_network_that_sees_pixels_a
     assert seeing_context > 1e-4
     labels[0] = 0
     assert difference(lambda x: x[:, :1] - x.mean()) == 0, "on positive tiles alone"
+
+
+@pytest.mark.parametrize(("side", "stride"), [(96, 32), (80, 16), (72, 16)])
+def test_flipcam_takes_views_whose_quarters_round_up(side: int, stride: int) -> None:
+    method = build_method(settings_of("flipcam", output_stride=stride)).train()
+    method.advance(0.5, 0)
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)) * 255
+    losses = method.training_step({"image": images, "label": torch.tensor([0.0, 1.0])})
+    assert all(torch.isfinite(loss) for loss in losses.values())
 
 
 def test_flipcam_weight_rises_over_the_first_half() -> None:
@@ -480,6 +493,53 @@ def test_s2c_prompts_sam_at_peaks_of_positive_tiles(tmp_path: Path) -> None:
     torch.testing.assert_close(batch["image"], images.float(), rtol=0, atol=1e-2)
 
 
+@pytest.mark.parametrize("channels", ["rgb", "bgr"])
+def test_s2c_encodes_every_tile_once_in_the_channels_of_the_settings(
+    channels: str, blobs: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apsam.localizer.offline import s2c
+
+    stack, images, labels, _ = blobs
+    sam, encoded = tiny_sam(), []
+    monkeypatch.setattr(s2c, "build_sam", lambda *_, **__: sam)
+    encode = type(sam).encode
+    monkeypatch.setattr(type(sam), "encode", lambda self, pixels: encoded.append(len(pixels)) or encode(self, pixels))
+    settings = settings_of("s2c", s2c=S2cSettings(points_per_side=2, min_iou=0, min_stability=0))
+    seen_by_sam = SamSettings(channels=channels, precision="fp32")
+    make_offline([stack], settings, tmp_path / "s.zarr.zip", seen_by_sam, device="cpu")
+    assert sum(encoded) == len(images)
+
+    seen = images if channels == "rgb" else np.ascontiguousarray(images[:, ::-1])
+    filters = EverythingSettings(points_per_side=2, min_iou=0, min_stability=0)
+    with TileStack(tmp_path / "s.zarr.zip") as made:
+        segments, embeddings = made.read("segment"), made.read("embedding")
+    for tile in range(2):
+        np.testing.assert_array_equal(segments[tile], segment_everything(sam, seen[tile], filters, "fp32").labels)
+        expected = encode_tiles(sam, seen[tile : tile + 1], precision="fp32")[0] * labels[tile]
+        np.testing.assert_array_equal(embeddings[tile], expected)
+    assert set(labels[:2]) == {0, 1}
+
+
+def test_s2c_loads_its_teacher_onto_the_device_of_the_training(
+    blobs: tuple, offline: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not choose one of its own, which on a machine with several GPUs also claims one."""
+    from apsam import device
+    from apsam.localizer.methods import s2c
+
+    monkeypatch.setattr(device, "use_one_gpu", lambda: pytest.fail("claims a GPU"))
+    seen, load = [], s2c.build_sam
+    monkeypatch.setattr(s2c, "build_sam", lambda settings, **options: seen.append(options) or load(settings, **options))
+    settings = settings_of("s2c", FAST, epochs=1)
+    train_localizer([blobs[0]], settings, tmp_path / "w.safetensors", tmp_path / "h.json", 1, "cpu", offline["s2c"])
+    assert seen == [{"device": torch.device("cpu")}]
+    seen.clear()
+    monkeypatch.setattr(s2c, "build_sam", lambda _, **options: seen.append(options) or SimpleNamespace(
+        checkpoint_hash=TileStack(offline["s2c"]).attributes["checkpoint_hash"]))  # fmt: skip
+    build_method(settings).use_offline(offline["s2c"], 24, torch.device("cuda", 1))
+    assert seen == [{"device": torch.device("cuda", 1)}]
+
+
 def test_s2c_peak_loss_pulls_the_cam_to_the_mask() -> None:
     mask = torch.zeros(1, 32, 32, dtype=torch.int32)
     mask[:, 8:16, 8:16] = 1
@@ -528,6 +588,31 @@ def test_methods_get_the_progress_of_the_training(
     settings = LocalizerSettings(weights="none", epochs=2, batch_size=12)
     train_localizer([blobs[0]], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")
     assert told == [(0.0, 0), (0.25, 0), (0.5, 1), (0.75, 1)]
+
+
+@pytest.mark.parametrize("method", ["cda", "oc_cse"])
+def test_a_stopped_training_of_an_offline_stage_is_resumed(
+    method: str, blobs: tuple, offline: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result is that of an undisturbed training, to the byte, and nothing else is left behind."""
+    settings = settings_of(method, FAST, s2c=S2cSettings(points_per_side=2), oc_cse=OcCseSettings(epochs=12))
+    output, began, last = tmp_path / "out" / OFFLINE_FILES[method], [], {"cda": 3, "oc_cse": 11}[method]
+    begin = LocalizerTask.on_train_epoch_start
+
+    def stop(task: LocalizerTask) -> None:
+        began.append(task.current_epoch)
+        if len(began) == last + 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        begin(task)
+
+    monkeypatch.setattr(LocalizerTask, "on_train_epoch_start", stop)
+    with pytest.raises(Interrupted, match="run it again to resume"):
+        make_offline([blobs[0]], settings, output, seed=1, device="cpu")
+    assert not output.exists()
+    make_offline([blobs[0]], settings, output, seed=1, device="cpu")
+    assert began == [*range(last + 1), last]
+    assert output.read_bytes() == offline[method].read_bytes()
+    assert list(output.parent.iterdir()) == [output]
 
 
 @pytest.mark.parametrize("method", ["cda", "oc_cse", "cpn", "s2c"])

@@ -24,6 +24,7 @@ from apsam.sam.encode_scene import encode_scene
 from apsam.sam.settings import MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
 from workflow_support.run import Run
+from workflow_support.stages.ground import _excludes
 
 ROOT = Path(__file__).parents[1]
 SIZE = 64
@@ -178,3 +179,11 @@ def test_effects_are_differences_to_the_default(tmp_path):
     changes = {row["choice"]: row["mean_iou_change"] for row in experiment.rows if row["part"] == "test"}
     assert changes == {DEFAULT: 0, "bgr": pytest.approx(-0.1), ALL: pytest.approx(-0.4)}
     assert {row["choice"]: row["counted"] for row in experiment.rows}[ALL] == "as_released"
+
+
+def test_the_notes_name_the_choice_that_changes_two_things(tmp_path):
+    run = Run({**Config().model_dump(mode="json"), "scenes": str(ROOT / "scenes.tsv")})
+    both = [choice.name for choice in CHOICES if _excludes(run.variant(choice.overrides)) != _excludes(run)]
+    notes = released_effects({DEFAULT: metrics_file(tmp_path / "d.json", 0.5)}).notes
+    assert [name for name in both if any(f"{name} changes a second thing" in note for note in notes)] == both
+    assert notes[0].startswith(f"Each row but {', '.join(both)} changes one choice")

@@ -27,13 +27,14 @@ from apsam.report.inputs import MASK_SOURCES, Notes, SceneFiles, scene_files
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.page import make_report
 from apsam.report.provenance import hashes
-from apsam.report.scene_maps import _masks, is_labelled
+from apsam.report.scene_maps import _masks
 from apsam.report.settings import ReportSettings
 from apsam.report.tables import metrics_table
 from apsam.report.times import elapsed, recipes_of, stage_times
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
 from apsam.store.recipe import write_recipe
+from apsam.tiles.parts import NEITHER
 
 SETTINGS = ReportSettings(map_side=200, gallery_tiles=9)
 
@@ -399,9 +400,9 @@ def pseudo_masks(folder, windows, values, label, part):
         arrays = (np.ones((len(windows), 64, 64)) * np.reshape(values, (-1, 1, 1)) * full).astype(np.uint8)
         with TileStackWriter(folder / stack / "a.zarr.zip", {}, {name: ((64, 64), "uint8")}) as writer:
             writer.append(**{name: arrays})
-    label, part = np.array(label, np.uint8), np.array(part, np.uint8)
+    label, labelled = np.array(label, np.uint8), np.array(part) != NEITHER
     files = SceneFiles(folder, Scene("a", "raster", None, None, None, "train"), False)
-    args = windows, label > 0, is_labelled(label, part), Notes()
+    args = windows, label > 0, labelled, Notes()
     return dict(_masks(files, Mosaic(64, int(windows[:, 1].max()) + 64, 1280), *args))
 
 

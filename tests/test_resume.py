@@ -113,6 +113,28 @@ def test_killed_while_the_checkpoint_is_written(
     assert [file.name for file in tmp_path.iterdir()] == [".resume-w.pt"]
 
 
+class WithoutFloat64(Tensor):
+    """A tensor on a device like Apple's MPS."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, arguments=(), options=None):
+        if function is Tensor.double:
+            raise TypeError("Cannot convert a MPS Tensor to float64")
+        result = super().__torch_function__(function, types, arguments, options or {})
+        return result.as_subclass(Tensor) if function is Tensor.cpu else result
+
+
+def test_losses_are_averaged_without_float64_on_the_device(undisturbed: Line, tmp_path: Path) -> None:
+    note = Task.note
+
+    def on_mps(task: Task, losses: dict[str, Tensor], tiles: int) -> None:
+        note(task, {name: loss.detach().as_subclass(WithoutFloat64) for name, loss in losses.items()}, tiles)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Line, "note", on_mps)
+        assert train(tmp_path).epochs == undisturbed.epochs
+
+
 def test_a_whole_training_is_not_trained_again(undisturbed: Line, tmp_path: Path) -> None:
     train(tmp_path)
     again = train(tmp_path)

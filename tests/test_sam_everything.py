@@ -138,6 +138,11 @@ def test_the_command_writes_a_label_image(tmp_path, monkeypatch):
     expected = segment_everything(tiny_sam(), image.transpose(2, 0, 1), PERMISSIVE, precision="fp32")
     assert written.shape == (50, 90) and written.dtype == np.uint16
     np.testing.assert_array_equal(written, expected.labels)
+    command(tmp_path / "image.png", tmp_path / "labels.png", PERMISSIVE, SamSettings(precision="fp32", channels="bgr"))
+    swapped = np.ascontiguousarray(image.transpose(2, 0, 1)[::-1])
+    found = segment_everything(tiny_sam(), swapped, PERMISSIVE, precision="fp32")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "labels.png")), found.labels)
+    assert (found.labels != expected.labels).any()
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(InputError, match="not an image"):
         command(tmp_path / "text.png", tmp_path / "labels.png", PERMISSIVE, SamSettings())

@@ -8,12 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from apsam import doctor
-from apsam.errors import ApsamError, InputError
+from apsam.errors import ApsamError, ConfigError, InputError
 from apsam.sam import weights_files
-from apsam.sam.names import KNOWN, is_hub_sam, repository_of
+from apsam.sam.names import KNOWN, KnownSam, is_hub_sam, repository_of
 from apsam.sam.settings import SamSettings
 from apsam.sam.weights_files import PACKAGED, hub_files, licence_of, weights_identity, weights_present
-from apsam.weights import PUBLISHED
+from apsam.weights import PUBLISHED, Weights
 
 
 @pytest.fixture
@@ -62,6 +62,22 @@ def test_identity_of_what_is_not_of_the_hub(cache):
     assert (
         weights_present(SamSettings()) and not weights_present(own) and not weights_present(SamSettings(name="vit_b"))
     )
+
+
+def test_a_sam_added_as_documented(cache, monkeypatch):
+    """Of another library: a short name without a repository. Its weights are a checkpoint, or published ones."""
+    monkeypatch.setitem(KNOWN, "other", KnownSam("other", "MIT"))
+    assert weights_identity(SamSettings(name="other", checkpoint="other.pth")) == ([Path("other.pth")], "other")
+    settings = SamSettings(name="other")
+    with pytest.raises(ConfigError, match="'other' has no published weights; set sam.checkpoint"):
+        weights_identity(settings)
+    assert not weights_present(settings) and licence_of("other") == "MIT"
+
+    weights = Weights("sam_other", "https://example.org/other.pth", 3, "0" * 64, "sam.checkpoint")
+    monkeypatch.setitem(PUBLISHED, "sam_other", weights)
+    assert weights_identity(settings) == ([], f"other:{'0' * 64}") and not weights_present(settings)
+    (cache / "other.pth").write_bytes(b"abc")
+    assert weights_present(settings)
 
 
 def test_identity_of_a_sam_of_the_hub(cache):

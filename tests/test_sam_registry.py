@@ -9,6 +9,7 @@ from tiny_sam import tiny_sam_model
 from apsam.errors import ApsamError, ConfigError, InputError
 from apsam.sam import registry
 from apsam.sam.attention import FastAttention
+from apsam.sam.names import KNOWN, KnownSam
 from apsam.sam.registry import build_sam, build_untrained, read_state_dict, weights_hash, wrap_sam
 from apsam.sam.settings import SamSettings
 
@@ -125,6 +126,12 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
 def test_an_unknown_name():
     with pytest.raises(ConfigError, match="known are light, vit_b, vit_l, vit_h, mobile"):
         build_sam("vit_g")
+
+
+def test_a_known_name_without_code_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(KNOWN, "other", KnownSam("other", "MIT"))
+    with pytest.raises(ConfigError, match="no code builds SAM 'other'; add it to build_sam"):
+        build_sam(SamSettings(name="other", checkpoint=tmp_path / "other.pth"))
 
 
 def test_missing_checkpoint_error_names_the_download(monkeypatch, tmp_path):

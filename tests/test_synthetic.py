@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -72,6 +73,27 @@ def test_scenes_lie_apart() -> None:
     places = [place_scene(name, SMALL) for name in ("a", "b", "c", "d")]
     assert len({(place.c, place.f) for place in places}) == 4
     assert all(place.c % 1000 == 0 and place.f % 1000 == 0 for place in places)
+
+
+def test_large_scenes_lie_apart() -> None:
+    """In cells of a grid as wide as they are; those of the default size stay where they were."""
+    for size, metre in ((8192, 4.0), (3000, 0.5), (2048, 0.5)):
+        settings = SyntheticSettings(size_px=size, resolution_m=metre)
+        side = size * metre
+        places = {(place.c, place.f) for place in (place_scene(f"scene {i}", settings) for i in range(300))}
+        assert len(places) > 250
+        apart = [max(abs(a - c), abs(b - d)) for (a, b), (c, d) in combinations(places, 2)]
+        assert min(apart) >= side
+        assert all(166_000 < east and east + side < 834_000 and 0 < north < 9_300_000 for east, north in places)
+    place = place_scene("minshan", SyntheticSettings())
+    assert (place.c, place.f) == (349_000, 3_219_000)
+
+
+def test_a_scene_smaller_than_a_clearing_has_none() -> None:
+    settings = SyntheticSettings(size_px=256, resolution_m=0.3, decoys=2.0)
+    name = next(f"s{i}" for i in range(300) if random_stream(settings.seed, f"s{i}", "clearings").poisson(0.2))
+    decoy = make_scene(name, settings).decoy
+    assert not (decoy == DECOYS.index("clearing") + 1).any()
 
 
 def test_landslides_are_as_many_and_as_large_as_asked(scenes: list[SyntheticScene]) -> None:

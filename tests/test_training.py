@@ -19,6 +19,7 @@ from apsam.errors import ConfigError
 from apsam.training.batches import Batches, Shuffled
 from apsam.training.processes import find_processes
 from apsam.training.resume import Checkpoint, training_key
+from apsam.training.trainer import own_device
 
 KINDS = ("localizer", "localizer_still", "resunet", "resunet_one_cycle")
 
@@ -204,6 +205,23 @@ def test_ranks_of_torchrun_and_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     found = find_processes()
     assert (found.rank, found.world, found.local, found.main_address, found.main_port) == (1, 2, 0, "a", 7)
+
+
+def test_a_process_knows_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    for name in ("cpu", "cuda:3"):
+        assert own_device(torch.device(name)) == torch.device(name)
+    gpus = torch.device("cuda")
+    assert own_device(gpus) == torch.device("cuda", 0)
+    monkeypatch.setenv("LOCAL_RANK", "2")  # set by Lightning for the processes that it starts
+    assert own_device(gpus) == torch.device("cuda", 2)
+    for name, value in {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "a"}.items():
+        monkeypatch.setenv(name, value)
+    assert own_device(gpus) == torch.device("cuda", 1)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # a task of SLURM that sees one GPU
+    assert own_device(gpus) == torch.device("cuda", 0)
 
 
 # The still localizer differs by rounding alone (bfloat16); a ResUNet's batch norms see half a batch each.

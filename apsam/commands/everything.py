@@ -37,7 +37,8 @@ def everything(
         pixels = np.array(Image.open(image).convert("RGB"))
     except (OSError, UnidentifiedImageError) as error:
         raise InputError(f"{image}: not an image that can be read ({error})") from error
-    found = segment_everything(build_sam(sam, device=device), pixels.transpose(2, 0, 1), settings, sam.precision)
+    loaded = build_sam(sam, device=device)
+    found = segment_everything(loaded, pixels.transpose(2, 0, 1), settings, sam.precision, sam.channels)
     with atomic_path(output) as partial:
         Image.fromarray(found.labels.astype(np.uint16)).save(partial, format="PNG")
     print(f"{output}: {len(found.iou)} objects on {(found.labels > 0).mean():.0%} of the image")

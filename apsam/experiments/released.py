@@ -153,8 +153,10 @@ def released_effects(files: Mapping[str, Path]) -> Experiment:
             }
             rows.append({"choice": name, "what": meanings[name], "counted": protocol_of_file(path), **row, **changes})
     notes = [
-        "Each row changes one choice and nothing else, measured on pseudo-masks; changes are differences of shares "
-        "(0.01 is one percentage point).",
+        "Each row but no_label_gate changes one choice and nothing else, measured on pseudo-masks; changes are "
+        "differences of shares (0.01 is one percentage point).",
+        "With ground.exclude: true, no_label_gate changes a second thing: the exclusion is off too, so tiles labelled "
+        "negative no longer empty the masks of tiles that overlap them.",
         "Rows counted as_released leave out pixels that several prompts claim, so they compare with no other row.",
     ]
     return Experiment(

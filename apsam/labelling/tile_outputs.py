@@ -21,7 +21,7 @@ from apsam.masks.stack import same_tiles
 from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.labels import UNLABELLED, tile_name
 from apsam.tiles.outlines import outlines
-from apsam.tiles.parts import LABELLED, NEITHER
+from apsam.tiles.parts import labelled_tiles
 
 # A tile's score is the mean of its most probable pixels, because a landslide may be small.
 TOP_SHARE = 0.01
@@ -166,10 +166,7 @@ def predict_tiles(tiles: Path, weights: Path, output: Path, device: str = "auto"
 
 def _labels(stack: TileStack) -> np.ndarray:
     """Return labels (n,) uint8 {0, 1, 255}, 255 for tiles without a label, which the array `label` has as 0."""
-    label = stack.read("label")
-    # Stacks of earlier versions do not tell which tiles have a label.
-    known = stack.read(LABELLED) if LABELLED in stack.arrays else (stack.read("part") != NEITHER) | (label == 1)
-    return np.where(known, label, UNLABELLED).astype(np.uint8)
+    return np.where(labelled_tiles(stack), stack.read("label"), UNLABELLED).astype(np.uint8)
 
 
 def _there(path: Path | None, what: str, found: TileOutputs) -> TypeGuard[Path]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from apsam.backbones.build import Backbone, build_backbone, lite0_weights_path, read_state_dict, rename_lite0_keys
+from apsam.backbones.build import Backbone, build_backbone, read_lite0_weights
+from apsam.backbones.norms import norm_names
 from apsam.localizer.settings import LocalizerSettings
+
+log = logging.getLogger(__name__)
 
 LITE0_LAST_CHANNELS = 1280
 PIXEL_STAGES = (2, 3, 4)
@@ -69,11 +73,16 @@ class Localizer(nn.Module):
 
 
 class PlainHead(nn.Module):
-    """One linear layer on the last map, without a bias, which would add the same logit to all pixels."""
+    """One linear layer on the last map, without a bias, which would add the same logit to all pixels.
+
+    Attributes:
+        last_is_new: Whether the convolution before the linear layer has random weights, the backbone pretrained ones.
+    """
 
     def __init__(self, backbone: Backbone, weights: str) -> None:
         super().__init__()
-        self.last = _last_features(backbone, weights)
+        self.last = _last_features(backbone)
+        self.last_is_new = not _load_last_features(self.last, weights)
         channels = LITE0_LAST_CHANNELS if backbone.name == "efficientnet_lite0" else backbone.channels[-1]
         self.linear = nn.Conv2d(channels, 1, kernel_size=1, bias=False)
         nn.init.zeros_(self.linear.weight)
@@ -89,9 +98,8 @@ class PlainHead(nn.Module):
     def train(self, mode: bool = True) -> PlainHead:
         """Like `nn.Module.train`, but batch norms keep their statistics: batches of similar tiles distort them."""
         super().train(mode)
-        for module in self.last.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+        for name in norm_names(self.last):
+            self.last.get_submodule(name).eval()
         return self
 
 
@@ -140,7 +148,7 @@ class PixelHead(nn.Module):
         return torch.cat(pooled, dim=1)
 
 
-def _last_features(backbone: Backbone, weights: str) -> nn.Module:
+def _last_features(backbone: Backbone) -> nn.Module:
     """EfficientNet's last 1 x 1 convolution to 1280 channels, which feature extractors omit.
 
     The ImageNet classifier averages its maps after ReLU6, which are sparse and not negative. ResNet-50's
@@ -154,12 +162,27 @@ def _last_features(backbone: Backbone, weights: str) -> nn.Module:
     norm = nn.BatchNorm2d(LITE0_LAST_CHANNELS, eps=1e-3)
     layers.add_module("norm", norm)
     layers.add_module("act", nn.ReLU6())
-    if weights == "imagenet":
-        state = rename_lite0_keys(read_state_dict(lite0_weights_path()))
-        conv.load_state_dict({"weight": state["conv_head.weight"]})
-        names = ("weight", "bias", "running_mean", "running_var")
-        norm.load_state_dict({name: state[f"bn2.{name}"] for name in names}, strict=False)
     return layers
+
+
+def _load_last_features(layers: nn.Module, weights: str) -> bool:
+    """Load EfficientNet's last convolution and batch norm; False if the file of the backbone's weights has none."""
+    if weights == "none" or isinstance(layers, nn.Identity):
+        return True
+    state = read_lite0_weights(weights)
+    keys = {"conv.weight": "conv_head.weight"}
+    keys |= {f"norm.{name}": f"bn2.{name}" for name in ("weight", "bias", "running_mean", "running_var")}
+    missing = [key for key in keys.values() if key not in state]
+    if missing:
+        log.warning(
+            "%s: no %s, so the last convolution of localizer.head 'plain' starts from random weights and is trained "
+            "with the learning rate of the head",
+            weights,
+            ", ".join(missing),
+        )
+        return False
+    layers.load_state_dict({ours: state[theirs] for ours, theirs in keys.items()}, strict=False)
+    return True
 
 
 def _undilate(backbone: Backbone) -> None:

@@ -147,7 +147,10 @@ class LocalizerSettings(BaseModel):
     )
     decay_factor: float = Field(0.1, gt=0, le=1, description="Factor of the learning rate at a milestone.")
     warmup_steps: int = Field(
-        20, ge=0, description="Optimizer steps over which the learning rate rises linearly to its value."
+        20,
+        ge=0,
+        description="Optimizer steps over which the learning rate rises linearly to its value; at most a quarter of "
+        "all steps.",
     )
     gradient_clip: float = Field(5.0, ge=0, description="Maximum norm of the gradient. 0: no clipping.")
     epochs: Epochs = Field(

@@ -24,7 +24,7 @@ from apsam.training.batches import Batches
 from apsam.training.length import LOCALIZER_STEPS, num_epochs
 from apsam.training.resume import Checkpoint, training_key
 from apsam.training.task import Task
-from apsam.training.trainer import run
+from apsam.training.trainer import own_device, run
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -71,8 +71,9 @@ def train_localizer(
                 f"localizer.method {settings.method} needs {OFFLINE_FILES[settings.method]}: run "
                 "`apsam localizer-offline`, and give its output as --offline"
             )
-        method.use_offline(offline, len(tiles))
-    checkpoint = Checkpoint(output, _key(tiles, settings, seed, offline))
+        method.use_offline(offline, len(tiles), own_device(where))
+    code = [code_hash(Path(__file__), definition="train_localizer"), method_code(settings.method)]
+    checkpoint = checkpoint_of(output, tiles, settings, seed, code, offline)
     task = fit(method, tiles, seed, where, checkpoint)
     if task.global_rank != 0:
         return
@@ -89,6 +90,28 @@ def train_localizer(
         },
     )
     checkpoint.remove()
+
+
+def checkpoint_of(
+    output: Path, tiles: TileSet, settings: LocalizerSettings, seed: int, code: list[str], offline: Path | None = None
+) -> Checkpoint:
+    """Return the checkpoint of a training of `fit`, which is resumed if nothing that its result depends on changed.
+
+    Args:
+        output: The result; the checkpoint is next to it.
+        tiles: Training tiles.
+        settings: The section `localizer`.
+        seed: Of all random numbers.
+        code: Hashes of the code that trains.
+        offline: File of the offline stage, if the training reads one.
+    """
+    facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "code": code}
+    others: list[Path | str] = [
+        *([settings.weights] if settings.weights not in ("imagenet", "none") else []),
+        *([offline] if offline else []),
+    ]
+    inputs = [*(stack.content_hash() for stack in tiles.stacks), *map(sha256_file, others)]
+    return Checkpoint(output, training_key(facts, inputs))
 
 
 def fit(
@@ -167,16 +190,6 @@ def lr_lambda(step: int, steps: int, settings: LocalizerSettings) -> float:
     if settings.optimizer().decay == "poly":
         return rise * (1 - done) ** POLY_POWER
     return rise * settings.decay_factor ** sum(done >= milestone for milestone in settings.milestones)
-
-
-def _key(tiles: TileSet, settings: LocalizerSettings, seed: int, offline: Path | None) -> str:
-    code = code_hash(Path(__file__), definition="train_localizer")
-    facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "code": [code, method_code(settings.method)]}
-    others: list[Path | str] = [
-        *([settings.weights] if settings.weights not in ("imagenet", "none") else []),
-        *([offline] if offline else []),
-    ]
-    return training_key(facts, [*(stack.content_hash() for stack in tiles.stacks), *map(sha256_file, others)])
 
 
 def _count(tiles: TileSet) -> dict[str, int]:

@@ -17,7 +17,7 @@ from apsam.prompts.generate import PromptSet, TilePrompts
 from apsam.stack import TileStack
 from apsam.tiles.labels import tile_name
 from apsam.tiles.outlines import outline
-from apsam.tiles.parts import NEITHER, TEST, TRAIN
+from apsam.tiles.parts import TEST, TRAIN, labelled_tiles
 
 PARTS = {TRAIN: "train", TEST: "test"}
 
@@ -25,7 +25,7 @@ PARTS = {TRAIN: "train", TEST: "test"}
 def tile_layer(stacks: Sequence[Path]) -> gpd.GeoDataFrame:
     """Return the tiles of a scene: name, label {0, 1}, part (train, test, neither), share of pixels with data.
 
-    The label is null for a tile in neither part that is not labelled positive: mostly, it has no label.
+    The label is null for a tile without one.
 
     Args:
         stacks: Tile stacks of the scene or of its blocks.
@@ -36,14 +36,14 @@ def tile_layer(stacks: Sequence[Path]) -> gpd.GeoDataFrame:
         with TileStack(path) as stack:
             transform, crs = _georeference(stack)
             windows, label, part = (stack.read(name) for name in ("window", "label", "part"))
+            known = labelled_tiles(stack)
             for start, batch in stack.batches(("valid",), 256):
                 for offset, valid in enumerate(batch["valid"]):
                     row, col, height, width = windows[start + offset].tolist()
-                    known = part[start + offset] != NEITHER or label[start + offset]
                     rows.append(
                         {
                             "tile": tile_name(row, col),
-                            "label": int(label[start + offset]) if known else None,
+                            "label": int(label[start + offset]) if known[start + offset] else None,
                             "part": PARTS.get(int(part[start + offset]), "neither"),
                             "valid_share": round(float(valid.mean()), 3),
                         }

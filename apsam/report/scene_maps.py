@@ -23,7 +23,7 @@ from apsam.report.inputs import SOURCE_NAMES, Notes, SceneFiles, map_sources, ma
 from apsam.report.mosaic import Mosaic, outlines
 from apsam.report.settings import ReportSettings
 from apsam.stack import TileStack
-from apsam.tiles.parts import NEITHER, TEST
+from apsam.tiles.parts import TEST, labelled_tiles
 
 # What all maps together may take of the page; of a map's share, what its outlines may take, and its heat maps.
 MAPS_SHARE, OUTLINES_SHARE, HEAT_SHARE = 0.6, 0.4, 0.15
@@ -96,12 +96,13 @@ def _scene_map(files: SceneFiles, side: int, budget: int, notes: Notes) -> Scene
     with tiles:
         facts = tiles.attributes
         windows, label, part = (tiles.read(name) for name in ("window", "label", "part"))
+        labelled = labelled_tiles(tiles)
         mosaic = Mosaic(facts["height"], facts["width"], side)
         image = mosaic.image(tiles, windows)
     content: dict[str, Any] = {}
     masks: dict[str, np.ndarray] = {}
     with_data = image[..., 3] > 0
-    for key, values in _masks(files, mosaic, windows, label > 0, is_labelled(label, part), notes):
+    for key, values in _masks(files, mosaic, windows, label > 0, labelled, notes):
         if key == "cam":
             content[key] = webp_within(_heat(values * with_data, "inferno"), int(budget * HEAT_SHARE))
         else:
@@ -160,11 +161,6 @@ def _heat(values: np.ndarray, scale: str) -> np.ndarray:
     """0..1 as a see-through heat map at half the map's size: CAMs and probabilities are smooth."""
     half = cv2.resize(values, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(values.shape) > 1 else values
     return heat_overlay((np.clip(half, 0, 1) * 255 + 0.5).astype(np.uint8), scale)
-
-
-def is_labelled(label: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Whether each tile has an image-level label, (n,) bool; a tile without one has the label 0 too, and no part."""
-    return (part != NEITHER) | (label == 1)
 
 
 def _masks(

@@ -15,6 +15,7 @@ from apsam.device import bf16_pays
 from apsam.errors import ApsamError
 from apsam.sam.batches import BatchSize, encode_batch, in_batches
 from apsam.sam.model import LoadedSam
+from apsam.sam.settings import Channels
 
 T = TypeVar("T")
 
@@ -25,6 +26,7 @@ def encode_tiles(
     batch: int | str | BatchSize = "auto",
     precision: str = "auto",
     dtype: type[np.floating] = np.float16,
+    channels: Channels = "rgb",
 ) -> np.ndarray:
     """Embed tiles of one size.
 
@@ -33,6 +35,7 @@ def encode_tiles(
         batch: Tiles at a time, or `auto`; halved each time memory runs out.
         precision: `auto` (bf16 if the processor computes it natively), `fp32` or `bf16`.
         dtype: Of the result; float16 halves the store and changes SAM's logits by about a thousandth.
+        channels: Order in which SAM gets them (`sam.channels`).
 
     Returns:
         (n, D, E, E) embeddings.
@@ -40,7 +43,12 @@ def encode_tiles(
     Raises:
         ApsamError: There is not enough memory for one tile, or an embedding does not fit into `dtype`.
     """
-    return encode_prepared(sam, sam.prepare(images), batch, precision, dtype)
+    return encode_prepared(sam, prepare_tiles(sam, images, channels), batch, precision, dtype)
+
+
+def prepare_tiles(sam: LoadedSam, images: np.ndarray, channels: Channels = "rgb") -> Tensor:
+    """Preprocess images (n, 3, h, w) uint8, RGB, for SAM, on the CPU, with the channels in the order it gets them."""
+    return sam.prepare(images if channels == "rgb" else np.ascontiguousarray(images[:, ::-1]))
 
 
 @torch.no_grad()
@@ -51,19 +59,29 @@ def encode_prepared(
     precision: str = "auto",
     dtype: type[np.floating] = np.float16,
 ) -> np.ndarray:
-    """Embed n images prepared by `LoadedSam.prepare`; the other arguments and the result are as in `encode_tiles`."""
+    """Embed n images prepared by `prepare_tiles`; the other arguments and the result are as in `encode_tiles`."""
     batch = batch if isinstance(batch, BatchSize) else encode_batch(batch, sam.device)
     embeddings = np.empty((len(prepared), *sam.embedding_shape), dtype)
     what = f"encode one tile with SAM '{sam.name}' on {sam.device}"
     for part, done in in_batches(len(prepared), batch, lambda part: _encode(sam, prepared[part], precision), what):
-        with np.errstate(over="ignore"):  # reported below
-            embeddings[part] = done
-        if not np.isfinite(embeddings[part]).all():
-            raise ApsamError(
-                f"SAM '{sam.name}': its embedding has values that are NaN or infinite or exceed {np.dtype(dtype)}; "
-                "set sam.precision: fp32, and check the checkpoint if that does not help"
-            )
+        embeddings[part] = as_type(sam, done, dtype)
     return embeddings
+
+
+def as_type(sam: LoadedSam, embeddings: np.ndarray, dtype: type[np.floating]) -> np.ndarray:
+    """Convert embeddings of `sam`.
+
+    Raises:
+        ApsamError: Values are NaN or infinite, or do not fit into `dtype`.
+    """
+    with np.errstate(over="ignore"):  # reported below
+        converted = embeddings.astype(dtype, copy=False)
+    if not np.isfinite(converted).all():
+        raise ApsamError(
+            f"SAM '{sam.name}': its embedding has values that are NaN or infinite or exceed {np.dtype(dtype)}; "
+            "set sam.precision: fp32, and check the checkpoint if that does not help"
+        )
+    return converted
 
 
 def _encode(sam: LoadedSam, prepared: Tensor, precision: str) -> np.ndarray:

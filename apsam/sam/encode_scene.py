@@ -16,7 +16,7 @@ import torch
 from apsam.errors import ApsamError
 from apsam.progress import track
 from apsam.sam.batches import encode_batch
-from apsam.sam.encode import encode_prepared, pinned, read_ahead, write_behind
+from apsam.sam.encode import encode_prepared, pinned, prepare_tiles, read_ahead, write_behind
 from apsam.sam.model import LoadedSam
 from apsam.sam.registry import build_sam
 from apsam.sam.settings import SamSettings
@@ -109,10 +109,7 @@ def encode_scene(
         parts = [slice(start, min(start + batch.size, source.count)) for start in range(0, source.count, batch.size)]
 
         def prepare(part: slice) -> torch.Tensor:
-            pixels = source.read(part)
-            if settings.channels == "bgr":
-                pixels = np.ascontiguousarray(pixels[:, ::-1])
-            return pinned(sam.prepare(pixels), sam.device)
+            return pinned(prepare_tiles(sam, source.read(part), settings.channels), sam.device)
 
         # While a batch is encoded, the next one is read and resized, and the last one compressed and written.
         with (

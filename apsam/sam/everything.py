@@ -14,7 +14,7 @@ from apsam.sam.decode import PromptBatch, decode_prompts
 from apsam.sam.embeddings import Embeddings
 from apsam.sam.encode import encode_tiles
 from apsam.sam.model import LoadedSam
-from apsam.sam.settings import EverythingSettings
+from apsam.sam.settings import Channels, EverythingSettings
 
 # Points whose three full-size masks are in memory at a time, for any size of the grid.
 POINTS_HELD = 64
@@ -41,16 +41,20 @@ class LabelMap:
 
 
 def segment_everything(
-    sam: LoadedSam, image: np.ndarray, settings: EverythingSettings, precision: str = "auto"
+    sam: LoadedSam,
+    image: np.ndarray,
+    settings: EverythingSettings,
+    precision: str = "auto",
+    channels: Channels = "rgb",
 ) -> LabelMap:
     """Find all objects of a tile.
 
     Args:
         image: (3, h, w) uint8, RGB.
         settings: Grid and filters.
-        precision: Of the image encoder, as `encode_tiles` takes it.
+        precision, channels: Of the image encoder, as `encode_tiles` takes them.
     """
-    embedding = encode_tiles(sam, image[None], precision=precision, dtype=np.float32)
+    embedding = encode_tiles(sam, image[None], precision=precision, dtype=np.float32, channels=channels)
     return segment_embedding(sam, embedding, image.shape[1:], settings)
 
 

@@ -53,7 +53,7 @@ def build_sam(
         device: As `apsam.device.pick_device` takes it.
 
     Raises:
-        ConfigError: The name is unknown.
+        ConfigError: The name is unknown, or has no code that builds it.
         InputError: The file is missing, is not a checkpoint, or is one of another SAM.
         ApsamError: The weights are not on this machine; the message names the download and its path.
     """
@@ -72,8 +72,10 @@ def build_sam(
         return load_hub_sam(hub_folder(name, checkpoint), name, target, fast)
     if name == "light":
         model = build_light_sam(checkpoint or LIGHT_WEIGHTS)
-    else:
+    elif name in OFFICIAL:
         model = _load_official(name, checkpoint or weights.fetch(f"sam_{name}"))
+    else:
+        raise ConfigError(f"sam.name: no code builds SAM '{name}'; add it to build_sam (docs/add-a-sam.md)")
     return wrap_sam(model.to(target), name, fast_attention=fast)
 
 

@@ -16,6 +16,8 @@ from apsam.sam.names import SamName
 MaskChoice = Literal["single", "best_iou", "index"]
 Batch = Annotated[int, Field(ge=1)] | Literal["auto"]
 
+Channels = Literal["rgb", "bgr"]
+
 
 class SamSettings(BaseModel):
     """The Segment Anything Model and its image encoder."""
@@ -50,7 +52,7 @@ class SamSettings(BaseModel):
         "auto",
         description="Arithmetic of the image encoder: fp32, bf16, or auto (bf16 where the device has native support).",
     )
-    channels: Literal["rgb", "bgr"] = Field(
+    channels: Channels = Field(
         "rgb",
         description="Channel order of the image passed to SAM: rgb, as SAM was trained, or bgr (APSAM's released "
         "code).",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from apsam.errors import ApsamError, InputError
+from apsam.errors import ApsamError, ConfigError, InputError
 from apsam.sam.names import KNOWN, KnownSam, is_folder, is_hub_sam, repository_of
 from apsam.sam.settings import SamSettings
 from apsam.weights import PUBLISHED, cache_folder, is_cached
@@ -25,6 +25,7 @@ def weights_identity(settings: SamSettings) -> tuple[list[Path], str]:
         Files whose content counts, and a text that is the same on every machine; either may be empty.
 
     Raises:
+        ConfigError: The SAM has no published weights, and no checkpoint is set.
         ApsamError: The SAM is one of the Hugging Face hub and its files are not on this machine.
         InputError: They are incomplete.
     """
@@ -36,12 +37,17 @@ def weights_identity(settings: SamSettings) -> tuple[list[Path], str]:
         return [checkpoint], name
     if name == "light":
         return [PACKAGED], name
+    if f"sam_{name}" not in PUBLISHED:
+        raise ConfigError(
+            f"sam.name: SAM '{name}' has no published weights; set sam.checkpoint to its weights file, or add its "
+            "download to apsam/weights.py (docs/add-a-sam.md)"
+        )
     return [], f"{name}:{PUBLISHED[f'sam_{name}'].sha256}"
 
 
 def weights_present(settings: SamSettings) -> bool:
     """Whether the weights are on this machine; False if `build_sam` would download them."""
-    if not is_hub_sam(settings.name) and settings.checkpoint is None and settings.name != "light":
+    if not is_hub_sam(settings.name) and settings.checkpoint is None and f"sam_{settings.name}" in PUBLISHED:
         return is_cached(f"sam_{settings.name}")
     try:
         return all(file.is_file() for file in weights_identity(settings)[0])

@@ -92,8 +92,10 @@ def lay_clearings(name: str, settings: SyntheticSettings, terrain: Terrain, surf
     """Ground stripped by machines: straight sides, wheel tracks, stumps, on gentle ground."""
     rng = random_stream(settings.seed, name, "clearings")
     metre, shape = settings.resolution_m, terrain.shape
+    reach = int(42 / metre)
+    if 2 * reach >= min(shape):  # a clearing is larger than the scene
+        return
     for _ in range(rng.poisson(7 * settings.decoys * (settings.size_px * metre / 640) ** 2)):
-        reach = int(42 / metre)
         spots = rng.integers(reach, np.array(shape) - reach, (5, 2))
         row, col = spots[np.argmin(terrain.slope[spots[:, 0], spots[:, 1]])]
         rows, cols = slice(row - reach, row + reach), slice(col - reach, col + reach)

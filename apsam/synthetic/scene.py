@@ -1,5 +1,6 @@
 """Synthetic scenes: georeferenced imagery of landslides with its reference mask, made from a seed."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from apsam.synthetic.placing import place_landslides
 from apsam.synthetic.settings import SyntheticSettings
 from apsam.synthetic.surface import make_soils
 from apsam.synthetic.terrain import Terrain, make_terrain
+
+# Extent of the positions of scenes, within a UTM zone, and most rows of the grid.
+EAST_KM, NORTH_KM, ROWS = 400, 5_400, 600
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,13 @@ def _valid_area(name: str, settings: SyntheticSettings) -> NDArray[np.bool_]:
 
 
 def place_scene(name: str, settings: SyntheticSettings) -> Affine:
-    """Return the position of each scene, on a grid of whole kilometres wide enough for the largest scene."""
+    """Return the position of a scene, drawn from a grid of whole kilometres whose cells are as large as a scene.
+
+    Scenes in different cells do not overlap. Two names may draw the same cell: of 240,000 for scenes up to 1 km, of
+    1,956 for the largest ones (33 km).
+    """
     rng = random_stream(settings.seed, name, "place")
-    east, north = 300_000 + 1_000 * rng.integers(0, 400), 3_000_000 + 1_000 * rng.integers(0, 600)
+    step = math.ceil(settings.size_px * settings.resolution_m / 1_000)
+    columns, rows = EAST_KM // step, min(ROWS, NORTH_KM // step)
+    east, north = 300_000 + 1_000 * step * rng.integers(0, columns), 3_000_000 + 1_000 * step * rng.integers(0, rows)
     return Affine(settings.resolution_m, 0, float(east), 0, -settings.resolution_m, float(north))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from apsam.errors import InputError
+from apsam.stack import TileStack
 from apsam.tiles.settings import SplitSettings, TileSettings
 from apsam.tiles.windows import tile_windows
 
@@ -16,6 +17,14 @@ SHARED = "shared"
 
 # Array of a tile stack: 1 for tiles with a label. Without one, `label` is 0 and the tile is in neither part.
 LABELLED = "labelled"
+
+
+def labelled_tiles(stack: TileStack) -> np.ndarray:
+    """Return whether each tile has an image-level label, (n,) bool; `label` is 0 for those without one."""
+    if LABELLED in stack.arrays:
+        return stack.read(LABELLED) > 0
+    # Stacks of earlier versions: a tile that is left out for another reason counts as not labelled.
+    return (stack.read("part") != NEITHER) | (stack.read("label") == 1)
 
 
 def parts_by_blocks(windows: np.ndarray, height: int, width: int, settings: SplitSettings) -> np.ndarray:

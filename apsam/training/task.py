@@ -131,8 +131,8 @@ class Task(lightning.LightningModule, ABC):
 
     def _means(self, names: list[str]) -> list[float]:
         """Return mean losses over the tiles of all processes."""
-        sums = torch.stack([self._sums[name] for name in names]).double()
+        sums = torch.stack([self._sums[name] for name in names]).cpu().double()  # MPS has no float64
         totals = torch.cat([sums, sums.new_tensor([self._tiles])])
         if self.trainer.world_size > 1:
-            totals = self.trainer.strategy.reduce(totals, reduce_op="sum")
+            totals = self.trainer.strategy.reduce(totals.to(self.device), reduce_op="sum")
         return [round(float(total / totals[-1]), DIGITS) for total in totals[:-1]]

@@ -18,7 +18,8 @@ from apsam import torchvision_ops  # noqa: F401  (before lightning, which import
 from apsam.device import bf16_pays
 from apsam.errors import Interrupted
 from apsam.training.batches import Batches, Order
-from apsam.training.processes import find_processes
+from apsam.training.norms import SyncLearnedNorms
+from apsam.training.processes import StartedProcesses, find_processes
 from apsam.training.resume import Checkpoint
 from apsam.training.task import Task
 
@@ -78,6 +79,14 @@ def run(
         trainer.fit(task, loader, ckpt_path=known, weights_only=True)
 
 
+def own_device(device: torch.device) -> torch.device:
+    """Return the device of this process among those that `run` uses for `device`: of `cuda`, the GPU of its rank."""
+    if device.type != "cuda" or device.index is not None:
+        return device
+    started = find_processes()
+    return torch.device("cuda", _gpu_of(started) if started else LightningEnvironment().local_rank())
+
+
 class StopOnSignal(lightning.Callback):
     """End the training in all its processes at a signal, so that it can be resumed elsewhere."""
 
@@ -110,7 +119,7 @@ def _trainer(
     if gpu and device.index is not None:
         devices = [device.index]
     elif gpu:
-        devices = torch.cuda.device_count() if started is None else [started.local % torch.cuda.device_count()]
+        devices = torch.cuda.device_count() if started is None else [_gpu_of(started)]
     world = started.world if started else (devices if isinstance(devices, int) else 1)
     with warnings.catch_warnings():
         for message in IGNORED_WARNINGS:
@@ -121,8 +130,11 @@ def _trainer(
             devices=devices,
             num_nodes=started.world if started else 1,
             strategy=DDPStrategy(find_unused_parameters=task.some_unused) if world > 1 else "auto",
-            plugins=[started or LightningEnvironment(), *([checkpoint] if checkpoint else [])],
-            sync_batchnorm=gpu and world > 1,
+            plugins=[
+                started or LightningEnvironment(),
+                *([checkpoint] if checkpoint else []),
+                *([SyncLearnedNorms()] if gpu and world > 1 else []),
+            ],
             precision="bf16-mixed" if bf16_pays(device) else "32-true",
             gradient_clip_val=gradient_clip or None,
             deterministic="warn",
@@ -134,6 +146,11 @@ def _trainer(
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
+
+
+def _gpu_of(started: StartedProcesses) -> int:
+    """Number of the GPU of this process: it may see one alone, or all of its machine."""
+    return started.local % torch.cuda.device_count()
 
 
 @contextmanager

@@ -22,10 +22,11 @@ from torch.nn import functional
 
 from apsam.localizer.augment import augment
 from apsam.localizer.data import Tiles
-from apsam.localizer.model import Localizer
+from apsam.localizer.model import Localizer, PlainHead
 from apsam.localizer.settings import LocalizerSettings, Optimizer
 
 Batch = dict[str, Tensor]
+CPU = torch.device("cpu")
 
 
 class Method(nn.Module, ABC):
@@ -44,12 +45,13 @@ class Method(nn.Module, ABC):
         self.localizer = Localizer(settings, weights)
         self.share, self.epoch = 0.0, 0
 
-    def use_offline(self, path: Path, tiles: int) -> None:
+    def use_offline(self, path: Path, tiles: int, device: torch.device = CPU) -> None:
         """Read the file of the offline stage; called once, before the training, for methods in `OFFLINE_FILES`.
 
         Args:
             path: The file.
             tiles: Number of training tiles; the file may have an entry for each, in their order.
+            device: Device of this process in the training, for a network that is not part of the method's.
 
         Raises:
             InputError: It is not the file that this method needs.
@@ -112,5 +114,8 @@ class Method(nn.Module, ABC):
         ]
 
     def is_new(self, name: str) -> bool:
-        """Whether the parameter called `name` is not initialised with ImageNet weights."""
-        return not name.startswith(("localizer.backbone.", "localizer.head.last."))
+        """Whether the parameter called `name` is not one of the backbone's network, with its initial weights."""
+        head = self.localizer.head
+        if isinstance(head, PlainHead) and name.startswith("localizer.head.last."):
+            return head.last_is_new
+        return not name.startswith("localizer.backbone.")

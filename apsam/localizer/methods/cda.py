@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from apsam.localizer.augment import augment
 from apsam.localizer.data import Tiles
-from apsam.localizer.methods.base import Batch, Method
+from apsam.localizer.methods.base import CPU, Batch, Method
 from apsam.stack import TileStack
 
 MOST_SIDE = 0.7  # of the tile's side
@@ -42,7 +42,7 @@ class Cda(Method):
         objects: Cut-outs (n, 3, H, W) uint8, each in the middle, and outlines (n, H, W) uint8, after `use_offline`.
     """
 
-    def use_offline(self, path: Path, tiles: int) -> None:
+    def use_offline(self, path: Path, tiles: int, device: torch.device = CPU) -> None:
         """Read the cut-outs."""
         with TileStack(path) as stack:
             self.objects = torch.from_numpy(stack.read("image")), torch.from_numpy(stack.read("mask"))

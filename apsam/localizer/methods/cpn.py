@@ -38,7 +38,7 @@ from torch.nn import functional
 from apsam.errors import InputError
 from apsam.localizer.augment import augment_with_maps
 from apsam.localizer.data import Tiles
-from apsam.localizer.methods.base import Batch, Method
+from apsam.localizer.methods.base import CPU, Batch, Method
 from apsam.localizer.methods.cam_operations import EPSILON, min_max, no_loss, normalise_by_max, resize, with_background
 from apsam.localizer.settings import LocalizerSettings
 from apsam.stack import TileStack
@@ -71,7 +71,7 @@ class Cpn(Method):
         self.key = nn.Linear(total, PROJECTION)
         self.query = nn.Conv2d(total, PROJECTION, kernel_size=1)
 
-    def use_offline(self, path: Path, tiles: int) -> None:
+    def use_offline(self, path: Path, tiles: int, device: torch.device = CPU) -> None:
         """Open the superpixels."""
         self.superpixels = TileStack(path)
         if len(self.superpixels) != tiles:

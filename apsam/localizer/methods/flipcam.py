@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from apsam.localizer.methods.base import Batch, Method
+from apsam.localizer.methods.cam_operations import resize
 
 
 class FlipCam(Method):
@@ -31,6 +32,8 @@ class FlipCam(Method):
         maps = self.localizer(images)
         mirrored = self.localizer(images.flip(-1)).flip(-1)
         merged = merge_quarters(self.localizer(cut_quarters(images)))
+        # Quarters round up: at stride 32 a view of 224 px has 7 x 7 values, its quarters have 4 x 4 each.
+        merged = resize(merged, maps.shape[-2:])
         difference = ((maps + mirrored) / 2 - merged).abs().mean(dim=(1, 2, 3))
         return {
             "classification": self.classification(maps, labels),

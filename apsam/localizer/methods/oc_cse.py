@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from apsam.localizer.checkpoint import load_method
-from apsam.localizer.methods.base import Batch, Method
+from apsam.localizer.methods.base import CPU, Batch, Method
 from apsam.localizer.methods.cam_operations import EPSILON, no_loss, resize
 from apsam.localizer.methods.ordinary_classifier import CLASSIFIER_KIND, OrdinaryClassifier, erase
 
@@ -41,7 +41,7 @@ class OcCse(Method):
 
     classifier: OrdinaryClassifier
 
-    def use_offline(self, path: Path, tiles: int) -> None:
+    def use_offline(self, path: Path, tiles: int, device: torch.device = CPU) -> None:
         """Read the ordinary classifier."""
         self.set_classifier(load_method(path, CLASSIFIER_KIND, OrdinaryClassifier))
 

@@ -69,8 +69,8 @@ class OrdinaryClassifier(Method):
         return self.localizer(images)
 
     def is_new(self, name: str) -> bool:
-        """Whether the parameter called `name` is not initialised with ImageNet weights."""
-        return super().is_new(name) and not name.startswith("ground.last.")
+        """Whether the parameter called `name` is not one of the backbone's network; both heads begin with a copy."""
+        return super().is_new(name.replace("ground.last.", "localizer.head.last."))
 
 
 def erase(images: Tensor, mask: Tensor, backbone: Backbone) -> Tensor:

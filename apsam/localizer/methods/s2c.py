@@ -33,7 +33,7 @@ from apsam.device import bf16_pays
 from apsam.errors import InputError
 from apsam.localizer.augment import augment_with_maps
 from apsam.localizer.data import Tiles
-from apsam.localizer.methods.base import Batch, Method
+from apsam.localizer.methods.base import CPU, Batch, Method
 from apsam.localizer.methods.cam_operations import no_loss, normalise_by_max, resize, with_background
 from apsam.sam.decode import PromptBatch, decode_prompts
 from apsam.sam.registry import LoadedSam, build_sam
@@ -49,12 +49,12 @@ MASK_FACTOR = 65536  # segment and mask of a pixel are augmented as one number
 class S2c(Method):
     """Segments and peaks."""
 
-    def use_offline(self, path: Path, tiles: int) -> None:
-        """Open segments and embeddings, load the SAM that made them."""
+    def use_offline(self, path: Path, tiles: int, device: torch.device = CPU) -> None:
+        """Open segments and embeddings, load the SAM that made them onto `device`."""
         stack = TileStack(path)
         if len(stack) != tiles:
             raise InputError(f"{path}: segments of {len(stack)} tiles, there are {tiles}; make them again")
-        sam = build_sam(SamSettings.model_validate(stack.attributes["sam"]))
+        sam = build_sam(SamSettings.model_validate(stack.attributes["sam"]), device=device)
         if sam.checkpoint_hash != stack.attributes["checkpoint_hash"]:
             raise InputError(f"{path}: made with other weights of SAM '{sam.name}'; make it again")
         self.set_teacher(stack, sam)

@@ -11,10 +11,11 @@ from torch.utils.data import DataLoader
 
 from apsam.errors import InputError
 from apsam.localizer.cam import tile_cams
+from apsam.localizer.method_code import offline_code
 from apsam.localizer.methods.cam import PlainCam
 from apsam.localizer.offline.inputs import OfflineInputs
 from apsam.localizer.settings import CamSettings
-from apsam.localizer.train import fit
+from apsam.localizer.train import checkpoint_of, fit
 from apsam.stack import TileStackWriter
 
 # CAMs are not gamma-scaled here: `cda.threshold` is a share of the maximum.
@@ -23,6 +24,8 @@ VIEWS = CamSettings(gamma=1.0)
 
 def make(inputs: OfflineInputs, output: Path) -> None:
     """Train a plain CAM and write its cut-outs: `image` (n, 3, H, W), `mask` (n, H, W) {0, 1}, object in the middle.
+
+    A training that was stopped is resumed.
 
     Args:
         inputs: Training tiles and settings; `cda.epochs` overrides the epochs if it is set.
@@ -33,7 +36,8 @@ def make(inputs: OfflineInputs, output: Path) -> None:
     """
     settings, device = inputs.settings, inputs.device
     method = PlainCam(settings.model_copy(update={"method": "cam", "epochs": settings.cda.epochs or settings.epochs}))
-    if fit(method, inputs.tiles, inputs.seed, device).global_rank != 0:
+    checkpoint = checkpoint_of(output, inputs.tiles, settings, inputs.seed, [offline_code("cda")])
+    if fit(method, inputs.tiles, inputs.seed, device, checkpoint).global_rank != 0:
         return
     method = method.to(device).eval()
     found: list[tuple[float, np.ndarray, np.ndarray]] = []
@@ -56,6 +60,7 @@ def make(inputs: OfflineInputs, output: Path) -> None:
     with TileStackWriter(output, {"made_for": "cda"}, {"image": ((3, *side), "uint8"), "mask": (side, "uint8")}) as out:
         for _, picture, mask in found[: settings.cda.objects]:
             out.append(image=picture[None], mask=mask[None])
+    checkpoint.remove()
 
 
 @torch.no_grad()

@@ -8,8 +8,8 @@ import numpy as np
 
 from apsam.localizer.offline.inputs import OfflineInputs
 from apsam.progress import track
-from apsam.sam.encode import encode_tiles
-from apsam.sam.everything import segment_everything
+from apsam.sam.encode import as_type, encode_tiles
+from apsam.sam.everything import segment_embedding
 from apsam.sam.registry import build_sam
 from apsam.sam.settings import EverythingSettings
 from apsam.stack import TileStackWriter
@@ -30,7 +30,8 @@ def make(inputs: OfflineInputs, output: Path) -> None:
     asked = EverythingSettings(
         points_per_side=settings.points_per_side, min_iou=settings.min_iou, min_stability=settings.min_stability
     )
-    side = tuple(tiles[0].image.shape[1:])
+    height, width = tiles[0].image.shape[1:]
+    side = (height, width)
     attributes = {
         "made_for": "s2c",
         "sam": inputs.sam.model_dump(mode="json"),
@@ -40,8 +41,15 @@ def make(inputs: OfflineInputs, output: Path) -> None:
     with TileStackWriter(output, attributes, arrays) as writer:
         for index in track(range(len(tiles)), "segments"):
             image, label, _ = tiles[index]
-            found = segment_everything(sam, image.numpy(), asked, inputs.sam.precision)
+            encoded = encode_tiles(
+                sam,
+                image.numpy()[None],
+                precision=inputs.sam.precision,
+                dtype=np.float32,
+                channels=inputs.sam.channels,
+            )
+            found = segment_embedding(sam, encoded, side, asked)
             embedding = np.zeros((1, *sam.embedding_shape), np.float16)
             if label > 0:
-                embedding = encode_tiles(sam, image.numpy()[None], precision=inputs.sam.precision)
+                embedding = as_type(sam, encoded, np.float16)
             writer.append(segment=found.labels.astype(np.uint16)[None], embedding=embedding)
