@@ -37,3 +37,8 @@ def check_combinations(config: Config, scenes: Sequence[Scene]) -> None:
             f"resunet.keep: '{config.resunet.keep}' reads reference masks, which no training has with ground.masks: "
             f"scene; set resunet.keep: last"
         )
+    if config.ground.decision == "expected_f1" and config.resunet.loss != "bce":
+        raise ConfigError(
+            f"ground.decision: expected_f1 needs calibrated probabilities, which resunet.loss: {config.resunet.loss} "
+            f"does not give; set resunet.loss: bce, or ground.decision: threshold"
+        )

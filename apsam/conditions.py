@@ -49,7 +49,7 @@ class TrainingConditions(BaseModel):
         maps, products: Default settings of maps and products, those of the version that
             trained the network, so that the same weights make the same maps.
         decision: Threshold of the masks of maps: that of `maps`, or the one with the highest expected F1
-            (`apsam.resunet.decision`), for networks trained on scene-wide masks that predict calibrated probabilities.
+            (`apsam.maps.decision`), for networks trained on scene-wide masks that predict calibrated probabilities.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

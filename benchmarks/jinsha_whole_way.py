@@ -31,13 +31,13 @@ from apsam.heatmaps.grey import make_heat_masks, make_heat_stack
 from apsam.heatmaps.logits import make_logits
 from apsam.heatmaps.settings import HeatMapSettings
 from apsam.heatmaps.train import train_heat_network
+from apsam.maps.decision import write_decided_mask
 from apsam.maps.settings import MapSettings
 from apsam.masks.prompted import make_prompted_masks
 from apsam.metrics.counts import Counts
 from apsam.prompts.files import make_prompts
 from apsam.prompts.settings import PromptSettings
 from apsam.resunet.crops import TrainingScene
-from apsam.resunet.decision import write_decided_mask
 from apsam.resunet.predict import predict_raster
 from apsam.resunet.settings import ResUNetSettings
 from apsam.resunet.train import train_on_scenes
@@ -55,7 +55,7 @@ from benchmarks.point_labels import write_points
 ROWS = {"with SAM": "sam", "without SAM": "heat", "second round": "self", "bound": "truth"}
 
 
-# The same maps at the threshold with the highest expected F1 (`apsam.resunet.decision`).
+# The same maps at the threshold with the highest expected F1 (`apsam.maps.decision`).
 EXPECTED = ", expected F1"
 
 

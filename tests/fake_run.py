@@ -35,9 +35,16 @@ RECIPES = [
 
 
 def make_fake_run(
-    folder: Path, names: tuple[str, ...] = ("alder", "birch"), size_px: int = 256, tile: int = 128
+    folder: Path,
+    names: tuple[str, ...] = ("alder", "birch"),
+    size_px: int = 256,
+    tile: int = 128,
+    held_out: bool = True,
 ) -> tuple[list[Scene], Config]:
-    """Fill `folder` with the files of a run; the last scene is held out. Return the scene sheet and the config."""
+    """Fill `folder` with the files of a run; the last scene is held out. Return the scene sheet and the config.
+
+    Without `held_out`, all scenes are training scenes, and the localizer is not evaluated.
+    """
     config = Config.model_validate(
         {
             "run": folder.name,
@@ -54,10 +61,12 @@ def make_fake_run(
     )
     sheet, counts = [], {}
     for index, name in enumerate(names):
-        split = "test" if index == len(names) - 1 else "train"
+        split = "test" if held_out and index == len(names) - 1 else "train"
         sheet.append(Scene(name, "synthetic", None, None, None, split))
         _fake_scene(folder, name, split, config, counts)
     _fake_json(folder, counts)
+    if not held_out:
+        (folder / "metrics/localizer.json").unlink()
     _fake_experiments(folder / "experiments")
     return sheet, config
 

@@ -21,6 +21,7 @@ from apsam.metrics.maps import measure_maps, part_rows
 from apsam.metrics.pseudo_masks import measure_pseudo_masks
 from apsam.metrics.scene import MeasuredScene
 from apsam.metrics.summary import summarise
+from apsam.report.tables import metrics_table
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
@@ -201,6 +202,47 @@ def test_ready_made_tiles_and_the_centred_box(tmp_path: Path) -> None:
     assert masks["centred_box"]["mean_iou"] > 0.9 and masks["centred_box"]["tiles"] == 6
     assert maps["apsam"]["f1"] == 1 and maps["apsam"]["mean_iou"] == 1
     assert maps["centred_box"]["mean_iou"] == 1 and maps["centred_box"]["precision"] < 1
+
+
+def test_rasters_and_folders_have_baselines_over_the_same_pixels(tmp_path: Path) -> None:
+    raster, reference = raster_scene(tmp_path, "test")
+    guess = np.where(np.random.default_rng(1).random(reference.shape) < 0.7, reference, 1 - reference % 255)
+    with rasterio.open(tmp_path / "scene.tif") as image:
+        profile = image.profile | {"count": 1}
+    with rasterio.open(tmp_path / "map.tif", "w", **profile) as written:
+        written.write(guess.astype(np.uint8), 1)
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    box = centred_box(64, 64)
+    with zipfile.ZipFile(tmp_path / "map.zip", "w") as archive:
+        for index in range(3):
+            cv2.imwrite(str(tmp_path / f"images/t{index}.png"), np.full((64, 64, 3), 40 + index, np.uint8))
+            cv2.imwrite(str(tmp_path / f"masks/t{index}.png"), box * 255)
+            add_mask(archive, f"t{index}.png", np.roll(box, 5, axis=0))
+    crops = Scene("crops", "folder", tmp_path / "images", None, tmp_path / "masks", "test")
+    tile_scene(crops, TILES, LabelSettings(), SplitSettings(), tmp_path / "tiles/crops.zarr.zip")
+    scenes = [raster, MeasuredScene(crops, tmp_path / "tiles/crops.zarr.zip")]
+    found = measure_maps(scenes, {"apsam": [tmp_path / "map.tif", tmp_path / "map.zip"]})
+    pooled_rows = [row for row in [*found["rows"], *found["baselines"]] if "scene" not in row]
+    known = int((reference != 255).sum()) + 3 * 64**2
+    assert {row["source"] for row in pooled_rows} == {"apsam", "everything", "nothing", "centred_box"}
+    assert [sum(row[key] for key in ("tp", "fp", "fn", "tn")) for row in pooled_rows] == [known] * 4
+    assert {row["source"] for row in found["rows"]} == {"apsam"}
+    by_scene = [row for row in found["baselines"] if row["source"] == "centred_box" and "scene" in row]
+    pooled = sum((Counts(*(row[key] for key in ("tp", "fp", "fn", "tn"))) for row in by_scene), Counts())
+    assert len(by_scene) == 2 and pooled.f1 < find_f1(found["rows"])
+    # The box is perfect on the crops alone, which must not count against a map of all scenes.
+    assert next(row for row in by_scene if row["scene"] == "crops")["f1"] == 1 and not found["warnings"]
+    assert not any(cell.bad for line in metrics_table("ResUNet", "Masks", "Maps.", found).rows for cell in line)
+    with TileStack(raster.tiles) as stack:
+        count = len(stack)
+    masks = [write_masks(tmp_path / f"{n}.zarr.zip", np.zeros((n, 64, 64), np.uint8)) for n in (count, 3)]
+    rows = [row for row in measure_pseudo_masks(scenes, {"apsam": masks})["rows"] if "scene" not in row]
+    assert [row["tiles"] for row in rows] == [count + 3] * 2
+
+
+def find_f1(rows: list[dict]) -> float:
+    return next(row["f1"] for row in rows if "scene" not in row)
 
 
 def test_the_summary_is_a_flat_table_of_rates() -> None:

@@ -14,6 +14,7 @@ from rasterio.transform import Affine
 from apsam.errors import InputError
 from apsam.ground.raster import Grid
 from apsam.maps.cog import MapWriter, to_steps
+from apsam.maps.decision import decide, map_histogram
 from apsam.metrics.checks import MapCheck, check_map, check_maps, warnings_of
 from apsam.metrics.period import Period
 
@@ -38,6 +39,30 @@ def test_a_right_map_agrees_with_the_labels_and_a_wrong_one_does_not(tmp_path: P
     wrong = write_map(tmp_path / "wrong.tif", tiles[0], 1 - mask[::-1, ::-1] * 0.9 - 0.05)
     check = check_map(tiles[0], wrong, 0.5)[0]
     assert check.balanced_accuracy <= 0.5 and "do not use it" in warnings_of(check)[0]
+
+
+@pytest.mark.parametrize("certain", [True, False])
+def test_a_certain_map_is_not_near_its_threshold(tmp_path: Path, certain: bool) -> None:
+    _, tiles, mask = make_scene(tmp_path, 300, 300, "test")
+    uncertain = np.random.default_rng(0).uniform(0.05, 0.3, mask.shape)
+    path = write_map(tmp_path / "map.tif", tiles[0], np.where(mask == 1, 0.96 if certain else uncertain, 0))
+    threshold = decide(map_histogram(path)).threshold
+    result = check_maps(tiles, [path], [threshold])
+    row = result["rows"][0]
+    assert row["margin"] == pytest.approx(min(0.1, threshold / 2), abs=1e-4) and row["near"] == 0
+    assert not any("of its threshold" in text for text in result["warnings"])
+    assert row["expected_f1"] > 0.9 if certain else row["expected_f1"] < 0.5
+
+
+def test_a_map_without_landslides_is_warned_of(tmp_path: Path) -> None:
+    _, tiles, mask = make_scene(tmp_path, 300, 300, "test")
+    noise = np.random.default_rng(0).lognormal(np.log(0.004), 1, mask.shape).clip(0, 1)
+    path = write_map(tmp_path / "noise.tif", tiles[0], noise)
+    decided = check_maps(tiles, [path], [decide(map_histogram(path)).threshold])
+    assert any("probably no landslide to find" in text for text in decided["warnings"])
+    fixed = check_maps(tiles, [path], [0.5])
+    assert fixed["rows"][0]["expected_f1"] is None
+    assert not any("to find" in text for text in fixed["warnings"])
 
 
 def test_a_map_of_the_labels_grid_repeats_at_its_step(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from ground_scenes import make_scene, write_grid
+from ground_scenes import make_scene, relabel, write_grid
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
@@ -16,7 +16,9 @@ from apsam.metrics import objects
 from apsam.metrics.objects import area_frequency, measure_objects, pixel_area_m2
 from apsam.metrics.regions import Overlaps, Regions
 from apsam.metrics.scene import MeasuredScene
+from apsam.report.tables import objects_table, size_class_table
 from apsam.scenes import Scene
+from apsam.stack import TileStack
 from apsam.tiles.resolution import PixelGrid
 
 
@@ -86,6 +88,32 @@ def test_unknown_pixels_are_ignored(tmp_path: Path) -> None:
     row = measure_objects([measured], {"apsam": [found]})["rows"][0]
     assert (row["reference"], row["found"], row["mapped"], row["false"]) == (1, 1, 1, 0)
     assert row["area_error"] == 0
+
+
+def test_landslides_are_cut_where_tiles_are_not_labelled_and_the_report_says_so(tmp_path: Path) -> None:
+    reference = np.zeros((200, 160), np.uint8)
+    reference[90:110, 20:120] = 1
+    measured = scene_with(tmp_path, reference)
+    found = write_grid(tmp_path / "map.tif", measured.tiles, reference)
+    whole = measure_objects([measured], {"apsam": [found]})
+    assert (whole["rows"][0]["reference"], whole["rows"][0]["reference_m2"]) == (1, 500)
+    assert whole["rows"][0]["measured_share"] == 1 and "cut" not in objects_table(whole).caption
+    with TileStack(measured.tiles) as stack:
+        windows = stack.read("window")
+    # A strip without a labelled tile crosses the landslide.
+    strip = {index: 255 for index, (_, col, _, width) in enumerate(windows.tolist()) if col < 80 < col + width}
+    relabel(measured.tiles, part=strip)
+    kept = np.zeros(reference.shape, bool)
+    for index, (row, col, height, width) in enumerate(windows.tolist()):
+        kept[row : row + height, col : col + width] |= index not in strip
+    pieces = cv2.connectedComponents((reference & kept).astype(np.uint8))[0] - 1
+    row = measure_objects([measured], {"apsam": [found]})["rows"][0]
+    assert pieces == 2 and row["reference"] == row["mapped"] == row["found"] == pieces
+    assert row["reference_m2"] == (reference & kept).sum() / 4
+    assert row["measured_share"] == pytest.approx(kept.mean(), abs=1e-4)
+    caption = objects_table({"protocol": "held_out", "min_area_m2": 0, "rows": [row]}).caption
+    assert f"Of valley (held out, {int(100 * kept.mean())} %) only labelled tiles" in caption
+    assert "cut at the border" in size_class_table({"rows": [row]}).caption
 
 
 def test_a_map_of_another_size_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from ground_scenes import write_raster
@@ -31,6 +32,31 @@ def dots(height: int = 700, width: int = 600, phase: int = 7) -> np.ndarray:
 def test_a_natural_map_has_no_period(tmp_path: Path, seed: int, blur: float) -> None:
     path = write_raster(tmp_path / "map.tif", natural(seed, blur=blur).astype(np.uint8)[None], nodata=255)
     assert not period_of(path, STEP).repeats
+
+
+def elongated(seed: int, length: float, angle: float, side: int = 760) -> np.ndarray:
+    """Thirty ellipses in one direction, five times as long as wide, at random places, 0 or 250."""
+    rng = np.random.default_rng(seed)
+    values = np.zeros((side, side), np.uint8)
+    for row, col in rng.integers(0, side, (30, 2)).tolist():
+        own = length * np.exp(0.4 * rng.normal())
+        axes = (max(2, round(own / 2)), max(2, round(own / 10)))
+        cv2.ellipse(values, (col, row), axes, angle + 5 * rng.normal(), 0, 360, 250, -1)
+    return values
+
+
+@pytest.mark.parametrize("angle", [0, 45, 90])
+def test_landslides_in_one_direction_have_no_period(tmp_path: Path, angle: float) -> None:
+    maps = [elongated(seed, 1.6 * STEP, angle) for seed in range(40)]
+    found = [period_of(write_raster(tmp_path / "map.tif", one[None], nodata=255), STEP) for one in maps]
+    assert sum(period.repeats for period in found) == 0
+
+
+def test_dots_over_landslides_in_one_direction_are_found(tmp_path: Path) -> None:
+    for seed in range(5):
+        values = np.clip(elongated(seed, 1.6 * STEP, 0, 700)[:, :600] / 2 + 60 + 60 * dots(), 0, 250)
+        path = write_raster(tmp_path / "map.tif", values.astype(np.uint8)[None], nodata=255)
+        assert period_of(path, STEP).repeats
 
 
 def test_p_values_of_maps_without_a_period_are_those_of_chance(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def test_pseudo_masks_in_the_middle_of_tiles_are_noticed(tmp_path: Path) -> None
     assert (found.middle, found.border) == (0.5, pytest.approx(256 / (64**2 - 48**2 - 512), abs=1e-4))
     assert trend_warnings(TileTrend("valley", 30, 0.31, 0.12))[0].startswith("valley: pseudo-masks cover 31%")
     assert not trend_warnings(TileTrend("valley", 30, 0.31, 0.2)) + trend_warnings(TileTrend("valley", 9, 0.3, 0.1))
+    assert not trend_warnings(TileTrend("valley", 30, 0.004, 0)), "a few pixels are no trend"
+    assert trend_warnings(TileTrend("valley", 30, 0.05, 0))
 
 
 def test_warnings_of_localizer_labels_and_networks() -> None:
@@ -86,6 +88,15 @@ def test_trivial_baselines() -> None:
     [text] = baseline_warnings([row, box], others)
     assert "learned from APSAM masks have F1 0.400" in text and "a box in the middle of every tile (0.400)" in text
     assert not_better({**row, "scene": "west"}, others) is None and not_better({**row, "f1": None}, others) is None
+
+
+def test_maps_of_training_scenes_are_compared_with_baselines_if_no_others_are_measured() -> None:
+    row = {"source": "apsam", "part": "train", "f1": 0.05}
+    others = [{"source": "everything", "part": "train", "f1": 0.3}]
+    [text] = baseline_warnings([row], others)
+    assert "F1 0.050 on the ground of their training" in text and "everything landslide (0.300)" in text
+    held_out = {**row, "part": "test", "f1": 0.4}
+    assert baseline_warnings([row, held_out], [*others, {**others[0], "part": "test"}]) == []
 
 
 def test_boxes_in_bands_are_those_of_the_whole() -> None:

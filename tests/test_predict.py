@@ -23,11 +23,12 @@ from apsam.localizer.cam import make_cams
 from apsam.localizer.checkpoint import save_localizer
 from apsam.localizer.methods import build_method
 from apsam.localizer.settings import CamSettings, LocalizerSettings
+from apsam.maps.decision import decide, map_histogram
+from apsam.maps.model import find_model
 from apsam.maps.resample import write_interpolated
 from apsam.maps.settings import MapSettings
 from apsam.products.settings import ProductSettings
 from apsam.resunet.checkpoint import save_resunet
-from apsam.resunet.decision import expected_f1_threshold, map_histogram
 from apsam.resunet.model import build_resunet
 from apsam.resunet.predict import predict_raster
 from apsam.resunet.settings import ResUNetSettings
@@ -146,13 +147,15 @@ def test_a_run_maps_with_its_best_network_and_its_decision(tmp_path: Path) -> No
     scene, run, maps = write(tmp_path / "other.tif"), tmp_path / "run", tmp_path / "maps"
 
     def threshold(*arguments: object) -> float:
-        assert predict(scene, "--run", run, "-o", maps, *arguments)[0] == 0
+        code, text = predict(scene, "--run", run, "-o", maps, *arguments)
+        assert code == 0
         with rasterio.open(maps / "other_mask.tif") as mask, rasterio.open(maps / "other_probability.tif") as map_:
             found = float(mask.tags()["APSAM_THRESHOLD"])
+            assert ("expected F1" in text) == (f"other_mask.tif: threshold {found:g}" in text)
             assert np.array_equal(mask.read(1) == 1, map_.read(1) >= round(found * 250))
         return found
 
-    assert threshold() == expected_f1_threshold(map_histogram(maps / "other_probability.tif")) < 0.5
+    assert threshold() == decide(map_histogram(maps / "other_probability.tif")).threshold < 0.5
     assert not list(maps.glob(".partial*"))
     assert threshold("--model", "apsam") == 0.5
     (tmp_path / "mine.yaml").write_text("maps: {threshold: 0.25}\n")
@@ -163,6 +166,31 @@ def test_a_run_maps_with_its_best_network_and_its_decision(tmp_path: Path) -> No
     assert threshold() == 0.5
     (run / "report/config.yaml").write_text(scene_wide % "expected_f1")
     assert threshold() < 0.5
+
+
+def test_a_configuration_changes_only_the_keys_that_it_sets(tmp_path: Path) -> None:
+    by_f1 = TrainingConditions(tiles=TILES, ground_resolution_m=(0.5, 0.5), decision="expected_f1")
+    weights = untrained(tmp_path / "run/resunet/ground/weights.safetensors", by_f1)
+    record, mine, run = tmp_path / "run/report/config.yaml", tmp_path / "mine.yaml", tmp_path / "run"
+    record.parent.mkdir()
+    record.write_text(
+        "ground: {masks: scene, heat_maps: labels, decision: expected_f1}\nresunet: {loss: bce}\n"
+        "maps: {overlap: 0.6, flips: false}\nproducts: {smooth_m: 3, dem: dem.tif}\nscenes: data/scenes.tsv\n"
+    )
+    mine.write_text("products: {min_area_m2: 400}\nmaps: {overlap: 0.2}\n")
+    found = find_model(run, None, None, mine)
+    assert (found.decision, found.maps.overlap, found.maps.flips) == ("expected_f1", 0.2, False)
+    assert found.products == ProductSettings(min_area_m2=400, smooth_m=3, dem=Path("data/dem.tif"))
+    assert f"{mine} and {record}" in found.in_words() and found.elevations_from == record
+    mine.write_text("ground: {decision: threshold}\n")
+    assert find_model(run, None, None, mine).decision == "threshold"
+    mine.write_text("products: {dem: other.tif}\n")
+    found = find_model(run, None, None, mine)
+    assert (found.products.dem, found.elevations_from) == (Path("other.tif"), mine)
+    # Of weights alone too.
+    assert find_model(None, None, weights, mine).decision == "expected_f1"
+    mine.write_text("maps: {threshold: 0.5}\n")
+    assert find_model(None, None, weights, mine).decision == "threshold"
 
 
 @pytest.mark.parametrize("both", [False, True])

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
-from fake_run import RECIPES, make_fake_folder_run
+from fake_run import RECIPES, make_fake_folder_run, make_fake_run
 from pyproj import CRS
 
 from apsam.errors import InputError
@@ -29,6 +29,7 @@ from apsam.report.page import make_report
 from apsam.report.provenance import hashes
 from apsam.report.scene_maps import _masks
 from apsam.report.settings import ReportSettings
+from apsam.report.tables import metrics_table
 from apsam.report.times import elapsed, recipes_of, stage_times
 from apsam.scenes import Scene
 from apsam.stack import TileStack, TileStackWriter
@@ -132,6 +133,19 @@ def test_figures_are_those_of_the_metrics(run, page):
     row = next(r for r in rows if r["source"] == "apsam" and r["part"] == "test")
     assert f"{row['f1']:.3f}" in page.text and f"{row['tp']:,}" in page.text
     assert "held_out" in page.text and "1 min 4 s" in page.text
+
+
+def test_an_undefined_figure_is_not_the_best():
+    rows = [
+        {"source": source, "part": "test", "tp": 0, "fp": 0, "fn": 5, "tn": 5, "f1": f1, "precision": None}
+        for source, f1 in (("apsam", 0.0), ("cam", 0.2))
+    ]
+    table = metrics_table("ResUNet", "Masks", "Maps.", {"protocol": "held_out", "rows": rows})
+    f1, precision = table.columns.index("F1"), table.columns.index("Precision")
+    assert [(line[f1].best, line[precision].text, line[precision].best) for line in table.rows] == [
+        (False, "–", False),
+        (True, "–", False),
+    ]
 
 
 def test_experiments_are_shown_as_they_are(run, page, page_file):
@@ -249,6 +263,33 @@ def test_warnings_and_landslides_are_shown(run, page, tmp_path):
     shown = Page((folder / "report/index.html").read_text()).text
     assert "Check before using these maps" in shown and warning in shown
     assert re.search(r"birch\s*held out\s*Scene-wide\s*7\s*4\s*2\s*1\s*9\s*3\s*-25 %", shown)
+
+
+def test_a_run_of_training_scenes_says_so(tmp_path):
+    folder = tmp_path / "alone"
+    scenes, config = make_fake_run(folder, held_out=False)
+    counts = dict.fromkeys(("reference", "found", "partly", "missed", "mapped", "false"), 1)
+    row = {"source": "apsam", "part": "train", "scene": "birch", **counts, "area_error": 0}
+    (folder / "metrics/objects.json").write_text(
+        json.dumps({"protocol": "held_out", "min_area_m2": 100, "rows": [row]})
+    )
+    shutil.rmtree(folder / "experiments")
+    make_report(folder, scenes, config.model_dump(mode="json"), folder / "report/index.html", SETTINGS)
+    text = Page((folder / "report/index.html").read_text()).text
+    assert "No held-out scene was measured" in text and text.count("Training scenes only") == 3
+    for words in ("Nothing was measured", "took no part in training", "Protocol held_out", "localizer.json"):
+        assert words not in text
+
+
+def test_a_run_without_figures_says_why(run, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(run[0], folder)
+    undefined = {"source": "apsam", "part": "test", "tp": 0, "fp": 0, "fn": 0, "tn": 9, "f1": None, "iou": None}
+    for rows, words in (([], "Nothing was measured"), ([undefined], "figures of held-out tiles are undefined")):
+        for name in ("resunet", "pseudo_masks"):
+            (folder / f"metrics/{name}.json").write_text(json.dumps({"protocol": "held_out", "rows": rows}))
+        make_report(folder, run[1], run[2], folder / "report/index.html", SETTINGS)
+        assert words in Page((folder / "report/index.html").read_text()).text
 
 
 def test_ready_made_tiles_have_no_map(tmp_path):

@@ -127,13 +127,13 @@ def _with_elevations(model: MapModel) -> MapModel:
     dem = model.products.dem
     if dem is None:
         return model
-    record = Path(model.source)
-    if not dem.is_absolute() and record.parts[-2:] == RECORD:
+    record = model.elevations_from
+    if record is not None and not dem.is_absolute() and record.parts[-2:] == RECORD:
         dem = next((path for path in (record.absolute().parents[3] / dem, dem) if path.is_file()), dem)
     if not dem.is_file():
         raise InputError(
-            f"{dem}: no such raster of elevations ('products.dem' of {model.source}); put it there, or name a "
-            f"configuration with another one, or with 'dem: null', by --config"
+            f"{dem}: no such raster of elevations ('products.dem' of {record or model.source}); put it there, or name "
+            f"a configuration with another one, or with 'dem: null', by --config"
         )
     raster, _ = open_elevations(dem)
     raster.close()
@@ -165,7 +165,7 @@ def _predict(image: Path, model: MapModel, tiles: TileSettings, to: ProductFiles
 
     Both are replaced when both are complete, so that a mask and a probability of two predictions are never together.
     """
-    from apsam.resunet.decision import write_decided_mask
+    from apsam.maps.decision import write_decided_mask
     from apsam.resunet.predict import predict_raster
 
     with scratch_folder(to.mask, "maps") as folder:

@@ -93,7 +93,7 @@ def predict_mask(
     mask: Annotated[Path, typer.Option(help="GeoTIFF of the mask to make")],
 ) -> None:
     """Write the mask of a map at the threshold with the highest expected F1."""
-    from apsam.resunet.decision import write_decided_mask
+    from apsam.maps.decision import write_decided_mask
 
     write_decided_mask(probability, mask)
 
@@ -116,7 +116,7 @@ def predict(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="configuration whose sections `maps` and `products`, and `ground.decision`, are used",
+            help="configuration whose keys of `maps` and `products`, and `ground.decision`, replace those of the run",
             show_default=False,
         ),
     ] = None,
@@ -137,6 +137,7 @@ def predict(
     from apsam.api.prediction import map_scenes
     from apsam.device import set_threads
     from apsam.maps.model import find_model
+    from apsam.metrics.checks import threshold_of
 
     found = find_model(run, model, weights, config)
     predictions = map_scenes(found, scenes, output, resample, overwrite, device)
@@ -146,6 +147,8 @@ def predict(
         if made.archive is not None:
             print(made.archive)
             continue
+        if made.mask is not None and found.decision == "expected_f1":
+            print(f"{made.mask}: threshold {threshold_of(made.mask):g}", file=sys.stderr)
         if made.project is not None:
             print(f"{made.project}: {made.landslides} landslide{'s' * (made.landslides != 1)}; open it in QGIS")
         print(*filter(None, (made.probability, made.mask, made.geopackage)), sep="\n")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel
 
 from apsam.conditions import TOLERANCE, TrainingConditions, check_tiles, in_words, read_conditions
 from apsam.config import Config, read_config
@@ -18,6 +20,8 @@ from apsam.products.settings import ProductSettings
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.resolution import NEARLY, ground_resolution_m
 from apsam.tiles.settings import TileSettings
+
+Section = TypeVar("Section", bound=BaseModel)
 
 # The pseudo-masks on which a run's ResUNets are trained, best maps first.
 MASKS = ("self_training", "ground", "apsam", "cam")
@@ -34,6 +38,7 @@ class MapModel:
         conditions: Conditions of its training; None if the weights have none.
         source: Source of the settings of maps and products, in words.
         decision: Threshold of the masks: that of `maps`, or that of each map with the highest expected F1.
+        elevations_from: The configuration that names the elevations; None: none does.
     """
 
     weights: Path
@@ -43,6 +48,7 @@ class MapModel:
     conditions: TrainingConditions | None
     source: str
     decision: Literal["threshold", "expected_f1"] = "threshold"
+    elevations_from: Path | None = None
 
     def in_words(self) -> str:
         """Return one line for the user: the network, the resolution of its training, the source of its settings."""
@@ -68,9 +74,10 @@ def weights_of_run(run: Path, masks: str | None) -> Path:
 def find_model(run: Path | None, masks: str | None, weights: Path | None, config: Path | None) -> MapModel:
     """Find the network of a run, or of a weights file.
 
-    Settings for reading scenes come from the weights. Settings of maps and products come from `config`; else from the
-    configuration in the run's report, if there is one; else from the weights. So does `ground.decision`, if the
-    network was trained on scene-wide masks and predicts calibrated probabilities.
+    Settings for reading scenes come from the weights. A setting of maps and products comes from `config`, if that file
+    sets its key; else from the configuration in the run's report, if there is one; else from the weights. So does
+    `ground.decision`, if the network was trained on scene-wide masks and predicts calibrated probabilities. A file that
+    sets `maps.threshold` without `ground.decision` asks for that threshold.
 
     Args:
         run: Folder of a run.
@@ -88,7 +95,7 @@ def find_model(run: Path | None, masks: str | None, weights: Path | None, config
         raise ConfigError(
             f"apsam predict: give --run (folder of a trained run) or --weights (file of a ResUNet), {given} given"
         )
-    asked = config is not None
+    record = None
     if weights is None:
         assert run is not None
         weights = weights_of_run(run, masks)
@@ -98,39 +105,59 @@ def find_model(run: Path | None, masks: str | None, weights: Path | None, config
                 f"file by --weights"
             )
         record = run / "report" / "config.yaml"
-        config = config or (record if record.is_file() else None)
     elif not weights.is_file():
         raise InputError(f"{weights}: no such weights of a ResUNet")
     conditions = read_conditions(weights)
+    recorded = read_config(record) if record is not None and record.is_file() else None
     written = read_config(config) if config is not None else None
-    if conditions and written and asked:
+    if conditions and written:
         own = written.tiles.decisive()
         said = {name: own[name] for name in written.tiles.model_fields_set & own.keys()}
         check_tiles(conditions, {**conditions.tiles.decisive(), **said}, weights)
-    if written is not None:
-        tiles, maps, products = (conditions or written).tiles, written.maps, written.product_settings()
+    if recorded is not None:
+        tiles, maps, products = (conditions or recorded).tiles, recorded.maps, recorded.product_settings()
     elif conditions is not None:
         tiles, maps, products = conditions.tiles, conditions.maps, conditions.products
+    elif written is not None:
+        tiles, maps, products = written.tiles, written.maps, written.product_settings()
     else:
         raise InputError(
             f"{weights}: does not say how its training scenes were read (an early version of apsam wrote it); give the "
             f"configuration of its run with --config, or train it again"
         )
+    if written is not None:
+        maps = _over(maps, written.maps, written.maps.model_fields_set)
+        products = _over(products, written.product_settings(), written.products.model_fields_set)
+        if conditions is None and "tiles" in written.model_fields_set:
+            tiles = written.tiles
+    sources = [*([str(config)] if written else []), *([str(record)] if recorded else [])]
     return MapModel(
         weights,
         tiles,
         maps,
         products,
         conditions,
-        str(config) if written else "the settings in the weights (use --config for others)",
-        _decision(conditions, written),
+        " and ".join(sources) or "the settings in the weights (use --config for others)",
+        _decision(conditions, recorded, written),
+        config if written is not None and "dem" in written.products.model_fields_set else record if recorded else None,
     )
 
 
-def _decision(conditions: TrainingConditions | None, written: Config | None) -> Literal["threshold", "expected_f1"]:
+def _over(settings: Section, written: Section, keys: Collection[str]) -> Section:
+    """Return settings with some keys of others."""
+    return settings.model_copy(update={key: getattr(written, key) for key in keys})
+
+
+def _decision(
+    conditions: TrainingConditions | None, recorded: Config | None, written: Config | None
+) -> Literal["threshold", "expected_f1"]:
     if conditions is None or conditions.decision == "threshold":
         return "threshold"
-    return written.ground.decision if written else conditions.decision
+    if written is not None and "decision" in written.ground.model_fields_set:
+        return written.ground.decision
+    if written is not None and "threshold" in written.maps.model_fields_set:
+        return "threshold"
+    return recorded.ground.decision if recorded else conditions.decision
 
 
 @contextmanager

@@ -8,7 +8,7 @@ the stride of the training tiles.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rasterio.windows import Window
 from scipy.stats import rankdata
 
 from apsam.errors import InputError
+from apsam.maps.decision import decide, low_f1_warning, map_histogram
 from apsam.metrics.period import Period, period_of
 from apsam.stack import TileStack
 from apsam.tiles.parts import TEST, TRAIN
@@ -27,7 +28,7 @@ from apsam.tiles.settings import TileSettings
 PRESENT_SHARE = 0.005
 # With fewer labelled tiles of one kind, the checks are not reliable.
 FEW_TILES = 20
-# A tile is near the threshold if its score differs from it by at most this.
+# A tile is near the threshold if its score differs from it by at most this (see `_margin`).
 NEAR, MANY_NEAR = 0.1, 0.25
 # Below this, a map hardly separates tiles with landslides from tiles without.
 WEAK_ACCURACY, WEAK_AUC = 0.65, 0.7
@@ -45,8 +46,10 @@ class MapCheck:
         accuracy, majority: Share of correctly classified tiles, and that of the more frequent label.
         auc: Probability that a positive tile scores higher than a negative one; None if a label is missing. The score
             of a tile is the probability that `PRESENT_SHARE` of its pixels exceed.
-        near: Share of tiles whose score is within 0.1 of the threshold.
+        near: Share of tiles whose score is within `margin` of the threshold.
         period: Whether the map repeats at the tile stride (`apsam.metrics.period`); None if it is too small to test.
+        margin: 0.1, or less at thresholds near 0 and 1.
+        expected_f1: Highest expected F1 of the map (`apsam.maps.decision`), if its threshold is that with this F1.
     """
 
     scene: str
@@ -59,6 +62,8 @@ class MapCheck:
     auc: float | None
     near: float
     period: Period | None
+    margin: float = NEAR
+    expected_f1: float | None = None
 
 
 def check_map(tiles: Path, probability: Path, threshold: float) -> list[MapCheck]:
@@ -81,13 +86,21 @@ def check_map(tiles: Path, probability: Path, threshold: float) -> list[MapCheck
             raise InputError(f"{probability}: is not a map of the scene '{attributes['scene']}'; predict again")
         found = np.array([_tile_score(raster, window, threshold) for window in windows.tolist()]).reshape(-1, 2)
     period = period_of(probability, step)
+    decision = decide(map_histogram(probability))
+    decided = np.isclose(decision.threshold, threshold)
     checks = []
     for name, code in (("train", TRAIN), ("test", TEST)):
         chosen = (part == code) & np.isfinite(found[:, 0])
         if chosen.any():
             some = found[chosen, 0], found[chosen, 1], label[chosen] == 1
-            checks.append(_check(attributes["scene"], name, *some, threshold, period))
+            check = _check(attributes["scene"], name, *some, threshold, period)
+            checks.append(replace(check, expected_f1=round(decision.expected_f1, 4)) if decided else check)
     return checks
+
+
+def _margin(threshold: float) -> float:
+    """Return how near to the threshold a score is uncertain: at most half of the way to the ends of the scale."""
+    return min(NEAR, threshold / 2, (1 - threshold) / 2)
 
 
 def _tile_score(raster: rasterio.DatasetReader, window: Sequence[int], threshold: float) -> tuple[float, float]:
@@ -124,8 +137,9 @@ def _check(
         accuracy=round(float((present == positive).mean()), 4),
         majority=round(max(float(positive.mean()), 1 - float(positive.mean())), 4),
         auc=round(float(wins / (count * (len(positive) - count))), 4) if both else None,
-        near=round(float((np.abs(scores - threshold) < NEAR).mean()), 4),
+        near=round(float((np.abs(scores - threshold) < _margin(threshold)).mean()), 4),
         period=period,
+        margin=round(_margin(threshold), 4),
     )
 
 
@@ -143,10 +157,13 @@ def warnings_of(check: MapCheck) -> list[str]:
             f"{check.scene}: the map is correct in {check.accuracy:.0%} of the {check.part} tiles, and the more "
             f"frequent label alone is in {check.majority:.0%}"
         )
+    if check.expected_f1 is not None and (text := low_f1_warning(check.expected_f1)):
+        found.append(f"{check.scene}: {text}")
     if check.period is not None and check.period.repeats:
         found.append(
             f"{check.scene}: the map repeats at the step of the tiles ({check.period.ratio:.1f} times the amplitude at "
-            f"similar wavelengths): it shows where tiles lie, not where landslides do; train with ground.masks: scene"
+            f"similar wavelengths): it shows where tiles lie, not where landslides do; if it was trained on masks of "
+            f"tiles, set ground.masks: scene (config/real_scenes.yaml)"
         )
     if min(check.positive, check.negative) < FEW_TILES:
         found.append(
@@ -155,8 +172,8 @@ def warnings_of(check: MapCheck) -> list[str]:
         )
     if check.near > MANY_NEAR:
         found.append(
-            f"{check.scene}: in {check.near:.0%} of the {check.part} tiles the map is within {NEAR} of its threshold: "
-            f"another seed would decide otherwise there"
+            f"{check.scene}: in {check.near:.0%} of the {check.part} tiles the map is within {check.margin:g} of its "
+            f"threshold: another seed would decide otherwise there"
         )
     return found
 

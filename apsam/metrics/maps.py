@@ -43,18 +43,21 @@ def measure_maps(
 
     Returns:
         {"protocol", "rows"} as from `measure_pseudo_masks`; "baselines", rows of trivial baselines
-        (`apsam.metrics.baselines`), on the same pixels; "warnings" of maps that do not beat them.
+        (`apsam.metrics.baselines`), on the same pixels; "warnings" of maps that do not beat them. The centred box is
+        among the baselines if a scene is a raster, else in "rows".
 
     Raises:
         InputError: A map is of another scene, or the reference mask cannot be read.
     """
     tallies: dict[Key, Tally] = {}
     others: dict[Key, Tally] = {}
+    rasters = False
     for index, measured in enumerate(scenes):
         name = measured.scene.name
         with TileReferenceMasks(measured) as reference:
             sources = {source: paths[index] for source, paths in maps.items()}
             if reference.names is None:
+                rasters = True
                 for number, (source, path) in enumerate(sources.items()):
                     for part, guess, there, boxes in _raster_rows(reference, path):
                         tallies.setdefault((source, part, name), Tally()).add_pixels(Counts.of(guess, there))
@@ -73,6 +76,10 @@ def measure_maps(
                         for other in (EVERYTHING, NOTHING):
                             mask = np.full_like(guess, other == EVERYTHING)
                             others.setdefault((other, part, name), Tally()).add_tile(mask, there)
+    if rasters:
+        # Rasters have the box among the baselines: pool it over the same scenes as the other rows.
+        for key in [key for key in tallies if key[0] == centred_box.NAME]:
+            others[key] = tallies.pop(key)
     found, of_baselines = rows(tallies), rows(others)
     return {
         "protocol": protocol,

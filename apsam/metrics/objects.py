@@ -45,8 +45,9 @@ def measure_objects(
 ) -> dict[str, Any]:
     """Count landslides of maps and reference masks.
 
-    Only raster scenes: ready-made tiles cut landslides. Pixels belong to parts as in `measure_maps`; a landslide
-    beyond a part counts with its share in it. Unknown pixels of the reference mask and of the map are ignored.
+    Only raster scenes: ready-made tiles cut landslides. Pixels belong to parts as in `measure_maps`. A landslide is cut
+    at the border of its part: of the labelled tiles, and of the blocks of a scene that is split. What is beyond may
+    have been trained on. Each piece counts. Unknown pixels of the reference mask and of the map are ignored.
 
     Args:
         scenes: Scenes with a reference mask.
@@ -56,7 +57,8 @@ def measure_objects(
             cover of a larger one in the other mask counts, as in the GeoPackage.
 
     Returns:
-        {"protocol", "min_area_m2", "rows"}: a row for each source, part and scene.
+        {"protocol", "min_area_m2", "rows"}: a row for each source, part and scene. "measured_share" is the share of the
+        scene's known pixels that belong to the part: landslides are cut only if it is below 1.
 
     Raises:
         InputError: A map is of another scene.
@@ -84,6 +86,7 @@ def pixel_area_m2(crs: RasterCRS, grid: PixelGrid) -> float:
 
 def _count(tiles: TileReferenceMasks, path: Path, part: int, pixel_m2: float, min_area_m2: float) -> dict[str, Any]:
     there, found, both = Regions(), Regions(), Overlaps()
+    measured = known_pixels = 0
     try:
         with rasterio.open(path) as raster:
             if raster.shape != (tiles.height, tiles.width):
@@ -91,10 +94,10 @@ def _count(tiles: TileReferenceMasks, path: Path, part: int, pixel_m2: float, mi
             for top in range(0, tiles.height, ROWS_AT_ONCE):
                 rows = min(ROWS_AT_ONCE, tiles.height - top)
                 reference = tiles.reference.read(top, 0, rows, tiles.width)
-                chosen = part_rows(tiles.window, tiles.part, top, rows, tiles.width) == part
-                chosen &= reference != 255
                 guess = raster.read(1, window=Window(0, top, tiles.width, rows))
-                chosen &= guess != NO_DATA
+                known = (reference != 255) & (guess != NO_DATA)
+                chosen = known & (part_rows(tiles.window, tiles.part, top, rows, tiles.width) == part)
+                measured, known_pixels = measured + int(chosen.sum()), known_pixels + int(known.sum())
                 both.add(there.add((reference == 1) & chosen), found.add((guess == 1) & chosen))
     except RasterioError as error:
         raise InputError(f"{path}: not a map that can be read ({error}); predict again") from error
@@ -102,6 +105,8 @@ def _count(tiles: TileReferenceMasks, path: Path, part: int, pixel_m2: float, mi
     mapped = _landslides(found, both.shared(found, 1), pixel_m2, min_area_m2)
     return {
         **summarise(references, mapped),
+        # Rounded down: 1 is the whole scene.
+        "measured_share": int(1e4 * measured / max(1, known_pixels)) / 1e4,
         "classes": _by_class(references, mapped),
         "frequency": area_frequency([area for area, _ in references], [area for area, _ in mapped]),
     }

@@ -5,6 +5,10 @@ has a line in its two-dimensional spectrum at one cycle per tile stride, along r
 have power there too, and on a scene of a few tiles it varies widely. So the power at the stride is compared with that
 of all directions at similar wavelengths by an F-test, the test for a line in a locally flat spectrum (Percival and
 Walden, Spectral Analysis for Physical Applications, 1993, chapter 10).
+
+Landslides that are elongated along an image axis have more power across it than in other directions, on that axis
+alone. A tile pattern is on both. So the test is of the weaker axis. Left undetected is a pattern of one axis, as in a
+map with a single row of tiles. Shapes of which some lie along rows and some along columns still pass too often.
 """
 
 from __future__ import annotations
@@ -34,9 +38,10 @@ class Period:
     """Repetition of a map at the stride of its tiles.
 
     Attributes:
-        ratio: Amplitude at the stride over that at similar wavelengths, root mean squares; about 1 without a period.
+        ratio: Amplitude at the stride, along the axis where it is smaller, over the root mean square at similar
+            wavelengths; about 0.7 without a period.
         p_value: Probability of such a ratio in a map without a period.
-        share: Share of the map's variance that the repetition explains.
+        share: Share of the map's variance that the repetition explains, both axes.
     """
 
     ratio: float
@@ -73,9 +78,10 @@ def period_of(path: Path, step: float) -> Period | None:
     if len(nearby) < LEAST_FREQUENCIES or not variance or not nearby.any():
         return None
     at_step = np.array([_power(values * taper, frequency, 0), _power(values * taper, 0, frequency)])
-    quotient = at_step.mean() / nearby.mean()
-    # Each power is the sum of two squares. A sine of amplitude a has the power (a * sum(taper) / 2)**2.
-    p_value = f_distribution.sf(quotient, 2 * len(at_step), 2 * len(nearby))
+    quotient = at_step.min() / nearby.mean()
+    # A power is the sum of two squares: exponentially distributed, and the smaller of two has half the mean.
+    p_value = f_distribution.sf(2 * quotient, 2, 2 * len(nearby))
+    # A sine of amplitude a has the power (a * sum(taper) / 2)**2.
     share = 2 * at_step.sum() / (known * taper).sum() ** 2 / variance
     return Period(round(float(np.sqrt(quotient)), 3), round(float(p_value), 6), round(float(share), 5))
 

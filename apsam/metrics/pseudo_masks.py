@@ -25,8 +25,8 @@ def measure_pseudo_masks(
 ) -> dict[str, Any]:
     """Evaluate pseudo-masks.
 
-    Folders of ready-made tiles have an additional source, `centred_box`: a fixed box in the middle of every positive
-    tile, which measures the centre bias of the crops.
+    If a scene is a folder of ready-made tiles, all have an additional source, `centred_box`: a fixed box in the middle
+    of every positive tile, which measures the centre bias of the crops.
 
     Args:
         scenes: Scenes with a reference mask.
@@ -40,9 +40,11 @@ def measure_pseudo_masks(
         InputError: A stack is of another scene, or the reference mask cannot be read.
     """
     tallies: dict[Key, Tally] = {}
+    boxes = any(measured.scene.kind == "folder" for measured in scenes)
     for index, measured in enumerate(scenes):
         with TileReferenceMasks(measured) as reference:
-            for tile, guesses in _guesses(reference, {source: paths[index] for source, paths in masks.items()}):
+            stacks = {source: paths[index] for source, paths in masks.items()}
+            for tile, guesses in _guesses(reference, stacks, boxes):
                 part = reference.part_name(tile)
                 if part is not None:
                     there = reference.tile(tile)
@@ -64,10 +66,12 @@ def as_released(mask: np.ndarray, overlap_count: np.ndarray) -> np.ndarray:
     return np.where(overlap_count > 1, NO_DATA, mask).astype(np.uint8)
 
 
-def _guesses(reference: TileReferenceMasks, sources: Mapping[str, Path]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """Yield (tile, {source: mask}) for all tiles."""
+def _guesses(
+    reference: TileReferenceMasks, sources: Mapping[str, Path], boxes: bool
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Yield (tile, {source: mask}) for all tiles; with `boxes` also the centred box."""
     count = len(reference.label)
-    box = None if reference.names is None else centred_box.centred_box(reference.size, reference.size)
+    box = centred_box.centred_box(reference.size, reference.size) if boxes else None
     with ExitStack() as opened:
         stacks = {source: opened.enter_context(TileStack(path)) for source, path in sources.items()}
         for stack in stacks.values():

@@ -26,6 +26,8 @@ WEAK_AGREEMENT = 0.7
 MIDDLE, BORDER = 1 / 4, 1 / 8
 # Pseudo-masks have a trend across the tile if landslide is so many times as frequent in the middle as at the border.
 TREND = 2.0
+# With less landslide in the middle, the ratio is one of chance.
+LEAST_MIDDLE = 0.01
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def _middle_and_border(side: int) -> tuple[np.ndarray, np.ndarray]:
 
 def trend_warnings(trend: TileTrend) -> list[str]:
     """Warn of pseudo-masks in the middle of their tiles, which is not where landslides of a whole scene are."""
-    if trend.tiles < FEW_TILES or trend.middle <= TREND * trend.border:
+    if trend.tiles < FEW_TILES or trend.middle < LEAST_MIDDLE or trend.middle <= TREND * trend.border:
         return []
     return [
         f"{trend.scene}: pseudo-masks cover {trend.middle:.0%} of the middle of positive tiles and {trend.border:.0%} "

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from apsam.config import parse_config
 from apsam.files import atomic_path
+from apsam.protocol import HELD_OUT
 from apsam.report import provenance
 from apsam.report.colours import LAYER_COLOURS, PALETTE
 from apsam.report.experiments import read_experiments
@@ -26,7 +27,17 @@ from apsam.report.scene_maps import scene_maps
 from apsam.report.settings import ReportSettings
 from apsam.report.sizes import area_frequency_chart
 from apsam.report.suggestions import suggestion_lists
-from apsam.report.tables import DEFINITIONS, PROTOCOLS, metrics_table, objects_table, scene_table, size_class_table
+from apsam.report.tables import (
+    DEFINITIONS,
+    PROTOCOLS,
+    TRAINING_ONLY,
+    metrics_table,
+    objects_table,
+    rows_of,
+    scene_table,
+    size_class_table,
+    training_only,
+)
 from apsam.report.times import Recipe, elapsed, recipes_of, stage_times
 from apsam.report.training import read_training
 from apsam.report.views import tile_views
@@ -34,6 +45,9 @@ from apsam.scenes import Scene
 
 # Of the page's size; maps take theirs (`apsam.report.scene_maps`).
 GALLERY_SHARE, EXPERIMENTS_SHARE, SUGGESTIONS_SHARE = 0.22, 0.1, 0.05
+
+# Title of a note of `read_training`: of a file that no run without held-out tiles has.
+LOCALIZER_ACCURACY = "accuracy of the localizer"
 
 
 def make_report(
@@ -99,7 +113,7 @@ def make_report(
         .get_template("index.html.j2")
         .render(
             run=name,
-            notes=notes.all(),
+            notes=[note for note in notes.all() if dataset.test[0] or note.what != LOCALIZER_ACCURACY],
             dataset=dataset,
             labels=describe_labels(gallery.covers),
             suggestions=suggestions,
@@ -107,6 +121,7 @@ def make_report(
             experiment_protocols=sorted({(one.protocol, one.meaning) for one in experiments}),
             again=provenance.again(name),
             headline=headline(metrics),
+            no_headline=_no_headline(metrics),
             warnings=[text for file in (checks, metrics["resunet"]) for text in (file or {}).get("warnings", [])],
             methods=describe_methods(checked),
             protocols=_protocols(metrics),
@@ -157,8 +172,19 @@ def _tables(metrics: Mapping[str, dict[str, Any] | None]) -> list[Any]:
     ]
 
 
+def _no_headline(metrics: Mapping[str, dict[str, Any] | None]) -> str:
+    """Say why there are no figures of held-out tiles."""
+    measured = [one for one in metrics.values() if rows_of(one)]
+    if not measured:
+        return "Nothing was measured in this run: there are no figures of held-out tiles."
+    if all(map(training_only, measured)):
+        return TRAINING_ONLY
+    return "The figures of held-out tiles are undefined: neither reference masks nor maps have a landslide there."
+
+
 def _protocols(metrics: Mapping[str, dict[str, Any] | None]) -> list[tuple[str, str]]:
-    names = sorted({m["protocol"] for m in metrics.values() if m and "protocol" in m})
+    measured = [m for m in metrics.values() if m and "protocol" in m]
+    names = sorted({m["protocol"] for m in measured if m["protocol"] != HELD_OUT or not training_only(m)})
     return [(name, PROTOCOLS.get(name, "")) for name in names]
 
 

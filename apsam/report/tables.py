@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apsam.metrics.baselines import BASELINES, not_better
+from apsam.protocol import HELD_OUT
 from apsam.report.inputs import SOURCE_NAMES
 
 PROTOCOLS = {
@@ -16,6 +17,12 @@ PROTOCOLS = {
     "comparable with held-out figures.",
 }
 
+TRAINING_ONLY = (
+    "No held-out scene was measured: none is held out, or none has a reference mask. All figures are of training "
+    "scenes: they say how well maps reproduce the ground of their training. Maps of other ground are usually worse; to "
+    "measure that, give a scene with a reference mask the split test."
+)
+
 PARTS = {"test": "held out", "train": "training"}
 
 SHARES = (("f1", "F1"), ("iou", "IoU"), ("precision", "Precision"), ("recall", "Recall"), ("oa", "OA"))
@@ -24,6 +31,8 @@ OPTIONAL_SHARES = (("kappa", "Kappa"), ("mean_iou", "Mean IoU"))
 NO_OBJECTS = dict.fromkeys(
     ("reference", "found", "partly", "missed", "mapped", "false", "reference_m2", "mapped_m2"), 0
 )
+# More scenes are not named in a caption.
+SCENES_NAMED = 5
 COUNTS = (("tp", "TP"), ("fp", "FP"), ("fn", "FN"), ("tn", "TN"))
 
 DEFINITIONS = (
@@ -75,6 +84,18 @@ def find_row(metrics: dict[str, Any] | None, source: str) -> dict[str, Any] | No
     return next((row for row in overall if row["source"] == source and row.get("part", "test") == "test"), None)
 
 
+def training_only(metrics: dict[str, Any] | None) -> bool:
+    """Whether all rows of a metrics file are of training scenes."""
+    rows = rows_of(metrics)
+    return bool(rows) and all(row.get("part", "test") == "train" for row in rows)
+
+
+def _measured_by(metrics: dict[str, Any]) -> str:
+    """The protocol of a metrics file, for a caption. `held_out` says nothing of training scenes."""
+    protocol = metrics.get("protocol", "unknown")
+    return "Training scenes only" if protocol == HELD_OUT and training_only(metrics) else f"Protocol {protocol}"
+
+
 def metrics_table(title: str, first: str, what: str, metrics: dict[str, Any]) -> Table:
     """The table of one metrics file over all scenes, held-out part first; the best of a part and column is marked.
 
@@ -100,14 +121,14 @@ def metrics_table(title: str, first: str, what: str, metrics: dict[str, Any]) ->
             Cell(
                 share(row.get(key)),
                 True,
-                not baseline and row.get(key) == best.get((part, key)),
+                not baseline and row.get(key) is not None and row[key] == best.get((part, key)),
                 bool(bad) and key in ("f1", "iou"),
             )
             for key, _ in shares
         ]
         cells += [Cell("–" if row.get(key) is None else f"{row[key]:,}", True) for key, _ in COUNTS]
         lines.append(cells)
-    caption = f"{what} Protocol {metrics.get('protocol', 'unknown')}; the best of a part in bold."
+    caption = f"{what} {_measured_by(metrics)}; the best of a part in bold."
     if behind:
         caption += " In red: F1 no higher than that of a baseline, which knows nothing of the image."
     return Table(title, caption, [first, "Part", *(n for _, n in shares), *(n for _, n in COUNTS)], lines)
@@ -148,9 +169,31 @@ def objects_table(metrics: dict[str, Any]) -> Table:
     caption = (
         f"Landslides of at least {metrics['min_area_m2']:g} m²: found where the map covers at least half of it, partly "
         f"where less; false where the reference mask covers less than half of it. Area: mapped against reference. "
-        f"Protocol {metrics['protocol']}."
+        f"{_measured_by(metrics)}."
     )
+    if cut := _cut_scenes(metrics):
+        caption += f" {cut}"
     return Table("Landslides", caption, [*columns, "Area"], lines)
+
+
+def _cut_scenes(metrics: dict[str, Any]) -> str:
+    """Say of which scenes only a part is measured, so that landslides are cut at its border; empty if of none."""
+    least: dict[tuple[str, str], float] = {}
+    for row in rows_of(metrics):
+        # Not in files of early versions.
+        measured = row.get("measured_share", 1)
+        if measured < 1:
+            of_part = (row["scene"], PARTS.get(row["part"], row["part"]))
+            least[of_part] = min(measured, least.get(of_part, 1))
+    if not least:
+        return ""
+    named = list(least.items())[:SCENES_NAMED]
+    scenes = ", ".join(f"{scene} ({part}, {int(100 * share)} %)" for (scene, part), share in named)
+    more = f" and {len(least) - SCENES_NAMED} more" if len(least) > SCENES_NAMED else ""
+    return (
+        f"Of {scenes}{more} only labelled tiles of this part are measured. Landslides are cut at their border, and "
+        f"each piece counts: numbers and areas differ from those in the GeoPackage."
+    )
 
 
 def size_class_table(metrics: dict[str, Any]) -> Table | None:
@@ -179,6 +222,8 @@ def size_class_table(metrics: dict[str, Any]) -> Table | None:
         )
     columns = ["Trained on masks of", "Area, m²", "There", "Found", "Partly", "Missed", "Mapped", "False", "Area error"]
     caption = "Held-out scenes, by the area of a landslide: those there by the reference, those mapped by the map."
+    if _cut_scenes(metrics):
+        caption += " Pieces of landslides that are cut at the border of the measured tiles count by their own area."
     return Table("Landslides by size", caption, columns, lines)
 
 

@@ -220,6 +220,7 @@ def test_incompatible_settings_are_refused(
     [
         ({"sam": {"window": 512}}, "set sam.window: null"),
         ({"resunet": {"keep": "best_on_labels"}}, "set resunet.keep: last"),
+        ({"ground": {**SCENE_WIDE, "decision": "expected_f1"}}, "loss: bce_dice does not give; set resunet.loss: bce"),
     ],
 )
 def test_unsupported_inputs_of_scene_wide_masks_are_named(
@@ -228,7 +229,7 @@ def test_unsupported_inputs_of_scene_wide_masks_are_named(
     message: str,
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        check_run(run_of(sheet(), ground=SCENE_WIDE, **sections))
+        check_run(run_of(sheet(), **{"ground": SCENE_WIDE, **sections}))
 
 
 def test_ready_made_tiles_have_no_scene_wide_masks(tmp_path: Path, sheet: Callable[..., Path]) -> None:

@@ -5,10 +5,15 @@ the training scenes, this misses most of them. F1 is highest at half of the high
 which is below 0.5 (Lipton, Elkan and Naryanaswamy, ECML PKDD 2014). With probabilities p the expected F1 at t is
 2 * sum(p where p >= t) / (number of p >= t + sum(p)), and its maximum is found from the map's histogram. It needs
 calibrated probabilities: a network trained with plain BCE (`resunet.loss: bce`), not with soft dice.
+
+The rule always finds a threshold. On ground without landslides it is that of the noise, and the highest expected F1 is
+low: the network itself says that there is probably nothing to find.
 """
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +23,57 @@ from rasterio.windows import Window
 from apsam.errors import InputError
 from apsam.maps.cog import NO_DATA, STEPS, MapWriter
 
+log = logging.getLogger(__name__)
+
 ROWS_AT_ONCE = 512
+# A map whose highest expected F1 is below this probably shows no landslide: a convention.
+LOW_F1 = 0.3
 
 
-def expected_f1_threshold(histogram: np.ndarray) -> float:
+@dataclass(frozen=True)
+class Decision:
+    """The threshold of a map with the highest expected F1.
+
+    Attributes:
+        threshold: A multiple of 1/250.
+        expected_f1: F1 expected there; 0 for a map without any pixel above probability 0.
+    """
+
+    threshold: float
+    expected_f1: float
+
+
+def low_f1_warning(expected_f1: float) -> str | None:
+    """Return a warning if the highest expected F1 of a map is low; None if it is not, or if the mask is empty."""
+    if not 0 < expected_f1 < LOW_F1:
+        return None
+    return (
+        f"the highest expected F1 of the map is {expected_f1:.2f}: by its own probabilities there is probably no "
+        f"landslide to find, and its mask shows noise; do not use it, or set a threshold (ground.decision: threshold)"
+    )
+
+
+def decide(histogram: np.ndarray) -> Decision:
     """Return the threshold with the highest expected F1.
+
+    Of thresholds with no pixel between, which give one mask, it is the middle one: a map can change most there
+    before the mask does.
 
     Args:
         histogram: (251,) pixels of each stored probability, in steps of 1/250.
 
     Returns:
-        A multiple of 1/250; 0.5 for a map without any pixel above probability 0.
+        The decision; threshold 0.5 for a map without any pixel above probability 0.
     """
     probability = np.arange(STEPS + 1) / STEPS
     found = np.cumsum(histogram[::-1].astype(np.float64))[::-1]
     right = np.cumsum((histogram * probability)[::-1])[::-1]
     if right[0] == 0:
-        return 0.5
-    return int(np.argmax(2 * right[1:] / (found[1:] + right[0]))) / STEPS + 1 / STEPS
+        return Decision(0.5, 0.0)
+    expected = 2 * right[1:] / (found[1:] + right[0])
+    lowest = int(np.argmax(expected)) + 1
+    highest = lowest + int(np.argmax(histogram[lowest:] > 0))
+    return Decision((lowest + highest) // 2 / STEPS, float(expected[lowest - 1]))
 
 
 def map_histogram(probability: Path) -> np.ndarray:
@@ -55,12 +93,16 @@ def map_histogram(probability: Path) -> np.ndarray:
 
 
 def write_decided_mask(probability: Path, mask: Path) -> None:
-    """Write the mask of a map at the threshold with the highest expected F1.
+    """Write the mask of a map at the threshold with the highest expected F1, and log it.
 
     Raises:
         InputError: It is not a map of probabilities.
     """
-    write_mask(probability, expected_f1_threshold(map_histogram(probability)), mask)
+    decision = decide(map_histogram(probability))
+    log.info("%s: threshold %g, expected F1 %.2f", mask.name, decision.threshold, decision.expected_f1)
+    if warning := low_f1_warning(decision.expected_f1):
+        log.warning("%s: %s", mask.name, warning)
+    write_mask(probability, decision.threshold, mask)
 
 
 def write_mask(probability: Path, threshold: float, mask: Path) -> None:
