@@ -137,7 +137,6 @@ def predict(
     from apsam.api.prediction import map_scenes
     from apsam.device import set_threads
     from apsam.maps.model import find_model
-    from apsam.metrics.checks import threshold_of
 
     found = find_model(run, model, weights, config)
     predictions = map_scenes(found, scenes, output, resample, overwrite, device)
@@ -147,8 +146,6 @@ def predict(
         if made.archive is not None:
             print(made.archive)
             continue
-        if made.mask is not None and found.decision == "expected_f1":
-            print(f"{made.mask}: threshold {threshold_of(made.mask):g}", file=sys.stderr)
         if made.project is not None:
             print(f"{made.project}: {made.landslides} landslide{'s' * (made.landslides != 1)}; open it in QGIS")
         print(*filter(None, (made.probability, made.mask, made.geopackage)), sep="\n")

@@ -192,7 +192,7 @@ def scene_to_map(
         if resample and own > NEARLY * target:
             with scratch_folder(output, "resampled") as folder:
                 image = folder / f"{scene.name}.vrt"
-                write_interpolated(scene, own / target, image)
+                write_interpolated(scene, own / target, image, model.tiles)
                 text = f"{scene}: its pixels of {own:.3g} m are interpolated to {target:.3g} m, as in training"
                 yield image, model.tiles.model_copy(update={"resolution_m": None}), text
             return
