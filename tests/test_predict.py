@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import geopandas as gpd
@@ -140,18 +141,20 @@ def test_a_run_needs_no_report(trained: Path, tmp_path: Path) -> None:
     assert code != 0 and "resunet/apsam/weights.safetensors: missing, so" in text
 
 
-def test_a_run_maps_with_its_best_network_and_its_decision(tmp_path: Path) -> None:
+def test_a_run_maps_with_its_best_network_and_its_decision(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     by_f1 = TrainingConditions(tiles=TILES, ground_resolution_m=(0.5, 0.5), decision="expected_f1")
     for masks, conditions in (("apsam", TrainingConditions(tiles=TILES)), ("ground", by_f1)):
         untrained(tmp_path / f"run/resunet/{masks}/weights.safetensors", conditions)
     scene, run, maps = write(tmp_path / "other.tif"), tmp_path / "run", tmp_path / "maps"
 
     def threshold(*arguments: object) -> float:
+        caplog.clear()
         code, text = predict(scene, "--run", run, "-o", maps, *arguments)
         assert code == 0
         with rasterio.open(maps / "other_mask.tif") as mask, rasterio.open(maps / "other_probability.tif") as map_:
             found = float(mask.tags()["APSAM_THRESHOLD"])
-            assert ("expected F1" in text) == (f"other_mask.tif: threshold {found:g}" in text)
+            assert ("expected F1" in text) == (f"other_mask.tif: threshold {found:g}" in caplog.text)
             assert np.array_equal(mask.read(1) == 1, map_.read(1) >= round(found * 250))
         return found
 
