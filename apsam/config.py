@@ -207,13 +207,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def read_config(*files: Path) -> Config:
+def read_config(*files: Path, base: Mapping[str, Any] | None = None) -> Config:
     """Read one or more YAML files; later files override earlier ones, key by key.
+
+    Args:
+        files: Configurations.
+        base: Values that all files override.
 
     Raises:
         ConfigError: A file is missing, is not YAML, or has a wrong key or value.
     """
     merged: dict[str, Any] = {}
+    _merge(merged, base or {})
     for file in files:
         _merge(merged, read_values(file))
     return parse_config(merged, ", ".join(str(file) for file in files))

@@ -33,8 +33,8 @@ POOR_M = 10.0
 # metres.
 MODERN_AXIS, MODERN_FLATTENING = 6378137.0, 298.2572
 
-# Ellipsoids are the same within these, because programs round their parameters: metres, and inverse flattening.
-SAME_AXIS, SAME_FLATTENING = 0.01, 1e-4
+# Ellipsoids are the same if their axes agree within a metre, because programs round their parameters.
+SAME_AXIS = 1.0
 
 # How programs name a CRS or datum that has no name.
 UNNAMED = re.compile(r"(gcs_|d_)?(unknown|unnamed|undefined|user.?defined|not.specified)", re.IGNORECASE)
@@ -357,7 +357,7 @@ def _same_ellipsoid(one: CRS, other: CRS) -> bool:
         return first is second
     return (
         abs(first.semi_major_metre - second.semi_major_metre) < SAME_AXIS
-        and abs(first.inverse_flattening - second.inverse_flattening) < SAME_FLATTENING
+        and abs(first.semi_minor_metre - second.semi_minor_metre) < SAME_AXIS
     )
 
 

@@ -274,7 +274,7 @@ def image_files(folder: Path) -> list[Path]:
                 continue
             if entry.is_file():
                 names.append(entry.name)
-            elif entry.is_symlink() and not entry.is_dir():
+            elif entry.is_symlink() and not os.path.exists(entry.path):
                 raise InputError(
                     f"{entry.path}: points to a missing file ({os.readlink(entry.path)}); fetch it (git annex get, "
                     f"dvc pull), or remove the link"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -108,7 +109,11 @@ def _sidecars(path: Path) -> Iterator[Path]:
         file = path.with_name(name)
         if name != path.name and file.is_file():
             yield file
-    real = path.resolve()
+    real = path
+    if path.is_symlink():
+        # SQLite writes next to the file that a link points to.
+        with suppress(OSError, RuntimeError):  # links that point to each other
+            real = path.resolve()
     yield from (log for log in (real.with_name(f"{real.name}{ending}") for ending in LOGS) if log.is_file())
 
 

@@ -128,7 +128,13 @@ def test_landslides_with_the_columns_of_a_grid_are_no_grid(tmp_path: Path) -> No
     assert positive(given(tmp_path, labels="p.gpkg")) == POSITIVE
 
 
-@pytest.mark.parametrize("kind", [["", "1"], [2, 0], ["debris flow", "rock fall"], ["yes", "yes"]])
+def test_a_grid_of_other_tiles_is_never_read_as_landslides(tmp_path: Path) -> None:
+    layer(tmp_path / "p.gpkg", SLIDE, translate(SLIDE, 5), tile=["A0", "A1"], label=[1, None])
+    with pytest.raises(InputError, match="has labels for 2 tile"):
+        given(tmp_path, labels="p.gpkg").tile()
+
+
+@pytest.mark.parametrize("kind", [["", "1"], [2, 0], ["debris flow", "rock fall"], ["yes", "yes"], ["NO", "SE"]])
 def test_labels_of_landslides_may_say_more(tmp_path: Path, kind: list) -> None:
     layer(tmp_path / "p.gpkg", SLIDE, translate(SLIDE, 5), label=kind)
     assert positive(given(tmp_path, labels="p.gpkg")) == POSITIVE
@@ -275,6 +281,7 @@ MERCATOR = "+proj=tmerc +lat_0=0 +lon_0=104.3 +x_0=500000 +units=m"
         ("+ellps=krass", "+ellps=krass +lon_0=105", None),
         ("+ellps=krass", "+ellps=krass +pm=ferro", None),
         ("+ellps=WGS84", "+datum=WGS84", None),
+        ("+a=6378160 +rf=298.2472", "+a=6378160 +rf=298.25", None),  # of SAD69, written with other digits
         ("+ellps=GRS80", "+ellps=WGS84", None),
         ("+datum=NAD27", "+datum=NAD27 +lon_0=105", None),
     ],
@@ -456,6 +463,18 @@ def test_alpha_of_a_mask_counts_next_to_a_no_data_value(tmp_path: Path, no_data:
     ):
         np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), expected)
     np.testing.assert_array_equal(read_tile_mask(tmp_path / "m.tif"), expected)
+
+
+@pytest.mark.parametrize(("dtype", "full"), [("uint8", 1), ("uint16", 255)])
+def test_alpha_of_a_mask_need_not_be_full_scale(tmp_path: Path, dtype: str, full: int) -> None:
+    values = np.concatenate([drawn(1), drawn(full, full)]).astype(dtype)
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "m.tif", values, alpha="yes", nodata=255)
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as scene,
+        ReferenceMaskReader(tmp_path / "m.tif", scene) as reference,
+    ):
+        np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), EXPECTED)
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
@@ -716,6 +735,15 @@ def test_alpha_of_a_scene_counts_next_to_a_no_data_value(tmp_path: Path, dtype: 
         np.testing.assert_array_equal(scene.read(0, 0, SIDE, SIDE)[1], expected)
         np.testing.assert_array_equal(scene.overview(SIDE // 2)[1], expected[::2, ::2])
     assert hides_pixels(tmp_path / "a.tif")
+
+
+def test_a_fourth_colour_that_gdal_calls_alpha_hides_nothing(tmp_path: Path) -> None:
+    values = np.concatenate([pixels(), pixels(1)])
+    values[3, :20] = 0  # dark in the near infrared
+    values[:3, 100:] = 9
+    write(tmp_path / "a.tif", values, photometric="RGB", alpha="YES", nodata=9)
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
+        assert scene.read(0, 0, SIDE, SIDE)[1].sum() == 100 * SIDE
 
 
 def test_a_scene_with_a_colour_table(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from apsam.maps.cog import MapWriter, to_steps
 from apsam.maps.model import MapModel
 from apsam.maps.settings import MapSettings
 from apsam.products import make
+from apsam.products import replace as replace_module
 from apsam.products.settings import ProductSettings
 from apsam.resunet import predict
 from apsam.tiles.blocks import Block
@@ -227,6 +228,16 @@ def test_predict_replaces_its_own_files_only(tmp_path: Path, monkeypatch: pytest
     def map_scenes(*scenes: Path, folder: Path = out, overwrite: bool = False) -> None:
         predict_command(list(scenes), folder, run, overwrite=overwrite, device="cpu")
 
+    # An inventory of the user looks much like a GeoPackage of apsam.
+    polygons = gpd.GeoSeries.from_xy([500040], [2999960], crs=32648).buffer(10)
+    inventory = gpd.GeoDataFrame({"surveyed_by": ["me"]}, geometry=polygons)
+    inventory.to_file(out / "gorge.gpkg", layer="landslides", driver="GPKG")
+    inventory.to_file(out / "gorge.gpkg", layer="layer_styles", driver="GPKG")
+    before = (out / "gorge.gpkg").read_bytes()
+    with pytest.raises(InputError, match="out/gorge.gpkg: already exists and was not made by apsam"):
+        map_scenes(scene)
+    assert (out / "gorge.gpkg").read_bytes() == before
+    (out / "gorge.gpkg").unlink()
     for name in ("gorge_mask.tif", "gorge.gpkg", "gorge_mask.qml", "tiles.zip"):
         shutil.copy(scene, out / name)
         with pytest.raises(InputError, match=f"out/{name}: already exists and was not made by apsam.*--overwrite"):
@@ -283,6 +294,21 @@ def test_files_of_two_predictions_are_never_together(
             map_scenes(MapModel(weights, TileSettings(size=64), MapSettings(), settings, None, "a test"), [scene], out)
         )
 
+    map_scene()
+
+    # Killed after earlier files were removed: the next prediction makes them all.
+    move = os.replace
+
+    def killed(source: Path, target: Path) -> None:
+        if Path(target).parent == out:
+            raise KeyboardInterrupt
+        move(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(replace_module.os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            map_scene()
+    assert not [file for file in out.iterdir() if not file.name.startswith(".")]
     map_scene()
     first = contents()
     image[:, 20:50, 20:60] = 0

@@ -187,9 +187,13 @@ def test_a_configuration_changes_only_the_keys_that_it_sets(tmp_path: Path) -> N
     assert f"{mine} and {record}" in found.in_words() and found.elevations_from == record
     mine.write_text("ground: {decision: threshold}\n")
     assert find_model(run, None, None, mine).decision == "threshold"
+    # Like other paths of the run, those of the file start where the run's do.
     mine.write_text("products: {dem: other.tif}\n")
     found = find_model(run, None, None, mine)
-    assert (found.products.dem, found.elevations_from) == (Path("other.tif"), mine)
+    assert (found.products.dem, found.elevations_from) == (Path("data/other.tif"), record)
+    mine.write_text("ground: {decision: expected_f1}\n")
+    assert find_model(run, None, None, mine).decision == find_model(None, None, weights, mine).decision == "expected_f1"
+    mine.write_text("products: {dem: other.tif}\n")
     # Of weights alone too.
     assert find_model(None, None, weights, mine).decision == "expected_f1"
     mine.write_text("maps: {threshold: 0.5}\n")
@@ -350,6 +354,30 @@ def test_no_data_of_the_settings_is_not_interpolated(nodata: int | tuple[int, ..
     assert np.array_equal(valid, expected)
     assert (image[1, 34:, :64] == 120).all() and (image[0, 34:, 18:64] == 120).all()
     assert image[0, :, :14].max() <= 1  # of no data, GDAL keeps a distance of 1
+
+
+@pytest.mark.parametrize(("nodata", "declared", "fourth"), [(0, None, 255), (None, 0, 255), (-9999, None, None)])
+def test_interpolation_keeps_what_the_reader_reads(
+    nodata: float | None, declared: float | None, fourth: int | None, tmp_path: Path
+) -> None:
+    """Bands that are not read have no say in what is no data, and a value that no pixel can have changes no type."""
+    count = 3 if fourth is None else 4
+    place = {"crs": "EPSG:32648", "transform": from_origin(500000, 3000000, 1, 1), "dtype": "uint8", "alpha": "no"}
+    profile = {"driver": "GTiff", "count": count, "height": 64, "width": 64, "photometric": "RGB", "nodata": declared}
+    with rasterio.open(tmp_path / "a.tif", "w", **place, **profile) as raster:
+        values = np.full((count, 64, 64), 120, np.uint8)
+        values[:3, :, 32:] = 0
+        values[3:] = fourth or 0
+        raster.write(values)
+    tiles = TILES.model_copy(update={"nodata": nodata})
+    with SceneReader(tmp_path / "a.tif", tiles) as reader:
+        stored, known = reader.read(0, 0, 64, 64)
+    read_with = write_interpolated(tmp_path / "a.tif", 2.0, tmp_path / "a.vrt", tiles)
+    with SceneReader(tmp_path / "a.vrt", read_with) as reader:
+        assert reader.dtype == np.uint8
+        image, valid = reader.read(0, 0, 128, 128)
+    assert np.array_equal(valid, np.kron(known, np.ones((2, 2), np.uint8)))
+    assert (image[:, :, :60] == 120).all() and stored[:, :, :32].max() == 120
 
 
 def test_palettes_are_not_interpolated(tmp_path: Path) -> None:

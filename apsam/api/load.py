@@ -80,7 +80,7 @@ def load(
         else:
             raise InputError(f"{source}: no folder of a run, weights file or name of a SAM: {', '.join(NAMES)}")
     if resunet is not None:
-        mapping = find_model(None, masks, Path(resunet), _record_of(Path(source)) if config and source else None)
+        mapping = find_model(None, masks, Path(resunet), None, _record_of(Path(source)) if config and source else None)
     if localizer is not None and not Path(localizer).is_file():
         raise InputError(f"{localizer}: no such weights of a localizer")
     config = config or _config_of(Path(localizer) if localizer else None, mapping)

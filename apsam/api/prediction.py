@@ -129,11 +129,13 @@ def _with_elevations(model: MapModel) -> MapModel:
         return model
     record = model.elevations_from
     if record is not None and not dem.is_absolute() and record.parts[-2:] == RECORD:
-        dem = next((path for path in (record.absolute().parents[3] / dem, dem) if path.is_file()), dem)
+        # A run that is mounted at the root of a container has no such folder.
+        projects = [folder / dem for folder in record.absolute().parents[3:4]]
+        dem = next((path for path in (*projects, dem) if path.is_file()), dem)
     if not dem.is_file():
         raise InputError(
-            f"{dem}: no such raster of elevations ('products.dem' of {record or model.source}); put it there, or name "
-            f"a configuration with another one, or with 'dem: null', by --config"
+            f"{dem}: no such raster of elevations ('products.dem' of {record or model.source}); put it there, or map "
+            f"with a configuration that names another one, or 'dem: null'"
         )
     raster, _ = open_elevations(dem)
     raster.close()
@@ -163,7 +165,8 @@ def _map_scene(model: MapModel, scene: Path, to: ProductFiles | Path, resample: 
 def _predict(image: Path, model: MapModel, tiles: TileSettings, to: ProductFiles, device: str, scene: Path) -> None:
     """Write probability and mask of a raster; `image` is the scene, or a virtual raster of it.
 
-    Both are replaced when both are complete, so that a mask and a probability of two predictions are never together.
+    Both are replaced when both are complete, so that a mask and a probability of two predictions are never together
+    (unless two processes map the same scene into the same folder at the same time).
     """
     from apsam.maps.decision import write_decided_mask
     from apsam.resunet.predict import predict_raster

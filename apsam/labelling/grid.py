@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ import geopandas as gpd
 import pandas as pd
 
 from apsam.errors import InputError
+from apsam.files import read_text
 from apsam.labelling.existing import LEFT_OUT, ExistingLabels, ExistingRules, as_column, read_existing
 from apsam.labelling.qgis_grid import COLUMNS, grid_document, grid_style
 from apsam.labelling.scene_tiles import SceneTiles, count_valid, folder_tiles, raster_tiles
-from apsam.labelling.tables import read_table, write_table
+from apsam.labelling.tables import find_grid_layer, write_table
 from apsam.products.geopackage import write_geopackage
 from apsam.products.qgis import ProjectLayer, write_project
+from apsam.tiles.labels import LABEL_COLUMNS, NAME_COLUMNS, find_column
 from apsam.tiles.outlines import outlines
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
@@ -113,9 +116,13 @@ def _check_replaceable(output: Path, overwrite: bool, inputs: Sequence[Path]) ->
 
 
 def _is_grid(path: Path) -> bool:
-    """Whether a file that exists is a tile grid or a label table."""
+    """Whether a file that exists is a tile grid or a label table by its columns; its labels may be faulty."""
+    if path.suffix.lower() == ".csv":
+        header = read_text(path).partition("\n")[0].strip()
+        columns = [cell.strip(' "') for cell in re.split(r"[,;\t]", header)]
+        return not header or all(find_column(columns, names) for names in (NAME_COLUMNS, LABEL_COLUMNS))
     try:
-        return bool(read_table(path).labels)
+        return find_grid_layer(path) is not None
     except InputError:
         return False
 

@@ -16,7 +16,15 @@ from apsam.errors import InputError
 from apsam.files import atomic_path, read_text
 from apsam.labelling.identity import GRID_COLUMN, SCENE_COLUMN, GridIdentity, common_identity, parse_identity
 from apsam.labelling.suggestions import Suggestions
-from apsam.tiles.labels import LABEL_COLUMNS, NAME_COLUMNS, UNLABELLED, find_column, parse_label, read_label_table
+from apsam.tiles.labels import (
+    LABEL_COLUMNS,
+    NAME_COLUMNS,
+    UNLABELLED,
+    find_column,
+    is_tile_grid,
+    parse_label,
+    read_label_table,
+)
 from apsam.tiles.sources import label_kind
 from apsam.vectors.columns import read_columns
 from apsam.vectors.layers import LayerInfo, chosen_layers, layers_of, split_layer, with_layer
@@ -98,8 +106,7 @@ def check_same_tiles(source: Path, wanted: GridIdentity) -> None:
         pairs = _layer_pairs(source, layer)
     else:
         pairs = _csv_pairs(source)
-    # Columns of these names with other content are the user's own.
-    found = _identity(source, [pair for pair in pairs if parse_identity(*pair) is not None])
+    found = _identity(source, pairs)
     if found is None:
         return
     same_place = bool(found.place) and found.place == wanted.place
@@ -132,7 +139,8 @@ def _layer_pairs(path: Path, layer: LayerInfo) -> list[tuple[str, str]]:
 
 def _identity(path: Path, pairs: Sequence[tuple[str, str]]) -> GridIdentity | None:
     try:
-        return common_identity(pairs)
+        # Columns of these names with other content are the user's own.
+        return common_identity([pair for pair in pairs if parse_identity(*pair) is not None])
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -151,8 +159,14 @@ def find_grid_layer(path: Path) -> LayerInfo | None:
     Raises:
         InputError: GDAL cannot read the file.
     """
-    layers = layers_of(path) if split_layer(path)[1] is None else chosen_layers(path)
-    return next((one for one in layers if all(find_column(one.fields, [name]) for name in ("tile", "label"))), None)
+    file, named = split_layer(path)
+    for layer in layers_of(path) if named is None else chosen_layers(path):
+        columns = [column for name in ("tile", "label") if (column := find_column(layer.fields, [name]))]
+        if len(columns) == 2:
+            table = read_columns(with_layer(file, layer.name), columns)
+            if is_tile_grid(*(table[column] for column in columns)):
+                return layer
+    return None
 
 
 def _read_layer(path: Path) -> tuple[dict[str, int], list[tuple[str, str]], frozenset[str]]:

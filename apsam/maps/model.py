@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
 from apsam.conditions import TOLERANCE, TrainingConditions, check_tiles, in_words, read_conditions
-from apsam.config import Config, read_config
+from apsam.config import Config, read_config, read_values
 from apsam.errors import ConfigError, InputError
 from apsam.files import scratch_folder
 from apsam.maps.resample import write_interpolated
@@ -71,7 +71,9 @@ def weights_of_run(run: Path, masks: str | None) -> Path:
     return next((path for path in paths if path.is_file()), paths[names.index("apsam") if masks is None else 0])
 
 
-def find_model(run: Path | None, masks: str | None, weights: Path | None, config: Path | None) -> MapModel:
+def find_model(
+    run: Path | None, masks: str | None, weights: Path | None, config: Path | None, record: Path | None = None
+) -> MapModel:
     """Find the network of a run, or of a weights file.
 
     Settings for reading scenes come from the weights. A setting of maps and products comes from `config`, if that file
@@ -84,6 +86,7 @@ def find_model(run: Path | None, masks: str | None, weights: Path | None, config
         masks: For a run: the pseudo-masks of its training, one of `MASKS`; None: the first of these that it has.
         weights: Weights of a ResUNet, instead of a run.
         config: A configuration.
+        record: For weights: the configuration in the report of the run whose settings count for their maps.
 
     Raises:
         InputError: There are no weights, no record of how their scenes were read, or `config`
@@ -95,7 +98,6 @@ def find_model(run: Path | None, masks: str | None, weights: Path | None, config
         raise ConfigError(
             f"apsam predict: give --run (folder of a trained run) or --weights (file of a ResUNet), {given} given"
         )
-    record = None
     if weights is None:
         assert run is not None
         weights = weights_of_run(run, masks)
@@ -107,40 +109,57 @@ def find_model(run: Path | None, masks: str | None, weights: Path | None, config
         record = run / "report" / "config.yaml"
     elif not weights.is_file():
         raise InputError(f"{weights}: no such weights of a ResUNet")
+    record = record if record is not None and record.is_file() else None
     conditions = read_conditions(weights)
-    recorded = read_config(record) if record is not None and record.is_file() else None
-    written = read_config(config) if config is not None else None
+    recorded = read_config(record) if record is not None else None
+    written = read_config(config, base=_base(record, conditions)) if config is not None else None
+    asked = read_values(config) if config is not None else {}
     if conditions and written:
         own = written.tiles.decisive()
-        said = {name: own[name] for name in written.tiles.model_fields_set & own.keys()}
-        check_tiles(conditions, {**conditions.tiles.decisive(), **said}, weights)
-    if recorded is not None:
-        tiles, maps, products = (conditions or recorded).tiles, recorded.maps, recorded.product_settings()
+        check_tiles(
+            conditions,
+            {**conditions.tiles.decisive(), **{key: own[key] for key in _keys(asked, "tiles") & own.keys()}},
+            weights,
+        )
+    settings = written or recorded
+    if settings is not None and (recorded is not None or conditions is None):
+        maps, products = settings.maps, settings.product_settings()
     elif conditions is not None:
-        tiles, maps, products = conditions.tiles, conditions.maps, conditions.products
-    elif written is not None:
-        tiles, maps, products = written.tiles, written.maps, written.product_settings()
+        maps, products = conditions.maps, conditions.products
+        if written is not None:
+            maps = _over(maps, written.maps, _keys(asked, "maps"))
+            products = _over(products, written.product_settings(), _keys(asked, "products"))
     else:
         raise InputError(
             f"{weights}: does not say how its training scenes were read (an early version of apsam wrote it); give the "
             f"configuration of its run with --config, or train it again"
         )
-    if written is not None:
-        maps = _over(maps, written.maps, written.maps.model_fields_set)
-        products = _over(products, written.product_settings(), written.products.model_fields_set)
-        if conditions is None and "tiles" in written.model_fields_set:
-            tiles = written.tiles
-    sources = [*([str(config)] if written else []), *([str(record)] if recorded else [])]
+    sources = [str(file) for file in (config, record) if file is not None]
     return MapModel(
         weights,
-        tiles,
+        (conditions or settings or Config()).tiles,
         maps,
         products,
         conditions,
         " and ".join(sources) or "the settings in the weights (use --config for others)",
-        _decision(conditions, recorded, written),
-        config if written is not None and "dem" in written.products.model_fields_set else record if recorded else None,
+        _decision(conditions, recorded, written, asked),
+        record,
     )
+
+
+def _base(record: Path | None, conditions: TrainingConditions | None) -> dict[str, Any]:
+    """Return the values that a configuration given by the user is laid over."""
+    if record is not None:
+        return read_values(record)
+    if conditions is not None and conditions.decision == "expected_f1":
+        # Only a network of scene-wide masks has this decision, and a file may name no more than another one.
+        return {"ground": {"masks": "scene", "heat_maps": "labels"}}
+    return {}
+
+
+def _keys(values: Mapping[str, Any], section: str) -> set[str]:
+    """Return the keys that a configuration sets in a section."""
+    return set(values.get(section) or {})
 
 
 def _over(settings: Section, written: Section, keys: Collection[str]) -> Section:
@@ -149,15 +168,16 @@ def _over(settings: Section, written: Section, keys: Collection[str]) -> Section
 
 
 def _decision(
-    conditions: TrainingConditions | None, recorded: Config | None, written: Config | None
+    conditions: TrainingConditions | None, recorded: Config | None, written: Config | None, asked: Mapping[str, Any]
 ) -> Literal["threshold", "expected_f1"]:
     if conditions is None or conditions.decision == "threshold":
         return "threshold"
-    if written is not None and "decision" in written.ground.model_fields_set:
+    if written is not None and "decision" in _keys(asked, "ground"):
         return written.ground.decision
-    if written is not None and "threshold" in written.maps.model_fields_set:
+    if "threshold" in _keys(asked, "maps"):
         return "threshold"
-    return recorded.ground.decision if recorded else conditions.decision
+    # A run with masks of tiles says nothing of a network of scene-wide masks.
+    return recorded.ground.decision if recorded and recorded.ground.masks == "scene" else conditions.decision
 
 
 @contextmanager
@@ -192,9 +212,9 @@ def scene_to_map(
         if resample and own > NEARLY * target:
             with scratch_folder(output, "resampled") as folder:
                 image = folder / f"{scene.name}.vrt"
-                write_interpolated(scene, own / target, image, model.tiles)
+                tiles = write_interpolated(scene, own / target, image, model.tiles) or model.tiles
                 text = f"{scene}: its pixels of {own:.3g} m are interpolated to {target:.3g} m, as in training"
-                yield image, model.tiles.model_copy(update={"resolution_m": None}), text
+                yield image, tiles.model_copy(update={"resolution_m": None}), text
             return
         if wanted is None and (resample or own * TOLERANCE < known[0]):
             wanted = target

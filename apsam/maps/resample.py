@@ -6,6 +6,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.shutil import copy as copy_raster
@@ -17,12 +18,14 @@ from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
 
 
-def write_interpolated(image: Path, factor: float, output: Path, tiles: TileSettings | None = None) -> None:
+def write_interpolated(
+    image: Path, factor: float, output: Path, tiles: TileSettings | None = None
+) -> TileSettings | None:
     """Write a VRT that interpolates a scene to smaller pixels, in its CRS and orientation.
 
     Values that have no mean are not interpolated: pixels without data have no part in their neighbours, and indices of
-    a palette become those of the nearest pixel. So do all values of a scene with several kinds of no data, because
-    GDAL can leave out one.
+    a palette become those of the nearest pixel. So do all values of a scene with several kinds of no data, or with
+    bands that are not read, because GDAL can leave out one kind, and asks all bands.
 
     Larger pixels are made by the reader (`tiles.resolution_m`), which excludes no data.
 
@@ -31,6 +34,9 @@ def write_interpolated(image: Path, factor: float, output: Path, tiles: TileSett
         factor: Ratio of the old to the new side of a pixel.
         output: The VRT to make; it names the scene by its absolute path.
         tiles: Settings of reading the scene; None: it has no other no data than the file declares.
+
+    Returns:
+        The settings for reading the VRT: `tiles`, with the no data that it does not declare.
 
     Raises:
         InputError: The scene cannot be read.
@@ -43,11 +49,16 @@ def write_interpolated(image: Path, factor: float, output: Path, tiles: TileSett
         declared = {value for value in raster.nodatavals if value is not None}
         undeclared, no_data = known - declared, known | declared
         several = bool(undeclared) and (len(no_data) > 1 or masked or alpha)
+        several |= bool(no_data) and raster.count > 3
         # A pixel has no data if all of its bands have that value, as in the reader.
         options: dict[str, Any] = {"UNIFIED_SRC_NODATA": "YES"} if no_data else {}
-        if undeclared and not several and not palette:
+        if several:
+            # All values stay as they are, and the reader tells what is no data.
+            options = {"src_nodata": None, "nodata": None}
+            tiles = (tiles or TileSettings()).model_copy(update={"nodata": tuple(sorted(no_data))})
+        elif undeclared and not palette:
             [value] = undeclared
-            options |= {"src_nodata": value, "nodata": value}
+            options |= {"src_nodata": value, "nodata": value, "dtype": raster.dtypes[0]}
         with WarpedVRT(
             raster,
             crs=raster.crs,
@@ -59,13 +70,16 @@ def write_interpolated(image: Path, factor: float, output: Path, tiles: TileSett
             **options,
         ) as vrt:
             copy_raster(vrt, output, driver="VRT")
+    return tiles
 
 
 def _known_no_data(image: Path, tiles: TileSettings) -> set[float]:
     """Return the no-data values of `tiles.nodata`, and those that the reader finds."""
     given = tiles.nodata if isinstance(tiles.nodata, tuple) else () if tiles.nodata is None else (tiles.nodata,)
     with SceneReader(image, tiles.model_copy(update={"resolution_m": None})) as scene:
-        return {*given, *scene.undeclared}
+        # Values that no pixel can have would change the type of the virtual raster.
+        with np.errstate(invalid="ignore"):
+            return {value for value in (*given, *scene.undeclared) if np.float64(value).astype(scene.dtype) == value}
 
 
 def _pixels(length: float) -> int:

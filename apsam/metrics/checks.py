@@ -198,5 +198,6 @@ def check_maps(tiles: Sequence[Path], probabilities: Sequence[Path], thresholds:
         for path, probability, threshold in zip(tiles, probabilities, thresholds, strict=True)
         for check in check_map(path, probability, threshold)
     ]
-    warnings = [text for check in checks for text in warnings_of(check)]
+    # What is said of a map as a whole is the same for both of its parts.
+    warnings = list(dict.fromkeys(text for check in checks for text in warnings_of(check)))
     return {"thresholds": list(thresholds), "rows": [asdict(check) for check in checks], "warnings": warnings}

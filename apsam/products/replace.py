@@ -22,8 +22,8 @@ from apsam.writing import writing
 
 # Of `apsam.maps.cog.map_tags`: every map has it.
 TAG = "APSAM_SCENE"
-# Of `apsam.products.geopackage`: tables of every GeoPackage of landslides.
-LAYERS = {"landslides", "layer_styles"}
+# Of `apsam.products.landslides`: some columns of the layer `landslides` of every GeoPackage.
+COLUMNS = {"area_m2", "perimeter_m", "mean_probability", "max_probability", "n_holes", "model"}
 
 
 def check_outputs(planned: Mapping[Path, Sequence[Path]], overwrite: bool = False) -> None:
@@ -69,24 +69,28 @@ def replace_maps(made: Mapping[Path, Path], files: ProductFiles) -> None:
 
     Args:
         made: Complete file -> its path, on the same file system.
-        files: Maps and products of the scene. Styles stay, which depend on no map.
+        files: Maps and products of the scene.
 
     Raises:
         OutputError: A file cannot be removed or moved.
     """
     with writing(files.geopackage):
-        for path in (files.project, files.item, files.geopackage, files.picture, *made.values()):
+        # Maps last: by them, `check_outputs` knows that what is left is apsam's.
+        for path in (files.project, files.item, files.geopackage, files.picture, *files.styles, *made.values()):
             path.unlink(missing_ok=True)
         for complete, path in made.items():
             os.replace(complete, path)
 
 
 def _foreign(files: Sequence[Path]) -> Path | None:
-    """Return the first existing file that apsam did not make; a style has no mark and is ours next to such a file."""
+    """Return the first existing file that apsam did not make.
+
+    Products look like those of apsam and are next to a map of apsam; without a map, they count as the user's.
+    """
     there = [file for file in files if file.exists()]
-    marked = [file for file in there if file.suffix in MARKS]
-    not_ours = next((file for file in marked if not _is_ours(file)), None)
-    return not_ours or (None if marked else next(iter(there), None))
+    not_ours = next((file for file in there if file.suffix in MARKS and not _is_ours(file)), None)
+    has_map = any(file.suffix in (".tif", ".zip") for file in there)
+    return not_ours or (None if has_map else next(iter(there), None))
 
 
 def _is_ours(file: Path) -> bool:
@@ -108,8 +112,7 @@ def _is_archive(file: Path) -> bool:
 
 def _is_geopackage(file: Path) -> bool:
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
-        layers = {name for (name,) in database.execute("SELECT table_name FROM gpkg_contents")}
-    return layers >= LAYERS
+        return COLUMNS <= {row[1] for row in database.execute("PRAGMA table_info(landslides)")}
 
 
 def _is_project(file: Path) -> bool:
@@ -119,7 +122,8 @@ def _is_project(file: Path) -> bool:
 def _is_item(file: Path) -> bool:
     item = json.loads(file.read_text(encoding="utf-8"))
     properties = item.get("properties") if isinstance(item, dict) else None
-    return isinstance(properties, dict) and "apsam" in (properties.get(SOFTWARE) or {})
+    software = properties.get(SOFTWARE) if isinstance(properties, dict) else None
+    return isinstance(software, dict) and "apsam" in software
 
 
 def _all_masks(members: Iterable[zipfile.ZipInfo]) -> bool:

@@ -128,6 +128,8 @@ class RasterMask:
             src_nodata=None if self._has_alpha else self.no_data,
             nodata=np.nan,
             dtype="float64",
+            # Else GDAL takes an alpha of 1, or of 255 in 16 bit, for nearly transparent.
+            SRC_ALPHA_MAX="1",
         )
 
     def _outline(self) -> shapely.Polygon:

@@ -158,10 +158,10 @@ def make_report(
 
 def _tables(metrics: Mapping[str, dict[str, Any] | None]) -> list[Any]:
     tables = []
-    if metrics["resunet"]:
+    if metrics["resunet"] and rows_of(metrics["resunet"]):
         what = "Maps of the ResUNet against the reference masks; a pixel of a scene counts once, all scenes together."
         tables.append(("ResUNet", "Trained on masks of", what, metrics["resunet"]))
-    if metrics["pseudo_masks"]:
+    if metrics["pseudo_masks"] and rows_of(metrics["pseudo_masks"]):
         what = (
             "Pseudo-masks of all tiles, negative ones too, against the reference masks; a pixel counts in every tile."
         )
@@ -179,11 +179,14 @@ def _no_headline(metrics: Mapping[str, dict[str, Any] | None]) -> str:
         return "Nothing was measured in this run: there are no figures of held-out tiles."
     if all(map(training_only, measured)):
         return TRAINING_ONLY
-    return "The figures of held-out tiles are undefined: neither reference masks nor maps have a landslide there."
+    return (
+        "The figures of held-out tiles are undefined: there is no landslide in the reference masks, nor in the maps "
+        "shown here."
+    )
 
 
 def _protocols(metrics: Mapping[str, dict[str, Any] | None]) -> list[tuple[str, str]]:
-    measured = [m for m in metrics.values() if m and "protocol" in m]
+    measured = [m for m in metrics.values() if m and rows_of(m) and "protocol" in m]
     names = sorted({m["protocol"] for m in measured if m["protocol"] != HELD_OUT or not training_only(m)})
     return [(name, PROTOCOLS.get(name, "")) for name in names]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,8 @@ PROTOCOLS = {
 
 TRAINING_ONLY = (
     "No held-out scene was measured: none is held out, or none has a reference mask. All figures are of training "
-    "scenes: they say how well maps reproduce the ground of their training. Maps of other ground are usually worse; to "
-    "measure that, give a scene with a reference mask the split test."
+    "scenes: they say how well masks and maps reproduce the ground of their training. Maps of other ground are usually "
+    "worse; to measure that, give a scene with a reference mask the split test."
 )
 
 PARTS = {"test": "held out", "train": "training"}
@@ -176,24 +176,28 @@ def objects_table(metrics: dict[str, Any]) -> Table:
     return Table("Landslides", caption, [*columns, "Area"], lines)
 
 
-def _cut_scenes(metrics: dict[str, Any]) -> str:
+def _cut_scenes(metrics: dict[str, Any], parts: Collection[str] = tuple(PARTS)) -> str:
     """Say of which scenes only a part is measured, so that landslides are cut at its border; empty if of none."""
     least: dict[tuple[str, str], float] = {}
     for row in rows_of(metrics):
         # Not in files of early versions.
         measured = row.get("measured_share", 1)
-        if measured < 1:
+        if measured < 1 and row["part"] in parts:
             of_part = (row["scene"], PARTS.get(row["part"], row["part"]))
             least[of_part] = min(measured, least.get(of_part, 1))
     if not least:
         return ""
     named = list(least.items())[:SCENES_NAMED]
-    scenes = ", ".join(f"{scene} ({part}, {int(100 * share)} %)" for (scene, part), share in named)
+    scenes = ", ".join(f"{scene} ({part}, {_percent(share)})" for (scene, part), share in named)
     more = f" and {len(least) - SCENES_NAMED} more" if len(least) > SCENES_NAMED else ""
     return (
         f"Of {scenes}{more} only labelled tiles of this part are measured. Landslides are cut at their border, and "
         f"each piece counts: numbers and areas differ from those in the GeoPackage."
     )
+
+
+def _percent(share: float) -> str:
+    return "less than 1 %" if share < 0.01 else f"{int(100 * share)} %"
 
 
 def size_class_table(metrics: dict[str, Any]) -> Table | None:
@@ -222,7 +226,7 @@ def size_class_table(metrics: dict[str, Any]) -> Table | None:
         )
     columns = ["Trained on masks of", "Area, m²", "There", "Found", "Partly", "Missed", "Mapped", "False", "Area error"]
     caption = "Held-out scenes, by the area of a landslide: those there by the reference, those mapped by the map."
-    if _cut_scenes(metrics):
+    if _cut_scenes(metrics, ("test",)):
         caption += " Pieces of landslides that are cut at the border of the measured tiles count by their own area."
     return Table("Landslides by size", caption, columns, lines)
 

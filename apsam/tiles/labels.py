@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from apsam.files import read_text
 from apsam.vectors.columns import read_columns
 from apsam.vectors.formats import stamped
 from apsam.vectors.layers import chosen_layers, split_layer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +35,10 @@ UNLABELLED = 255
 
 LABELS = {"0": 0, "1": 1, "false": 0, "true": 1, "": UNLABELLED, "nan": UNLABELLED, "<na>": UNLABELLED}
 
-# Words in a column of labels that say of a feature that it is no landslide.
-NEGATIVE_WORD = re.compile(r"no|neg|negative|absent|(no|non|not)[\s_-]*(a[\s_-]*)?(land)?slides?")
+# Words in a column of labels that say of a feature that it is no landslide, and those that do so among opposites: NO is
+# a country too.
+NEGATIVE_WORD = re.compile(r"false|negative|absent|(no|non|not)[\s_-]*(a[\s_-]*)?(land)?slides?")
+SHORT_NEGATIVE, SHORT_LABEL = re.compile(r"no?|neg"), re.compile(r"no?|neg|y|yes|pos|positive|(land)?slides?|[01]")
 
 TILE_NAME = re.compile(r"r\d+_c\d+")
 
@@ -162,6 +167,8 @@ def _check_no_negatives(path: Path, stamp: tuple[Path, tuple[int, ...]]) -> None
             continue
         cells = [cell for value in read_columns(path, [column])[column].dropna() if (cell := str(value).strip())]
         words = [cell for cell in cells if NEGATIVE_WORD.fullmatch(cell.lower())]
+        if all(SHORT_LABEL.fullmatch(cell.lower()) or NEGATIVE_WORD.fullmatch(cell.lower()) for cell in cells):
+            words += [cell for cell in cells if SHORT_NEGATIVE.fullmatch(cell.lower())]
         labels = [_known_label(cell) for cell in cells]
         # Other numbers than 0 and 1 are classes or sizes.
         zeros = 0 if None in labels else labels.count(0)
@@ -178,7 +185,7 @@ def read_label_layer(path: Path) -> dict[str, int] | None:
     """Read a tile grid that was labelled in a GIS (`apsam grid`): a layer with the columns `tile` and `label`.
 
     Returns:
-        Name -> label, 255 where it is empty; None for any other layer: none of its tiles is named `r154_c308`.
+        Name -> label, 255 where it is empty; None for any other layer (`is_tile_grid`).
 
     Raises:
         InputError: A label other than 0 and 1, or a tile twice; a grid without labels.
@@ -195,15 +202,26 @@ def read_label_layer(path: Path) -> dict[str, int] | None:
             )
         return None
     table = read_columns(path, [name, label])
-    names = table[name].astype(str).str.strip()
-    if len(names) and not names.str.fullmatch(TILE_NAME.pattern, case=False).any():
-        return None  # landslides that have such columns, for example the tile of the satellite image
+    if not is_tile_grid(table[name], table[label]):
+        return None
     if table[name].duplicated().any():
         raise InputError(f"{path}: tile '{table[name][table[name].duplicated()].iloc[0]}' occurs twice")
     pairs = zip(table[name].astype(str), table[label].astype(object).where(table[label].notna(), None), strict=True)
     labels = {tile: parse_label(value, f"{path}, tile '{tile}'") for tile, value in pairs}
     _check_any(path, labels.values(), "tile grid")
     return labels
+
+
+def is_tile_grid(names: pd.Series, labels: pd.Series) -> bool:
+    """Whether a layer with the columns `tile` and `label` is a tile grid, not landslides that have such columns.
+
+    Landslides may name the tile of the satellite image that they are in, and their class. A grid names each tile once,
+    and its labels are 0, 1 or empty; a layer with a name such as `r154_c308` is one in any case.
+    """
+    if not len(names) or names.astype(str).str.contains(TILE_NAME.pattern, case=False).any():
+        return True
+    words = labels.astype(str).str.strip().str.lower().str.replace(r"\.0*$", "", regex=True)
+    return bool(names.is_unique and (labels.isna() | words.isin(LABELS)).all())
 
 
 def find_column(columns: Iterable[str], wanted: Iterable[str]) -> str | None:

@@ -16,6 +16,10 @@ LOSSY = ("JPEG", "WEBP", "JXL", "LERC")
 PERHAPS_LOSSY = ("LERC",)
 
 
+# Share of the pixels of a transparency that are clear or opaque, not between, at least; and the sample it is asked in.
+CLEAR_SHARE, SAMPLE_SIDE = 0.9, 512
+
+
 def is_real(dtype: str) -> bool:
     """Whether a type of raster values, named by rasterio, is one of real numbers; NumPy has no `complex_int16`."""
     return not dtype.startswith("complex") and np.dtype(dtype).kind in "uif"
@@ -53,9 +57,16 @@ def alpha_band(raster: rasterio.DatasetReader) -> int | None:
 
 
 def unused_alpha(raster: rasterio.DatasetReader) -> int | None:
-    """Return the alpha band of a raster if GDAL's masks do not use it, because there is a no-data value; else None."""
-    used = any(MaskFlags.alpha in flags for flags in raster.mask_flag_enums)
-    return None if used else alpha_band(raster)
+    """Return the alpha band of a raster if GDAL's masks do not use it, because there is a no-data value; else None.
+
+    None too if its values are not those of a transparency: GDAL calls the fourth band of a file alpha by default.
+    """
+    band = alpha_band(raster)
+    if band is None or any(MaskFlags.alpha in flags for flags in raster.mask_flag_enums):
+        return None
+    scale = max(1, max(raster.shape) // SAMPLE_SIDE)
+    values = raster.read(band, out_shape=tuple(max(1, side // scale) for side in raster.shape))
+    return band if np.isin(values, (0, values.max())).mean() >= CLEAR_SHARE else None
 
 
 def masked_out(raster: rasterio.DatasetReader, window: Window | None = None) -> np.ndarray | None:

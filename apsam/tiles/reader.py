@@ -78,7 +78,8 @@ class SceneReader:
             self.dtype = np.result_type(*types)
             self._mixed = len(set(types)) > 1
             self.count = self._raster.count
-            self._alpha = unused_alpha(self._raster)
+            alpha = unused_alpha(self._raster)
+            self._alpha = None if alpha in self.chosen.bands else alpha
             self.white = None if self.chosen.palette is not None else white_is_zero(self._raster)
             if settings.stretch == "none" and self.dtype != np.uint8:
                 raise InputError(

@@ -66,7 +66,7 @@ def read_numbers(path: Path | str, column: str) -> np.ndarray:
         ]
     for part in parts:
         # Pandas would make milliseconds of dates, and 1 of true.
-        if not (pd.api.types.is_numeric_dtype(part) or _is_text(part)) or pd.api.types.is_bool_dtype(part):
+        if not (pd.api.types.is_numeric_dtype(part) or _is_text(part)) or _is_bool(part):
             raise InputError(f"{path}: its column '{name}' is of type {part.dtype}; sizes must be numbers")
     values = np.concatenate(
         [pd.to_numeric(part, errors="coerce").to_numpy(np.float64, na_value=np.nan) for part in parts]
@@ -75,6 +75,16 @@ def read_numbers(path: Path | str, column: str) -> np.ndarray:
         example = next((str(value) for part in parts for value in part.dropna()), "empty")
         raise InputError(f"{path}: nothing in its column '{name}' is a number ('{example}'); write numbers, no units")
     return values
+
+
+def _is_bool(column: Any) -> bool:
+    """Whether a column is true and false, perhaps with empty cells, which make it one of objects."""
+    import numpy as np
+    import pandas as pd
+
+    given = column.dropna()
+    truths = [isinstance(value, bool | np.bool_) for value in given]
+    return pd.api.types.is_bool_dtype(column) or (len(truths) > 0 and all(truths))
 
 
 def _is_text(column: Any) -> bool:
