@@ -173,13 +173,13 @@ def _load_last_features(layers: nn.Module, weights: str) -> bool:
     keys = {"conv.weight": "conv_head.weight"}
     keys |= {f"norm.{name}": f"bn2.{name}" for name in ("weight", "bias", "running_mean", "running_var")}
     wanted = layers.state_dict()
+    # Of another shape, a tensor is one of another network.
     missing = [
         theirs for ours, theirs in keys.items() if theirs not in state or state[theirs].shape != wanted[ours].shape
     ]
     if missing:
         log.warning(
-            "%s: no %s of the right shape, so the last convolution of localizer.head 'plain' starts from random "
-            "weights and is trained "
+            "%s: no %s, so the last convolution of localizer.head 'plain' starts from random weights and is trained "
             "with the learning rate of the head",
             weights,
             ", ".join(missing),
