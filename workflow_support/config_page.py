@@ -5,6 +5,7 @@ python -m workflow_support.config_page > docs/configuration.md
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def _sections() -> Iterator[str]:
 
 
 def _section(key: str, model: BaseModel, level: int) -> Iterator[str]:
-    summary = (type(model).__doc__ or "").strip().splitlines()[0]
+    summary = _linked((type(model).__doc__ or "").strip().splitlines()[0])
     if isinstance(model, ResUNetSettings):
         summary += f" The default preset is `{model.preset}`."
     yield "\n".join([f"{'#' * level} `{key}`", "", summary, "", *_table(model)])
@@ -183,7 +184,12 @@ def _code(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    return _linked(text.replace("|", "\\|").replace("<", "&lt;"))
+
+
+def _linked(text: str) -> str:
+    """Make links of the pages that a description names: `docs/ground.md`."""
+    return re.sub(r"docs/([a-z-]+\.md)", r"[\1](\1)", text)
 
 
 if __name__ == "__main__":
