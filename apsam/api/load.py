@@ -14,7 +14,7 @@ from apsam.api.model import Model
 from apsam.conditions import read_conditions
 from apsam.config import Config, read_config
 from apsam.errors import ConfigError, InputError
-from apsam.maps.model import MapModel, find_model, weights_of_run
+from apsam.maps.model import MapModel, find_model, record_of_run, weights_of_run
 from apsam.sam.names import KNOWN
 from apsam.sam.settings import SamSettings
 
@@ -80,7 +80,9 @@ def load(
         else:
             raise InputError(f"{source}: no folder of a run, weights file or name of a SAM: {', '.join(NAMES)}")
     if resunet is not None:
-        mapping = find_model(None, masks, Path(resunet), None, _record_of(Path(source)) if config and source else None)
+        mapping = find_model(
+            None, masks, Path(resunet), None, record_of_run(Path(source)) if config and source else None
+        )
     if localizer is not None and not Path(localizer).is_file():
         raise InputError(f"{localizer}: no such weights of a localizer")
     config = config or _config_of(Path(localizer) if localizer else None, mapping)
@@ -91,7 +93,7 @@ def load(
 
 def _open_run(run: Path, masks: str | None) -> tuple[Config | None, Path | None, MapModel | None]:
     """Find configuration, localizer and ResUNet of a run; None for each that is missing."""
-    record = _record_of(run)
+    record = record_of_run(run)
     localizer = run / "localizer" / "weights.safetensors"
     resunet = weights_of_run(run, masks)
     if not localizer.is_file() and not resunet.is_file():
@@ -108,12 +110,6 @@ def _open_run(run: Path, masks: str | None) -> tuple[Config | None, Path | None,
         localizer if localizer.is_file() else None,
         find_model(run, masks, None, None) if resunet.is_file() else None,
     )
-
-
-def _record_of(run: Path) -> Path | None:
-    """Return the configuration in the report of a run; None if there is none."""
-    record = run / "report" / "config.yaml"
-    return record if record.is_file() else None
 
 
 def _config_of(localizer: Path | None, mapping: MapModel | None) -> Config:

@@ -71,6 +71,12 @@ def weights_of_run(run: Path, masks: str | None) -> Path:
     return next((path for path in paths if path.is_file()), paths[names.index("apsam") if masks is None else 0])
 
 
+def record_of_run(run: Path) -> Path | None:
+    """Return the configuration in the report of a run; None if there is none."""
+    record = run / "report" / "config.yaml"
+    return record if record.is_file() else None
+
+
 def find_model(
     run: Path | None, masks: str | None, weights: Path | None, config: Path | None, record: Path | None = None
 ) -> MapModel:
@@ -106,10 +112,9 @@ def find_model(
                 f"{weights}: missing, so {run} has no trained ResUNet; train one: snakemake --cores all, or name a "
                 f"file by --weights"
             )
-        record = run / "report" / "config.yaml"
+        record = record_of_run(run)
     elif not weights.is_file():
         raise InputError(f"{weights}: no such weights of a ResUNet")
-    record = record if record is not None and record.is_file() else None
     conditions = read_conditions(weights)
     recorded = read_config(record) if record is not None else None
     written = read_config(config, base=_base(record, conditions)) if config is not None else None

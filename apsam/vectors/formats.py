@@ -40,9 +40,9 @@ def stamped(file: Path) -> tuple[Path, tuple[int, ...]]:
     if not file.exists():
         raise no_such("vector layer", file)
     real = file.resolve()  # SQLite writes its log next to the file that a link points to
-    beside = [file, real.with_name(f"{real.name}-wal"), file.with_suffix(".prj"), file.with_suffix(".dbf")]
+    watched = [file, real.with_name(f"{real.name}-wal"), file.with_suffix(".prj"), file.with_suffix(".dbf")]
     stamp: list[int] = []
-    for one in beside:
+    for one in watched:
         if one.exists():
             status = one.stat()
             stamp += [status.st_mtime_ns, status.st_size]
