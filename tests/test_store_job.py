@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 
 from apsam.code_hash import PACKAGE_ROOT, code_hash
 from apsam.errors import InputError
+from apsam.input_content import content_digest
 from apsam.resunet.settings import ResUNetSettings
 from apsam.scenes import Scene
+from apsam.store import job as job_module
 from apsam.store.job import STARTED_AT, job_arguments
 from apsam.store.recipe import read_recipe, write_recipe
 from apsam.store.view import MANIFEST, stored_file
@@ -71,6 +74,59 @@ def test_code_that_was_changed_while_the_run_goes_is_refused(stored: Path, monke
             with job_arguments(arguments):
                 (folder / "a.json").write_text("{}")
         assert (folder / "recipe.json").exists() != refused
+
+
+def test_code_that_was_copied_with_its_date_while_the_run_goes_is_refused(
+    stored: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As by `rsync -a` or from an archive: the date of the content is that of the edit."""
+    shutil.copytree(PACKAGE_ROOT, tmp_path / "apsam", ignore=shutil.ignore_patterns("__pycache__", "weights"))
+    monkeypatch.setattr(job_module, "PACKAGE_ROOT", tmp_path / "apsam")
+    monkeypatch.setenv(STARTED_AT, str(time.time()))
+    time.sleep(0.05)
+    copied = tmp_path / "apsam/commands/prompts.py"
+    copied.write_text(copied.read_text())
+    os.utime(copied, (0, 0))
+    arguments = job(Path(f"results/store/prompts/old.{KEY}"), entry="prompts", code="other")
+    with pytest.raises(InputError, match="code of this job was changed"), job_arguments(arguments):
+        pass
+
+
+@pytest.mark.parametrize("change", ["none", "content", "older content", "date", "added", "removed"])
+def test_data_that_are_changed_while_the_run_goes_are_refused(
+    stored: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    Path("images").mkdir()
+    for file in ("labels.csv", "images/1.png", "images/2.png"):
+        Path(file).write_text("as it was")
+    given = {str(path): content_digest(path) for path in (Path("labels.csv"), Path("images"))}
+    given["201 files"] = "their digest"
+    monkeypatch.setenv(STARTED_AT, str(time.time()))
+    time.sleep(0.05)
+    folder = Path(f"results/store/tiles/a.{KEY}")
+    arguments = job(folder, given=given)
+
+    def meanwhile() -> None:
+        match change:
+            case "content" | "older content":
+                Path("labels.csv").write_text("as it is!")
+                if change == "older content":
+                    os.utime("labels.csv", (0, 0))
+            case "date":
+                Path("labels.csv").touch()
+            case "added":
+                Path("images/3.png").write_text("a tile")
+            case "removed":
+                Path("images/2.png").unlink()
+
+    if change in ("none", "date"):
+        with job_arguments(arguments):
+            meanwhile()
+        assert read_recipe(folder)["given"] == given
+    else:
+        with pytest.raises(InputError, match="was changed since the run started"), job_arguments(arguments):
+            meanwhile()
+        assert not (folder / "recipe.json").exists()
 
 
 def test_a_project_in_a_folder_called_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from apsam.combinations import check_combinations
 from apsam.errors import InputError
+from apsam.input_content import files_of
 from workflow_support.config_files import check_config_files
-from workflow_support.input_digests import files_of
 from workflow_support.recipes import Section
 from workflow_support.run import Run
 from workflow_support.view import check_run_folder

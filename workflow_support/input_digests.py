@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from xml.etree import ElementTree
 
 from apsam.errors import InputError
-from apsam.files import read_json, sha256_file, write_json
-from apsam.sidecar_files import sidecar_files
+from apsam.files import read_json, write_json
+from apsam.input_content import content_checksum, content_digest, files_of
 from workflow_support.memory import Memory
 
 # Above this size, a progress line is shown.
@@ -32,16 +30,9 @@ class InputDigests:
         self._checksums: dict[Path, str | None] = {}
 
     def digest(self, path: Path) -> str:
-        """Return the SHA-256 of all that is read with `path`: names and contents of its files and sidecar files.
-
-        The folder of a file, and its name except the suffix, do not count: data may be elsewhere on another
-        machine. The names of files in a folder do, because labels refer to them.
-        """
+        """Return the digest of all that is read with `path` (`apsam.input_content`)."""
         if path not in self._digests:
-            own = "" if path.is_dir() else path.stem
-            found = ((file.name.removeprefix(own), self._checksum(file)) for file in files_of(path))
-            lines = [f"{name} {checksum}" for name, checksum in found if checksum]
-            self._digests[path] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+            self._digests[path] = content_digest(path, self._checksum)
         return self._digests[path]
 
     def prepare(self, paths: Iterable[Path]) -> None:
@@ -55,57 +46,13 @@ class InputDigests:
             self._checksums |= zip(unknown, pool.map(content_checksum, unknown), strict=True)
 
     def _checksum(self, file: Path) -> str | None:
-        try:
-            digest: str = self._memory.of_file(
-                KIND, file, lambda: self._checksums[file] if file in self._checksums else content_checksum(file)
-            )
-        except OSError:
-            return None
-        return digest
+        checksum: str | None = self._memory.of_file(
+            KIND, file, lambda: self._checksums[file] if file in self._checksums else content_checksum(file)
+        )
+        return checksum
 
 
 KIND = "sha256"
-
-
-def files_of(path: Path) -> list[Path]:
-    """Return an input file and its sidecar files, or the files of an input folder."""
-    sidecars = sidecar_files(path)
-    return sidecars if path.is_dir() else [path, *sidecars]
-
-
-def content_checksum(file: Path) -> str | None:
-    """Return the SHA-256 of a file's content for readers; None if it has none.
-
-    Statistics of QGIS or GDAL in `.aux.xml` are not read, nor is an empty write-ahead log.
-    """
-    if file.name.lower().endswith(".aux.xml"):
-        return _aux_checksum(file)
-    if file.name.endswith("-wal") and not file.stat().st_size:
-        return None
-    return sha256_file(file)
-
-
-def _aux_checksum(file: Path) -> str | None:
-    try:
-        tree = ElementTree.parse(file).getroot()
-    except ElementTree.ParseError:
-        return sha256_file(file)
-    for parent in list(tree.iter()):
-        for child in list(parent):
-            is_statistic = child.tag == "MDI" and child.get("key", "").startswith("STATISTICS_")
-            if is_statistic or child.tag in ("Histograms", "GDALRasterAttributeTable"):
-                parent.remove(child)
-    _drop_empty(tree)
-    for element in tree.iter():
-        element.text, element.tail = (element.text or "").strip(), ""
-    return hashlib.sha256(ElementTree.tostring(tree)).hexdigest() if len(tree) else None
-
-
-def _drop_empty(element: ElementTree.Element) -> None:
-    for child in list(element):
-        _drop_empty(child)
-        if not len(child) and not (child.text or "").strip():
-            element.remove(child)
 
 
 def write_given(file: Path, digests: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ the command line all come from the same options and always agree:
 | `Ref`: a file that another stage makes | its path | its path, which contains its key |
 | `InputFile`: a file or folder of the user | its path | its content |
 | `Section`: a section of the configuration, or some keys of it | as JSON | as JSON |
+| `SheetFile`: the scene sheet, of which other values say what counts | its path | no |
 | `Unkeyed`: device or threads, which change no result | its text | no |
 | text, number, flag | as it is | as it is |
 | `Named`: NAME=VALUE of any of these | both | both |
@@ -59,6 +60,12 @@ class InputFile(NamedTuple):
 
     path: Path
     layer: str | None = None
+
+
+class SheetFile(NamedTuple):
+    """The scene sheet, which a job reads: it must not be changed before."""
+
+    path: Path
 
 
 class Section(NamedTuple):
@@ -223,8 +230,8 @@ class Recipe:
         }
 
     def _given(self) -> dict[str, str]:
-        """Return input files with their hashes; for very many, one hash of all."""
-        paths = list(dict.fromkeys(given.path for given in self._find(InputFile)))
+        """Return input files and the sheet, with their hashes; for very many, one hash of all."""
+        paths = list(dict.fromkeys(given.path for given in self._find(InputFile, SheetFile)))
         digests = {str(path): self._run.given.digest(path) for path in paths}
         if len(digests) > MANY:
             return {f"{len(digests)} files": _digest(sorted(digests.values()))}
@@ -241,7 +248,7 @@ class Recipe:
 
     def _keyed(self, value: Any) -> Any:
         match value:
-            case None | Unkeyed():
+            case None | Unkeyed() | SheetFile():
                 return None
             case Ref():
                 return self._run.path(value)
@@ -263,6 +270,8 @@ class Recipe:
                 return self._run.path(value)
             case InputFile(path, layer):
                 return f"{path}|layername={layer}" if layer else str(path)
+            case SheetFile(path):
+                return str(path)
             case Section():
                 return self._run.section(value)
             case Unkeyed(text):
@@ -272,8 +281,8 @@ class Recipe:
             case _:
                 return str(value)
 
-    def _find(self, kind: type) -> Iterator[Any]:
-        return (one for one in _flat([*self._job.options.values(), *self._job.also.values()]) if isinstance(one, kind))
+    def _find(self, *kinds: type) -> Iterator[Any]:
+        return (one for one in _flat([*self._job.options.values(), *self._job.also.values()]) if isinstance(one, kinds))
 
 
 # Maximum number of files and texts that a recipe and a command line list one by one.

@@ -21,7 +21,7 @@ from workflow_support.code import Code
 from workflow_support.input_digests import InputDigests
 from workflow_support.memory import Memory
 from workflow_support.raster_size import raster_size
-from workflow_support.recipes import ALL, STORE, InputFile, Recipe, Ref, Section, Unkeyed
+from workflow_support.recipes import ALL, STORE, InputFile, Recipe, Ref, Section, SheetFile, Unkeyed
 from workflow_support.shared_ground import held_out_near
 from workflow_support.stages import STAGES
 from workflow_support.stages.self_training import SCENE_RESUNET
@@ -64,6 +64,8 @@ class Run:
         self.scenes: dict[str, Scene] = base.scenes if base else self._read_scenes()
 
     def _read_scenes(self) -> dict[str, Scene]:
+        # Now, not when a job asks for it: jobs check that the sheet is the one read here.
+        self.given.digest(self.config.scenes)
         return {s.name: s for s in read_scene_sheet(self.config.scenes, self.config.data_dir)}
 
     # Files
@@ -354,7 +356,7 @@ class Run:
         """The options that name the scene sheet; what it says counts by `rows`."""
         data_dir = self.config.data_dir
         return {
-            "scenes": Unkeyed(str(self.config.scenes)),
+            "scenes": SheetFile(self.config.scenes),
             "data-dir": Unkeyed(str(data_dir)) if data_dir else None,
         }
 

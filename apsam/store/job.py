@@ -15,7 +15,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any
 
 from apsam.code_hash import PACKAGE_ROOT, code_hash
 from apsam.errors import InputError
+from apsam.input_content import changed_since
 from apsam.store.recipe import job_folder, read_recipe, store_of, write_recipe
 
 FILES, RECIPE_OPTION, PLAIN, STDIN = "--files", "--recipe", "@files", "-"
@@ -45,7 +46,8 @@ def job_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
         arguments = [*plain, FILES, *files]
     plain, recipe = _take(plain, RECIPE_OPTION)
     known = json.loads(recipe) if recipe is not None else {}
-    check_code(known.pop("entry", None), known.get("code"))
+    entry = known.pop("entry", None)
+    check_code(entry, known.get("code"))
     with ExitStack() as stack:
         if files:
             folder = stack.enter_context(TemporaryDirectory(prefix="apsam_files_"))
@@ -53,6 +55,9 @@ def job_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
             plain = [argument.replace(PLAIN, folder) for argument in plain]
         start = time.time()
         yield plain
+    # What was changed meanwhile may have been read before or after; the key is of what was there before.
+    check_code(entry, known.get("code"))
+    check_given(known.get("given", {}))
     if known and _writes_files():
         command = [sys.argv[0], *_take(list(arguments), RECIPE_OPTION)[0]]
         write_recipe(Path(known.pop("folder")), known, command, _cost(start))
@@ -68,14 +73,34 @@ def check_code(command: str | None, code: str | None) -> None:
     Raises:
         InputError: The code was changed.
     """
-    started = os.environ.get(STARTED_AT)
-    if command is None or started is None:
-        return
-    if all(file.stat().st_mtime <= float(started) for file in PACKAGE_ROOT.rglob("*.py")):
+    started = _started()
+    # The date of the entry (ctime): a copy keeps that of the content (rsync -a).
+    if command is None or all(file.stat().st_ctime <= started for file in PACKAGE_ROOT.rglob("*.py")):
         return
     module, _, function = command.partition(":")
     if code_hash(PACKAGE_ROOT / "commands" / f"{module}.py", definition=function or module) != code:
         raise InputError("the code of this job was changed since the run started; start the run again")
+
+
+def check_given(given: Mapping[str, str]) -> None:
+    """Check that input data are those of a job's key.
+
+    Args:
+        given: Path -> digest when the key was computed. What is not there has not been read since: it is left out, as
+            is the one digest of very many files.
+
+    Raises:
+        InputError: A file or folder was changed since the run started.
+    """
+    started = _started()
+    for path, digest in given.items():
+        if Path(path).exists() and changed_since(Path(path), started, digest):
+            raise InputError(f"{path}: was changed since the run started; start the run again")
+
+
+def _started() -> float:
+    """When the workflow was started, seconds since 1970; of a command that is run by hand, never."""
+    return float(os.environ.get(STARTED_AT, "inf"))
 
 
 def plain_name(file: Path) -> str:

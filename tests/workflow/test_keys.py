@@ -255,6 +255,17 @@ def test_a_far_held_out_scene_is_not_compared_with_training_scenes(tmp_path: Pat
     assert near.shares_ground_with("near") == [], "it does not train"
 
 
+def test_a_job_that_reads_the_sheet_knows_its_content_which_is_not_in_the_key(sheet: Callable[..., Path]) -> None:
+    file = sheet()
+    stages = ("metrics/pseudo_masks", "metrics/maps", "metrics/objects", "report", "experiments/everything_vs_apsam")
+    before = {stage: run_of(file).recipe(stage) for stage in stages}
+    file.write_text(file.read_text() + "# a note\n")
+    for stage, recipe in before.items():
+        after = run_of(file).recipe(stage)
+        assert after.key == recipe.key
+        assert after.facts()["given"][str(file)] != recipe.facts()["given"][str(file)], "of the sheet that was read"
+
+
 def test_a_path_of_no_recipe_is_named(sheet: Callable[..., Path]) -> None:
     run = run_of(sheet())
     with pytest.raises(InputError, match="no recipe of this configuration"):

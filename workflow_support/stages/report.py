@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workflow_support.recipes import ALL, FIGURE, Job, Ref, Stage, Unkeyed
+from workflow_support.recipes import ALL, FIGURE, Job, Ref, SheetFile, Stage, Unkeyed
 from workflow_support.stages.experiments import tables_made
 from workflow_support.stages.metrics import STAGES as METRICS
 from workflow_support.stages.self_training import TILE_MASKS
@@ -45,7 +45,7 @@ def report(run: Run, unit: str) -> Job:
             "settings": run.whole_configuration(),
             "files": [*report_files(run), *tables],
         },
-        run.reference(run.measured) | {"page": run.code.of_page()},
+        run.reference(run.measured) | {"page": run.code.of_page(), "sheet": SheetFile(run.config.scenes)},
     )
 
 
