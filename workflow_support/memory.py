@@ -7,8 +7,9 @@ changes. The cache file may be removed at any time.
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,23 +50,26 @@ class Memory:
         self._asked[entry] = known
         return known[1]
 
-    def of_file(self, kind: str, path: Path, make: Callable[[], Any]) -> Any:
+    def of_file(self, kind: str, path: Path, make: Callable[[], Any], beside: Sequence[Path] = ()) -> Any:
         """Return the value of a file in its current state.
+
+        Args:
+            kind, path: What is asked for, and the file.
+            make: Computes it if it is not cached.
+            beside: Files that are read with it.
 
         Raises:
             OSError: There is no such file.
         """
-        status = path.stat()
-        if time.time() - status.st_mtime < SETTLED:
+        status = [file.stat() for file in (path, *beside)]
+        if time.time() - max(one.st_mtime for one in status) < SETTLED:
             return make()
-        state = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
-        return self.get(kind, str(path.absolute()), state, make)
+        return self.get(kind, str(path.absolute()), " ".join(map(_state, status)), make)
 
     def knows_file(self, kind: str, path: Path) -> bool:
         """Whether the value of a file in its current state is cached."""
-        status = path.stat()
         known = self._known.get(f"{kind} {path.absolute()}")
-        return bool(known and known[0] == f"{status.st_size} {status.st_mtime_ns} {status.st_ino}")
+        return bool(known and known[0] == _state(path.stat()))
 
     def save(self) -> None:
         """Write new entries. If the folder cannot be written, the run continues without."""
@@ -80,3 +84,7 @@ class Memory:
         except OutputError:
             return
         self._changed = False
+
+
+def _state(status: os.stat_result) -> str:
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from apsam.errors import ApsamError
 from apsam.scenes import Scene
+from apsam.sidecar_files import sidecar_files
 from workflow_support.memory import Memory
 
 # West, south, east, north in degrees.
@@ -32,9 +34,12 @@ def held_out_near(name: str, scenes: Mapping[str, Scene], memory: Memory) -> lis
     return [image for image in images if _touch(here, _place(image, memory))]
 
 
+# Once a process: every training scene is compared with all that are held out.
+@cache
 def _place(image: Path, memory: Memory) -> Place | None:
     try:
-        found = memory.of_file("place", image, lambda: _read(image))
+        # A world file or a projection beside the image may say where it is.
+        found = memory.of_file("place", image, lambda: _read(image), sidecar_files(image))
     except OSError:
         return None  # other checks say that it is missing
     return None if found is None else (found[0], found[1], found[2], found[3])

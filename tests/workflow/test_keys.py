@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from own_scenes import write_tiles
 from rasterio.transform import from_origin
 from run_keys import CODE, SYNTHETIC, changed, paths, run_of
@@ -253,6 +254,30 @@ def test_a_far_held_out_scene_is_not_compared_with_training_scenes(tmp_path: Pat
     alone = run_of(sheet(None, row("here", "train"), row("far", "test")), **leave_out)
     assert alone.shares_ground_with("here") == [] != near.shares_ground_with("here")
     assert near.shares_ground_with("near") == [], "it does not train"
+
+
+def test_a_held_out_scene_whose_world_file_is_corrected_is_compared(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+    """The image itself stays as it is; where it lies is cached between starts."""
+
+    def put(name: str, left: float) -> None:
+        (tmp_path / f"{name}.pgw").write_text(f"1\n0\n0\n-1\n{left}\n3000000\n")
+        os.utime(tmp_path / f"{name}.pgw", (left, left))  # long ago
+
+    for name, left in {"here": 500_000, "other": 600_000}.items():
+        image = tmp_path / f"{name}.png"
+        write_raster(tmp_path / "made.tif", 100, 100)
+        rasterio.shutil.copy(tmp_path / "made.tif", image, driver="PNG")
+        Path(f"{image}.aux.xml").write_text("<PAMDataset><SRS>EPSG:32648</SRS></PAMDataset>")
+        put(name, left)
+        for file in (image, Path(f"{image}.aux.xml")):
+            os.utime(file, (1e9, 1e9))
+    rows = [f"{name}\t{name}.png\tmask\t{name}.png\t{split}" for name, split in (("here", "train"), ("other", "test"))]
+    leave_out = {"split": {"shared_ground": "leave_out"}}
+    far = run_of(sheet(None, *rows), **leave_out)
+    assert far.shares_ground_with("here") == []
+    far.memory.save()
+    put("other", 500_050)
+    assert run_of(sheet(None, *rows), **leave_out).shares_ground_with("here") == [tmp_path / "other.png"]
 
 
 def test_a_job_that_reads_the_sheet_knows_its_content_which_is_not_in_the_key(sheet: Callable[..., Path]) -> None:
