@@ -9,7 +9,7 @@ import pytest
 from apsam.config import read_config
 from apsam.errors import ConfigError
 from workflow_support.changes import with_changes
-from workflow_support.config_files import check_config_files, files_of_command_line
+from workflow_support.config_files import VIEW_FILE, check_config_files, check_forced, files_of_command_line
 
 TWICE = "tiles: {size: 64}\ntiles: {overlap: 0}\n"
 
@@ -51,3 +51,26 @@ def test_params_and_json_are_read_by_the_same_rule(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text('{"prompts": {"threshold": 90, "threshold": 100}}')
     with pytest.raises(ConfigError, match="'threshold' occurs twice"):
         read_config(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ("--cores 1 --forcerun tile -- results/demo/prompts/a.json", True),
+        ("--cores 1 -R tile --cores 1 results/demo/prompts/a.json", True),
+        ("--cores 1 --forcerun -- results/demo/prompts/a.json", True),
+        ("--cores 1 --forcerun tile view_file -- results/demo/prompts/a.json", False),
+        ("--cores 1 -F -R tile -- results/demo/prompts/a.json", False),
+        ("--cores 1 --forceall -- results/demo/prompts/a.json", False),
+        ("--cores 1 --forcerun tile -- all_prompts results/demo2/a.json", False),
+        ("--cores 1 -- results/demo/prompts/a.json", False),
+    ],
+)
+def test_a_plain_name_that_would_not_be_updated_is_refused(line: str, refused: bool) -> None:
+    """Snakemake would end with success, and the file of another configuration would stay."""
+    assert f"forcerun: [{VIEW_FILE}]" in Path("profiles/default/config.yaml").read_text()
+    if refused:
+        with pytest.raises(ConfigError, match="results/demo/prompts/a.json: would stay.*add view_file to --forcerun"):
+            check_forced(line.split(), "results/demo")
+    else:
+        check_forced(line.split(), "results/demo")

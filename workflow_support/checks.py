@@ -9,7 +9,7 @@ from pathlib import Path
 from apsam.combinations import check_combinations
 from apsam.errors import InputError
 from apsam.input_content import files_of
-from workflow_support.config_files import check_config_files
+from workflow_support.config_files import check_config_files, check_forced
 from workflow_support.recipes import Section
 from workflow_support.run import Run
 from workflow_support.view import check_run_folder
@@ -25,6 +25,7 @@ def check_run(run: Run) -> None:
         ApsamError: The first problem, and what to do.
     """
     check_config_files(sys.argv[1:])
+    check_forced(sys.argv[1:], run.folder)
     check_run_folder(Path(run.folder))
     _check_scenes(run)
     for path in run.all_given():

@@ -1,5 +1,8 @@
-"""The configuration files that Snakemake was given, read before it merged them: of a key that occurs twice in one, the
-first value would be lost in silence."""
+"""What Snakemake would take from its command line in silence, and not as it was meant.
+
+Of a key that occurs twice in a configuration file, the first value is lost: the files are read before Snakemake merges
+them. `--forcerun` takes the place of what profiles/default forces.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apsam.config import read_values
+from apsam.errors import ConfigError
 
 # The file that the Snakefile names.
 DEFAULT_FILE = Path("config.yaml")
+# The rule of plain names, which profiles/default forces.
+VIEW_FILE = "view_file"
 
 
 def check_config_files(arguments: Sequence[str]) -> None:
@@ -28,7 +34,7 @@ def check_config_files(arguments: Sequence[str]) -> None:
 
 def files_of_command_line(arguments: Sequence[str]) -> list[Path]:
     """The files after Snakemake's option `--configfile` (also `--configfiles`, `--configfile=FILE`)."""
-    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser = _parser()
     parser.add_argument("--configfile", "--configfiles", nargs="+", type=Path, default=[])
     # Not to be taken for an abbreviation of the other.
     parser.add_argument("--config", "-C", nargs="*")
@@ -36,3 +42,32 @@ def files_of_command_line(arguments: Sequence[str]) -> list[Path]:
         return list(parser.parse_known_args(list(arguments))[0].configfile)
     except (argparse.ArgumentError, SystemExit):
         return []
+
+
+def check_forced(arguments: Sequence[str], folder: str) -> None:
+    """Raise ConfigError where a plain name is a target, but `--forcerun` leaves out the rule that updates it.
+
+    The file of another configuration, if there is one, would stay.
+
+    Args:
+        arguments: The command line of Snakemake, without its first word.
+        folder: The view of the run.
+    """
+    parser = _parser()
+    parser.add_argument("--forcerun", "-R", nargs="*")
+    # Not to be taken for abbreviations of it.
+    parser.add_argument("--force", "-f", "--forceall", "-F", action="store_true")
+    try:
+        options, others = parser.parse_known_args(list(arguments))
+    except (argparse.ArgumentError, SystemExit):
+        return
+    target = next((other for other in others if other.startswith(f"{folder}/")), None)
+    if options.forcerun is not None and not options.force and VIEW_FILE not in options.forcerun and target:
+        raise ConfigError(
+            f"{target}: would stay as it is, also where it is of another configuration, because --forcerun takes the "
+            f"place of what profiles/default forces; add {VIEW_FILE} to --forcerun"
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(add_help=False, exit_on_error=False)
