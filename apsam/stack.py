@@ -304,8 +304,16 @@ def _files(path: Path) -> list[Path]:
 
 def _block(joined: Path, name: str) -> Path:
     """Return the path of a block: as named from the file that joins it, or, in a view, next to that file."""
-    named = joined.resolve().parent / name
-    return named if named.exists() else joined.parent / Path(name).name
+    found = (named for place in _places(joined) if (named := place.parent / name).exists())
+    return next(found, joined.parent / Path(name).name)
+
+
+def _places(path: Path) -> Iterator[Path]:
+    """Yield where a file lies: of a link to the store, also there, even if that is a link into a cache (DVC)."""
+    yield path
+    while path.is_symlink():
+        path = path.parent / path.readlink()
+        yield path
 
 
 def _compressor(dtype: np.dtype) -> BloscCodec | ZstdCodec:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from apsam.errors import InputError
 from apsam.files import sha256_file
-from apsam.stack import TileStack, TileStackWriter
+from apsam.stack import TileStack, TileStackWriter, join_stacks
 
 SPECS = {"image": ((3, 32, 32), "uint8"), "label": ((), "uint8")}
 
@@ -97,3 +100,24 @@ def test_large_half_floats_come_back_and_give_the_same_bytes(tmp_path):
     assert (tmp_path / "a").stat().st_size < values.nbytes
     with TileStack(tmp_path / "a") as stack:
         np.testing.assert_array_equal(stack.read("embedding"), values)
+
+
+def test_joined_blocks_are_found_where_all_files_are_links_into_a_cache(tmp_path: Path) -> None:
+    """As of DVC with a cache on another disk; a job reads the joined file by a further link."""
+    store, cache = tmp_path / "store/tiles", tmp_path / "cache"
+    blocks = [store / f"v.b00{n}.{n:012x}/v.b00{n}.zarr.zip" for n in (1, 2)]
+    for number, block in enumerate(blocks, 1):
+        with TileStackWriter(block, {}, {"label": ((), "uint8")}) as writer:
+            writer.append(label=np.array([number], np.uint8))
+    joined = store / "joined/v.00000000000a/v.zarr.zip"
+    join_stacks(blocks, joined)
+    cache.mkdir()
+    for number, file in enumerate([*blocks, joined]):
+        file.rename(cache / str(number))
+        file.symlink_to(os.path.relpath(cache / str(number), file.parent))
+    plain = tmp_path / "files/v.zarr.zip"
+    plain.parent.mkdir()
+    plain.symlink_to(joined)
+    for file in (joined, plain):
+        with TileStack(file) as stack:
+            assert stack.read("label").tolist() == [1, 2]
