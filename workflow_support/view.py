@@ -265,21 +265,36 @@ def _keep(
     edited: set[str],
     update: Update,
 ) -> None:
-    """Keep files that others added; move edited files aside if they are not needed any more."""
+    """Keep files and links that others added; move files aside that were edited, or whose name is needed now."""
     aside = folder.parent / "edited" / folder.name / time.strftime("%Y-%m-%d_%H%M%S")
+
+    def keep_aside(name: str, why: str) -> None:
+        _carry(folder / name, aside / name)
+        update.warnings.append(f"{folder / name} {why}; your version is now {aside / name}")
+
     for name in sorted(edited):
         if not (name in wanted and old[name]["file"] == wanted[name]):
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(folder / name, aside / name)
-            update.warnings.append(f"{folder / name} was changed by hand; your version is now {aside / name}")
+            keep_aside(name, "was changed by hand")
     for file in sorted(folder.rglob("*")) if folder.is_dir() else []:
         name = file.relative_to(folder).as_posix()
-        if not file.is_file() or name in old or name == MANIFEST or (new / name).exists():
+        if name in old or name == MANIFEST or (file.is_dir() and not file.is_symlink()):
             continue
         if name.endswith(LEFT_BY_PROGRAMS) and not _beside_same(name, wanted, old):
             continue
-        (new / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file, new / name)
+        if not (new / name).exists():
+            _carry(file, new / name)
+        # Where there is no manifest yet, DVC has checked them out.
+        elif old or name not in TRACKED:
+            keep_aside(name, "is a name of the workflow's files")
+
+
+def _carry(file: Path, target: Path) -> None:
+    """Put a file or link of a person into another folder; the file itself, not a copy, where that is possible."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(file, target, follow_symlinks=False)
 
 
 def _beside_same(name: str, wanted: Mapping[str, str], old: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -153,6 +153,28 @@ def test_other_files_stay_and_sidecars_are_removed_with_their_file(store: Path) 
     assert content()["notes.txt"] == "mine" and "maps/apsam/west.tif.aux.xml" not in content()
 
 
+def test_links_in_a_view_stay_links(store: Path, tmp_path: Path) -> None:
+    update("a")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/large.tif").write_text("large")
+    links = {"data": "../../data", "maps/large.tif": "../../../data/large.tif", "of a disk that is away": "/nowhere/x"}
+    for name, target in links.items():
+        (RUN / name).symlink_to(target)
+    update("b")
+    assert {name: os.readlink(RUN / name) for name in links} == links
+    assert (RUN / "maps/large.tif").read_text() == "large"
+
+
+def test_a_file_that_lies_where_the_workflow_puts_one_is_moved_aside(store: Path) -> None:
+    made = files_of("a")
+    update_view(RUN, {"prompts/west.json": made["prompts/west.json"]}, 0)
+    (RUN / "maps/apsam").mkdir(parents=True)
+    (RUN / "maps/apsam/west.tif").write_text("my own map")
+    (warning,) = update_view(RUN, made, 0).warnings
+    assert content()["maps/apsam/west.tif"] == "a"
+    assert Path(warning.rpartition(" is now ")[2]).read_text() == "my own map"
+
+
 def test_missing_files_come_back(store: Path) -> None:
     update("a")
     (RUN / "prompts/west.json").unlink()
