@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from apsam.errors import InputError
+from apsam.errors import InputError, OutputError
 from apsam.files import atomic_path
 
 LOCK, HOLDER = ".lock", ".lock_holder"
@@ -23,13 +23,19 @@ def take_lock(store: Path) -> FileLock:
 
     Raises:
         InputError: Another process has the lock.
+        OutputError: The folder cannot be written to, or its file system has no locks.
     """
-    store.mkdir(parents=True, exist_ok=True)
     lock = FileLock(store / LOCK)
     try:
+        store.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise InputError(f"{store}: in use {_holder(store)}; wait until that ends, or stop it") from None
+    except (OSError, NotImplementedError) as error:
+        raise OutputError(
+            f"{store}: cannot be locked ({getattr(error, 'strerror', None) or error}); it must be a folder that you "
+            f"can write to, on a file system with locks (flock; of NFS and Lustre, an option of the mount)"
+        ) from error
     with atomic_path(store / HOLDER) as partial:
         partial.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
     return lock
