@@ -16,7 +16,7 @@ from apsam.store.job import STARTED_AT
 from apsam.store.lock import take_lock
 from workflow_support.changes import with_changes
 from workflow_support.checks import check_run
-from workflow_support.environment import starts_here, use_project
+from workflow_support.environment import check_folder, starts_here, use_project
 from workflow_support.recipes import FIGURE, PROMPTS, STORE
 from workflow_support.run import Run
 from workflow_support.stages import STAGES
@@ -34,6 +34,7 @@ if STARTED_HERE:
     gc.disable()
 
 try:
+    check_folder(workflow.basedir)
     config, changes = with_changes(config)
     run = Run(config)
     # Jobs parse all this again, and need no second check.

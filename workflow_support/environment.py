@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from apsam.errors import ConfigError
+
 # Environment variable: process number of the Snakemake that the user started.
 STARTED_BY = "APSAM_STARTED_BY"
 
@@ -30,6 +32,20 @@ def settled(name: str, find_out: Callable[[], Any]) -> Any:
     if os.environ.get(STARTED_BY, str(os.getpid())) == str(os.getpid()) or name not in os.environ:
         os.environ[name] = json.dumps(find_out())
     return json.loads(os.environ[name])
+
+
+def check_folder(root: Path | str) -> None:
+    """Check that this process runs in the project's folder, from which jobs find their scripts, and a run its results.
+
+    Raises:
+        ConfigError: It is another one.
+    """
+    here = Path.cwd()
+    if not here.samefile(root):
+        raise ConfigError(
+            f"{here}: is not the folder of the workflow; start Snakemake in {root}, without --snakefile and "
+            f"--directory. Configuration files, scene sheet and data may be anywhere (--configfile, scenes, data_dir)"
+        )
 
 
 def use_project(root: Path | str) -> None:

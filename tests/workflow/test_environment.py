@@ -11,8 +11,9 @@ import yaml
 from packaging.requirements import Requirement
 from small_project import ROOT
 
+from apsam.errors import ConfigError
 from workflow_support import conda_env
-from workflow_support.environment import use_project
+from workflow_support.environment import check_folder, use_project
 
 
 def test_the_conda_environments_are_those_of_the_lock() -> None:
@@ -42,3 +43,16 @@ def test_jobs_use_this_python_and_this_code(monkeypatch: pytest.MonkeyPatch, tmp
         use_project(tmp_path)
     assert os.environ["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/usr/bin"]
     assert os.environ["PYTHONPATH"].split(os.pathsep) == [str(tmp_path), "/elsewhere"]
+
+
+def test_another_folder_than_the_projects_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As with `snakemake --snakefile`: jobs would not find their scripts."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "link").symlink_to("project")
+    monkeypatch.chdir(tmp_path / "link")
+    check_folder(tmp_path / "project")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ConfigError, match=f"{tmp_path}: is not the folder of the workflow; start Snakemake in .*project"
+    ):
+        check_folder(tmp_path / "project")
