@@ -136,6 +136,14 @@ def from_home(path: Path) -> Path:
     return Path(home, *path.parts[1:]) if path.parts[:1] == ("~",) and home else path
 
 
+def places_of(path: Path) -> Iterator[Path]:
+    """Yield where a file lies; of a link, every place on the way (a file of the store may be a link of DVC)."""
+    yield path
+    while path.is_symlink():
+        path = path.parent / path.readlink()
+        yield path
+
+
 def read_text(path: Path | str) -> str:
     """Read a text table: UTF-8, with or without the byte order mark of spreadsheets (BOM).
 

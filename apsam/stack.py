@@ -26,7 +26,7 @@ import numpy as np
 
 from apsam import __version__
 from apsam.errors import InputError
-from apsam.files import atomic_path, scratch_folder, sha256_file
+from apsam.files import atomic_path, places_of, scratch_folder, sha256_file
 from apsam.open_files import PooledFile
 
 # Imported when a stack is opened: mapping a scene needs no stack, and zarr is in the extra `train`.
@@ -304,16 +304,8 @@ def _files(path: Path) -> list[Path]:
 
 def _block(joined: Path, name: str) -> Path:
     """Return the path of a block: as named from the file that joins it, or, in a view, next to that file."""
-    found = (named for place in _places(joined) if (named := place.parent / name).exists())
+    found = (named for place in places_of(joined) if (named := place.parent / name).exists())
     return next(found, joined.parent / Path(name).name)
-
-
-def _places(path: Path) -> Iterator[Path]:
-    """Yield where a file lies: of a link to the store, also there, even if that is a link into a cache (DVC)."""
-    yield path
-    while path.is_symlink():
-        path = path.parent / path.readlink()
-        yield path
 
 
 def _compressor(dtype: np.dtype) -> BloscCodec | ZstdCodec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import shutil
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from apsam.labelling.suggestions import Suggestion, Suggestions, write_suggestio
 from apsam.maps.model import MASKS, weights_of_run
 from apsam.maps.settings import MapSettings
 from apsam.report.colours import AGREE, AGREE_NOT, FALSE_ALARM, MISSED, NO_DATA, compare
+from apsam.report.experiments import read_experiments
 from apsam.report.facts import describe_labels
 from apsam.report.gallery import _agreement, make_gallery
 from apsam.report.inputs import MASK_SOURCES, Notes, SceneFiles, scene_files
@@ -162,6 +164,17 @@ def test_experiments_are_shown_as_they_are(run, page, page_file):
     figure = next(image for image in page.all("img") if image.get("class") == "picture")
     assert figure["src"].startswith("data:image/") and "Prompts (paper, Table 2)" in figure["alt"]
     assert "report/config.yaml threshold_sweep" in page.text and "Made up for a test." in page.text
+
+
+def test_dates_of_files_say_nothing_of_an_experiment(tmp_path):
+    """A workflow shows only those of the run's very settings, and a checkout or a copy sets any date."""
+    value = {"schema": 1, "title": "Seeds", "columns": [], "rows": []}
+    for file in ("experiments/seeds.json", "masks/apsam/west.zarr.zip"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text(json.dumps(value))
+    os.utime(tmp_path / "experiments/seeds.json", (1e9, 1e9))
+    notes = Notes()
+    assert [one.title for one in read_experiments(tmp_path, 1000, notes)] == ["Seeds"] and notes.all() == []
 
 
 def test_a_broken_experiment_is_named(run, tmp_path):
@@ -452,7 +465,8 @@ def test_times_are_summed_by_stage():
     assert times == [("localizer", 1, 9.0, 800.0), ("cams", 2, 3.5, None)]
 
 
-def test_recipes_are_those_of_the_runs_own_files(tmp_path, monkeypatch):
+@pytest.mark.parametrize("cache", [False, True])
+def test_recipes_are_those_of_the_runs_own_files(tmp_path, monkeypatch, cache):
     monkeypatch.chdir(tmp_path)
     for stage in ("cams", "experiments/seeds"):
         folder = tmp_path / f"results/store/{stage}/west.{'0' * 12}"
@@ -462,6 +476,9 @@ def test_recipes_are_those_of_the_runs_own_files(tmp_path, monkeypatch):
         link = tmp_path / f"files/{stage}/west.json"
         link.parent.mkdir(parents=True)
         link.symlink_to(folder / "west.json")
+        if cache:  # of DVC, on another disk
+            (folder / "west.json").rename(tmp_path / f"{folder.parent.name}.cached")
+            (folder / "west.json").symlink_to(tmp_path / f"{folder.parent.name}.cached")
     assert [recipe["stage"] for recipe in recipes_of(tmp_path / "files")] == ["cams"]
 
 

@@ -82,7 +82,6 @@ def read_experiments(run: Path, limit: int, notes: Notes) -> list[ExperimentView
     """
     found = []
     files = sorted((run / "experiments").glob("*.json"), key=_order)
-    newest = max((mask.stat().st_mtime for mask in (run / "masks/apsam").glob("*")), default=0.0)
     for file in files:
         value = load_json(file, f"experiment {file.stem}", notes)
         # Figures that an experiment is gathered from are no experiment.
@@ -91,9 +90,6 @@ def read_experiments(run: Path, limit: int, notes: Notes) -> list[ExperimentView
         if value.get("schema") != SCHEMA or not isinstance(value.get("rows"), list):
             notes.add(f"experiment {file.stem}", f"{file}: not of schema {SCHEMA}; run the experiment again")
             continue
-        if file.stat().st_mtime < newest:
-            why = "made before the pseudo-masks of this run, maybe with other settings; run the experiment again"
-            notes.add(f"experiment {file.stem}", why)
         found.append(_view(file, value, limit // len(files)))
     return found
 

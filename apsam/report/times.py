@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from apsam.errors import InputError
+from apsam.files import places_of
 from apsam.store.recipe import job_folder, read_recipe, store_of
 from apsam.store.view import stored_file
 
@@ -40,13 +41,15 @@ def recipes_of(run: Path) -> list[Recipe]:
     for file in sorted(run.rglob("*")):
         if file.is_dir() or file.name.startswith("."):
             continue
-        try:
-            stored = stored_file(file.resolve() if file.is_symlink() else file)
-            folder = job_folder(stored, store_of(stored))
-            if folder not in found:
-                found[folder] = read_recipe(folder)
-        except InputError:
-            continue
+        for place in places_of(file):
+            try:
+                stored = stored_file(place)
+                folder = job_folder(stored, store_of(stored))
+                if folder not in found:
+                    found[folder] = read_recipe(folder)
+                break
+            except InputError:
+                continue
     return [recipe for recipe in found.values() if not str(recipe.get("stage", "")).startswith(NOT_OF_THE_RUN)]
 
 

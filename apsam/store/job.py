@@ -46,8 +46,7 @@ def job_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
         arguments = [*plain, FILES, *files]
     plain, recipe = _take(plain, RECIPE_OPTION)
     known = json.loads(recipe) if recipe is not None else {}
-    entry = known.pop("entry", None)
-    check_code(entry, known.get("code"))
+    check_code(known.pop("entry", None), known.get("code"))
     with ExitStack() as stack:
         if files:
             folder = stack.enter_context(TemporaryDirectory(prefix="apsam_files_"))
@@ -55,8 +54,7 @@ def job_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
             plain = [argument.replace(PLAIN, folder) for argument in plain]
         start = time.time()
         yield plain
-    # What was changed meanwhile may have been read before or after; the key is of what was there before.
-    check_code(entry, known.get("code"))
+    # Data may be read until the end; code was read at the start, and a long training outlives its change.
     check_given(known.get("given", {}))
     if known and _writes_files():
         command = [sys.argv[0], *_take(list(arguments), RECIPE_OPTION)[0]]
