@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from apsam.errors import InputError
-from apsam.store.recipe import KEYED, RECIPE, input_folders, job_folder
+from apsam.store.recipe import KEYED, input_folders, job_folder, read_recipe
 from apsam.store.verify import job_folders
 from apsam.store.view import MANIFEST, read_manifest
 
@@ -70,8 +70,9 @@ def _with_inputs(folders: set[Path], store: Path) -> set[Path]:
     return seen
 
 
-def _made(folder: Path) -> float:
+def _made(folder: Path) -> str:
+    """Return when a job ended, of which later texts are greater; a checkout or copy sets other dates of files."""
     try:
-        return (folder / RECIPE).stat().st_mtime
-    except OSError:
-        return 0.0
+        return str(read_recipe(folder).get("ended", ""))
+    except InputError:
+        return ""
