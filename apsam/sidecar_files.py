@@ -2,8 +2,8 @@
 
 Provenance includes them: georeference (world files, `.aux.xml`), headers
 (`.hdr`), masks (`.msk`), overviews (`.ovr`), attributes and projections of Shapefiles, the log of a GeoPackage that
-QGIS has open (`-wal`). They are found by name and text; no raster is opened, because every start of the workflow
-does it.
+QGIS has open (`-wal`). They are found by name and text, because every start of the workflow does it; only a file that
+describes an image in others (DIMAP of Pléiades and SPOT, TIL of WorldView, ...) is opened.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from apsam.scenes import TILE_SUFFIXES
 from apsam.vectors.layers import split_layer
 
 VIRTUAL = ".vrt"
+
+# Suffixes of files that describe an image, whose pixels are in files that GDAL knows to find.
+DESCRIPTIONS = (".dim", ".xml", ".til", ".mrf", ".ers", ".gti", ".lbl", ".toc")
 
 # Suffixes appended to the whole name of a file: `scene.tif.aux.xml`, `grid.gpkg-wal`.
 APPENDED = (*(".aux.xml", ".aux", ".ovr", ".ovr.aux.xml", ".msk", ".msk.ovr", ".hdr", ".prj", ".wld", ".gfs", ".csvt"),)
@@ -58,7 +61,7 @@ ARCHIVE_PREFIXES = ("/vsizip/", "/vsitar/", "/vsigzip/")
 
 
 def sidecar_files(path: Path) -> list[Path]:
-    """Return the files that are read with `path`, or in it, by name: images of a folder, sidecars, sources of a .vrt.
+    """Return the files that are read with `path`, or in it, by name: images of a folder, sidecars, sources of an image.
 
     Missing files are left out. Of `file|layername=x` it is those of the file.
     """
@@ -71,11 +74,11 @@ def sidecar_files(path: Path) -> list[Path]:
 
 
 def image_checksum(path: Path) -> str:
-    """Return the SHA-256 of an image file; of a folder or a virtual raster, that of all files read with it.
+    """Return the SHA-256 of an image file; of a folder or an image in several files, that of all files read with it.
 
     Statistics and overviews do not count: programs write them when they open an image.
     """
-    if path.is_file() and path.suffix.lower() != VIRTUAL:
+    if path.is_file() and path.suffix.lower() not in (VIRTUAL, *DESCRIPTIONS):
         return sha256_file(path)
     files = [*([path] if path.is_file() else []), *sidecar_files(path)]
     lines = [f"{file.name} {sha256_file(file)}" for file in files if not file.name.endswith((".aux.xml", ".ovr"))]
@@ -83,8 +86,10 @@ def image_checksum(path: Path) -> str:
 
 
 def _collect(path: Path, found: set[Path]) -> None:
-    """Add the sidecars of a file and the sources of a virtual one, with theirs."""
+    """Add the sidecars of a file and the sources of an image in several, with theirs."""
     found.update(_sidecars(path))
+    if path.suffix.lower() in DESCRIPTIONS:
+        found.update(_described_in(path))
     if path.suffix.lower() == VIRTUAL:
         for source in _named_in(path):
             if source not in found and source.is_file():
@@ -133,6 +138,19 @@ def _in_folder(folder: Path) -> Iterator[Path]:
             image = stem.endswith(TILE_SUFFIXES) and not name.startswith(".")
             if (not name.endswith(LOCKS) if database else image) and entry.is_file():
                 yield folder / entry.name
+
+
+def _described_in(path: Path) -> Iterator[Path]:
+    """Yield the files of an image, as GDAL lists them."""
+    # Imported here: it takes longer than all else that a start of the workflow imports.
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    try:
+        with rasterio.open(path) as raster:
+            yield from (file for file in map(Path, raster.files) if file != path and file.is_file())
+    except RasterioError:
+        return  # opening it later reports the problem
 
 
 def _named_in(raster: Path) -> Iterator[Path]:

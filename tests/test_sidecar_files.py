@@ -15,6 +15,7 @@ from rasterio.shutil import copy as copy_raster
 from rasterio.transform import from_origin
 from rasterio.vrt import WarpedVRT
 
+from apsam.input_content import content_digest
 from apsam.sidecar_files import image_checksum, sidecar_files
 from apsam.vectors.formats import stamped
 
@@ -58,6 +59,25 @@ def test_the_files_of_a_virtual_raster_are_those_that_gdal_opens(tmp_path: Path)
     assert names(tmp_path / "warped.vrt") == ["a.tif"]
     (tmp_path / "broken.vrt").write_text("<VRTDataset>")
     assert names(tmp_path / "broken.vrt") == names(tmp_path / "none.vrt") == []
+
+
+def test_the_pixels_of_a_described_image_count(tmp_path: Path) -> None:
+    """As of Pléiades and SPOT (DIMAP): the file that is named has no pixels."""
+    pixels = write_raster(tmp_path / "IMG_R1C1.TIF")
+    image = tmp_path / "DIM_a.xml"
+    image.write_text(
+        '<Dimap_Document><Metadata_Id><METADATA_FORMAT version="1.1">DIMAP</METADATA_FORMAT></Metadata_Id>'
+        "<Raster_Dimensions><NCOLS>64</NCOLS><NROWS>64</NROWS><NBANDS>3</NBANDS></Raster_Dimensions>"
+        '<Data_Access><Data_File><DATA_FILE_PATH href="IMG_R1C1.TIF"/></Data_File></Data_Access></Dimap_Document>'
+    )
+    assert names(image) == ["IMG_R1C1.TIF"]
+    before = content_digest(image), image_checksum(image)
+    with rasterio.open(pixels, "r+") as raster:
+        raster.write(np.full((3, 64, 64), 2, np.uint8))
+    after = content_digest(image), image_checksum(image)
+    assert before[0] != after[0] and before[1] != after[1]
+    image.write_text("<a>no image</a>")
+    assert names(image) == []
 
 
 @pytest.mark.parametrize("relative", ['relativetovrt="1"', 'relativeToVRT="1"', 'RelativeToVRT="TRUE"'])
