@@ -10,6 +10,12 @@ from xml.etree import ElementTree
 from apsam.files import sha256_file
 from apsam.sidecar_files import sidecar_files
 
+# Files of SQLite, the size of their header, and what in it says how and by which version the file was last opened:
+# the kind of journal, the counter of changes, and the version with the counter it is of. Data lie behind the header.
+DATABASES = (".gpkg", ".sqlite", ".mbtiles")
+HEADER = 100
+HOW_OPENED = (slice(18, 20), slice(24, 28), slice(92, 100))
+
 
 def files_of(path: Path) -> list[Path]:
     """Return an input file and its sidecar files, or the files of an input folder."""
@@ -20,13 +26,14 @@ def files_of(path: Path) -> list[Path]:
 def content_checksum(file: Path) -> str | None:
     """Return the SHA-256 of a file's content for readers; None if it has none.
 
-    Statistics of QGIS or GDAL in `.aux.xml` are not read, nor is an empty write-ahead log.
+    Statistics of QGIS or GDAL in `.aux.xml` are not read, nor is an empty write-ahead log, nor what programs leave in
+    the header of a GeoPackage that they only open.
     """
     if file.name.lower().endswith(".aux.xml"):
         return _aux_checksum(file)
     if file.name.endswith("-wal") and not file.stat().st_size:
         return None
-    return sha256_file(file)
+    return _database_checksum(file) if file.suffix.lower() in DATABASES else sha256_file(file)
 
 
 def content_digest(path: Path, checksum: Callable[[Path], str | None] = content_checksum) -> str:
@@ -63,6 +70,18 @@ def changed_since(path: Path, time: float, digest: str) -> bool:
     # Of a folder, its own entry says that a file was removed.
     entries = [path, *files_of(path)]
     return any(entry.stat().st_ctime > time for entry in entries) and content_digest(path) != digest
+
+
+def _database_checksum(file: Path) -> str:
+    with file.open("rb") as content:
+        header = bytearray(content.read(HEADER))
+        if len(header) == HEADER:
+            for part in HOW_OPENED:
+                header[part] = bytes(part.stop - part.start)
+        digest = hashlib.sha256(header)
+        while block := content.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _aux_checksum(file: Path) -> str | None:
