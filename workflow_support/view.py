@@ -214,7 +214,9 @@ def _replace(
     edited: set[str],
     update: Update,
 ) -> None:
-    new = folder.with_name(f".{folder.name}.new")
+    # A link to a folder elsewhere stays a link: the folders are exchanged there.
+    place = folder.resolve()
+    new = place.with_name(f".{place.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     manifest = {}
@@ -235,7 +237,7 @@ def _replace(
         }
     _keep(folder, new, wanted, old, edited, update)
     write_json(new / MANIFEST, {"schema": 1, "files": manifest})
-    _exchange(new, folder)
+    _exchange(new, place)
     shutil.rmtree(new, ignore_errors=True)
 
 
@@ -314,8 +316,9 @@ def _aside(folder: Path) -> Path:
 
 def _restore(folder: Path) -> None:
     """Put back the old view, if the workflow was killed between these."""
-    if not folder.exists() and _aside(folder).is_dir():
-        _aside(folder).rename(folder)
+    place = folder.resolve()
+    if not place.exists() and _aside(place).is_dir():
+        _aside(place).rename(place)
 
 
 def _exchange(new: Path, folder: Path) -> None:

@@ -153,6 +153,15 @@ def test_other_files_stay_and_sidecars_are_removed_with_their_file(store: Path) 
     assert content()["notes.txt"] == "mine" and "maps/apsam/west.tif.aux.xml" not in content()
 
 
+def test_a_view_that_is_a_link_stays_one(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk/demo").mkdir(parents=True)
+    RUN.symlink_to(tmp_path / "disk/demo")
+    for version in "aba":
+        update(version)
+        assert RUN.is_symlink() and content()["prompts/west.json"] == version
+    assert os.listdir(tmp_path / "disk") == ["demo"] and sorted(os.listdir("results")) == ["demo", "store"]
+
+
 def test_links_in_a_view_stay_links(store: Path, tmp_path: Path) -> None:
     update("a")
     (tmp_path / "data").mkdir()
