@@ -245,7 +245,8 @@ def _put(file: Path, target: Path) -> bool:
     """Link or copy a file of the store into a view; returns whether it is a link."""
     if file.name.endswith(LINKED):
         try:
-            os.link(file, target)
+            # Of a link to DVC's cache, the file itself: the view would have another link.
+            os.link(file.resolve(), target)
             return True
         except OSError:
             pass  # another file system, or one without links

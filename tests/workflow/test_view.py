@@ -153,6 +153,16 @@ def test_other_files_stay_and_sidecars_are_removed_with_their_file(store: Path) 
     assert content()["notes.txt"] == "mine" and "maps/apsam/west.tif.aux.xml" not in content()
 
 
+def test_a_view_has_no_links_to_dvcs_cache(store: Path, tmp_path: Path) -> None:
+    """Copied elsewhere, they would point to nothing."""
+    made = Path(files_of("a")["maps/apsam/west.tif"])
+    made.rename(tmp_path / "cached")
+    made.symlink_to(tmp_path / "cached")
+    update("a")
+    assert not (RUN / "maps/apsam/west.tif").is_symlink() and (RUN / "maps/apsam/west.tif").samefile(made)
+    assert update("a") == [] and content()["maps/apsam/west.tif"] == "a"
+
+
 def test_a_view_that_is_a_link_stays_one(store: Path, tmp_path: Path) -> None:
     (tmp_path / "disk/demo").mkdir(parents=True)
     RUN.symlink_to(tmp_path / "disk/demo")
