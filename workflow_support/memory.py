@@ -62,7 +62,8 @@ class Memory:
             OSError: There is no such file.
         """
         status = [file.stat() for file in (path, *beside)]
-        if time.time() - max(one.st_mtime for one in status) < SETTLED:
+        # Dates of contents may lie in the future (from an archive of another time zone), those of entries do not.
+        if time.time() - max(min(one.st_mtime, one.st_ctime) for one in status) < SETTLED:
             return make()
         return self.get(kind, str(path.absolute()), " ".join(map(_state, status)), make)
 

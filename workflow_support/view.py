@@ -87,7 +87,9 @@ def check_run_folder(folder: Path) -> None:
 
 
 def _is_pulled(folder: Path) -> bool:
-    """Whether a folder has only files of a view that DVC checks out in a clone."""
+    """Whether this is a folder that has only files of a view that DVC checks out in a clone."""
+    if not folder.is_dir():
+        return False
     files = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     return files <= TRACKED
 

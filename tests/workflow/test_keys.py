@@ -327,6 +327,18 @@ def test_cache_is_updated_when_a_file_changes(tmp_path: Path) -> None:
     assert [memory.of_file("size", file, lambda n=n: n) for n in (6, 7)] == [6, 7], "it may change again within a tick"
 
 
+def test_a_file_of_a_date_in_the_future_is_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from an archive that was made in another time zone: its checksum is not computed at every start."""
+    file, memory = tmp_path / "a.tif", Memory(tmp_path / "memory.json")
+    file.write_text("one")
+    now = file.stat().st_ctime
+    os.utime(file, (now + 8 * 3600,) * 2)
+    monkeypatch.setattr("time.time", lambda: now + 60)
+    assert [memory.of_file("size", file, lambda n=n: n) for n in (1, 2)] == [1, 1]
+    file.write_text("two")
+    assert memory.of_file("size", file, lambda: 3) == 3
+
+
 def test_settings_of_a_row_change_the_tiles_of_its_scene(sheet: Callable[..., Path], tmp_path: Path) -> None:
     for name in ("a.tif", "b.tif", "points.gpkg"):
         (tmp_path / name).write_bytes(name.encode())

@@ -211,6 +211,13 @@ def test_a_folder_that_is_no_view_is_refused_and_not_touched(store: Path) -> Non
         stored_file(RUN / "maps/old.tif")
 
 
+def test_a_file_with_the_name_of_a_view_is_refused(store: Path) -> None:
+    RUN.write_text("mine")
+    with pytest.raises(InputError, match="results/demo: is not a view"):
+        update("a")
+    assert RUN.read_text() == "mine"
+
+
 def test_a_plain_name_leads_to_the_store(store: Path) -> None:
     update("a")
     assert stored_file(RUN / "maps/apsam/west.tif") == Path.cwd() / files_of("a")["maps/apsam/west.tif"]
