@@ -22,6 +22,7 @@ from apsam.store import job as job_module
 from apsam.store.job import STARTED_AT, job_arguments
 from apsam.store.recipe import read_recipe, write_recipe
 from apsam.store.view import MANIFEST, stored_file
+from apsam.temporary_files import this_process
 from workflow_support import environment
 
 KEY = "0123456789ab"
@@ -144,7 +145,7 @@ def test_a_project_in_a_folder_called_store(tmp_path: Path, monkeypatch: pytest.
 
 def test_jobs_know_what_the_process_that_started_them_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("APSAM_FOUND", raising=False)
-    monkeypatch.setenv("APSAM_STARTED_BY", str(os.getpid()))
+    monkeypatch.setenv("APSAM_STARTED_BY", this_process())
     assert environment.settled("APSAM_FOUND", lambda: ["one"]) == ["one"]
     assert environment.settled("APSAM_FOUND", lambda: ["two"]) == ["two"], "it may ask again"
     monkeypatch.setenv("APSAM_STARTED_BY", "1")

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from apsam.errors import ConfigError
+from apsam.temporary_files import this_process
 
-# Environment variable: process number of the Snakemake that the user started.
+# Environment variable: the process of the Snakemake that the user started. On another node or in a container, a job may
+# have the same number.
 STARTED_BY = "APSAM_STARTED_BY"
 
 
 def starts_here() -> bool:
     """Whether this is the Snakemake process started by the user; jobs inherit the mark that it sets."""
-    mark = str(os.getpid())
+    mark = this_process()
     return os.environ.setdefault(STARTED_BY, mark) == mark
 
 
@@ -29,7 +31,7 @@ def settled(name: str, find_out: Callable[[], Any]) -> Any:
         find_out: Returns values of JSON.
     """
     # Leaves no mark itself: a process that only looks at a run may start Snakemake later.
-    if os.environ.get(STARTED_BY, str(os.getpid())) == str(os.getpid()) or name not in os.environ:
+    if os.environ.get(STARTED_BY, this_process()) == this_process() or name not in os.environ:
         os.environ[name] = json.dumps(find_out())
     return json.loads(os.environ[name])
 

@@ -12,8 +12,9 @@ from packaging.requirements import Requirement
 from small_project import ROOT
 
 from apsam.errors import ConfigError
+from apsam.temporary_files import this_process
 from workflow_support import conda_env
-from workflow_support.environment import check_folder, use_project
+from workflow_support.environment import check_folder, starts_here, use_project
 
 
 def test_the_conda_environments_are_those_of_the_lock() -> None:
@@ -43,6 +44,16 @@ def test_jobs_use_this_python_and_this_code(monkeypatch: pytest.MonkeyPatch, tmp
         use_project(tmp_path)
     assert os.environ["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/usr/bin"]
     assert os.environ["PYTHONPATH"].split(os.pathsep) == [str(tmp_path), "/elsewhere"]
+
+
+def test_a_job_with_the_number_of_the_process_that_started_it_is_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on another node or in a container, where numbers begin anew."""
+    monkeypatch.delenv("APSAM_STARTED_BY", raising=False)
+    assert starts_here() and starts_here()
+    host, number, start = this_process().rsplit("+", 2)
+    for mark in (number, f"another+{number}+{start}", f"{host}+{number}+1"):
+        monkeypatch.setenv("APSAM_STARTED_BY", mark)
+        assert not starts_here()
 
 
 def test_another_folder_than_the_projects_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
