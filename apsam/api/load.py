@@ -50,8 +50,9 @@ def load(
         The model. `cam`, `segment` and `predict` work if their network was found.
 
     Raises:
-        InputError: There is no such folder, file or name, or a file has other content.
-        ConfigError: The run's configuration cannot be used, or no model is named.
+        InputError: There is no such folder, file or name, a file has other content, or the run has no ResUNet of
+            `masks`.
+        ConfigError: The run's configuration cannot be used, no model is named, or `masks` is given without a run.
 
     Examples:
         >>> import apsam
@@ -65,6 +66,8 @@ def load(
         raise ConfigError("apsam.load: name a run's folder, a weights file or a SAM")
     if source is not None and str(source) in NAMES and not Path(source).exists():
         source, sam = None, sam or str(source)
+    if masks is not None and (source is None or Path(source).is_file()):
+        raise ConfigError(f"apsam.load: masks='{masks}' selects a ResUNet of a run, and no run's folder is named")
     config: Config | None = None
     mapping: MapModel | None = None
     if source is not None:
@@ -108,7 +111,7 @@ def _open_run(run: Path, masks: str | None) -> tuple[Config | None, Path | None,
     return (
         read_config(record) if record else None,
         localizer if localizer.is_file() else None,
-        find_model(run, masks, None, None) if resunet.is_file() else None,
+        find_model(run, masks, None, None) if resunet.is_file() or masks is not None else None,
     )
 
 
