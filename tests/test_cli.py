@@ -14,10 +14,13 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from apsam import __version__, cli, doctor
+from apsam.commands.options import settings
 from apsam.commands.run import run_app
 from apsam.config import Config
 from apsam.doctor import Finding
 from apsam.errors import ApsamError
+from apsam.prompts.settings import PromptSettings
+from apsam.sam.settings import EverythingSettings
 from workflow_support.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,6 +103,39 @@ def test_settings_may_come_from_a_configuration_file(
     code, text = main(monkeypatch, capsys, "prompts", *arguments, "--settings", str(tmp_path / "mine.yaml"))
     assert code == ApsamError.exit_code
     assert "prompts.treshold" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("threshold: 90\n", "unknown key 'threshold'"),
+        ("promts: {threshold: 90}\n", "unknown key 'promts'; did you mean 'prompts'?"),
+        ("prompts: {threshold: 90}\nprompts: {min_area: 5}\n", "the key 'prompts' occurs twice"),
+    ],
+)
+def test_a_configuration_file_with_other_sections_is_no_default(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    arguments = ["--tiles", "t", "--cams", "c", "--output", "o", "--geojson", "g"]
+    code, error = main(monkeypatch, capsys, "prompts", *arguments, "--settings", str(tmp_path / "mine.yaml"))
+    assert code == ApsamError.exit_code and said in error
+
+
+def test_a_section_is_read_from_a_configuration_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "run: mine\nprompts: {threshold: 90}\nexperiments: {everything: {min_iou: 0.1}}\n"
+    )
+    for model, section in ((PromptSettings, "prompts"), (EverythingSettings, "experiments.everything")):
+        read = settings(model, section).parser
+        assert isinstance(read(str(tmp_path / "mine.yaml")), model)
+    assert read(str(tmp_path / "mine.yaml")).min_iou == 0.1
+
+
+def test_numbers_of_threads_are_positive() -> None:
+    for number in ("0", "-3"):
+        code, text = invoke("predict", "a.tif", "-o", "maps", "--weights", "w", "--threads", number)
+        assert code == 2 and "Invalid value for '--threads'" in text
 
 
 def test_every_option_for_settings_names_a_section_of_the_configuration() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from apsam.errors import ConfigError, InputError
@@ -30,7 +31,7 @@ LabelGate = Annotated[bool, typer.Option(help="leave out tiles labelled negative
 BlockOption = Annotated[
     str, typer.Option("--block", metavar="N/COUNT", help="number and count of the shards of the scene, for example 2/5")
 ]
-Threads = Annotated[int | None, typer.Option(help="CPU threads; all by default", show_default=False)]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default", show_default=False)]
 Sheet = Annotated[Path, typer.Option(help="scene sheet")]
 DataDir = Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from", show_default=False)]
 Synthetic = Annotated[Path, typer.Option(help="folder of the synthetic scenes")]
@@ -77,15 +78,17 @@ def _reader(model: type[Section], section: str) -> Callable[[Any], Section]:
         try:
             if value.lstrip().startswith("{"):
                 return model.model_validate_json(value)
-            found = yaml.safe_load(Path(value).read_text(encoding="utf-8")) or {}
-            for name in section.split("."):
-                found = found.get(name) or {}
-            return model.model_validate(found)
         except ValidationError as error:
             problem = error.errors()[0]
             place = ".".join([section, *map(str, problem["loc"])])
             raise ConfigError(f"{place}: {problem['msg']} (it is {problem['input']!r})") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
-            raise ConfigError(f"{value}: neither JSON nor a configuration file ({error})") from None
+        if not os.path.isfile(value):
+            raise ConfigError(f"{value}: neither JSON nor a configuration file")
+        # The whole file is checked, so that a wrong name of a section is no default. Imported by name, because the
+        # other sections are no part of the code that a job's result depends on (`apsam.code_hash`).
+        found = import_module("apsam.config").read_config(Path(value))
+        for name in section.split("."):
+            found = getattr(found, name)
+        return cast(Section, found)
 
     return read
