@@ -57,7 +57,8 @@ def load_method(path: Path, kind: str, build: Callable[..., M]) -> M:
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not a safetensors file ({error})") from error
     if metadata.get("kind") != kind:
-        found = metadata.get("kind", "weights without apsam's description")
+        other = "a ResUNet" if metadata.get("model") == "resunet" else "weights without apsam's description"
+        found = metadata.get("kind", other)
         wanted = kind.removeprefix("apsam ")
         raise InputError(f"{path}: contains {found}, no {wanted}; give the weights that its stage wrote")
     try:
