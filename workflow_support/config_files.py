@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from apsam.config import read_values
+from apsam.config_values import read_values
 
 # The file that the Snakefile names.
 DEFAULT_FILE = Path("config.yaml")

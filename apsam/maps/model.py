@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel
 
 from apsam.conditions import TOLERANCE, TrainingConditions, check_tiles, in_words, read_conditions
-from apsam.config import Config, read_config, read_values
+from apsam.config import Config, read_config
+from apsam.config_values import read_values
 from apsam.errors import ConfigError, InputError
 from apsam.files import scratch_folder
 from apsam.maps.resample import write_interpolated
