@@ -59,7 +59,11 @@ class Config(BaseModel):
         None, description="Folder that relative paths of the scene sheet start from. null: the folder of the sheet."
     )
     seed: int = Field(1, ge=0, le=2**31 - 1, description="Random seed of all trainings.")
-    device: str = Field("auto", description="auto (a GPU if there is one), cpu, cuda or cuda:1.")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto (a GPU if there is one), cpu, cuda or cuda:1.",
+    )
     keep_embeddings: bool = Field(
         True,
         description="Keep SAM's image embeddings (2 MB per tile with an official SAM), so that other thresholds and "
