@@ -1,4 +1,4 @@
-"""Tables of experiments in the report: which rows are compared."""
+"""Tables and charts of the report: which rows are compared, and what a chart says in words."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from apsam.experiments.table import FIGURES, PART, Column, Experiment, write_exp
 from apsam.experiments.table1 import COLUMNS, published_rows
 from apsam.report.experiments import read_experiments
 from apsam.report.inputs import Notes
+from apsam.report.sizes import area_frequency_chart
 
 
 def best(folder: Path, name: str, columns: tuple[Column, ...], rows: list[dict[str, Any]]) -> list[str]:
@@ -40,3 +41,10 @@ def test_rows_of_two_protocols_are_not_compared(tmp_path: Path):
     rows = [{"counted": name, "part": "test", "iou": iou} for name, iou in (("held_out", 0.5), ("held_out", 0.6))]
     rows.append({"counted": "as_released", "part": "test", "iou": 0.7})
     assert best(tmp_path, "released_effects", columns, rows) == ["60.0"]
+
+
+def test_the_number_of_landslides_is_told_exactly():
+    frequency = {"least_m2": [100.0, 177.83], "reference": [12345, 1234], "mapped": [1234, 7]}
+    row = {"source": "apsam", "part": "test", "scene": "a", "frequency": frequency}
+    _, chart = area_frequency_chart({"rows": [row]})
+    assert "Reference: 12345 landslides; APSAM: 1234 landslides" in chart
