@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import RESUNET, SIZE, make_tiny_run, picture
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tiny_run import RESUNET, SIZE, make_tiny_run, picture, write_scene
 
 import apsam
 from apsam.config import Config
@@ -180,3 +182,17 @@ def test_masks_without_a_run_or_its_network_are_refused(run: Path):
         apsam.load(weights, masks="cam")
     with pytest.raises(ConfigError, match="leave it out with --weights"):
         apsam.load(run, resunet=weights, masks="apsam")
+
+
+def test_weights_that_are_nan_are_refused(run: Path, tmp_path: Path):
+    """Otherwise the CAM would be empty and the map without data, both without a message."""
+    for name in ("localizer", "resunet/apsam"):
+        with safe_open(run / name / "weights.safetensors", "pt") as file:
+            metadata, state = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        key = next(key for key in state if state[key].is_floating_point())
+        state[key] = state[key] * float("nan")
+        save_file(state, tmp_path / "w.safetensors", metadata)
+        broken = apsam.load(tmp_path / "w.safetensors", device="cpu")
+        scene = write_scene(tmp_path / "scene.tif", picture(90, 100))
+        with pytest.raises(InputError, match=r"w.safetensors: has weights that are NaN or infinite"):
+            broken.cam(picture(SIZE, SIZE)) if name == "localizer" else broken.predict(scene, tmp_path / "out")
