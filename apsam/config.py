@@ -7,17 +7,16 @@ errors to readable messages. It does not import torch, because the workflow read
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from apsam.errors import ConfigError, InputError
+from apsam.config_values import read_values
+from apsam.errors import ConfigError
 from apsam.experiments.settings import ExperimentSettings
-from apsam.files import from_home, read_text
+from apsam.files import from_home
 from apsam.ground.settings import GroundSettings, ViewSettings
 from apsam.heatmaps.settings import HeatMapSettings
 from apsam.localizer.settings import CamSettings, LocalizerSettings
@@ -60,7 +59,11 @@ class Config(BaseModel):
         None, description="Folder that relative paths of the scene sheet start from. null: the folder of the sheet."
     )
     seed: int = Field(1, ge=0, le=2**31 - 1, description="Random seed of all trainings.")
-    device: str = Field("auto", description="auto (a GPU if there is one), cpu, cuda or cuda:1.")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto (a GPU if there is one), cpu, cuda or cuda:1.",
+    )
     keep_embeddings: bool = Field(
         True,
         description="Keep SAM's image embeddings (2 MB per tile with an official SAM), so that other thresholds and "
@@ -175,38 +178,6 @@ def _kinds(annotation: Any) -> Iterator[Any]:
         yield from _kinds(part)
 
 
-class _Twice(ValueError):
-    """A key occurs twice: of two sections of one name the first would be lost."""
-
-    def __init__(self, key: str, where: str = "") -> None:
-        super().__init__(f"the key '{key}' occurs twice{where}; put both into one, or remove one")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML loader that rejects duplicate keys: of two sections with the same name, the first would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping like PyYAML, but reject duplicate keys."""
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
-                continue
-            line = key.start_mark.line + 1
-            if key.value in lines:
-                raise _Twice(key.value, f" (lines {lines[key.value]} and {line})")
-            lines[key.value] = line
-        return super().construct_mapping(node, deep)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The keys of a JSON object, each of which may be there once only."""
-    keys = [key for key, _ in pairs]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
-    if twice is not None:
-        raise _Twice(twice)
-    return dict(pairs)
-
-
 def read_config(*files: Path, base: Mapping[str, Any] | None = None) -> Config:
     """Read one or more YAML files; later files override earlier ones, key by key.
 
@@ -222,31 +193,6 @@ def read_config(*files: Path, base: Mapping[str, Any] | None = None) -> Config:
     for file in files:
         _merge(merged, read_values(file))
     return parse_config(merged, ", ".join(str(file) for file in files))
-
-
-def read_values(file: Path) -> dict[str, Any]:
-    """Read the keys of one YAML or JSON file, as they stand there.
-
-    Raises:
-        ConfigError: The file is missing, is not YAML of keys and values, or contains a key twice.
-    """
-    try:
-        text = read_text(file)
-        is_json = file.suffix.lower() == ".json"
-        values = (json.loads(text, object_pairs_hook=_once) if is_json else yaml.load(text, _Loader)) or {}
-    except FileNotFoundError as error:
-        raise ConfigError(f"{file}: no such configuration file") from error
-    except InputError as error:
-        raise ConfigError(str(error)) from None
-    except _Twice as error:
-        raise ConfigError(f"{file}: {error}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read ({error.strerror})") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file}: must hold keys and values, not a {type(values).__name__}")
-    return values
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 from textwrap import wrap
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 
 from apsam.config import Config
@@ -67,4 +68,5 @@ def scalar(value: Any) -> str:
         return json.dumps(value)
     text = str(value)
     plain = text.replace("_", "").replace(".", "").replace("/", "").replace("-", "").isalnum() and not text[0].isdigit()
-    return text if plain and text not in ("null", "true", "false", "yes", "no", "on", "off") else json.dumps(text)
+    # YAML reads words such as No, ON and Null as other values.
+    return text if plain and yaml.safe_load(text) == text else json.dumps(text)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import yaml
 from tiny_run import RESUNET, SIZE, TILES, make_tiny_run, picture, write_scene
 
 import apsam
@@ -26,6 +27,7 @@ from apsam.localizer.settings import LocalizerSettings
 from apsam.masks.prompted import make_prompted_masks
 from apsam.prompts.files import make_prompts
 from apsam.sam.encode_scene import encode_scene
+from apsam.sam.light import LIGHT_WEIGHTS
 from apsam.stack import TileStack, TileStackWriter
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
@@ -241,6 +243,20 @@ def test_other_weights_map_with_the_settings_of_the_run(run: Path, tmp_path: Pat
     mapping = apsam.load(run, resunet=weights).mapping
     assert mapping.weights == weights and mapping.maps.threshold == 0.3
     assert apsam.load(resunet=weights).mapping.maps.threshold == 0.5
+
+
+def test_the_sam_of_a_run_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = make_tiny_run(tmp_path / "project/results/tiny")
+    record = run / "report/config.yaml"
+    settings = yaml.safe_load(record.read_text())
+    (tmp_path / "project/w").mkdir()
+    shutil.copy(LIGHT_WEIGHTS, tmp_path / "project/w/mine.safetensors")
+    monkeypatch.chdir(tmp_path)
+    for sam in ({"name": "light", "checkpoint": "w/mine.safetensors"}, {"name": "./w"}):
+        record.write_text(yaml.safe_dump(settings | {"sam": sam}))
+        expected = tmp_path / "project" / sam.get("checkpoint", "w")
+        assert apsam.load("project/results/tiny").config.sam.checkpoint == expected
+        assert apsam.load("project/results/tiny", sam="vit_b").config.sam.checkpoint is None
 
 
 def test_missing_network_is_named():

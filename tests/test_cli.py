@@ -14,13 +14,18 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from apsam import __version__, cli, doctor
+from apsam.code_hash import code_files
+from apsam.commands.options import settings
 from apsam.commands.run import run_app
 from apsam.config import Config
 from apsam.doctor import Finding
 from apsam.errors import ApsamError
+from apsam.prompts.settings import PromptSettings
+from apsam.sam.settings import EverythingSettings, MasksSettings
 from workflow_support.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
+SECTIONS = {"prompts": PromptSettings, "masks": MasksSettings, "experiments.everything": EverythingSettings}
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -100,6 +105,45 @@ def test_settings_may_come_from_a_configuration_file(
     code, text = main(monkeypatch, capsys, "prompts", *arguments, "--settings", str(tmp_path / "mine.yaml"))
     assert code == ApsamError.exit_code
     assert "prompts.treshold" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("threshold: 90\n", "mine.yaml: has no section 'prompts' (it has: threshold); leave it out for the defaults"),
+        ("promts: {threshold: 90}\n", "mine.yaml: has no section 'prompts' (it has: promts)"),
+        ("prompts: 90\n", "prompts: Input should be a valid dictionary"),
+        ("- 1\n", "mine.yaml: must hold keys and values, not a list"),
+        ("prompts: {threshold: 90}\nprompts: {min_area: 5}\n", "the key 'prompts' occurs twice"),
+    ],
+)
+def test_a_configuration_file_with_other_sections_is_no_default(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    arguments = ["--tiles", "t", "--cams", "c", "--output", "o", "--geojson", "g"]
+    code, error = main(monkeypatch, capsys, "prompts", *arguments, "--settings", str(tmp_path / "mine.yaml"))
+    assert code == ApsamError.exit_code and said in error
+
+
+def test_a_section_is_read_from_a_configuration_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("run: mine\nprompts: {threshold: 90}\nmasks:\nexperiments: {everything: {min_iou: 0.1}}\n")
+    read = {section: settings(model, section).parser(str(file)) for section, model in SECTIONS.items()}
+    assert read["prompts"].threshold == 90 and read["experiments.everything"].min_iou == 0.1
+    assert read["masks"] == MasksSettings()
+
+
+def test_the_key_of_a_job_does_not_contain_other_sections() -> None:
+    """Otherwise a new setting of one stage would make the files of all stages again."""
+    files = code_files(ROOT / "apsam/commands/prompts.py", definition="prompts")
+    assert not [file for file in files if file.match("resunet/settings.py")]
+
+
+def test_numbers_of_threads_are_positive() -> None:
+    for number in ("0", "-3"):
+        code, text = invoke("predict", "a.tif", "-o", "maps", "--weights", "w", "--threads", number)
+        assert code == 2 and "Invalid value for '--threads'" in text
 
 
 def test_every_option_for_settings_names_a_section_of_the_configuration() -> None:

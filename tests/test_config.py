@@ -219,3 +219,17 @@ def test_descriptions_name_every_choice():
 def test_rendered_configuration_reads_back():
     config = parse_config({"run": "x-1", "prompts": {"threshold": "auto"}, "data_dir": "/a b/c"})
     assert parse_config(yaml.safe_load(render_config(config))) == config
+
+
+@pytest.mark.parametrize("run", ["No", "ON", "True", "Null", "off"])
+def test_words_that_yaml_reads_as_other_values_are_quoted(run: str):
+    config = parse_config({"run": run})
+    assert parse_config(yaml.safe_load(render_config(config))) == config
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda1", "cuda:", "CPU", ""])
+def test_a_device_that_is_none_is_refused_before_any_job(device: str):
+    with pytest.raises(ConfigError, match="'device': "):
+        parse_config({"device": device})
+    for known in ("auto", "cpu", "cuda", "cuda:1", "mps"):
+        assert parse_config({"device": known}).device == known

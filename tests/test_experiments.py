@@ -31,7 +31,7 @@ from apsam.masks.settings import CamMaskSettings
 from apsam.masks.thresholded import make_cam_masks
 from apsam.metrics.pseudo_masks import measure_pseudo_masks
 from apsam.metrics.scene import MeasuredScene
-from apsam.prompts.files import make_prompts
+from apsam.prompts.files import make_prompts, read_prompts
 from apsam.prompts.settings import PromptSettings
 from apsam.sam.settings import EverythingSettings, MasksSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
@@ -266,6 +266,23 @@ def test_full_image_mode_on_stored_embeddings(run, sam, tmp_path, monkeypatch):
     assert all(row["objects"] == len(each.found.iou) for row, each in zip(rows, compared, strict=True))
     everything.draw_everything(compared, tmp_path / "everything_vs_apsam.json")
     assert (tmp_path / "everything_vs_apsam.png").stat().st_size > 1000
+
+
+def test_the_drawn_prompts_are_those_of_the_mask(run, sam, tmp_path):
+    """With `prompts.threshold: auto` a tile has a set of prompts for every threshold tried."""
+    cams, embeddings, tiles = (run / f"{s}/{NAMES[-1]}.zarr.zip" for s in ("cams", "embeddings", "tiles"))
+    prompts, masks = tmp_path / "p.json", tmp_path / "m.zarr.zip"
+    make_prompts(cams, PromptSettings(threshold="auto", candidates=SETTINGS.thresholds), prompts)
+    make_prompted_masks(tiles, cams, prompts, embeddings, SamSettings(), MasksSettings(), masks)
+    files = everything.SceneFiles(scene_of(run, NAMES[-1]), cams, prompts, embeddings, masks)
+    settings = EverythingSettings(points_per_side=2, min_iou=0, min_stability=0)
+    _, compared = everything.compare_everything([files], SamSettings(), settings, 2)
+    with TileStack(masks) as stack:
+        threshold = stack.read("threshold")
+    sets = {entry.tile: {one.threshold: one.prompts for one in entry.sets} for entry in read_prompts(prompts).tiles}
+    assert compared and all(len(sets[one.row["tile"]]) > 1 for one in compared)
+    for one in compared:
+        assert tuple(one.prompts) == sets[one.row["tile"]][int(threshold[one.row["tile"]])]
 
 
 def metrics_file(path: Path, iou: float, protocol: str = "held_out") -> Path:

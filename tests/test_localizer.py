@@ -363,6 +363,9 @@ def test_files_of_other_models_are_refused(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(2)}, other, {"apsam": json.dumps({"kind": "apsam resunet"})})
     with pytest.raises(InputError, match="contains apsam resunet"):
         load_localizer(other)
+    save_file({"x": torch.zeros(2)}, other, {"apsam": json.dumps({"model": "resunet"})})
+    with pytest.raises(InputError, match="contains a ResUNet, no localizer"):
+        load_localizer(other)
     settings = LocalizerSettings(weights="none").model_dump(mode="json")
     description = {"kind": "apsam localizer", "settings": settings, "apsam_version": "0"}
     save_file({"x": torch.zeros(2)}, other, {"apsam": json.dumps(description)})

@@ -88,3 +88,10 @@ def test_stacks_of_other_tiles_are_refused(run):
     with pytest.raises(InputError, match="come from different runs"):
         make_cam_masks(run / "t.zarr.zip", run / "other.zarr.zip", CamMaskSettings(), run / "m.zarr.zip")
     assert not (run / "m.zarr.zip").exists()
+
+
+def test_grabcut_takes_boxes_between_pixels():
+    """In prompts that were edited by hand; the box is enlarged to whole pixels."""
+    image = np.random.default_rng(0).integers(0, 255, (3, 64, 64)).astype(np.uint8)
+    between, whole = (Prompt(box, (20, 20)) for box in ((10.5, 10, 39.5, 40), (10, 10, 40, 40)))
+    np.testing.assert_array_equal(grabcut(image, between, GrabCutSettings()), grabcut(image, whole, GrabCutSettings()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -155,6 +157,29 @@ def test_invalid_prompt_entry_is_named(tmp_path):
     content = {"schema": 1, "scene": "a", "settings": {}, "tiles": [{"tile": 0, "sets": sets}]}
     write_json(tmp_path / "a.json", content)
     with pytest.raises(InputError, match=r"a\.json: contains an entry that is not a prompt .*box"):
+        read_prompts(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"box": [1, 2, 3]},
+        {"box": [9, 2, 3, 4]},
+        {"box": [-1, 2, 3, 4]},
+        {"box": ["1", "2", "3", "4"]},
+        {"box": [1, 2, 3, float("inf")]},
+        {"point": [1, 2, 3]},
+        {"point": [1, float("nan")]},
+        {"point_label": 2},
+        {"contour": [[1]]},
+    ],
+)
+def test_a_prompt_edited_by_hand_is_checked(edit, tmp_path):
+    prompt = {"box": [1, 2, 30, 40], "point": [10, 20]} | edit
+    entry = {"tile": 0, "sets": [{"threshold": 120, "prompts": [prompt]}]}
+    content = {"schema": 1, "scene": "a", "settings": {}, "tiles": [entry]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"a\.json: contains an entry that is not a prompt"):
         read_prompts(tmp_path / "a.json")
 
 

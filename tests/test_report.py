@@ -163,7 +163,7 @@ def test_experiments_are_shown_as_they_are(run, page, page_file):
     assert sum(circle["class"] == "dot dot-0" for circle in page.all("circle") if circle.get("class")) >= 13
     figure = next(image for image in page.all("img") if image.get("class") == "picture")
     assert figure["src"].startswith("data:image/") and "Prompts (paper, Table 2)" in figure["alt"]
-    assert "report/config.yaml threshold_sweep" in page.text and "Made up for a test." in page.text
+    assert "report/config.yaml -- threshold_sweep" in page.text and "Made up for a test." in page.text
 
 
 def test_dates_of_files_say_nothing_of_an_experiment(tmp_path):

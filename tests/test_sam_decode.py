@@ -174,3 +174,16 @@ def test_the_fast_way_projects_no_pixels():
     embeddings = np.zeros((1, *sam.embedding_shape), np.float32)
     decode_prompts(sam, embeddings, make_prompts("both", [0, 0], (64, 64), 32), (64, 64))
     assert seen and max(seen) < sam.embedding_shape[-1] ** 2
+
+
+@pytest.mark.parametrize("part", ["transformer", "iou_prediction_head"])
+def test_a_decoder_that_gives_nan_is_an_error(part):
+    """Otherwise its masks would be empty, which looks like no landslide."""
+    broken = tiny_sam_model()
+    with torch.no_grad():
+        for weight in getattr(broken.mask_decoder, part).parameters():
+            weight.fill_(float("nan"))
+    sam = wrap_sam(broken, "broken")
+    embeddings = encode_tiles(sam, np.zeros((1, 3, 64, 64), np.uint8))
+    with pytest.raises(ApsamError, match="SAM 'broken': its masks or their quality are NaN or infinite"):
+        decode_prompts(sam, embeddings, PromptBatch(np.array([0]), boxes=np.array([[8, 8, 40, 40]])), (64, 64))

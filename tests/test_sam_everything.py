@@ -146,3 +146,12 @@ def test_the_command_writes_a_label_image(tmp_path, monkeypatch):
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(InputError, match="not an image"):
         command(tmp_path / "text.png", tmp_path / "labels.png", PERMISSIVE, SamSettings())
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_more_than_eight_bits_are_refused(kind: type, tmp_path):
+    """Pillow would cut all values at 255, and SAM would see a white image."""
+    Image.fromarray(np.full((32, 32), 3000, kind)).save(tmp_path / "image.tif")
+    with pytest.raises(InputError, match=r"image\.tif: has more than 8 bits a channel"):
+        command(tmp_path / "image.tif", tmp_path / "out.png")
+    assert not (tmp_path / "out.png").exists()

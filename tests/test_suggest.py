@@ -225,7 +225,9 @@ def test_suggestions_as_files_columns_and_page_order(tmp_path: Path) -> None:
     assert ranks["look_rank"].notna().sum() == 2 and ranks.loc["r64_c96", "suggestion"] == "undecided"
     make_label_page([PageScene(image)], tmp_path / "page", SMALL, some())
     data = (tmp_path / "page/scenes.js").read_text()
-    with pytest.raises(InputError, match=r"suggestions are of the scenes valley, and the page has ridge"):
+    with pytest.raises(
+        InputError, match=r"suggestions are of the scenes valley, and the page has ridge; .* apsam label NAME=IMAGE"
+    ):
         make_label_page([PageScene(image, "ridge")], tmp_path / "other", SMALL, some())
     # Numbers of the run, which leaves out the first candidate; the label that looks right is no suspect.
     assert '"suggested":{"look":[20,11],"check":[29],' in data
@@ -275,9 +277,14 @@ def test_suggest_command_reads_a_run_and_names_missing_files(run: Path, tmp_path
     command = ["suggest", str(run), "-o", str(tmp_path / "s.json"), "--threads", "1", "--device", "cpu"]
     with pytest.raises(InputError, match=r"weights.safetensors: missing, so .* is not a finished run"):
         CliRunner().invoke(app, command, catch_exceptions=False)
+    with pytest.raises(InputError, match=r"s.txt: suggestions are written as .json or .csv"):
+        CliRunner().invoke(app, [*command[:3], str(tmp_path / "s.txt")], catch_exceptions=False)
     save_localizer(build_method(LocalizerSettings(), weights="none"), weights)
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0 and "Labels, those that look wrong first (9 tiles in order)" in done.stdout
+    assert f"--order {tmp_path / 's.json'}" in done.stdout
+    table = CliRunner().invoke(app, [*command[:3], str(tmp_path / "s.csv"), *command[4:]], catch_exceptions=False)
+    assert "s.csv: written\n" in table.stdout, "a table is no order for the label page"
     found = read_suggestions(tmp_path / "s.json")
     assert {entry.scene for entry in found.entries} == {"alder"} and not found.of("look")
     assert "localizer" in found.entries[0].why and "map" in found.entries[0].why

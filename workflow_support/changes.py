@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from apsam.config import Config, read_values
+from apsam.config import Config
+from apsam.config_values import read_values
 
 FILE = Path("params.yaml")
 UNCHANGED = "unchanged"

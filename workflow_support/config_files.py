@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from apsam.config import read_values
+from apsam.config_values import read_values
 from apsam.errors import ConfigError
 
 # The file that the Snakefile names.

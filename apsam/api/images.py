@@ -30,11 +30,12 @@ class ArrayPixels:
     """An array that is read by windows, which may extend beyond its border.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB; masked pixels of a masked array are no data.
     """
 
     def __init__(self, image: np.ndarray) -> None:
-        self._image = image
+        self._image = np.ma.filled(image, 0)
+        self._hidden = np.asarray(np.ma.getmaskarray(image).any(axis=2)) if np.ma.is_masked(image) else None
         self.height, self.width = image.shape[:2]
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +47,7 @@ class ArrayPixels:
         if rows.start < rows.stop and cols.start < cols.stop:
             inside = (slice(rows.start - row, rows.stop - row), slice(cols.start - col, cols.stop - col))
             image[:, inside[0], inside[1]] = self._image[rows, cols].transpose(2, 0, 1)
-            valid[inside] = 1
+            valid[inside] = 1 if self._hidden is None else ~self._hidden[rows, cols]
         return image, valid
 
 
@@ -85,9 +86,9 @@ def open_pixels(image: Image, tiles: TileSettings) -> Iterator[Pixels]:
     """Open the pixels of an image.
 
     Args:
-        image: (H, W, 3) uint8 RGB; or an open rasterio dataset, whose file is read with its bands, no-data value
-            and stretch, like the scenes of a run. A dataset that is no file, for example in memory, is copied to a
-            temporary file.
+        image: (H, W, 3) uint8 RGB, masked where there is no data; or an open rasterio dataset, whose file is read
+            with its bands, no-data value and stretch, like the scenes of a run. A dataset that is no file, for example
+            in memory, is copied to a temporary file.
         tiles: Settings for reading datasets.
 
     Raises:

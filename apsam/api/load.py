@@ -15,7 +15,7 @@ from apsam.conditions import read_conditions
 from apsam.config import Config, read_config
 from apsam.errors import ConfigError, InputError
 from apsam.maps.model import MapModel, find_model, record_of_run, weights_of_run
-from apsam.sam.names import KNOWN
+from apsam.sam.names import KNOWN, is_folder
 from apsam.sam.settings import SamSettings
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,9 @@ def load(
         The model. `cam`, `segment` and `predict` work if their network was found.
 
     Raises:
-        InputError: There is no such folder, file or name, or a file has other content.
-        ConfigError: The run's configuration cannot be used, or no model is named.
+        InputError: There is no such folder, file or name, a file has other content, or the run has no ResUNet of
+            `masks`.
+        ConfigError: The run's configuration cannot be used, no model is named, or `masks` is given without a run.
 
     Examples:
         >>> import apsam
@@ -65,6 +66,8 @@ def load(
         raise ConfigError("apsam.load: name a run's folder, a weights file or a SAM")
     if source is not None and str(source) in NAMES and not Path(source).exists():
         source, sam = None, sam or str(source)
+    if masks is not None and (source is None or Path(source).is_file()):
+        raise ConfigError(f"apsam.load: masks='{masks}' selects a ResUNet of a run, and no run's folder is named")
     config: Config | None = None
     mapping: MapModel | None = None
     if source is not None:
@@ -106,10 +109,19 @@ def _open_run(run: Path, masks: str | None) -> tuple[Config | None, Path | None,
             "%s: has no report/config.yaml, so CAMs and masks are made with default settings; finish the run", run
         )
     return (
-        read_config(record) if record else None,
+        _with_sam(read_config(record), run) if record else None,
         localizer if localizer.is_file() else None,
-        find_model(run, masks, None, None) if resunet.is_file() else None,
+        find_model(run, masks, None, None) if resunet.is_file() or masks is not None else None,
     )
+
+
+def _with_sam(config: Config, run: Path) -> Config:
+    """Return the configuration of a run with the path of its SAM, which starts in the folder of its project."""
+    sam = config.sam
+    path = sam.checkpoint or (Path(sam.name) if is_folder(sam.name) else None)
+    # A run that is mounted at the root of a container has no such folder.
+    found = [folder / path for folder in run.absolute().parents[1:2] if path is not None and (folder / path).exists()]
+    return config.model_copy(update={"sam": sam.model_copy(update={"checkpoint": found[0]})}) if found else config
 
 
 def _config_of(localizer: Path | None, mapping: MapModel | None) -> Config:

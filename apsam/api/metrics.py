@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
+from apsam.api.arrays import mask_values
 from apsam.errors import InputError
 from apsam.metrics.counts import Counts
-
-NO_DATA = 255
+from apsam.reference_mask import NO_DATA
 
 
 def evaluate(mask: np.ndarray, reference: np.ndarray) -> Counts:
     """Count true and false positives and negatives of a mask.
 
     Args:
-        mask: (H, W) bool, or integers {0, 1, 255}: 1 is landslide; pixels of 255 are ignored.
+        mask: (H, W) bool, or integers {0, 1, 255}: 1 is landslide; pixels of 255 are ignored, and so are masked
+            pixels of a masked array. Divide masks of 0 and 255 by 255 first; a warning reminds of it.
         reference: The reference mask, of the same shape and values.
 
     Returns:
@@ -33,15 +36,15 @@ def evaluate(mask: np.ndarray, reference: np.ndarray) -> Counts:
         >>> counts.iou
         0.5
     """
-    if mask.shape != reference.shape:
-        raise InputError(f"mask and reference: need one shape, are {mask.shape} and {reference.shape}")
-    return Counts.of(_checked(mask, "mask"), _checked(reference, "reference"))
-
-
-def _checked(mask: np.ndarray, name: str) -> np.ndarray:
-    if mask.dtype == bool:
-        return mask.astype(np.uint8)
-    values = np.unique(mask)
-    if not np.isin(values, (0, 1, NO_DATA)).all():
-        raise InputError(f"{name}: needs bool or the values 0, 1 and 255, has {values[:5].tolist()}")
-    return mask.astype(np.uint8)
+    found, there = mask_values(mask, "mask"), mask_values(reference, "reference")
+    if found.shape != there.shape:
+        raise InputError(f"mask and reference: need one shape, are {found.shape} and {there.shape}")
+    for values, name in ((mask, "mask"), (reference, "reference")):
+        # Only the stored values: masked pixels are known to be no data.
+        stored = np.ma.compressed(np.asanyarray(values))
+        if (stored == NO_DATA).any() and not (stored == 1).any():
+            warnings.warn(
+                f"{name}: has 255, which is no data, and no landslide (1); if 255 is landslide, divide it by 255",
+                stacklevel=2,
+            )
+    return Counts.of(found, there)

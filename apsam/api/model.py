@@ -84,12 +84,12 @@ class Model:
         landslide. So use it only for images that are known to show one.
 
         Args:
-            image: (H, W, 3) uint8 RGB, at the ground resolution of the training; or an open rasterio dataset of any
-                size, whose file is read with its no-data value, bands and stretch (`config.tiles`). A dataset
-                with another resolution than in training causes a warning.
+            image: (H, W, 3) uint8 RGB, at the ground resolution of the training (masked pixels of a masked array are
+                no data); or an open rasterio dataset of any size, whose file is read with its no-data value, bands and
+                stretch (`config.tiles`). A dataset with another resolution than in training causes a warning.
 
         Returns:
-            (H, W) uint8, 255 where the CAM is highest; 0 where a dataset has no data.
+            (H, W) uint8, 255 where the CAM is highest; 0 where there is no data.
 
         Raises:
             InputError: The image is none of these, or the model has no localizer.
@@ -119,7 +119,8 @@ class Model:
             (H, W) bool.
 
         Raises:
-            InputError: The image is none of these, or a prompt lies outside it.
+            InputError: The image is none of these, a prompt lies outside it or has another label than 0 and 1, or the
+                CAM is not (H, W) uint8.
             ApsamError: SAM's weights are not on this machine.
 
         Examples:

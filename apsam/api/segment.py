@@ -36,8 +36,9 @@ def segment_image(
 ) -> np.ndarray:
     """Return the union of SAM's masks of all prompts.
 
-    A prompt is decoded in the tile of the image (`sam.window`: the window of that side) in which its box lies most
-    centrally, as in the stage `masks`. A box larger than a tile gets a square window 1.25 times as large as the box.
+    A prompt is decoded in the tile of the image (`sam.window`: the window of that side) in which its box, with a point
+    outside it, lies most centrally, as in the stage `masks`. One larger than a tile gets a square window 1.25 times as
+    large.
 
     Args:
         sam: The SAM.
@@ -52,17 +53,22 @@ def segment_image(
         (H, W) bool.
 
     Raises:
-        InputError: A prompt lies outside the image, or `masks.cam_mask` is set and there is no CAM of its size.
+        InputError: A prompt lies outside the image or has another label than 0 and 1, the CAM has another size or type
+            than the image, or `masks.cam_mask` is set and there is none.
     """
     shape = (image.height, image.width)
-    if masks.cam_mask and (cam is None or cam.shape != shape):
+    if masks.cam_mask and cam is None:
         raise InputError(f"masks.cam_mask: SAM needs the CAM as mask prompt; pass cam=, (H, W) uint8 of shape {shape}")
+    if cam is not None and (cam.shape != shape or cam.dtype != np.uint8):
+        raise InputError(
+            f"cam: needs (H, W) uint8 of shape {shape}, as Model.cam returns it; is {cam.shape} {cam.dtype}"
+        )
     found = np.zeros(shape, bool)
     side = settings.window or tiles.size
     grid = windows_of(*shape, tiles.model_copy(update={"size": side}))
     by_window: dict[Window, list[Prompt]] = defaultdict(list)
     for prompt in prompts:
-        _check_inside(prompt, shape)
+        _check(prompt, shape)
         # An image that is no larger than a tile is encoded without a window.
         window = (0, 0, *shape) if max(shape) <= side else _window_of(prompt, grid, shape)
         by_window[window].append(prompt)
@@ -88,7 +94,11 @@ def segment_image(
     return found
 
 
-def _check_inside(prompt: Prompt, shape: tuple[int, int]) -> None:
+def _check(prompt: Prompt, shape: tuple[int, int]) -> None:
+    if prompt.point_label not in (0, 1):
+        raise InputError(f"prompts: point_label {prompt.point_label} must be 1 (landslide) or 0 (none)")
+    if len(prompt.box) != 4 or len(prompt.point) != 2:
+        raise InputError(f"prompts: needs a box x0, y0, x1, y1 and a point x, y; are {prompt.box} and {prompt.point}")
     x0, y0, x1, y1 = prompt.box
     if not (0 <= x0 < x1 <= shape[1] and 0 <= y0 < y1 <= shape[0]):
         raise InputError(
@@ -101,8 +111,11 @@ def _check_inside(prompt: Prompt, shape: tuple[int, int]) -> None:
 
 
 def _window_of(prompt: Prompt, grid: np.ndarray, shape: tuple[int, int]) -> Window:
-    """Return the tile with the most central position of a prompt's box; a new window if no tile contains the box."""
+    """Return the tile in which a prompt's box and point lie most centrally; a new window if no tile contains both."""
     x0, y0, x1, y1 = prompt.box
+    # Points are in the middle of pixels. Those that `generate_prompts` makes lie in their box.
+    x, y = (value + 0.5 for value in prompt.point)
+    x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x), max(y1, y)
     rows, cols, heights, widths = grid.T
     holds = (rows <= y0) & (cols <= x0) & (rows + heights >= y1) & (cols + widths >= x1)
     middle = ((x0 + x1) / 2, (y0 + y1) / 2)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
 
 import numpy as np
 
+from apsam.api.arrays import unmasked
 from apsam.errors import InputError
 from apsam.maps.blend import blend_weights
 from apsam.tiles.settings import TileSettings
 from apsam.tiles.windows import tile_windows
+
+# An image of so few rows and more channels than this has its bands first, as rasterio reads them.
+MOST_BANDS = 16
 
 
 def cut_tiles(image: np.ndarray, size: int = 256, overlap: float = 0.4) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +29,7 @@ def cut_tiles(image: np.ndarray, size: int = 256, overlap: float = 0.4) -> tuple
         Tiles (n, size, size) or (n, size, size, C), and their windows (n, 4) int32 of row, col, height and width.
 
     Raises:
-        InputError: The image has another number of axes, or size and overlap cannot be used.
+        InputError: The image is empty, masked or (bands, H, W), or size and overlap cannot be used.
 
     Examples:
         >>> import numpy as np
@@ -34,9 +39,12 @@ def cut_tiles(image: np.ndarray, size: int = 256, overlap: float = 0.4) -> tuple
         >>> windows.tolist()
         [[0, 0, 256, 256], [0, 144, 256, 256], [44, 0, 256, 256], [44, 144, 256, 256]]
     """
-    if image.ndim not in (2, 3):
+    image = unmasked(image, "image")
+    if image.ndim not in (2, 3) or not image.size:
         raise InputError(f"image: needs (H, W) or (H, W, C), is {image.shape}")
-    if size < 1 or not 0 <= overlap < 0.9:
+    if image.ndim == 3 and image.shape[0] <= MOST_BANDS < image.shape[2]:
+        raise InputError(f"image: needs (H, W, C), is {image.shape}; move the bands: image.transpose(1, 2, 0)")
+    if not isinstance(size, Integral) or size < 1 or not 0 <= overlap < 0.9:
         raise InputError(f"size and overlap: need a positive size and 0 <= overlap < 0.9, are {size} and {overlap}")
     height, width = image.shape[:2]
     stride = max(1, round(size * (1 - overlap)))
@@ -58,7 +66,8 @@ def blend_tiles(tiles: Iterable[np.ndarray], windows: np.ndarray, shape: tuple[i
         (H, W) float32; NaN where there is no tile.
 
     Raises:
-        InputError: There are more or fewer tiles than windows.
+        InputError: There are more or fewer tiles than windows, a tile has another size than its window, or windows
+            and shape are of different images.
 
     Examples:
         >>> import numpy as np
@@ -69,15 +78,22 @@ def blend_tiles(tiles: Iterable[np.ndarray], windows: np.ndarray, shape: tuple[i
     """
     height, width = shape
     total, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    places = windows.tolist()
+    places = np.asarray(windows).tolist()
+    # Only the first tile of an axis may be larger than the image (`cut_tiles`).
+    if any((row and row + size > height) or (col and col + size > width) for row, col, size, _ in places):
+        raise InputError(f"windows: reach beyond the image of (height, width) {shape}; give the shape that was cut")
+    problem = f"tiles: need one of the windows' size for each of the {len(places)} windows"
     try:
-        for values, (row, col, size, _) in zip(tiles, places, strict=True):
+        for tile, (row, col, size, _) in zip(tiles, places, strict=True):
+            values = unmasked(tile, "tiles")
+            if values.shape != (size, size):
+                raise InputError(f"{problem}, one is {values.shape}")
             weights = blend_weights(size)[: height - row, : width - col]
             place = (slice(row, row + size), slice(col, col + size))
             total[place] += values[: height - row, : width - col] * weights
             weight[place] += weights
     except ValueError as error:
-        raise InputError(f"tiles: need one of the windows' size for each of the {len(places)} windows") from error
+        raise InputError(problem) from error
     return np.divide(total, weight, out=np.full(shape, np.nan, np.float32), where=weight > 0)
 
 

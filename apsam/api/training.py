@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from apsam.api.arrays import mask_values, unmasked
 from apsam.api.load import load
 from apsam.api.model import Model
 from apsam.config import Config
@@ -40,14 +41,17 @@ def train_localizer(
         The trained model, for `cam`.
 
     Raises:
-        InputError: The arrays do not match, or one of the labels is missing.
+        InputError: The arrays do not match, one of the labels is missing, or `output` has another ending.
         MissingExtra: The extra `train` is not installed.
     """
     config = config or Config()
-    labels = np.asarray(labels)
+    images, labels = unmasked(images, "images"), unmasked(labels, "labels")
     if labels.shape != images.shape[:1] or not np.isin(labels, (0, 1)).all():
         raise InputError(f"labels: need {len(images)} values of 0 and 1, one an image; are {labels.shape}")
-    output = Path(output)
+    missing = {0, 1} - set(labels.tolist())
+    if missing:
+        raise InputError(f"labels: need images with a landslide (1) and without (0), none is {min(missing)}")
+    output = _weights_file(output)
     with naming_extras(), _stacks(images, labels, config, output) as (tiles, _):
         from apsam.localizer.train import train_localizer as train
 
@@ -67,7 +71,8 @@ def train_resunet(
 
     Args:
         images: (n, size, size, 3) uint8 RGB; size is a multiple of 32, from 64 to 1024 (paper: 256).
-        masks: (n, size, size) bool, or {0, 1, 255}, 255 no data; all 0 for tiles without a landslide.
+        masks: (n, size, size) bool, or {0, 1, 255}, 255 (and masked pixels of a masked array) no data; all 0 for tiles
+            without a landslide. Divide masks of 0 and 255 by 255 first.
         output: Weights to write, `.safetensors`; the losses of the epochs go next to it, `.json`.
         config: Its `resunet` and `seed` are used, and `tiles` for reading scenes later; None: the defaults.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
@@ -76,15 +81,20 @@ def train_resunet(
         The trained model, for `predict`.
 
     Raises:
-        InputError: The arrays do not match, or there are fewer than two tiles.
+        InputError: The arrays do not match, there are fewer than two tiles, no pixel is landslide, or `output` has
+            another ending.
         MissingExtra: The extra `train` is not installed.
     """
     config = config or Config()
-    masks = np.asarray(masks)
-    if masks.shape != images.shape[:3] or not np.isin(masks, (0, 1, 255)).all():
-        raise InputError(f"masks: need {images.shape[:3]} of bool or 0, 1 and 255; are {masks.shape} {masks.dtype}")
-    output = Path(output)
+    images, masks = unmasked(images, "images"), mask_values(masks, "masks")
+    if masks.shape != images.shape[:3]:
+        raise InputError(f"masks: need {images.shape[:3]} of bool or 0, 1 and 255; are {masks.shape}")
+    if len(images) < 2:
+        raise InputError(f"images: the ResUNet needs at least two tiles, there are {len(images)}")
     labels = (masks == 1).any(axis=(1, 2))
+    if not labels.any():
+        raise InputError("masks: no pixel is 1, landslide; 255 is no data, so divide masks of 0 and 255 by 255")
+    output = _weights_file(output)
     with naming_extras(), _stacks(images, labels, config, output, masks) as (tiles, stacked):
         from apsam.resunet.train import train_resunet as train
 
@@ -120,5 +130,13 @@ def _stacks(
             )
         if masks is not None:
             with TileStackWriter(stacked, {"scene": SCENE}, {"mask": ((size, size), "uint8")}) as writer:
-                writer.append(mask=masks.astype(np.uint8))
+                writer.append(mask=masks)
         yield tiles, stacked
+
+
+def _weights_file(output: str | Path) -> Path:
+    """Return the path of the weights; with another ending they would not be found, or the losses would replace them."""
+    path = Path(output)
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: name the weights .safetensors; the losses go next to them, .json")
+    return path

@@ -7,7 +7,7 @@ takes torchvision's weights from the cache folder, where they are downloaded onc
 **Input normalisation of the Lite0 weights.** The TensorFlow original maps pixels by (x - 127) / 128, most
 PyTorch code by ImageNet's mean and standard deviation. The batch norms show which one the weights were trained
 with: with the right input, natural images have the stored running statistics. Measured with
-`python scripts/check_normalisation.py --images ../shared/data/bijie/train/images` (deviation = mean
+`python scripts/check_normalisation.py --images /path/to/data/bijie/train/images` (deviation = mean
 |log(variance / stored variance)| before the batch norms, on four photographs of scikit-image; confidence =
 the classifier's highest probability, on the photographs / on 64 Bijie crops):
 

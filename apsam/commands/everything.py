@@ -34,7 +34,13 @@ def everything(
 
     set_threads(threads)
     try:
-        pixels = np.array(Image.open(image).convert("RGB"))
+        with Image.open(image) as picture:
+            if picture.mode.startswith(("I", "F")):
+                raise InputError(
+                    f"{image}: has more than 8 bits a channel (mode {picture.mode}), which would be cut off at 255; "
+                    f"convert it: gdal_translate -ot Byte -scale LOW HIGH 0 255 {image} NEW.png"
+                )
+            pixels = np.array(picture.convert("RGB"))
     except (OSError, UnidentifiedImageError) as error:
         raise InputError(f"{image}: not an image that can be read ({error})") from error
     loaded = build_sam(sam, device=device)

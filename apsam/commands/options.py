@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from apsam.errors import ConfigError, InputError
@@ -30,7 +30,7 @@ LabelGate = Annotated[bool, typer.Option(help="leave out tiles labelled negative
 BlockOption = Annotated[
     str, typer.Option("--block", metavar="N/COUNT", help="number and count of the shards of the scene, for example 2/5")
 ]
-Threads = Annotated[int | None, typer.Option(help="CPU threads; all by default", show_default=False)]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default", show_default=False)]
 Sheet = Annotated[Path, typer.Option(help="scene sheet")]
 DataDir = Annotated[Path | None, typer.Option(help="folder that the sheet's paths start from", show_default=False)]
 Synthetic = Annotated[Path, typer.Option(help="folder of the synthetic scenes")]
@@ -65,7 +65,7 @@ def settings(model: type[Section], section: str) -> Any:
     return typer.Option(
         parser=_reader(model, section),
         metavar="JSON|FILE",
-        help=f"section `{section}`, as JSON or in a configuration file; defaults where it is not given",
+        help=f"section `{section}`, as JSON or in a configuration file that has it; other keys have their defaults",
         show_default=False,
     )
 
@@ -74,18 +74,38 @@ def _reader(model: type[Section], section: str) -> Callable[[Any], Section]:
     def read(value: Any) -> Section:
         if isinstance(value, model):
             return value
-        try:
-            if value.lstrip().startswith("{"):
-                return model.model_validate_json(value)
-            found = yaml.safe_load(Path(value).read_text(encoding="utf-8")) or {}
-            for name in section.split("."):
-                found = found.get(name) or {}
-            return model.model_validate(found)
-        except ValidationError as error:
-            problem = error.errors()[0]
-            place = ".".join([section, *map(str, problem["loc"])])
-            raise ConfigError(f"{place}: {problem['msg']} (it is {problem['input']!r})") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
-            raise ConfigError(f"{value}: neither JSON nor a configuration file ({error})") from None
+        if value.lstrip().startswith("{"):
+            return _checked(value, model, section)
+        if not os.path.isfile(value):
+            raise ConfigError(f"{value}: neither JSON nor a configuration file")
+        return _checked(_section_of(Path(value), section), model, section)
 
     return read
+
+
+def _section_of(file: Path, section: str) -> Any:
+    """Return a section of a configuration file, unchecked.
+
+    Raises:
+        ConfigError: The file has no such section. The defaults in its place would hide a wrong name, or a file of keys
+            without sections.
+    """
+    from apsam.config_values import read_values
+
+    found: Any = read_values(file)
+    for name in section.split("."):
+        if not isinstance(found, dict) or name not in found:
+            keys = ", ".join(map(str, found)) if isinstance(found, dict) else found
+            raise ConfigError(f"{file}: has no section '{section}' (it has: {keys}); leave it out for the defaults")
+        found = {} if found[name] is None else found[name]
+    return found
+
+
+def _checked(values: Any, model: type[Section], section: str) -> Section:
+    """Check a section, given as JSON or as values."""
+    try:
+        return model.model_validate_json(values) if isinstance(values, str) else model.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join([section, *map(str, problem["loc"])])
+        raise ConfigError(f"{place}: {problem['msg']} (it is {problem['input']!r})") from None

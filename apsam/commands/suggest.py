@@ -71,7 +71,7 @@ def suggest(
         list[Path] | None,
         typer.Option(help="tile grid (.gpkg) to write columns into; repeatable", show_default=False),
     ] = None,
-    show: Annotated[int, typer.Option(help="number of tiles of each kind to print")] = 10,
+    show: Annotated[int, typer.Option(min=0, help="number of tiles of each kind to print")] = 10,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -81,9 +81,11 @@ def suggest(
     from apsam.device import set_threads
     from apsam.labelling.run_files import run_scenes
     from apsam.labelling.suggest import suggest_for_run
-    from apsam.labelling.suggestions import write_suggestions
+    from apsam.labelling.suggestions import check_format, write_suggestions
     from apsam.labelling.tables import fill_suggestions
 
+    if output is not None:
+        check_format(output)
     set_threads(threads)
     with TemporaryDirectory() as scratch:
         found, missing = suggest_for_run(run_scenes(run, Path(scratch), device))
@@ -96,6 +98,7 @@ def suggest(
             print(f"  {entry.rank:4d}  {entry.scene}  {entry.tile}  {entry.score:.2f}  {entry.why}")
     if output is not None:
         write_suggestions(found, output)
-        print(f"{output}: written; see them: apsam label SCENE -o FOLDER --order {output.with_suffix('.json')}")
+        see = f"; see them: apsam label SCENE -o FOLDER --order {output}" if output.suffix.lower() == ".json" else ""
+        print(f"{output}: written{see}")
     for path in grid or []:
         print(f"{path}: {fill_suggestions(path, found)} tiles have a rank in the columns look_rank, check_rank")

@@ -121,11 +121,12 @@ def _compare(sam: LoadedSam, files: SceneFiles, tile: int, part: str, settings: 
     with TileStack(files.measured.tiles) as stack, TileStack(files.cams) as cams, TileStack(files.masks) as masks:
         image, valid = stack.read("image", tile, tile + 1)[0], stack.read("valid", tile, tile + 1)[0]
         cam, mask = cams.read("cam", tile, tile + 1)[0], masks.read("mask", tile, tile + 1)[0]
-        scene = stack.attributes["scene"]
+        scene, threshold = stack.attributes["scene"], int(masks.read("threshold", tile, tile + 1)[0])
     with EmbeddingStore(files.embeddings) as store:
         embedding = store.read([tile])
     entries = {entry.tile: entry.sets for entry in read_prompts(files.prompts).tiles}
-    prompts = [prompt for each in entries.get(tile, ()) for prompt in each.prompts]
+    # Of several sets (prompts.threshold: auto) that of APSAM's mask.
+    prompts = [prompt for each in entries.get(tile, ()) if each.threshold == threshold for prompt in each.prompts]
     found = segment_embedding(sam, embedding, image.shape[1:], settings)
     known = np.where(valid > 0, there, 255)
     objects = [found.labels == number for number in range(1, len(found.iou) + 1)]

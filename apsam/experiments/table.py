@@ -81,7 +81,7 @@ def write_experiment(experiment: Experiment, output: Path) -> None:
 
 
 def _write_csv(path: Path, protocol: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Return one line per row; every line has the protocol, so that no metric is quoted without it."""
+    """Write one line per row; every line has the protocol, so that no metric is quoted without it."""
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["protocol", *(column.key for column in columns)])

@@ -28,7 +28,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class Figures:
-    """Return the rows of a metrics file or of an experiment, over all scenes."""
+    """The protocol and the rows of a metrics file or of an experiment, over all scenes."""
 
     protocol: str
     rows: list[dict[str, Any]]

@@ -58,7 +58,7 @@ class Suggestions:
         if spoken and not spoken & set(scenes):
             raise InputError(
                 f"the suggestions are of the scenes {', '.join(sorted(spoken))}, and the page has {', '.join(scenes)}; "
-                f"name a scene as the run does: --name NAME=IMAGE"
+                f"name a scene as the run does: apsam label NAME=IMAGE ..."
             )
 
     def for_page(self, tiles: SceneTiles) -> dict[str, Any]:
@@ -84,14 +84,23 @@ class Suggestions:
         return found
 
 
+def check_format(output: Path) -> None:
+    """Raise InputError unless suggestions can be written to a path of this ending."""
+    if output.suffix.lower() not in (".json", ".csv"):
+        raise InputError(f"{output}: suggestions are written as .json or .csv")
+
+
 def write_suggestions(suggestions: Suggestions, output: Path) -> None:
-    """Write `.json` (read by the label page and `apsam grid`) or `.csv` (for a spreadsheet)."""
+    """Write `.json` (read by `apsam label --order`) or `.csv` (for a spreadsheet).
+
+    Raises:
+        InputError: The path has another ending.
+    """
+    check_format(output)
     rows = [asdict(entry) for entry in suggestions.entries]
     if output.suffix.lower() == ".json":
         write_json(output, {"schema": SCHEMA, "suggestions": rows})
         return
-    if output.suffix.lower() != ".csv":
-        raise InputError(f"{output}: suggestions are written as .json or .csv")
     with atomic_path(output) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()

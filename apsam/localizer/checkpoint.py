@@ -17,6 +17,7 @@ from apsam.errors import InputError
 from apsam.files import atomic_path
 from apsam.localizer.methods import Method, build_method
 from apsam.localizer.settings import LocalizerSettings
+from apsam.training.finite import check_finite
 
 KIND = "apsam localizer"
 M = TypeVar("M", bound=Method)
@@ -40,7 +41,7 @@ def load_localizer(path: Path) -> Method:
     """Read a localizer, in evaluation mode. Nothing in the file is executed.
 
     Raises:
-        InputError: No such file, not a safetensors file, or weights of another network.
+        InputError: No such file, not a safetensors file, or weights of another network or that are NaN.
     """
     return load_method(path, KIND, build_method)
 
@@ -57,7 +58,8 @@ def load_method(path: Path, kind: str, build: Callable[..., M]) -> M:
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not a safetensors file ({error})") from error
     if metadata.get("kind") != kind:
-        found = metadata.get("kind", "weights without apsam's description")
+        other = "a ResUNet" if metadata.get("model") == "resunet" else "weights without apsam's description"
+        found = metadata.get("kind", other)
         wanted = kind.removeprefix("apsam ")
         raise InputError(f"{path}: contains {found}, no {wanted}; give the weights that its stage wrote")
     try:
@@ -69,4 +71,5 @@ def load_method(path: Path, kind: str, build: Callable[..., M]) -> M:
             f"{path}: a localizer of apsam {metadata.get('apsam_version', '?')} that this version cannot "
             f"rebuild ({str(error).splitlines()[0]}); train it again"
         ) from error
+    check_finite(state, path)
     return method.eval()

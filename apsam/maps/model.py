@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel
 
 from apsam.conditions import TOLERANCE, TrainingConditions, check_tiles, in_words, read_conditions
-from apsam.config import Config, read_config, read_values
+from apsam.config import Config, read_config
+from apsam.config_values import read_values
 from apsam.errors import ConfigError, InputError
 from apsam.files import scratch_folder
 from apsam.maps.resample import write_interpolated
@@ -97,13 +98,16 @@ def find_model(
     Raises:
         InputError: There are no weights, no record of how their scenes were read, or `config`
             sets bands, stretch or a tile size other than those of the training.
-        ConfigError: Neither or both of `run` and `weights` are given, or the configuration cannot be used.
+        ConfigError: Neither or both of `run` and `weights` are given, `masks` is given with `weights`, or the
+            configuration cannot be used.
     """
     if (run is None) == (weights is None):
         given = "both are" if run else "neither is"
         raise ConfigError(
             f"apsam predict: give --run (folder of a trained run) or --weights (file of a ResUNet), {given} given"
         )
+    if weights is not None and masks is not None:
+        raise ConfigError(f"apsam predict: --model {masks} selects a network of a run; leave it out with --weights")
     if weights is None:
         assert run is not None
         weights = weights_of_run(run, masks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import cv2
@@ -29,7 +30,8 @@ def grabcut(image: np.ndarray, prompt: Prompt, settings: GrabCutSettings) -> np.
         (h, w) uint8 {0, 1}. If the box leaves no background for the colour model, the box is returned.
     """
     height, width = image.shape[1:]
-    x0, y0, x1, y1 = prompt.box
+    # Boxes of whole pixels, unless the prompts were edited by hand.
+    (x0, y0), (x1, y1) = (map(math.floor, prompt.box[:2]), map(math.ceil, prompt.box[2:]))
     inside = np.zeros((height, width), np.uint8)
     inside[y0:y1, x0:x1] = 1
     if inside.all() or inside.sum() < 16:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -71,7 +72,7 @@ def read_prompts(path: Path) -> ScenePrompts:
     try:
         tiles = tuple(map(_tile, content["tiles"]))
         return ScenePrompts(content["scene"], content["settings"], tiles)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: contains an entry that is not a prompt ({error}); make the prompts again") from error
 
 
@@ -84,6 +85,10 @@ def _prompt(entry: Mapping[str, Any]) -> Prompt:
     prompt = Prompt(**entry)
     x0, y0, x1, y1 = prompt.box
     x, y = prompt.point
+    if not (0 <= x0 < x1 < math.inf and 0 <= y0 < y1 < math.inf and math.isfinite(x) and math.isfinite(y)):
+        raise ValueError(f"box {prompt.box} and point {prompt.point}: needs 0 <= x0 < x1, 0 <= y0 < y1 and numbers")
+    if prompt.point_label not in (0, 1):
+        raise ValueError(f"point_label {prompt.point_label} is neither 1 nor 0")
     return replace(
         prompt, box=(x0, y0, x1, y1), point=(x, y), contour=tuple((column, row) for column, row in prompt.contour)
     )  # fmt: skip

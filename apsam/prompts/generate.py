@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 import cv2
@@ -86,7 +87,7 @@ def generate_prompts(cam: np.ndarray, threshold: int = 120, settings: PromptSett
     choices of the paper's released code are `area`, `contours` and `point` of the settings.
 
     Args:
-        cam: (h, w) uint8, 255 where the CAM is highest (`Model.cam`).
+        cam: (h, w) uint8, 255 where the CAM is highest (`Model.cam`); masked pixels of a masked array count as 0.
         threshold: Grey value that the CAM must exceed, 0..254 (paper: 120).
         settings: Filters of contours, and position of the point; its thresholds are not used. None: the defaults.
 
@@ -94,7 +95,7 @@ def generate_prompts(cam: np.ndarray, threshold: int = 120, settings: PromptSett
         One prompt per region, from top to bottom.
 
     Raises:
-        InputError: `cam` is not (h, w) uint8, or the threshold is outside 0..254.
+        InputError: `cam` is not (h, w) uint8 or has no pixel, or the threshold is outside 0..254.
 
     Examples:
         >>> import numpy as np
@@ -104,9 +105,11 @@ def generate_prompts(cam: np.ndarray, threshold: int = 120, settings: PromptSett
         >>> prompt.box, prompt.point
         ((30, 10, 50, 20), (39.5, 14.5))
     """
-    if cam.dtype != np.uint8 or cam.ndim != 2:
+    cam = np.ma.filled(np.asanyarray(cam), 0)
+    # OpenCV crashes on an array without pixels.
+    if cam.dtype != np.uint8 or cam.ndim != 2 or not cam.size:
         raise InputError(f"cam: needs (h, w) uint8 in 0..255, is {cam.shape} {cam.dtype}")
-    if not 0 <= threshold <= 254:
+    if not isinstance(threshold, Real) or not 0 <= threshold <= 254:
         raise InputError(f"threshold: needs a grey value within 0..254, is {threshold}")
     settings = settings or PromptSettings()
     binary = binarize(cam, threshold)

@@ -32,7 +32,9 @@ ORDER = (
     "released_effects",
 )
 
-# Shares of which the best of a part is marked, where a table compares ways to the same thing.
+# Shares of which the best is marked, where a table compares ways to the same thing: rows that agree in these keys and
+# have no remark (of a bound, or of a figure of other data).
+ALIKE = ("part", "measured", "counted")
 COMPARED = ("oa", "precision", "recall", "f1", "iou", "kappa", "mean_iou")
 NOT_COMPARED = ("threshold_sweep", "everything_vs_apsam", "seeds")
 
@@ -123,7 +125,7 @@ def _table(name: str, value: dict[str, Any]) -> Table:
     best = _best(rows) if name not in NOT_COMPARED else {}
     lines = [
         [
-            _cell(row.get(c["key"]), c, best.get((row.get("part"), c["key"])) == row.get(c["key"]) is not None)
+            _cell(row.get(c["key"]), c, best.get((_compared(row), c["key"])) == row.get(c["key"]) is not None)
             for c in columns
         ]
         for row in rows
@@ -133,14 +135,19 @@ def _table(name: str, value: dict[str, Any]) -> Table:
 
 
 def _best(rows: Sequence[dict[str, Any]]) -> dict[tuple[Any, str], float]:
-    """Best value by part and figure, where there are at least two."""
+    """Best value by kind of row and figure, where there are at least two."""
     best = {}
     for key in COMPARED:
-        for part in {row.get("part") for row in rows}:
-            values = [row[key] for row in rows if row.get("part") == part and isinstance(row.get(key), int | float)]
+        for kind in {_compared(row) for row in rows} - {None}:
+            values = [row[key] for row in rows if _compared(row) == kind and isinstance(row.get(key), int | float)]
             if len(values) > 1:
-                best[part, key] = max(values)
+                best[kind, key] = max(values)
     return best
+
+
+def _compared(row: dict[str, Any]) -> tuple[Any, ...] | None:
+    """Kind of the rows that a row is compared with; None for one that is not compared."""
+    return None if row.get("remark") else tuple(row.get(key) for key in ALIKE)
 
 
 def _cell(value: Any, column: dict[str, Any], best: bool) -> Cell:

@@ -29,7 +29,7 @@ def area_frequency_lines(objects: dict[str, Any]) -> list[Line]:
         some = counts > 0
         if some.any():
             x, y = np.log10(limits)[some], np.log10(counts[some])
-            lines.append(Line(SOURCE_NAMES.get(name, "Reference"), x.round(3).tolist(), y.round(3).tolist()))
+            lines.append(Line(SOURCE_NAMES.get(name, "Reference"), x.round(3).tolist(), y.tolist()))
     return lines
 
 

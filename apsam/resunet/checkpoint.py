@@ -17,6 +17,7 @@ from apsam.errors import InputError
 from apsam.files import atomic_path
 from apsam.resunet.model import ResUNet, build_resunet
 from apsam.resunet.settings import ResUNetSettings
+from apsam.training.finite import check_finite
 
 MODEL = "resunet"
 
@@ -46,7 +47,7 @@ def load_resunet(path: Path, device: torch.device) -> tuple[ResUNet, ResUNetSett
     """Build the network of a weights file, on `device`, in evaluation mode. The file is read as data, never executed.
 
     Raises:
-        InputError: The file is missing, is not a safetensors file, or is of another model.
+        InputError: The file is missing, is not a safetensors file, is of another model, or has weights that are NaN.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such weights; train the ResUNet first (scripts/resunet.py)")
@@ -69,5 +70,6 @@ def load_resunet(path: Path, device: torch.device) -> tuple[ResUNet, ResUNetSett
             f"{path}: its weights do not fit its settings ({str(error).splitlines()[0]}); written by apsam "
             f"{metadata.get('apsam_version', '?')}, this is {__version__}: train again"
         ) from error
+    check_finite(state, path)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads leave memory_format out
     return network.eval(), settings

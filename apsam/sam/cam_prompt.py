@@ -1,4 +1,4 @@
-"""A class activation map as SAM's mask prompt (beyond the paper: `prompts.cam_mask`, issue 3).
+"""A class activation map as SAM's mask prompt (`masks.cam_mask`; not in the paper).
 
 SAM's prompt encoder takes the logits of an earlier mask. A CAM has values 0..255 and no logits; its range
 is mapped linearly, so that half the maximum, about the paper's threshold, becomes logit 0. The light SAM

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from apsam.errors import ApsamError
 from apsam.sam.batches import BatchSize, decode_batch, in_batches
 from apsam.sam.embeddings import Embeddings, of_tiles
 from apsam.sam.frame import input_size
@@ -92,7 +93,7 @@ def decode_prompts(
         batch: Prompts at a time, or `auto`; halved each time memory runs out.
 
     Raises:
-        ApsamError: There is not enough memory for one prompt.
+        ApsamError: There is not enough memory for one prompt, or the masks are NaN or infinite.
     """
     if not isinstance(batch, BatchSize):
         batch = decode_batch(batch, sam.device, sam.embedding_shape)
@@ -106,6 +107,9 @@ def decode_prompts(
     def answer(part: slice) -> tuple[np.ndarray, np.ndarray]:
         some = prompts[order[part]]
         low, quality = _low_resolution(sam, embeddings, some, tile_size, wants_three(mask_choice))
+        if not (torch.isfinite(low).all() and torch.isfinite(quality).all()):
+            # NaN is not above the threshold, so the masks would be empty.
+            raise ApsamError(f"SAM '{sam.name}': its masks or their quality are NaN or infinite; check the checkpoint")
         low, quality = choose_masks(low, quality, mask_choice, mask_index)
         corners = None if embeddings.corners is None else embeddings.corners[some.tile]
         logits = upscale(low, sam.image_size, tile_size, embeddings.frame, corners, sam.stretches)
