@@ -140,6 +140,21 @@ def test_labels_of_landslides_may_say_more(tmp_path: Path, kind: list) -> None:
     assert positive(given(tmp_path, labels="p.gpkg")) == POSITIVE
 
 
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("class_id", [0, 0]),
+        ("class", ["debris flow", "landslide"]),
+        ("type", ["landslide", "road"]),
+        ("label", [1, 2]),
+        ("value", [0.5, 1]),
+    ],
+)
+def test_columns_of_landslides_without_other_classes(tmp_path: Path, column: str, values: list) -> None:
+    layer(tmp_path / "p.gpkg", SLIDE, translate(SLIDE, 5), **{column: values})
+    assert not given(tmp_path, labels="p.gpkg").check().warnings
+
+
 def test_folders_of_a_kml_are_read_together(tmp_path: Path) -> None:
     kml(tmp_path / "x.kml", SLIDE, translate(SLIDE, 90, -90))
     assert positive(given(tmp_path, labels="x.kml")) == POSITIVE | {(96, 96), (76, 76), (96, 76), (76, 96)}

@@ -610,6 +610,11 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "only negatives": (marked("landslide", [0, 0]), "'landslide' is 0 for 2 of 2 features"),
     "negatives in words": (marked("label", ["yes", "No"]), "'label' is 'No' for 1 of 2 features"),
     "non-landslides": (marked("label", ["landslide", "non-landslide"]), "'label' is 'non-landslide' for 1 of 2"),
+    "classes of training samples": (marked("Class", [1, 0]), "'Class' is 0 for 1 of 2 features"),
+    "a polygonized raster with its background": (marked("DN", [0, 1]), "'DN' is 0 for 1 of 2 features"),
+    "a question": (marked("Landslide?", ["Y", "N"]), "'Landslide.' is 'N' for 1 of 2 features"),
+    "true and false": (marked("is_landslide", [True, False]), "'is_landslide' is 'False' for 1 of 2"),
+    "a type that is no landslide": (marked("type", ["slide", "non-landslide"]), "'type' is 'non-landslide' for 1 of 2"),
     "empty cells next to negatives": (marked("label", ["0", ""]), "'label' is 0 for 1 of 1 features"),
     "points with and without landslides": (
         labels("p.gpkg", lambda p: layer(p, SLIDE.centroid, Point(LEFT + 90, TOP - 90), landslide=[1, 0])),
@@ -861,6 +866,11 @@ EARLY: dict[str, tuple[Make, str]] = {
 }
 
 WARNINGS: dict[str, tuple[Make, str]] = {
+    "polygons of other classes": (
+        marked("Classname", ["Landslide", "Road"]),
+        r"'Classname' has the values 'Landslide' \(1\), 'Road' \(1\); the features of all of them count as landslides",
+    ),
+    "numbers of classes": (marked("gridcode", [1, 2]), r"'gridcode' has the values '1' \(1\), '2' \(1\)"),
     "an unknown datum shift": (labels("p.gpkg", xian), "no transformation from Xian 1980 to WGS 84 .* m off"),
     "points without a width": (
         labels("p.gpkg", lambda p: layer(p, SLIDE.centroid)),

@@ -8,7 +8,6 @@ import logging
 import math
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,7 @@ import numpy as np
 from apsam.errors import InputError, no_such
 from apsam.files import read_text
 from apsam.vectors.columns import read_columns
-from apsam.vectors.formats import stamped
-from apsam.vectors.layers import chosen_layers, split_layer
+from apsam.vectors.layers import chosen_layers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,11 +32,6 @@ PLACE_COLUMNS = ("lat", "latitude", "lon", "lng", "long", "longitude", "x", "y",
 UNLABELLED = 255
 
 LABELS = {"0": 0, "1": 1, "false": 0, "true": 1, "": UNLABELLED, "nan": UNLABELLED, "<na>": UNLABELLED}
-
-# Words in a column of labels that say of a feature that it is no landslide, and those that do so among opposites: NO is
-# a country too.
-NEGATIVE_WORD = re.compile(r"false|negative|absent|(no|non|not)[\s_-]*(a[\s_-]*)?(land)?slides?")
-SHORT_NEGATIVE, SHORT_LABEL = re.compile(r"no?|neg"), re.compile(r"no?|neg|y|yes|pos|positive|(land)?slides?|[01]")
 
 TILE_NAME = re.compile(r"r\d+_c\d+")
 
@@ -130,7 +123,7 @@ def _check_once(path: Path, columns: list[str], *used: str) -> None:
             raise InputError(f"{path}: has the column '{column.strip()}' {plain.count(column.strip().lower())} times")
 
 
-def _known_label(value: Any) -> int | None:
+def known_label(value: Any) -> int | None:
     """0 or 1, where a cell says one of these; None for anything else."""
     text = str(value).strip().lower()
     label = LABELS.get(text[:1] if re.fullmatch(r"[01]\.0*", text) else text)
@@ -141,44 +134,12 @@ def _check_one_label(path: Path, columns: list[str], used: str, lines: list[tupl
     """Raise InputError where two columns may be the labels, and differ, or the one that is used is empty."""
     known = [column for column in columns if column.strip().lower() in LABEL_COLUMNS]
     for number, line in lines:
-        found = {column: label for column in known if (label := _known_label(line[column])) is not None}
+        found = {column: label for column in known if (label := known_label(line[column])) is not None}
         empty = found and not (line[used] or "").strip()
         if empty or len(set(found.values())) > 1:
             listed = ", ".join(f"'{column.strip()}' is {label}" for column, label in found.items())
             listed = f"'{used.strip()}' is empty, {listed}" if empty else listed
             raise InputError(f"{path}, line {number}: {listed}; which is the label? Leave one of these columns out")
-
-
-def check_no_negatives(path: Path) -> None:
-    """Refuse a layer of which features are marked as no landslide: each would make its tiles positive.
-
-    Raises:
-        InputError: A column that is called like labels are (`label`, `landslide`, `positive`) contains 0 and 1, only 0,
-            or words such as 'no' or 'non-landslide'.
-    """
-    _check_no_negatives(path, stamped(split_layer(path)[0]))
-
-
-@lru_cache(maxsize=64)
-def _check_no_negatives(path: Path, stamp: tuple[Path, tuple[int, ...]]) -> None:
-    fields = dict.fromkeys(field for layer in chosen_layers(path) for field in layer.fields)
-    for column in fields:
-        if column.strip().lower() not in LABEL_COLUMNS:
-            continue
-        cells = [cell for value in read_columns(path, [column])[column].dropna() if (cell := str(value).strip())]
-        words = [cell for cell in cells if NEGATIVE_WORD.fullmatch(cell.lower())]
-        if all(SHORT_LABEL.fullmatch(cell.lower()) or NEGATIVE_WORD.fullmatch(cell.lower()) for cell in cells):
-            words += [cell for cell in cells if SHORT_NEGATIVE.fullmatch(cell.lower())]
-        labels = [_known_label(cell) for cell in cells]
-        # Other numbers than 0 and 1 are classes or sizes.
-        zeros = 0 if None in labels else labels.count(0)
-        if words or zeros:
-            said = f"'{words[0]}'" if words else "0"
-            raise InputError(
-                f"{path}: its column '{column}' is {said} for {len(words) or zeros} of {len(cells)} features, but each "
-                f"feature of a layer counts as a landslide; remove those (QGIS: Select by Expression), or rename the "
-                f"column if it says something else"
-            )
 
 
 def read_label_layer(path: Path) -> dict[str, int] | None:
