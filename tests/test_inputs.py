@@ -682,6 +682,12 @@ def test_names_that_say_nothing_else_get_no_warning(tmp_path: Path, names) -> No
     assert not given(tmp_path).check().warnings
 
 
+def test_a_smaller_page_is_no_second_image(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "a.tif", pixels(side=40, seed=1), APPEND_SUBDATASET="YES")
+    np.testing.assert_array_equal(given(tmp_path).tile()["image"][0], pixels()[:, :64, :64])
+
+
 def test_bands_of_several_types(tmp_path: Path) -> None:
     values = pixels(3)
     names = []

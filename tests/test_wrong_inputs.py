@@ -386,6 +386,16 @@ def two_rasters(path: Path) -> None:
         write(path, pixels(), driver="GPKG", RASTER_TABLE=name, APPEND_SUBDATASET="YES" if name == "b" else "NO")
 
 
+def two_pages(path: Path) -> None:
+    write(path, pixels())
+    write(path, pixels(seed=1), APPEND_SUBDATASET="YES")
+
+
+def two_pages_of_a_mask(path: Path) -> None:
+    write(path, drawn(0))
+    write(path, drawn(), APPEND_SUBDATASET="YES")
+
+
 def marked(column: str, values: list) -> Make:
     """Points with a column that says which are landslides."""
     return labels("p.gpkg", lambda p: layer(p, SLIDE.centroid, Point(LEFT + 90, TOP - 90), **{column: values}))
@@ -479,6 +489,8 @@ ERRORS: dict[str, tuple[Make, str]] = {
         lambda f: (two_rasters(f / "x.gpkg"), given(f, image="x.gpkg"))[1],
         r"x.gpkg: contains 2 rasters \(a, b\).*gdal_translate 'GPKG:.*x.gpkg:a' NEW.tif",
     ),
+    "two pages": (image(two_pages), "a.tif: contains 2 pages; .* gdal_translate 'GTIFF_DIR:1:"),
+    "two pages as mask": (mask("m.tif", two_pages_of_a_mask), "m.tif: contains 2 pages"),
     "complex values": (image(lambda p: write(p, pixels(dtype="complex64"))), "values of type complex64"),
     "bands that are not there": (
         lambda f: given(f, tiles={"bands": (3, 4, 5)}),
