@@ -396,6 +396,20 @@ def two_pages_of_a_mask(path: Path) -> None:
     write(path, drawn(), APPEND_SUBDATASET="YES")
 
 
+def in_two_colours() -> np.ndarray:
+    """A mask in red, with something else in green."""
+    values = np.zeros((3, SIDE, SIDE), np.uint8)
+    values[0, 20:40, 20:50] = values[1, 100:110, 100:110] = 128
+    return values
+
+
+def two_classes_of_a_palette(path: Path) -> None:
+    red, green, _ = in_two_colours()
+    write(path, ((red > 0) + 2 * (green > 0)).astype(np.uint8)[None])
+    with rasterio.open(path, "r+") as raster:
+        raster.write_colormap(1, {0: (0, 0, 0, 255), 1: (128, 0, 0, 255), 2: (0, 128, 0, 255)})
+
+
 def marked(column: str, values: list) -> Make:
     """Points with a column that says which are landslides."""
     return labels("p.gpkg", lambda p: layer(p, SLIDE.centroid, Point(LEFT + 90, TOP - 90), **{column: values}))
@@ -882,6 +896,11 @@ WARNINGS: dict[str, tuple[Make, str]] = {
         marked("Classname", ["Landslide", "Road"]),
         r"'Classname' has the values 'Landslide' \(1\), 'Road' \(1\); the features of all of them count as landslides",
     ),
+    "classes in colours": (
+        mask("m.tif", lambda p: write(p, in_two_colours())),
+        r"2 colours on black count as landslide: \(128, 0, 0\) \(2.3%\), \(0, 128, 0\) \(0.4%\)",
+    ),
+    "classes in a palette": (mask("m.tif", two_classes_of_a_palette), "2 colours on black count as landslide"),
     "numbers of classes": (marked("gridcode", [1, 2]), r"'gridcode' has the values '1' \(1\), '2' \(1\)"),
     "an unknown datum shift": (labels("p.gpkg", xian), "no transformation from Xian 1980 to WGS 84 .* m off"),
     "points without a width": (

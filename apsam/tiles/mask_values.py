@@ -334,14 +334,25 @@ def _check_background(path: Path, colours: dict[tuple[float, ...], int]) -> None
     total = sum(colours.values())
     white = [colour for colour in drawn if min(colour) == max(colour)]
     if len(drawn) < len(colours) and not (white and len(drawn) > 1):
+        if len(drawn) > 1:
+            log.warning(
+                "%s: %d colours on black count as landslide: %s. If some are other classes, draw the landslides alone, "
+                "or name the landslides' numbers of a palette in 'mask_values'",
+                path, len(drawn), _list_colours({colour: colours[colour] for colour in drawn}, total),
+            )  # fmt: skip
         return
-    listed = ", ".join(
-        f"{tuple(int(v) for v in colour)} ({count / total:.0%})"
-        for colour, count in sorted(colours.items(), key=lambda item: -item[1])[:4]
-    )
+    listed = _list_colours(colours, total)
     raise InputError(
         f"{path}: a mask in the colours {listed}: any colour on black would be landslide, but here it is open which "
         f"is; draw landslides in one colour on black, or {HOW_TO_SAY}"
+    )
+
+
+def _list_colours(colours: dict[tuple[float, ...], int], total: int) -> str:
+    """The most frequent colours with their share of `total` pixels."""
+    return ", ".join(
+        f"{tuple(int(v) for v in colour)} ({count / total:.1%})"
+        for colour, count in sorted(colours.items(), key=lambda item: -item[1])[:4]
     )
 
 
