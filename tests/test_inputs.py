@@ -654,10 +654,19 @@ def test_bands_are_those_that_are_declared(tmp_path: Path, kinds, names, order) 
     np.testing.assert_array_equal(asked, values[[2, 1, 0]][:, :64, :64])
 
 
-@pytest.mark.parametrize(("names", "order"), [(("B02", "B03", "B04"), (2, 1, 0)), (("g", "R", "B"), (1, 0, 2))])
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (("B02", "B03", "B04"), (2, 1, 0)),
+        (("g", "R", "B"), (1, 0, 2)),
+        (("B2 (Blue)", "B3 (Green)", "B4 (Red)"), (2, 1, 0)),
+        (("Blue, 450-510 nm", "Green, 510-580 nm", "Red, 630-690 nm"), (2, 1, 0)),
+        (("Blue Band", "Green Band", "Red Band", "Red edge", "NIR"), (2, 1, 0)),
+        (("B1", "B2", "B3", "B4", "B8A"), (3, 2, 1)),
+    ],
+)
 def test_bands_are_known_by_the_names_that_sensors_give_them(tmp_path: Path, names, order) -> None:
-    values = pixels(dtype="uint16")
-    write(tmp_path / "a.tif", values)
+    write(tmp_path / "a.tif", pixels(len(names), dtype="uint16"))
     with rasterio.open(tmp_path / "a.tif", "r+") as raster:
         raster.descriptions = names
     with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
@@ -680,6 +689,14 @@ def test_names_that_say_nothing_else_get_no_warning(tmp_path: Path, names) -> No
     with rasterio.open(tmp_path / "a.tif", "r+") as raster:
         raster.descriptions = names
     assert not given(tmp_path).check().warnings
+
+
+def test_bands_of_a_ready_made_tile_are_known_by_their_names(tmp_path: Path) -> None:
+    values = pixels(4, side=40)
+    write(tmp_path / "x.tif", values, photometric="MINISBLACK")
+    with rasterio.open(tmp_path / "x.tif", "r+") as raster:
+        raster.descriptions = ("blue", "green", "red", "nir")
+    np.testing.assert_array_equal(read_tile_image(tmp_path / "x.tif"), values[[2, 1, 0]].transpose(1, 2, 0))
 
 
 def test_a_smaller_page_is_no_second_image(tmp_path: Path) -> None:

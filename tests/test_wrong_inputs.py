@@ -410,6 +410,14 @@ def two_classes_of_a_palette(path: Path) -> None:
         raster.write_colormap(1, {0: (0, 0, 0, 255), 1: (128, 0, 0, 255), 2: (0, 128, 0, 255)})
 
 
+def tiles_of_bands(folder: Path) -> Given:
+    """A folder of two ready-made tiles of four bands that are not declared."""
+    (folder / "tiles").mkdir()
+    for name in "xy":
+        write(folder / "tiles" / f"{name}.tif", pixels(4, side=40), photometric="MINISBLACK")
+    return tiles_row(folder, "x.tif,1\ny.tif,0\n")
+
+
 def marked(column: str, values: list) -> Make:
     """Points with a column that says which are landslides."""
     return labels("p.gpkg", lambda p: layer(p, SLIDE.centroid, Point(LEFT + 90, TOP - 90), **{column: values}))
@@ -955,6 +963,11 @@ WARNINGS: dict[str, tuple[Make, str]] = {
     "false colours of 8 bit": (
         image(named("NIR", "Red", "Green", dtype="uint8")),
         "declares bands 1, 2, 3 as red, green, blue, .* but its bands are named nir, red, green",
+    ),
+    "false colours of Sentinel-2": (image(named("B8", "B4", "B3")), "its bands are named b8, b4, b3"),
+    "tiles of bands without names": (
+        tiles_of_bands,
+        "x.tif: has 4 bands .gray, undefined, undefined, undefined., of which none is known to be red",
     ),
     "bands of Landsat": (image(named("SR_B2", "SR_B3", "SR_B4")), "its bands are named sr_b2, sr_b3, sr_b4"),
     "a scene without pixels": (

@@ -10,7 +10,14 @@ from apsam.labelling.identity import GridIdentity
 from apsam.labelling.tables import check_same_tiles
 from apsam.scenes import Scene, tile_files
 from apsam.tiles.labels import labels_from_table, read_label_table
-from apsam.tiles.ready_made import MaskFolder, check_tile_header, hides_pixels, image_size, read_tile_image
+from apsam.tiles.ready_made import (
+    MaskFolder,
+    check_tile_header,
+    doubtful_bands,
+    hides_pixels,
+    image_size,
+    read_tile_image,
+)
 from apsam.tiles.sources import check_labels_and_mask
 from apsam.tiles.tiling import folder_labels_from_masks
 
@@ -30,6 +37,9 @@ def check_folder(state: CheckState, scene: Scene, row: SceneReport) -> None:
     names = [file.name for file in files]
     row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
     read_tile_image(files[0])
+    if doubt := doubtful_bands(files[0]):
+        row.bands = "the first three"
+        state.warnings.append(f"{files[0]}: {doubt}")
     for number, file in enumerate(files, 1):
         check_tile_header(file)
         if not state.in_time and number < len(files):
