@@ -410,6 +410,24 @@ def two_classes_of_a_palette(path: Path) -> None:
         raster.write_colormap(1, {0: (0, 0, 0, 255), 1: (128, 0, 0, 255), 2: (0, 128, 0, 255)})
 
 
+def chips(folder: Path) -> Given:
+    """Two folders of GeoTIFFs cut from one image with overlap; those next to each other share an edge only."""
+    for name, left in (("t", 0), ("u", 20)):
+        (folder / name).mkdir()
+        for tile, start in (("x", left), ("y", left + 40)):
+            place = from_origin(LEFT + start, TOP, 1, 1)
+            write(folder / name / f"{tile}.tif", pixels(side=40, seed=start), transform=place)
+    (folder / "l.csv").write_text("tile,label\nx.tif,1\ny.tif,0\n")
+    return Given(folder, [("a", "t", "l.csv", "", "train"), ("b", "u", "l.csv", "", "test")])
+
+
+def with_scene(found: Given) -> Given:
+    """The same training tiles, and a test scene on their ground."""
+    scene = given(found.folder, split="test").rows[0]
+    found.rows[1] = ("b", *scene[1:])
+    return found
+
+
 def tiles_of_bands(folder: Path) -> Given:
     """A folder of two ready-made tiles of four bands that are not declared."""
     (folder / "tiles").mkdir()
@@ -824,6 +842,10 @@ EARLY: dict[str, tuple[Make, str]] = {
         "touches no scene that uses it",
     ),
     "a layer without features": (labels("p.gpkg", lambda p: layer(p)), "the layer has no feature"),
+    "tiles in folders by class": (
+        lambda f: ((f / "tiles" / "landslide").mkdir(parents=True), tiles_row(f))[1],
+        "contains no tile .*, but landslide; the tiles of a scene are files in one folder",
+    ),
     "a positive tile without mask": (tiles(masks={"y.png": tile_mask(0)}), "has no mask for the tile x.png"),
     "a mask of another size": (tiles(masks=bent()), "x.png: is 39 x 39 px, its image 40 x 40"),
     "a layer for a folder": (
@@ -965,6 +987,22 @@ WARNINGS: dict[str, tuple[Make, str]] = {
         "declares bands 1, 2, 3 as red, green, blue, .* but its bands are named nir, red, green",
     ),
     "false colours of Sentinel-2": (image(named("B8", "B4", "B3")), "its bands are named b8, b4, b3"),
+    "tiles of one ground in both parts": (
+        chips,
+        r"2 of 2 file\(s\) of 'b' \(test\) show ground that files of 'a' \(train\) show too, .*u/x.tif and ",
+    ),
+    "tiles of the ground of a test scene": (
+        lambda f: with_scene(chips(f)),
+        r"1 of 1 file\(s\) of 'b' \(test\) show ground that files of 'a'",
+    ),
+    "sheets of a map as tiles": (
+        lambda f: (tiles()(f), write_png(f / "tiles" / "x.png", pixels(side=300).transpose(1, 2, 0)))[0],
+        r"1 of the 2 tiles .* are large .up to 300 px., and are reduced to 64 px",
+    ),
+    "tiles of other kinds": (
+        lambda f: (tiles()(f), (f / "tiles" / "z.bmp").touch(), tiles_row(f, "x.png,1\ny.png,0\n"))[2],
+        "1 image.s. of kinds that are not read .z.bmp. are left out",
+    ),
     "tiles of bands without names": (
         tiles_of_bands,
         "x.tif: has 4 bands .gray, undefined, undefined, undefined., of which none is known to be red",

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from apsam.errors import InputError
+from apsam.inputs.chips import warn_of_shared_tiles
 from apsam.inputs.folders import check_folder
 from apsam.inputs.ground import check_ground
 from apsam.inputs.rasters import check_raster
@@ -88,6 +89,7 @@ def _finish(state: CheckState, scenes: Sequence[Scene], report: Report, dem: Pat
     for (layer, is_labels), images in state.layers.items():
         check_layer(layer, images, state.buffers[layer] if is_labels else 0, may_be_empty=not is_labels)
     report.notes += check_ground(scenes, state.places, state.tiles, state.split)
+    warn_of_shared_tiles(state, scenes)
     if all(scene.split == "train" for scene in scenes):
         report.notes.append(
             "no scene is held out (split): the training scenes themselves are mapped, and no figure of the run says "
