@@ -1,4 +1,4 @@
-"""Sidecar files: files that GDAL and OGR read together with a named file, and the files of a folder or VRT.
+"""Sidecar files: files that GDAL and OGR read together with a named file, and the files that a list of files names.
 
 Provenance includes them: georeference (world files, `.aux.xml`), headers
 (`.hdr`), masks (`.msk`), overviews (`.ovr`), attributes and projections of Shapefiles, the log of a GeoPackage that
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,10 @@ from apsam.scenes import TILE_SUFFIXES
 from apsam.vectors.layers import split_layer
 
 VIRTUAL = ".vrt"
+
+# Files that name the files of an image: virtual rasters, DIMAP of SPOT and Pleiades, TIL of WorldView.
+LISTS = (VIRTUAL, ".xml", ".til")
+TIL_FILE = re.compile(r'filename\s*=\s*"([^"]+)"')
 
 # Suffixes appended to the whole name of a file: `scene.tif.aux.xml`, `grid.gpkg-wal`.
 APPENDED = (*(".aux.xml", ".aux", ".ovr", ".ovr.aux.xml", ".msk", ".msk.ovr", ".hdr", ".prj", ".wld", ".gfs", ".csvt"),)
@@ -38,6 +43,8 @@ BY_SUFFIX = {
     ".shp": (".dbf", ".shx", ".prj", ".cpg", ".cst"),
     ".tab": (".dat", ".map", ".id", ".ind"),
     ".mif": (".mid",),
+    ".til": (".imd", ".rpb"),
+    ".mrf": (".idx", ".ppg", ".pjg", ".pzp", ".ptf", ".lrc", ".til", ".prj"),
 }
 
 # Suffixes for which `REPLACED` and world files are searched: a table has none.
@@ -71,11 +78,11 @@ def sidecar_files(path: Path) -> list[Path]:
 
 
 def image_checksum(path: Path) -> str:
-    """Return the SHA-256 of an image file; of a folder or a virtual raster, that of all files read with it.
+    """Return the SHA-256 of an image file; of a folder or a list of files, that of all files read with it.
 
     Statistics and overviews do not count: programs write them when they open an image.
     """
-    if path.is_file() and path.suffix.lower() != VIRTUAL:
+    if path.is_file() and path.suffix.lower() not in LISTS:
         return sha256_file(path)
     files = [*([path] if path.is_file() else []), *sidecar_files(path)]
     lines = [f"{file.name} {sha256_file(file)}" for file in files if not file.name.endswith((".aux.xml", ".ovr"))]
@@ -85,7 +92,7 @@ def image_checksum(path: Path) -> str:
 def _collect(path: Path, found: set[Path]) -> None:
     """Add the sidecars of a file and the sources of a virtual one, with theirs."""
     found.update(_sidecars(path))
-    if path.suffix.lower() == VIRTUAL:
+    if path.suffix.lower() in LISTS:
         for source in _named_in(path):
             if source not in found and source.is_file():
                 found.add(source)
@@ -136,10 +143,22 @@ def _in_folder(folder: Path) -> Iterator[Path]:
 
 
 def _named_in(raster: Path) -> Iterator[Path]:
-    try:
+    """Files that a list of files names; none if it cannot be read, which opening it later reports."""
+    kind = raster.suffix.lower()
+    with suppress(OSError, ElementTree.ParseError):
+        if kind == ".til":
+            yield from (raster.parent / name for name in TIL_FILE.findall(raster.read_text(encoding="latin-1")))
+            return
         tree = ElementTree.parse(raster)
-    except (OSError, ElementTree.ParseError):
-        return  # opening it later reports the problem
+        if kind == VIRTUAL:
+            yield from _sources(tree, raster.parent)
+        else:
+            # Components of a volume of DIMAP, and files of pixels.
+            yield from (raster.parent / element.attrib["href"] for element in tree.iter() if "href" in element.attrib)
+
+
+def _sources(tree: ElementTree.ElementTree, folder: Path) -> Iterator[Path]:
+    """Sources of a virtual raster or layer in a folder."""
     for element in tree.iter():
         # GDAL ignores the case of names.
         if element.tag.lower() in SOURCES and element.text:
@@ -148,7 +167,7 @@ def _named_in(raster: Path) -> Iterator[Path]:
             relative = attributes.get("relativetovrt", "0").strip().lower() in TRUE
             archive = next((prefix for prefix in ARCHIVE_PREFIXES if text.startswith(prefix)), None)
             if archive is None:
-                yield Path(raster.parent if relative else "", text)
+                yield Path(folder if relative else "", text)
                 continue
             inside = Path(text.removeprefix(archive))
-            yield from (Path(raster.parent if relative else "", part) for part in (inside, *inside.parents[:-1]))
+            yield from (Path(folder if relative else "", part) for part in (inside, *inside.parents[:-1]))
