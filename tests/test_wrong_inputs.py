@@ -841,6 +841,10 @@ EARLY: dict[str, tuple[Make, str]] = {
         labels("p.gpkg", lambda p: layer(p, translate(SLIDE, 9000))),
         "touches no scene that uses it",
     ),
+    "northing before easting": (
+        labels("p.gpkg", lambda p: layer(p, transform(SLIDE, lambda c: c[:, ::-1]))),
+        "touches no scene that uses it.*With x and y exchanged they would: write longitude .easting. first",
+    ),
     "a layer without features": (labels("p.gpkg", lambda p: layer(p)), "the layer has no feature"),
     "tiles in folders by class": (
         lambda f: ((f / "tiles" / "landslide").mkdir(parents=True), tiles_row(f))[1],

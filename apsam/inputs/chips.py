@@ -84,10 +84,9 @@ def _place(file: Path) -> shapely.Geometry | None:
     if crs is None or transform.is_identity:
         return None
     try:
+        known = proj_crs(crs.to_wkt())
         place = shapely.transform(
-            outline(transform, 0, 0, *shape),
-            lambda x, y: to_degrees(proj_crs(crs.to_wkt()), x, y),
-            interleaved=False,
+            outline(transform, 0, 0, *shape), lambda points: np.column_stack(to_degrees(known, *points.T))
         )
     except ProjError:
         return None
