@@ -428,6 +428,13 @@ def with_scene(found: Given) -> Given:
     return found
 
 
+def twice(folder: Path) -> Given:
+    """One raster in two rows."""
+    found = given(folder)
+    found.rows.append(("b", *found.rows[0][1:]))
+    return found
+
+
 def tiles_of_bands(folder: Path) -> Given:
     """A folder of two ready-made tiles of four bands that are not declared."""
     (folder / "tiles").mkdir()
@@ -1007,6 +1014,11 @@ WARNINGS: dict[str, tuple[Make, str]] = {
         lambda f: (tiles()(f), (f / "tiles" / "z.bmp").touch(), tiles_row(f, "x.png,1\ny.png,0\n"))[2],
         "1 image.s. of kinds that are not read .z.bmp. are left out",
     ),
+    "a mask of other landslides": (
+        lambda f: given(f, mask=layer(f / "m.gpkg", translate(SLIDE, 90, -90)).name),
+        "m.gpkg: shows landslide in 4 tiles of 'a', of which 0 are among the 4 tiles labelled positive",
+    ),
+    "a scene twice": (twice, "scenes 'a' and 'b' .train. are the same raster .*a.tif: its tiles count twice"),
     "tiles of bands without names": (
         tiles_of_bands,
         "x.tif: has 4 bands .gray, undefined, undefined, undefined., of which none is known to be red",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -90,6 +91,12 @@ def _finish(state: CheckState, scenes: Sequence[Scene], report: Report, dem: Pat
         check_layer(layer, images, state.buffers[layer] if is_labels else 0, may_be_empty=not is_labels)
     report.notes += check_ground(scenes, state.places, state.tiles, state.split)
     warn_of_shared_tiles(state, scenes)
+    for one, other in itertools.combinations([scene for scene in scenes if scene.image is not None], 2):
+        if one.split == other.split and one.image.resolve() == other.image.resolve():
+            state.warnings.append(
+                f"scenes '{one.name}' and '{other.name}' ({one.split}) are the same {one.kind} {one.image}: its tiles "
+                f"count twice, with the labels of each row"
+            )
     if all(scene.split == "train" for scene in scenes):
         report.notes.append(
             "no scene is held out (split): the training scenes themselves are mapped, and no figure of the run says "
