@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
@@ -149,17 +149,17 @@ def _named_in(raster: Path) -> Iterator[Path]:
         if kind == ".til":
             yield from (raster.parent / name for name in TIL_FILE.findall(raster.read_text(encoding="latin-1")))
             return
-        tree = ElementTree.parse(raster)
+        elements = ElementTree.parse(raster).iter()
         if kind == VIRTUAL:
-            yield from _sources(tree, raster.parent)
+            yield from _sources(elements, raster.parent)
         else:
             # Components of a volume of DIMAP, and files of pixels.
-            yield from (raster.parent / element.attrib["href"] for element in tree.iter() if "href" in element.attrib)
+            yield from (raster.parent / element.attrib["href"] for element in elements if "href" in element.attrib)
 
 
-def _sources(tree: ElementTree.ElementTree, folder: Path) -> Iterator[Path]:
+def _sources(elements: Iterable[ElementTree.Element], folder: Path) -> Iterator[Path]:
     """Sources of a virtual raster or layer in a folder."""
-    for element in tree.iter():
+    for element in elements:
         # GDAL ignores the case of names.
         if element.tag.lower() in SOURCES and element.text:
             text = element.text.strip()

@@ -91,12 +91,7 @@ def _finish(state: CheckState, scenes: Sequence[Scene], report: Report, dem: Pat
         check_layer(layer, images, state.buffers[layer] if is_labels else 0, may_be_empty=not is_labels)
     report.notes += check_ground(scenes, state.places, state.tiles, state.split)
     warn_of_shared_tiles(state, scenes)
-    for one, other in itertools.combinations([scene for scene in scenes if scene.image is not None], 2):
-        if one.split == other.split and one.image.resolve() == other.image.resolve():
-            state.warnings.append(
-                f"scenes '{one.name}' and '{other.name}' ({one.split}) are the same {one.kind} {one.image}: its tiles "
-                f"count twice, with the labels of each row"
-            )
+    state.warnings += _repeated_images(scenes)
     if all(scene.split == "train" for scene in scenes):
         report.notes.append(
             "no scene is held out (split): the training scenes themselves are mapped, and no figure of the run says "
@@ -130,6 +125,17 @@ def _finish(state: CheckState, scenes: Sequence[Scene], report: Report, dem: Pat
             f"pixels of {count} scene(s) were not read, to finish in time, '{state.without_pixels[0]}' the "
             f"first: their valid shares and mask values are not known yet"
         )
+
+
+def _repeated_images(scenes: Sequence[Scene]) -> list[str]:
+    """A warning for each two rows of one part that have the same image."""
+    images = [(scene, scene.image.resolve()) for scene in scenes if scene.image is not None]
+    return [
+        f"scenes '{first[0].name}' and '{second[0].name}' ({first[0].split}) are the same {first[0].kind} {first[1]}: "
+        f"its tiles count twice, with the labels of each row"
+        for first, second in itertools.combinations(images, 2)
+        if first[1] == second[1] and first[0].split == second[0].split
+    ]
 
 
 @contextmanager
