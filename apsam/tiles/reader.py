@@ -182,11 +182,6 @@ class SceneReader:
             image[:, rows] = self._to_8_bit(values[:, rows]) * mask[rows]
         return image, mask
 
-    @property
-    def undeclared_colours(self) -> bool:
-        """Whether the first three of more bands were used because none are declared as red, green and blue."""
-        return self.settings.bands == "auto" and self.count > 3 and self.chosen.why.startswith("the first three")
-
     def stored_overview(self, side: int) -> tuple[np.ndarray, np.ndarray]:
         """Read `overview` with the values in the file, (3, h, w) of its type."""
         return self._read(None, _decimated(self.height, self.width, side))
