@@ -699,6 +699,38 @@ def test_bands_of_a_ready_made_tile_are_known_by_their_names(tmp_path: Path) -> 
     np.testing.assert_array_equal(read_tile_image(tmp_path / "x.tif"), values[[2, 1, 0]].transpose(1, 2, 0))
 
 
+def with_overviews(path: Path, values: np.ndarray) -> Path:
+    """A raster with overviews that are averages, as in a COG."""
+    write(path.with_suffix(".plain.tif"), values)
+    rasterio.shutil.copy(path.with_suffix(".plain.tif"), path, driver="COG", resampling="average")
+    with rasterio.open(path) as raster:
+        assert raster.overviews(1)
+    return path.with_suffix(".plain.tif")
+
+
+@pytest.mark.parametrize("virtual", [False, True])
+def test_the_stretch_does_not_depend_on_overviews(tmp_path: Path, virtual: bool) -> None:
+    values = pixels(side=1200, dtype="uint16") * 9
+    values[:, :, :333] = 60000
+    plain, image = with_overviews(tmp_path / "a.tif", values), tmp_path / "a.tif"
+    if virtual:
+        image = tmp_path / "a.vrt"
+        rasterio.shutil.copy(tmp_path / "a.tif", image, driver="VRT")
+    with SceneReader(plain, TileSettings()) as one, SceneReader(image, TileSettings()) as other:
+        np.testing.assert_array_equal(one.limits, other.limits)
+        assert one.undeclared == other.undeclared == (60000.0,)
+
+
+def test_overviews_of_a_mask_are_not_read(tmp_path: Path) -> None:
+    mask = np.kron(drawn(255)[0], np.ones((5, 5), np.uint8))[None, :799, :799]
+    plain = with_overviews(tmp_path / "m.tif", mask)
+    write(tmp_path / "a.tif", pixels(side=799))
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
+        found = [ReferenceMaskReader(path, scene).overview(300) for path in (plain, tmp_path / "m.tif")]
+    np.testing.assert_array_equal(*found)
+    assert set(np.unique(found[1])) == {0, 1}
+
+
 def test_a_smaller_page_is_no_second_image(tmp_path: Path) -> None:
     write(tmp_path / "a.tif", pixels())
     write(tmp_path / "a.tif", pixels(side=40, seed=1), APPEND_SUBDATASET="YES")
