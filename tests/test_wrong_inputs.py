@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -593,6 +594,26 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "other columns": (labels("l.csv", text("a,b\n1,2\n")), "needs the columns 'tile' and 'label'"),
     "words in a table": (labels("l.csv", text("tile,label\nr0_c0,yes\n")), "line 2: label 'yes' is not 0, 1 or empty"),
     "another class": (labels("l.csv", text("tile,label\nr0_c0,2\n")), "label '2' is not 0, 1 or empty"),
+    "capital letters": (
+        labels("l.csv", text("tile,label\nR0_C0,1\n")),
+        "'R0_C0' .'r0_c0' does, with other capital letters or accents",
+    ),
+    "accents stored in two ways": (
+        lambda f: (
+            folder_of(f / "tiles", ["ä.png"]),
+            tiles_row(f, f"{unicodedata.normalize('NFD', 'ä')}.png,1\n"),
+        )[1],
+        "'ä.png' does, with other capital letters or accents",
+    ),
+    "annotations of COCO": (
+        labels("l.json", text('{"images": [], "annotations": [], "categories": []}')),
+        "not a vector layer .* it holds annotations in pixels .COCO, labelme, VOC.: export them as masks",
+    ),
+    "annotations of VOC": (
+        labels("l.xml", text("<annotation><object><name>landslide</name></object></annotation>")),
+        "it holds annotations in pixels",
+    ),
+    "a path of Windows": (sheet("a", "sub\\a.tif", "inv.gpkg", "", "train"), "no such file; write '/' between folders"),
     "a tile twice": (labels("l.csv", text("tile,label\nr0_c0,1\nr0_c0,0\n")), "listed twice"),
     "a tile of another grid": (labels("l.csv", text("tile,label\nr7_c7,1\n")), "do not exist, for example 'r7_c7'"),
     "an empty table": (labels("l.csv", text("tile,label\n")), "without any label"),
@@ -1013,6 +1034,10 @@ WARNINGS: dict[str, tuple[Make, str]] = {
     "tiles of other kinds": (
         lambda f: (tiles()(f), (f / "tiles" / "z.bmp").touch(), tiles_row(f, "x.png,1\ny.png,0\n"))[2],
         "1 image.s. of kinds that are not read .z.bmp. are left out",
+    ),
+    "near infrared as transparency": (
+        image(lambda p: write(p, pixels(4), photometric="RGB", alpha="YES")),
+        "band 4 is declared as transparency .alpha., but has the values of a colour",
     ),
     "a mask of other landslides": (
         lambda f: given(f, mask=layer(f / "m.gpkg", translate(SLIDE, 90, -90)).name),

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from apsam.errors import InputError, no_such
+from apsam.errors import InputError, alike, no_such
+from apsam.file_content import content_hint
 from apsam.files import read_text
 from apsam.vectors.columns import read_columns
 from apsam.vectors.layers import chosen_layers
@@ -79,7 +80,7 @@ def read_label_table(path: Path, may_be_empty: bool = False) -> dict[str, int]:
     columns, lines = _read_csv(path)
     name, label = find_column(columns, NAME_COLUMNS), find_column(columns, LABEL_COLUMNS)
     if name is None or label is None:
-        raise InputError(f"{path}: {_wrong_columns(columns)}")
+        raise InputError(f"{path}: {_wrong_columns(columns)}{content_hint(path)}")
     _check_once(path, columns, name, label)
     _check_one_label(path, columns, label, lines)
     labels: dict[str, int] = {}
@@ -226,9 +227,10 @@ def labels_from_table(path: Path, names: list[str], table: dict[str, int] | None
     table = read_label_table(path) if table is None else table
     unknown = sorted(set(table) - set(names))
     if unknown:
+        near = alike(unknown[0], names)
+        that = f"{near!r} does, with other capital letters or accents" if near else f"a tile that does: '{names[0]}'"
         raise InputError(
-            f"{path}: has labels for {len(unknown)} tile(s) that do not exist, for example '{unknown[0]}' "
-            f"(a tile that does: '{names[0]}')"
+            f"{path}: has labels for {len(unknown)} tile(s) that do not exist, for example '{unknown[0]}' ({that})"
         )
     missing = [name for name in names if name not in table]
     if missing:
