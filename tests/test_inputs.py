@@ -936,6 +936,13 @@ def test_longitudes_beyond_180(tmp_path: Path, west: float, turn: float) -> None
     assert positive(given(tmp_path, labels="mask", mask="m.tif")) == POSITIVE
 
 
+def test_a_zone_that_ends_at_180_degrees_goes_on_beyond(tmp_path: Path) -> None:
+    place = Transformer.from_crs(4326, 32660, always_xy=True).transform(180.0005, 52)
+    write(tmp_path / "a.tif", pixels(), crs="EPSG:32660", transform=from_origin(*place, 1, 1))
+    layer(tmp_path / "inv.gpkg", box(place[0] + 20, place[1] - 40, place[0] + 50, place[1] - 20), crs="EPSG:32660")
+    assert not given(tmp_path).check().warnings
+
+
 @pytest.mark.parametrize("west", [-176.0, -180.0])
 def test_a_mask_in_degrees_beyond_180_on_a_projected_scene(tmp_path: Path, west: float) -> None:
     to_utm = Transformer.from_crs(4326, 32701, always_xy=True)

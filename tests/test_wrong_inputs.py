@@ -429,6 +429,12 @@ def with_scene(found: Given) -> Given:
     return found
 
 
+def in_gbk(path: Path, **columns: Any) -> None:
+    """A Shapefile in GBK whose `.cpg` says UTF-8."""
+    gpd.GeoDataFrame(columns, geometry=[SLIDE], crs=UTM).to_file(path, encoding="CP936")
+    path.with_suffix(".cpg").write_text("UTF-8")
+
+
 def twice(folder: Path) -> Given:
     """One raster in two rows."""
     found = given(folder)
@@ -614,6 +620,15 @@ ERRORS: dict[str, tuple[Make, str]] = {
         "it holds annotations in pixels",
     ),
     "a path of Windows": (sheet("a", "sub\\a.tif", "inv.gpkg", "", "train"), "no such file; write '/' between folders"),
+    "names of columns in another encoding": (
+        labels("p.shp", lambda p: in_gbk(p, 面积=[1])),
+        "text in its columns is not UTF-8, as the file says .byte 0xc3.; write the right one into p.cpg",
+    ),
+    "cells in another encoding": (
+        labels("p.shp", lambda p: in_gbk(p, label=["滑坡"])),
+        "text in its columns is not UTF-8",
+    ),
+    "a table of zeros": (labels("l.csv", lambda p: p.write_bytes(b"\0" * 40)), "is a binary file, not a table of text"),
     "a tile twice": (labels("l.csv", text("tile,label\nr0_c0,1\nr0_c0,0\n")), "listed twice"),
     "a tile of another grid": (labels("l.csv", text("tile,label\nr7_c7,1\n")), "do not exist, for example 'r7_c7'"),
     "an empty table": (labels("l.csv", text("tile,label\n")), "without any label"),

@@ -67,8 +67,9 @@ def _outside(place: Bounds, crs: CRS) -> bool:
     area = _area_of_use(crs.to_wkt())
     if area is None or area.west > area.east or place[0] > place[2]:
         return False
-    beyond = max(area.west - place[2], place[0] - area.east, area.south - place[3], place[1] - area.north)
-    return beyond > BESIDE
+    # A zone that ends at 180 degrees goes on at -180.
+    to_the_side = min(max(area.west - place[2] - turn, place[0] + turn - area.east) for turn in (-360, 0, 360))
+    return max(to_the_side, area.south - place[3], place[1] - area.north) > BESIDE
 
 
 @lru_cache(maxsize=256)
