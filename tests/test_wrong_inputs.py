@@ -435,6 +435,14 @@ def in_gbk(path: Path, **columns: Any) -> None:
     path.with_suffix(".cpg").write_text("UTF-8")
 
 
+def two_depths(folder: Path) -> Given:
+    """A scene of 8 bit and one of 16 bit, next to each other."""
+    write(folder / "b.tif", pixels(dtype="uint16"), transform=from_origin(LEFT + SIDE, TOP, 1, 1))
+    found = given(folder)
+    found.rows.append(("b", "b.tif", *found.rows[0][2:]))
+    return found
+
+
 def twice(folder: Path) -> Given:
     """One raster in two rows."""
     found = given(folder)
@@ -1053,6 +1061,10 @@ WARNINGS: dict[str, tuple[Make, str]] = {
     "near infrared as transparency": (
         image(lambda p: write(p, pixels(4), photometric="RGB", alpha="YES")),
         "band 4 is declared as transparency .alpha., but has the values of a colour",
+    ),
+    "scenes of 8 and 16 bit": (
+        two_depths,
+        "the values of 'b' are stretched to 8 bit by percentiles, those of 'a' are taken as they are",
     ),
     "a mask of other landslides": (
         lambda f: given(f, mask=layer(f / "m.gpkg", translate(SLIDE, 90, -90)).name),

@@ -117,6 +117,13 @@ def _finish(state: CheckState, scenes: Sequence[Scene], report: Report, dem: Pat
             f"{state.resolutions[fine]:.3g} m; landslides look different at another resolution, so that one is "
             f"better resampled to the other's"
         )
+    if len(set(state.stretched.values())) == 2:
+        some = {stretched: name for name, stretched in reversed(state.stretched.items())}
+        state.warnings.append(
+            f"the values of '{some[True]}' are stretched to 8 bit by percentiles, those of '{some[False]}' are taken "
+            f"as they are, so that contrast and colours differ; give scenes of one kind, or stretch all of them "
+            f"('tiles.stretch: percentile')"
+        )
     if state.lengths:
         state.warnings += scale_warnings(state.lengths, state.tiles)
     if state.without_pixels:

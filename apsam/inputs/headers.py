@@ -38,6 +38,7 @@ def describe(state: CheckState, scene: Scene, reader: SceneReader, row: SceneRep
         if reader.stretched
         else "as it is"
     )
+    state.stretched[scene.name] = reader.stretched
     if reader.chosen.palette is not None:
         row.notes.append("the numbers of a colour table are read as its colours")
     if reader.chosen.why.endswith("red, green, blue") and reader.chosen.bands != (1, 2, 3):

@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from apsam.errors import InputError
+from apsam.errors import InputError, first_cause
 from apsam.file_content import content_hint
 from apsam.scenes import image_files
 from apsam.tiles.band_names import bands_of, is_otherwise, known_colours
@@ -330,7 +330,7 @@ def _read(file: Path, colours: int) -> np.ndarray:
 
 
 def _unreadable(file: Path, error: Exception | None = None) -> InputError:
-    by = "OpenCV can read" if error is None else f"GDAL can read ({error})"
+    by = "OpenCV can read" if error is None else f"GDAL can read ({first_cause(error)})"
     hint = content_hint(file) or "; remove it from the folder or repair it"
     return InputError(f"{file}: not an image that {by}{hint}")
 
