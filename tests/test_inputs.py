@@ -44,7 +44,8 @@ from apsam.errors import ConfigError, InputError
 from apsam.products.elevations import open_elevations
 from apsam.reference_mask import ReferenceMaskReader
 from apsam.scenes import tile_files
-from apsam.tiles.mask_values import NO_DATA, Sample, find_rule, parse_mask_values
+from apsam.tiles.mask_values import NO_DATA, Sample, find_rule
+from apsam.tiles.mask_values_column import parse_mask_values
 from apsam.tiles.parts import NEITHER, TRAIN
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, hides_pixels, image_size, read_tile_image, read_tile_mask
@@ -607,6 +608,31 @@ def test_values_named_as_no_landslide_are_none(tmp_path: Path, said: str, landsl
         ReferenceMaskReader(tmp_path / "m.tif", scene, said) as reference,
     ):
         np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), expected)
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "dtype", "values", "said"),
+    [
+        (1 / 250, 0, "uint8", (200, 20), ">=0.5"),
+        (1e-4, 0, "uint16", (9000, 1000), ">=0.5"),
+        (0.1, 0, "uint8", (3, 1), "0.3"),
+        (1, -10, "int16", (11, 12), "1"),
+        (0.5, 0, "float32", (2, 0.8), ">=1"),
+    ],
+)
+def test_mask_values_are_those_that_scale_and_offset_make(
+    tmp_path: Path, scale: float, offset: float, dtype: str, values: tuple, said: str
+) -> None:
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "m.tif", drawn(*values, dtype=dtype))
+    with rasterio.open(tmp_path / "m.tif", "r+") as raster:
+        raster.scales, raster.offsets = (scale,), (offset,)
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as scene,
+        ReferenceMaskReader(tmp_path / "m.tif", scene, said) as mask,
+    ):
+        np.testing.assert_array_equal(mask.read(0, 0, SIDE, SIDE), drawn()[0])
+        assert "stored x" in mask.note
 
 
 def test_many_values_are_counted_rounded() -> None:
