@@ -21,6 +21,7 @@ from apsam.errors import InputError
 from apsam.maps.settings import MapSettings
 from apsam.products.settings import ProductSettings
 from apsam.stack import TileStack
+from apsam.tiles.bands import band_doubts
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.resolution import ground_resolution_m
 from apsam.tiles.settings import LabelSettings, TileSettings
@@ -141,7 +142,9 @@ def check_tiles(conditions: TrainingConditions | None, tiles: TileSettings | dic
 
 
 def check_scene(conditions: TrainingConditions | None, scene: SceneReader) -> None:
-    """Warn if the pixels of a scene differ from those of the training."""
+    """Warn if the pixels of a scene differ from those of the training, or its bands may not be red, green and blue."""
+    for doubt in band_doubts(scene.chosen, scene.count):
+        log.warning("warning: %s: %s", scene.path, doubt)
     if conditions is None:
         return
     own = ground_resolution_m(scene.crs.to_wkt(), scene.transform, scene.height, scene.width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -53,20 +54,23 @@ def first_cause(error: BaseException) -> str:
 
 def no_such(kind: str, path: Path) -> InputError:
     """Return the error for a missing file that the scene sheet names."""
+    try:
+        there = alike(path.name, os.listdir(path.parent))
+    except OSError:
+        there = None
+    hint = f"; there is {there!r}, with other capital letters or accents" if there else ""
+    if "\\" in path.name:
+        hint = "; write '/' between folders, not '\\'"
     return InputError(
-        f"{path}: no such {kind}{_written_otherwise(path)}; check the path in the scene sheet (relative paths start at "
+        f"{path}: no such {kind}{hint}; check the path in the scene sheet (relative paths start at "
         f"the configuration's 'data_dir', or, where it has none, at the sheet's folder)"
     )
 
 
-def _written_otherwise(path: Path) -> str:
-    """A hint at a file whose name looks alike: other capital letters, or accents that are stored in another way."""
+def alike(name: str, names: Iterable[str]) -> str | None:
+    """Return a name that looks alike: with other capital letters, or accents that are stored in another way."""
 
-    def plain(name: str) -> str:
-        return unicodedata.normalize("NFC", name).casefold()
+    def plain(text: str) -> str:
+        return unicodedata.normalize("NFC", text).casefold()
 
-    try:
-        names = [name for name in os.listdir(path.parent) if plain(name) == plain(path.name)]
-    except OSError:
-        return ""
-    return f"; there is {names[0]!r}, with other capital letters or accents" if names else ""
+    return next((other for other in names if plain(other) == plain(name)), None)

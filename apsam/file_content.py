@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 START = 512
+# Keys with which the files of annotation tools begin: COCO, labelme, Pascal VOC.
+ANNOTATIONS = (b'"annotations"', b'"categories"', b'"images"', b'"shapes"', b"<annotation>")
 ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
 
 
@@ -20,6 +22,11 @@ def content_hint(path: Path) -> str:
         return "; it is empty: copy or download it again"
     if text.startswith((b"<!doctype html", b"<html")):
         return "; it is a web page (HTML), as a download gives that needs a login: download the file itself"
+    if text.startswith((b"{", b"<")) and any(key in text for key in ANNOTATIONS):
+        return (
+            "; it holds annotations in pixels (COCO, labelme, VOC): export them as masks (PNG), or write a table of "
+            "the columns tile and label"
+        )
     if start.startswith(b"version https://git-lfs"):
         return "; it is a pointer of Git LFS: fetch the file itself (git lfs pull)"
     if start.startswith(ZIP):

@@ -150,14 +150,14 @@ def read_text(path: Path | str) -> str:
     Line ends stay as they are, for `csv`.
 
     Raises:
-        InputError: The file is not UTF-8.
+        InputError: The file is not UTF-8, or not text.
     """
     content = Path(path).read_bytes()
+    if b"\0" in content[:1024] and content[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{path}: is a binary file, not a table of text")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if b"\0" in content[:1024] and content[:2] not in (b"\xff\xfe", b"\xfe\xff"):
-            raise InputError(f"{path}: is a binary file, not a table of text") from None
         looks = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "Windows-1252 or Latin-1"
         raise InputError(
             f"{path}: is not UTF-8 (byte {error.start + 1} is 0x{content[error.start]:02x}), probably {looks}; save "

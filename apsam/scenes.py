@@ -33,6 +33,8 @@ SPLITS = ("train", "test", "blocks")
 SYNTHETIC = "synthetic"
 LABELS_FROM_MASK = "mask"
 TILE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+# Images that are not read as ready-made tiles.
+OTHER_IMAGES = (".bmp", ".gif", ".webp", ".jp2", ".npy", ".h5")
 LONGEST_NAME = 100
 # File names that all scenes share, and endings of file names of one scene.
 RESERVED_NAME, RESERVED_ENDINGS = "all", ("_mask", "_probability", "_image")
@@ -282,6 +284,11 @@ def image_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
+def other_images(folder: Path) -> list[str]:
+    """List names of images in a folder of ready-made tiles that are not read."""
+    return sorted(name for name in os.listdir(folder) if name.lower().endswith(OTHER_IMAGES) and name[0] != ".")
+
+
 def tile_files(folder: Path) -> list[Path]:
     """List the images of a folder of ready-made tiles, by name.
 
@@ -290,7 +297,12 @@ def tile_files(folder: Path) -> list[Path]:
     """
     files = image_files(folder)
     if not files:
-        raise InputError(f"{folder}: contains no tile ({', '.join(TILE_SUFFIXES)})")
+        others = other_images(folder) or sorted(path.name for path in folder.iterdir() if path.is_dir())
+        inside = f", but {', '.join(others[:5])}" if others else ""
+        raise InputError(
+            f"{folder}: contains no tile ({', '.join(TILE_SUFFIXES)}){inside}; the tiles of a scene are files in one "
+            f"folder"
+        )
     stems: dict[str, str] = {}
     for file in files:
         if stems.setdefault(file.stem, file.name) != file.name:

@@ -1,16 +1,17 @@
-"""Sidecar files: files that GDAL and OGR read together with a named file, and the files of a folder or VRT.
+"""Sidecar files: files that GDAL and OGR read together with a named file, and the files that a list of files names.
 
 Provenance includes them: georeference (world files, `.aux.xml`), headers
 (`.hdr`), masks (`.msk`), overviews (`.ovr`), attributes and projections of Shapefiles, the log of a GeoPackage that
-QGIS has open (`-wal`). They are found by name and text, because every start of the workflow does it; only a file that
-describes an image in others (DIMAP of Pléiades and SPOT, TIL of WorldView, ...) is opened.
+QGIS has open (`-wal`). They are found by name and text, because every start of the workflow does it; only rare formats
+(`DESCRIPTIONS`) are opened.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,8 +22,12 @@ from apsam.vectors.layers import split_layer
 
 VIRTUAL = ".vrt"
 
-# Suffixes of files that describe an image, whose pixels are in files that GDAL knows to find.
-DESCRIPTIONS = (".dim", ".xml", ".til", ".mrf", ".ers", ".gti", ".lbl", ".toc")
+# Files that name the files of an image: virtual rasters, DIMAP of SPOT and Pleiades, TIL of WorldView.
+LISTS = (VIRTUAL, ".xml", ".dim", ".til")
+TIL_FILE = re.compile(r'filename\s*=\s*"([^"]+)"')
+
+# Suffixes of other files that describe an image, whose pixels are in files that GDAL knows to find.
+DESCRIPTIONS = (".ers", ".gti", ".lbl", ".toc")
 
 # Suffixes appended to the whole name of a file: `scene.tif.aux.xml`, `grid.gpkg-wal`.
 APPENDED = (*(".aux.xml", ".aux", ".ovr", ".ovr.aux.xml", ".msk", ".msk.ovr", ".hdr", ".prj", ".wld", ".gfs", ".csvt"),)
@@ -41,6 +46,8 @@ BY_SUFFIX = {
     ".shp": (".dbf", ".shx", ".prj", ".cpg", ".cst"),
     ".tab": (".dat", ".map", ".id", ".ind"),
     ".mif": (".mid",),
+    ".til": (".imd", ".rpb"),
+    ".mrf": (".idx", ".ppg", ".pjg", ".pzp", ".ptf", ".lrc", ".til", ".prj"),
 }
 
 # Suffixes for which `REPLACED` and world files are searched: a table has none.
@@ -74,11 +81,11 @@ def sidecar_files(path: Path) -> list[Path]:
 
 
 def image_checksum(path: Path) -> str:
-    """Return the SHA-256 of an image file; of a folder or an image in several files, that of all files read with it.
+    """Return the SHA-256 of an image file; of a folder or a list of files, that of all files read with it.
 
     Statistics and overviews do not count: programs write them when they open an image.
     """
-    if path.is_file() and path.suffix.lower() not in (VIRTUAL, *DESCRIPTIONS):
+    if path.is_file() and path.suffix.lower() not in (*LISTS, *DESCRIPTIONS):
         return sha256_file(path)
     files = [*([path] if path.is_file() else []), *sidecar_files(path)]
     lines = [f"{file.name} {sha256_file(file)}" for file in files if not file.name.endswith((".aux.xml", ".ovr"))]
@@ -90,7 +97,7 @@ def _collect(path: Path, found: set[Path]) -> None:
     found.update(_sidecars(path))
     if path.suffix.lower() in DESCRIPTIONS:
         found.update(_described_in(path))
-    if path.suffix.lower() == VIRTUAL:
+    if path.suffix.lower() in LISTS:
         for source in _named_in(path):
             if source not in found and source.is_file():
                 found.add(source)
@@ -141,24 +148,33 @@ def _in_folder(folder: Path) -> Iterator[Path]:
 
 
 def _described_in(path: Path) -> Iterator[Path]:
-    """Yield the files of an image, as GDAL lists them."""
+    """Yield the files of an image, as GDAL lists them; none if it cannot be read."""
     # Imported here: it takes longer than all else that a start of the workflow imports.
     import rasterio
     from rasterio.errors import RasterioError
 
-    try:
-        with rasterio.open(path) as raster:
-            yield from (file for file in map(Path, raster.files) if file != path and file.is_file())
-    except RasterioError:
-        return  # opening it later reports the problem
+    with suppress(RasterioError), rasterio.open(path) as raster:
+        yield from (file for file in map(Path, raster.files) if file != path and file.is_file())
 
 
 def _named_in(raster: Path) -> Iterator[Path]:
-    try:
-        tree = ElementTree.parse(raster)
-    except (OSError, ElementTree.ParseError):
-        return  # opening it later reports the problem
-    for element in tree.iter():
+    """Files that a list of files names; none if it cannot be read, which opening it later reports."""
+    kind = raster.suffix.lower()
+    with suppress(OSError, ElementTree.ParseError):
+        if kind == ".til":
+            yield from (raster.parent / name for name in TIL_FILE.findall(raster.read_text(encoding="latin-1")))
+            return
+        elements = ElementTree.parse(raster).iter()
+        if kind == VIRTUAL:
+            yield from _sources(elements, raster.parent)
+        else:
+            # Components of a volume of DIMAP, and files of pixels.
+            yield from (raster.parent / element.attrib["href"] for element in elements if "href" in element.attrib)
+
+
+def _sources(elements: Iterable[ElementTree.Element], folder: Path) -> Iterator[Path]:
+    """Sources of a virtual raster or layer in a folder."""
+    for element in elements:
         # GDAL ignores the case of names.
         if element.tag.lower() in SOURCES and element.text:
             text = element.text.strip()
@@ -166,7 +182,7 @@ def _named_in(raster: Path) -> Iterator[Path]:
             relative = attributes.get("relativetovrt", "0").strip().lower() in TRUE
             archive = next((prefix for prefix in ARCHIVE_PREFIXES if text.startswith(prefix)), None)
             if archive is None:
-                yield Path(raster.parent if relative else "", text)
+                yield Path(folder if relative else "", text)
                 continue
             inside = Path(text.removeprefix(archive))
-            yield from (Path(raster.parent if relative else "", part) for part in (inside, *inside.parents[:-1]))
+            yield from (Path(folder if relative else "", part) for part in (inside, *inside.parents[:-1]))

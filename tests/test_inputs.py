@@ -44,7 +44,8 @@ from apsam.errors import ConfigError, InputError
 from apsam.products.elevations import open_elevations
 from apsam.reference_mask import ReferenceMaskReader
 from apsam.scenes import tile_files
-from apsam.tiles.mask_values import NO_DATA, Sample, find_rule, parse_mask_values
+from apsam.tiles.mask_values import NO_DATA, Sample, find_rule
+from apsam.tiles.mask_values_column import parse_mask_values
 from apsam.tiles.parts import NEITHER, TRAIN
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import MaskFolder, hides_pixels, image_size, read_tile_image, read_tile_mask
@@ -138,6 +139,21 @@ def test_a_grid_of_other_tiles_is_never_read_as_landslides(tmp_path: Path) -> No
 def test_labels_of_landslides_may_say_more(tmp_path: Path, kind: list) -> None:
     layer(tmp_path / "p.gpkg", SLIDE, translate(SLIDE, 5), label=kind)
     assert positive(given(tmp_path, labels="p.gpkg")) == POSITIVE
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("class_id", [0, 0]),
+        ("class", ["debris flow", "landslide"]),
+        ("type", ["landslide", "road"]),
+        ("label", [1, 2]),
+        ("value", [0.5, 1]),
+    ],
+)
+def test_columns_of_landslides_without_other_classes(tmp_path: Path, column: str, values: list) -> None:
+    layer(tmp_path / "p.gpkg", SLIDE, translate(SLIDE, 5), **{column: values})
+    assert not given(tmp_path, labels="p.gpkg").check().warnings
 
 
 def test_folders_of_a_kml_are_read_together(tmp_path: Path) -> None:
@@ -594,6 +610,31 @@ def test_values_named_as_no_landslide_are_none(tmp_path: Path, said: str, landsl
         np.testing.assert_array_equal(reference.read(0, 0, SIDE, SIDE), expected)
 
 
+@pytest.mark.parametrize(
+    ("scale", "offset", "dtype", "values", "said"),
+    [
+        (1 / 250, 0, "uint8", (200, 20), ">=0.5"),
+        (1e-4, 0, "uint16", (9000, 1000), ">=0.5"),
+        (0.1, 0, "uint8", (3, 1), "0.3"),
+        (1, -10, "int16", (11, 12), "1"),
+        (0.5, 0, "float32", (2, 0.8), ">=1"),
+    ],
+)
+def test_mask_values_are_those_that_scale_and_offset_make(
+    tmp_path: Path, scale: float, offset: float, dtype: str, values: tuple, said: str
+) -> None:
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "m.tif", drawn(*values, dtype=dtype))
+    with rasterio.open(tmp_path / "m.tif", "r+") as raster:
+        raster.scales, raster.offsets = (scale,), (offset,)
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as scene,
+        ReferenceMaskReader(tmp_path / "m.tif", scene, said) as mask,
+    ):
+        np.testing.assert_array_equal(mask.read(0, 0, SIDE, SIDE), drawn()[0])
+        assert "stored x" in mask.note
+
+
 def test_many_values_are_counted_rounded() -> None:
     values = np.random.default_rng(0).random((4, 1, 200, 200)).astype(np.float32)
     values[:, 0, :50] = -9999
@@ -639,10 +680,19 @@ def test_bands_are_those_that_are_declared(tmp_path: Path, kinds, names, order) 
     np.testing.assert_array_equal(asked, values[[2, 1, 0]][:, :64, :64])
 
 
-@pytest.mark.parametrize(("names", "order"), [(("B02", "B03", "B04"), (2, 1, 0)), (("g", "R", "B"), (1, 0, 2))])
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (("B02", "B03", "B04"), (2, 1, 0)),
+        (("g", "R", "B"), (1, 0, 2)),
+        (("B2 (Blue)", "B3 (Green)", "B4 (Red)"), (2, 1, 0)),
+        (("Blue, 450-510 nm", "Green, 510-580 nm", "Red, 630-690 nm"), (2, 1, 0)),
+        (("Blue Band", "Green Band", "Red Band", "Red edge", "NIR"), (2, 1, 0)),
+        (("B1", "B2", "B3", "B4", "B8A"), (3, 2, 1)),
+    ],
+)
 def test_bands_are_known_by_the_names_that_sensors_give_them(tmp_path: Path, names, order) -> None:
-    values = pixels(dtype="uint16")
-    write(tmp_path / "a.tif", values)
+    write(tmp_path / "a.tif", pixels(len(names), dtype="uint16"))
     with rasterio.open(tmp_path / "a.tif", "r+") as raster:
         raster.descriptions = names
     with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
@@ -665,6 +715,52 @@ def test_names_that_say_nothing_else_get_no_warning(tmp_path: Path, names) -> No
     with rasterio.open(tmp_path / "a.tif", "r+") as raster:
         raster.descriptions = names
     assert not given(tmp_path).check().warnings
+
+
+def test_bands_of_a_ready_made_tile_are_known_by_their_names(tmp_path: Path) -> None:
+    values = pixels(4, side=40)
+    write(tmp_path / "x.tif", values, photometric="MINISBLACK")
+    with rasterio.open(tmp_path / "x.tif", "r+") as raster:
+        raster.descriptions = ("blue", "green", "red", "nir")
+    np.testing.assert_array_equal(read_tile_image(tmp_path / "x.tif"), values[[2, 1, 0]].transpose(1, 2, 0))
+
+
+def with_overviews(path: Path, values: np.ndarray) -> Path:
+    """A raster with overviews that are averages, as in a COG."""
+    write(path.with_suffix(".plain.tif"), values)
+    rasterio.shutil.copy(path.with_suffix(".plain.tif"), path, driver="COG", resampling="average")
+    with rasterio.open(path) as raster:
+        assert raster.overviews(1)
+    return path.with_suffix(".plain.tif")
+
+
+@pytest.mark.parametrize("virtual", [False, True])
+def test_the_stretch_does_not_depend_on_overviews(tmp_path: Path, virtual: bool) -> None:
+    values = pixels(side=1200, dtype="uint16") * 9
+    values[:, :, :333] = 60000
+    plain, image = with_overviews(tmp_path / "a.tif", values), tmp_path / "a.tif"
+    if virtual:
+        image = tmp_path / "a.vrt"
+        rasterio.shutil.copy(tmp_path / "a.tif", image, driver="VRT")
+    with SceneReader(plain, TileSettings()) as one, SceneReader(image, TileSettings()) as other:
+        np.testing.assert_array_equal(one.limits, other.limits)
+        assert one.undeclared == other.undeclared == (60000.0,)
+
+
+def test_overviews_of_a_mask_are_not_read(tmp_path: Path) -> None:
+    mask = np.kron(drawn(255)[0], np.ones((5, 5), np.uint8))[None, :799, :799]
+    plain = with_overviews(tmp_path / "m.tif", mask)
+    write(tmp_path / "a.tif", pixels(side=799))
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
+        found = [ReferenceMaskReader(path, scene).overview(300) for path in (plain, tmp_path / "m.tif")]
+    np.testing.assert_array_equal(*found)
+    assert set(np.unique(found[1])) == {0, 1}
+
+
+def test_a_smaller_page_is_no_second_image(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif", pixels())
+    write(tmp_path / "a.tif", pixels(side=40, seed=1), APPEND_SUBDATASET="YES")
+    np.testing.assert_array_equal(given(tmp_path).tile()["image"][0], pixels()[:, :64, :64])
 
 
 def test_bands_of_several_types(tmp_path: Path) -> None:
@@ -864,6 +960,13 @@ def test_longitudes_beyond_180(tmp_path: Path, west: float, turn: float) -> None
     corner = from_origin(west + turn, 10, step, step)
     write(tmp_path / "m.tif", drawn(), crs="EPSG:4326", transform=corner)
     assert positive(given(tmp_path, labels="mask", mask="m.tif")) == POSITIVE
+
+
+def test_a_zone_that_ends_at_180_degrees_goes_on_beyond(tmp_path: Path) -> None:
+    place = Transformer.from_crs(4326, 32660, always_xy=True).transform(180.0005, 52)
+    write(tmp_path / "a.tif", pixels(), crs="EPSG:32660", transform=from_origin(*place, 1, 1))
+    layer(tmp_path / "inv.gpkg", box(place[0] + 20, place[1] - 40, place[0] + 50, place[1] - 20), crs="EPSG:32660")
+    assert not given(tmp_path).check().warnings
 
 
 @pytest.mark.parametrize("west", [-176.0, -180.0])

@@ -423,6 +423,26 @@ def test_configuration_with_other_bands_is_refused(trained: Path, tmp_path: Path
         assert ("bands: [1, 2, 3] and [3, 2, 1]" in said) == refused
 
 
+def test_bands_and_no_data_of_a_scene_are_those_of_the_configuration(tmp_path: Path, caplog) -> None:
+    conditions = TrainingConditions(tiles=TileSettings(size=64), ground_resolution_m=(0.5, 0.5))
+    weights = untrained(tmp_path / "w.safetensors", conditions)
+    scene = tmp_path / "a.tif"
+    with rasterio.open(
+        scene, "w", driver="GTiff", count=4, height=160, width=160, dtype="uint8", photometric="MINISBLACK",
+        crs="EPSG:32648", transform=from_origin(500000, 3000000, 0.5, 0.5),
+    ) as raster:  # fmt: skip
+        raster.write(np.full((4, 160, 160), 7, np.uint8))
+    code, said = predict(scene, "--weights", weights, "-o", tmp_path / "maps")
+    assert code == 0, said
+    assert "a.tif: has 4 bands, of which none is declared as red, green or blue" in caplog.text
+    (tmp_path / "c.yaml").write_text("tiles: {size: 64, bands: [3, 2, 1], nodata: 250}\n")
+    found = find_model(None, None, weights, tmp_path / "c.yaml").tiles
+    assert found == TileSettings(size=64, bands=(3, 2, 1), nodata=250)
+    caplog.clear()
+    code, said = predict(scene, "--weights", weights, "-o", tmp_path / "maps", "--config", tmp_path / "c.yaml")
+    assert code == 0 and "4 bands" not in caplog.text, said
+
+
 def test_cams_of_tiles_made_in_another_way_are_refused(trained: Path, tmp_path: Path) -> None:
     stack = trained.parents[1] / "t.zarr.zip"
     own = conditions_of([stack])

@@ -177,3 +177,37 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
         (tmp_path / file).write_text("")
     (tmp_path / "folder.png").mkdir()
     assert names(tmp_path) == ["a.TIF", "a.TIF.aux.xml", "a.TIF.msk", "b.png"]
+
+
+def test_the_files_of_a_satellite_image_are_those_that_gdal_opens(tmp_path: Path) -> None:
+    write_raster(tmp_path / "IMG_R1C1.TIF")
+    (tmp_path / "DIM.XML").write_text(
+        '<Dimap_Document><Metadata_Identification><METADATA_FORMAT version="2.0">DIMAP</METADATA_FORMAT>'
+        "</Metadata_Identification><Raster_Data><Data_Access><DATA_FILE_FORMAT>image/tiff</DATA_FILE_FORMAT><Data_Files>"
+        '<Data_File tile_R="1" tile_C="1"><DATA_FILE_PATH href="IMG_R1C1.TIF"/></Data_File></Data_Files></Data_Access>'
+        "<Raster_Dimensions><NROWS>64</NROWS><NCOLS>64</NCOLS><NBANDS>3</NBANDS></Raster_Dimensions></Raster_Data>"
+        "</Dimap_Document>"
+    )
+    with rasterio.open(tmp_path / "DIM.XML") as raster:
+        assert {Path(file).name for file in raster.files} == {"DIM.XML", *names(tmp_path / "DIM.XML")}
+    before = image_checksum(tmp_path / "DIM.XML")
+    with rasterio.open(tmp_path / "IMG_R1C1.TIF", "r+") as raster:
+        raster.write(np.zeros((3, 64, 64), np.uint8))
+    assert image_checksum(tmp_path / "DIM.XML") != before
+    (tmp_path / "VOL.XML").write_text('<Dimap_Document><Component_PATH href="DIM.XML"/></Dimap_Document>')
+    (tmp_path / "a.TIL").write_text('BEGIN_GROUP = TILE_1\n\tfilename = "IMG_R1C1.TIF";\nEND_GROUP = TILE_1\n')
+    (tmp_path / "a.IMD").touch()
+    assert names(tmp_path / "VOL.XML") == ["DIM.XML", "IMG_R1C1.TIF"]
+    assert names(tmp_path / "a.TIL") == ["IMG_R1C1.TIF", "a.IMD"]
+
+
+def test_the_parts_of_an_mrf(tmp_path: Path) -> None:
+    copy_raster(write_raster(tmp_path / "a.tif"), tmp_path / "b.mrf", driver="MRF")
+    assert {file.name for file in tmp_path.glob("b.*")} == {"b.mrf", *names(tmp_path / "b.mrf")}
+
+
+def test_the_pixels_of_an_ers_header(tmp_path: Path) -> None:
+    copy_raster(write_raster(tmp_path / "a.tif"), tmp_path / "b.ers", driver="ERS")
+    assert "b" in names(tmp_path / "b.ers")
+    (tmp_path / "broken.ers").write_text("no header")
+    assert names(tmp_path / "broken.ers") == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -386,6 +387,77 @@ def two_rasters(path: Path) -> None:
         write(path, pixels(), driver="GPKG", RASTER_TABLE=name, APPEND_SUBDATASET="YES" if name == "b" else "NO")
 
 
+def two_pages(path: Path) -> None:
+    write(path, pixels())
+    write(path, pixels(seed=1), APPEND_SUBDATASET="YES")
+
+
+def two_pages_of_a_mask(path: Path) -> None:
+    write(path, drawn(0))
+    write(path, drawn(), APPEND_SUBDATASET="YES")
+
+
+def in_two_colours() -> np.ndarray:
+    """A mask in red, with something else in green."""
+    values = np.zeros((3, SIDE, SIDE), np.uint8)
+    values[0, 20:40, 20:50] = values[1, 100:110, 100:110] = 128
+    return values
+
+
+def two_classes_of_a_palette(path: Path) -> None:
+    red, green, _ = in_two_colours()
+    write(path, ((red > 0) + 2 * (green > 0)).astype(np.uint8)[None])
+    with rasterio.open(path, "r+") as raster:
+        raster.write_colormap(1, {0: (0, 0, 0, 255), 1: (128, 0, 0, 255), 2: (0, 128, 0, 255)})
+
+
+def chips(folder: Path) -> Given:
+    """Two folders of GeoTIFFs cut from one image with overlap; those next to each other share an edge only."""
+    for name, left in (("t", 0), ("u", 20)):
+        (folder / name).mkdir()
+        for tile, start in (("x", left), ("y", left + 40)):
+            place = from_origin(LEFT + start, TOP, 1, 1)
+            write(folder / name / f"{tile}.tif", pixels(side=40, seed=start), transform=place)
+    (folder / "l.csv").write_text("tile,label\nx.tif,1\ny.tif,0\n")
+    return Given(folder, [("a", "t", "l.csv", "", "train"), ("b", "u", "l.csv", "", "test")])
+
+
+def with_scene(found: Given) -> Given:
+    """The same training tiles, and a test scene on their ground."""
+    scene = given(found.folder, split="test").rows[0]
+    found.rows[1] = ("b", *scene[1:])
+    return found
+
+
+def in_gbk(path: Path, **columns: Any) -> None:
+    """A Shapefile in GBK whose `.cpg` says UTF-8."""
+    gpd.GeoDataFrame(columns, geometry=[SLIDE], crs=UTM).to_file(path, encoding="CP936")
+    path.with_suffix(".cpg").write_text("UTF-8")
+
+
+def two_depths(folder: Path) -> Given:
+    """A scene of 8 bit and one of 16 bit, next to each other."""
+    write(folder / "b.tif", pixels(dtype="uint16"), transform=from_origin(LEFT + SIDE, TOP, 1, 1))
+    found = given(folder)
+    found.rows.append(("b", "b.tif", *found.rows[0][2:]))
+    return found
+
+
+def twice(folder: Path) -> Given:
+    """One raster in two rows."""
+    found = given(folder)
+    found.rows.append(("b", *found.rows[0][1:]))
+    return found
+
+
+def tiles_of_bands(folder: Path) -> Given:
+    """A folder of two ready-made tiles of four bands that are not declared."""
+    (folder / "tiles").mkdir()
+    for name in "xy":
+        write(folder / "tiles" / f"{name}.tif", pixels(4, side=40), photometric="MINISBLACK")
+    return tiles_row(folder, "x.tif,1\ny.tif,0\n")
+
+
 def marked(column: str, values: list) -> Make:
     """Points with a column that says which are landslides."""
     return labels("p.gpkg", lambda p: layer(p, SLIDE.centroid, Point(LEFT + 90, TOP - 90), **{column: values}))
@@ -479,6 +551,8 @@ ERRORS: dict[str, tuple[Make, str]] = {
         lambda f: (two_rasters(f / "x.gpkg"), given(f, image="x.gpkg"))[1],
         r"x.gpkg: contains 2 rasters \(a, b\).*gdal_translate 'GPKG:.*x.gpkg:a' NEW.tif",
     ),
+    "two pages": (image(two_pages), "a.tif: contains 2 pages; .* gdal_translate 'GTIFF_DIR:1:"),
+    "two pages as mask": (mask("m.tif", two_pages_of_a_mask), "m.tif: contains 2 pages"),
     "complex values": (image(lambda p: write(p, pixels(dtype="complex64"))), "values of type complex64"),
     "bands that are not there": (
         lambda f: given(f, tiles={"bands": (3, 4, 5)}),
@@ -534,6 +608,35 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "other columns": (labels("l.csv", text("a,b\n1,2\n")), "needs the columns 'tile' and 'label'"),
     "words in a table": (labels("l.csv", text("tile,label\nr0_c0,yes\n")), "line 2: label 'yes' is not 0, 1 or empty"),
     "another class": (labels("l.csv", text("tile,label\nr0_c0,2\n")), "label '2' is not 0, 1 or empty"),
+    "capital letters": (
+        labels("l.csv", text("tile,label\nR0_C0,1\n")),
+        "'R0_C0' .'r0_c0' does, with other capital letters or accents",
+    ),
+    "accents stored in two ways": (
+        lambda f: (
+            folder_of(f / "tiles", ["ä.png"]),
+            tiles_row(f, f"{unicodedata.normalize('NFD', 'ä')}.png,1\n"),
+        )[1],
+        "'ä.png' does, with other capital letters or accents",
+    ),
+    "annotations of COCO": (
+        labels("l.json", text('{"images": [], "annotations": [], "categories": []}')),
+        "not a vector layer .* it holds annotations in pixels .COCO, labelme, VOC.: export them as masks",
+    ),
+    "annotations of VOC": (
+        labels("l.xml", text("<annotation><object><name>landslide</name></object></annotation>")),
+        "it holds annotations in pixels",
+    ),
+    "a path of Windows": (sheet("a", "sub\\a.tif", "inv.gpkg", "", "train"), "no such file; write '/' between folders"),
+    "names of columns in another encoding": (
+        labels("p.shp", lambda p: in_gbk(p, 面积=[1])),
+        "text in its columns is not UTF-8, as the file says .byte 0xc3.; write the right one into p.cpg",
+    ),
+    "cells in another encoding": (
+        labels("p.shp", lambda p: in_gbk(p, label=["滑坡"])),
+        "text in its columns is not UTF-8",
+    ),
+    "a table of zeros": (labels("l.csv", lambda p: p.write_bytes(b"\0" * 40)), "is a binary file, not a table of text"),
     "a tile twice": (labels("l.csv", text("tile,label\nr0_c0,1\nr0_c0,0\n")), "listed twice"),
     "a tile of another grid": (labels("l.csv", text("tile,label\nr7_c7,1\n")), "do not exist, for example 'r7_c7'"),
     "an empty table": (labels("l.csv", text("tile,label\n")), "without any label"),
@@ -610,6 +713,11 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "only negatives": (marked("landslide", [0, 0]), "'landslide' is 0 for 2 of 2 features"),
     "negatives in words": (marked("label", ["yes", "No"]), "'label' is 'No' for 1 of 2 features"),
     "non-landslides": (marked("label", ["landslide", "non-landslide"]), "'label' is 'non-landslide' for 1 of 2"),
+    "classes of training samples": (marked("Class", [1, 0]), "'Class' is 0 for 1 of 2 features"),
+    "a polygonized raster with its background": (marked("DN", [0, 1]), "'DN' is 0 for 1 of 2 features"),
+    "a question": (marked("Landslide?", ["Y", "N"]), "'Landslide.' is 'N' for 1 of 2 features"),
+    "true and false": (marked("is_landslide", [True, False]), "'is_landslide' is 'False' for 1 of 2"),
+    "a type that is no landslide": (marked("type", ["slide", "non-landslide"]), "'type' is 'non-landslide' for 1 of 2"),
     "empty cells next to negatives": (marked("label", ["0", ""]), "'label' is 0 for 1 of 1 features"),
     "points with and without landslides": (
         labels("p.gpkg", lambda p: layer(p, SLIDE.centroid, Point(LEFT + 90, TOP - 90), landslide=[1, 0])),
@@ -784,7 +892,15 @@ EARLY: dict[str, tuple[Make, str]] = {
         labels("p.gpkg", lambda p: layer(p, translate(SLIDE, 9000))),
         "touches no scene that uses it",
     ),
+    "northing before easting": (
+        labels("p.gpkg", lambda p: layer(p, transform(SLIDE, lambda c: c[:, ::-1]))),
+        "touches no scene that uses it.*With x and y exchanged they would: write longitude .easting. first",
+    ),
     "a layer without features": (labels("p.gpkg", lambda p: layer(p)), "the layer has no feature"),
+    "tiles in folders by class": (
+        lambda f: ((f / "tiles" / "landslide").mkdir(parents=True), tiles_row(f))[1],
+        "contains no tile .*, but landslide; the tiles of a scene are files in one folder",
+    ),
     "a positive tile without mask": (tiles(masks={"y.png": tile_mask(0)}), "has no mask for the tile x.png"),
     "a mask of another size": (tiles(masks=bent()), "x.png: is 39 x 39 px, its image 40 x 40"),
     "a layer for a folder": (
@@ -861,6 +977,16 @@ EARLY: dict[str, tuple[Make, str]] = {
 }
 
 WARNINGS: dict[str, tuple[Make, str]] = {
+    "polygons of other classes": (
+        marked("Classname", ["Landslide", "Road"]),
+        r"'Classname' has the values 'Landslide' \(1\), 'Road' \(1\); the features of all of them count as landslides",
+    ),
+    "classes in colours": (
+        mask("m.tif", lambda p: write(p, in_two_colours())),
+        r"2 colours on black count as landslide: \(128, 0, 0\) \(2.3%\), \(0, 128, 0\) \(0.4%\)",
+    ),
+    "classes in a palette": (mask("m.tif", two_classes_of_a_palette), "2 colours on black count as landslide"),
+    "numbers of classes": (marked("gridcode", [1, 2]), r"'gridcode' has the values '1' \(1\), '2' \(1\)"),
     "an unknown datum shift": (labels("p.gpkg", xian), "no transformation from Xian 1980 to WGS 84 .* m off"),
     "points without a width": (
         labels("p.gpkg", lambda p: layer(p, SLIDE.centroid)),
@@ -914,6 +1040,40 @@ WARNINGS: dict[str, tuple[Make, str]] = {
     "false colours of 8 bit": (
         image(named("NIR", "Red", "Green", dtype="uint8")),
         "declares bands 1, 2, 3 as red, green, blue, .* but its bands are named nir, red, green",
+    ),
+    "false colours of Sentinel-2": (image(named("B8", "B4", "B3")), "its bands are named b8, b4, b3"),
+    "tiles of one ground in both parts": (
+        chips,
+        r"2 of 2 file\(s\) of 'b' \(test\) show ground that files of 'a' \(train\) show too, .*u/x.tif and ",
+    ),
+    "tiles of the ground of a test scene": (
+        lambda f: with_scene(chips(f)),
+        r"1 of 1 file\(s\) of 'b' \(test\) show ground that files of 'a'",
+    ),
+    "sheets of a map as tiles": (
+        lambda f: (tiles()(f), write_png(f / "tiles" / "x.png", pixels(side=300).transpose(1, 2, 0)))[0],
+        r"1 of the 2 tiles .* are large .up to 300 px., and are reduced to 64 px",
+    ),
+    "tiles of other kinds": (
+        lambda f: (tiles()(f), (f / "tiles" / "z.bmp").touch(), tiles_row(f, "x.png,1\ny.png,0\n"))[2],
+        "1 image.s. of kinds that are not read .z.bmp. are left out",
+    ),
+    "near infrared as transparency": (
+        image(lambda p: write(p, pixels(4), photometric="RGB", alpha="YES")),
+        "band 4 is declared as transparency .alpha., but has the values of a colour",
+    ),
+    "scenes of 8 and 16 bit": (
+        two_depths,
+        "the values of 'b' are stretched to 8 bit by percentiles, those of 'a' are taken as they are",
+    ),
+    "a mask of other landslides": (
+        lambda f: given(f, mask=layer(f / "m.gpkg", translate(SLIDE, 90, -90)).name),
+        "m.gpkg: shows landslide in 4 tiles of 'a', of which 0 are among the 4 tiles labelled positive",
+    ),
+    "a scene twice": (twice, "scenes 'a' and 'b' .train. are the same raster .*a.tif: its tiles count twice"),
+    "tiles of bands without names": (
+        tiles_of_bands,
+        "x.tif: has 4 bands .gray, undefined, undefined, undefined., of which none is known to be red",
     ),
     "bands of Landsat": (image(named("SR_B2", "SR_B3", "SR_B4")), "its bands are named sr_b2, sr_b3, sr_b4"),
     "a scene without pixels": (

@@ -116,7 +116,8 @@ def predict(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="configuration whose keys of `maps` and `products`, and `ground.decision`, replace those of the run",
+            help="configuration whose keys of `maps` and `products`, and `tiles.bands`, `tiles.nodata` and "
+            "`ground.decision`, replace those of the run",
             show_default=False,
         ),
     ] = None,

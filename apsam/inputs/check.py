@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from apsam.errors import InputError
+from apsam.inputs.chips import warn_of_shared_tiles
 from apsam.inputs.folders import check_folder
 from apsam.inputs.ground import check_ground
 from apsam.inputs.rasters import check_raster
@@ -88,6 +90,8 @@ def _finish(state: CheckState, scenes: Sequence[Scene], report: Report, dem: Pat
     for (layer, is_labels), images in state.layers.items():
         check_layer(layer, images, state.buffers[layer] if is_labels else 0, may_be_empty=not is_labels)
     report.notes += check_ground(scenes, state.places, state.tiles, state.split)
+    warn_of_shared_tiles(state, scenes)
+    state.warnings += _repeated_images(scenes)
     if all(scene.split == "train" for scene in scenes):
         report.notes.append(
             "no scene is held out (split): the training scenes themselves are mapped, and no figure of the run says "
@@ -113,6 +117,13 @@ def _finish(state: CheckState, scenes: Sequence[Scene], report: Report, dem: Pat
             f"{state.resolutions[fine]:.3g} m; landslides look different at another resolution, so that one is "
             f"better resampled to the other's"
         )
+    if len(set(state.stretched.values())) == 2:
+        some = {stretched: name for name, stretched in reversed(state.stretched.items())}
+        state.warnings.append(
+            f"the values of '{some[True]}' are stretched to 8 bit by percentiles, those of '{some[False]}' are taken "
+            f"as they are, so that contrast and colours differ; give scenes of one kind, or stretch all of them "
+            f"('tiles.stretch: percentile')"
+        )
     if state.lengths:
         state.warnings += scale_warnings(state.lengths, state.tiles)
     if state.without_pixels:
@@ -121,6 +132,17 @@ def _finish(state: CheckState, scenes: Sequence[Scene], report: Report, dem: Pat
             f"pixels of {count} scene(s) were not read, to finish in time, '{state.without_pixels[0]}' the "
             f"first: their valid shares and mask values are not known yet"
         )
+
+
+def _repeated_images(scenes: Sequence[Scene]) -> list[str]:
+    """A warning for each two rows of one part that have the same image."""
+    images = [(scene, scene.image.resolve()) for scene in scenes if scene.image is not None]
+    return [
+        f"scenes '{first[0].name}' and '{second[0].name}' ({first[0].split}) are the same {first[0].kind} {first[1]}: "
+        f"its tiles count twice, with the labels of each row"
+        for first, second in itertools.combinations(images, 2)
+        if first[1] == second[1] and first[0].split == second[0].split
+    ]
 
 
 @contextmanager

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from apsam.inputs.labels import count_tiles
 from apsam.inputs.masks import MUCH_LANDSLIDE
 from apsam.inputs.report import SceneReport
 from apsam.inputs.state import CheckState
 from apsam.labelling.identity import GridIdentity
 from apsam.labelling.tables import check_same_tiles
-from apsam.scenes import Scene, tile_files
+from apsam.scenes import Scene, other_images, tile_files
 from apsam.tiles.labels import labels_from_table, read_label_table
-from apsam.tiles.ready_made import MaskFolder, check_tile_header, hides_pixels, image_size, read_tile_image
+from apsam.tiles.ready_made import (
+    MaskFolder,
+    check_tile_header,
+    doubtful_bands,
+    hides_pixels,
+    image_size,
+    read_tile_image,
+)
 from apsam.tiles.sources import check_labels_and_mask
 from apsam.tiles.tiling import folder_labels_from_masks
 
 # Ready-made tiles, evenly spaced, whose pixels are looked at for those that are transparent.
 SAMPLE_TILES = 20
+
+# The same, whose sizes are compared; a tile is not square if it is longer than wide by this factor, and large if its
+# side is that many times `tiles.size`.
+SAMPLE_SIZES, LONG, LARGE = 50, 1.1, 4
 
 
 def check_folder(state: CheckState, scene: Scene, row: SceneReport) -> None:
@@ -24,12 +38,35 @@ def check_folder(state: CheckState, scene: Scene, row: SceneReport) -> None:
     Raises:
         InputError: The first thing that is wrong.
     """
-    check_labels_and_mask(scene)
     assert scene.image is not None
     files = tile_files(scene.image)
-    names = [file.name for file in files]
+    check_labels_and_mask(scene)
+    _check_images(state, scene.image, files, row)
+    known = None
+    if scene.labels is not None:
+        names = [file.name for file in files]
+        table = read_label_table(scene.labels)
+        check_same_tiles(scene.labels, GridIdentity(scene.name))
+        labels = labels_from_table(scene.labels, names, table)
+        known = dict(zip(names, labels.tolist(), strict=True))
+        row.labels = f"{scene.labels.name} (table)"
+        count_tiles(row, labels)
+    if scene.mask is not None:
+        _check_masks(state, scene, files, known, row)
+
+
+def _check_images(state: CheckState, folder: Path, files: Sequence[Path], row: SceneReport) -> None:
+    """Headers of all tiles, and of some their size and transparency."""
     row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
     read_tile_image(files[0])
+    if doubt := doubtful_bands(files[0]):
+        row.bands = "the first three"
+        state.warnings.append(f"{files[0]}: {doubt}")
+    if left_out := other_images(folder):
+        state.warnings.append(
+            f"{folder}: {len(left_out)} image(s) of kinds that are not read ({left_out[0]}) are left out; convert them "
+            f"to PNG or TIFF"
+        )
     for number, file in enumerate(files, 1):
         check_tile_header(file)
         if not state.in_time and number < len(files):
@@ -39,20 +76,37 @@ def check_folder(state: CheckState, scene: Scene, row: SceneReport) -> None:
     hiding = [file for file in some if state.in_time and hides_pixels(file)]
     if hiding:
         state.warnings.append(
-            f"{scene.image}: {len(hiding)} of the {len(some)} tiles that were looked at have transparent or "
+            f"{folder}: {len(hiding)} of the {len(some)} tiles that were looked at have transparent or "
             f"no-data pixels ({hiding[0].name}), which count as data in ready-made tiles; give the scene as one "
             f"raster, or leave such tiles out"
         )
-    known = None
-    if scene.labels is not None:
-        table = read_label_table(scene.labels)
-        check_same_tiles(scene.labels, GridIdentity(scene.name))
-        labels = labels_from_table(scene.labels, names, table)
-        known = dict(zip(names, labels.tolist(), strict=True))
-        row.labels = f"{scene.labels.name} (table)"
-        count_tiles(row, labels)
-    if scene.mask is None:
+    _note_sizes(state, folder, files, row)
+
+
+def _note_sizes(state: CheckState, folder: Path, files: Sequence[Path], row: SceneReport) -> None:
+    """Sizes of some tiles, and what becomes of them: every tile becomes a square of `tiles.size`."""
+    sizes = [size for size in map(image_size, files[:: max(1, len(files) // SAMPLE_SIZES)]) if size]
+    if not sizes:
         return
+    sides = [max(size) for size in sizes]
+    row.size += f" of {min(sides)} to {max(sides)} px" if min(sides) < max(sides) else f" of {max(sides)} px"
+    long = sum(max(size) > LONG * min(size) for size in sizes)
+    if long:
+        row.notes.append(f"{long} of the {len(sizes)} tiles that were looked at are not square, and are made square")
+    large = sum(side > LARGE * state.tiles.size for side in sides)
+    if large:
+        state.warnings.append(
+            f"{folder}: {large} of the {len(sizes)} tiles that were looked at are large (up to {max(sides)} px), and "
+            f"are reduced to {state.tiles.size} px (tiles.size) with one label each; sheets of a map are scenes of "
+            f"their own: give each in a row of the scene sheet"
+        )
+
+
+def _check_masks(
+    state: CheckState, scene: Scene, files: list[Path], known: dict[str, int] | None, row: SceneReport
+) -> None:
+    """The masks of the tiles, and labels where they are derived from them."""
+    assert scene.mask is not None
     masks = MaskFolder(scene.mask, scene.mask_values)
     needed = masks.masks(files, known)
     without = len(files) - len(needed)
@@ -77,7 +131,3 @@ def check_folder(state: CheckState, scene: Scene, row: SceneReport) -> None:
             count_tiles(row, folder_labels_from_masks(masks, files, state.labels.min_pixels))
         else:
             state.without_pixels.append(scene.name)
-    sizes = [size for size in map(image_size, files[:: max(1, len(files) // 50)]) if size]
-    if sizes:
-        sides = [max(size) for size in sizes]
-        row.size += f" of {min(sides)} to {max(sides)} px" if min(sides) < max(sides) else f" of {max(sides)} px"

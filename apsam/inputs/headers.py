@@ -13,6 +13,7 @@ from apsam.geodesy import Geodesy
 from apsam.inputs.report import SceneReport
 from apsam.inputs.state import CheckState
 from apsam.scenes import Scene
+from apsam.tiles.bands import band_doubts
 from apsam.tiles.georeference import degrees_of
 from apsam.tiles.reader import SceneReader
 from apsam.vectors.place import Bounds
@@ -37,28 +38,12 @@ def describe(state: CheckState, scene: Scene, reader: SceneReader, row: SceneRep
         if reader.stretched
         else "as it is"
     )
+    state.stretched[scene.name] = reader.stretched
     if reader.chosen.palette is not None:
         row.notes.append("the numbers of a colour table are read as its colours")
     if reader.chosen.why.endswith("red, green, blue") and reader.chosen.bands != (1, 2, 3):
         row.notes.append(f"bands {', '.join(map(str, reader.chosen.bands))} are red, green, blue, as it declares")
-    named = ", ".join(reader.chosen.names)
-    declared = reader.chosen.why.startswith("declared")
-    if named and not declared:
-        state.warnings.append(
-            f"{scene.image}: its bands are named {named}, and bands {', '.join(map(str, reader.chosen.bands))} are "
-            f"taken as red, green and blue; if others are, set 'tiles.bands'"
-        )
-    elif reader.undeclared_colours:
-        state.warnings.append(
-            f"{scene.image}: has {reader.count} bands, of which none is declared as red, green or blue; the first "
-            f"three are taken. Many sensors begin with blue: then set 'tiles.bands: [3, 2, 1]'"
-        )
-    if named and declared:
-        state.warnings.append(
-            f"{scene.image}: declares bands {', '.join(map(str, reader.chosen.bands))} as red, green, blue, which "
-            f"are taken, but its bands are named {named}; if the names are right, set "
-            f"'tiles.bands'"
-        )
+    state.warnings += [f"{scene.image}: {doubt}" for doubt in band_doubts(reader.chosen, reader.count)]
     if reader.white is not None:
         row.notes.append("0 is white in it (WhiteIsZero): inverted")
     place = degrees_of(reader.crs, reader.bounds)
@@ -83,8 +68,9 @@ def _outside(place: Bounds, crs: CRS) -> bool:
     area = _area_of_use(crs.to_wkt())
     if area is None or area.west > area.east or place[0] > place[2]:
         return False
-    beyond = max(area.west - place[2], place[0] - area.east, area.south - place[3], place[1] - area.north)
-    return beyond > BESIDE
+    # A zone that ends at 180 degrees goes on at -180.
+    to_the_side = min(max(area.west - place[2] - turn, place[0] + turn - area.east) for turn in (-360, 0, 360))
+    return max(to_the_side, area.south - place[3], place[1] - area.north) > BESIDE
 
 
 @lru_cache(maxsize=256)

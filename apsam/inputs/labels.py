@@ -22,15 +22,18 @@ from apsam.vectors.layers import chosen_layers, is_vector, split_layer
 MANY_TILES = 0.9
 
 
-def count_labels(state: CheckState, scene: Scene, reader: SceneReader, windows: np.ndarray, row: SceneReport) -> None:
-    """Note which tiles (n, 4) the labels of a raster scene make positive, negative or neither."""
+def count_labels(
+    state: CheckState, scene: Scene, reader: SceneReader, windows: np.ndarray, row: SceneReport
+) -> np.ndarray:
+    """Note which tiles (n, 4) the labels of a raster scene make positive, negative or neither; return them, (n,)."""
     source = scene.labels_source
     assert source is not None and scene.image is not None
     table = tile_table(scene, reader, windows)
     if table is not None:
         row.labels = f"{source.name} ({'tile grid' if is_vector(source) else 'table'})"
-        count_tiles(row, np.array(list(table.values())))
-        return
+        labels = np.array(list(table.values()), np.uint8)
+        count_tiles(row, labels)
+        return labels
     settings = scene.label_settings(state.labels)
     layer = LayerLabels(source, reader, settings)
     state.layers.setdefault((source, True), []).append(scene.image)
@@ -57,6 +60,7 @@ def count_labels(state: CheckState, scene: Scene, reader: SceneReader, windows: 
             f"labels.buffer_m ({settings.buffer_m:g} m) is more than the side of a tile of '{scene.name}' "
             f"({row.tile_m:.0f} m)"
         )
+    return labels
 
 
 def keep_lengths(state: CheckState, scene: Scene, row: SceneReport, lengths: np.ndarray) -> None:

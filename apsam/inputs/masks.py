@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from apsam.errors import InputError
@@ -22,9 +24,27 @@ SIDE = 512
 # A mask with a larger share of landslide gets a warning.
 MUCH_LANDSLIDE = 0.5
 
+# At least this share of the positive tiles shows landslide in the mask, or of those that show it is positive.
+LEAST_AGREEMENT = 0.5
 
-def look_at_mask(state: CheckState, scene: Scene, reader: SceneReader, windows: np.ndarray, row: SceneReport) -> None:
+
+def look_at_mask(
+    state: CheckState,
+    scene: Scene,
+    reader: SceneReader,
+    windows: np.ndarray,
+    labels: np.ndarray | None,
+    row: SceneReport,
+) -> None:
     """Note how the reference mask of a raster scene is read, and its share of landslide.
+
+    Args:
+        state: The check.
+        scene: The row of the scene sheet.
+        reader: The open scene.
+        windows: (n, 4) of its tiles.
+        labels: (n,) uint8 of them {0, 1, 255}; None: they are derived from the mask.
+        row: The report on the scene.
 
     Raises:
         InputError: It cannot be used, or says nothing about the scene.
@@ -59,6 +79,8 @@ def look_at_mask(state: CheckState, scene: Scene, reader: SceneReader, windows: 
             f"{source}: shows no landslide in '{scene.name}', of which {row.positive} tiles are labelled positive; "
             f"is it the right mask, and the no-data value that it declares not landslide itself?"
         )
+    if row.mask_share and labels is not None:
+        _compare(state, source, scene.name, _touched(overview == 1, windows, reader.height, reader.width), labels)
     declared = not is_vector(source) and reference.no_data is not None
     if not row.mask_share and scene.labels is None and declared and not known.all():
         state.warnings.append(
@@ -84,6 +106,26 @@ def look_at_mask(state: CheckState, scene: Scene, reader: SceneReader, windows: 
         keep_lengths(state, scene, row, lengths)
         if not exact and not positive.any():
             row.positive = None  # a small landslide may lie between the pixels that were looked at
+
+
+def _compare(state: CheckState, source: Path, scene: str, shown: np.ndarray, labels: np.ndarray) -> None:
+    """Warn if the landslides of a mask are in few of the tiles labelled positive: then one of both lies elsewhere.
+
+    Args:
+        state: The check.
+        source: The mask.
+        scene: Name of the scene.
+        shown: (n,) bool, tiles with landslide in the mask.
+        labels: (n,) uint8 {0, 1, 255}.
+    """
+    positive = labels == 1
+    both = int((positive & shown).sum())
+    if both < LEAST_AGREEMENT * min(positive.sum(), shown.sum()):
+        state.warnings.append(
+            f"{source}: shows landslide in {int(shown.sum())} tiles of '{scene}', of which {both} are among the "
+            f"{int(positive.sum())} tiles labelled positive; do labels and mask show the same landslides, and do both "
+            f"lie at the right place?"
+        )
 
 
 def _touched(landslide: np.ndarray, windows: np.ndarray, height: int, width: int) -> np.ndarray:

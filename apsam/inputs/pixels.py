@@ -9,7 +9,8 @@ from apsam.errors import InputError
 from apsam.inputs.report import SceneReport
 from apsam.inputs.state import CheckState
 from apsam.scenes import Scene
-from apsam.tiles.reader import SceneReader
+from apsam.tiles.photometry import doubtful_alpha
+from apsam.tiles.reader import SceneReader, open_raster
 
 # Side of the decimated version of a scene that shares are estimated on.
 SIDE = 512
@@ -37,6 +38,14 @@ def look_at_pixels(state: CheckState, scene: Scene, reader: SceneReader, row: Sc
     _ = reader.limits  # says where a band alone has no data
     for value in reader.undeclared:
         row.notes.append(f"{value:g} in all bands is taken for no data")
+    with open_raster(reader.path) as raster:
+        alpha = doubtful_alpha(raster)
+    if alpha is not None:
+        state.warnings.append(
+            f"{scene.image}: band {alpha} is declared as transparency (alpha), but has the values of a colour; its "
+            f"pixels of 0 are no data. If it is near infrared, say so: gdal_edit.py -colorinterp_{alpha} undefined "
+            f"{scene.image}"
+        )
     seen = values[:, valid > 0]
     blank = {band: v[0] for band, v in zip(reader.chosen.bands, seen, strict=True) if (v == v[0]).all()}
     if blank and reader.chosen.palette is None:

@@ -33,10 +33,9 @@ def check_raster(state: CheckState, scene: Scene, row: SceneReport) -> None:
         if note := reader.resolution_note():
             (row.notes if reader.averaged else state.warnings).append(note)
         windows = tile_windows(reader.height, reader.width, state.tiles.size, state.tiles.stride)
-        if scene.labels is not None:
-            count_labels(state, scene, reader, windows, row)
+        labels = None if scene.labels is None else count_labels(state, scene, reader, windows, row)
         if scene.mask is not None:
-            look_at_mask(state, scene, reader, windows, row)
+            look_at_mask(state, scene, reader, windows, labels, row)
         if state.in_time:
             look_at_pixels(state, scene, reader, row)
         else:

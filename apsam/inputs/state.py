@@ -25,6 +25,7 @@ class CheckState:
         layers: Layer and whether it is one of labels -> the scenes that use it.
         buffers: Layer of labels -> metres around a scene within which its features matter.
         resolutions: Scene -> ground side of a pixel, metres.
+        stretched: Scene -> whether its values are stretched to 8 bit.
         without_pixels: Scenes whose pixels were not looked at.
         train: Positive and negative tiles of the training scenes.
         lengths: Of each training scene, lengths of its landslides (n,) and the side of a tile, metres.
@@ -42,6 +43,7 @@ class CheckState:
     layers: dict[tuple[Path, bool], list[Path]] = field(default_factory=dict)
     buffers: dict[Path, float] = field(default_factory=dict)
     resolutions: dict[str, float] = field(default_factory=dict)
+    stretched: dict[str, bool] = field(default_factory=dict)
     without_pixels: list[str] = field(default_factory=list)
     train: list[int] = field(default_factory=lambda: [0, 0])
     lengths: list[tuple[np.ndarray, float]] = field(default_factory=list)

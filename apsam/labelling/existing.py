@@ -23,7 +23,8 @@ from apsam.errors import InputError
 from apsam.labelling.scene_tiles import SceneTiles, metres_on_the_map
 from apsam.labelling.tables import find_grid_layer, read_table
 from apsam.scenes import TILE_SUFFIXES
-from apsam.tiles.labels import UNLABELLED, check_no_negatives
+from apsam.tiles.feature_classes import check_classes
+from apsam.tiles.labels import UNLABELLED
 from apsam.tiles.outlines import outlines
 from apsam.tiles.scene_labels import closed_lines_as_areas
 from apsam.tiles.sources import label_kind
@@ -148,7 +149,7 @@ def _from_table(path: Path, tiles: SceneTiles) -> ExistingLabels:
 
 def _from_layer(path: Path, tiles: SceneTiles, rules: ExistingRules) -> ExistingLabels:
     assert tiles.crs is not None and tiles.transform is not None
-    check_no_negatives(path)
+    check_classes(path)
     to_metres = np.array(metres_on_the_map(tiles.crs, tiles.transform, tiles.height, tiles.width))
 
     def ground(shapes: np.ndarray) -> np.ndarray:

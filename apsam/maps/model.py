@@ -27,6 +27,9 @@ Section = TypeVar("Section", bound=BaseModel)
 # The pseudo-masks on which a run's ResUNets are trained, best maps first.
 MASKS = ("self_training", "ground", "apsam", "cam")
 
+# Settings of tiles that may differ from scene to scene.
+OF_A_SCENE = {"bands", "nodata"}
+
 
 @dataclass(frozen=True)
 class MapModel:
@@ -83,10 +86,13 @@ def find_model(
 ) -> MapModel:
     """Find the network of a run, or of a weights file.
 
-    Settings for reading scenes come from the weights. A setting of maps and products comes from `config`, if that file
-    sets its key; else from the configuration in the run's report, if there is one; else from the weights. So does
-    `ground.decision`, if the network was trained on scene-wide masks and predicts calibrated probabilities. A file that
-    sets `maps.threshold` without `ground.decision` asks for that threshold.
+    Settings for reading scenes come from the weights. But each scene has its own bands and no-data values: those that
+    `config` sets count (`tiles.bands`, if those of the training or of `config` are `auto`; `tiles.nodata`).
+
+    A setting of maps and products comes from `config`, if that file sets its key; else from the configuration in the
+    run's report, if there is one; else from the weights. So does `ground.decision`, if the network was trained on
+    scene-wide masks and predicts calibrated probabilities. A file that sets `maps.threshold` without `ground.decision`
+    asks for that threshold.
 
     Args:
         run: Folder of a run.
@@ -144,9 +150,10 @@ def find_model(
             f"configuration of its run with --config, or train it again"
         )
     sources = [str(file) for file in (config, record) if file is not None]
+    tiles = (conditions or settings or Config()).tiles
     return MapModel(
         weights,
-        (conditions or settings or Config()).tiles,
+        tiles if written is None else _over(tiles, written.tiles, _keys(asked, "tiles") & OF_A_SCENE),
         maps,
         products,
         conditions,

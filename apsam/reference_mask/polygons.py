@@ -14,7 +14,7 @@ from rasterio.windows import transform as window_transform
 from shapely.strtree import STRtree
 
 from apsam.errors import InputError
-from apsam.tiles.labels import check_no_negatives
+from apsam.tiles.feature_classes import check_classes
 from apsam.tiles.outlines import outline
 from apsam.tiles.reader import SceneReader
 from apsam.vectors.place import read_shapes
@@ -31,7 +31,7 @@ def mask_polygons(path: Path, scene: SceneReader) -> np.ndarray:
     Raises:
         InputError: The layer contains points or lines there, or nothing else anywhere.
     """
-    check_no_negatives(path)
+    check_classes(path)
     shapes = read_shapes(path, scene.crs, scene.bounds)
     everywhere = np.asarray(read_layer(path).geometry.array)
     some_are_areas = np.isin(shapely.get_type_id(everywhere), AREAS).any()

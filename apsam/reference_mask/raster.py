@@ -23,6 +23,7 @@ from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError, first_cause
 from apsam.reference_mask.location import check_mask_location
 from apsam.reference_mask.values import colour_bands, invert, mask_rule, no_data_of
+from apsam.tiles.decimated import may_have_overviews, sampled_lines
 from apsam.tiles.georeference import degrees_of, turn_to
 from apsam.tiles.mask_values import NO_DATA, plane
 from apsam.tiles.outlines import outline
@@ -80,7 +81,11 @@ class RasterMask:
 
     def overview(self, height: int, width: int) -> np.ndarray:
         """The whole scene on (height, width) pixels."""
-        return self._read(Window(0, 0, self._aligned.width, self._aligned.height), (height, width))
+        tall, wide = self._aligned.height, self._aligned.width
+        if (height, width) == (tall, wide) or not may_have_overviews(self._raster):
+            return self._read(Window(0, 0, wide, tall), (height, width))
+        rows, cols = sampled_lines(tall, height).tolist(), sampled_lines(wide, width)
+        return np.stack([self._read(Window(0, row, wide, 1), (1, wide))[0, cols] for row in rows])
 
     def _read(self, window: Window, shape: tuple[int, int]) -> np.ndarray:
         try:

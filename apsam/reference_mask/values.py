@@ -61,6 +61,7 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
         if values:
             inverted = None  # the numbers that are said are those of the file
         sample = Sample.of(np.dtype(raster.dtypes[bands[0] - 1]), lossy_compression(raster))
+        sample.scaling = _scaling(raster, path)
         no_data = None if raster.nodata == 0 else raster.nodata
         try:
             for window in _sample_windows(raster):
@@ -81,6 +82,18 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
         except (RasterioError, ValueError) as error:
             raise InputError(f"{path}: pixels cannot be read ({first_cause(error)}); is the file complete?") from error
     return find_rule(path, sample, values, palette), palette, inverted, sample
+
+
+def _scaling(raster: rasterio.DatasetReader, path: Path) -> tuple[float, float]:
+    """Scale and offset of a mask's first band.
+
+    Raises:
+        InputError: The scale is negative, so that a limit would be an upper one.
+    """
+    scale, offset = raster.scales[0] or 1.0, raster.offsets[0] or 0.0
+    if scale < 0:
+        raise InputError(f"{path}: a mask with a negative scale ({scale:g}); write its values without scale")
+    return float(scale), float(offset)
 
 
 def _sample_windows(raster: rasterio.DatasetReader) -> list[Window]:

@@ -15,13 +15,18 @@ COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 # What bands that are red, green and blue are called: B04, B03, B02 by Sentinel-2 and the harmonized Landsat.
 NAMES = (("red", "green", "blue"), ("r", "g", "b"), ("b04", "b03", "b02"))
+# The same without zeros, where a band that only Sentinel-2 has shows that they are of it.
+SENTINEL_2, OF_SENTINEL_2 = "b8a", ("b4", "b3", "b2")
 
 # Lowest, best and highest wavelength of red, green and blue, micrometres.
 WAVELENGTHS = ((0.60, 0.66, 0.70), (0.51, 0.56, 0.60), (0.42, 0.48, 0.51))
 
 # Names of bands of other light; and those that end in the number that a band had, as `SR_B4` does.
-OTHER_LIGHT = re.compile(r"nir|swir|mir|infra|red.?edge|coastal|cirrus|thermal|panchromatic")
+OTHER_LIGHT = re.compile(r"nir|swir|mir|infra|red.?edge|coastal|ultra|cirrus|thermal|panchromatic")
 NUMBERED = re.compile(r"(?:band|layer|channel|.*\bb|.*_b)?[\s_#]*0*(\d{1,2})")
+
+# Numbers of red, green and blue in order: Landsat 4 to 7, Landsat 8 and Sentinel-2, WorldView, PlanetScope, MODIS.
+TRUE_COLOURS = ((3, 2, 1), (4, 3, 2), (5, 3, 2), (6, 4, 2), (1, 4, 3))
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,11 @@ def bands_of(raster: rasterio.DatasetReader) -> list[Band]:
     ]
 
 
+def known_colours(bands: Sequence[Band]) -> Bands | None:
+    """The bands that are red, green and blue by declaration, else by name, else by wavelength."""
+    return by_declaration(bands) or by_name(bands) or by_wavelength(bands)
+
+
 def by_declaration(bands: Sequence[Band]) -> Bands | None:
     """The bands that are declared as red, green and blue, each once."""
     kinds = [band.kind for band in bands]
@@ -61,7 +71,9 @@ def by_declaration(bands: Sequence[Band]) -> Bands | None:
 def by_name(bands: Sequence[Band]) -> Bands | None:
     """The bands that are red, green and blue by their names."""
     names = [band.name for band in bands]
-    return next((found for known in NAMES if (found := _positions(names, known))), None)
+    known = (*NAMES, OF_SENTINEL_2) if SENTINEL_2 in names else NAMES
+    words = [_colour_word(name) for name in names]
+    return next((found for kind in known if (found := _positions(names, kind))), None) or _positions(words, COLOURS)
 
 
 def by_wavelength(bands: Sequence[Band]) -> Bands | None:
@@ -87,14 +99,23 @@ def is_otherwise(bands: Sequence[Band], chosen: Bands) -> bool:
         others = [other for other in COLOURS if other != colour]
         if (
             band.kind in others
-            or band.name in {other.name for other in others}
+            or _colour_word(band.name) in others
             or OTHER_LIGHT.search(band.name)
             or (band.wavelength is not None and not low <= band.wavelength < high)
         ):
             return True
-    # Bands 4, 3, 2 of a sensor, in this order, are mostly a picture in true colours; 2, 3, 4 begin with blue.
-    numbers = [int(found[1]) for number in chosen if (found := NUMBERED.fullmatch(bands[number - 1].name))]
-    return len(numbers) == 3 and numbers == sorted(numbers) and numbers != list(chosen)
+    # Bands 4, 3, 2 of a sensor are mostly a picture in true colours; 2, 3, 4 begin with blue, 8, 4, 3 with infrared.
+    numbers = tuple(int(found[1]) for number in chosen if (found := NUMBERED.fullmatch(bands[number - 1].name)))
+    return len(numbers) == 3 and numbers != chosen and numbers not in TRUE_COLOURS
+
+
+def _colour_word(name: str) -> ColorInterp | None:
+    """The colour that is named in a band's name, as in `b4 (red)`; None without one, or with several."""
+    if OTHER_LIGHT.search(name):
+        return None
+    words = set(re.findall(r"[a-z]+", name))
+    named = [colour for colour in COLOURS if colour.name in words]
+    return named[0] if len(named) == 1 else None
 
 
 def _positions(values: Sequence[object], wanted: Sequence[object]) -> Bands | None:

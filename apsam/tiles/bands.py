@@ -111,6 +111,32 @@ def _declared(raster: rasterio.DatasetReader, path: Path, palette: Palette | Non
     return ChosenBands(first, "the first three, none is declared as red, green, blue", names=names if some else ())
 
 
+def band_doubts(chosen: ChosenBands, count: int) -> list[str]:
+    """What speaks against the bands that are taken as red, green and blue, for warnings.
+
+    Args:
+        chosen: The bands.
+        count: Number of bands of the raster.
+    """
+    taken, named = ", ".join(map(str, chosen.bands)), ", ".join(chosen.names)
+    if named and chosen.why.startswith("declared"):
+        return [
+            f"declares bands {taken} as red, green, blue, which are taken, but its bands are named {named}; if the "
+            f"names are right, set 'tiles.bands'"
+        ]
+    if named:
+        return [
+            f"its bands are named {named}, and bands {taken} are taken as red, green and blue; if others are, set "
+            f"'tiles.bands'"
+        ]
+    if count > 3 and chosen.why.startswith("the first three"):
+        return [
+            f"has {count} bands, of which none is declared as red, green or blue; the first three are taken. Many "
+            f"sensors begin with blue: then set 'tiles.bands: [3, 2, 1]'"
+        ]
+    return []
+
+
 def undeclared_no_data(values: np.ndarray) -> list[tuple[float, float]]:
     """Find undeclared no-data values: the same in all bands of many pixels, and far from all other values.
 

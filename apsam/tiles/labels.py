@@ -8,17 +8,16 @@ import logging
 import math
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from apsam.errors import InputError, no_such
+from apsam.errors import InputError, alike, no_such
+from apsam.file_content import content_hint
 from apsam.files import read_text
 from apsam.vectors.columns import read_columns
-from apsam.vectors.formats import stamped
-from apsam.vectors.layers import chosen_layers, split_layer
+from apsam.vectors.layers import chosen_layers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,11 +33,6 @@ PLACE_COLUMNS = ("lat", "latitude", "lon", "lng", "long", "longitude", "x", "y",
 UNLABELLED = 255
 
 LABELS = {"0": 0, "1": 1, "false": 0, "true": 1, "": UNLABELLED, "nan": UNLABELLED, "<na>": UNLABELLED}
-
-# Words in a column of labels that say of a feature that it is no landslide, and those that do so among opposites: NO is
-# a country too.
-NEGATIVE_WORD = re.compile(r"false|negative|absent|(no|non|not)[\s_-]*(a[\s_-]*)?(land)?slides?")
-SHORT_NEGATIVE, SHORT_LABEL = re.compile(r"no?|neg"), re.compile(r"no?|neg|y|yes|pos|positive|(land)?slides?|[01]")
 
 TILE_NAME = re.compile(r"r\d+_c\d+")
 
@@ -86,7 +80,7 @@ def read_label_table(path: Path, may_be_empty: bool = False) -> dict[str, int]:
     columns, lines = _read_csv(path)
     name, label = find_column(columns, NAME_COLUMNS), find_column(columns, LABEL_COLUMNS)
     if name is None or label is None:
-        raise InputError(f"{path}: {_wrong_columns(columns)}")
+        raise InputError(f"{path}: {_wrong_columns(columns)}{content_hint(path)}")
     _check_once(path, columns, name, label)
     _check_one_label(path, columns, label, lines)
     labels: dict[str, int] = {}
@@ -130,7 +124,7 @@ def _check_once(path: Path, columns: list[str], *used: str) -> None:
             raise InputError(f"{path}: has the column '{column.strip()}' {plain.count(column.strip().lower())} times")
 
 
-def _known_label(value: Any) -> int | None:
+def known_label(value: Any) -> int | None:
     """0 or 1, where a cell says one of these; None for anything else."""
     text = str(value).strip().lower()
     label = LABELS.get(text[:1] if re.fullmatch(r"[01]\.0*", text) else text)
@@ -141,44 +135,12 @@ def _check_one_label(path: Path, columns: list[str], used: str, lines: list[tupl
     """Raise InputError where two columns may be the labels, and differ, or the one that is used is empty."""
     known = [column for column in columns if column.strip().lower() in LABEL_COLUMNS]
     for number, line in lines:
-        found = {column: label for column in known if (label := _known_label(line[column])) is not None}
+        found = {column: label for column in known if (label := known_label(line[column])) is not None}
         empty = found and not (line[used] or "").strip()
         if empty or len(set(found.values())) > 1:
             listed = ", ".join(f"'{column.strip()}' is {label}" for column, label in found.items())
             listed = f"'{used.strip()}' is empty, {listed}" if empty else listed
             raise InputError(f"{path}, line {number}: {listed}; which is the label? Leave one of these columns out")
-
-
-def check_no_negatives(path: Path) -> None:
-    """Refuse a layer of which features are marked as no landslide: each would make its tiles positive.
-
-    Raises:
-        InputError: A column that is called like labels are (`label`, `landslide`, `positive`) contains 0 and 1, only 0,
-            or words such as 'no' or 'non-landslide'.
-    """
-    _check_no_negatives(path, stamped(split_layer(path)[0]))
-
-
-@lru_cache(maxsize=64)
-def _check_no_negatives(path: Path, stamp: tuple[Path, tuple[int, ...]]) -> None:
-    fields = dict.fromkeys(field for layer in chosen_layers(path) for field in layer.fields)
-    for column in fields:
-        if column.strip().lower() not in LABEL_COLUMNS:
-            continue
-        cells = [cell for value in read_columns(path, [column])[column].dropna() if (cell := str(value).strip())]
-        words = [cell for cell in cells if NEGATIVE_WORD.fullmatch(cell.lower())]
-        if all(SHORT_LABEL.fullmatch(cell.lower()) or NEGATIVE_WORD.fullmatch(cell.lower()) for cell in cells):
-            words += [cell for cell in cells if SHORT_NEGATIVE.fullmatch(cell.lower())]
-        labels = [_known_label(cell) for cell in cells]
-        # Other numbers than 0 and 1 are classes or sizes.
-        zeros = 0 if None in labels else labels.count(0)
-        if words or zeros:
-            said = f"'{words[0]}'" if words else "0"
-            raise InputError(
-                f"{path}: its column '{column}' is {said} for {len(words) or zeros} of {len(cells)} features, but each "
-                f"feature of a layer counts as a landslide; remove those (QGIS: Select by Expression), or rename the "
-                f"column if it says something else"
-            )
 
 
 def read_label_layer(path: Path) -> dict[str, int] | None:
@@ -265,9 +227,10 @@ def labels_from_table(path: Path, names: list[str], table: dict[str, int] | None
     table = read_label_table(path) if table is None else table
     unknown = sorted(set(table) - set(names))
     if unknown:
+        near = alike(unknown[0], names)
+        that = f"{near!r} does, with other capital letters or accents" if near else f"a tile that does: '{names[0]}'"
         raise InputError(
-            f"{path}: has labels for {len(unknown)} tile(s) that do not exist, for example '{unknown[0]}' "
-            f"(a tile that does: '{names[0]}')"
+            f"{path}: has labels for {len(unknown)} tile(s) that do not exist, for example '{unknown[0]}' ({that})"
         )
     missing = [name for name in names if name not in table]
     if missing:

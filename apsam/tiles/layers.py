@@ -44,20 +44,25 @@ def check_layer(path: Path, images: Sequence[Path], buffer_m: float = 0, may_be_
     west, south, east, north = features.total_bounds.tolist()
     bounds: Bounds = (west, south, east, north)
     crs = CRS.from_user_input(features.crs)
-    elsewhere = []
+    elsewhere, exchanged = [], False
     for image in images:
         with open_raster(image) as raster:
             scene_crs = proj_crs(raster.crs.to_wkt())
             place = raster_bounds(raster)
         if buffer_m > 0:
             place = Geodesy(scene_crs, place).buffer(shapely.box(*place), buffer_m).bounds
-        if _touch(bounds, layer_shift(path, features, scene_crs, place).crs, place, scene_crs):
+        layer_crs = layer_shift(path, features, scene_crs, place).crs
+        if _touch(bounds, layer_crs, place, scene_crs):
             return
+        exchanged |= _touch((south, west, north, east), layer_crs, place, scene_crs)
         elsewhere.append(f"{image} ({scene_crs.name}: {_text(place)})")
     more = f" and {len(elsewhere) - 3} more" if len(elsewhere) > 3 else ""
+    question = "Is it the right layer, and its CRS the one that its coordinates are of?"
+    if exchanged:
+        question = "With x and y exchanged they would: write longitude (easting) first (QGIS: Swap X and Y coordinates)"
     raise InputError(
         f"{path}: touches no scene that uses it. Its features lie in {crs.name}: {_text(bounds)}; the scenes are "
-        f"{', '.join(elsewhere[:3])}{more}. Is it the right layer, and its CRS the one that its coordinates are of?"
+        f"{', '.join(elsewhere[:3])}{more}. {question}"
     )
 
 

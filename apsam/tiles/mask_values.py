@@ -8,14 +8,13 @@ ambiguous, `mask_values` is required; they are not guessed.
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from apsam.errors import ConfigError, InputError
+from apsam.errors import InputError
+from apsam.tiles.mask_values_column import HOW_TO_SAY, MaskValues, in_order, parse_mask_values
 from apsam.tiles.photometry import PERHAPS_LOSSY, Palette, is_real
 
 log = logging.getLogger(__name__)
@@ -35,30 +34,11 @@ CLEAR_SHARE, CLEAR = 0.95, 48
 # to so many significant digits, except values with at least this share of the pixels.
 MOST_COUNTED, DIGITS, OFTEN = 4096, 3, 1e-3
 
+# Scale and offset of a raster that declares none.
+UNSCALED = (1.0, 0.0)
+
 # Values that programs use for no data.
 UNKNOWN_CODES = (-1, -99, -999, -9999, -32767, -32768, -2147483648)
-
-HOW_TO_SAY = (
-    "say it in the column 'mask_values' of the scene sheet (apsam tile: --mask-values): '1' or '1,2' (these are "
-    "landslide, others are not), '1=landslide 255=unknown', or '>=0.5'"
-)
-
-PAIR = re.compile(r"(?P<value>[-+.\de]+)\s*=\s*(?P<meaning>landslide|none|unknown)")
-LIMIT = re.compile(r"(?P<sign>>=|>)\s*(?P<value>[-+.\de]+)")
-
-
-@dataclass(frozen=True)
-class MaskValues:
-    """Parsed `mask_values`: values that are landslide, not landslide, unknown; or a lower limit of landslide values.
-
-    With a limit, `landslide` is empty, and `none` and `unknown` are exceptions from it.
-    """
-
-    landslide: frozenset[float] = frozenset()
-    none: frozenset[float] = frozenset()
-    unknown: frozenset[float] = frozenset()
-    limit: float | None = None
-    above: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,7 +81,9 @@ class MaskRule:
             strange = ~missing & ~np.isin(values, list(self.known))
             if strange.any():
                 found = f"{values[strange][0]:g}"
-                raise InputError(f"{path}: contains the value {found} in addition to {_list(self.known)}; {HOW_TO_SAY}")
+                raise InputError(
+                    f"{path}: contains the value {found} in addition to {in_order(self.known)}; {HOW_TO_SAY}"
+                )
         if self.landslide is not None:
             there = np.isin(values, list(self.landslide))
         else:
@@ -123,6 +105,7 @@ class Sample:
         compression: Name of its compression, if that changes values or may change them; else None.
         rounded: Whether the values in `counts` are rounded, because there are very many.
         opaque, transparent: Pixels that its alpha band shows, and hides; 0 without one.
+        scaling: Scale and offset that the file declares: its values are stored x scale + offset.
     """
 
     counts: dict[float, int]
@@ -132,6 +115,7 @@ class Sample:
     rounded: bool = False
     opaque: int = 0
     transparent: int = 0
+    scaling: tuple[float, float] = UNSCALED
 
     @classmethod
     def of(cls, dtype: np.dtype, compression: str | None = None) -> Sample:
@@ -228,50 +212,17 @@ def find_rule(path: Path, sample: Sample, said: str | None = None, palette: Pale
     return _by_numbers(path, sample)
 
 
-def parse_mask_values(text: str) -> MaskValues:
-    """Read `mask_values`: `1,2`, `1=landslide 255=unknown`, `>=0.5 -1=unknown`.
-
-    Raises:
-        ConfigError: It has another form, gives two meanings to one value, or names landslide values in addition to a
-            limit, or a second limit.
-    """
-    rest = text.strip().strip("'\"").lower()
-    found: dict[str, set[float]] = {"landslide": set(), "none": set(), "unknown": set()}
-    limits: list[tuple[float, bool]] = []
-    try:
-        for pair in PAIR.finditer(rest):
-            found[pair["meaning"]].add(float(pair["value"]))
-        rest = PAIR.sub(" ", rest)
-        for match in LIMIT.finditer(rest):
-            limits.append((float(match["value"]), match["sign"] == ">"))
-        rest = LIMIT.sub(" ", rest)
-        found["landslide"] |= {float(value) for value in re.split(r"[,\s]+", rest) if value}
-    except ValueError:
-        raise ConfigError(f"mask_values '{text}' cannot be read; {HOW_TO_SAY}") from None
-    if len(limits) > 1:
-        raise ConfigError(f"mask_values '{text}' has {len(limits)} limits; give the lowest landslide value only")
-    if limits and found["landslide"]:
-        raise ConfigError(
-            f"mask_values '{text}' has a limit and the landslide value(s) {_list(found['landslide'])}; give either the "
-            f"limit or the values, and write decimals with a point ('>=0.5')"
-        )
-    limit, above = limits[0] if limits else (None, False)
-    if not any(found.values()) and limit is None:
-        raise ConfigError(f"mask_values '{text}' is empty; {HOW_TO_SAY}")
-    landslide, none, unknown = (frozenset(found[key]) for key in ("landslide", "none", "unknown"))
-    if twice := (landslide & none) | (landslide & unknown) | (none & unknown):
-        raise ConfigError(f"mask_values '{text}' says two things of the value {_list(twice)}")
-    return MaskValues(landslide, none, unknown, limit, above)
-
-
 def _as_said(path: Path, said: MaskValues, sample: Sample) -> MaskRule:
-    said = _as_stored(said, sample.dtype)
+    said = _as_stored(said, sample)
     if said.landslide and sample.counts and not sample.rounded and not said.landslide & sample.counts.keys():
         log.warning(
             "%s: contains none of the values %s that are landslide by 'mask_values', but %s",
-            path, _list(said.landslide), _list(list(sample.counts)[:5]),
+            path, in_order(said.landslide), in_order(list(sample.counts)[:5]),
         )  # fmt: skip
     note = "read by 'mask_values'"
+    if sample.scaling != UNSCALED:
+        scale, offset = sample.scaling
+        note += f", of values = stored x {scale:.6g} + {offset:g}, as the file declares"
     if said.limit is not None:
         return MaskRule(None, said.limit, not said.above, said.unknown, said.none, note=note)
     if said.landslide:
@@ -280,16 +231,24 @@ def _as_said(path: Path, said: MaskValues, sample: Sample) -> MaskRule:
     return MaskRule(None, -np.inf, unknown=said.unknown, none=said.none | {0.0}, note=note)
 
 
-def _as_stored(said: MaskValues, dtype: np.dtype) -> MaskValues:
-    """The same numbers as a mask of some type holds them: 0.1 of 32 bit is a little more than 0.1."""
-    if dtype.kind != "f":
+def _as_stored(said: MaskValues, sample: Sample) -> MaskValues:
+    """The same numbers as a mask stores them: without its scale and offset, and in its type.
+
+    In 32 bit, 0.1 is a little more than 0.1.
+    """
+    (scale, offset), dtype = sample.scaling, sample.dtype
+    if dtype.kind != "f" and sample.scaling == UNSCALED:
         return said
 
-    def stored(values: Iterable[float]) -> frozenset[float]:
-        return frozenset(float(dtype.type(value)) for value in values)
+    def stored(value: float) -> float:
+        value = (value - offset) / scale
+        if dtype.kind == "f":
+            return float(dtype.type(value))
+        whole = round(value) if np.isfinite(value) else value
+        return float(whole) if abs(value - whole) < 1e-6 * max(1, abs(value)) else value
 
-    limit = None if said.limit is None else float(dtype.type(said.limit))
-    return MaskValues(stored(said.landslide), stored(said.none), stored(said.unknown), limit, said.above)
+    landslide, none, unknown = (frozenset(map(stored, some)) for some in (said.landslide, said.none, said.unknown))
+    return MaskValues(landslide, none, unknown, None if said.limit is None else stored(said.limit), said.above)
 
 
 def _check_not_alpha_alone(path: Path, sample: Sample) -> None:
@@ -311,12 +270,13 @@ def _by_palette(path: Path, sample: Sample, palette: Palette) -> MaskRule:
     }
     if len(colours) == 1 and len(used) > 1:
         raise InputError(
-            f"{path}: a palette mask of the numbers {_list(used)}, all in one colour: which are landslide? {HOW_TO_SAY}"
+            f"{path}: a palette mask of the numbers {in_order(used)}, all in one colour: which are landslide? "
+            f"{HOW_TO_SAY}"
         )
     _check_background(path, colours)
     landslide = frozenset(number for number, colour in used.items() if colour[3] and max(colour[:3]) > 0)
     plain = all(number > 0 for number in landslide)
-    note = None if plain else f"read by the colours of its palette: the number(s) {_list(landslide)} are landslide"
+    note = None if plain else f"read by the colours of its palette: the number(s) {in_order(landslide)} are landslide"
     if sample.lossy or len(used) > MOST_CLASSES:
         landslide = frozenset(n for n, c in used.items() if c[3] and max(c[:3]) > LOSSY_LANDSLIDE)
     known = frozenset(float(number) for number in palette.colours) | frozenset(sample.counts)
@@ -334,14 +294,25 @@ def _check_background(path: Path, colours: dict[tuple[float, ...], int]) -> None
     total = sum(colours.values())
     white = [colour for colour in drawn if min(colour) == max(colour)]
     if len(drawn) < len(colours) and not (white and len(drawn) > 1):
+        if len(drawn) > 1:
+            log.warning(
+                "%s: %d colours on black count as landslide: %s. If some are other classes, draw the landslides alone, "
+                "or name the landslides' numbers of a palette in 'mask_values'",
+                path, len(drawn), _list_colours({colour: colours[colour] for colour in drawn}, total),
+            )  # fmt: skip
         return
-    listed = ", ".join(
-        f"{tuple(int(v) for v in colour)} ({count / total:.0%})"
-        for colour, count in sorted(colours.items(), key=lambda item: -item[1])[:4]
-    )
+    listed = _list_colours(colours, total)
     raise InputError(
         f"{path}: a mask in the colours {listed}: any colour on black would be landslide, but here it is open which "
         f"is; draw landslides in one colour on black, or {HOW_TO_SAY}"
+    )
+
+
+def _list_colours(colours: dict[tuple[float, ...], int], total: int) -> str:
+    """The most frequent colours with their share of `total` pixels."""
+    return ", ".join(
+        f"{tuple(int(v) for v in colour)} ({count / total:.1%})"
+        for colour, count in sorted(colours.items(), key=lambda item: -item[1])[:4]
     )
 
 
@@ -377,18 +348,18 @@ def _by_numbers(path: Path, sample: Sample) -> MaskRule:
     codes = {value for value in rest if value in UNKNOWN_CODES or abs(value) > 1e30 or _is_lowest(value, sample.dtype)}
     positive = rest - codes
     if not positive and zero and rest != {-1.0}:
-        return MaskRule(frozenset(), unknown=frozenset(codes), known=known, note=f"{_list(codes)} taken for unknown")
+        return MaskRule(frozenset(), unknown=frozenset(codes), known=known, note=f"{in_order(codes)} taken for unknown")
     if len(positive) == 1 and min(positive) > 0 and (zero or not codes):
-        note = f"{_list(codes)} treated as 'unknown'" if codes else None
+        note = f"{in_order(codes)} treated as 'unknown'" if codes else None
         if not zero:
-            note = f"one value only ({_list(positive)}): all that is known is landslide"
+            note = f"one value only ({in_order(positive)}): all that is known is landslide"
         return MaskRule(frozenset(positive), unknown=frozenset(codes), known=known, note=note)
     full = {255.0, float(np.iinfo(sample.dtype).max)} if sample.dtype.kind in "iu" else {255.0}
     if zero and 1.0 in positive and positive - full == {1.0}:
         unknown = frozenset(codes | (positive & full))
         return MaskRule(
             frozenset({1.0}), unknown=unknown, known=known,
-            note=f"values 0, 1 and {_list(unknown)}: {_list(unknown)} treated as 'unknown'",
+            note=f"values 0, 1 and {in_order(unknown)}: {in_order(unknown)} treated as 'unknown'",
         )  # fmt: skip
     if len(values) > MOST_CLASSES and sample.dtype == np.uint8:
         return _in_shades(path, sample, "grey")
@@ -421,7 +392,3 @@ def _unique_colours(pixels: np.ndarray) -> tuple[list[tuple[float, ...]], list[i
         return colours, counts.tolist()
     values, counts = np.unique(pixels[:, : 1 << 20], axis=1, return_counts=True)
     return [tuple(column) for column in values.T[: 4 * MOST_CLASSES].tolist()], counts[: 4 * MOST_CLASSES].tolist()
-
-
-def _list(values: Iterable[float]) -> str:
-    return ", ".join(f"{value:g}" for value in sorted(values))

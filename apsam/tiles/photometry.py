@@ -62,11 +62,26 @@ def unused_alpha(raster: rasterio.DatasetReader) -> int | None:
     None too if its values are not those of a transparency: GDAL calls the fourth band of a file alpha by default.
     """
     band = alpha_band(raster)
-    if band is None or any(MaskFlags.alpha in flags for flags in raster.mask_flag_enums):
+    if band is None or _is_used(raster):
         return None
+    return band if _is_transparency(raster, band) else None
+
+
+def doubtful_alpha(raster: rasterio.DatasetReader) -> int | None:
+    """Return the alpha band of a raster that GDAL's masks use, though its values are those of a colour; else None."""
+    band = alpha_band(raster)
+    return band if band is not None and _is_used(raster) and not _is_transparency(raster, band) else None
+
+
+def _is_used(raster: rasterio.DatasetReader) -> bool:
+    return any(MaskFlags.alpha in flags for flags in raster.mask_flag_enums)
+
+
+def _is_transparency(raster: rasterio.DatasetReader, band: int) -> bool:
+    """Whether a band is mostly clear or opaque."""
     scale = max(1, max(raster.shape) // SAMPLE_SIDE)
     values = raster.read(band, out_shape=tuple(max(1, side // scale) for side in raster.shape))
-    return band if np.isin(values, (0, values.max())).mean() >= CLEAR_SHARE else None
+    return bool(np.isin(values, (0, values.max())).mean() >= CLEAR_SHARE)
 
 
 def masked_out(raster: rasterio.DatasetReader, window: Window | None = None) -> np.ndarray | None:

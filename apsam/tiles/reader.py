@@ -16,6 +16,7 @@ from rasterio.windows import Window
 from apsam.errors import InputError, first_cause, no_such
 from apsam.file_content import content_hint
 from apsam.tiles.bands import choose_bands, undeclared_no_data
+from apsam.tiles.decimated import may_have_overviews, sampled_lines
 from apsam.tiles.georeference import check_placed, raster_bounds
 from apsam.tiles.photometry import unused_alpha, white_is_zero
 from apsam.tiles.resolution import NEARLY, PixelGrid, area_sums, ground_sides_m, pixel_edges, reading_grid
@@ -182,11 +183,6 @@ class SceneReader:
             image[:, rows] = self._to_8_bit(values[:, rows]) * mask[rows]
         return image, mask
 
-    @property
-    def undeclared_colours(self) -> bool:
-        """Whether the first three of more bands were used because none are declared as red, green and blue."""
-        return self.settings.bands == "auto" and self.count > 3 and self.chosen.why.startswith("the first three")
-
     def stored_overview(self, side: int) -> tuple[np.ndarray, np.ndarray]:
         """Read `overview` with the values in the file, (3, h, w) of its type."""
         return self._read(None, _decimated(self.height, self.width, side))
@@ -235,6 +231,19 @@ class SceneReader:
             mask &= opaque
         return values, mask.astype(np.uint8)
 
+    def _sample(self, far: tuple[float, ...] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Read stored values of the whole raster, decimated to at most `STRETCH_SIDE` pixels a side."""
+        stored = self.stored
+        shape = _decimated(stored.height, stored.width, STRETCH_SIDE)
+        if shape == stored[:2] or not may_have_overviews(self._raster):
+            return self._read(None, shape, far)
+        cols = sampled_lines(stored.width, shape[1])
+        values, mask = np.empty((3, *shape), self.dtype), np.empty(shape, np.uint8)
+        for index, row in enumerate(sampled_lines(stored.height, shape[0]).tolist()):
+            line, valid = self._read(_window(row, 0, 1, stored.width), None, far)
+            values[:, index], mask[index] = line[:, 0, cols], valid[0, cols]
+        return values, mask
+
     def _stored(self, window: Window | None, shape: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
         """Return values as stored in the file, and where they are data according to the file."""
         bands = list(self.chosen.bands)
@@ -278,7 +287,7 @@ class SceneReader:
         """Return no-data values that neither the file nor `tiles.nodata` declares."""
         if not self.stretched or self.dtype == np.uint8:
             return ()
-        values, mask = self._read(None, _decimated(*self.stored[:2], STRETCH_SIDE), ())
+        values, mask = self._sample(())
         found = undeclared_no_data(values[:, mask > 0])
         for value, share in found:
             log.warning(
@@ -297,7 +306,7 @@ class SceneReader:
         """
         if not self.stretched:
             return None
-        values, mask = self._read(None, _decimated(*self.stored[:2], STRETCH_SIDE))
+        values, mask = self._sample()
         chosen = values[:, mask > 0].astype(np.float64)
         if chosen.size == 0:
             raise InputError(f"{self.path}: has no valid pixel; check its no-data value and 'tiles.nodata'")

@@ -16,10 +16,10 @@ from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from apsam.errors import InputError
+from apsam.errors import InputError, first_cause
 from apsam.file_content import content_hint
 from apsam.scenes import image_files
-from apsam.tiles.band_names import COLOURS
+from apsam.tiles.band_names import bands_of, is_otherwise, known_colours
 from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, has_losses, plane
 from apsam.tiles.photometry import (
     alpha_band,
@@ -330,7 +330,7 @@ def _read(file: Path, colours: int) -> np.ndarray:
 
 
 def _unreadable(file: Path, error: Exception | None = None) -> InputError:
-    by = "OpenCV can read" if error is None else f"GDAL can read ({error})"
+    by = "OpenCV can read" if error is None else f"GDAL can read ({first_cause(error)})"
     hint = content_hint(file) or "; remove it from the folder or repair it"
     return InputError(f"{file}: not an image that {by}{hint}")
 
@@ -349,13 +349,28 @@ def _opened(file: Path) -> Iterator[rasterio.DatasetReader]:
 
 
 def _colour_bands(raster: rasterio.DatasetReader) -> list[int]:
-    """Return all bands but alpha, those declared as red, green and blue first and in this order."""
+    """Return all bands but alpha, those known to be red, green and blue first and in this order."""
     kinds = list(raster.colorinterp)
     bands = [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha] or [1]
-    if all(kinds.count(colour) == 1 for colour in COLOURS):
-        first = [kinds.index(colour) + 1 for colour in COLOURS]
-        bands = first + [band for band in bands if band not in first]
-    return bands
+    first = known_colours(bands_of(raster))
+    return bands if first is None else [*first, *(band for band in bands if band not in first)]
+
+
+def doubtful_bands(file: Path) -> str | None:
+    """What is doubtful about the bands that are read as red, green and blue, for a warning; None if nothing is."""
+    if file.suffix.lower() not in TIFF_SUFFIXES:
+        return None
+    with _opened(file) as raster:
+        said, bands = bands_of(raster), _colour_bands(raster)
+    if len(bands) < 3 or known_colours(said) is not None:
+        return None
+    first = (bands[0], bands[1], bands[2])
+    if len(bands) == 3 and not is_otherwise(said, first):
+        return None
+    return (
+        f"has {len(bands)} bands ({', '.join(map(str, said))}), of which none is known to be red, green or blue; bands "
+        f"{', '.join(map(str, first))} are taken. Write these colours alone, for example: gdal_translate -b 3 -b 2 -b 1"
+    )
 
 
 def _read_tiff(file: Path) -> np.ndarray:

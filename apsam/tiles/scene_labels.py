@@ -25,9 +25,9 @@ from apsam.labelling.identity import raster_identity
 from apsam.labelling.tables import check_same_tiles
 from apsam.reference_mask import NO_DATA, ReferenceMaskReader
 from apsam.scenes import Scene
+from apsam.tiles.feature_classes import check_classes
 from apsam.tiles.labels import (
     UNLABELLED,
-    check_no_negatives,
     labels_from_table,
     read_label_layer,
     read_label_table,
@@ -194,7 +194,7 @@ class LayerLabels:
 
     def __init__(self, path: Path, scene: SceneReader, settings: LabelSettings | None = None) -> None:
         settings = settings or LabelSettings()
-        check_no_negatives(path)
+        check_classes(path)
         self._transform = scene.transform
         found = features_near(path, scene.crs, scene.transform, scene.height, scene.width, settings)
         self.reach, self._geodesy = found.reach, found.geodesy

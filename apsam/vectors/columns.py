@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apsam.errors import InputError
-from apsam.vectors.formats import PARQUET_SUFFIXES, dataset_path, read_parquet
+from apsam.vectors.formats import PARQUET_SUFFIXES, dataset_path, decoding, read_parquet
 from apsam.vectors.layers import chosen_layers, split_layer
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def read_columns(path: Path | str, columns: list[str]) -> Any:
         there = [column for column in columns if column in layer.fields]
         part = pd.DataFrame(index=range(layer.features))
         if there:
-            part = pyogrio.read_dataframe(dataset_path(file), layer=layer.index, columns=there, read_geometry=False)
+            with decoding(file):
+                part = pyogrio.read_dataframe(dataset_path(file), layer=layer.index, columns=there, read_geometry=False)
         parts.append(part.reindex(columns=columns))
     return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
@@ -58,12 +59,13 @@ def read_numbers(path: Path | str, column: str) -> np.ndarray:
     if file.suffix.lower() in PARQUET_SUFFIXES:
         parts = [read_parquet(file)[name]]
     else:
-        parts = [
-            pyogrio.read_dataframe(dataset_path(file), layer=layer.index, columns=[name], read_geometry=False)[name]
-            if name in layer.fields
-            else pd.Series(np.full(layer.features, np.nan))
-            for layer in layers
-        ]
+        with decoding(file):
+            parts = [
+                pyogrio.read_dataframe(dataset_path(file), layer=layer.index, columns=[name], read_geometry=False)[name]
+                if name in layer.fields
+                else pd.Series(np.full(layer.features, np.nan))
+                for layer in layers
+            ]
     for part in parts:
         # Pandas would make milliseconds of dates, and 1 of true.
         if not (pd.api.types.is_numeric_dtype(part) or _is_text(part)) or _is_bool(part):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +71,24 @@ def raw_layers(file: Path, refuse: bool = False) -> list[tuple[str, str | None]]
         ) from error
 
 
+@contextmanager
+def decoding(file: Path) -> Iterator[None]:
+    """Raise InputError where text of a layer is in another encoding than its file says.
+
+    The names and cells of a Shapefile are in any encoding; the file `.cpg` next to it may name another.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        remedy = "open it in QGIS with the right encoding, and export it as GeoPackage"
+        if file.suffix.lower() == ".shp":
+            remedy = f"write the right one into {file.stem}.cpg, for example GBK or ISO-8859-1, or {remedy}"
+        raise InputError(
+            f"{file}: text in its columns is not {error.encoding.upper()}, as the file says (byte "
+            f"0x{error.object[error.start]:02x}); {remedy}"
+        ) from error
+
+
 def driver_of(file: Path) -> str:
     """GDAL's driver of a file where apsam treats it in its own way (`Parquet`, `GPX`, `LIBKML`); else its ending."""
     import pyogrio
@@ -123,7 +143,7 @@ def holds_raster(file: Path) -> bool:
     try:
         with rasterio.open(file) as raster:
             return bool(raster.count > 0 or raster.subdatasets)
-    except RasterioError:
+    except (RasterioError, UnicodeDecodeError):
         return False
 
 

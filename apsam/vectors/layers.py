@@ -14,6 +14,7 @@ from apsam.vectors.formats import (
     PARQUET_SUFFIXES,
     VECTOR_SUFFIXES,
     dataset_path,
+    decoding,
     driver_of,
     holds_raster,
     raw_layers,
@@ -136,7 +137,8 @@ def _layers(file: Path, stamp: tuple[int, ...]) -> tuple[LayerInfo, ...]:
     for index, (name, geometry) in enumerate(raw_layers(file, refuse=True)):
         if geometry is None:
             continue
-        header = pyogrio.read_info(dataset_path(file), layer=index, force_feature_count=True)
+        with decoding(file):
+            header = pyogrio.read_info(dataset_path(file), layer=index, force_feature_count=True)
         fields = tuple(map(str, header["fields"]))
         found.append(LayerInfo(str(name), index, int(header["features"]), str(geometry), fields))
     return tuple(found)
