@@ -49,6 +49,15 @@ def test_masked_pixels_are_not_counted():
     assert apsam.evaluate(hidden, mask) == apsam.Counts(1, 0, 0, 1)
 
 
+def test_masked_pixels_of_masks_in_a_list_are_not_counted():
+    """As one reads a tile after the other; of a list, NumPy takes the values without the masks."""
+    masks = [np.ma.masked_array([[1, 1, 0, 0]], [[0, 1, 0, 0]], np.uint8)] * 2
+    for reference in (masks, tuple(masks), [mask.astype(bool) for mask in masks]):
+        assert apsam.evaluate(masks, reference) == apsam.Counts(2, 0, 0, 4)
+    with pytest.raises(InputError, match="images: has masked values"):
+        apsam.train_localizer([np.ma.masked_equal(np.zeros((SIZE, SIZE, 3), np.uint8), 0)] * 2, [0, 1], "a.safetensors")
+
+
 def test_a_mask_of_0_and_255_causes_a_warning(recwarn: pytest.WarningsRecorder):
     mask = np.array([[1, 0]], np.uint8)
     with pytest.warns(UserWarning, match="reference: has 255, which is no data, .* divide it by 255"):

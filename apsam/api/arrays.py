@@ -20,7 +20,8 @@ def mask_values(mask: Any, name: str) -> np.ndarray:
     Raises:
         InputError: It has other values.
     """
-    given = np.asanyarray(mask)
+    # Of a list of masked arrays, `np.asanyarray` would drop the masks.
+    given = np.ma.asanyarray(mask)
     values, hidden = np.ma.getdata(given), np.ma.getmaskarray(given)
     known = values[~hidden]
     if values.dtype != bool and not np.isin(known, (0, 1, NO_DATA)).all():
@@ -36,6 +37,7 @@ def unmasked(values: Any, name: str) -> np.ndarray:
     Raises:
         InputError: Values are masked.
     """
-    if np.ma.is_masked(values):
+    masked = any(map(np.ma.is_masked, values)) if isinstance(values, list | tuple) else np.ma.is_masked(values)
+    if masked:
         raise InputError(f"{name}: has masked values, which would count as data; fill them first: values.filled(...)")
     return np.asarray(values)
