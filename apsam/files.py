@@ -136,10 +136,16 @@ def from_home(path: Path) -> Path:
     return Path(home, *path.parts[1:]) if path.parts[:1] == ("~",) and home else path
 
 
+# Links on the way to a file at most, as in Linux: links may point to each other.
+MOST_LINKS = 40
+
+
 def places_of(path: Path) -> Iterator[Path]:
     """Yield where a file lies; of a link, every place on the way (a file of the store may be a link of DVC)."""
     yield path
-    while path.is_symlink():
+    for _ in range(MOST_LINKS):
+        if not path.is_symlink():
+            return
         path = path.parent / path.readlink()
         yield path
 

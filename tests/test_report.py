@@ -482,6 +482,12 @@ def test_recipes_are_those_of_the_runs_own_files(tmp_path, monkeypatch, cache):
     assert [recipe["stage"] for recipe in recipes_of(tmp_path / "files")] == ["cams"]
 
 
+def test_links_that_point_to_each_other_are_no_files_of_the_run(tmp_path):
+    for here, there in ("ab", "ba"):
+        (tmp_path / here).symlink_to(f"../{tmp_path.name}/{there}")
+    assert recipes_of(tmp_path) == []
+
+
 def test_time_from_the_first_job_to_the_last():
     def job(end, seconds):
         return {"seconds": seconds, "ended": datetime.fromtimestamp(end, UTC).isoformat()}
