@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
@@ -19,7 +21,7 @@ from apsam.commands.options import settings
 from apsam.commands.run import run_app
 from apsam.config import Config
 from apsam.doctor import Finding
-from apsam.errors import ApsamError
+from apsam.errors import ApsamError, ConfigError
 from apsam.prompts.settings import PromptSettings
 from apsam.sam.settings import EverythingSettings, MasksSettings
 from workflow_support.stages import STAGES
@@ -95,6 +97,15 @@ def test_settings_are_checked_with_their_place(
     code, text = main(monkeypatch, capsys, "prompts", *arguments, "--settings", "nowhere.yaml")
     assert code == ApsamError.exit_code
     assert "neither JSON nor a configuration file" in text
+
+
+def test_settings_may_come_from_a_pipe(tmp_path: Path) -> None:
+    """As of `--settings <(...)`."""
+    os.mkfifo(tmp_path / "pipe")
+    Thread(target=(tmp_path / "pipe").write_text, args=["prompts: {min_area: 7}"]).start()
+    assert settings(PromptSettings, "prompts").parser(str(tmp_path / "pipe")).min_area == 7
+    with pytest.raises(ConfigError, match="cannot be read .*directory"):
+        settings(PromptSettings, "prompts").parser(str(tmp_path))
 
 
 def test_settings_may_come_from_a_configuration_file(

@@ -60,6 +60,8 @@ def test_params_and_json_are_read_by_the_same_rule(tmp_path: Path) -> None:
         ("--cores 1 -R tile --cores 1 results/demo/prompts/a.json", True),
         ("--cores 1 --forcerun -- results/demo/prompts/a.json", True),
         ("--cores 1 --forcerun tile view_file -- results/demo/prompts/a.json", False),
+        ("--cores 1 -R results/demo/prompts/a.json -- results/demo/prompts/a.json", False),
+        ("--cores 1 -R results/demo/b.json -- results/demo/b.json results/demo/prompts/a.json", True),
         ("--cores 1 -F -R tile -- results/demo/prompts/a.json", False),
         ("--cores 1 --forceall -- results/demo/prompts/a.json", False),
         ("--cores 1 --forcerun tile -- all_prompts results/demo2/a.json", False),

@@ -61,8 +61,11 @@ def check_forced(arguments: Sequence[str], folder: str) -> None:
         options, others = parser.parse_known_args(list(arguments))
     except (argparse.ArgumentError, SystemExit):
         return
-    target = next((other for other in others if other.startswith(f"{folder}/")), None)
-    if options.forcerun is not None and not options.force and VIEW_FILE not in options.forcerun and target:
+    if options.forcerun is None or options.force or VIEW_FILE in options.forcerun:
+        return
+    # Snakemake forces files by name too.
+    target = next((one for one in others if one.startswith(f"{folder}/") and one not in options.forcerun), None)
+    if target is not None:
         raise ConfigError(
             f"{target}: would stay as it is, also where it is of another configuration, because --forcerun takes the "
             f"place of what profiles/default forces; add {VIEW_FILE} to --forcerun"

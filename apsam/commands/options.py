@@ -76,7 +76,8 @@ def _reader(model: type[Section], section: str) -> Callable[[Any], Section]:
             return value
         if value.lstrip().startswith("{"):
             return _checked(value, model, section)
-        if not os.path.isfile(value):
+        # Also a pipe, as of `--settings <(...)`.
+        if not os.path.exists(value):
             raise ConfigError(f"{value}: neither JSON nor a configuration file")
         return _checked(_section_of(Path(value), section), model, section)
 
