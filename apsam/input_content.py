@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -36,7 +37,9 @@ def content_checksum(file: Path) -> str | None:
     return _database_checksum(file) if file.suffix.lower() in DATABASES else sha256_file(file)
 
 
-def content_digest(path: Path, checksum: Callable[[Path], str | None] = content_checksum) -> str:
+def content_digest(
+    path: Path, checksum: Callable[[Path], str | None] = content_checksum, files: Sequence[Path] | None = None
+) -> str:
     """Return the SHA-256 of all that is read with `path`: names and contents of its files and sidecar files.
 
     The folder of a file, and its name except the suffix, do not count: data may be elsewhere on another
@@ -45,10 +48,11 @@ def content_digest(path: Path, checksum: Callable[[Path], str | None] = content_
     Args:
         path: A file or a folder.
         checksum: Computes, or remembers, the checksum of one file.
+        files: `files_of` the path, if they are known.
     """
     own = "" if path.is_dir() else path.stem
     lines = []
-    for file in files_of(path):
+    for file in files_of(path) if files is None else files:
         try:
             found = checksum(file)
         except OSError:
@@ -58,18 +62,28 @@ def content_digest(path: Path, checksum: Callable[[Path], str | None] = content_
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def changed_since(path: Path, time: float, digest: str) -> bool:
+def changed_since(path: Path, time: float, digest: str, number: int | None = None) -> bool:
     """Whether the content of an input is another one than it was at a time.
 
     Args:
         path: A file or a folder, which exists.
         time: Seconds since 1970. Content is read only if the date of an entry (ctime) is later, which also a program
-            that keeps the dates of contents (rsync -a) cannot set back.
+            that keeps the dates of contents (rsync -a) cannot set back, or if there are more or fewer files.
         digest: `content_digest` at that time.
+        number: How many files were read with it (`files_of`); None: unknown.
     """
-    # Of a folder, its own entry says that a file was removed.
-    entries = [path, *files_of(path)]
-    return any(entry.stat().st_ctime > time for entry in entries) and content_digest(path) != digest
+    files = files_of(path)
+    # Of a folder, its own entry says that a file was removed and another one was put in its place.
+    same = number in (None, len(files)) and all(_entered(entry) <= time for entry in (path, *files))
+    return not same and content_digest(path, files=files) != digest
+
+
+def _entered(entry: Path) -> float:
+    """When an entry was changed (ctime); of one that was removed since it was listed, now."""
+    try:
+        return entry.stat().st_ctime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _database_checksum(file: Path) -> str:

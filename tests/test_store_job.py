@@ -15,7 +15,7 @@ import pytest
 
 from apsam.code_hash import PACKAGE_ROOT, code_hash
 from apsam.errors import InputError
-from apsam.input_content import content_digest
+from apsam.input_content import content_digest, files_of
 from apsam.resunet.settings import ResUNetSettings
 from apsam.scenes import Scene
 from apsam.store import job as job_module
@@ -93,23 +93,34 @@ def test_code_that_was_copied_with_its_date_while_the_run_goes_is_refused(
         pass
 
 
-@pytest.mark.parametrize("change", ["none", "content", "older content", "date", "added", "removed"])
+def test_the_lock_of_an_editor_is_no_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".#errors.py").symlink_to("me@here.123")
+    monkeypatch.setattr(job_module, "PACKAGE_ROOT", tmp_path)
+    monkeypatch.setenv(STARTED_AT, str(time.time()))
+    job_module.check_code("prompts", "any")
+
+
+@pytest.mark.parametrize(
+    "change", ["none", "content", "older content", "date", "log", "added", "removed", "world file", "before"]
+)
 def test_data_that_are_changed_while_the_run_goes_are_refused(
     stored: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     Path("images").mkdir()
-    for file in ("labels.csv", "images/1.png", "images/2.png"):
-        Path(file).write_text("as it was")
-    given = {str(path): content_digest(path) for path in (Path("labels.csv"), Path("images"))}
+    for file in ("labels.csv", "images/1.png", "images/2.png", "a.tif", "a.tfw", "a.tif-wal"):
+        Path(file).write_text("" if file.endswith("-wal") else "as it was")
+    paths = [Path("labels.csv"), Path("images"), Path("a.tif")]
+    given = {str(path): content_digest(path) for path in paths}
+    numbers = {str(path): len(files_of(path)) for path in paths}
     given["201 files"] = "their digest"
     monkeypatch.setenv(STARTED_AT, str(time.time()))
     time.sleep(0.05)
     folder = Path(f"results/store/tiles/a.{KEY}")
-    arguments = job(folder, given=given)
+    arguments = job(folder, given=given, given_files=numbers)
 
     def meanwhile() -> None:
         match change:
-            case "content" | "older content":
+            case "content" | "older content" | "before":
                 Path("labels.csv").write_text("as it is!")
                 if change == "older content":
                     os.utime("labels.csv", (0, 0))
@@ -119,11 +130,19 @@ def test_data_that_are_changed_while_the_run_goes_are_refused(
                 Path("images/3.png").write_text("a tile")
             case "removed":
                 Path("images/2.png").unlink()
+            case "world file":
+                Path("a.tfw").unlink()
+            case "log":  # empty, of a database that was closed
+                Path("a.tif-wal").unlink()
 
-    if change in ("none", "date"):
+    if change in ("none", "date", "log"):
         with job_arguments(arguments):
             meanwhile()
-        assert read_recipe(folder)["given"] == given
+        assert read_recipe(folder)["given"] == given and "given_files" not in read_recipe(folder)
+    elif change == "before":
+        meanwhile()
+        with pytest.raises(InputError, match="was changed since the run started"), job_arguments(arguments):
+            pytest.fail("the job works for nothing")
     else:
         with pytest.raises(InputError, match="was changed since the run started"), job_arguments(arguments):
             meanwhile()

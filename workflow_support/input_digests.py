@@ -26,13 +26,22 @@ class InputDigests:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._digests: dict[Path, str] = {}
+        # With the number of files.
+        self._digests: dict[Path, tuple[str, int]] = {}
         self._checksums: dict[Path, str | None] = {}
 
     def digest(self, path: Path) -> str:
         """Return the digest of all that is read with `path` (`apsam.input_content`)."""
+        return self._known(path)[0]
+
+    def number(self, path: Path) -> int:
+        """Return how many files were read with `path` when its digest was computed."""
+        return self._known(path)[1]
+
+    def _known(self, path: Path) -> tuple[str, int]:
         if path not in self._digests:
-            self._digests[path] = content_digest(path, self._checksum)
+            files = files_of(path)
+            self._digests[path] = content_digest(path, self._checksum, files), len(files)
         return self._digests[path]
 
     def prepare(self, paths: Iterable[Path]) -> None:

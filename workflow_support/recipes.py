@@ -227,15 +227,23 @@ class Recipe:
             "settings": {section.name: self._run.section_values(section) for section in sections},
             "facts": plain,
             "given": self._given(),
+            "given_files": self._given_files(),
         }
 
     def _given(self) -> dict[str, str]:
         """Return input files and the sheet, with their hashes; for very many, one hash of all."""
-        paths = list(dict.fromkeys(given.path for given in self._find(InputFile, SheetFile)))
-        digests = {str(path): self._run.given.digest(path) for path in paths}
+        digests = {str(path): self._run.given.digest(path) for path in self._paths()}
         if len(digests) > MANY:
             return {f"{len(digests)} files": _digest(sorted(digests.values()))}
         return digests
+
+    def _given_files(self) -> dict[str, int]:
+        """Return how many files are read with each input, by which a job notices that one was removed."""
+        paths = self._paths()
+        return {str(path): self._run.given.number(path) for path in paths} if len(paths) <= MANY else {}
+
+    def _paths(self) -> list[Path]:
+        return list(dict.fromkeys(given.path for given in self._find(InputFile, SheetFile)))
 
     def _key(self) -> str:
         keyed = {

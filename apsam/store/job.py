@@ -47,6 +47,9 @@ def job_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
     plain, recipe = _take(plain, RECIPE_OPTION)
     known = json.loads(recipe) if recipe is not None else {}
     check_code(known.pop("entry", None), known.get("code"))
+    given, numbers = known.get("given", {}), known.pop("given_files", {})
+    # Before the work, which may take hours, and after it.
+    check_given(given, numbers)
     with ExitStack() as stack:
         if files:
             folder = stack.enter_context(TemporaryDirectory(prefix="apsam_files_"))
@@ -55,7 +58,7 @@ def job_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
         start = time.time()
         yield plain
     # Data may be read until the end; code was read at the start, and a long training outlives its change.
-    check_given(known.get("given", {}))
+    check_given(given, numbers)
     if known and _writes_files():
         command = [sys.argv[0], *_take(list(arguments), RECIPE_OPTION)[0]]
         write_recipe(Path(known.pop("folder")), known, command, _cost(start))
@@ -72,27 +75,29 @@ def check_code(command: str | None, code: str | None) -> None:
         InputError: The code was changed.
     """
     started = _started()
-    # The date of the entry (ctime): a copy keeps that of the content (rsync -a).
-    if command is None or all(file.stat().st_ctime <= started for file in PACKAGE_ROOT.rglob("*.py")):
+    # The date of the entry (ctime): a copy keeps that of the content (rsync -a). Locks of editors are links to nowhere.
+    sources = (file for file in PACKAGE_ROOT.rglob("*.py") if file.is_file())
+    if command is None or all(file.stat().st_ctime <= started for file in sources):
         return
     module, _, function = command.partition(":")
     if code_hash(PACKAGE_ROOT / "commands" / f"{module}.py", definition=function or module) != code:
         raise InputError("the code of this job was changed since the run started; start the run again")
 
 
-def check_given(given: Mapping[str, str]) -> None:
+def check_given(given: Mapping[str, str], numbers: Mapping[str, int]) -> None:
     """Check that input data are those of a job's key.
 
     Args:
         given: Path -> digest when the key was computed. What is not there has not been read since: it is left out, as
             is the one digest of very many files.
+        numbers: Path -> how many files were read with it then.
 
     Raises:
         InputError: A file or folder was changed since the run started.
     """
     started = _started()
     for path, digest in given.items():
-        if Path(path).exists() and changed_since(Path(path), started, digest):
+        if Path(path).exists() and changed_since(Path(path), started, digest, numbers.get(path)):
             raise InputError(f"{path}: was changed since the run started; start the run again")
 
 

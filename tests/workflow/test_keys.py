@@ -291,6 +291,17 @@ def test_a_job_that_reads_the_sheet_knows_its_content_which_is_not_in_the_key(sh
         assert after.facts()["given"][str(file)] != recipe.facts()["given"][str(file)], "of the sheet that was read"
 
 
+def test_a_job_knows_how_many_files_were_read_with_its_inputs(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+    """By which it notices that one was removed since, as a world file."""
+    write_raster(tmp_path / "here.tif", 100, 100)
+    (tmp_path / "here.tfw").write_text("1\n0\n0\n-1\n500000\n3000000\n")
+    run = run_of(sheet(None, "here\there.tif\tmask\there.tif\ttrain"))
+    known = run.recipe("tiles", "here").facts()
+    (tmp_path / "here.tfw").unlink()
+    assert known["given_files"] == {str(tmp_path / "here.tif"): 2}
+    assert run.recipe("tiles", "here").facts() == known, "of when the key was made"
+
+
 def test_a_path_of_no_recipe_is_named(sheet: Callable[..., Path]) -> None:
     run = run_of(sheet())
     with pytest.raises(InputError, match="no recipe of this configuration"):
