@@ -68,11 +68,17 @@ class Update:
 
 
 def check_run_folder(folder: Path) -> None:
-    """Check that the folder of a run is a view, or does not exist.
+    """Check that the folder of a run is a view that can be exchanged for another one, or does not exist.
 
     Raises:
         InputError: It is something else; nothing in it is changed.
     """
+    place = folder.resolve()
+    if place.is_mount() or (folder.is_symlink() and place.exists() and not os.access(place.parent, os.W_OK)):
+        raise InputError(
+            f"{folder}: cannot be exchanged for a new view, because {place} is a mount point or {place.parent} cannot "
+            f"be written to; make it a link to a folder on that disk, in one that you can write to"
+        )
     if not folder.exists() or (folder / MANIFEST).is_file() or _is_pulled(folder):
         return
     what = (
@@ -274,7 +280,11 @@ def _keep(
     aside = folder.parent / "edited" / folder.name / time.strftime("%Y-%m-%d_%H%M%S")
 
     def keep_aside(name: str, why: str) -> None:
-        _carry(folder / name, aside / name)
+        if (folder / name).is_symlink():
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            (aside / name).symlink_to((folder / name).parent.absolute() / (folder / name).readlink())
+        else:
+            _carry(folder / name, aside / name)
         update.warnings.append(f"{folder / name} {why}; your version is now {aside / name}")
 
     for name in sorted(edited):
@@ -286,7 +296,8 @@ def _keep(
             continue
         if name.endswith(LEFT_BY_PROGRAMS) and not _beside_same(name, wanted, old):
             continue
-        if not (new / name).exists():
+        in_a_file = any((new / above).is_file() for above in Path(name).parents)
+        if not in_a_file and not (new / name).exists():
             _carry(file, new / name)
         # Where there is no manifest yet, DVC has checked them out.
         elif old or name not in TRACKED:

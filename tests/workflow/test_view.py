@@ -14,7 +14,7 @@ from apsam.errors import InputError
 from apsam.files import read_json
 from apsam.store.recipe import write_recipe
 from apsam.store.view import MANIFEST, stored_file
-from workflow_support.view import update_view, where_to_look
+from workflow_support.view import check_run_folder, update_view, where_to_look
 
 KEYS = {"a": "0" * 12, "b": "1" * 12}
 
@@ -192,6 +192,39 @@ def test_a_file_that_lies_where_the_workflow_puts_one_is_moved_aside(store: Path
     (warning,) = update_view(RUN, made, 0).warnings
     assert content()["maps/apsam/west.tif"] == "a"
     assert Path(warning.rpartition(" is now ")[2]).read_text() == "my own map"
+
+
+def test_files_in_a_folder_where_the_workflow_puts_a_file_are_moved_aside(store: Path) -> None:
+    made = files_of("a")
+    update_view(RUN, {"prompts/west.json": made["prompts/west.json"]}, 0)
+    (RUN / "maps/apsam/west.gpkg").mkdir(parents=True)
+    (RUN / "maps/apsam/west.gpkg/notes.txt").write_text("mine")
+    (warning,) = update_view(RUN, made, 0).warnings
+    assert content()["maps/apsam/west.gpkg"] == "a"
+    assert Path(warning.rpartition(" is now ")[2]).read_text() == "mine"
+
+
+def test_a_link_in_place_of_a_file_is_moved_aside_with_its_target(store: Path) -> None:
+    update("a")
+    (RUN / "mine.json").write_text("mine")
+    (RUN / "prompts/west.json").unlink()
+    (RUN / "prompts/west.json").symlink_to("../mine.json")
+    (warning,) = update("b")
+    assert Path(warning.rpartition(" is now ")[2]).read_text() == "mine"
+
+
+@pytest.mark.parametrize("mounted", [True, False])
+def test_a_view_whose_place_cannot_be_exchanged_is_refused_before_the_run(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: bool
+) -> None:
+    (tmp_path / "disk").mkdir()
+    RUN.symlink_to(tmp_path / "disk")
+    if mounted:
+        monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path / "disk")
+    else:
+        monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(InputError, match="results/demo: cannot be exchanged .* make it a link to a folder"):
+        check_run_folder(RUN)
 
 
 def test_missing_files_come_back(store: Path) -> None:
