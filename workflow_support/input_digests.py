@@ -45,14 +45,24 @@ class InputDigests:
         return self._digests[path]
 
     def prepare(self, paths: Iterable[Path]) -> None:
-        """Compute the checksums of many files in parallel, and show progress."""
+        """Compute the checksums of many files in parallel, and show progress.
+
+        Raises:
+            InputError: A file cannot be read.
+        """
         files = [file for path in dict.fromkeys(paths) for file in files_of(path)]
         unknown = [file for file in files if file.is_file() and not self._memory.knows_file(KIND, file)]
         size = sum(file.stat().st_size for file in unknown)
         if size > MUCH:
             print(f"checksums of {len(unknown)} given files, {size / 1e9:.1f} GB (once)", file=sys.stderr, flush=True)
-        with ThreadPoolExecutor(THREADS) as pool:
-            self._checksums |= zip(unknown, pool.map(content_checksum, unknown), strict=True)
+        try:
+            with ThreadPoolExecutor(THREADS) as pool:
+                self._checksums |= zip(unknown, pool.map(content_checksum, unknown), strict=True)
+        except OSError as error:
+            raise InputError(
+                f"{error.filename}: cannot be read ({error.strerror}); change its permissions, or move it away if it "
+                f"does not belong to the data"
+            ) from error
 
     def _checksum(self, file: Path) -> str | None:
         checksum: str | None = self._memory.of_file(

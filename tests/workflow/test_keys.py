@@ -18,6 +18,7 @@ from rasterio.transform import from_origin
 from run_keys import CODE, SYNTHETIC, changed, paths, run_of
 
 from apsam.errors import ConfigError, InputError
+from workflow_support import input_digests
 from workflow_support.memory import Memory
 from workflow_support.raster_size import raster_size
 from workflow_support.recipes import ALL, Ref
@@ -300,6 +301,17 @@ def test_a_job_knows_how_many_files_were_read_with_its_inputs(tmp_path: Path, sh
     (tmp_path / "here.tfw").unlink()
     assert known["given_files"] == {str(tmp_path / "here.tif"): 2}
     assert run.recipe("tiles", "here").facts() == known, "of when the key was made"
+
+
+def test_a_file_beside_the_data_that_cannot_be_read_is_named(
+    tmp_path: Path, sheet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(file: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr(input_digests, "content_checksum", refused)
+    with pytest.raises(InputError, match=r"scenes.tsv: cannot be read \(Permission denied\)"):
+        run_of(sheet()).given.prepare([tmp_path / "scenes.tsv"])
 
 
 def test_a_path_of_no_recipe_is_named(sheet: Callable[..., Path]) -> None:
