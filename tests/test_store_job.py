@@ -93,6 +93,18 @@ def test_code_that_was_copied_with_its_date_while_the_run_goes_is_refused(
         pass
 
 
+def test_a_command_that_is_run_by_hand_is_not_compared_with_a_start(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a training on several nodes, with the command that Snakemake prints."""
+    monkeypatch.delenv(STARTED_AT, raising=False)
+    folder = Path(f"results/store/tiles/a.{KEY}")
+    known = {"given": {str(stored): "other"}, "given_files": {str(stored): 2}, "entry": "prompts", "code": "other"}
+    with job_arguments(job(folder, **known)):
+        pass
+    assert read_recipe(folder)["given"] == known["given"]
+
+
 def test_the_lock_of_an_editor_is_no_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".#errors.py").symlink_to("me@here.123")
     monkeypatch.setattr(job_module, "PACKAGE_ROOT", tmp_path)
