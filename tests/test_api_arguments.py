@@ -65,6 +65,7 @@ def test_a_mask_of_0_and_255_causes_a_warning(recwarn: pytest.WarningsRecorder):
     recwarn.clear()
     for reference in (mask, mask * 0, np.ma.masked_equal(mask * 255, 255), np.array([[1, 255]])):
         apsam.evaluate(mask, reference)
+    apsam.evaluate([mask], [np.ma.masked_equal(mask * 255, 255)])
     assert not recwarn.list
 
 

@@ -41,7 +41,7 @@ def evaluate(mask: np.ndarray, reference: np.ndarray) -> Counts:
         raise InputError(f"mask and reference: need one shape, are {found.shape} and {there.shape}")
     for values, name in ((mask, "mask"), (reference, "reference")):
         # Only the stored values: masked pixels are known to be no data.
-        stored = np.ma.compressed(np.asanyarray(values))
+        stored = np.ma.compressed(np.ma.asanyarray(values))
         if (stored == NO_DATA).any() and not (stored == 1).any():
             warnings.warn(
                 f"{name}: has 255, which is no data, and no landslide (1); if 255 is landslide, divide it by 255",
