@@ -45,10 +45,25 @@ def names_and_labels(tiles: Path) -> dict[str, int]:
 
 
 def test_negative_tiles_that_score_like_positive_ones_are_label_errors() -> None:
-    names = [("west", "a"), ("west", "b"), ("east", "c"), ("east", "d"), ("east", "e")]
-    found = choose_label_errors(names, np.array([3.0, 2.1, 2.0, 1.9, 1.0]), np.array([1, 0, 0, 0, 1]))
-    assert found == LabelErrors(2.0, 3, {"east": ["c"], "west": ["b"]})
+    names, scores, labels = scored()
+    found = choose_label_errors(names, scores, labels)
+    assert found == LabelErrors(2.0, 10, {"east": ["c"], "west": ["b"]})
     assert found.count == 2
+
+
+def test_with_few_tiles_of_a_kind_no_label_is_called_wrong() -> None:
+    names, scores, labels = scored()
+    unknown = np.where(np.arange(20) == 0, np.nan, scores)
+    assert choose_label_errors(names, unknown, labels) == LabelErrors(None, 10, {}), "9 positive tiles"
+    assert choose_label_errors(names[:-1], scores[:-1], labels[:-1]) == LabelErrors(None, 9, {}), "9 negative ones"
+
+
+def scored() -> tuple[list[tuple[str, str]], np.ndarray, np.ndarray]:
+    """Ten positive tiles of the mean score 2, and ten negative ones: one above, one at 2, the others below."""
+    names = [("west", f"p{number}") for number in range(10)]
+    names += [("west", "b"), ("east", "c"), ("east", "d"), *(("east", f"n{number}") for number in range(7))]
+    scores = np.array([3.0] * 5 + [1.0] * 5 + [2.1, 2.0, 1.9] + [-4.0] * 7)
+    return names, scores, np.repeat([1, 0], 10)
 
 
 def test_labels_of_one_kind_have_no_errors() -> None:
