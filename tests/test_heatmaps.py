@@ -85,6 +85,13 @@ def test_the_threshold_is_where_labels_and_map_agree(tmp_path: Path) -> None:
     assert len(decision.curve) == len(CANDIDATES)
 
 
+def test_the_threshold_of_a_map_of_low_probabilities_is_low(tmp_path: Path) -> None:
+    _, tiles, mask = make_scene(tmp_path, 300, 300)
+    logits = write_grid(tmp_path / "logits.tif", tiles[0], heat_of(mask, -3.5, -7), NO_DATA)
+    decision = calibrate(tiles, [logits], 0.005)
+    assert decision.balanced_accuracy > 0.97 and -7 < decision.threshold <= -3.5
+
+
 def test_labels_of_test_tiles_are_not_used_for_calibration(tmp_path: Path) -> None:
     _, tiles, mask = make_scene(tmp_path, 300, 300, "blocks")
     logits = write_grid(tmp_path / "logits.tif", tiles[0], heat_of(mask, 4, -4, 1, 60), NO_DATA)

@@ -26,8 +26,8 @@ from apsam.tiles.labels import tile_name
 from apsam.tiles.parts import TRAIN
 
 SCHEMA = 1
-# Thresholds tried, log-odds: probabilities of 0.05 to 0.999.
-CANDIDATES = np.round(np.arange(-3, 7.01, 0.25), 2)
+# Thresholds tried, log-odds: probabilities of 0.0003 to 0.999. Where few tiles are positive, all of a map may be low.
+CANDIDATES = np.round(np.arange(-8, 7.01, 0.25), 2)
 # Thresholds whose agreement is this close to the best count as equal; the middle one is selected.
 TIE = 0.003
 
