@@ -108,6 +108,12 @@ def test_settings_may_come_from_a_pipe(tmp_path: Path) -> None:
         settings(PromptSettings, "prompts").parser(str(tmp_path))
 
 
+@pytest.mark.parametrize("command", ["resunet", "resunet-scenes", "localizer", "heatmap-network"])
+def test_a_negative_seed_is_refused(command: str) -> None:
+    code, text = invoke(command, "a", "--output", "o", "--history", "h", "--seed", "-1")
+    assert code == 2 and "--seed" in text and "greater than or equal to 0" in text
+
+
 def test_settings_may_come_from_a_configuration_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

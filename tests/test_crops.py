@@ -113,3 +113,16 @@ def test_scenes_without_training_tiles_are_refused(tmp_path: Path) -> None:
     scene, _ = training_scene(tmp_path, split="test")
     with pytest.raises(InputError, match="needs at least two"):
         SceneCrops([scene], 1)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_masks_without_landslide_are_refused(tmp_path: Path, value: int) -> None:
+    image, [tiles], mask = make_scene(tmp_path)
+    empty = write_grid(tmp_path / "empty.tif", tiles, np.full_like(mask, value))
+    outputs = tmp_path / "w.safetensors", tmp_path / "history.json"
+    with pytest.raises(InputError, match=r"none of the \d+ training tiles in .*valley.* has landslide .*empty.tif"):
+        train_on_scenes([TrainingScene(image, tiles, empty)], TINY, *outputs, 7, "cpu")
+    assert not outputs[0].exists()
+    given = write_grid(tmp_path / "mask.tif", tiles, mask)
+    both = [TrainingScene(image, tiles, path) for path in (empty, given)]
+    assert SceneCrops(both, 1).positive, "another scene has some"

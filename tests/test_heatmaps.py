@@ -85,6 +85,13 @@ def test_the_threshold_is_where_labels_and_map_agree(tmp_path: Path) -> None:
     assert len(decision.curve) == len(CANDIDATES)
 
 
+def test_the_threshold_of_a_map_of_low_probabilities_is_low(tmp_path: Path) -> None:
+    _, tiles, mask = make_scene(tmp_path, 300, 300)
+    logits = write_grid(tmp_path / "logits.tif", tiles[0], heat_of(mask, -3.5, -7), NO_DATA)
+    decision = calibrate(tiles, [logits], 0.005)
+    assert decision.balanced_accuracy > 0.97 and -7 < decision.threshold <= -3.5
+
+
 def test_labels_of_test_tiles_are_not_used_for_calibration(tmp_path: Path) -> None:
     _, tiles, mask = make_scene(tmp_path, 300, 300, "blocks")
     logits = write_grid(tmp_path / "logits.tif", tiles[0], heat_of(mask, 4, -4, 1, 60), NO_DATA)
@@ -104,6 +111,23 @@ def test_a_threshold_needs_both_labels(tmp_path: Path) -> None:
     relabel(tiles[0], label=dict.fromkeys(range(count), 1))
     with pytest.raises(InputError, match=f"{count} positive and 0 negative"):
         calibrate(tiles, [logits], 0.005)
+
+
+def test_other_rasters_are_refused_as_heat_maps_and_label_maps(tmp_path: Path) -> None:
+    _, tiles, mask = make_scene(tmp_path)
+    labels, mask_file = tmp_path / "labels.tif", write_grid(tmp_path / "mask.tif", tiles[0], mask)
+    make_ground_labels(tiles, labels)
+    heat = write_grid(tmp_path / "heat.tif", tiles[0], heat_of(mask, 4, -4), NO_DATA)
+    out = tmp_path / "out.tif"
+    with pytest.raises(InputError, match="mask.tif: its values are uint8, not int16"):
+        calibrate(tiles, [mask_file], 0.005)
+    with pytest.raises(InputError, match="labels.tif: its values are uint8, not int16"):
+        choose_factor(tiles, [labels], [heat], 0.0, ViewSettings())
+    with pytest.raises(InputError, match="mask.tif: its values are uint8, not int16"):
+        make_heat_masks(mask_file, labels, 0.0, tiles[0], out)
+    with pytest.raises(InputError, match="mask.tif: has no band 2, so it is another kind of raster"):
+        make_heat_masks(heat, mask_file, 0.0, tiles[0], out)
+    assert not out.exists()
 
 
 def test_other_files_are_refused_as_threshold_or_factor(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from apsam.heatmaps.cross_validation import CELL, groups_of, read_cells
 from apsam.heatmaps.logits import NO_DATA, to_steps
 from apsam.metrics.training_checks import check_training
 from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles import label_errors as rule
 from apsam.tiles.label_errors import (
     LabelErrors,
     choose_label_errors,
@@ -45,10 +46,25 @@ def names_and_labels(tiles: Path) -> dict[str, int]:
 
 
 def test_negative_tiles_that_score_like_positive_ones_are_label_errors() -> None:
-    names = [("west", "a"), ("west", "b"), ("east", "c"), ("east", "d"), ("east", "e")]
-    found = choose_label_errors(names, np.array([3.0, 2.1, 2.0, 1.9, 1.0]), np.array([1, 0, 0, 0, 1]))
-    assert found == LabelErrors(2.0, 3, {"east": ["c"], "west": ["b"]})
+    names, scores, labels = scored()
+    found = choose_label_errors(names, scores, labels)
+    assert found == LabelErrors(2.0, 10, {"east": ["c"], "west": ["b"]})
     assert found.count == 2
+
+
+def test_with_few_tiles_of_a_kind_no_label_is_called_wrong() -> None:
+    names, scores, labels = scored()
+    unknown = np.where(np.arange(30) == 0, np.nan, scores)
+    assert choose_label_errors(names, unknown, labels) == LabelErrors(None, 10, {}), "19 positive tiles"
+    assert choose_label_errors(names[:-1], scores[:-1], labels[:-1]) == LabelErrors(None, 9, {}), "9 negative ones"
+
+
+def scored() -> tuple[list[tuple[str, str]], np.ndarray, np.ndarray]:
+    """20 positive tiles of the mean score 2, and ten negative ones: one above, one at 2, the others below."""
+    names = [("west", f"p{number}") for number in range(20)]
+    names += [("west", "b"), ("east", "c"), ("east", "d"), *(("east", f"n{number}") for number in range(7))]
+    scores = np.array([3.0] * 10 + [1.0] * 10 + [2.1, 2.0, 1.9] + [-4.0] * 7)
+    return names, scores, np.repeat([1, 0], [20, 10])
 
 
 def test_labels_of_one_kind_have_no_errors() -> None:
@@ -100,8 +116,9 @@ def test_labels_that_are_left_out_say_nothing(tmp_path: Path) -> None:
     assert (every.positive, every.negative) == (some.positive, some.negative + 2)
 
 
-def test_a_wrong_label_is_found_and_the_others_are_kept(tmp_path: Path) -> None:
+def test_a_wrong_label_is_found_and_the_others_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of the tiles on a landslide is labelled negative."""
+    monkeypatch.setattr(rule, "FEWEST_POSITIVE", 1)  # the scene is small
     _, tiles, _ = make_scene(tmp_path, 560, 400)
     before = names_and_labels(tiles[0])
     assert before["r38_c0"] == 1

@@ -10,7 +10,8 @@ from ground_scenes import make_scene, write_grid
 
 from apsam.commands.metrics import metrics_checks
 from apsam.files import read_json, write_json
-from apsam.heatmaps.logits import Correlation
+from apsam.heatmaps.calibrate import calibrate, write_decision
+from apsam.heatmaps.logits import NO_DATA, Correlation, to_steps
 from apsam.metrics.baselines import baseline_warnings, box_rows, not_better
 from apsam.metrics.centred_box import centred_box
 from apsam.metrics.training_checks import (
@@ -18,6 +19,8 @@ from apsam.metrics.training_checks import (
     TileTrend,
     agreement_of,
     agreement_warnings,
+    calibration_warnings,
+    check_training,
     count_training,
     localizer_warnings,
     tile_trend,
@@ -55,6 +58,30 @@ def test_pseudo_masks_in_the_middle_of_tiles_are_noticed(tmp_path: Path) -> None
     assert trend_warnings(TileTrend("valley", 30, 0.05, 0))
 
 
+def test_pseudo_masks_without_landslide_are_noticed(tmp_path: Path) -> None:
+    _, [tiles], _ = make_scene(tmp_path)
+    mask = np.zeros((64, 64), np.uint8)
+    found = tile_trend(tiles, write_masks(tmp_path / "none.zarr.zip", tiles, mask))
+    assert found.empty and "positive training tiles show no landslide" in trend_warnings(found)[0]
+    mask[10, 10] = 1  # neither in the middle nor at the border
+    found = tile_trend(tiles, write_masks(tmp_path / "one.zarr.zip", tiles, mask))
+    assert not found.empty and trend_warnings(found) == []
+
+
+def test_heat_maps_that_do_not_agree_with_their_own_labels_are_noticed(tmp_path: Path) -> None:
+    _, [tiles], mask = make_scene(tmp_path, 300, 300)
+    for name, odds in (("flat", np.zeros(mask.shape)), ("good", np.where(mask == 1, 4.0, -4.0))):
+        heat = write_grid(tmp_path / f"{name}.tif", tiles, to_steps(odds), NO_DATA)
+        write_decision(calibrate([tiles], [heat], 0.005), tmp_path / f"{name}.json", {})
+    metrics_checks(tmp_path / "checks.json", calibration=tmp_path / "flat.json")
+    found = read_json(tmp_path / "checks.json")
+    assert found["calibration"] == {"threshold": -0.5, "balanced_accuracy": 0.5}, "the middle of all thresholds"
+    [text] = found["warnings"]
+    assert text.startswith("the heat maps hardly distinguish training tiles") and "balanced accuracy 0.50" in text
+    assert check_training(calibration=tmp_path / "good.json")["warnings"] == []
+    assert calibration_warnings({"balanced_accuracy": None}) == []
+
+
 def test_warnings_of_localizer_labels_and_networks() -> None:
     assert localizer_warnings(GOOD) == [] == localizer_warnings({}) == localizer_warnings({**GOOD, "auc": None})
     assert "hardly distinguishes" in localizer_warnings({**GOOD, "auc": 0.6})[0]
@@ -77,6 +104,17 @@ def test_agreement_is_the_mean_correlation() -> None:
     known = np.corrcoef(odds[:, np.isfinite(odds[0])])
     assert correlation.mean() == pytest.approx(known[np.triu_indices(3, 1)].mean())
     assert Correlation(1).mean() is None and Correlation(2).mean() is None
+
+
+@pytest.mark.parametrize("value", [-11.5, -3.3, 0.1])
+def test_a_network_with_a_constant_value_agrees_with_none(value: float) -> None:
+    rng = np.random.default_rng(3)
+    odds = np.stack([rng.normal(size=(40, 30))] * 3).astype(np.float32)
+    odds[2] = value + 1e-6 * rng.normal(size=(40, 30))
+    correlation = Correlation(3)
+    correlation.add(odds)
+    assert correlation.mean() == pytest.approx(1 / 3, abs=1e-6), "of three pairs, one agrees"
+    assert agreement_warnings("a", correlation.mean())
 
 
 def test_trivial_baselines() -> None:

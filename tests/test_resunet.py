@@ -11,6 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
+from torch import Tensor
 from torch.nn import functional as F
 
 from apsam.errors import ApsamError, InputError
@@ -210,6 +211,23 @@ def test_diverged_training_is_an_error(tmp_path: Path) -> None:
     ):
         train_resunet([tiles], [masks], settings, tmp_path / "w.safetensors", tmp_path / "h.json", device="cpu")
     assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_weights_that_diverge_in_the_last_step_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiles, masks = write_scene(tmp_path)
+    step = ResUNetTraining.training_step
+
+    def overflow(task: ResUNetTraining, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        if index == task.trainer.num_training_batches - 1:
+            next(task.network.parameters()).register_hook(lambda gradient: gradient * float("inf"))
+        return step(task, batch, index)
+
+    monkeypatch.setattr(ResUNetTraining, "training_step", overflow)
+    outputs = tmp_path / "w.safetensors", tmp_path / "h.json"
+    settings = TINY.model_copy(update={"epochs": 1})
+    with pytest.raises(ApsamError, match="training diverged, weights are NaN or inf in epoch 1; lower resunet"):
+        train_resunet([tiles], [masks], settings, *outputs, device="cpu")
+    assert not outputs[0].exists() and not outputs[1].exists()
 
 
 def test_mismatched_inputs_are_named(tmp_path: Path) -> None:

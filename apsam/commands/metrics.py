@@ -114,6 +114,7 @@ def metrics_checks(
     pseudo_masks: Annotated[list[Path] | None, typer.Option(help="its pseudo-masks, in the same order")] = None,
     label_errors: LabelErrors = None,
     heat_maps: Annotated[list[Path] | None, typer.Option(help="heat map of a training scene")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="their calibrated threshold, from heatmap-threshold")] = None,
 ) -> None:
     """Check a training and its maps without reference masks, by image-level labels and plausibility of the map."""
     from apsam.errors import InputError
@@ -132,7 +133,12 @@ def metrics_checks(
         raise InputError(f"{len(thresholds)} masks were given for {half} maps; give the mask of each map")
     of_maps = check_maps(pairs[:half], pairs[half:], thresholds)
     of_training = check_training(
-        training or (), localizer, list(zip(masked, pseudo_masks, strict=True)), heat_maps or (), label_errors
+        training or (),
+        localizer,
+        list(zip(masked, pseudo_masks, strict=True)),
+        heat_maps or (),
+        label_errors,
+        calibration,
     )
     write_json(output, {**of_training, **of_maps, "warnings": [*of_training["warnings"], *of_maps["warnings"]]})
 

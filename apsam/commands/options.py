@@ -25,7 +25,7 @@ LabelErrors = Annotated[
     Path | None, typer.Option(help="from label-errors: tiles whose label is not used", show_default=False)
 ]
 Prompts = Annotated[Path, typer.Option(help="prompts of the scene, JSON")]
-Seed = Annotated[int, typer.Option(help="seed of all that is random")]
+Seed = Annotated[int, typer.Option(min=0, help="seed of all that is random")]
 LabelGate = Annotated[bool, typer.Option(help="leave out tiles labelled negative (the paper's released code does not)")]
 BlockOption = Annotated[
     str, typer.Option("--block", metavar="N/COUNT", help="number and count of the shards of the scene, for example 2/5")

@@ -122,6 +122,7 @@ class GridReader:
     Args:
         path: GeoTIFF that `GridWriter` wrote.
         grid: The grid it must have; None: any.
+        dtype: NumPy dtype of its values, by which heat maps differ from masks; None: any.
 
     Attributes:
         height, width: Its size, pixels.
@@ -129,10 +130,10 @@ class GridReader:
         tags: Strings stored with it.
 
     Raises:
-        InputError: It cannot be read, or has another grid.
+        InputError: It cannot be read, or has another grid or other values.
     """
 
-    def __init__(self, path: Path, grid: Grid | None = None) -> None:
+    def __init__(self, path: Path, grid: Grid | None = None, dtype: str | None = None) -> None:
         try:
             self._raster = rasterio.open(path)
         except RasterioError as error:
@@ -152,6 +153,13 @@ class GridReader:
                 f"({grid.width} x {grid.height} px); make it again from the tiles of this scene"
             )
 
+        if dtype is not None and self._raster.dtypes[0] != dtype:
+            found = self._raster.dtypes[0]
+            self.close()
+            raise InputError(
+                f"{path}: its values are {found}, not {dtype}, so it is another kind of raster; give the right file"
+            )
+
     def __enter__(self) -> GridReader:
         return self
 
@@ -163,7 +171,13 @@ class GridReader:
         self._raster.close()
 
     def read(self, row: int, col: int, height: int, width: int, *, band: int = 1) -> np.ndarray:
-        """Values of a window, (height, width); those beyond the raster are its no-data value (255 by default)."""
+        """Values of a window, (height, width); those beyond the raster are its no-data value (255 by default).
+
+        Raises:
+            InputError: The raster has no such band, or cannot be read.
+        """
+        if band > self.count:
+            raise InputError(f"{self.path}: has no band {band}, so it is another kind of raster; give the right file")
         values = np.full((height, width), self._fill, self._raster.dtypes[band - 1])
         top, left = max(row, 0), max(col, 0)
         bottom, right = min(row + height, self.height), min(col + width, self.width)

@@ -9,7 +9,7 @@ import numpy as np
 
 from apsam.ground.labels import ALL_LABELS, CERTAIN, POSSIBLE, PROBABILITY, UNKNOWN, has_probability
 from apsam.ground.raster import Grid, GridReader, row_bands
-from apsam.heatmaps.logits import LIMIT, NO_DATA, STEP
+from apsam.heatmaps.logits import DTYPE, LIMIT, NO_DATA, STEP
 
 
 def threshold_by_area(tiles: Sequence[Path], logits: Sequence[Path], labels: Sequence[Path]) -> float | None:
@@ -31,7 +31,7 @@ def threshold_by_area(tiles: Sequence[Path], logits: Sequence[Path], labels: Seq
     expected, found = 0.0, False
     for path, heat, label in zip(tiles, logits, labels, strict=True):
         grid = Grid.of_tiles(path)
-        with GridReader(heat, grid) as raster, GridReader(label, grid) as ground:
+        with GridReader(heat, grid, DTYPE) as raster, GridReader(label, grid) as ground:
             if not has_probability(ground):
                 continue
             found = True

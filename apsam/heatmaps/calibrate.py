@@ -19,15 +19,15 @@ from apsam.errors import InputError
 from apsam.files import read_record, write_json
 from apsam.ground.raster import Grid, GridReader
 from apsam.heatmaps.area import threshold_by_area
-from apsam.heatmaps.logits import NO_DATA, STEP
+from apsam.heatmaps.logits import DTYPE, NO_DATA, STEP
 from apsam.progress import track
 from apsam.stack import TileStack
 from apsam.tiles.labels import tile_name
 from apsam.tiles.parts import TRAIN
 
 SCHEMA = 1
-# Thresholds tried, log-odds: probabilities of 0.05 to 0.999.
-CANDIDATES = np.round(np.arange(-3, 7.01, 0.25), 2)
+# Thresholds tried, log-odds: probabilities of 0.0003 to 0.999. Where few tiles are positive, all of a map may be low.
+CANDIDATES = np.round(np.arange(-8, 7.01, 0.25), 2)
 # Thresholds whose agreement is this close to the best count as equal; the middle one is selected.
 TIE = 0.003
 
@@ -77,7 +77,7 @@ def calibrate(
     by_area = threshold_by_area(tiles, logits, labels_of_ground) if labels_of_ground else None
     shares, labels = [], []
     for path, heat in zip(tiles, logits, strict=True):
-        with TileStack(path) as stack, GridReader(heat, Grid.of_tiles(path)) as raster:
+        with TileStack(path) as stack, GridReader(heat, Grid.of_tiles(path), DTYPE) as raster:
             windows, label, part = (stack.read(name) for name in ("window", "label", "part"))
             unused = frozenset((left_out or {}).get(stack.attributes["scene"], ()))
             for index in track(np.flatnonzero(part == TRAIN).tolist(), f"calibrate on {stack.attributes['scene']}"):

@@ -17,7 +17,7 @@ from apsam.files import read_record, write_json
 from apsam.ground.labels import POSSIBLE, TRAINING_LABELS
 from apsam.ground.raster import Grid, GridReader
 from apsam.ground.settings import ViewSettings
-from apsam.heatmaps.logits import STEP
+from apsam.heatmaps.logits import DTYPE, STEP
 from apsam.tiles.windows import tile_windows
 
 SCHEMA = 1
@@ -69,7 +69,7 @@ def choose_factor(
 def _shares(grid: Grid, logits: Path, labels: Path, threshold: float, side: int, step: int) -> Iterator[float]:
     """Yield the share of every view that the heat map covers, of those where it covers any possible landslide."""
     least = round(threshold / STEP)
-    with GridReader(logits, grid) as heat, GridReader(labels, grid) as ground:
+    with GridReader(logits, grid, DTYPE) as heat, GridReader(labels, grid) as ground:
         for window in tile_windows(grid.height, grid.width, side, step).tolist():
             high = heat.read(*window) >= least
             share = (high & (ground.read(*window, band=TRAINING_LABELS) == POSSIBLE)).mean() if high.any() else 0

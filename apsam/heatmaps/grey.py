@@ -9,7 +9,7 @@ import numpy as np
 
 from apsam.ground.labels import FREE, POSSIBLE, TRAINING_LABELS, UNKNOWN, common_grid
 from apsam.ground.raster import Grid, GridReader, GridWriter, row_bands
-from apsam.heatmaps.logits import NO_DATA, STEP
+from apsam.heatmaps.logits import DTYPE, NO_DATA, STEP
 from apsam.heatmaps.settings import HeatMapSettings
 from apsam.progress import track
 from apsam.stack import TileStack, TileStackWriter
@@ -40,7 +40,7 @@ def make_heat_stack(
         output: The stack to write.
     """
     grid = common_grid([tiles])
-    with TileStack(tiles) as stack, GridReader(logits, grid) as heat, GridReader(labels, grid) as ground:
+    with TileStack(tiles) as stack, GridReader(logits, grid, DTYPE) as heat, GridReader(labels, grid) as ground:
         windows, size = stack.read("window"), int(stack.attributes["tile_size"])
         made_by = {"grey_per_logit": settings.grey_per_logit, "threshold": threshold}
         attributes = {"scene": grid.scene, "made_by": made_by}
@@ -75,7 +75,7 @@ def make_heat_masks(logits: Path, labels: Path, threshold: float, tiles: Path, o
     grid = Grid.of_tiles(tiles)
     least = round(threshold / STEP)
     with (
-        GridReader(logits, grid) as heat,
+        GridReader(logits, grid, DTYPE) as heat,
         GridReader(labels, grid) as ground,
         GridWriter(output, grid, ("pseudo-mask",), "uint8", UNKNOWN, {"APSAM_THRESHOLD": f"{threshold:g}"}) as writer,
     ):

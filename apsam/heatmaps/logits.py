@@ -18,7 +18,7 @@ from apsam.sam.windows import open_scene_of
 from apsam.stack import TileStack
 
 # Log-odds are stored as int16 in steps of a hundredth, clipped at those of a probability of 1e-5.
-STEP, LIMIT, NO_DATA = 0.01, 11.5, -32768
+STEP, LIMIT, NO_DATA, DTYPE = 0.01, 11.5, -32768, "int16"
 LEAST = 1e-5
 
 # Tag of the agreement of the networks.
@@ -86,16 +86,16 @@ class Correlation:
         self._products += values @ values.T
 
     def mean(self) -> float | None:
-        """Return the mean over all pairs of networks; None with one network, or if one has a constant value."""
+        """Return the mean over all pairs of networks, 0 for a pair with a constant network; None with one network."""
         if len(self._sums) < 2 or not self._count:
             return None
         means = self._sums / self._count
         covariance = self._products / self._count - np.outer(means, means)
         deviation = np.sqrt(np.diag(covariance).clip(0))
-        if (deviation < 1e-6).any():
-            return None
+        # A network that varies by less than a stored step learned nothing.
+        scale = np.where(deviation >= STEP, deviation, np.inf)
         pairs = np.triu_indices(len(means), 1)
-        return float((covariance / np.outer(deviation, deviation))[pairs].mean())
+        return float((covariance / np.outer(scale, scale))[pairs].mean())
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
@@ -116,7 +116,7 @@ class _RowsWriter:
     """Collect rows until a whole row of blocks can be written, so that blocks are compressed only once."""
 
     def __init__(self, path: Path, grid: Grid, tags: dict[str, str]) -> None:
-        self._writer = GridWriter(path, grid, ("mean log-odds x 100",), "int16", NO_DATA, tags)
+        self._writer = GridWriter(path, grid, ("mean log-odds x 100",), DTYPE, NO_DATA, tags)
         self._height = grid.height
         self._waiting: list[np.ndarray] = []
         self._first = 0

@@ -1,4 +1,4 @@
-"""Checks of a training without reference masks: labels, localizer, pseudo-masks, ensembles; and their warnings."""
+"""Checks of a training without reference masks: labels, localizer, pseudo-masks, heat maps; and their warnings."""
 
 from __future__ import annotations
 
@@ -39,12 +39,14 @@ class TileTrend:
         tiles: Positive training tiles.
         middle, border: Share of landslide in the middle quarter of a tile's area, and within an eighth of its side from
             the border.
+        empty: Whether there is no landslide anywhere in these tiles.
     """
 
     scene: str
     tiles: int
     middle: float
     border: float
+    empty: bool = False
 
 
 def count_training(tiles: Sequence[Path]) -> dict[str, int]:
@@ -106,13 +108,15 @@ def tile_trend(tiles: Path, masks: Path) -> TileTrend | None:
         if len(stack) != len(chosen):
             raise InputError(f"{masks}: contains {len(stack)} tiles, {tiles} {len(chosen)}; make it again")
         landslide, known = (np.zeros(2) for _ in range(2))
+        empty = True
         for start, batch in stack.batches(("mask",), 256):
             some = batch["mask"][chosen[start : start + len(batch["mask"])]]
+            empty &= not (some == 1).any()
             for index, place in enumerate(_middle_and_border(batch["mask"].shape[1])):
                 landslide[index] += np.count_nonzero(some[:, place] == 1)
                 known[index] += np.count_nonzero(some[:, place] != 255)
     middle, border = (landslide / np.maximum(known, 1)).round(4).tolist()
-    return TileTrend(name, int(chosen.sum()), middle, border)
+    return TileTrend(name, int(chosen.sum()), middle, border, empty)
 
 
 def _middle_and_border(side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -123,7 +127,12 @@ def _middle_and_border(side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trend_warnings(trend: TileTrend) -> list[str]:
-    """Warn of pseudo-masks in the middle of their tiles, which is not where landslides of a whole scene are."""
+    """Warn of pseudo-masks that are empty, or in the middle of their tiles, where not all landslides of a scene are."""
+    if trend.empty:
+        return [
+            f"{trend.scene}: the pseudo-masks of its {trend.tiles} positive training tiles show no landslide, so the "
+            f"ResUNet learns to find none there: look at the heat maps and prompts, and check prompts.threshold"
+        ]
     if trend.tiles < FEW_TILES or trend.middle < LEAST_MIDDLE or trend.middle <= TREND * trend.border:
         return []
     return [
@@ -149,14 +158,27 @@ def agreement_warnings(scene: str, agreement: float | None) -> list[str]:
     ]
 
 
+def calibration_warnings(calibration: Mapping[str, Any]) -> list[str]:
+    """Warn of heat maps that do not even agree with the labels that their networks learned (`apsam.heatmaps`)."""
+    balanced = calibration.get("balanced_accuracy")
+    if balanced is None or balanced >= WEAK_ACCURACY:
+        return []
+    return [
+        f"the heat maps hardly distinguish training tiles with landslides from those without, though their networks "
+        f"learned these labels (balanced accuracy {balanced:.2f}; chance is 0.50): pseudo-masks and maps are "
+        f"unreliable; check the labels, or raise heatmaps.epochs"
+    ]
+
+
 def check_training(
     tiles: Sequence[Path] = (),
     localizer: Path | None = None,
     masks: Sequence[tuple[Path, Path]] = (),
     heat_maps: Sequence[Path] = (),
     label_errors: Path | None = None,
+    calibration: Path | None = None,
 ) -> dict[str, Any]:
-    """Check a training: {"training", "label_errors", "localizer", "trends", "agreement", "warnings"}, JSON values.
+    """Check a training: JSON values of each check, and "warnings".
 
     Args:
         tiles: Tile stacks of all training scenes.
@@ -164,6 +186,7 @@ def check_training(
         masks: Of raster scenes, tile stacks and pseudo-masks.
         heat_maps: Heat maps of training scenes.
         label_errors: Tiles whose label was left out (`apsam.tiles.label_errors`).
+        calibration: Threshold of the heat maps, with its agreement with the labels (`apsam.heatmaps.calibrate`).
 
     Raises:
         InputError: The files are of different scenes.
@@ -173,12 +196,14 @@ def check_training(
     trends = [trend for pair in masks if (trend := tile_trend(*pair)) is not None]
     errors = read_label_errors(label_errors) if label_errors is not None else None
     agreement = {path.stem: agreement_of(path) for path in heat_maps}
+    calibrated = read_json(calibration) if calibration is not None else {}
     warnings = [
         *(training_warnings(counts) if tiles else []),
         *label_error_warnings(errors),
         *localizer_warnings(figures),
         *(text for trend in trends for text in trend_warnings(trend)),
         *(text for scene, value in agreement.items() for text in agreement_warnings(scene, value)),
+        *calibration_warnings(calibrated),
     ]
     return {
         "training": counts,
@@ -186,5 +211,6 @@ def check_training(
         "localizer": figures,
         "trends": [asdict(trend) for trend in trends],
         "agreement": agreement,
+        "calibration": {key: calibrated[key] for key in ("threshold", "balanced_accuracy") if key in calibrated},
         "warnings": warnings,
     }

@@ -62,7 +62,8 @@ class SceneCrops(Dataset[tuple[Tensor, Tensor]]):
         certain: Value of the mask that means landslide: 1, or `CERTAIN` if a scene has probabilities.
 
     Raises:
-        InputError: Files do not belong together, or there are fewer than two training tiles.
+        InputError: Files do not belong together, there are fewer than two training tiles, or none has landslide in its
+            mask.
     """
 
     def __init__(self, scenes: Sequence[TrainingScene], seed: int) -> None:
@@ -73,14 +74,20 @@ class SceneCrops(Dataset[tuple[Tensor, Tensor]]):
         if len(sizes) > 1:
             raise InputError(f"tile stacks of different tile sizes {sorted(sizes)}; tile all scenes alike")
         self._places = [(scene, index) for scene in self._opened for index in scene.training]
+        names = ", ".join(str(scene.tiles) for scene in scenes)
         if len(self) < 2:
-            names = ", ".join(str(scene.tiles) for scene in scenes)
             raise InputError(
                 f"{len(self)} training tile(s) in {names}; the ResUNet needs at least two: "
                 f"give a scene with 'split' train or blocks"
             )
         masks = (scene.mask_at(scene.windows[index]) for scene, index in self._places)
         self.positive = sum(bool(((mask > 0) & (mask != UNKNOWN)).any()) for mask in masks)
+        if not self.positive:
+            raise InputError(
+                f"none of the {len(self)} training tiles in {names} has landslide in its mask "
+                f"({', '.join(str(scene.mask) for scene in scenes)}), so a network would learn to find none; check the "
+                f"labels, and, if these are pseudo-masks, their heat maps"
+            )
 
     def __len__(self) -> int:
         return len(self._places)

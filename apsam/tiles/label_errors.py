@@ -5,6 +5,10 @@ networks the opposite. So each tile is scored by networks that were trained with
 (`apsam.heatmaps.cross_validation`). A negative tile is a label error if its score is at least the mean score of the
 positive tiles: the rule of confident learning (Northcutt et al. 2021, doi:10.1613/jair.1.12125) for the label "no
 landslide". No mask is read.
+
+Networks that are trained on a few tiles of one kind cannot score this kind. With two positive tiles of a real scene, up
+to 46 of its 65 correct negative labels would be errors, with ten up to 13, with 20 up to 4; with one negative tile of
+it, this one. So there are no errors with fewer than `FEWEST_POSITIVE` or `FEWEST_NEGATIVE` tiles.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ from apsam.files import read_record, write_json
 SCHEMA = 1
 # Tiles that a warning names.
 NAMED = 12
+# With fewer tiles of a kind, no label is called wrong.
+FEWEST_POSITIVE, FEWEST_NEGATIVE = 20, 10
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class LabelErrors:
     """Negative training tiles whose label is probably wrong.
 
     Attributes:
-        threshold: Mean score of the positive tiles; None if there are none.
+        threshold: Mean score of the positive tiles; None if there are too few tiles of a kind.
         negative: Number of negative training tiles.
         tiles: Scene -> names of the tiles.
     """
@@ -43,7 +49,7 @@ class LabelErrors:
 
 
 def choose_label_errors(names: Sequence[tuple[str, str]], scores: np.ndarray, labels: np.ndarray) -> LabelErrors:
-    """Select the negative tiles that score like positive ones.
+    """Select the negative tiles that score like positive ones; none if there are too few tiles of a kind.
 
     Args:
         names: (scene, tile) of n tiles.
@@ -53,7 +59,7 @@ def choose_label_errors(names: Sequence[tuple[str, str]], scores: np.ndarray, la
     known = np.isfinite(scores)
     positive = scores[known & (labels == 1)]
     negative = int((labels == 0).sum())
-    if not len(positive):
+    if len(positive) < FEWEST_POSITIVE or int((known & (labels == 0)).sum()) < FEWEST_NEGATIVE:
         return LabelErrors(None, negative, {})
     tiles: dict[str, list[str]] = {}
     wrong = known & (labels == 0) & (scores >= positive.mean())

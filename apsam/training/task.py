@@ -108,16 +108,16 @@ class Task(lightning.LightningModule, ABC):
         """Add the losses of the epoch to the history, and report them.
 
         Raises:
-            ApsamError: One is NaN or infinite.
+            ApsamError: One is NaN or infinite, or a weight is.
         """
         names = sorted(self._sums)
         row = dict(zip(names, self._means(names), strict=True))
         self._sums, self._tiles = {}, 0
         number, last = self.current_epoch + 1, self.trainer.max_epochs
-        if not all(np.isfinite(list(row.values()))):
-            raise ApsamError(
-                f"{self.stage}: training diverged, the loss is NaN or inf in epoch {number}; {self.remedy}"
-            )
+        # The losses of an epoch do not show what its last step did to the weights.
+        finite = {"the loss is": np.isfinite(list(row.values())).all(), "weights are": self._weights_are_finite()}
+        if wrong := [what for what, well in finite.items() if not well]:
+            raise ApsamError(f"{self.stage}: training diverged, {wrong[0]} NaN or inf in epoch {number}; {self.remedy}")
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.epochs.append({"epoch": number, "learning_rate": rate, **row})
         if self.plateau is not None:
@@ -128,6 +128,10 @@ class Task(lightning.LightningModule, ABC):
         """Print a message once for all processes."""
         if self.global_rank == 0:
             print(f"{self.stage}: {message}", file=sys.stderr, flush=True)
+
+    def _weights_are_finite(self) -> bool:
+        """Whether all that the network keeps, weights and statistics of batch norms, is finite."""
+        return all(bool(value.isfinite().all()) for value in self.state_dict().values())
 
     def _means(self, names: list[str]) -> list[float]:
         """Return mean losses over the tiles of all processes."""

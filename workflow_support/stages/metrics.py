@@ -81,6 +81,7 @@ def checks(run: Run, unit: str) -> Job:
             "pseudo-masks": run.stacks(TILE_MASKS if run.second_round else f"masks/{TRAINED[0]}", of_tiles),
             "label-errors": found_label_errors(run),
             "heat-maps": [Ref("heatmaps", name) for name in run.training] if run.scene_wide else [],
+            "calibration": Ref("heatmaps/threshold") if run.scene_wide else None,
         }
     )
 
