@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import struct
 import time
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -44,6 +46,7 @@ from apsam.errors import ConfigError, InputError
 from apsam.products.elevations import open_elevations
 from apsam.reference_mask import ReferenceMaskReader
 from apsam.scenes import tile_files
+from apsam.tiles.decimated import column_groups, sampled_lines
 from apsam.tiles.mask_values import NO_DATA, Sample, find_rule
 from apsam.tiles.mask_values_column import parse_mask_values
 from apsam.tiles.parts import NEITHER, TRAIN
@@ -149,11 +152,27 @@ def test_labels_of_landslides_may_say_more(tmp_path: Path, kind: list) -> None:
         ("type", ["landslide", "road"]),
         ("label", [1, 2]),
         ("value", [0.5, 1]),
+        ("value", [12, 340]),
+        ("class", ["landslide", "complex"]),
+        ("class", ["translational", "rotational landslide"]),
+        ("class", ["landslide (high confidence)", "low confidence"]),
+        ("category", ["NO", "NO"]),
     ],
 )
 def test_columns_of_landslides_without_other_classes(tmp_path: Path, column: str, values: list) -> None:
     layer(tmp_path / "p.gpkg", SLIDE, translate(SLIDE, 5), **{column: values})
     assert not given(tmp_path, labels="p.gpkg").check().warnings
+
+
+def test_warnings_about_classes_and_colours_are_repeated_by_a_second_check(tmp_path: Path) -> None:
+    layer(tmp_path / "p.gpkg", SLIDE, translate(SLIDE, 5), **{"class": [1, 2]})
+    colours = np.zeros((3, SIDE, SIDE), np.uint8)
+    colours[0, 20:40, 20:50] = colours[1, 100:110, 100:110] = 128
+    write(tmp_path / "m.tif", colours)
+    found = given(tmp_path, labels="p.gpkg", mask="m.tif")
+    first, second = found.check().warnings, found.check().warnings
+    assert first == second
+    assert any("column 'class'" in warning for warning in first) and any("2 colours" in warning for warning in first)
 
 
 def test_folders_of_a_kml_are_read_together(tmp_path: Path) -> None:
@@ -736,7 +755,7 @@ def with_overviews(path: Path, values: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("virtual", [False, True])
 def test_the_stretch_does_not_depend_on_overviews(tmp_path: Path, virtual: bool) -> None:
-    values = pixels(side=1200, dtype="uint16") * 9
+    values = pixels(side=2600, dtype="uint16") * 9
     values[:, :, :333] = 60000
     plain, image = with_overviews(tmp_path / "a.tif", values), tmp_path / "a.tif"
     if virtual:
@@ -755,6 +774,32 @@ def test_overviews_of_a_mask_are_not_read(tmp_path: Path) -> None:
         found = [ReferenceMaskReader(path, scene).overview(300) for path in (plain, tmp_path / "m.tif")]
     np.testing.assert_array_equal(*found)
     assert set(np.unique(found[1])) == {0, 1}
+
+
+def test_a_page_that_gdal_cannot_read_is_no_second_image(tmp_path: Path) -> None:
+    """As some cameras and scanners write them."""
+    path = write(tmp_path / "a.tif", pixels())
+    write(path, pixels(seed=1), APPEND_SUBDATASET="YES")
+    content = bytearray(path.read_bytes())
+    (first,) = struct.unpack_from("<I", content, 4)
+    (entries,) = struct.unpack_from("<H", content, first)
+    (second,) = struct.unpack_from("<I", content, first + 2 + 12 * entries)
+    (entries,) = struct.unpack_from("<H", content, second)
+    tags = [second + 2 + 12 * entry for entry in range(entries)]
+    (compression,) = (tag for tag in tags if struct.unpack_from("<H", content, tag) == (259,))
+    struct.pack_into("<H", content, compression + 8, 60000)
+    path.write_bytes(bytes(content))
+    np.testing.assert_array_equal(given(tmp_path).tile()["image"][0], pixels()[:, :64, :64])
+
+
+def test_blocks_of_a_raster_decompress_once_though_the_cache_is_small(tmp_path: Path) -> None:
+    columns = sampled_lines(20_000, 1024)
+    groups = list(column_groups(columns, 512))
+    np.testing.assert_array_equal(np.concatenate([columns[group] for group in groups]), columns)
+    spans = [(int(columns[group][0]) // 512, int(columns[group][-1]) // 512) for group in groups]
+    assert all(last - first < 4 for first, last in spans), "few blocks side by side"
+    assert all(last < first for (_, last), (first, _) in pairwise(spans)), "no block in two groups"
+    assert list(column_groups(columns, 20_000)) == [slice(0, 1024)], "rows of strips are read whole"
 
 
 def test_a_smaller_page_is_no_second_image(tmp_path: Path) -> None:
@@ -967,6 +1012,20 @@ def test_a_zone_that_ends_at_180_degrees_goes_on_beyond(tmp_path: Path) -> None:
     write(tmp_path / "a.tif", pixels(), crs="EPSG:32660", transform=from_origin(*place, 1, 1))
     layer(tmp_path / "inv.gpkg", box(place[0] + 20, place[1] - 40, place[0] + 50, place[1] - 20), crs="EPSG:32660")
     assert not given(tmp_path).check().warnings
+
+
+def test_tiles_where_a_scene_has_no_data_show_no_ground_of_it(tmp_path: Path) -> None:
+    values = pixels()
+    values[:, :100] = 0
+    write(tmp_path / "b.tif", values, nodata=0)
+    layer(tmp_path / "inv.gpkg", translate(SLIDE, 60, -80))
+    (tmp_path / "t").mkdir()
+    write(tmp_path / "t" / "x.tif", pixels(side=40))
+    write(tmp_path / "t" / "y.tif", pixels(side=40), transform=from_origin(LEFT + 40, TOP, 1, 1))
+    (tmp_path / "l.csv").write_text("tile,label\nx.tif,1\ny.tif,0\n")
+    found = given(tmp_path)
+    found.rows = [("a", "t", "l.csv", "", "train"), ("b", "b.tif", "inv.gpkg", "", "test")]
+    assert not found.check().warnings
 
 
 @pytest.mark.parametrize("west", [-176.0, -180.0])

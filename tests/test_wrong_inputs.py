@@ -429,6 +429,13 @@ def with_scene(found: Given) -> Given:
     return found
 
 
+def with_blocks(found: Given) -> Given:
+    """The same training tiles, before a scene in blocks on their ground."""
+    scene = given(found.folder, split="blocks").rows[0]
+    found.rows[1] = ("b", *scene[1:])
+    return found
+
+
 def in_gbk(path: Path, **columns: Any) -> None:
     """A Shapefile in GBK whose `.cpg` says UTF-8."""
     gpd.GeoDataFrame(columns, geometry=[SLIDE], crs=UTM).to_file(path, encoding="CP936")
@@ -440,6 +447,25 @@ def two_depths(folder: Path) -> Given:
     write(folder / "b.tif", pixels(dtype="uint16"), transform=from_origin(LEFT + SIDE, TOP, 1, 1))
     found = given(folder)
     found.rows.append(("b", "b.tif", *found.rows[0][2:]))
+    return found
+
+
+def tiles_and_16_bit(folder: Path) -> Given:
+    """Ready-made tiles of 8 bit and a scene of 16 bit."""
+    found = tiles()(folder)
+    found.rows += given(folder, split="test").rows
+    write(folder / "a.tif", pixels(dtype="uint16"))
+    return found
+
+
+def scaled_masks(folder: Path) -> Given:
+    """Ready-made tiles with masks of probabilities, stored as whole numbers with a scale."""
+    found = tiles(masks={})(folder)
+    for name in "xy":
+        write(folder / "masks" / f"{name}.tif", tile_mask(200)[None])
+        with rasterio.open(folder / "masks" / f"{name}.tif", "r+") as raster:
+            raster.scales = (1 / 250,)
+    found.head, found.rows = (*found.head, "mask_values"), [(*found.rows[0], ">=0.5")]
     return found
 
 
@@ -902,6 +928,7 @@ EARLY: dict[str, tuple[Make, str]] = {
         "contains no tile .*, but landslide; the tiles of a scene are files in one folder",
     ),
     "a positive tile without mask": (tiles(masks={"y.png": tile_mask(0)}), "has no mask for the tile x.png"),
+    "a scale of masks of tiles": (scaled_masks, "x.tif: declares a scale or offset"),
     "a mask of another size": (tiles(masks=bent()), "x.png: is 39 x 39 px, its image 40 x 40"),
     "a layer for a folder": (
         lambda f: (layer(f / "p.gpkg", SLIDE), _with(tiles()(f), rows=[("t", "tiles", "p.gpkg", "", "train")]))[1],
@@ -1044,12 +1071,22 @@ WARNINGS: dict[str, tuple[Make, str]] = {
     "false colours of Sentinel-2": (image(named("B8", "B4", "B3")), "its bands are named b8, b4, b3"),
     "tiles of one ground in both parts": (
         chips,
-        r"2 of 2 file\(s\) of 'b' \(test\) show ground that files of 'a' \(train\) show too, .*u/x.tif and ",
+        r"2 of 2 file.s. of 'b' .test. that were looked at show ground that files of 'a' .train. show too, .*u/x.tif ",
     ),
     "tiles of the ground of a test scene": (
         lambda f: with_scene(chips(f)),
-        r"1 of 1 file\(s\) of 'b' \(test\) show ground that files of 'a'",
+        r"1 of 1 file\(s\) of 'b' \(test\) that were looked at show ground that files of 'a'",
     ),
+    "tiles of the ground of a scene in blocks": (
+        lambda f: with_blocks(chips(f)),
+        r"1 of 1 file.s. of 'b' \(blocks\) that were looked at show ground that files of 'a' \(train\) show too",
+    ),
+    "ready-made tiles and a scene of 16 bit": (
+        tiles_and_16_bit,
+        "of 'a' are stretched .* those of 't' are taken as they are, .*; give scenes of one kind$",
+    ),
+    "bare soil among landslides": (marked("class", ["landslide", "bare soil"]), "'bare soil' .1.; the features of all"),
+    "an old road among landslides": (marked("class", ["landslide", "old road"]), "'old road' .1.; the features of all"),
     "sheets of a map as tiles": (
         lambda f: (tiles()(f), write_png(f / "tiles" / "x.png", pixels(side=300).transpose(1, 2, 0)))[0],
         r"1 of the 2 tiles .* are large .up to 300 px., and are reduced to 64 px",

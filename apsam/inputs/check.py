@@ -117,13 +117,7 @@ def _finish(state: CheckState, scenes: Sequence[Scene], report: Report, dem: Pat
             f"{state.resolutions[fine]:.3g} m; landslides look different at another resolution, so that one is "
             f"better resampled to the other's"
         )
-    if len(set(state.stretched.values())) == 2:
-        some = {stretched: name for name, stretched in reversed(state.stretched.items())}
-        state.warnings.append(
-            f"the values of '{some[True]}' are stretched to 8 bit by percentiles, those of '{some[False]}' are taken "
-            f"as they are, so that contrast and colours differ; give scenes of one kind, or stretch all of them "
-            f"('tiles.stretch: percentile')"
-        )
+    state.warnings += _mixed_stretch(state, scenes)
     if state.lengths:
         state.warnings += scale_warnings(state.lengths, state.tiles)
     if state.without_pixels:
@@ -132,6 +126,21 @@ def _finish(state: CheckState, scenes: Sequence[Scene], report: Report, dem: Pat
             f"pixels of {count} scene(s) were not read, to finish in time, '{state.without_pixels[0]}' the "
             f"first: their valid shares and mask values are not known yet"
         )
+
+
+def _mixed_stretch(state: CheckState, scenes: Sequence[Scene]) -> list[str]:
+    """A warning if some scenes are stretched to 8 bit and others are not."""
+    if len(set(state.stretched.values())) < 2:
+        return []
+    some = {stretched: name for name, stretched in reversed(state.stretched.items())}
+    remedy = "give scenes of one kind"
+    # Ready-made tiles are never stretched.
+    if state.tiles.stretch == "auto" and all(scene.kind != "folder" for scene in scenes):
+        remedy += ", or stretch all of them ('tiles.stretch: percentile')"
+    return [
+        f"the values of '{some[True]}' are stretched to 8 bit by percentiles, those of '{some[False]}' are taken as "
+        f"they are, so that contrast and colours differ; {remedy}"
+    ]
 
 
 def _repeated_images(scenes: Sequence[Scene]) -> list[str]:

@@ -58,6 +58,7 @@ def check_folder(state: CheckState, scene: Scene, row: SceneReport) -> None:
 def _check_images(state: CheckState, folder: Path, files: Sequence[Path], row: SceneReport) -> None:
     """Headers of all tiles, and of some their size and transparency."""
     row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
+    state.stretched[row.name] = False
     read_tile_image(files[0])
     if doubt := doubtful_bands(files[0]):
         row.bands = "the first three"

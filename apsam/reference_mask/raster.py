@@ -23,7 +23,7 @@ from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError, first_cause
 from apsam.reference_mask.location import check_mask_location
 from apsam.reference_mask.values import colour_bands, invert, mask_rule, no_data_of
-from apsam.tiles.decimated import may_have_overviews, sampled_lines
+from apsam.tiles.decimated import column_groups, may_have_overviews, sampled_lines
 from apsam.tiles.georeference import degrees_of, turn_to
 from apsam.tiles.mask_values import NO_DATA, plane
 from apsam.tiles.outlines import outline
@@ -85,7 +85,13 @@ class RasterMask:
         if (height, width) == (tall, wide) or not may_have_overviews(self._raster):
             return self._read(Window(0, 0, wide, tall), (height, width))
         rows, cols = sampled_lines(tall, height).tolist(), sampled_lines(wide, width)
-        return np.stack([self._read(Window(0, row, wide, 1), (1, wide))[0, cols] for row in rows])
+        read = np.empty((height, width), np.uint8)
+        for some in column_groups(cols, self._aligned.block_shapes[0][1]):
+            left, right = int(cols[some][0]), int(cols[some][-1]) + 1
+            for index, row in enumerate(rows):
+                line = self._read(Window(left, row, right - left, 1), (1, right - left))
+                read[index, some] = line[0, cols[some] - left]
+        return read
 
     def _read(self, window: Window, shape: tuple[int, int]) -> np.ndarray:
         try:

@@ -41,11 +41,19 @@ def mask_rule(path: Path, values: str | None = None) -> tuple[MaskRule, Palette 
         InputError: They leave open what is landslide.
     """
     status = path.stat()
-    return _mask_rule(path, values, status.st_mtime_ns, status.st_size)
+    sample, palette, inverted = _sample(path, bool(values), status.st_mtime_ns, status.st_size)
+    return find_rule(path, sample, values, palette), palette, inverted, sample
 
 
 @lru_cache(maxsize=32)
-def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palette | None, float | None, Sample]:
+def _sample(path: Path, stored: bool, *_: int) -> tuple[Sample, Palette | None, float | None]:
+    """Return the values of a mask raster, its palette and the value of white where 0 is white.
+
+    Args:
+        path: The raster.
+        stored: Whether the numbers are meant that the file stores.
+        _: What tells its content from an earlier one.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         raster = open_raster(path)
@@ -58,7 +66,7 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
             )
         check_mask_type(path, raster.dtypes[bands[0] - 1])
         palette, inverted = palette_of(raster), white_is_zero(raster)
-        if values:
+        if stored:
             inverted = None  # the numbers that are said are those of the file
         sample = Sample.of(np.dtype(raster.dtypes[bands[0] - 1]), lossy_compression(raster))
         sample.scaling = _scaling(raster, path)
@@ -81,7 +89,7 @@ def _mask_rule(path: Path, values: str | None, *_: int) -> tuple[MaskRule, Palet
                     break
         except (RasterioError, ValueError) as error:
             raise InputError(f"{path}: pixels cannot be read ({first_cause(error)}); is the file complete?") from error
-    return find_rule(path, sample, values, palette), palette, inverted, sample
+    return sample, palette, inverted
 
 
 def _scaling(raster: rasterio.DatasetReader, path: Path) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from apsam.errors import InputError, first_cause, no_such
 from apsam.file_content import content_hint
 from apsam.tiles.bands import choose_bands, undeclared_no_data
-from apsam.tiles.decimated import may_have_overviews, sampled_lines
+from apsam.tiles.decimated import column_groups, may_have_overviews, sampled_lines
 from apsam.tiles.georeference import check_placed, raster_bounds
 from apsam.tiles.photometry import unused_alpha, white_is_zero
 from apsam.tiles.resolution import NEARLY, PixelGrid, area_sums, ground_sides_m, pixel_edges, reading_grid
@@ -231,17 +231,23 @@ class SceneReader:
             mask &= opaque
         return values, mask.astype(np.uint8)
 
-    def _sample(self, far: tuple[float, ...] | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Read stored values of the whole raster, decimated to at most `STRETCH_SIDE` pixels a side."""
+    @cached_property
+    def _sample(self) -> tuple[np.ndarray, np.ndarray]:
+        """Stored values of the whole raster on at most `STRETCH_SIDE` pixels a side, and where they are data.
+
+        Undeclared no-data values count as data.
+        """
         stored = self.stored
         shape = _decimated(stored.height, stored.width, STRETCH_SIDE)
         if shape == stored[:2] or not may_have_overviews(self._raster):
-            return self._read(None, shape, far)
-        cols = sampled_lines(stored.width, shape[1])
+            return self._read(None, shape, ())
+        rows, cols = sampled_lines(stored.height, shape[0]).tolist(), sampled_lines(stored.width, shape[1])
         values, mask = np.empty((3, *shape), self.dtype), np.empty(shape, np.uint8)
-        for index, row in enumerate(sampled_lines(stored.height, shape[0]).tolist()):
-            line, valid = self._read(_window(row, 0, 1, stored.width), None, far)
-            values[:, index], mask[index] = line[:, 0, cols], valid[0, cols]
+        for some in column_groups(cols, self._raster.block_shapes[0][1]):
+            left, right = int(cols[some][0]), int(cols[some][-1]) + 1
+            for index, row in enumerate(rows):
+                line, valid = self._read(_window(row, left, 1, right - left), None, ())
+                values[:, index, some], mask[index, some] = line[:, 0, cols[some] - left], valid[0, cols[some] - left]
         return values, mask
 
     def _stored(self, window: Window | None, shape: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
@@ -287,7 +293,7 @@ class SceneReader:
         """Return no-data values that neither the file nor `tiles.nodata` declares."""
         if not self.stretched or self.dtype == np.uint8:
             return ()
-        values, mask = self._sample(())
+        values, mask = self._sample
         found = undeclared_no_data(values[:, mask > 0])
         for value, share in found:
             log.warning(
@@ -306,7 +312,11 @@ class SceneReader:
         """
         if not self.stretched:
             return None
-        values, mask = self._sample()
+        far = self.undeclared
+        values, mask = self._sample
+        del self._sample  # some 10 MB, and not needed again
+        for value in far:
+            mask = mask * ~(values == value).all(axis=0)
         chosen = values[:, mask > 0].astype(np.float64)
         if chosen.size == 0:
             raise InputError(f"{self.path}: has no valid pixel; check its no-data value and 'tiles.nodata'")

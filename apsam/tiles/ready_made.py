@@ -20,7 +20,7 @@ from apsam.errors import InputError, first_cause
 from apsam.file_content import content_hint
 from apsam.scenes import image_files
 from apsam.tiles.band_names import bands_of, is_otherwise, known_colours
-from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, check_mask_type, find_rule, has_losses, plane
+from apsam.tiles.mask_values import NO_DATA, UNSCALED, MaskRule, Sample, check_mask_type, find_rule, has_losses, plane
 from apsam.tiles.photometry import (
     alpha_band,
     is_real,
@@ -147,6 +147,11 @@ def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray
         with _opened(file) as raster:
             bands = _colour_bands(raster)
             check_mask_type(file, raster.dtypes[bands[0] - 1])
+            if stored and (raster.scales[0], raster.offsets[0]) != UNSCALED:
+                raise InputError(
+                    f"{file}: declares a scale or offset, which masks of ready-made tiles are read without; write the "
+                    f"values themselves: gdal_translate -unscale -ot Float32 {file.name} NEW.tif"
+                )
             values = np.stack([raster.read(band) for band in bands])
             palette, black, compression = palette_of(raster), white_is_zero(raster), lossy_compression(raster)
             no_data = None if raster.nodata == 0 else raster.nodata

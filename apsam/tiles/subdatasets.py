@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from apsam.errors import InputError
 
@@ -38,7 +39,8 @@ def _has_more_pages(first: rasterio.DatasetReader, pages: Sequence[str]) -> bool
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         for page in pages[1:]:
-            with rasterio.open(page) as raster:
+            # A page that GDAL cannot read is no image that could be meant.
+            with suppress(RasterioError), rasterio.open(page) as raster:
                 if raster.height >= first.height and raster.width >= first.width:
                     return True
     return False
