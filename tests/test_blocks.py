@@ -200,7 +200,10 @@ def test_every_stage_up_to_the_masks(scene: Scene, tmp_path: Path) -> None:
         with TileStack(joined) as blocks, TileStack(tmp_path / f"whole/{stage}/valley.zarr.zip") as whole:
             assert len(blocks) == len(whole) > 0 in blocks.lengths
             for array in whole.arrays:
-                assert np.allclose(blocks.read(array), whole.read(array), atol=1e-5), (stage, array)
+                found, there = (stack.read(array).astype(float) for stack in (blocks, whole))
+                # Batches of other sizes differ in the last bits, and so do grey values that lie on the edge (AVX2).
+                assert np.allclose(found, there, atol=1 if array == "cam" else 1e-5), (stage, array)
+                assert np.mean(found != there) < 1e-3 or array != "cam"
                 assert array != "mask" or (whole.read(array) == 1).any()
 
 
