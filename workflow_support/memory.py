@@ -50,18 +50,18 @@ class Memory:
         self._asked[entry] = known
         return known[1]
 
-    def of_file(self, kind: str, path: Path, make: Callable[[], Any], beside: Sequence[Path] = ()) -> Any:
+    def of_file(self, kind: str, path: Path, make: Callable[[], Any], sidecars: Sequence[Path] = ()) -> Any:
         """Return the value of a file in its current state.
 
         Args:
             kind, path: What is asked for, and the file.
             make: Computes it if it is not cached.
-            beside: Files that are read with it.
+            sidecars: Files that are read with it.
 
         Raises:
             OSError: There is no such file.
         """
-        status = [file.stat() for file in (path, *beside)]
+        status = [file.stat() for file in (path, *sidecars)]
         # Dates of contents may lie in the future (from an archive of another time zone), those of entries do not.
         if time.time() - max(min(one.st_mtime, one.st_ctime) for one in status) < SETTLED:
             return make()

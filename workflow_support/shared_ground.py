@@ -38,7 +38,7 @@ def held_out_near(name: str, scenes: Mapping[str, Scene], memory: Memory) -> lis
 @cache
 def _place(image: Path, memory: Memory) -> Place | None:
     try:
-        # A world file or a projection beside the image may say where it is.
+        # A world file or a projection next to the image may say where it is.
         found = memory.of_file("place", image, lambda: _read(image), sidecar_files(image))
     except OSError:
         return None  # other checks say that it is missing

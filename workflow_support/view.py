@@ -294,7 +294,7 @@ def _keep(
         name = file.relative_to(folder).as_posix()
         if name in old or name == MANIFEST or (file.is_dir() and not file.is_symlink()):
             continue
-        if name.endswith(LEFT_BY_PROGRAMS) and not _beside_same(name, wanted, old):
+        if name.endswith(LEFT_BY_PROGRAMS) and not _belongs_to_same(name, wanted, old):
             continue
         in_a_file = any((new / above).is_file() for above in Path(name).parents)
         if not in_a_file and not (new / name).exists():
@@ -313,7 +313,7 @@ def _carry(file: Path, target: Path) -> None:
         shutil.copy2(file, target, follow_symlinks=False)
 
 
-def _beside_same(name: str, wanted: Mapping[str, str], old: Mapping[str, Mapping[str, Any]]) -> bool:
+def _belongs_to_same(name: str, wanted: Mapping[str, str], old: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether the file next to which a program left a sidecar is the same one in the new view."""
     ending = next(ending for ending in LEFT_BY_PROGRAMS if name.endswith(ending))
     of = name.removesuffix(ending)
