@@ -94,6 +94,8 @@ def test_changed_weights_are_followed():
         backbone.load_state_dict(other, strict=False)
         assert relative(backbone(images)[0], backbone.network(images)[0]) < 1e-5
         assert relative(backbone(images)[0], first[0]) > 0.01
+        backbone.network.get_parameter(next(name for name, _ in backbone.network.named_parameters())).data.mul_(1.1)
+        assert relative(backbone(images)[0], backbone.network(images)[0]) < 1e-5, "also past torch's own bookkeeping"
         copied = copy.deepcopy(backbone)
         assert relative(copied(images)[0], backbone(images)[0]) < 1e-6
     assert list(backbone.state_dict()) == keys

@@ -70,7 +70,7 @@ def test_attention_variant_depends_on_the_machine(monkeypatch):
         assert attention.products_are_cheap(gpu, torch.float32)
 
 
-def test_cached_positions_follow_the_weights():
+def test_positions_follow_the_weights():
     encoder = tiny_encoder()
     image = torch.randn(1, 3, 128, 128)
     use_fast_attention(encoder)

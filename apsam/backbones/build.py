@@ -94,13 +94,14 @@ class Backbone(nn.Module):
         )
 
     def _folded(self) -> FoldedBackbone:
-        """Return the folded copy, which is cached until weights change. It is not part of the state dict."""
-        values = (*self.network.parameters(), *self.network.buffers())
-        key = tuple((value.data_ptr(), value._version, value.device) for value in values)
+        """Return the folded copy, which is kept until weights change. It is not part of the state dict."""
+        values = [value.detach().flatten() for value in self.network.state_dict().values() if value.is_floating_point()]
+        weights = torch.cat(values)
         known, folded = self.__dict__.get("_kept_folded", (None, None))
-        if known != key:
+        # By value: torch documents no way to learn that weights were changed in place.
+        if known is None or not _are_equal(known, weights):
             folded = FoldedBackbone(self.network)
-            self.__dict__["_kept_folded"] = key, folded
+            self.__dict__["_kept_folded"] = weights, folded
         return folded
 
     def stages(self) -> list[list[nn.Module]]:
@@ -133,6 +134,10 @@ class Backbone(nn.Module):
         for name in self._frozen:
             self.get_submodule(name).eval()
         return self
+
+
+def _are_equal(one: Tensor, other: Tensor) -> bool:
+    return (one.device, one.dtype) == (other.device, other.dtype) and torch.equal(one, other)
 
 
 def build_backbone(

@@ -68,17 +68,9 @@ class FastAttention(Attention):
         return self.proj(attended.reshape(x.shape))
 
     def _tables(self, height: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return relative positions of rows (H, H, C) and columns (W, W, C), query first; cached."""
-        weights = (self.rel_pos_h, self.rel_pos_w)
-        key = (height, width, dtype, *((weight.data_ptr(), weight._version) for weight in weights))
-        known, tables = self.__dict__.get("_kept_tables", (None, None))
-        if known == key and not torch.is_grad_enabled():
-            return tables
-        rows, columns = (get_rel_pos(side, side, weight) for side, weight in zip((height, width), weights, strict=True))
-        tables = rows.to(dtype), columns.to(dtype)
-        if not torch.is_grad_enabled():
-            self.__dict__["_kept_tables"] = key, tables
-        return tables
+        """Return relative positions of rows (H, H, C) and columns (W, W, C), query first."""
+        rows, columns = get_rel_pos(height, height, self.rel_pos_h), get_rel_pos(width, width, self.rel_pos_w)
+        return rows.to(dtype), columns.to(dtype)
 
 
 def folded_attention(qkv: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:
