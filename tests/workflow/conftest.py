@@ -19,17 +19,18 @@ from workflow_support import run as run_module
 def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
     """The small run, from the start to the report. Do not change it: use `project`.
 
-    `APSAM_FINISHED` names the folder of an earlier one, which saves the minute it takes while writing a test.
+    `APSAM_FINISHED` names its folder: made if absent and kept, so that several sessions share it (`.ci/run`), or the
+    sessions in which a test is written.
     """
-    if folder := os.environ.get("APSAM_FINISHED"):
-        return Project(Path(folder))
     # Processes that share the tests share the run: the first one makes it.
-    folder = tmp_path_factory.getbasetemp().parent if worker_id != "master" else tmp_path_factory.mktemp("workflow")
-    printed = folder / "finished.log"
-    with FileLock(folder / "finished.lock"):
+    shared = tmp_path_factory.getbasetemp().parent if worker_id != "master" else tmp_path_factory.mktemp("workflow")
+    folder = Path(os.environ.get("APSAM_FINISHED") or shared / "finished").absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    printed = folder.with_suffix(".log")
+    with FileLock(folder.with_suffix(".lock")):
         if printed.is_file():
-            return Project(folder / "finished", printed.read_text())
-        project = copy_project(folder / "finished")
+            return Project(folder, printed.read_text())
+        project = copy_project(folder)
         project.printed = project.snakemake()
         printed.write_text(project.printed)
     return project
