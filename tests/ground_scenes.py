@@ -30,7 +30,13 @@ def write_raster(path: Path, values: np.ndarray, nodata: int | None = None) -> P
 
 
 def make_scene(
-    folder: Path, height: int = 300, width: int = 200, split: str = "train", name: str = "valley", blocks: int = 1
+    folder: Path,
+    height: int = 300,
+    width: int = 200,
+    split: str = "train",
+    name: str = "valley",
+    blocks: int = 1,
+    tiling: TileSettings = TILES,
 ) -> tuple[Path, list[Path], np.ndarray]:
     """A grey scene with two bright landslides and a strip without data on the right: image, tile stacks, mask."""
     rng = np.random.default_rng(5)
@@ -47,7 +53,7 @@ def make_scene(
     for number in range(1, blocks + 1):
         stacks.append(folder / f"{name}.b{number:03d}.zarr.zip")
         settings = SplitSettings(block=100)
-        tile_scene(scene, TILES, LabelSettings(), settings, stacks[-1], Block(number, blocks))
+        tile_scene(scene, tiling, LabelSettings(), settings, stacks[-1], Block(number, blocks))
     return source, stacks, mask
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from apsam.errors import ConfigError, InputError
 from apsam.ground.labels import make_ground_labels
 from apsam.heatmaps import cross_validation
 from apsam.heatmaps.calibrate import calibrate
-from apsam.heatmaps.cross_validation import CELL, groups_of, read_cells
+from apsam.heatmaps.cross_validation import CELL, Cells, groups_of, read_cells
 from apsam.heatmaps.logits import NO_DATA, to_steps
 from apsam.metrics.training_checks import check_training
 from apsam.stack import TileStack, TileStackWriter
@@ -29,6 +30,7 @@ from apsam.tiles.label_errors import (
 )
 from apsam.tiles.labels import tile_name
 from apsam.tiles.parts import TEST, TRAIN
+from apsam.tiles.settings import TileSettings
 from benchmarks import label_errors as benchmark
 
 
@@ -132,6 +134,34 @@ def test_a_wrong_label_is_found_and_the_others_are_kept(tmp_path: Path, monkeypa
     label_errors(tiles, again, 5, device="cpu", threads=1)
     assert again.read_bytes() == output.read_bytes()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")], "nothing temporary is left"
+
+
+def test_labels_of_tiles_that_hardly_overlap_are_not_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rule, "FEWEST_POSITIVE", 1)  # the scene is small
+    _, tiles, _ = make_scene(tmp_path, 560, 400, tiling=TileSettings(size=SIZE, overlap=0))
+    before = names_and_labels(tiles[0])
+    assert before["r0_c0"] == 1
+    relabel(tiles[0], label={list(before).index("r0_c0"): 0})
+    caplog.set_level("INFO")
+    label_errors(tiles, tmp_path / "errors.json", 5, device="cpu", threads=1)
+    negative = sum(label == 0 for label in before.values()) + 1
+    assert read_label_errors(tmp_path / "errors.json") == LabelErrors(None, negative, {})
+    assert "labels are not checked: tiles share 27 % of their ground" in caplog.text
+    monkeypatch.setattr(cross_validation, "LEAST_SHARED", 0)
+    label_errors(tiles, tmp_path / "all.json", 5, device="cpu", threads=1)
+    assert "r0_c0" in read_label_errors(tmp_path / "all.json").tiles["valley"]
+
+
+def test_ground_that_two_tiles_cover_is_shared() -> None:
+    place = np.array([[0, 1, 2, 3], [2, 3, 4, 5], [6, 7, 8, 9]])
+    known = np.ones(place.shape, bool)
+    cells = Cells([("west", f"t{number}") for number in range(3)], np.zeros(3, int), place, known, np.zeros((12, 1)))
+    assert cells.shared() == pytest.approx(4 / 12)
+    known[0, 3] = False
+    assert cells.shared() == pytest.approx(2 / 11), "where one of two tiles has no data, the other is alone"
+    assert replace(cells, known=np.zeros_like(known)).shared() == 0
 
 
 def test_many_tiles_are_divided_into_groups_of_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
