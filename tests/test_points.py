@@ -10,7 +10,9 @@ import pytest
 from given_inputs import HEAD, LEFT, SLIDE, TOP, UTM, Given, given, layer, pixels, write
 from rasterio.transform import from_origin
 from shapely import Point, box
+from typer.testing import CliRunner
 
+from apsam.cli import app
 from apsam.errors import InputError
 from apsam.geodesy import Geodesy
 from apsam.inputs.sizes import landslide_lengths, mask_lengths, rounded_up, scale_warnings
@@ -181,6 +183,19 @@ def test_check_warns_of_landslides_as_long_as_tiles() -> None:
     [text] = scale_warnings([(np.array([90.0, 110.0]), 128.0), (np.array([400.0]), 128.0)], tiles)
     assert "longer than 110 m, a tile is 128 m wide" in text and "tiles.resolution_m: 1'" in text
     assert [rounded_up(value) for value in (0.86, 1.0, 1.1, 13, 900)] == [1.0, 1.0, 1.2, 15, 1000]
+
+
+def test_check_does_not_advise_what_is_set_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer(tmp_path / "inv.gpkg", box(LEFT, TOP - 60, LEFT + 150, TOP))
+    given(tmp_path).scenes()
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "mine.yaml"
+    config.write_text("run: mine\nscenes: scenes.tsv\ntiles: {size: 64}\n")
+    advice = "add config/real_scenes.yaml"
+    assert advice in CliRunner().invoke(app, ["check", str(config)]).stdout
+    real_scenes = Path(__file__).parents[1] / "config" / "real_scenes.yaml"
+    done = CliRunner().invoke(app, ["check", str(config), str(real_scenes)])
+    assert done.exit_code == 0 and advice not in done.stdout, done.output
 
 
 def test_lengths_of_outlines_masks_and_sizes() -> None:
