@@ -169,7 +169,10 @@ def test_check_warns_of_points(tmp_path: Path) -> None:
         return "\n".join(points(tmp_path, settings, **columns).check().warnings)
 
     assert "its column 'len_m' may be one" in says({}, len_m=[120.0])
-    assert "1 of 1 points near 'a' have no size" in says({"buffer_m": 20}, note=["x"])
+    text = says({"buffer_m": 20}, note=["x"])
+    assert "1 of 1 points near 'a' have no size" in text and "leave tiles near points out" in text
+    text = says({"buffer_m": 20, "ignore_m": 40}, note=["x"])
+    assert "1 of 1 points near 'a' have no size" in text and "leave tiles near points out" not in text, "they are"
     # Of the ten negative tiles beyond 40 m, those within 120 m may show the rest.
     text = says({"size_column": "len", "ignore_m": 0}, len=[120.0])
     assert "negative tiles of 'a' lie within the length of a landslide" in text and "ignore_m: auto" in text

@@ -139,7 +139,9 @@ def point_warnings(
 
 def _remedies(source: Path, settings: LabelSettings) -> str:
     """What helps a point inventory without sizes."""
-    text = "Name a column of lengths or areas (labels.size_column), leave tiles near points out (labels.ignore_m), "
+    text = "Name a column of lengths or areas (labels.size_column), "
+    if settings.ignore_m in ("auto", 0):
+        text += "leave tiles near points out (labels.ignore_m), "
     text += "or label the tiles (apsam label, apsam grid)"
     if settings.size_column is None:
         fields = [name for layer in chosen_layers(source) for name in layer.fields]
