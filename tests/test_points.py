@@ -182,9 +182,14 @@ def test_check_warns_of_points(tmp_path: Path) -> None:
 
 def test_check_warns_of_landslides_as_long_as_tiles() -> None:
     tiles = TileSettings(size=256)
-    assert scale_warnings([(np.array([20.0, 50.0, 60.0]), 128.0)], tiles) == []
-    [text] = scale_warnings([(np.array([90.0, 110.0]), 128.0), (np.array([400.0]), 128.0)], tiles)
+    assert scale_warnings([(np.array([20.0, 50.0, 60.0]), 128.0, 900.0)], tiles) == []
+    scenes = [(np.array([90.0, 110.0]), 128.0, 900.0), (np.array([400.0]), 128.0, 900.0)]
+    [text] = scale_warnings(scenes, tiles)
     assert "longer than 110 m, a tile is 128 m wide" in text and "tiles.resolution_m: 1'" in text
+    [text] = scale_warnings([(*scenes[0][:2], 250.0), scenes[1]], tiles)
+    assert text.endswith(
+        "most tiles show a part of one; add config/real_scenes.yaml, which combines the labels of overlapping tiles"
+    ), "a tile of 256 m is larger than the first scene"
     assert [rounded_up(value) for value in (0.86, 1.0, 1.1, 13, 900)] == [1.0, 1.0, 1.2, 15, 1000]
 
 
