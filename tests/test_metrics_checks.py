@@ -65,6 +65,17 @@ def test_a_map_without_landslides_is_warned_of(tmp_path: Path) -> None:
     assert not any("to find" in text for text in fixed["warnings"])
 
 
+def test_a_map_of_tiles_of_one_label_is_warned_of_if_it_is_wrong() -> None:
+    one_label = replace(GOOD, positive=0, negative=58, balanced_accuracy=None, auc=None, majority=1.0)
+    [text, few] = warnings_of(replace(one_label, accuracy=0.1))
+    assert text == (
+        "valley: the map is correct in 10% of the 58 test tiles, all of which are labelled negative: do not use it"
+    )
+    assert "only 0 positive and 58 negative" in few
+    assert len(warnings_of(replace(one_label, accuracy=0.9))) == 1
+    assert len(warnings_of(replace(one_label, negative=3, accuracy=0.0))) == 1, "too few to say that"
+
+
 def test_a_map_of_the_labels_grid_repeats_at_its_step(tmp_path: Path) -> None:
     _, tiles, mask = make_scene(tmp_path, 600, 600, "test")
     wave = np.cos(2 * np.pi * np.arange(600) / 38)

@@ -9,6 +9,7 @@ import pytest
 from ground_scenes import make_scene, write_grid
 
 from apsam.commands.metrics import metrics_checks
+from apsam.errors import InputError
 from apsam.files import read_json, write_json
 from apsam.heatmaps.calibrate import calibrate, write_decision
 from apsam.heatmaps.logits import NO_DATA, Correlation, to_steps
@@ -66,6 +67,19 @@ def test_pseudo_masks_without_landslide_are_noticed(tmp_path: Path) -> None:
     mask[10, 10] = 1  # neither in the middle nor at the border
     found = tile_trend(tiles, write_masks(tmp_path / "one.zarr.zip", tiles, mask))
     assert not found.empty and trend_warnings(found) == []
+
+
+def test_scene_wide_masks_without_landslide_are_noticed(tmp_path: Path) -> None:
+    _, [tiles], mask = make_scene(tmp_path)
+    empty = write_grid(tmp_path / "empty.tif", tiles, np.zeros(mask.shape), 255)
+    full = write_grid(tmp_path / "full.tif", tiles, mask, 255)
+    for masks, expected in (([empty, full], 1), ([full, full], 0)):
+        metrics_checks(tmp_path / "checks.json", training=[tiles, tiles], scene_masks=masks)
+        found = [text for text in read_json(tmp_path / "checks.json")["warnings"] if "no landslide" in text]
+        assert len(found) == expected
+        assert all(text.startswith("valley: its scene-wide pseudo-mask, of ") for text in found)
+    with pytest.raises(InputError, match="1 scene-wide masks for 2 training scenes"):
+        metrics_checks(tmp_path / "checks.json", training=[tiles, tiles], scene_masks=[empty])
 
 
 def test_heat_maps_that_do_not_agree_with_their_own_labels_are_noticed(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 from given_inputs import HEAD, LEFT, SLIDE, TOP, UTM, Given, given, layer, pixels, write
 from rasterio.transform import from_origin
 from shapely import Point, box
+from typer.testing import CliRunner
 
+from apsam.cli import app
 from apsam.errors import InputError
 from apsam.geodesy import Geodesy
 from apsam.inputs.sizes import landslide_lengths, mask_lengths, rounded_up, scale_warnings
@@ -167,7 +169,10 @@ def test_check_warns_of_points(tmp_path: Path) -> None:
         return "\n".join(points(tmp_path, settings, **columns).check().warnings)
 
     assert "its column 'len_m' may be one" in says({}, len_m=[120.0])
-    assert "1 of 1 points near 'a' have no size" in says({"buffer_m": 20}, note=["x"])
+    text = says({"buffer_m": 20}, note=["x"])
+    assert "1 of 1 points near 'a' have no size" in text and "leave tiles near points out" in text
+    text = says({"buffer_m": 20, "ignore_m": 40}, note=["x"])
+    assert "1 of 1 points near 'a' have no size" in text and "leave tiles near points out" not in text, "they are"
     # Of the ten negative tiles beyond 40 m, those within 120 m may show the rest.
     text = says({"size_column": "len", "ignore_m": 0}, len=[120.0])
     assert "negative tiles of 'a' lie within the length of a landslide" in text and "ignore_m: auto" in text
@@ -177,10 +182,28 @@ def test_check_warns_of_points(tmp_path: Path) -> None:
 
 def test_check_warns_of_landslides_as_long_as_tiles() -> None:
     tiles = TileSettings(size=256)
-    assert scale_warnings([(np.array([20.0, 50.0, 60.0]), 128.0)], tiles) == []
-    [text] = scale_warnings([(np.array([90.0, 110.0]), 128.0), (np.array([400.0]), 128.0)], tiles)
+    assert scale_warnings([(np.array([20.0, 50.0, 60.0]), 128.0, 900.0)], tiles) == []
+    scenes = [(np.array([90.0, 110.0]), 128.0, 900.0), (np.array([400.0]), 128.0, 900.0)]
+    [text] = scale_warnings(scenes, tiles)
     assert "longer than 110 m, a tile is 128 m wide" in text and "tiles.resolution_m: 1'" in text
+    [text] = scale_warnings([(*scenes[0][:2], 250.0), scenes[1]], tiles)
+    assert text.endswith(
+        "most tiles show a part of one; add config/real_scenes.yaml, which combines the labels of overlapping tiles"
+    ), "a tile of 256 m is larger than the first scene"
     assert [rounded_up(value) for value in (0.86, 1.0, 1.1, 13, 900)] == [1.0, 1.0, 1.2, 15, 1000]
+
+
+def test_check_does_not_advise_what_is_set_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer(tmp_path / "inv.gpkg", box(LEFT, TOP - 60, LEFT + 150, TOP))
+    given(tmp_path).scenes()
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "mine.yaml"
+    config.write_text("run: mine\nscenes: scenes.tsv\ntiles: {size: 64}\n")
+    advice = "add config/real_scenes.yaml"
+    assert advice in CliRunner().invoke(app, ["check", str(config)]).stdout
+    real_scenes = Path(__file__).parents[1] / "config" / "real_scenes.yaml"
+    done = CliRunner().invoke(app, ["check", str(config), str(real_scenes)])
+    assert done.exit_code == 0 and advice not in done.stdout, done.output
 
 
 def test_lengths_of_outlines_masks_and_sizes() -> None:

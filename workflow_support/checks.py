@@ -48,7 +48,9 @@ def _read_inputs(run: Run) -> list[str]:
     from apsam.inputs import check
 
     config = run.config
-    report = check(list(run.scenes.values()), config.tiles, config.labels, config.split, config.dem)
+    report = check(
+        list(run.scenes.values()), config.tiles, config.labels, config.split, config.dem, scene_wide=run.scene_wide
+    )
     if len(run.scenes) <= SHOWN_SCENES:
         print(report.table(), file=sys.stderr)
     else:
@@ -59,7 +61,7 @@ def _read_inputs(run: Run) -> list[str]:
 def _state_of_inputs(run: Run) -> str:
     """Return a hash of everything that a check of the inputs depends on: settings, code, size and time of files."""
     lines = [run.section(Section(name)) for name in ("tiles", "labels", "split")]
-    lines += [repr(run.scenes), str(run.config.dem), run.code.source]
+    lines += [repr(run.scenes), str(run.config.dem), str(run.scene_wide), run.code.source]
     for path in run.all_given():
         for file in files_of(path):
             status = file.stat() if file.exists() else None

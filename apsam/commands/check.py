@@ -47,7 +47,15 @@ def check(
     config = config.model_copy(update=update)
     scenes = read_scene_sheet(config.scenes, config.data_dir)
     check_combinations(config, scenes)
-    report = check_inputs(scenes, config.tiles, config.labels, config.split, config.dem, pixel_seconds)
+    report = check_inputs(
+        scenes,
+        config.tiles,
+        config.labels,
+        config.split,
+        config.dem,
+        pixel_seconds,
+        scene_wide=config.ground.masks == "scene",
+    )
     print(report.table())
     if report.warnings:
         print()

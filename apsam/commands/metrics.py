@@ -115,6 +115,9 @@ def metrics_checks(
     label_errors: LabelErrors = None,
     heat_maps: Annotated[list[Path] | None, typer.Option(help="heat map of a training scene")] = None,
     calibration: Annotated[Path | None, typer.Option(help="their calibrated threshold, from heatmap-threshold")] = None,
+    scene_masks: Annotated[
+        list[Path] | None, typer.Option(help="scene-wide pseudo-mask of each training scene, in the same order")
+    ] = None,
 ) -> None:
     """Check a training and its maps without reference masks, by image-level labels and plausibility of the map."""
     from apsam.errors import InputError
@@ -125,6 +128,9 @@ def metrics_checks(
     pairs, masked, pseudo_masks = pairs or [], masked or [], pseudo_masks or []
     if len(masked) != len(pseudo_masks):
         raise InputError(f"{len(pseudo_masks)} stacks of pseudo-masks for {len(masked)} of tiles; give one for each")
+    training, scene_masks = training or [], scene_masks or []
+    if scene_masks and len(scene_masks) != len(training):
+        raise InputError(f"{len(scene_masks)} scene-wide masks for {len(training)} training scenes; give one for each")
     half, rest = divmod(len(pairs), 2)
     if rest:
         raise InputError(f"{len(pairs)} files were given; give a map for each tile stack")
@@ -133,12 +139,13 @@ def metrics_checks(
         raise InputError(f"{len(thresholds)} masks were given for {half} maps; give the mask of each map")
     of_maps = check_maps(pairs[:half], pairs[half:], thresholds)
     of_training = check_training(
-        training or (),
+        training,
         localizer,
         list(zip(masked, pseudo_masks, strict=True)),
         heat_maps or (),
         label_errors,
         calibration,
+        list(zip(training, scene_masks, strict=False)),
     )
     write_json(output, {**of_training, **of_maps, "warnings": [*of_training["warnings"], *of_maps["warnings"]]})
 

@@ -36,6 +36,7 @@ def check(
     split: SplitSettings,
     dem: Path | None = None,
     pixel_seconds: float = PIXEL_SECONDS,
+    scene_wide: bool = False,
 ) -> Report:
     """Read all inputs as the jobs will: headers, tables and layers in full, pixels in a decimated version.
 
@@ -46,6 +47,7 @@ def check(
         split: Blocks, and what becomes of ground that training and test scenes share.
         dem: Raster of elevations, where one is given, as a path that can be opened.
         pixel_seconds: How long pixels are looked at.
+        scene_wide: Whether pseudo-masks are scene-wide, for which a landslide may be longer than a tile.
 
     Returns:
         What was understood, with warnings.
@@ -59,6 +61,8 @@ def check(
         for scene in scenes:
             report.scenes.append(_check_scene(state, scene))
         _finish(state, scenes, report, dem)
+        if state.lengths and not scene_wide:
+            state.warnings += scale_warnings(state.lengths, state.tiles)
     report.warnings = list(dict.fromkeys([*report.warnings, *state.warnings]))
     return report
 
@@ -118,8 +122,6 @@ def _finish(state: CheckState, scenes: Sequence[Scene], report: Report, dem: Pat
             f"better resampled to the other's"
         )
     state.warnings += _mixed_stretch(state, scenes)
-    if state.lengths:
-        state.warnings += scale_warnings(state.lengths, state.tiles)
     if state.without_pixels:
         count = len(state.without_pixels)
         report.notes.append(

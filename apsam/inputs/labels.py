@@ -46,7 +46,7 @@ def count_labels(
     lengths = landslide_lengths(layer.features, Geodesy(proj_crs(reader.crs.to_wkt()), reader.bounds))
     lengths = np.where(np.isnan(lengths), layer.distances.length, lengths)
     row.lengths_m = median_and_longest(lengths)
-    keep_lengths(state, scene, row, lengths)
+    keep_lengths(state, scene, row, lengths, min(reader.height, reader.width))
     if not layer.touches:
         state.warnings.append(f"{source}: no feature touches the scene '{scene.name}': all its tiles are negative")
     elif (labels == 1).sum() >= MANY_TILES * len(windows) and len(windows) > 8:
@@ -63,11 +63,11 @@ def count_labels(
     return labels
 
 
-def keep_lengths(state: CheckState, scene: Scene, row: SceneReport, lengths: np.ndarray) -> None:
-    """Keep what is known of landslides' lengths in training scenes."""
+def keep_lengths(state: CheckState, scene: Scene, row: SceneReport, lengths: np.ndarray, across: int) -> None:
+    """Keep what is known of landslides' lengths in training scenes; `across`: shorter side of the scene, pixels."""
     known = lengths[np.isfinite(lengths)]
     if scene.split != "test" and len(known) and row.tile_m:
-        state.lengths.append((known, row.tile_m))
+        state.lengths.append((known, row.tile_m, row.tile_m * across / state.tiles.size))
 
 
 def named_layer(source: Path) -> str:

@@ -105,7 +105,7 @@ def look_at_mask(
         row.positive, row.negative, row.about = int(positive.sum()), int((~positive).sum()), True
         lengths = mask_lengths(overview == 1, row.resolution_m * reader.height / overview.shape[0])
         row.lengths_m = median_and_longest(lengths)
-        keep_lengths(state, scene, row, lengths)
+        keep_lengths(state, scene, row, lengths, min(reader.height, reader.width))
         if not exact and not positive.any():
             row.positive = None  # a small landslide may lie between the pixels that were looked at
 

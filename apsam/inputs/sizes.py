@@ -59,22 +59,27 @@ def median_and_longest(lengths: np.ndarray) -> tuple[float, float] | None:
     return (float(np.median(known)), float(known.max())) if len(known) else None
 
 
-def scale_warnings(scenes: Sequence[tuple[np.ndarray, float]], tiles: TileSettings) -> list[str]:
+def scale_warnings(scenes: Sequence[tuple[np.ndarray, float, float]], tiles: TileSettings) -> list[str]:
     """A warning where landslides of the training scenes are no objects in their tiles.
 
     Args:
-        scenes: Of each scene the lengths of landslides and the side of a tile, m.
+        scenes: Of each scene the lengths of landslides, the side of a tile and its own shorter side, m.
         tiles: How scenes are cut.
     """
-    median = float(np.median(np.concatenate([lengths for lengths, _ in scenes])))
-    side = float(np.median([side for _, side in scenes]))
+    median = float(np.median(np.concatenate([lengths for lengths, _, _ in scenes])))
+    side = float(np.median([side for _, side, _ in scenes]))
     if median <= OBJECT_SHARE * side:
         return []
     wanted = rounded_up(median / OBJECT_SHARE / tiles.size)
+    remedy = "add config/real_scenes.yaml, which combines the labels of overlapping tiles"
+    if wanted * tiles.size <= min(across for _, _, across in scenes):
+        remedy = (
+            f"either {remedy}, or set 'tiles.resolution_m: {wanted:g}' (tiles of {wanted * tiles.size:.0f} m, fewer of "
+            f"them)"
+        )
     return [
         f"half of the landslides in the training scenes are longer than {median:.0f} m, a tile is {side:.0f} m wide: "
-        f"most tiles show a part of one. Either add config/real_scenes.yaml, which combines the labels of overlapping "
-        f"tiles, or set 'tiles.resolution_m: {wanted:g}' (tiles of {wanted * tiles.size:.0f} m, fewer of them)"
+        f"most tiles show a part of one; {remedy}"
     ]
 
 
@@ -139,7 +144,9 @@ def point_warnings(
 
 def _remedies(source: Path, settings: LabelSettings) -> str:
     """What helps a point inventory without sizes."""
-    text = "Name a column of lengths or areas (labels.size_column), leave tiles near points out (labels.ignore_m), "
+    text = "Name a column of lengths or areas (labels.size_column), "
+    if settings.ignore_m in ("auto", 0):
+        text += "leave tiles near points out (labels.ignore_m), "
     text += "or label the tiles (apsam label, apsam grid)"
     if settings.size_column is None:
         fields = [name for layer in chosen_layers(source) for name in layer.fields]

@@ -28,7 +28,7 @@ class CheckState:
         stretched: Scene -> whether its values are stretched to 8 bit.
         without_pixels: Scenes whose pixels were not looked at.
         train: Positive and negative tiles of the training scenes.
-        lengths: Of each training scene, lengths of its landslides (n,) and the side of a tile, metres.
+        lengths: Of each training scene, lengths of its landslides (n,), side of a tile, its own shorter side; metres.
         known_counts: Whether all tiles of the training scenes are counted.
         only_tables: Whether all labels are given by tables.
     """
@@ -46,7 +46,7 @@ class CheckState:
     stretched: dict[str, bool] = field(default_factory=dict)
     without_pixels: list[str] = field(default_factory=list)
     train: list[int] = field(default_factory=lambda: [0, 0])
-    lengths: list[tuple[np.ndarray, float]] = field(default_factory=list)
+    lengths: list[tuple[np.ndarray, float, float]] = field(default_factory=list)
     known_counts: bool = True
     only_tables: bool = True
 

@@ -145,7 +145,7 @@ def _check(
 
 def warnings_of(check: MapCheck) -> list[str]:
     """Return warnings about the map, most serious first; empty if there are none."""
-    found = []
+    found, count = [], check.positive + check.negative
     weak = check.balanced_accuracy is not None and check.balanced_accuracy < WEAK_ACCURACY
     if check.balanced_accuracy is not None and check.auc is not None and (weak or check.auc < WEAK_AUC):
         found.append(
@@ -156,6 +156,11 @@ def warnings_of(check: MapCheck) -> list[str]:
         found.append(
             f"{check.scene}: the map is correct in {check.accuracy:.0%} of the {check.part} tiles, and the more "
             f"frequent label alone is in {check.majority:.0%}"
+        )
+    elif check.balanced_accuracy is None and count >= FEW_TILES and check.accuracy < WEAK_ACCURACY:
+        found.append(
+            f"{check.scene}: the map is correct in {check.accuracy:.0%} of the {count} {check.part} tiles, all of "
+            f"which are labelled {'positive' if check.positive else 'negative'}: do not use it"
         )
     if check.expected_f1 is not None and (text := low_f1_warning(check.expected_f1)):
         found.append(f"{check.scene}: {text}")

@@ -129,16 +129,32 @@ def _middle_and_border(side: int) -> tuple[np.ndarray, np.ndarray]:
 def trend_warnings(trend: TileTrend) -> list[str]:
     """Warn of pseudo-masks that are empty, or in the middle of their tiles, where not all landslides of a scene are."""
     if trend.empty:
-        return [
-            f"{trend.scene}: the pseudo-masks of its {trend.tiles} positive training tiles show no landslide, so the "
-            f"ResUNet learns to find none there: look at the heat maps and prompts, and check prompts.threshold"
-        ]
+        return [_empty_masks(trend.scene, f"the pseudo-masks of its {trend.tiles} positive training tiles show")]
     if trend.tiles < FEW_TILES or trend.middle < LEAST_MIDDLE or trend.middle <= TREND * trend.border:
         return []
     return [
         f"{trend.scene}: pseudo-masks cover {trend.middle:.0%} of the middle of positive tiles and {trend.border:.0%} "
         f"at their border: they show where tiles lie as much as where landslides do; train with config/real_scenes.yaml"
     ]
+
+
+def scene_mask_warnings(tiles: Path, mask: Path) -> list[str]:
+    """Warn of a scene-wide pseudo-mask without any landslide in a scene with positive training tiles."""
+    with TileStack(tiles) as stack:
+        name, positive = stack.attributes["scene"], (stack.read("label") == 1) & (stack.read("part") == TRAIN)
+    if not positive.any():
+        return []
+    with rasterio.open(mask) as raster:
+        if any((raster.read(1, window=window) == 1).any() for _, window in raster.block_windows(1)):
+            return []
+    return [_empty_masks(name, f"its scene-wide pseudo-mask, of {positive.sum()} positive training tiles, shows")]
+
+
+def _empty_masks(scene: str, whose: str) -> str:
+    return (
+        f"{scene}: {whose} no landslide, so the ResUNet learns to find none there: look at the heat maps and prompts, "
+        f"and check prompts.threshold"
+    )
 
 
 def agreement_of(heat_map: Path) -> float | None:
@@ -177,6 +193,7 @@ def check_training(
     heat_maps: Sequence[Path] = (),
     label_errors: Path | None = None,
     calibration: Path | None = None,
+    scene_masks: Sequence[tuple[Path, Path]] = (),
 ) -> dict[str, Any]:
     """Check a training: JSON values of each check, and "warnings".
 
@@ -187,6 +204,7 @@ def check_training(
         heat_maps: Heat maps of training scenes.
         label_errors: Tiles whose label was left out (`apsam.tiles.label_errors`).
         calibration: Threshold of the heat maps, with its agreement with the labels (`apsam.heatmaps.calibrate`).
+        scene_masks: Tile stacks of scenes with scene-wide pseudo-masks, and these masks.
 
     Raises:
         InputError: The files are of different scenes.
@@ -202,6 +220,7 @@ def check_training(
         *label_error_warnings(errors),
         *localizer_warnings(figures),
         *(text for trend in trends for text in trend_warnings(trend)),
+        *(text for pair in scene_masks for text in scene_mask_warnings(*pair)),
         *(text for scene, value in agreement.items() for text in agreement_warnings(scene, value)),
         *calibration_warnings(calibrated),
     ]

@@ -109,6 +109,7 @@ def test_scene_wide_masks_add_a_network_and_its_maps(sheet: Callable[..., Path])
     assert after.find("maps/ground/west_mask.tif") == Ref("maps/ground/decided", "west", "mask")
     assert after.path(Ref("maps/ground/decided", "west")) in after.recipe("metrics/maps").inputs
     assert after.path(Ref("maps/ground/decided", "west")) in after.recipe("maps/ground/products", "west").inputs
+    assert after.path(Ref("masks/ground", "north")) in after.recipe("metrics/checks").inputs, "it may be empty"
 
 
 def test_scene_wide_maps_alone_need_no_localizer(sheet: Callable[..., Path]) -> None:

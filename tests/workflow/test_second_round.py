@@ -92,6 +92,7 @@ def test_a_second_round_of_scenes_learns_the_first_rounds_maps(sheet: Callable[.
     for name in after.training:
         assert after.path(Ref("masks/ground", name)) in first and after.path(Ref("masks/ground", name)) not in last
         assert after.path(Ref("self_training/masks", name)) in last
+        assert after.path(Ref("self_training/masks", name)) in after.recipe("metrics/checks").inputs
     networks = after.recipe("self_training/maps", after.training[0]).inputs
     assert after.path(Ref("resunet/ground")) in networks, "the first round's own network is one of the ensemble"
     command = after.recipe("self_training/masks", after.training[0]).command(1)

@@ -70,6 +70,7 @@ def checks(run: Run, unit: str) -> Job:
     """What image-level labels, training and maps say of each other: warnings, without any reference mask."""
     source, names = best_source(run), run.mapped_rasters
     refs = [run.map_refs(source, name) for name in names]
+    scene_masks = f"{SELF_TRAINING}/masks" if run.second_round else f"masks/{GROUND}"
     of_tiles = [] if run.scene_wide else [name for name in run.training if run.scenes[name].kind != "folder"]
     return Job(
         {
@@ -82,6 +83,7 @@ def checks(run: Run, unit: str) -> Job:
             "label-errors": found_label_errors(run),
             "heat-maps": [Ref("heatmaps", name) for name in run.training] if run.scene_wide else [],
             "calibration": Ref("heatmaps/threshold") if run.scene_wide else None,
+            "scene-masks": [Ref(scene_masks, name) for name in run.training] if run.scene_wide else [],
         }
     )
 
