@@ -13,8 +13,8 @@ from apsam.labelling.identity import GridIdentity
 from apsam.labelling.tables import check_same_tiles
 from apsam.scenes import Scene, other_images, tile_files
 from apsam.tiles.labels import labels_from_table, read_label_table
+from apsam.tiles.mask_folder import MaskFolder
 from apsam.tiles.ready_made import (
-    MaskFolder,
     check_tile_header,
     doubtful_bands,
     hides_pixels,
@@ -60,9 +60,7 @@ def _check_images(state: CheckState, folder: Path, files: Sequence[Path], row: S
     row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
     state.stretched[row.name] = False
     read_tile_image(files[0])
-    if doubt := doubtful_bands(files[0]):
-        row.bands = "the first three"
-        state.warnings.append(f"{files[0]}: {doubt}")
+    doubts: list[str] = []
     if left_out := other_images(folder):
         state.warnings.append(
             f"{folder}: {len(left_out)} image(s) of kinds that are not read ({left_out[0]}) are left out; convert them "
@@ -70,9 +68,16 @@ def _check_images(state: CheckState, folder: Path, files: Sequence[Path], row: S
         )
     for number, file in enumerate(files, 1):
         check_tile_header(file)
+        if doubt := doubtful_bands(file):
+            doubts.append(f"{file}: {doubt}")
         if not state.in_time and number < len(files):
             row.notes.append(f"headers of {number} of {len(files)} tiles were looked at, to be done in time")
             break
+    if doubts:
+        only = f"{row.bands}; of {len(doubts)} tiles the first three"
+        row.bands = "the first three" if len(doubts) == number else only
+        others = f" ({len(doubts) - 1} other tile(s) likewise)" if len(doubts) > 1 else ""
+        state.warnings.append(f"{doubts[0]}{others}")
     some = files[:: max(1, len(files) // SAMPLE_TILES)]
     hiding = [file for file in some if state.in_time and hides_pixels(file)]
     if hiding:
