@@ -7,10 +7,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from given_inputs import Given, given, pixels, write
+import rasterio
+from given_inputs import LEFT, SLIDE, TOP, Given, drawn, given, in_degrees, kml, layer, pixels, write
+from shapely import box
 
 from apsam.errors import InputError
+from apsam.reference_mask import ReferenceMaskReader
 from apsam.tiles.mask_folder import MaskFolder
+from apsam.tiles.reader import SceneReader
+from apsam.tiles.settings import TileSettings
 
 SIDE = 64
 
@@ -73,3 +78,63 @@ def test_bands_of_all_ready_made_tiles_are_doubted(tmp_path: Path) -> None:
     [warning] = [text for text in report.warnings if "4 bands" in text]
     assert "t2.tif" in warning and "1 other tile" in warning
     assert report.scenes[0].bands == "red, green, blue; of 2 tiles the first three"
+
+
+def with_own_mask(path: Path, hidden: np.ndarray) -> Path:
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as raster:
+        raster.write_mask(~hidden)
+    return path
+
+
+def test_a_scene_with_a_mask_and_a_no_data_value(tmp_path: Path) -> None:
+    """GDAL's masks leave the value out if the file has a mask."""
+    values = pixels()
+    values[:, :, 120:] = 0
+    hidden = np.zeros(values.shape[1:], bool)
+    hidden[:30] = True
+    with_own_mask(write(tmp_path / "a.tif", values, nodata=0), hidden)
+    with SceneReader(tmp_path / "a.tif", TileSettings()) as scene:
+        valid = scene.read(0, 0, *hidden.shape)[1]
+    np.testing.assert_array_equal(valid == 0, hidden | (values == 0).all(axis=0))
+
+
+def test_a_reference_mask_with_a_mask_and_a_no_data_value(tmp_path: Path) -> None:
+    """GDAL's warper leaves the mask out if it is given a value: hidden landslides counted."""
+    values, hidden = drawn(), np.zeros((1, 160, 160), bool)
+    hidden[:, :30] = True
+    values[:, :, 120:] = 255
+    with_own_mask(write(tmp_path / "m.tif", values, nodata=255), hidden[0])
+    write(tmp_path / "a.tif", pixels())
+    with (
+        SceneReader(tmp_path / "a.tif", TileSettings()) as scene,
+        ReferenceMaskReader(tmp_path / "m.tif", scene) as mask,
+    ):
+        np.testing.assert_array_equal(mask.read(0, 0, 160, 160), np.where(hidden, 255, values)[0])
+
+
+def test_images_on_the_ground_of_a_kml_are_no_landslides(tmp_path: Path) -> None:
+    """Google Earth keeps them in the same folder as outlines; GDAL gives their frames as polygons."""
+    west, south, east, north = in_degrees(box(LEFT, TOP - 160, LEFT + 160, TOP)).bounds
+    overlay = (
+        f"<GroundOverlay><Icon><href>before.png</href></Icon><LatLonBox><north>{north}</north><south>{south}</south>"
+        f"<east>{east}</east><west>{west}</west></LatLonBox></GroundOverlay>"
+    )
+    text = kml(tmp_path / "k.kml", SLIDE).read_text()
+    (tmp_path / "k.kml").write_text(text.replace("<Placemark>", f"{overlay}<Placemark>"))
+    inputs = given(tmp_path, labels="k.kml")
+    report = inputs.check()
+    assert any("1 of 2 features are images laid on the ground" in text for text in report.warnings)
+    assert {at for at, label in inputs.tile()["at"].items() if label} == {(0, 0), (0, 38), (38, 0), (38, 38)}
+
+
+@pytest.mark.parametrize(
+    ("column", "unit"), [("area_ha", "ha"), ("Area (km²)", "km2"), ("LengthKm", "km"), ("Shape_Area", None)]
+)
+def test_a_unit_in_the_name_of_the_column_of_sizes(tmp_path: Path, column: str, unit: str | None) -> None:
+    """40 ha were read as 40 square metres."""
+    layer(tmp_path / "p.gpkg", SLIDE.centroid, **{column: [40.0]})
+    settings = {"size_column": column, "size_kind": "length" if "L" in column else "area"}
+    inputs = given(tmp_path, labels="p.gpkg")
+    inputs.labels = settings
+    said = [text for text in inputs.check().warnings if "the unit" in text]
+    assert [f"'{unit}'" in text for text in said] == [True] * (unit is not None)

@@ -18,7 +18,7 @@ from apsam.file_content import content_hint
 from apsam.tiles.bands import choose_bands, undeclared_no_data
 from apsam.tiles.decimated import column_groups, may_have_overviews, sampled_lines
 from apsam.tiles.georeference import check_placed, raster_bounds
-from apsam.tiles.photometry import unused_alpha, white_is_zero
+from apsam.tiles.photometry import unused_alpha, unused_no_data, white_is_zero
 from apsam.tiles.resolution import NEARLY, PixelGrid, area_sums, ground_sides_m, pixel_edges, reading_grid
 from apsam.tiles.settings import TileSettings
 from apsam.tiles.subdatasets import check_has_bands
@@ -81,6 +81,7 @@ class SceneReader:
             self.count = self._raster.count
             alpha = unused_alpha(self._raster)
             self._alpha = None if alpha in self.chosen.bands else alpha
+            self._no_data = unused_no_data(self._raster, self.chosen.bands)
             self.white = None if self.chosen.palette is not None else white_is_zero(self._raster)
             if settings.stretch == "none" and self.dtype != np.uint8:
                 raise InputError(
@@ -263,6 +264,8 @@ class SceneReader:
             raise InputError(
                 f"{self.path}: pixels cannot be read ({first_cause(error)}); is the file complete?"
             ) from error
+        if self._no_data is not None:
+            mask &= ~(values == np.reshape(self._no_data, (3, 1, 1))).all(axis=0)
         if values.dtype.kind == "f":
             mask &= np.isfinite(values).all(axis=0)
         return values, mask
