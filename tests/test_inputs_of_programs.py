@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
-from given_inputs import LEFT, SLIDE, TOP, Given, drawn, given, in_degrees, kml, layer, pixels, write
+from given_inputs import LEFT, SLIDE, TOP, UTM, Given, drawn, given, in_degrees, kml, layer, pixels, write
 from shapely import box
 
 from apsam.errors import InputError
 from apsam.reference_mask import ReferenceMaskReader
+from apsam.scenes import tile_files
+from apsam.tiles.bands import band_doubts
 from apsam.tiles.mask_folder import MaskFolder
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import TileSettings
@@ -138,3 +140,49 @@ def test_a_unit_in_the_name_of_the_column_of_sizes(tmp_path: Path, column: str, 
     inputs.labels = settings
     said = [text for text in inputs.check().warnings if "the unit" in text]
     assert [f"'{unit}'" in text for text in said] == [True] * (unit is not None)
+
+
+def stacked(path: Path, *bands: str) -> Path:
+    """A virtual raster of one file a band, as `gdalbuildvrt -separate` makes it."""
+    for number, name in enumerate(bands):
+        write(path.parent / name, np.full((1, 64, 64), 10 + number, np.uint8))
+    layers = "".join(
+        f'<VRTRasterBand dataType="Byte" band="{number}"><ComplexSource><SourceFilename relativeToVRT="1">{name}'
+        f"</SourceFilename><SourceBand>1</SourceBand></ComplexSource></VRTRasterBand>"
+        for number, name in enumerate(bands, 1)
+    )
+    with rasterio.open(path.parent / bands[0]) as raster:
+        place = ", ".join(map(str, raster.transform.to_gdal()))
+    path.write_text(
+        f'<VRTDataset rasterXSize="64" rasterYSize="64"><SRS>{UTM}</SRS><GeoTransform>{place}</GeoTransform>{layers}'
+        f"</VRTDataset>"
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("files", "first", "doubted"),
+    [
+        (("T48_20200101_B02_10m.tif", "T48_20200101_B03_10m.tif", "T48_20200101_B04_10m.tif"), 12, False),
+        (("T48_20200101_B04_10m.tif", "T48_20200101_B03_10m.tif", "T48_20200101_B02_10m.tif"), 10, False),
+        (("a_blue.tif", "a_green.tif", "a_red.tif"), 12, False),
+        (("LC08_SR_B2.TIF", "LC08_SR_B3.TIF", "LC08_SR_B4.TIF"), 10, True),
+        (("one.tif", "two.tif", "three.tif"), 10, False),
+    ],
+)
+def test_bands_of_a_virtual_stack_are_known_by_their_files(
+    tmp_path: Path, files: tuple[str, ...], first: int, doubted: bool
+) -> None:
+    """Files in the order of their names, as QGIS puts them, begin with blue, which was taken for red."""
+    with SceneReader(stacked(tmp_path / "s.vrt", *files), TileSettings()) as scene:
+        assert scene.read(0, 0, 64, 64)[0][0].max() == first
+        assert bool(band_doubts(scene.chosen, scene.count)) is doubted
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("image_1.h5", "convert them"), ("landslide", "put the tiles of a scene")]
+)
+def test_a_folder_without_tiles_says_what_to_do(tmp_path: Path, name: str, remedy: str) -> None:
+    (tmp_path / "images" / name).mkdir(parents=True)
+    with pytest.raises(InputError, match=remedy):
+        tile_files(tmp_path / "images")
