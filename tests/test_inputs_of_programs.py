@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 from given_inputs import LEFT, SLIDE, TOP, UTM, Given, drawn, given, in_degrees, kml, layer, pixels, write
+from rasterio.transform import from_origin
 from shapely import box
 
 from apsam.errors import InputError
@@ -186,3 +187,30 @@ def test_a_folder_without_tiles_says_what_to_do(tmp_path: Path, name: str, remed
     (tmp_path / "images" / name).mkdir(parents=True)
     with pytest.raises(InputError, match=remedy):
         tile_files(tmp_path / "images")
+
+
+def test_labels_of_ready_made_tiles_are_compared_with_their_masks(tmp_path: Path) -> None:
+    """Tools that number classes by their names call landslides 0, and others 1."""
+    tiles = tile_folder(tmp_path, [slide(number % 2) for number in range(6)], "labels.csv")
+    for right, warned in ((1, False), (0, True)):
+        rows = "".join(f"t{number}.png,{int(number % 2 == right)}\n" for number in range(6))
+        (tmp_path / "labels.csv").write_text(f"tile,label\n{rows}")
+        assert any("is 1 landslide in the labels" in text for text in tiles.check().warnings) is warned
+
+
+@pytest.mark.parametrize(
+    ("column", "values"), [("是否滑坡", ["是", "否"]), ("类别", ["滑坡", "非滑坡"]), ("LS", [1, 0])]
+)
+def test_features_that_are_no_landslides_in_chinese(tmp_path: Path, column: str, values: list) -> None:
+    layer(tmp_path / "i.gpkg", SLIDE, box(LEFT + 100, TOP - 140, LEFT + 120, TOP - 120), **{column: values})
+    with pytest.raises(InputError, match="each feature of a layer counts as a landslide"):
+        given(tmp_path, labels="i.gpkg").check()
+
+
+@pytest.mark.parametrize("latitude", [60, 20])
+def test_pixels_that_are_not_square_on_the_ground(tmp_path: Path, latitude: float) -> None:
+    place = from_origin(10, latitude, 1e-5, 1e-5)
+    write(tmp_path / "a.tif", pixels(), crs="EPSG:4326", transform=place)
+    layer(tmp_path / "inv.gpkg", box(10.0002, latitude - 0.0004, 10.0005, latitude - 0.0002), crs="EPSG:4326")
+    warnings = given(tmp_path).check().warnings
+    assert any("0.56 x 1.1 m on the ground" in text for text in warnings) is (latitude == 60)

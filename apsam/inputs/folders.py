@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apsam.inputs.labels import count_tiles
-from apsam.inputs.masks import MUCH_LANDSLIDE
+from apsam.inputs.masks import LEAST_AGREEMENT, MUCH_LANDSLIDE
 from apsam.inputs.report import SceneReport
 from apsam.inputs.state import CheckState
 from apsam.labelling.identity import GridIdentity
 from apsam.labelling.tables import check_same_tiles
 from apsam.scenes import Scene, other_images, tile_files
-from apsam.tiles.labels import labels_from_table, read_label_table
+from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_table
 from apsam.tiles.mask_folder import MaskFolder
 from apsam.tiles.ready_made import (
     check_tile_header,
@@ -20,6 +20,7 @@ from apsam.tiles.ready_made import (
     hides_pixels,
     image_size,
     read_tile_image,
+    read_tile_mask,
 )
 from apsam.tiles.sources import check_labels_and_mask
 from apsam.tiles.tiling import folder_labels_from_masks
@@ -30,6 +31,9 @@ SAMPLE_TILES = 20
 # The same, whose sizes are compared; a tile is not square if it is longer than wide by this factor, and large if its
 # side is that many times `tiles.size`.
 SAMPLE_SIZES, LONG, LARGE = 50, 1.1, 4
+
+# Masks, evenly spaced, that are compared with the labels of their tiles.
+SAMPLE_COMPARED = 200
 
 
 def check_folder(state: CheckState, scene: Scene, row: SceneReport) -> None:
@@ -131,9 +135,28 @@ def _check_masks(
         )
     if masks.rule is not None and masks.rule.note:
         row.notes.append(f"{scene.mask}: {masks.rule.note}")
+    if known is not None:
+        _compare(state, scene.mask, masks, needed, known)
     if scene.labels is None:
         row.labels = "mask"
         if state.in_time:
             count_tiles(row, folder_labels_from_masks(masks, files, state.labels.min_pixels))
         else:
             state.without_pixels.append(scene.name)
+
+
+def _compare(state: CheckState, folder: Path, masks: MaskFolder, files: Sequence[Path], labels: dict[str, int]) -> None:
+    """Warn if few of the tiles whose masks show landslide are labelled positive, and few others negative."""
+    pairs = [
+        (labels[file.name] == 1, bool((read_tile_mask(masks.mask(file.name), masks.rule, masks.values) == 1).any()))
+        for file in files[:: len(files) // SAMPLE_COMPARED + 1]
+        if state.in_time and labels[file.name] != UNLABELLED
+    ]
+    positive, shown = (sum(some) for some in zip(*pairs, strict=True)) if pairs else (0, 0)
+    both = sum(one and other for one, other in pairs)
+    if both < LEAST_AGREEMENT * min(positive, shown):
+        state.warnings.append(
+            f"{folder}: of {len(pairs)} masks that were looked at, {shown} show landslide, of which {both} are among "
+            f"the {positive} tiles labelled positive; are labels and masks of the same tiles, and is 1 landslide in "
+            f"the labels?"
+        )
