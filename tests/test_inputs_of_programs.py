@@ -214,3 +214,25 @@ def test_pixels_that_are_not_square_on_the_ground(tmp_path: Path, latitude: floa
     layer(tmp_path / "inv.gpkg", box(10.0002, latitude - 0.0004, 10.0005, latitude - 0.0002), crs="EPSG:4326")
     warnings = given(tmp_path).check().warnings
     assert any("0.56 x 1.1 m on the ground" in text for text in warnings) is (latitude == 60)
+
+
+def test_no_data_of_one_band_is_left_out_of_its_averages(tmp_path: Path) -> None:
+    """A value of -9999 among four made the average black in its band."""
+    values = pixels(dtype="float32") / 255
+    values[0, ::2, ::2] = -9999
+    write(tmp_path / "a.tif", values, nodata=-9999)
+    with SceneReader(tmp_path / "a.tif", TileSettings(resolution_m=2.0)) as scene:
+        image, valid = scene.read(0, 0, 80, 80)
+        low, high = scene.limits or (0, 0)
+    assert valid.all()
+    of_band = np.where(values == -9999, np.nan, values).reshape(3, 80, 2, 80, 2)
+    mean = np.nanmean(of_band, axis=(2, 4))
+    wanted = np.clip((mean - low[:, None, None]) / (high - low)[:, None, None], 0, 1) * 255
+    np.testing.assert_allclose(image, wanted, atol=1)
+
+
+def test_settings_of_rasters_that_ready_made_tiles_do_not_follow(tmp_path: Path) -> None:
+    tiles = tile_folder(tmp_path, [slide(0), slide(1)])
+    assert not any("read as they are" in text for text in tiles.check().warnings)
+    tiles.tiles = {"bands": (3, 2, 1), "stretch": "none"}
+    assert any("without 'tiles.bands';" in text for text in tiles.check().warnings)

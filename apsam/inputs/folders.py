@@ -22,6 +22,7 @@ from apsam.tiles.ready_made import (
     read_tile_image,
     read_tile_mask,
 )
+from apsam.tiles.settings import TileSettings
 from apsam.tiles.sources import check_labels_and_mask
 from apsam.tiles.tiling import folder_labels_from_masks
 
@@ -64,6 +65,11 @@ def _check_images(state: CheckState, folder: Path, files: Sequence[Path], row: S
     row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
     state.stretched[row.name] = False
     read_tile_image(files[0])
+    if unused := _unused_settings(state.tiles):
+        state.warnings.append(
+            f"{folder}: ready-made tiles are read as they are, without {', '.join(unused)}; where these are needed, "
+            f"convert the tiles"
+        )
     doubts: list[str] = []
     if left_out := other_images(folder):
         state.warnings.append(
@@ -91,6 +97,13 @@ def _check_images(state: CheckState, folder: Path, files: Sequence[Path], row: S
             f"raster, or leave such tiles out"
         )
     _note_sizes(state, folder, files, row)
+
+
+def _unused_settings(tiles: TileSettings) -> list[str]:
+    """Return the settings that differ from their defaults and concern rasters alone."""
+    default = TileSettings()
+    names = ("bands", "nodata", "resolution_m", "stretch")
+    return [f"'tiles.{name}'" for name in names if getattr(tiles, name) not in (getattr(default, name), "none")]
 
 
 def _note_sizes(state: CheckState, folder: Path, files: Sequence[Path], row: SceneReport) -> None:
