@@ -7,7 +7,7 @@ from pathlib import Path
 START = 512
 # Keys with which the files of annotation tools begin: COCO, labelme, Pascal VOC.
 ANNOTATIONS = (b'"annotations"', b'"categories"', b'"images"', b'"shapes"', b"<annotation>")
-ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
+ZIP, GZIP, NUMPY = b"PK\x03\x04", b"\x1f\x8b", b"\x93NUMPY"
 
 
 def content_hint(path: Path) -> str:
@@ -29,6 +29,8 @@ def content_hint(path: Path) -> str:
         )
     if start.startswith(b"version https://git-lfs"):
         return "; it is a pointer of Git LFS: fetch the file itself (git lfs pull)"
+    if start.startswith(NUMPY):
+        return "; it is an array of NumPy: write it as GeoTIFF (a scene) or as PNG files (ready-made tiles)"
     if start.startswith(ZIP):
         return "; it is a zip archive: unpack it"
     return "; it is packed: unpack it (gunzip)" if start.startswith(GZIP) else ""

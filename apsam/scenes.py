@@ -34,7 +34,7 @@ SYNTHETIC = "synthetic"
 LABELS_FROM_MASK = "mask"
 TILE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 # Images that are not read as ready-made tiles.
-OTHER_IMAGES = (".bmp", ".gif", ".webp", ".jp2", ".npy", ".h5")
+OTHER_IMAGES = (".bmp", ".gif", ".webp", ".jp2", ".npy", ".npz", ".h5", ".hdf5", ".mat")
 LONGEST_NAME = 100
 # File names that all scenes share, and endings of file names of one scene.
 RESERVED_NAME, RESERVED_ENDINGS = "all", ("_mask", "_probability", "_image")
@@ -289,6 +289,19 @@ def other_images(folder: Path) -> list[str]:
     return sorted(name for name in os.listdir(folder) if name.lower().endswith(OTHER_IMAGES) and name[0] != ".")
 
 
+def _instead_of_tiles(folder: Path) -> str:
+    """What a folder without tiles contains, and how tiles are made of it."""
+    if others := other_images(folder):
+        return f", but {', '.join(others[:5])}; convert them to PNG or TIFF of 8 bit, red, green and blue"
+    folders = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if folders:
+        return (
+            f", but the folders {', '.join(folders[:5])}; put the tiles of a scene into one folder, and what the names "
+            f"of these say (for example landslide or not) into a table of the columns tile and label"
+        )
+    return "; the tiles of a scene are files in one folder"
+
+
 def tile_files(folder: Path) -> list[Path]:
     """List the images of a folder of ready-made tiles, by name.
 
@@ -297,12 +310,7 @@ def tile_files(folder: Path) -> list[Path]:
     """
     files = image_files(folder)
     if not files:
-        others = other_images(folder) or sorted(path.name for path in folder.iterdir() if path.is_dir())
-        inside = f", but {', '.join(others[:5])}" if others else ""
-        raise InputError(
-            f"{folder}: contains no tile ({', '.join(TILE_SUFFIXES)}){inside}; the tiles of a scene are files in one "
-            f"folder"
-        )
+        raise InputError(f"{folder}: contains no tile ({', '.join(TILE_SUFFIXES)}){_instead_of_tiles(folder)}")
     stems: dict[str, str] = {}
     for file in files:
         if stems.setdefault(file.stem, file.name) != file.name:

@@ -925,7 +925,7 @@ EARLY: dict[str, tuple[Make, str]] = {
     "a layer without features": (labels("p.gpkg", lambda p: layer(p)), "the layer has no feature"),
     "tiles in folders by class": (
         lambda f: ((f / "tiles" / "landslide").mkdir(parents=True), tiles_row(f))[1],
-        "contains no tile .*, but landslide; the tiles of a scene are files in one folder",
+        "contains no tile .*, but the folders landslide; put the tiles of a scene into one folder",
     ),
     "a positive tile without mask": (tiles(masks={"y.png": tile_mask(0)}), "has no mask for the tile x.png"),
     "a scale of masks of tiles": (scaled_masks, "x.tif: declares a scale or offset"),

@@ -6,21 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apsam.inputs.labels import count_tiles
-from apsam.inputs.masks import MUCH_LANDSLIDE
+from apsam.inputs.masks import LEAST_AGREEMENT, MUCH_LANDSLIDE
 from apsam.inputs.report import SceneReport
 from apsam.inputs.state import CheckState
 from apsam.labelling.identity import GridIdentity
 from apsam.labelling.tables import check_same_tiles
 from apsam.scenes import Scene, other_images, tile_files
-from apsam.tiles.labels import labels_from_table, read_label_table
+from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_table
+from apsam.tiles.mask_folder import MaskFolder
 from apsam.tiles.ready_made import (
-    MaskFolder,
     check_tile_header,
     doubtful_bands,
     hides_pixels,
     image_size,
     read_tile_image,
+    read_tile_mask,
 )
+from apsam.tiles.settings import TileSettings
 from apsam.tiles.sources import check_labels_and_mask
 from apsam.tiles.tiling import folder_labels_from_masks
 
@@ -30,6 +32,9 @@ SAMPLE_TILES = 20
 # The same, whose sizes are compared; a tile is not square if it is longer than wide by this factor, and large if its
 # side is that many times `tiles.size`.
 SAMPLE_SIZES, LONG, LARGE = 50, 1.1, 4
+
+# Masks, evenly spaced, that are compared with the labels of their tiles.
+SAMPLE_COMPARED = 200
 
 
 def check_folder(state: CheckState, scene: Scene, row: SceneReport) -> None:
@@ -60,9 +65,12 @@ def _check_images(state: CheckState, folder: Path, files: Sequence[Path], row: S
     row.size, row.bands, row.stretch = f"{len(files)} tiles", "red, green, blue", "as it is"
     state.stretched[row.name] = False
     read_tile_image(files[0])
-    if doubt := doubtful_bands(files[0]):
-        row.bands = "the first three"
-        state.warnings.append(f"{files[0]}: {doubt}")
+    if unused := _unused_settings(state.tiles):
+        state.warnings.append(
+            f"{folder}: ready-made tiles are read as they are, without {', '.join(unused)}; where these are needed, "
+            f"convert the tiles"
+        )
+    doubts: list[str] = []
     if left_out := other_images(folder):
         state.warnings.append(
             f"{folder}: {len(left_out)} image(s) of kinds that are not read ({left_out[0]}) are left out; convert them "
@@ -70,9 +78,16 @@ def _check_images(state: CheckState, folder: Path, files: Sequence[Path], row: S
         )
     for number, file in enumerate(files, 1):
         check_tile_header(file)
+        if doubt := doubtful_bands(file):
+            doubts.append(f"{file}: {doubt}")
         if not state.in_time and number < len(files):
             row.notes.append(f"headers of {number} of {len(files)} tiles were looked at, to be done in time")
             break
+    if doubts:
+        only = f"{row.bands}; of {len(doubts)} tiles the first three"
+        row.bands = "the first three" if len(doubts) == number else only
+        others = f" ({len(doubts) - 1} other tile(s) likewise)" if len(doubts) > 1 else ""
+        state.warnings.append(f"{doubts[0]}{others}")
     some = files[:: max(1, len(files) // SAMPLE_TILES)]
     hiding = [file for file in some if state.in_time and hides_pixels(file)]
     if hiding:
@@ -82,6 +97,13 @@ def _check_images(state: CheckState, folder: Path, files: Sequence[Path], row: S
             f"raster, or leave such tiles out"
         )
     _note_sizes(state, folder, files, row)
+
+
+def _unused_settings(tiles: TileSettings) -> list[str]:
+    """Return the settings that differ from their defaults and concern rasters alone."""
+    default = TileSettings()
+    names = ("bands", "nodata", "resolution_m", "stretch")
+    return [f"'tiles.{name}'" for name in names if getattr(tiles, name) not in (getattr(default, name), "none")]
 
 
 def _note_sizes(state: CheckState, folder: Path, files: Sequence[Path], row: SceneReport) -> None:
@@ -126,9 +148,28 @@ def _check_masks(
         )
     if masks.rule is not None and masks.rule.note:
         row.notes.append(f"{scene.mask}: {masks.rule.note}")
+    if known is not None:
+        _compare(state, scene.mask, masks, needed, known)
     if scene.labels is None:
         row.labels = "mask"
         if state.in_time:
             count_tiles(row, folder_labels_from_masks(masks, files, state.labels.min_pixels))
         else:
             state.without_pixels.append(scene.name)
+
+
+def _compare(state: CheckState, folder: Path, masks: MaskFolder, files: Sequence[Path], labels: dict[str, int]) -> None:
+    """Warn if few of the tiles whose masks show landslide are labelled positive, and few others negative."""
+    pairs = [
+        (labels[file.name] == 1, bool((read_tile_mask(masks.mask(file.name), masks.rule, masks.values) == 1).any()))
+        for file in files[:: len(files) // SAMPLE_COMPARED + 1]
+        if state.in_time and labels[file.name] != UNLABELLED
+    ]
+    positive, shown = (sum(some) for some in zip(*pairs, strict=True)) if pairs else (0, 0)
+    both = sum(one and other for one, other in pairs)
+    if both < LEAST_AGREEMENT * min(positive, shown):
+        state.warnings.append(
+            f"{folder}: of {len(pairs)} masks that were looked at, {shown} show landslide, of which {both} are among "
+            f"the {positive} tiles labelled positive; are labels and masks of the same tiles, and is 1 landslide in "
+            f"the labels?"
+        )

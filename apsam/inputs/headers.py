@@ -16,10 +16,14 @@ from apsam.scenes import Scene
 from apsam.tiles.bands import band_doubts
 from apsam.tiles.georeference import degrees_of
 from apsam.tiles.reader import SceneReader
+from apsam.tiles.resolution import ground_sides_m
 from apsam.vectors.place import Bounds
 
 # Degrees beyond the area that a CRS is meant for at which nothing is said yet.
 BESIDE = 1.0
+
+# A pixel is not square on the ground if it is longer than wide by this factor, or wider than long.
+SQUEEZED = 1.5
 
 
 def describe(state: CheckState, scene: Scene, reader: SceneReader, row: SceneReport) -> None:
@@ -32,6 +36,12 @@ def describe(state: CheckState, scene: Scene, reader: SceneReader, row: SceneRep
     row.resolution_m = _pixel_metres(reader, geodesy)
     row.tile_m = row.resolution_m * state.tiles.size
     state.resolutions[scene.name] = row.resolution_m
+    sides = ground_sides_m(reader.crs.to_wkt(), reader.grid)
+    if sides is not None and max(sides) > SQUEEZED * min(sides):
+        state.warnings.append(
+            f"{scene.image}: its pixels are {sides[0]:.2g} x {sides[1]:.2g} m on the ground, so that landslides look "
+            f"squeezed; set 'tiles.resolution_m: {max(sides):.2g}', which makes them square"
+        )
     row.bands = f"{', '.join(map(str, reader.chosen.bands))} ({reader.chosen.why})"
     row.stretch = (
         f"{reader.dtype}, percentiles {state.tiles.percentiles[0]:g} to {state.tiles.percentiles[1]:g}"

@@ -15,9 +15,9 @@ from apsam.errors import InputError
 from apsam.reference_mask import ReferenceMaskReader
 from apsam.scenes import Scene, read_scene_sheet
 from apsam.stack import TileStack
+from apsam.tiles.mask_folder import MaskFolder
 from apsam.tiles.parts import TEST, TRAIN
 from apsam.tiles.reader import SceneReader
-from apsam.tiles.ready_made import MaskFolder
 from apsam.tiles.settings import TileSettings
 
 PARTS = {"train": TRAIN, "test": TEST}

@@ -27,7 +27,7 @@ from apsam.tiles.decimated import column_groups, may_have_overviews, sampled_lin
 from apsam.tiles.georeference import degrees_of, turn_to
 from apsam.tiles.mask_values import NO_DATA, plane
 from apsam.tiles.outlines import outline
-from apsam.tiles.photometry import Palette, alpha_band
+from apsam.tiles.photometry import Palette, alpha_band, has_own_mask
 from apsam.tiles.reader import SceneReader, open_raster
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,9 @@ class RasterMask:
             self._raster = open_raster(path)
         self._bands = colour_bands(self._raster)
         self._has_alpha = alpha_band(self._raster) is not None
+        # Given a no-data value, GDAL leaves the mask of the file out; next to an alpha band, it applies the value only
+        # where the alpha has this value too.
+        self._by_value = self._has_alpha or has_own_mask(self._raster)
         self.no_data = no_data_of(self._raster, path)
         self._placed = self._raster.crs is not None
         check_mask_location(self._raster, path, scene)
@@ -108,8 +111,8 @@ class RasterMask:
             place = place @ Affine.scale(window.width / shape[1], window.height / shape[0])
             transparent = missing & (rasterize([self._cover], shape, transform=place, fill=0, dtype="uint8") == 1)
             missing &= ~transparent
-            if self.no_data is not None:
-                missing |= (values == self.no_data).all(axis=0)
+        if self._by_value and self.no_data is not None:
+            missing |= (values == self.no_data).all(axis=0)
         numbers = _numbers(np.nan_to_num(values), self._palette, self._inverted)
         numbers = np.where(missing | transparent, 0, numbers)
         read = self._rule.apply(numbers, missing | transparent, self._path)
@@ -135,8 +138,7 @@ class RasterMask:
             width=scene.width * self._finer,
             height=scene.height * self._finer,
             resampling=Resampling.nearest,
-            # Next to an alpha band, GDAL applies a no-data value only where the alpha has this value too.
-            src_nodata=None if self._has_alpha else self.no_data,
+            src_nodata=None if self._by_value else self.no_data,
             nodata=np.nan,
             dtype="float64",
             # Else GDAL takes an alpha of 1, or of 255 in 16 bit, for nearly transparent.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
+from xml.sax.saxutils import unescape
 
 import rasterio
 from rasterio.enums import ColorInterp
@@ -24,6 +26,10 @@ WAVELENGTHS = ((0.60, 0.66, 0.70), (0.51, 0.56, 0.60), (0.42, 0.48, 0.51))
 # Names of bands of other light; and those that end in the number that a band had, as `SR_B4` does.
 OTHER_LIGHT = re.compile(r"nir|swir|mir|infra|red.?edge|coastal|ultra|cirrus|thermal|panchromatic")
 NUMBERED = re.compile(r"(?:band|layer|channel|.*\bb|.*_b)?[\s_#]*0*(\d{1,2})")
+
+# The band in the name of a file that holds one band, as `T48RUV_20200101T034131_B02_10m` and `LC08_127041_SR_B4`.
+SOURCE_FILE = re.compile(r"<SourceFilename[^>]*>([^<]+)<")
+BAND_OF_FILE = re.compile(r"(?:.*[_.-])?(b\d{1,2}a?)(?:_\d+m)?")
 
 # Numbers of red, green and blue in order: Landsat 4 to 7, Landsat 8 and Sentinel-2, WorldView, PlanetScope, MODIS.
 TRUE_COLOURS = ((3, 2, 1), (4, 3, 2), (5, 3, 2), (6, 4, 2), (1, 4, 3))
@@ -51,6 +57,8 @@ class Band:
 def bands_of(raster: rasterio.DatasetReader) -> list[Band]:
     """What is said of each band of a raster."""
     names = [(text or "").strip().lower() for text in raster.descriptions]
+    if not any(names):
+        names = _names_of_sources(raster)
     return [
         Band(kind, name, _wavelength(raster, number))
         for number, kind, name in zip(raster.indexes, raster.colorinterp, names, strict=True)
@@ -107,6 +115,16 @@ def is_otherwise(bands: Sequence[Band], chosen: Bands) -> bool:
     # Bands 4, 3, 2 of a sensor are mostly a picture in true colours; 2, 3, 4 begin with blue, 8, 4, 3 with infrared.
     numbers = tuple(int(found[1]) for number in chosen if (found := NUMBERED.fullmatch(bands[number - 1].name)))
     return len(numbers) == 3 and numbers != chosen and numbers not in TRUE_COLOURS
+
+
+def _names_of_sources(raster: rasterio.DatasetReader) -> list[str]:
+    """What the files are called from which a virtual raster stacks its bands; empty names for any other raster."""
+    sources = [raster.tags(band, ns="vrt_sources").get("source_0", "") for band in raster.indexes]
+    files = [found[1] if (found := SOURCE_FILE.search(source)) else "" for source in sources]
+    stems = [PurePath(unescape(file)).stem.lower() for file in files]
+    if len(set(stems)) < len(stems):  # a mosaic, whose bands come from the same files
+        return [""] * len(stems)
+    return [found[1] if (found := BAND_OF_FILE.fullmatch(stem)) else stem for stem in stems]
 
 
 def _colour_word(name: str) -> ColorInterp | None:

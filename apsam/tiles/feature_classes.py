@@ -18,16 +18,16 @@ log = logging.getLogger(__name__)
 
 # Names of columns, in small letters without signs: labels; classes, as in training samples of a GIS and in polygonized
 # rasters (`gridcode`, `DN`); text in which a feature may be called "non-landslide".
-LABELS = (*LABEL_COLUMNS, "landslides", "islandslide", "haslandslide")
+LABELS = (*LABEL_COLUMNS, "landslides", "islandslide", "haslandslide", "ls", "滑坡", "是否滑坡", "标签")
 CLASSES = (
     *("class", "classid", "classname", "classvalue", "category", "categoryid", "gridcode", "dn", "value"),
-    *("presence", "target"),
+    *("presence", "target", "类别"),
 )
-TEXTS = ("name", "type", "kind", "status")
+TEXTS = ("name", "type", "kind", "status", "名称", "类型")
 
 # Words that say of a feature that it is no landslide, and those that do so among opposites: NO is a country too.
-NO_LANDSLIDE = re.compile(r"(no|non|not)[\s_-]*(a[\s_-]*)?(land)?slides?")
-NEGATIVE_WORD = re.compile(rf"false|negative|absent|absence|{NO_LANDSLIDE.pattern}")
+NO_LANDSLIDE = re.compile(r"(no|non|not)[\s_-]*(a[\s_-]*)?(land)?slides?|[非无]滑坡|不是滑坡")
+NEGATIVE_WORD = re.compile(rf"false|negative|absent|absence|否|{NO_LANDSLIDE.pattern}")
 SHORT_NEGATIVE, SHORT_LABEL = re.compile(r"no?|neg"), re.compile(r"no?|neg|y|yes|pos|positive|(land)?slides?|[01]")
 
 # A movement, or its trace: a value that names one is a kind of landslide (`mudflow`, `rock slide`, `main scarp`).
@@ -68,7 +68,7 @@ def _check_classes(path: Path, stamp: tuple[Path, tuple[int, ...]]) -> tuple[str
     """Return the warnings of `check_classes`."""
     warnings = []
     fields = dict.fromkeys(field for layer in chosen_layers(path) for field in layer.fields)
-    names = {column: re.sub(r"[^a-z]", "", column.lower()) for column in fields}
+    names = {column: re.sub(r"[\W\d_]", "", column.lower()) for column in fields}
     names = {column: name for column, name in names.items() if name in (*LABELS, *CLASSES, *TEXTS)}
     table = read_columns(path, list(names)) if names else {}
     for column, name in names.items():

@@ -8,6 +8,7 @@ width the ground is mostly landslide.
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,11 @@ from apsam.tiles.settings import LabelSettings
 from apsam.vectors.columns import read_numbers
 
 log = logging.getLogger(__name__)
+
+# Units other than metres and square metres, as words in the names of columns (`area_ha`, `LengthKm`).
+OTHER_UNITS = re.compile(
+    r"ha|hectares?|acres?|mu|(sq)?km2?|kilomet(er|re)s?|(sq)?ft2?|foot|feet|yards?|miles?|(sq)?cm2?|(sq)?mm2?"
+)
 
 
 class Distances(NamedTuple):
@@ -50,6 +56,7 @@ def read_lengths(path: Path, settings: LabelSettings) -> np.ndarray | None:
     """
     if settings.size_column is None:
         return None
+    _warn_of_units(path, settings)
     lengths = lengths_of(read_numbers(path, settings.size_column), settings)
     missing = int(np.isnan(lengths).sum())
     if missing:
@@ -58,6 +65,19 @@ def read_lengths(path: Path, settings: LabelSettings) -> np.ndarray | None:
             path, missing, len(lengths), settings.size_column, settings.buffer_m,
         )  # fmt: skip
     return lengths
+
+
+def _warn_of_units(path: Path, settings: LabelSettings) -> None:
+    """Warn if the name of the column of sizes says a unit in which it is not read."""
+    column = settings.size_column or ""
+    words = re.findall(r"[a-z]+2?", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column).replace("²", "2").lower())
+    unit = next((word for word in words if OTHER_UNITS.fullmatch(word)), None)
+    if unit is not None:
+        log.warning(
+            "%s: the name of its column '%s' says the unit '%s', but it is read in %s (labels.size_kind: %s); "
+            "name a column in that unit, which QGIS's field calculator makes",
+            path, column, unit, "square metres" if settings.size_kind == "area" else "metres", settings.size_kind,
+        )  # fmt: skip
 
 
 def distances(features: np.ndarray, lengths: np.ndarray | None, settings: LabelSettings) -> Distances:

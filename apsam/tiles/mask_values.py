@@ -30,6 +30,9 @@ MOST_CLASSES = 16
 # In a mask with shades, at least this share must be nearly black or nearly white, within so many values.
 CLEAR_SHARE, CLEAR = 0.95, 48
 
+# Of what is not nearly black in it, at least this share must be bright: else it is an image cut out, not a mask.
+BRIGHT_SHARE = 0.5
+
 # Different values of a mask that are counted one by one. Those of a type with more possible values are then rounded
 # to so many significant digits, except values with at least this share of the pixels.
 MOST_COUNTED, DIGITS, OFTEN = 4096, 3, 1e-3
@@ -334,6 +337,13 @@ def _in_shades(path: Path, sample: Sample, what: str) -> MaskRule:
         raise InputError(
             f"{path}: has {len(sample.counts)} different values, of which {1 - enough / total:.0%} are neither black "
             f"nor white: is it a mask? {HOW_TO_SAY}"
+        )
+    drawn = sum(n for value, n in sample.counts.items() if value > CLEAR)
+    bright = drawn - (total - enough)
+    if bright < BRIGHT_SHARE * drawn:
+        raise InputError(
+            f"{path}: most of what is not black in it is not white either, but in shades, as in an image from which "
+            f"all but the landslides was cut: is it a mask? {HOW_TO_SAY}"
         )
     note = f"in shades ({what}): brighter than {LOSSY_LANDSLIDE} of 255 is landslide"
     return MaskRule(limit=LOSSY_LANDSLIDE, note=note)

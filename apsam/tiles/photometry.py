@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,14 @@ def unused_alpha(raster: rasterio.DatasetReader) -> int | None:
     return band if _is_transparency(raster, band) else None
 
 
+def unused_no_data(raster: rasterio.DatasetReader, bands: Sequence[int]) -> tuple[float, ...] | None:
+    """Return the no-data values of bands if GDAL's masks do not use them, because the file has a mask of its own."""
+    if not has_own_mask(raster):
+        return None
+    values = tuple(raster.nodatavals[band - 1] for band in bands)
+    return None if None in values else values
+
+
 def doubtful_alpha(raster: rasterio.DatasetReader) -> int | None:
     """Return the alpha band of a raster that GDAL's masks use, though its values are those of a colour; else None."""
     band = alpha_band(raster)
@@ -84,10 +93,15 @@ def _is_transparency(raster: rasterio.DatasetReader, band: int) -> bool:
     return bool(np.isin(values, (0, values.max())).mean() >= CLEAR_SHARE)
 
 
+def has_own_mask(raster: rasterio.DatasetReader) -> bool:
+    """Whether a file has a mask (`.msk`, or within a TIFF)."""
+    flags = raster.mask_flag_enums[0]
+    return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags and MaskFlags.nodata not in flags
+
+
 def masked_out(raster: rasterio.DatasetReader, window: Window | None = None) -> np.ndarray | None:
     """Pixels that a file's own mask (`.msk`, or within a TIFF) hides, (height, width) bool; None without one."""
-    flags = raster.mask_flag_enums[0]
-    if MaskFlags.per_dataset not in flags or MaskFlags.alpha in flags:
+    if not has_own_mask(raster):
         return None
     return np.asarray(raster.dataset_mask(window=window) == 0)
 

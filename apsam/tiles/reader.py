@@ -18,8 +18,8 @@ from apsam.file_content import content_hint
 from apsam.tiles.bands import choose_bands, undeclared_no_data
 from apsam.tiles.decimated import column_groups, may_have_overviews, sampled_lines
 from apsam.tiles.georeference import check_placed, raster_bounds
-from apsam.tiles.photometry import unused_alpha, white_is_zero
-from apsam.tiles.resolution import NEARLY, PixelGrid, area_sums, ground_sides_m, pixel_edges, reading_grid
+from apsam.tiles.photometry import unused_alpha, unused_no_data, white_is_zero
+from apsam.tiles.resolution import NEARLY, PixelGrid, area_means, ground_sides_m, pixel_edges, reading_grid
 from apsam.tiles.settings import TileSettings
 from apsam.tiles.subdatasets import check_has_bands
 from apsam.tiles.whole_images import check_whole
@@ -81,6 +81,7 @@ class SceneReader:
             self.count = self._raster.count
             alpha = unused_alpha(self._raster)
             self._alpha = None if alpha in self.chosen.bands else alpha
+            self._no_data = unused_no_data(self._raster, self.chosen.bands)
             self.white = None if self.chosen.palette is not None else white_is_zero(self._raster)
             if settings.stretch == "none" and self.dtype != np.uint8:
                 raise InputError(
@@ -196,15 +197,16 @@ class SceneReader:
         rows = pixel_edges(row, height, down, self.stored.height)
         top, bottom = int(rows[0]), int(np.ceil(rows[-1]))
         values, mask = np.zeros((3, height, width)), np.zeros((height, width), np.uint8)
+        # In 8 bit, 0 is a dark colour, also where 0 in all bands is no data.
+        declared = self._raster.nodatavals
+        gaps = [declared[band - 1] if self.stretched else None for band in self.chosen.bands]
         at_once = max(1, int(AVERAGED_AT_ONCE / (bottom - top) / across))
         for start in range(0, width, at_once):
             cols = pixel_edges(col + start, min(at_once, width - start), across, self.stored.width)
             left, right = int(cols[0]), int(np.ceil(cols[-1]))
             stored, valid = self._read(_window(top, left, bottom - top, right - left))
-            edges = rows - top, cols - left
-            *total, area = area_sums(np.stack([*np.where(valid > 0, stored, 0), valid]), *edges)
             some = (..., slice(start, start + len(cols) - 1))
-            values[some] = np.stack(total) / np.maximum(area, 1e-9)
+            values[some], area = area_means(stored, valid, gaps, rows - top, cols - left)
             mask[some] = area >= LEAST_DATA * down * across - 1e-9
         return values, mask
 
@@ -263,6 +265,8 @@ class SceneReader:
             raise InputError(
                 f"{self.path}: pixels cannot be read ({first_cause(error)}); is the file complete?"
             ) from error
+        if self._no_data is not None:
+            mask &= ~(values == np.reshape(self._no_data, (3, 1, 1))).all(axis=0)
         if values.dtype.kind == "f":
             mask &= np.isfinite(values).all(axis=0)
         return values, mask

@@ -1,11 +1,10 @@
-"""Ready-made tiles: image files in a folder, and the folder of their masks."""
+"""Ready-made tiles: the image file of a tile, and that of its mask."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -18,9 +17,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from apsam.errors import InputError, first_cause
 from apsam.file_content import content_hint
-from apsam.scenes import image_files
 from apsam.tiles.band_names import bands_of, is_otherwise, known_colours
-from apsam.tiles.mask_values import NO_DATA, UNSCALED, MaskRule, Sample, check_mask_type, find_rule, has_losses, plane
+from apsam.tiles.mask_values import UNSCALED, MaskRule, Sample, check_mask_type, find_rule, has_losses, plane
 from apsam.tiles.photometry import (
     alpha_band,
     is_real,
@@ -35,9 +33,6 @@ from apsam.tiles.whole_images import PNG, check_whole
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 JPEG_SUFFIXES = (".jpg", ".jpeg")
-
-# Masks of a folder, evenly spaced, that are sampled to interpret the values.
-SAMPLE_MASKS = 400
 
 # The byte of a PNG's header with the bits per channel.
 PNG_DEPTH = 24
@@ -124,7 +119,7 @@ def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None 
     Raises:
         InputError: Not an image, or its values are ambiguous.
     """
-    bands, missing, transparent, compression = _read_mask(file, bool(values))
+    bands, missing, transparent, compression = read_mask_bands(file, bool(values))
     if rule is None or (compression is not None and not values):
         sample = Sample.of(bands.dtype, compression)
         sample.add(bands, missing, transparent)
@@ -134,7 +129,7 @@ def read_tile_mask(file: Path, rule: MaskRule | None = None, values: str | None 
     return np.where(transparent, 0, rule.apply(plane(bands), missing | transparent, file)).astype(np.uint8)
 
 
-def _read_mask(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, str | None]:
+def read_mask_bands(file: Path, stored: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, str | None]:
     """Return (bands, height, width) without alpha; no data and transparent, (height, width) or None; lossy compression.
 
     A palette is converted to colours and WhiteIsZero is inverted, unless the `stored` values are requested.
@@ -207,123 +202,6 @@ def resize_tile(image: np.ndarray, size: int) -> np.ndarray:
     """Resize (height, width[, 3]) uint8 to (size, size[, 3]): area mean when shrinking, bilinear when growing."""
     shrink = image.shape[0] * image.shape[1] > size * size
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
-
-
-class MaskFolder:
-    """The masks of ready-made tiles: files with the tiles' stems, and any suffix of an image in any case.
-
-    Args:
-        folder: Their folder.
-        values: Meaning of their values, if they are ambiguous (`mask_values` of the scene sheet).
-
-    Raises:
-        InputError: There is no such folder.
-    """
-
-    def __init__(self, folder: Path, values: str | None = None) -> None:
-        self.folder = folder
-        self.values = values
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder of masks")
-        files = image_files(folder)
-        # Of several with the same stem the lossless one is used: a JPEG may be the image itself.
-        files.sort(key=lambda file: (file.suffix.lower() in JPEG_SUFFIXES, file.suffix.lower(), file.name))
-        self._files: dict[str, Path] = {}
-        for file in files:
-            self._files.setdefault(file.stem, file)
-
-    @cached_property
-    def rule(self) -> MaskRule | None:
-        """Return the rule for all their values together; None if all are JPEGs, which are read one by one.
-
-        Raises:
-            InputError: The values are ambiguous.
-        """
-        return self._sampled[0]
-
-    @property
-    def share(self) -> float | None:
-        """Share of landslide in the sampled masks."""
-        return self._sampled[1]
-
-    @cached_property
-    def _sampled(self) -> tuple[MaskRule | None, float | None]:
-        files = sorted(self._files.values())
-        sample, lossy = None, None
-        for file in files[:: max(1, len(files) // SAMPLE_MASKS)]:
-            bands, missing, transparent, compression = _read_mask(file, bool(self.values))
-            if compression is not None and not self.values:
-                lossy = lossy or Sample.of(bands.dtype, compression)
-                lossy.add(bands, missing, transparent)
-                continue
-            if sample is None:
-                sample = Sample.of(bands.dtype)
-            sample.dtype = np.result_type(sample.dtype, bands.dtype)
-            sample.add(bands, missing, transparent)
-        if sample is None:
-            shades = None if lossy is None or not lossy.counts else find_rule(self.folder, lossy)
-            return None, None if shades is None or lossy is None else lossy.share(shades)
-        rule = find_rule(self.folder, sample, self.values)
-        return rule, sample.share(rule)
-
-    def has(self, image: str) -> bool:
-        """Whether there is a mask of the tile with this file name."""
-        return Path(image).stem in self._files
-
-    def mask(self, image: str) -> Path:
-        """Return the mask of the tile with this file name.
-
-        Raises:
-            InputError: There is none.
-        """
-        stem = Path(image).stem
-        if stem not in self._files:
-            raise InputError(
-                f"{self.folder}: has no mask for the tile {image} (looked for {stem}.png, .tif, .jpg, in any case)"
-            )
-        return self._files[stem]
-
-    def read(self, image: str, shape: tuple[int, int], label: int | None = None) -> np.ndarray:
-        """Read the mask of the tile with this file name, (height, width) uint8 {0, 1, 255 unknown}.
-
-        Args:
-            image: Name of the tile.
-            shape: Its height and width.
-            label: Its image-level label: a tile labelled negative needs no mask; without a label
-                (255) and without a mask, all pixels are unknown.
-
-        Raises:
-            InputError: There is none, it has another size, or cannot be read.
-        """
-        if label in (0, NO_DATA) and not self.has(image):
-            return np.full(shape, label, np.uint8)
-        path = self.mask(image)
-        mask = read_tile_mask(path, self.rule, self.values)
-        if mask.shape != shape:
-            raise InputError(f"{path}: is {mask.shape[1]} x {mask.shape[0]} px, its image {shape[1]} x {shape[0]}")
-        return mask
-
-    def masks(self, images: Sequence[Path], labels: Mapping[str, int] | None = None) -> list[Path]:
-        """List the masks of tiles, in their order; tiles whose label makes a mask unnecessary are left out.
-
-        Args:
-            images: The tiles.
-            labels: Their labels by name, if available.
-
-        Raises:
-            InputError: One is missing, or is not of its tile's size.
-        """
-        needed = [
-            image
-            for image in images
-            if self.has(image.name) or labels is None or labels.get(image.name, NO_DATA) not in (0, NO_DATA)
-        ]
-        found = [self.mask(image.name) for image in needed]
-        for image, mask in zip(needed, found, strict=True):
-            wanted, size = image_size(image), image_size(mask)
-            if wanted and size and wanted != size:
-                raise InputError(f"{mask}: is {size[0]} x {size[1]} px, its image {wanted[0]} x {wanted[1]}")
-        return found
 
 
 def _read(file: Path, colours: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -125,3 +126,30 @@ def _shares(edges: np.ndarray, length: int) -> csr_array:
     stored = np.arange(starts[-1]) - starts[coarse] + first[coarse]
     share = np.minimum(edges[1:][coarse], stored + 1) - np.maximum(edges[:-1][coarse], stored)
     return csr_array((share, stored, starts), shape=(len(counts), length))
+
+
+def area_means(
+    values: np.ndarray, valid: np.ndarray, gaps: Sequence[float | None], rows: np.ndarray, cols: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Average the valid values of each band over the pixels of a coarser grid.
+
+    Args:
+        values: (bands, h, w).
+        valid: (h, w) {0, 1}.
+        gaps: The value of each band that is no data in it alone, and is left out; None: no such value.
+        rows, cols: As of `area_sums`.
+
+    Returns:
+        Means (bands, h, w) float64, of a band without a value of its own its value of `gaps`; areas of valid (h, w).
+    """
+    data = np.where(valid > 0, values, 0)
+    known = [gap is not None for gap in gaps]
+    if not any(known):
+        *total, area = area_sums(np.stack([*data, valid]), rows, cols)
+        return np.stack(total) / np.maximum(area, 1e-9), area
+    gap = np.array([0.0 if value is None else value for value in gaps])[:, None, None]
+    own = valid * ~((values == gap) & np.array(known)[:, None, None])
+    count = len(values)
+    sums = area_sums(np.concatenate([np.where(own > 0, data, 0), own, valid[None]]), rows, cols)
+    means = np.where(sums[count:-1] > 0, sums[:count] / np.maximum(sums[count:-1], 1e-9), gap)
+    return means, sums[-1]

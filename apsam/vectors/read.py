@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apsam.errors import InputError
-from apsam.vectors.formats import PARQUET_SUFFIXES, dataset_path, read_parquet, stamped
+from apsam.vectors.formats import FOLDER_DRIVERS, PARQUET_SUFFIXES, dataset_path, driver_of, read_parquet, stamped
 from apsam.vectors.geometry import check_degrees, check_finite, check_whole_shapefile, repaired
 from apsam.vectors.layers import chosen_layers, split_layer, with_layer
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
 log = logging.getLogger(__name__)
+
+# The column in which GDAL gives the image of a KML's overlay, whose frame it gives as a polygon.
+OVERLAY = "icon"
 
 
 def read_layer(path: Path | str) -> gpd.GeoDataFrame:
@@ -45,10 +48,11 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
         features = read_parquet(file)
         features = features.set_geometry(shapely.force_2d(features.geometry.to_numpy()), crs=features.crs)
     else:
+        columns = [OVERLAY] if driver_of(file) in FOLDER_DRIVERS else []
         try:
             parts = [
                 pyogrio.read_dataframe(
-                    dataset_path(file), layer=layer.index, columns=[], force_2d=True, on_invalid="fix"
+                    dataset_path(file), layer=layer.index, columns=columns, force_2d=True, on_invalid="fix"
                 )
                 for layer in layers
             ]
@@ -57,6 +61,8 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
         features = parts[0] if len(parts) == 1 else gpd.GeoDataFrame(pd.concat(parts, ignore_index=True))
     if len(layers) > 1:
         log.info("%s: its %d folders are read together: %s", file, len(layers), ", ".join(map(str, layers)))
+    if OVERLAY in features:
+        features = _without_overlays(file, features)
     if features.crs is None:
         raise InputError(f"{file}: the layer has no coordinate reference system; assign the right one in QGIS")
     if features.crs.geodetic_crs is None or features.crs.is_geocentric:
@@ -64,7 +70,7 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
             f"{file}: its coordinate reference system '{features.crs.name}' does not say where on the map its features "
             f"lie ({features.crs.type_name}); assign the right one in QGIS"
         )
-    features = gpd.GeoDataFrame(geometry=features.geometry.to_numpy(), crs=features.crs)
+    features = gpd.GeoDataFrame(geometry=features.geometry.to_numpy(), crs=features.crs, index=features.index)
     missing = features.geometry.isna() | features.geometry.is_empty
     if missing.any():
         log.warning(
@@ -88,3 +94,14 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
             log.warning("%s: %d outlines without any area are left out", file, int(nothing.sum()))
             features = features[~nothing]
     return features
+
+
+def _without_overlays(file: Path, features: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Leave out the frames of images that a KML lays on the ground."""
+    images = features[OVERLAY].fillna("").astype(str) != ""
+    if images.any():
+        log.warning(
+            "%s: %d of %d features are images laid on the ground (GroundOverlay), whose frames are no landslides; left "
+            "out", file, int(images.sum()), len(features),
+        )  # fmt: skip
+    return features[~images]
