@@ -13,14 +13,8 @@ from apsam.labelling.identity import GridIdentity
 from apsam.labelling.tables import check_same_tiles
 from apsam.scenes import Scene, other_images, tile_files
 from apsam.tiles.labels import labels_from_table, read_label_table
-from apsam.tiles.ready_made import (
-    MaskFolder,
-    check_tile_header,
-    doubtful_bands,
-    hides_pixels,
-    image_size,
-    read_tile_image,
-)
+from apsam.tiles.ready_made import check_tile_header, doubtful_bands, hides_pixels, image_size, read_tile_image
+from apsam.tiles.ready_made_masks import MaskFolder
 from apsam.tiles.sources import check_labels_and_mask
 from apsam.tiles.tiling import folder_labels_from_masks
 

@@ -17,7 +17,7 @@ from apsam.scenes import Scene, read_scene_sheet
 from apsam.stack import TileStack
 from apsam.tiles.parts import TEST, TRAIN
 from apsam.tiles.reader import SceneReader
-from apsam.tiles.ready_made import MaskFolder
+from apsam.tiles.ready_made_masks import MaskFolder
 from apsam.tiles.settings import TileSettings
 
 PARTS = {"train": TRAIN, "test": TEST}

@@ -17,8 +17,8 @@ from apsam.bounds import Bounds, boxes_touch
 from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError, first_cause
 from apsam.tiles.georeference import check_placed, degrees_of, raster_bounds
+from apsam.tiles.open_raster import open_raster
 from apsam.tiles.photometry import is_real
-from apsam.tiles.reader import open_raster
 
 log = logging.getLogger(__name__)
 
