@@ -23,6 +23,8 @@ from pyproj.database import query_crs_info
 from pyproj.enums import PJType
 from pyproj.transformer import TransformerGroup
 
+from apsam.bounds import Bounds, middle_of
+
 # Below this, metres, nothing is reported: less than the pixels and outlines that landslides are mapped by.
 QUIET_M = 2.0
 
@@ -68,7 +70,7 @@ class DatumShift:
         return AUTHORITY.sub("", self.crs.to_wkt("WKT1_GDAL")) if self.crs.is_bound else self.crs.to_wkt()
 
 
-def datum_shift(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> DatumShift:
+def datum_shift(source: CRS, target: CRS, area: Bounds | None) -> DatumShift:
     """Look up the transformation between the datums of two CRSs.
 
     Args:
@@ -96,7 +98,7 @@ def _transformer(source: str, target: str) -> Transformer:
 
 
 @lru_cache(maxsize=256)
-def _datum_shift(source_wkt: str, target_wkt: str, area: tuple[float, float, float, float] | None) -> DatumShift:
+def _datum_shift(source_wkt: str, target_wkt: str, area: Bounds | None) -> DatumShift:
     source, target = CRS.from_wkt(source_wkt), CRS.from_wkt(target_wkt)
     if _same_datum(source, target) or (_is_modern(source) and _is_modern(target)):
         return DatumShift(source)
@@ -147,7 +149,7 @@ class _Through:
     moved: float
 
 
-def _cell(area: tuple[float, float, float, float] | None) -> tuple[float, float, float, float] | None:
+def _cell(area: Bounds | None) -> Bounds | None:
     """Round an area to whole degrees, so that all scenes in it share one lookup in PROJ's database."""
     if area is None:
         return None
@@ -155,20 +157,20 @@ def _cell(area: tuple[float, float, float, float] | None) -> tuple[float, float,
     return math.floor(west), max(math.floor(south), -90), math.ceil(east), min(math.ceil(north), 90)
 
 
-def _group(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> TransformerGroup:
+def _group(source: CRS, target: CRS, area: Bounds | None) -> TransformerGroup:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of grids that are not installed
         wanted = AreaOfInterest(*area) if area is not None and area[0] <= area[2] else None
         return TransformerGroup(source, target, always_xy=True, area_of_interest=wanted)  # type: ignore[arg-type]  # pyproj's stubs know two classes of this name
 
 
-def _best(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> _Best | None:
+def _best(source: CRS, target: CRS, area: Bounds | None) -> _Best | None:
     """Return the transformation that PROJ uses; None if it is a ballpark one."""
     return _best_in(source.to_wkt(), target.to_wkt(), _cell(area))
 
 
 @lru_cache(maxsize=4096)
-def _best_in(source_wkt: str, target_wkt: str, area: tuple[float, float, float, float] | None) -> _Best | None:
+def _best_in(source_wkt: str, target_wkt: str, area: Bounds | None) -> _Best | None:
     group = _group(proj_crs(source_wkt), proj_crs(target_wkt), area)
     first = next(iter(group.transformers), None)
     if first is None or _is_guess(first.description):
@@ -192,7 +194,7 @@ def _geographic(crs: CRS) -> CRS:
     return crs if found is None else found.to_2d() if hasattr(found, "to_2d") else found
 
 
-def _through_third_datum(source: CRS, target: CRS, area: tuple[float, float, float, float]) -> _Through | None:
+def _through_third_datum(source: CRS, target: CRS, area: Bounds) -> _Through | None:
     """Find the most accurate combination of two known transformations with a third datum between them.
 
     Transformations are mostly between geographic CRSs; some agencies publish them between projected ones.
@@ -209,8 +211,7 @@ def _through_third_datum(source: CRS, target: CRS, area: tuple[float, float, flo
     if not chains:
         return None
     accuracy, start, middle = min(chains, key=lambda chain: chain[0])
-    west, south, east, north = area
-    longitude, latitude = (west + (east if west <= east else east + 360)) / 2, (south + north) / 2
+    longitude, latitude = middle_of(area)
     shifted = _in_its_units(longitude, latitude, first)
     for one, other in ((first, start), (start, middle), (middle, last), (last, WGS84)):
         shifted = Transformer.from_crs(one, other, always_xy=True).transform(*shifted)
@@ -226,9 +227,7 @@ def _through_third_datum(source: CRS, target: CRS, area: tuple[float, float, flo
     return _Through(bound, _datum_name(middle), accuracy, moved)
 
 
-def _chains(
-    start: CRS, last: CRS, middles: list[CRS], area: tuple[float, float, float, float]
-) -> list[tuple[float, CRS, CRS]]:
+def _chains(start: CRS, last: CRS, middles: list[CRS], area: Bounds) -> list[tuple[float, CRS, CRS]]:
     """Return accuracy in metres, start and middle of all known ways from `start` through a middle to `last`."""
     found = []
     for middle in middles:
@@ -243,16 +242,16 @@ def _chains(
     return found
 
 
-def _modern_or_best(source: CRS, target: CRS, area: tuple[float, float, float, float]) -> _Best | None:
+def _modern_or_best(source: CRS, target: CRS, area: Bounds) -> _Best | None:
     return _Best(1.0, True) if _is_modern(source) and _is_modern(target) else _best(source, target, area)
 
 
-def _known_here(kind: PJType, area: tuple[float, float, float, float]) -> list[CRS]:
+def _known_here(kind: PJType, area: Bounds) -> list[CRS]:
     return list(_known_in(kind, _cell(area)))
 
 
 @lru_cache(maxsize=64)
-def _known_in(kind: PJType, area: tuple[float, float, float, float]) -> tuple[CRS, ...]:
+def _known_in(kind: PJType, area: Bounds) -> tuple[CRS, ...]:
     west, south, east, north = area
     place = AreaOfInterest(west, south, east, north) if west <= east else None
     found = query_crs_info(auth_name="EPSG", pj_types=[kind], area_of_interest=place, contains=False)
@@ -307,11 +306,11 @@ def _geocentric(longitude: float, latitude: float, crs: CRS) -> tuple[float, flo
     return n * math.cos(lat) * math.cos(lon), n * math.cos(lat) * math.sin(lon), n * (1 - e2) * math.sin(lat)
 
 
-def _likely_size(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> str:
+def _likely_size(source: CRS, target: CRS, area: Bounds | None) -> str:
     """Estimate the error of untransformed coordinates by the shifts of transformations in other regions."""
     first, last = _geographic(source), _geographic(target)
     if area is not None:
-        longitude, latitude = (area[0] + area[2]) / 2, (area[1] + area[3]) / 2
+        longitude, latitude = middle_of(area)
         moved = []
         for one in _group(first, last, None).transformers + _group(first, WGS84, None).transformers:
             if _is_guess(one.description):
@@ -326,7 +325,7 @@ def _likely_size(source: CRS, target: CRS, area: tuple[float, float, float, floa
     return "50 to 800 m"
 
 
-def _missing_grids(source: CRS, target: CRS, area: tuple[float, float, float, float] | None) -> str:
+def _missing_grids(source: CRS, target: CRS, area: Bounds | None) -> str:
     grids = [
         grid.short_name
         for operation in _group(source, target, area).unavailable_operations

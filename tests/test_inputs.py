@@ -52,7 +52,8 @@ from apsam.tiles.mask_values import NO_DATA, Sample, find_rule
 from apsam.tiles.mask_values_column import parse_mask_values
 from apsam.tiles.parts import NEITHER, TRAIN
 from apsam.tiles.reader import SceneReader
-from apsam.tiles.ready_made import hides_pixels, image_size, read_tile_image, read_tile_mask
+from apsam.tiles.ready_made import hides_pixels, image_size, read_tile_image
+from apsam.tiles.ready_made_masks import read_tile_mask
 from apsam.tiles.settings import TileSettings
 from apsam.vectors.layers import is_vector, split_layer
 from apsam.vectors.place import degrees

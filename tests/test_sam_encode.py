@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -134,7 +135,7 @@ def test_a_scene_without_landslides(sam, tmp_path):
 
 def test_full_disk_is_detected_before_encoding(sam, tmp_path, monkeypatch):
     make_tiles(tmp_path / "tiles.zarr.zip", [1, 1])
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 5, 5))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=10, used=5, free=5))
     with pytest.raises(ApsamError, match="free disk space"):
         encode_scene(tmp_path / "tiles.zarr.zip", tmp_path / "a.zarr.zip", SamSettings(), sam=sam)
     assert not (tmp_path / "a.zarr.zip").exists()

@@ -21,7 +21,8 @@ from apsam.scenes import Scene
 from apsam.stack import TileStack
 from apsam.tiles.parts import NEITHER, TEST, TRAIN, parts_by_blocks
 from apsam.tiles.reader import SceneReader
-from apsam.tiles.ready_made import read_tile_image, read_tile_mask
+from apsam.tiles.ready_made import read_tile_image
+from apsam.tiles.ready_made_masks import read_tile_mask
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 from apsam.tiles.windows import positions, tile_windows

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from apsam.bounds import Bounds, boxes_touch
 from apsam.errors import ApsamError
 from apsam.scenes import Scene
 from apsam.sidecar_files import sidecar_files
 from workflow_support.memory import Memory
-
-# West, south, east, north in degrees.
-Place = tuple[float, float, float, float]
 
 
 def held_out_near(name: str, scenes: Mapping[str, Scene], memory: Memory) -> list[Path]:
@@ -31,12 +29,16 @@ def held_out_near(name: str, scenes: Mapping[str, Scene], memory: Memory) -> lis
     here = _place(scene.image, memory)
     others = (other for other in scenes.values() if other.kind == "raster" and other.name != name)
     images = [other.image for other in others if other.split != "train" and other.image is not None]
-    return [image for image in images if _touch(here, _place(image, memory))]
+    return [image for image in images if _near(here, _place(image, memory))]
+
+
+def _near(one: Bounds | None, other: Bounds | None) -> bool:
+    return one is None or other is None or boxes_touch(one, other)
 
 
 # Once a process: every training scene is compared with all that are held out.
 @cache
-def _place(image: Path, memory: Memory) -> Place | None:
+def _place(image: Path, memory: Memory) -> Bounds | None:
     try:
         # A world file or a projection next to the image may say where it is.
         found = memory.of_file("place", image, lambda: _read(image), sidecar_files(image))
@@ -45,7 +47,7 @@ def _place(image: Path, memory: Memory) -> Place | None:
     return None if found is None else (found[0], found[1], found[2], found[3])
 
 
-def _read(image: Path) -> Place | None:
+def _read(image: Path) -> Bounds | None:
     # Imported here: rasterio and pyproj take longer to import than everything else that a start of Snakemake imports.
     import rasterio
     from rasterio.errors import RasterioError
@@ -57,13 +59,3 @@ def _read(image: Path) -> Place | None:
             return degrees_of(raster.crs, raster_bounds(raster)) if raster.crs else None
     except (RasterioError, ApsamError):
         return None
-
-
-def _touch(one: Place | None, other: Place | None) -> bool:
-    """Whether two boxes have a point in common; they may lie across 180 degrees."""
-    if one is None or other is None:
-        return True
-    (west, south, east, north), (left, bottom, right, top) = one, other
-    east, right = east + 360 * (west > east), right + 360 * (left > right)
-    turns = (-360, 0, 360)
-    return south <= top and bottom <= north and any(west + turn <= right and left <= east + turn for turn in turns)

@@ -42,8 +42,8 @@ def run_app(app: Any, as_job: bool = False) -> None:
             ConfigError.exit_code,
         )
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    # GDAL also prints its own message for errors that are reported here.
-    logging.getLogger("rasterio._env").setLevel(logging.CRITICAL)
+    # Rasterio logs messages of GDAL, whose errors are reported here.
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)
     try:
         if as_job:
             _run_job(app)

@@ -14,6 +14,12 @@ GreyValue = Annotated[int, Field(ge=0, le=254)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
+def _distinct(values: tuple) -> tuple:
+    if len(set(values)) != len(values):
+        raise ValueError("names the same twice")
+    return values
+
+
 class Table1Settings(BaseModel):
     """Comparison of localization methods (paper, Table 1)."""
 
@@ -51,12 +57,7 @@ class Table1Settings(BaseModel):
         True, description="Two bounds: a fixed centred box and the reference masks, each with a ResUNet trained on it."
     )
 
-    @field_validator("methods", "seeds")
-    @classmethod
-    def _no_doubles(cls, values: tuple) -> tuple:
-        if len(set(values)) != len(values):
-            raise ValueError("names the same twice")
-        return values
+    _distinct = field_validator("methods", "seeds")(_distinct)
 
 
 class ExperimentSettings(BaseModel):
@@ -97,12 +98,7 @@ class ExperimentSettings(BaseModel):
         default_factory=Table1Settings, description="table1: comparison of localization methods (paper, Table 1)."
     )
 
-    @field_validator("thresholds", "sams", "seeds", "seeds_of")
-    @classmethod
-    def _no_doubles(cls, values: tuple) -> tuple:
-        if len(set(values)) != len(values):
-            raise ValueError("names the same twice")
-        return values
+    _distinct = field_validator("thresholds", "sams", "seeds", "seeds_of")(_distinct)
 
     @field_validator("thresholds")
     @classmethod

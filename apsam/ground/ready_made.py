@@ -7,21 +7,20 @@ coordinate reference system and a transform; tiles in other formats, and GeoTIFF
 from __future__ import annotations
 
 import logging
-import warnings
 from pathlib import Path
 
 import numpy as np
-import rasterio
 import shapely
 from affine import Affine
 from pyproj import CRS, Transformer
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.features import rasterize
 from shapely.strtree import STRtree
 
 from apsam.errors import InputError
 from apsam.ground.labels import FREE, POSSIBLE, UNKNOWN
 from apsam.stack import TileStack, TileStackWriter
+from apsam.tiles.open_raster import open_quietly
 from apsam.tiles.parts import NEITHER
 
 log = logging.getLogger(__name__)
@@ -75,13 +74,11 @@ def _georeference(file: Path, size: int) -> tuple[CRS, Affine] | None:
     if file.suffix.lower() not in (".tif", ".tiff"):
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(file) as raster:
-                if raster.crs is None or raster.transform == Affine.identity():
-                    return None
-                scale = Affine.scale(raster.width / size, raster.height / size)
-                return CRS.from_user_input(raster.crs.to_wkt()), raster.transform @ scale
+        with open_quietly(file) as raster:
+            if raster.crs is None or raster.transform == Affine.identity():
+                return None
+            scale = Affine.scale(raster.width / size, raster.height / size)
+            return CRS.from_user_input(raster.crs.to_wkt()), raster.transform @ scale
     except RasterioError as error:
         raise InputError(f"{file}: not an image that can be read ({error})") from error
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import rasterio
 import shapely
 from affine import Affine
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.features import shapes
 from shapely.strtree import STRtree
 
 from apsam.datums import proj_crs, to_degrees
 from apsam.inputs.state import CheckState
 from apsam.scenes import Scene, tile_files
+from apsam.tiles.open_raster import open_quietly
 from apsam.tiles.outlines import outline
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.ready_made import TIFF_SUFFIXES
@@ -97,13 +96,11 @@ def _data_of(state: CheckState, image: Path) -> shapely.Geometry | None:
 
 
 def _place(file: Path) -> shapely.Geometry | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            with rasterio.open(file) as raster:
-                crs, transform, shape = raster.crs, raster.transform, raster.shape
-        except RasterioError:
-            return None
+    try:
+        with open_quietly(file) as raster:
+            crs, transform, shape = raster.crs, raster.transform, raster.shape
+    except RasterioError:
+        return None
     if crs is None or transform.is_identity:
         return None
     return _in_degrees(outline(transform, 0, 0, *shape), crs)

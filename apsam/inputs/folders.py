@@ -14,14 +14,8 @@ from apsam.labelling.tables import check_same_tiles
 from apsam.scenes import Scene, other_images, tile_files
 from apsam.tiles.labels import UNLABELLED, labels_from_table, read_label_table
 from apsam.tiles.mask_folder import MaskFolder
-from apsam.tiles.ready_made import (
-    check_tile_header,
-    doubtful_bands,
-    hides_pixels,
-    image_size,
-    read_tile_image,
-    read_tile_mask,
-)
+from apsam.tiles.ready_made import check_tile_header, doubtful_bands, hides_pixels, image_size, read_tile_image
+from apsam.tiles.ready_made_masks import read_tile_mask
 from apsam.tiles.settings import TileSettings
 from apsam.tiles.sources import check_labels_and_mask
 from apsam.tiles.tiling import folder_labels_from_masks

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import shapely
-from shapely.strtree import STRtree
-
+from apsam.bounds import Bounds, boxes_touch
 from apsam.errors import InputError
 from apsam.files import sha256_file
 from apsam.scenes import Scene, tile_files
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.settings import SplitSettings, TileSettings
 from apsam.tiles.shared_ground import shared_pixels
-from apsam.vectors.place import Bounds
 
 
 def check_ground(
@@ -58,26 +55,13 @@ def check_ground(
     return notes
 
 
-def _near(scenes: Sequence[Scene], places: dict[str, Bounds | None]) -> list[tuple[Scene, Scene]]:
-    """Pairs of raster scenes of which one trains and the other is measured on, and whose boxes touch."""
-    known = [scene for scene in scenes if places.get(scene.name) is not None]
-    boxes, owners = [], []
-    for index, scene in enumerate(known):
-        west, south, east, north = places[scene.name]  # type: ignore[misc]  # known scenes have a place
-        east = east + 360 if west > east else east
-        for turn in (0, 360) if east > 180 or west < -90 else (0,):
-            boxes.append(shapely.box(west + turn, south, east + turn, north))
-            owners.append(index)
-    if not boxes:
-        return []
-    first, second = STRtree(boxes).query(boxes, predicate="intersects")
-    pairs = {tuple(sorted((owners[a], owners[b]))) for a, b in zip(first.tolist(), second.tolist(), strict=True)}
-    found = []
-    for a, b in sorted(pairs):
-        one, other = known[a], known[b]
-        if a != b and not {one.split, other.split} <= {"train"} and not {one.split, other.split} <= {"test"}:
-            found.append((one, other))
-    return found
+def _near(scenes: Sequence[Scene], places: dict[str, Bounds | None]) -> Iterator[tuple[Scene, Scene]]:
+    """Yield pairs of raster scenes of which one trains and the other is measured on, and whose boxes touch."""
+    known = [(scene, place) for scene in scenes if (place := places.get(scene.name)) is not None]
+    for (one, here), (other, there) in itertools.combinations(known, 2):
+        parts = {one.split, other.split}
+        if parts != {"train"} and parts != {"test"} and boxes_touch(here, there):
+            yield one, other
 
 
 def _check_folders(scenes: Sequence[Scene]) -> None:

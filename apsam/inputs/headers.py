@@ -8,6 +8,7 @@ import numpy as np
 from pyproj import CRS
 from pyproj.aoi import AreaOfUse
 
+from apsam.bounds import Bounds
 from apsam.datums import proj_crs
 from apsam.geodesy import Geodesy
 from apsam.inputs.report import SceneReport
@@ -17,7 +18,6 @@ from apsam.tiles.bands import band_doubts
 from apsam.tiles.georeference import degrees_of
 from apsam.tiles.reader import SceneReader
 from apsam.tiles.resolution import ground_sides_m
-from apsam.vectors.place import Bounds
 
 # Degrees beyond the area that a CRS is meant for at which nothing is said yet.
 BESIDE = 1.0

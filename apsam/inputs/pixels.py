@@ -9,8 +9,9 @@ from apsam.errors import InputError
 from apsam.inputs.report import SceneReport
 from apsam.inputs.state import CheckState
 from apsam.scenes import Scene
+from apsam.tiles.open_raster import open_raster
 from apsam.tiles.photometry import doubtful_alpha
-from apsam.tiles.reader import SceneReader, open_raster
+from apsam.tiles.reader import SceneReader
 
 # Side of the decimated version of a scene that shares are estimated on.
 SIDE = 512

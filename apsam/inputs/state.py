@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from apsam.bounds import Bounds
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
-from apsam.vectors.place import Bounds
 
 
 @dataclass

@@ -9,17 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-import shapely
 from pyproj import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
-from shapely.geometry.base import BaseGeometry
 
+from apsam.bounds import Bounds, boxes_touch
 from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError, first_cause
 from apsam.tiles.georeference import check_placed, degrees_of, raster_bounds
+from apsam.tiles.open_raster import open_raster
 from apsam.tiles.photometry import is_real
-from apsam.tiles.reader import open_raster
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +84,7 @@ def open_elevations(path: Path) -> tuple[rasterio.DatasetReader, Metres]:
         raise
 
 
-def check_elevations(
-    path: Path, scenes: Sequence[tuple[rasterio.crs.CRS, tuple[float, float, float, float]]]
-) -> tuple[list[str], list[str]]:
+def check_elevations(path: Path, scenes: Sequence[tuple[rasterio.crs.CRS, Bounds]]) -> tuple[list[str], list[str]]:
     """Validate a raster of elevations with the same code that the products use.
 
     Args:
@@ -107,7 +104,7 @@ def check_elevations(
         covered, target = 0, proj_crs(raster.crs.to_wkt())
         for crs, bounds in scenes:
             place = degrees_of(crs, bounds)
-            if own is None or place is None or _boxes_touch(own, place):
+            if own is None or place is None or boxes_touch(own, place):
                 covered += 1
             shift = datum_shift(target, proj_crs(crs.to_wkt()), place)
             if shift.note is not None:
@@ -197,15 +194,5 @@ def _vertical_unit(crs: CRS) -> float:
     return 1.0 if vertical is None else float(vertical.axis_info[0].unit_conversion_factor or 1.0)
 
 
-def _boxes_touch(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    def parts(box: tuple[float, ...]) -> list[BaseGeometry]:
-        west, south, east, north = box
-        if west <= east:
-            return [shapely.box(west, south, east, north)]
-        return [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
-
-    return any(a.intersects(b) for a in parts(one) for b in parts(other))
-
-
-def _text(box: tuple[float, ...] | None) -> str:
+def _text(box: Bounds | None) -> str:
     return "an unknown place" if box is None else f"{box[0]:.4f} to {box[2]:.4f}, {box[1]:.4f} to {box[3]:.4f}"

@@ -8,7 +8,8 @@ import rasterio
 
 from apsam.errors import InputError
 from apsam.tiles.georeference import check_placed
-from apsam.tiles.reader import SceneReader, open_raster
+from apsam.tiles.open_raster import open_raster
+from apsam.tiles.reader import SceneReader
 
 
 def check_mask_header(path: Path, scene: SceneReader) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from math import ceil
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import shapely
 from affine import Affine
 from rasterio.crs import CRS as RasterCRS
 from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.features import rasterize
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as transform_points
@@ -22,13 +21,14 @@ from rasterio.windows import transform as window_transform
 from apsam.datums import datum_shift, proj_crs
 from apsam.errors import InputError, first_cause
 from apsam.reference_mask.location import check_mask_location
-from apsam.reference_mask.values import colour_bands, invert, mask_rule, no_data_of
+from apsam.reference_mask.values import invert, mask_rule, no_data_of
 from apsam.tiles.decimated import column_groups, may_have_overviews, sampled_lines
 from apsam.tiles.georeference import degrees_of, turn_to
 from apsam.tiles.mask_values import NO_DATA, plane
+from apsam.tiles.open_raster import open_raster
 from apsam.tiles.outlines import outline
-from apsam.tiles.photometry import Palette, alpha_band, has_own_mask
-from apsam.tiles.reader import SceneReader, open_raster
+from apsam.tiles.photometry import Palette, alpha_band, bands_without_alpha, has_own_mask
+from apsam.tiles.reader import SceneReader
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +45,8 @@ class RasterMask:
 
     def __init__(self, path: Path, scene: SceneReader, values: str | None) -> None:
         self._path, self._scene = path, scene
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            self._raster = open_raster(path)
-        self._bands = colour_bands(self._raster)
+        self._raster = open_raster(path)
+        self._bands = bands_without_alpha(self._raster)
         self._has_alpha = alpha_band(self._raster) is not None
         # Given a no-data value, GDAL leaves the mask of the file out; next to an alpha band, it applies the value only
         # where the alpha has this value too.

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from apsam.errors import InputError, first_cause
 from apsam.tiles.mask_values import MaskRule, Sample, check_mask_type, find_rule
-from apsam.tiles.photometry import Palette, alpha_band, lossy_compression, masked_out, palette_of, white_is_zero
-from apsam.tiles.reader import open_raster
+from apsam.tiles.open_raster import open_raster
+from apsam.tiles.photometry import (
+    Palette,
+    alpha_band,
+    bands_without_alpha,
+    lossy_compression,
+    masked_out,
+    palette_of,
+    white_is_zero,
+)
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +60,8 @@ def _sample(path: Path, stored: bool, *_: int) -> tuple[Sample, Palette | None, 
         stored: Whether the numbers are meant that the file stores.
         _: What tells its content from an earlier one.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        raster = open_raster(path)
-    with raster:
-        bands, alpha = colour_bands(raster), alpha_band(raster)
+    with open_raster(path) as raster:
+        bands, alpha = bands_without_alpha(raster), alpha_band(raster)
         if not bands:
             raise InputError(
                 f"{path}: its only band is declared as transparency (alpha); if it is the mask, declare it as grey: "
@@ -119,12 +122,6 @@ def _sample_windows(raster: rasterio.DatasetReader) -> list[Window]:
         return strips
     first = strips[::step]
     return first + [strip for index, strip in enumerate(strips) if index % step]
-
-
-def colour_bands(raster: rasterio.DatasetReader) -> list[int]:
-    """The bands of a raster that are no alpha."""
-    kinds = raster.colorinterp
-    return [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha]
 
 
 def invert(values: np.ndarray, white: float) -> np.ndarray:

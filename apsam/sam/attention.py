@@ -159,17 +159,8 @@ def use_fast_attention(model: nn.Module) -> int:
     Returns:
         The number of attention modules switched.
     """
-    return _switch(model, Attention, FastAttention)
-
-
-def use_original_attention(model: nn.Module) -> int:
-    """Undo `use_fast_attention`. Returns the number of attention modules switched back."""
-    return _switch(model, FastAttention, Attention)
-
-
-def _switch(model: nn.Module, old: type[nn.Module], new: type[nn.Module]) -> int:
     # They differ in `forward` only.
-    modules = [module for module in model.modules() if type(module) is old]
+    modules = [module for module in model.modules() if type(module) is Attention]
     for module in modules:
-        module.__class__ = new
+        module.__class__ = FastAttention
     return len(modules)

@@ -11,11 +11,12 @@ from pyproj import CRS
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS as RasterCRS
 
+from apsam.bounds import Bounds
 from apsam.datums import proj_crs, transformer
 from apsam.errors import InputError
 from apsam.tiles.outlines import outline
 from apsam.vectors.geometry import MOST_DEGREES
-from apsam.vectors.place import Bounds, degrees
+from apsam.vectors.place import degrees
 
 # Limits for the side of a pixel, metres; beyond them, the geotransform is not in the units of its CRS.
 SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 1e-3, 100_000.0
@@ -69,7 +70,7 @@ def raster_bounds(raster: rasterio.DatasetReader) -> Bounds:
 
 
 def degrees_of(crs: RasterCRS, bounds: Bounds) -> Bounds | None:
-    """Return west, south, east, north in degrees."""
+    """Return west, south, east, north in degrees, as `apsam.vectors.place.degrees`."""
     return degrees(proj_crs(crs.to_wkt()), bounds)
 
 

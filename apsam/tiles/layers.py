@@ -9,12 +9,13 @@ from pathlib import Path
 import shapely
 from pyproj import CRS
 
+from apsam.bounds import Bounds
 from apsam.datums import proj_crs, transformer
 from apsam.errors import InputError
 from apsam.geodesy import Geodesy
 from apsam.tiles.georeference import raster_bounds
-from apsam.tiles.reader import open_raster
-from apsam.vectors.place import Bounds, layer_shift
+from apsam.tiles.open_raster import open_raster
+from apsam.vectors.place import layer_shift
 from apsam.vectors.read import read_layer
 
 

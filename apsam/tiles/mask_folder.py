@@ -12,7 +12,8 @@ from apsam.errors import InputError
 from apsam.scenes import image_files
 from apsam.tiles.mask_values import NO_DATA, MaskRule, Sample, find_rule, plane
 from apsam.tiles.mask_values_column import HOW_TO_SAY
-from apsam.tiles.ready_made import JPEG_SUFFIXES, image_size, read_mask_bands, read_tile_mask
+from apsam.tiles.ready_made import JPEG_SUFFIXES, image_size
+from apsam.tiles.ready_made_masks import read_mask_bands, read_tile_mask
 
 # Masks of a folder, evenly spaced, that are sampled to interpret the values.
 SAMPLE_MASKS = 400

@@ -16,7 +16,6 @@ LOSSY = ("JPEG", "WEBP", "JXL", "LERC")
 # Those that may as well be without losses, which GDAL does not tell.
 PERHAPS_LOSSY = ("LERC",)
 
-
 # Share of the pixels of a transparency that are clear or opaque, not between, at least; and the sample it is asked in.
 CLEAR_SHARE, SAMPLE_SIDE = 0.9, 512
 
@@ -31,6 +30,12 @@ class Palette:
     """A colour table: index -> red, green, blue, alpha."""
 
     colours: dict[int, tuple[int, int, int, int]]
+
+    def apply(self, indices: np.ndarray) -> np.ndarray:
+        """Look up the colours (height, width, 4) uint8 of indices (height, width); 0 for those it does not list."""
+        table = np.zeros((max(int(indices.max(initial=0)), *self.colours) + 1, 4), np.uint8)
+        table[list(self.colours)] = list(self.colours.values())
+        return table[indices]
 
 
 def palette_of(raster: rasterio.DatasetReader) -> Palette | None:
@@ -55,6 +60,12 @@ def alpha_band(raster: rasterio.DatasetReader) -> int | None:
     """Return the number of the band that is transparency (alpha); None without one."""
     kinds = list(raster.colorinterp)
     return kinds.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in kinds else None
+
+
+def bands_without_alpha(raster: rasterio.DatasetReader) -> list[int]:
+    """Return the numbers of all bands that are not transparency (alpha)."""
+    kinds = raster.colorinterp
+    return [band for band, kind in zip(raster.indexes, kinds, strict=True) if kind != ColorInterp.alpha]
 
 
 def unused_alpha(raster: rasterio.DatasetReader) -> int | None:

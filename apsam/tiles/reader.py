@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from rasterio.enums import MaskFlags, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from apsam.errors import InputError, first_cause, no_such
-from apsam.file_content import content_hint
+from apsam.errors import InputError, first_cause
 from apsam.tiles.bands import choose_bands, undeclared_no_data
 from apsam.tiles.decimated import column_groups, may_have_overviews, sampled_lines
 from apsam.tiles.georeference import check_placed, raster_bounds
+from apsam.tiles.open_raster import open_raster
 from apsam.tiles.photometry import unused_alpha, unused_no_data, white_is_zero
 from apsam.tiles.resolution import NEARLY, PixelGrid, area_means, ground_sides_m, pixel_edges, reading_grid
 from apsam.tiles.settings import TileSettings
-from apsam.tiles.subdatasets import check_has_bands
-from apsam.tiles.whole_images import check_whole
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +225,8 @@ class SceneReader:
         for value in (*given, *(self.undeclared if far is None else far)):
             mask &= ~(values == value).all(axis=0)
         if self.chosen.palette is not None:
-            values, opaque = _colours(values[0], self.chosen.palette.colours)
+            colours = self.chosen.palette.apply(values[0])
+            values, opaque = np.moveaxis(colours[..., :3], -1, 0), colours[..., 3] > 0
             mask &= opaque
         return values, mask.astype(np.uint8)
 
@@ -375,35 +372,3 @@ def _decimated(height: int, width: int, side: int) -> tuple[int, int]:
     """Return height and width with a whole number of pixels for one, so that neither exceeds `side` pixels."""
     scale = max(1, -(-max(height, width) // side))
     return max(1, height // scale), max(1, width // scale)
-
-
-def _colours(numbers: np.ndarray, palette: dict[int, tuple[int, int, int, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Look up colours (3, h, w) uint8 of indices (h, w), and where they are not transparent (h, w) bool."""
-    table = np.zeros((max(int(numbers.max(initial=0)), *palette) + 1, 4), np.uint8)
-    table[list(palette)] = list(palette.values())
-    red, green, blue, alpha = np.moveaxis(table[numbers], -1, 0)
-    return np.stack([red, green, blue]), alpha > 0
-
-
-def open_raster(path: Path) -> rasterio.DatasetReader:
-    """Open a raster.
-
-    Raises:
-        InputError: The file is missing, GDAL cannot read it, or it has no bands.
-    """
-    if not path.exists():
-        raise no_such("file", path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            raster = rasterio.open(path)
-    except RasterioError as error:
-        raise InputError(f"{path}: not a raster that GDAL can read ({error}){content_hint(path)}") from error
-    try:
-        check_has_bands(raster, path)
-        if raster.driver in ("PNG", "JPEG") and path.is_file():
-            check_whole(path)
-    except InputError:
-        raster.close()
-        raise
-    return raster

@@ -60,16 +60,13 @@ def label_kind(path: Path) -> Literal["table", "layer"]:
 
 def is_raster(path: Path) -> bool:
     """Whether GDAL can open a file as a raster."""
-    import warnings
+    from rasterio.errors import RasterioError
 
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from apsam.tiles.open_raster import open_quietly
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as raster:
-                return bool(raster.count > 0 or raster.subdatasets)
+        with open_quietly(path) as raster:
+            return bool(raster.count > 0 or raster.subdatasets)
     except RasterioError:
         return False
 

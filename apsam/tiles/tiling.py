@@ -22,7 +22,8 @@ from apsam.tiles.mask_folder import MaskFolder
 from apsam.tiles.mask_values import NO_DATA
 from apsam.tiles.parts import LABELLED, NEITHER, SHARED, TEST, TRAIN, check_blocks, parts_by_blocks
 from apsam.tiles.reader import SceneReader
-from apsam.tiles.ready_made import read_tile_image, read_tile_mask, resize_tile
+from apsam.tiles.ready_made import read_tile_image, resize_tile
+from apsam.tiles.ready_made_masks import read_tile_mask
 from apsam.tiles.resolution import ground_resolution_m
 from apsam.tiles.scene_labels import LEAST_KNOWN, scene_labels
 from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from apsam.bounds import Bounds
 from apsam.vectors.geometry import repaired
 from apsam.vectors.read import read_layer
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
 
 log = logging.getLogger(__name__)
-
-Bounds = tuple[float, float, float, float]
 
 # Degrees beyond which a shape reaches out of the area that a projected CRS can show.
 FAR_DEGREES = 20.0
@@ -99,9 +98,10 @@ def layer_shift(path: Path | str, features: gpd.GeoDataFrame, target: ProjCRS, n
 
 
 def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
-    """West, south, east, north in degrees from Greenwich of bounds in a CRS; None where they are not on the Earth.
+    """Return west, south, east, north in degrees from Greenwich of bounds in a CRS; None if they are not on the Earth.
 
-    Some CRSs count from another meridian (Paris, Rome, Ferro), and some of these in grads.
+    Longitudes are within 180; west is greater than east if the bounds cross the antimeridian. Some CRSs count from
+    another meridian (Paris, Rome, Ferro), and some of these in grads.
     """
     import math
 
@@ -118,8 +118,8 @@ def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
         return None
     (west, east), (south, north) = map(list, in_degrees(found[::2], found[1::2], geographic))
     if abs(west) > 180 or abs(east) > 180:
-        turn = round((west + east) / 2 / 360) * 360
-        west, east = max(west - turn, -180.0), min(east - turn, 180.0)
+        whole = east - west >= 360 - 1e-9
+        west, east = (-180.0, 180.0) if whole else ((x + 180) % 360 - 180 for x in (west, east))
     return west, south, east, north
 
 

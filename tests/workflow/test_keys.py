@@ -151,6 +151,14 @@ def given_run(tmp_path: Path, sheet: Callable[..., Path], folder: str = "data") 
     )
 
 
+def test_hidden_files_of_a_folder_are_no_tiles(tmp_path: Path, sheet: Callable[..., Path]) -> None:
+    write_tiles(tmp_path / "a", 3, np.random.default_rng(0), ".tif")
+    for number in range(3):
+        (tmp_path / f"a/images/._{number}.tif").write_bytes(b"of macOS")
+    row = "a\ta/images\ta/labels.csv\t\ttrain"
+    assert run_of(sheet(None, row), tiles={"block_tiles": 1}).blocks == {"a": 3}
+
+
 def test_input_data_count_by_content(tmp_path: Path, sheet: Callable[..., Path]) -> None:
     for part, count in (("train", 4), ("test", 2)):
         write_tiles(tmp_path / "data" / part, count, np.random.default_rng(0), ".tif")

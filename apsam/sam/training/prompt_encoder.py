@@ -46,14 +46,13 @@ def encode_prompts(encoder: PromptEncoder, prompts: PromptTensors, dtype: torch.
     """
     count, none = len(prompts.kind), encoder.not_a_point_embed.weight
     pointed, boxed = prompts.kind != KINDS.index("box"), prompts.kind != KINDS.index("point")
-    ones = torch.ones(prompts.points.shape[:2], device=prompts.points.device)
-    tokens = [encoder._embed_points(prompts.points, ones, pad=False)]
+    points, labels = prompts.points, torch.ones(prompts.points.shape[:2], device=prompts.points.device)
     present = [pointed[:, None]]
-    if prompts.corrections is not None:
-        tokens.append(encoder._embed_points(prompts.corrections, prompts.correction_labels, pad=False))
+    if prompts.corrections is not None and prompts.correction_labels is not None:
+        points, labels = torch.cat([points, prompts.corrections], 1), torch.cat([labels, prompts.correction_labels], 1)
         present.append(torch.ones_like(present[0]))
-    corners = encoder._embed_boxes(prompts.boxes)
-    tokens += [torch.where(boxed[:, None, None], corners[:, :1], none), corners[:, 1:]]
+    tokens, _ = encoder((points, labels), prompts.boxes, None)  # the points, then two corners of the box
+    tokens[:, -2] = torch.where(boxed[:, None], tokens[:, -2], none)
     # A box with a correction point does not have that token either.
     present += [torch.ones_like(present[0]), boxed[:, None]]
 
@@ -63,11 +62,11 @@ def encode_prompts(encoder: PromptEncoder, prompts: PromptTensors, dtype: torch.
     if prompts.has_mask.any():
         dense = dense.clone()
         dense[prompts.has_mask] = embed_masks(encoder, prompts.masks[prompts.has_mask].to(dtype))
-    return torch.cat(tokens, 1).to(dtype), torch.cat(present, 1), dense
+    return tokens.to(dtype), torch.cat(present, 1), dense
 
 
 def embed_masks(encoder: PromptEncoder, masks: Tensor) -> Tensor:
-    """`PromptEncoder._embed_masks` as products: (n, 1, 4E, 4E) to (n, E * E, D).
+    """Embed mask prompts like SAM's prompt encoder, as products: (n, 1, 4E, 4E) to (n, E * E, D).
 
     Its convolutions have strides as wide as their kernels: none mixes pixels of two embedding pixels.
     """
