@@ -23,6 +23,14 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def one_thread() -> None:
+    """PyTorch computes on one thread, so that results do not depend on the machine."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def report_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, dict]:
     """An artificial run for the report: its folder, its scenes, its configuration."""

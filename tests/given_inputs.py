@@ -9,8 +9,8 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import rasterio
 from rasterio.transform import from_origin
+from rasters import write_raster
 from shapely import Geometry, Point, box
 
 from apsam.inputs import Report, check
@@ -79,11 +79,7 @@ def pixels(bands: int = 3, side: int = SIDE, dtype: str = "uint8", seed: int = 0
 
 
 def write(path: Path, values: np.ndarray, crs: Any = UTM, transform: Any = PLACE, **profile: Any) -> Path:
-    count, height, width = values.shape
-    keep = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": values.dtype.name}
-    with rasterio.open(path, "w", crs=crs, transform=transform, **{**keep, **profile}) as raster:
-        raster.write(values)
-    return path
+    return write_raster(path, values, crs, transform, **profile)
 
 
 def drawn(value: float = 1, other: float = 0, dtype: str = "uint8") -> np.ndarray:

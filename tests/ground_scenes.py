@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import rasterio
-from rasterio.transform import Affine
+from rasters import write_raster
 
 from apsam.ground.raster import Grid, GridReader, GridWriter
 from apsam.scenes import Scene
@@ -17,16 +16,6 @@ from apsam.tiles.tiling import tile_scene
 
 SIZE = 64
 TILES = TileSettings(size=SIZE, overlap=0.4)
-TRANSFORM = Affine(0.5, 0, 500_000, 0, -0.5, 3_000_000)
-
-
-def write_raster(path: Path, values: np.ndarray, nodata: int | None = None) -> Path:
-    """(bands, h, w) as a GeoTIFF in EPSG:32648."""
-    bands, height, width = values.shape
-    profile = {"driver": "GTiff", "height": height, "width": width, "count": bands, "dtype": values.dtype}
-    with rasterio.open(path, "w", **profile, crs="EPSG:32648", transform=TRANSFORM, nodata=nodata) as raster:
-        raster.write(values)
-    return path
 
 
 def make_scene(

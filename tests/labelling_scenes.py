@@ -6,8 +6,8 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import rasterio
 from affine import Affine
+from rasters import write_raster
 from shapely.geometry.base import BaseGeometry
 
 from apsam.tiles.settings import TileSettings
@@ -25,10 +25,7 @@ def write_scene(path: Path, transform: Affine = TRANSFORM, crs: str = CRS, empty
     rng = np.random.default_rng(3)
     values = np.kron(rng.integers(40, 250, (3, HEIGHT // 8, WIDTH // 8)), np.ones((8, 8))).astype(np.uint8)
     values[:, :empty, :empty] = 0
-    profile = {"driver": "GTiff", "height": HEIGHT, "width": WIDTH, "count": 3, "dtype": "uint8", "nodata": 0}
-    with rasterio.open(path, "w", crs=crs, transform=transform, **profile) as raster:
-        raster.write(values)
-    return path
+    return write_raster(path, values, crs, transform, nodata=0)
 
 
 def write_layer(path: Path, *shapes: BaseGeometry, crs: str = CRS) -> Path:

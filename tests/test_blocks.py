@@ -10,6 +10,7 @@ import pytest
 import rasterio
 import torch
 from rasterio.transform import from_origin
+from rasters import write_raster
 from safetensors.numpy import save_file
 from torch import nn
 
@@ -38,13 +39,6 @@ TILES = TileSettings(size=64, overlap=0.4, stretch="percentile")
 PLACE = {"crs": "EPSG:32648", "transform": from_origin(500000, 3000000, 0.5, 0.5)}
 
 
-def write_raster(path: Path, values: np.ndarray) -> Path:
-    profile = {"driver": "GTiff", "count": len(values), "height": values.shape[1], "width": values.shape[2]}
-    with rasterio.open(path, "w", dtype=values.dtype.name, nodata=0, **profile, **PLACE) as raster:
-        raster.write(values)
-    return path
-
-
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     """16-bit pixels that have to be stretched, a corner without data, landslides in the mask."""
@@ -53,8 +47,9 @@ def scene(tmp_path: Path) -> Scene:
     image[:, :120, :130] = 0
     mask = np.zeros((1, 330, 250), np.uint8)
     mask[0, 200:230, 40:90] = mask[0, 290:300, 200:220] = 1
-    files = write_raster(tmp_path / "scene.tif", image), write_raster(tmp_path / "mask.tif", mask)
-    return Scene("valley", "raster", files[0], None, files[1], "blocks")
+    for name, values in (("scene", image), ("mask", mask)):
+        write_raster(tmp_path / f"{name}.tif", values, nodata=0)
+    return Scene("valley", "raster", tmp_path / "scene.tif", None, tmp_path / "mask.tif", "blocks")
 
 
 def in_blocks(folder: Path, make: Callable[[Block, Path], None]) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_localizer import SIDE, blob_tiles, one_thread, write_tiles  # noqa: F401
+from localizer_tiles import SIDE, blob_tiles, write_tiles
 
 from apsam.localizer.cam import make_cams, scale_to_one, sum_of_views, tile_cams, to_bytes, turn, turn_back, views
 from apsam.localizer.checkpoint import save_localizer
@@ -16,6 +16,8 @@ from apsam.localizer.refine import refine_by_prototypes
 from apsam.localizer.settings import AugmentationSettings, CamSettings, LocalizerSettings
 from apsam.localizer.train import train_localizer
 from apsam.stack import TileStack
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 FAST = LocalizerSettings(
     epochs=4,

@@ -19,14 +19,11 @@ from apsam.resunet.train import train_on_scenes
 from apsam.stack import TileStack
 from apsam.tiles.parts import TEST, TRAIN
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = ResUNetSettings(
     preset="paper", widths=(4, 6, 8, 8, 8), pyramid_width=4, batch_size=4, epochs=2, learning_rate=0.05
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def training_scene(folder: Path, **how: object) -> tuple[TrainingScene, np.ndarray]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
 from affine import Affine
-from ground_scenes import SIZE, TILES, TRANSFORM, make_scene, read_grid, relabel, write_grid, write_raster
+from ground_scenes import SIZE, TILES, make_scene, read_grid, relabel, write_grid
+from rasters import TRANSFORM, write_raster
 
 from apsam.errors import InputError
 from apsam.ground.gate import GroundGate
@@ -146,10 +146,8 @@ def ready_made(folder: Path, mask: np.ndarray, placed: bool = True) -> Path:
         name = f"r{row}_c{col}.tif"
         pixels = np.full((3, SIZE, SIZE), 90, np.uint8)
         place = TRANSFORM @ Affine.translation(col, row)
-        profile = {"driver": "GTiff", "height": SIZE, "width": SIZE, "count": 3, "dtype": "uint8"}
-        where = {"crs": "EPSG:32648", "transform": place} if placed else {}
-        with rasterio.open(folder / "tiles" / name, "w", **profile, **where) as raster:
-            raster.write(pixels)
+        where = {} if placed else {"crs": None, "transform": None}
+        write_raster(folder / "tiles" / name, pixels, **{"transform": place, **where})
         rows.append(f"{name},{int(mask[row : row + SIZE, col : col + SIZE].any())}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
     scene = Scene("crops", "folder", folder / "tiles", folder / "labels.csv", None, "train")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from ground_scenes import SIZE, TILES, make_scene, read_grid, relabel, write_grid
 
 from apsam.errors import InputError
@@ -29,12 +28,9 @@ from apsam.tiles.parts import TEST
 from apsam.tiles.settings import LabelSettings, SplitSettings
 from apsam.tiles.tiling import tile_scene
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SETTINGS = HeatMapSettings(networks=2, epochs=1)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def heat_of(mask: np.ndarray, high: float, low: float, around: float = 0, reach: int = 0) -> np.ndarray:

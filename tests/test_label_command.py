@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import rasterio
 from affine import Affine
 from labelling_scenes import SMALL, TRANSFORM, on_map, write_layer, write_scene
 from own_scenes import write_tiles
+from rasters import write_raster
 from shapely import Point, box
 from typer.testing import CliRunner
 
@@ -194,9 +194,7 @@ def test_scene_names_are_valid_in_a_sheet() -> None:
 def test_sixteen_bits_are_stretched_as_the_run_stretches_them(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     values = (np.kron(rng.integers(0, 30, (3, 16, 16)), np.ones((8, 8))) * 100 + 500).astype(np.uint16)
-    profile = {"driver": "GTiff", "height": 128, "width": 128, "count": 3, "dtype": "uint16", "crs": "EPSG:32647"}
-    with rasterio.open(tmp_path / "deep.tif", "w", transform=TRANSFORM, **profile) as raster:
-        raster.write(values)
+    write_raster(tmp_path / "deep.tif", values, "EPSG:32647", TRANSFORM)
     run("label", tmp_path / "deep.tif", "-o", tmp_path / "page", *TILES)
     picture = cv2.imread(str(tmp_path / "page/pictures/deep/0/0_0.jpg"))[..., ::-1].astype(int)
     with SceneReader(tmp_path / "deep.tif", SMALL) as reader:

@@ -33,10 +33,7 @@ from apsam.tiles.parts import TEST, TRAIN
 from apsam.tiles.settings import TileSettings
 from benchmarks import label_errors as benchmark
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def names_and_labels(tiles: Path) -> dict[str, int]:

@@ -16,6 +16,7 @@ import pytest
 import rasterio
 import torch
 from rasterio.transform import from_origin
+from rasters import write_raster
 from rio_cogeo.cogeo import cog_validate
 from safetensors.numpy import save_file
 from torch import Tensor, nn
@@ -138,21 +139,13 @@ def use(monkeypatch: pytest.MonkeyPatch, network: nn.Module) -> None:
     monkeypatch.setattr(predict, "bf16_pays", lambda device: False)
 
 
-def write_scene(path: Path, image: np.ndarray, nodata: int | None = None) -> Path:
-    profile = {"driver": "GTiff", "count": 3, "height": image.shape[1], "width": image.shape[2], "dtype": "uint8"}
-    path.parent.mkdir(exist_ok=True)
-    with rasterio.open(path, "w", nodata=nodata, **profile, **PLACE) as raster:
-        raster.write(image)
-    return path
-
-
 @pytest.mark.parametrize(("height", "width", "flips"), [(300, 210, False), (150, 333, True), (40, 100, False)])
 def test_predictions_are_at_their_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path, height: int, width: int, flips: bool
 ) -> None:
     use(monkeypatch, Brightness())
     image = np.random.default_rng(2).integers(1, 255, (3, height, width)).astype(np.uint8)
-    scene = write_scene(tmp_path / "scene.tif", image)
+    scene = write_raster(tmp_path / "scene.tif", image)
     paths = [tmp_path / name for name in ("p.tif", "m.tif")]
     settings = MapSettings(overlap=0.4, flips=flips, threshold=0.5, batch_size=3)
     predict.predict_raster(scene, weights, TileSettings(size=64), settings, *paths)
@@ -169,7 +162,7 @@ def test_constant_network_gives_a_constant_map_and_no_data_stays(
     use(monkeypatch, Constant())
     image = np.full((3, 260, 270), 90, np.uint8)
     image[:, :130, :140] = 0
-    scene = write_scene(tmp_path / "scene.tif", image, nodata=0)
+    scene = write_raster(tmp_path / "scene.tif", image, nodata=0)
     paths = [tmp_path / name for name in ("p.tif", "m.tif")]
     predict.predict_raster(scene, weights, TileSettings(size=64), MapSettings(), *paths)
     with rasterio.open(paths[0]) as raster, rasterio.open(paths[1]) as mask:
@@ -181,7 +174,7 @@ def test_constant_network_gives_a_constant_map_and_no_data_stays(
 def test_the_same_scene_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     use(monkeypatch, Brightness())
     image = np.random.default_rng(2).integers(1, 255, (3, 150, 150)).astype(np.uint8)
-    scene = write_scene(tmp_path / "scene.tif", image)
+    scene = write_raster(tmp_path / "scene.tif", image)
     for run in ("a", "b"):
         paths = [tmp_path / run / name for name in ("p.tif", "m.tif")]
         predict.predict_raster(scene, weights, TileSettings(size=64), MapSettings(), *paths)
@@ -220,7 +213,7 @@ def test_predict_replaces_its_own_files_only(tmp_path: Path, monkeypatch: pytest
     save_file({}, run / "resunet/apsam/weights.safetensors")  # stands for weights
     image = np.zeros((3, 70, 90), np.uint8)
     image[:, 20:50, 20:60] = 255
-    scene = write_scene(out / "gorge.tif", image)
+    scene = write_raster(out / "gorge.tif", image)
     tiles = tmp_path / "tiles"
     tiles.mkdir()
     cv2.imwrite(str(tiles / "t.png"), image.transpose(1, 2, 0))
@@ -267,10 +260,10 @@ def test_predict_replaces_its_own_files_only(tmp_path: Path, monkeypatch: pytest
     map_scenes(scene)
     with rasterio.open(out / "gorge_mask.tif") as raster:
         assert raster.tags()["APSAM_SCENE"] == "gorge"
-    other = write_scene(tmp_path / "other" / "gorge.tiff", image)
+    other = write_raster(tmp_path / "other" / "gorge.tiff", image)
     with pytest.raises(InputError, match="gorge.tif and .*gorge.tiff: their maps would have the same names"):
         map_scenes(scene, other, folder=tmp_path / "new")
-    given = write_scene(tmp_path / "other" / "gorge_mask.tif", image)
+    given = write_raster(tmp_path / "other" / "gorge_mask.tif", image)
     with pytest.raises(InputError, match="gorge_mask.tif: is to be mapped, and a map of .*gorge.tiff would replace it"):
         map_scenes(other, given, folder=tmp_path / "other", overwrite=True)
     with pytest.raises(InputError, match=r"none.tif: no such raster or folder of tiles$"):
@@ -283,7 +276,7 @@ def test_files_of_two_predictions_are_never_together(
     use(monkeypatch, Brightness())
     image = np.zeros((3, 70, 90), np.uint8)
     image[:, 20:50, 20:60] = 255
-    scene, out = write_scene(tmp_path / "gorge.tif", image), tmp_path / "out"
+    scene, out = write_raster(tmp_path / "gorge.tif", image), tmp_path / "out"
 
     def contents() -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in out.iterdir()}
@@ -312,7 +305,7 @@ def test_files_of_two_predictions_are_never_together(
     map_scene()
     first = contents()
     image[:, 20:50, 20:60] = 0
-    write_scene(scene, image)
+    write_raster(scene, image)
     copy = cog.copy_raster
 
     def full(source: Path, target: Path, **options: object) -> None:
@@ -351,7 +344,7 @@ def test_scenes_bands_and_tiles_have_one_threshold(
 
     use(monkeypatch, Says())
     image = np.full((3, 64, 64), 90, np.uint8)
-    scene = write_scene(tmp_path / "scene.tif", image)
+    scene = write_raster(tmp_path / "scene.tif", image)
     settings, tiles = MapSettings(flips=False), TileSettings(size=64)
     predict.predict_raster(scene, weights, tiles, settings, tmp_path / "p.tif", tmp_path / "m.tif")
     predict.predict_band(scene, weights, tiles, settings, Block(1, 1), tmp_path / "band.tif")

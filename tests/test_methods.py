@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_localizer import SIDE, STILL, blob_tiles, one_thread, write_tiles  # noqa: F401
+from localizer_tiles import SIDE, STILL, blob_tiles, write_tiles
 from tiny_sam import tiny_sam
 
 from apsam.errors import ConfigError, InputError, Interrupted
@@ -41,6 +41,8 @@ from apsam.sam.encode import encode_tiles
 from apsam.sam.everything import segment_everything
 from apsam.sam.settings import EverythingSettings, SamSettings
 from apsam.stack import TileStack, TileStackWriter
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 UNTRAINED = LocalizerSettings(weights="none", warmup_steps=0)
 FAST = LocalizerSettings(

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
+from rasters import write_raster
 from sklearn import metrics as sklearn_metrics
 
 from apsam.commands.metrics import metrics_maps, metrics_masks
@@ -94,16 +95,10 @@ def raster_scene(folder: Path, split: str = "blocks") -> tuple[MeasuredScene, np
     """A scene of 200 x 180 px with random landslides and a strip without data."""
     rng = np.random.default_rng(3)
     mask = cv2.resize((rng.random((9, 10)) < 0.3).astype(np.uint8), (200, 180), interpolation=cv2.INTER_NEAREST)
-    place = {
-        "driver": "GTiff", "height": 180, "width": 200, "crs": "EPSG:32648", "dtype": "uint8", "nodata": 255,
-        "transform": rasterio.transform.from_origin(500000, 3000000, 0.5, 0.5),
-    }  # fmt: skip
     reference = mask.copy()
     reference[:, :12] = 255
-    with rasterio.open(folder / "scene.tif", "w", count=3, **place) as raster:
-        raster.write(rng.integers(0, 200, (3, 180, 200)).astype(np.uint8))
-    with rasterio.open(folder / "scene_mask.tif", "w", count=1, **place) as raster:
-        raster.write(reference, 1)
+    write_raster(folder / "scene.tif", rng.integers(0, 200, (3, 180, 200)).astype(np.uint8), nodata=255)
+    write_raster(folder / "scene_mask.tif", reference, nodata=255)
     scene = Scene("scene", "raster", folder / "scene.tif", None, folder / "scene_mask.tif", split)  # type: ignore[arg-type]
     tiles = folder / "tiles/scene.zarr.zip"
     tile_scene(scene, TILES, LabelSettings(), SplitSettings(block=90), tiles)
@@ -144,12 +139,8 @@ def test_maps_count_every_pixel_once(tmp_path: Path) -> None:
     measured, reference = raster_scene(tmp_path, "test")
     guess = np.random.default_rng(6).integers(0, 2, reference.shape).astype(np.uint8)
     guess[-5:] = 255
-    with rasterio.open(tmp_path / "scene.tif") as raster:
-        profile = raster.profile | {"count": 1}
-    (tmp_path / "maps/apsam").mkdir(parents=True)
-    with rasterio.open(tmp_path / "maps/apsam/scene_mask.tif", "w", **profile) as raster:
-        raster.write(guess, 1)
-    found = measure_maps([measured], {"apsam": [tmp_path / "maps/apsam/scene_mask.tif"]})
+    made = write_raster(tmp_path / "maps/apsam/scene_mask.tif", guess, nodata=255)
+    found = measure_maps([measured], {"apsam": [made]})
     rows = found["rows"]
     known = (guess != 255) & (reference != 255)
     for row in found["baselines"]:
@@ -162,8 +153,7 @@ def test_maps_count_every_pixel_once(tmp_path: Path) -> None:
     assert [(row["part"], row.get("scene")) for row in rows] == [("test", None), ("test", "scene")]
     assert Counts(*(rows[0][name] for name in ("tp", "fp", "fn", "tn"))) == Counts.of(guess, reference)
     assert "mean_iou" not in rows[0]
-    with rasterio.open(tmp_path / "other.tif", "w", **(profile | {"height": 100})) as raster:
-        raster.write(guess[:100], 1)
+    write_raster(tmp_path / "other.tif", guess[:100], nodata=255)
     with pytest.raises(InputError, match="not a map of a scene of 200 x 180"):
         measure_maps([measured], {"apsam": [tmp_path / "other.tif"]})
 

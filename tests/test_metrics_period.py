@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from ground_scenes import write_raster
+from rasters import write_raster
 from scipy.ndimage import gaussian_filter
 
 from apsam.metrics.period import period_of

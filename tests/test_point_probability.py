@@ -8,9 +8,10 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import torch
-from ground_scenes import TILES, TRANSFORM, make_scene, read_grid, write_grid
+from ground_scenes import TILES, make_scene, read_grid, write_grid
 from pyproj import CRS
 from rasterio.transform import Affine
+from rasters import TRANSFORM
 from shapely import MultiPoint, Point, box
 from torch.nn import functional
 

@@ -12,6 +12,7 @@ import pytest
 import rasterio
 import torch
 from rasterio.transform import Affine, from_origin
+from rasters import write_raster
 from safetensors import safe_open
 from safetensors.torch import save_file
 from tiny_run import make_tiny_run
@@ -51,10 +52,7 @@ def write(
     """A textured scene with pixels of `step` units."""
     rng = np.random.default_rng(1)
     image = rng.integers(40, 200, (3, size, size)).astype(dtype) * (1 if dtype == "uint8" else 20)
-    place = {"crs": crs, "transform": from_origin(500000, 3000000, step, step), **more}
-    with rasterio.open(path, "w", driver="GTiff", count=3, height=size, width=size, dtype=dtype, **place) as raster:
-        raster.write(image)
-    return path
+    return write_raster(path, image, **{"crs": crs, "transform": from_origin(500000, 3000000, step, step), **more})
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +62,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     image = write(folder / "scene.tif")
     mask = np.zeros((160, 160), np.uint8)
     mask[20:50, 20:60] = 1
-    with rasterio.open(image) as raster:
-        place = {"crs": raster.crs, "transform": raster.transform}
-    with rasterio.open(
-        folder / "mask.tif", "w", driver="GTiff", count=1, height=160, width=160, dtype="uint8", **place
-    ) as raster:
-        raster.write(mask, 1)
+    write_raster(folder / "mask.tif", mask)
     scene = Scene("valley", "raster", image, None, folder / "mask.tif", "train")
     tile_scene(scene, TILES, LabelSettings(min_pixels=5), SplitSettings(), folder / "t.zarr.zip")
     with TileStack(folder / "t.zarr.zip") as stack:

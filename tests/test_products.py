@@ -23,6 +23,7 @@ from fake_run import make_fake_run
 from pyproj import CRS, Transformer
 from rasterio.features import geometry_mask
 from rasterio.transform import from_origin
+from rasters import write_raster
 from rio_cogeo.cogeo import cog_validate
 
 from apsam import writing
@@ -322,10 +323,7 @@ def tilted(path: Path, crs: str = "EPSG:32648", covers: float = 1.0) -> Path:
     cols, rows = np.meshgrid(np.arange(count) + 0.5, np.arange(120) + 0.5)
     east = to_crs(crs, "EPSG:32648", (left + cols * step).ravel(), (top - rows * step).ravel())[0]
     heights = (900 - 0.5 * (np.array(east) - 499900)).reshape(120, count).astype(np.float32)
-    profile = {"driver": "GTiff", "count": 1, "height": 120, "width": count, "dtype": "float32", "nodata": -9999}
-    with rasterio.open(path, "w", crs=crs, transform=from_origin(left, top, step, step), **profile) as raster:
-        raster.write(heights, 1)
-    return path
+    return write_raster(path, heights, crs, from_origin(left, top, step, step), nodata=-9999)
 
 
 def mapped(folder: Path, dem: Path | None, south_up: bool = False) -> gpd.GeoDataFrame:
@@ -363,9 +361,7 @@ def test_rotated_elevations(tmp_path: Path, turn: Affine) -> None:
     place = middle @ turn @ Affine.translation(-300, 300) @ Affine.scale(5, -5)
     cols, rows = np.meshgrid(np.arange(120) + 0.5, np.arange(120) + 0.5)
     heights = 900 - 0.5 * (place.a * cols + place.b * rows + place.c - 499900)
-    profile = {"driver": "GTiff", "count": 1, "height": 120, "width": 120, "dtype": "float32", "crs": "EPSG:32648"}
-    with rasterio.open(tmp_path / "dem.tif", "w", transform=place, **profile) as raster:
-        raster.write(heights.astype(np.float32), 1)
+    write_raster(tmp_path / "dem.tif", heights.astype(np.float32), transform=place)
     (row,) = mapped(tmp_path, tmp_path / "dem.tif").to_dict("records")
     assert row["length_m"] == pytest.approx(60, abs=0.6) and row["width_m"] == pytest.approx(20, abs=0.6)
     assert row["slope_deg"] == pytest.approx(np.degrees(np.arctan(0.5)), abs=0.3)
@@ -376,9 +372,7 @@ def test_rotated_elevations(tmp_path: Path, turn: Affine) -> None:
 def test_the_north_of_directions(tmp_path: Path, unit: str, expected: float) -> None:
     """Grid north in a CRS in metres, true north in others: 3 degrees west of the central meridian they differ."""
     east = np.repeat(np.arange(60, dtype=np.float32)[None], 60, 0)
-    place = {"crs": "EPSG:4326", "transform": from_origin(101.99, 60.01, 1 / 3000, 1 / 3000), "dtype": "float32"}
-    with rasterio.open(tmp_path / "dem.tif", "w", driver="GTiff", count=1, height=60, width=60, **place) as raster:
-        raster.write(1000 - 4 * east, 1)
+    write_raster(tmp_path / "dem.tif", 1000 - 4 * east, "EPSG:4326", from_origin(101.99, 60.01, 1 / 3000, 1 / 3000))
     crs = CRS.from_proj4(f"+proj=utm +zone=48 +datum=WGS84 +units={unit}")
     x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(102, 60)
     half = 150 if unit == "m" else 500
@@ -389,9 +383,7 @@ def test_the_north_of_directions(tmp_path: Path, unit: str, expected: float) -> 
 
 def test_ground_outside_rotated_elevations_is_unknown(tmp_path: Path) -> None:
     place = Affine.translation(500055, 2999950) @ Affine.rotation(45) @ Affine.scale(5, -5)
-    profile = {"driver": "GTiff", "count": 1, "height": 60, "width": 60, "dtype": "float32", "crs": "EPSG:32648"}
-    with rasterio.open(tmp_path / "dem.tif", "w", transform=place, **profile) as raster:
-        raster.write(np.full((60, 60), 900, np.float32), 1)
+    write_raster(tmp_path / "dem.tif", np.full((60, 60), 900, np.float32), transform=place)
     (row,) = mapped(tmp_path, tmp_path / "dem.tif").to_dict("records")
     assert row["drop_m"] == 0 and row["slope_deg"] == 0
 

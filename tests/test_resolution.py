@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import Affine, from_origin
+from rasters import write_raster
 from shapely import box
 
 from apsam.reference_mask import ReferenceMaskReader
@@ -24,14 +25,6 @@ from apsam.tiles.tiling import tile_scene
 UTM = from_origin(500000, 3000000, 0.5, 0.5)
 
 
-def write(path: Path, values: np.ndarray, transform: Affine = UTM, crs: str | None = "EPSG:32648", **profile) -> Path:
-    values = values if values.ndim == 3 else values[None]
-    shape = {"count": values.shape[0], "height": values.shape[1], "width": values.shape[2], "dtype": values.dtype.name}
-    with rasterio.open(path, "w", driver="GTiff", crs=crs, transform=transform, **shape, **profile) as raster:
-        raster.write(values)
-    return path
-
-
 def noise(height: int, width: int, dtype: str = "uint8") -> np.ndarray:
     rng = np.random.default_rng(5)
     return rng.integers(1, 256 if dtype == "uint8" else 4000, (3, height, width)).astype(dtype)
@@ -40,7 +33,7 @@ def noise(height: int, width: int, dtype: str = "uint8") -> np.ndarray:
 @pytest.mark.parametrize(("height", "width", "metres"), [(120, 160, 1.0), (121, 165, 1.3), (200, 90, 4.0)])
 def test_pixels_are_area_averages(tmp_path: Path, height: int, width: int, metres: float) -> None:
     pixels = noise(height, width)
-    image = write(tmp_path / "a.tif", pixels)
+    image = write_raster(tmp_path / "a.tif", pixels)
     with SceneReader(image, TileSettings(resolution_m=metres)) as scene:
         assert (scene.height, scene.width) == (round(height * 0.5 / metres), round(width * 0.5 / metres))
         assert scene.bounds == (500000, 3000000 - height / 2, 500000 + width / 2, 3000000)
@@ -61,7 +54,7 @@ def test_pixels_are_area_averages(tmp_path: Path, height: int, width: int, metre
 def test_only_valid_pixels_count(tmp_path: Path) -> None:
     pixels = np.full((3, 8, 8), 100, np.uint8)
     pixels[:, :, 3:] = 0
-    image = write(tmp_path / "a.tif", pixels, nodata=0)
+    image = write_raster(tmp_path / "a.tif", pixels, nodata=0)
     with SceneReader(image, TileSettings(resolution_m=1)) as scene:
         read, valid = scene.read(0, 0, 4, 4)
     # The second pixel of each row is half data: it counts, with the value of its data.
@@ -71,7 +64,7 @@ def test_only_valid_pixels_count(tmp_path: Path) -> None:
 
 def test_the_stretch_is_that_of_the_stored_values(tmp_path: Path) -> None:
     pixels = noise(200, 200, "uint16")
-    image = write(tmp_path / "a.tif", pixels)
+    image = write_raster(tmp_path / "a.tif", pixels)
     with SceneReader(image, TileSettings()) as fine, SceneReader(image, TileSettings(resolution_m=1)) as coarse:
         assert np.array_equal(fine.limits, coarse.limits)
         low, high = (limit[:, None, None] for limit in fine.limits)
@@ -82,7 +75,7 @@ def test_the_stretch_is_that_of_the_stored_values(tmp_path: Path) -> None:
 
 def test_colours_of_a_palette_are_averaged_not_its_numbers(tmp_path: Path) -> None:
     numbers = np.tile(np.array([1, 9], np.uint8), (8, 4))
-    image = write(tmp_path / "a.tif", numbers)
+    image = write_raster(tmp_path / "a.tif", numbers)
     with rasterio.open(image, "r+") as raster:
         raster.write_colormap(1, {0: (0, 0, 0, 255), 1: (200, 0, 0, 255), 9: (0, 100, 0, 255)})
     with SceneReader(image, TileSettings(resolution_m=1)) as scene:
@@ -91,7 +84,7 @@ def test_colours_of_a_palette_are_averaged_not_its_numbers(tmp_path: Path) -> No
 
 
 def test_coarser_scenes_are_not_resampled_and_warn(tmp_path: Path) -> None:
-    image = write(tmp_path / "a.tif", noise(60, 60))
+    image = write_raster(tmp_path / "a.tif", noise(60, 60))
     notes = {}
     for metres in (None, 0.2, 0.49, 0.5, 0.52, 1.0):
         with SceneReader(image, TileSettings(resolution_m=metres)) as scene:
@@ -125,10 +118,11 @@ def test_area_sums_share_pixels_by_area() -> None:
 def test_mask_pixels_have_the_majority_value(tmp_path: Path) -> None:
     squares = np.array([[1, 1, 0, 0, 255, 255, 255, 1], [0, 0, 0, 1, 1, 0, 255, 255]], np.uint8)
     assert most_frequent(squares, 2).tolist() == [[1, 0, 1, 255]]
-    image = write(tmp_path / "a.tif", noise(80, 80))
+    image = write_raster(tmp_path / "a.tif", noise(80, 80))
     mask = np.zeros((80, 80), np.uint8)
     mask[10:30, 21:40] = 1
-    placed, plain = write(tmp_path / "m.tif", mask), write(tmp_path / "n.tif", mask, Affine.identity(), None)
+    placed = write_raster(tmp_path / "m.tif", mask)
+    plain = write_raster(tmp_path / "n.tif", mask, None, Affine.identity())
     right = most_frequent(mask, 2)
     with SceneReader(image, TileSettings(resolution_m=1)) as scene:
         for path in (placed, plain):
@@ -139,10 +133,10 @@ def test_mask_pixels_have_the_majority_value(tmp_path: Path) -> None:
 
 
 def test_tiles_are_at_their_coordinates(tmp_path: Path) -> None:
-    image = write(tmp_path / "a.tif", noise(320, 300))
+    image = write_raster(tmp_path / "a.tif", noise(320, 300))
     mask = np.zeros((320, 300), np.uint8)
     mask[200:240, 40:90] = 1
-    scene = Scene("a", "raster", image, None, write(tmp_path / "m.tif", mask), "train")
+    scene = Scene("a", "raster", image, None, write_raster(tmp_path / "m.tif", mask), "train")
     settings = TileSettings(size=64, overlap=0.4, resolution_m=1)
     tile_scene(scene, settings, LabelSettings(), SplitSettings(), tmp_path / "t.zarr.zip")
     with TileStack(tmp_path / "t.zarr.zip") as stack:
@@ -156,7 +150,7 @@ def test_tiles_are_at_their_coordinates(tmp_path: Path) -> None:
 
 def test_a_scene_in_degrees_with_outlines_of_another_crs(tmp_path: Path) -> None:
     place = from_origin(20, 60, 1e-5, 5e-6)
-    image = write(tmp_path / "a.tif", noise(300, 320), place, "EPSG:4326")
+    image = write_raster(tmp_path / "a.tif", noise(300, 320), "EPSG:4326", place)
     shape = box(20 + 100 * 1e-5, 60 - 160 * 5e-6, 20 + 130 * 1e-5, 60 - 120 * 5e-6)
     gpd.GeoDataFrame(geometry=[shape], crs="EPSG:4326").to_crs(32634).to_file(tmp_path / "inv.gpkg")
     scene = Scene("a", "raster", image, tmp_path / "inv.gpkg", tmp_path / "inv.gpkg", "train")

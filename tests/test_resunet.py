@@ -23,15 +23,12 @@ from apsam.resunet.settings import PRESETS, ResUNetSettings
 from apsam.resunet.train import ResUNetTraining, segmentation_loss, train_resunet
 from apsam.stack import TileStackWriter
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 TINY = ResUNetSettings(
     preset="paper", widths=(4, 6, 8, 8, 8), pyramid_width=4, batch_size=4, epochs=2, learning_rate=0.05
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def write_scene(folder: Path, name: str = "a", count: int = 8, part: int = 0, size: int = 64) -> tuple[Path, Path]:

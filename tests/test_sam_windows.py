@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import rasterio
 from rasterio.transform import from_origin
+from rasters import write_raster
 from tiny_sam import tiny_sam, tiny_sam_model
 
 from apsam.errors import ConfigError, InputError
@@ -98,9 +98,7 @@ def run(tmp_path_factory, sam):
     rng = np.random.default_rng(0)
     values = rng.integers(100, 3000, (3, 200, 260)).astype(np.uint16)
     values[:, :, 230:] = 0
-    profile = dict(driver="GTiff", count=3, height=200, width=260, dtype="uint16", crs="EPSG:32648", nodata=0)
-    with rasterio.open(folder / "a.tif", "w", transform=from_origin(5e5, 3e6, 1, 1), **profile) as raster:
-        raster.write(values)
+    write_raster(folder / "a.tif", values, transform=from_origin(5e5, 3e6, 1, 1), nodata=0)
     labels = folder / "labels.csv"
     windows = tile_windows(200, 260, TILE, TILES.stride)
     rows = [f"{tile_name(row, col)},{int(index % 3 > 0)}" for index, (row, col, *_) in enumerate(windows.tolist())]

@@ -8,8 +8,8 @@ import cv2
 import geopandas as gpd
 import numpy as np
 import pytest
-import rasterio
 from rasterio.transform import from_origin
+from rasters import write_raster
 from shapely import Point
 
 from apsam import inputs
@@ -30,10 +30,7 @@ def sheet(folder, *rows, head=HEAD):
 
 
 def raster(path, bands=3, crs="EPSG:32648", corner=(0, 0), side=200):
-    profile = {"driver": "GTiff", "count": bands, "height": side, "width": side, "dtype": "uint8", "crs": crs}
-    with rasterio.open(path, "w", transform=from_origin(*corner, 1, 1), **profile) as out:
-        out.write(np.ones((bands, side, side), np.uint8))
-    return path
+    return write_raster(path, np.ones((bands, side, side), np.uint8), crs, from_origin(*corner, 1, 1))
 
 
 def test_kinds_and_paths(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_localizer import blob_tiles, write_tiles
+from localizer_tiles import blob_tiles, write_tiles
 
 from apsam.maps.settings import MapSettings
 from apsam.resunet.checkpoint import save_resunet

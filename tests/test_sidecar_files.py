@@ -14,6 +14,7 @@ from given_inputs import SLIDE, layer
 from rasterio.shutil import copy as copy_raster
 from rasterio.transform import from_origin
 from rasterio.vrt import WarpedVRT
+from rasters import write_raster as write
 
 from apsam.input_content import content_digest
 from apsam.sidecar_files import image_checksum, sidecar_files
@@ -22,10 +23,7 @@ from apsam.vectors.formats import stamped
 
 def write_raster(file: Path) -> Path:
     """A small raster."""
-    profile = {"driver": "GTiff", "count": 3, "height": 64, "width": 64, "dtype": "uint8", "crs": "EPSG:32648"}
-    with rasterio.open(file, "w", transform=from_origin(0, 0, 1, 1), **profile) as out:
-        out.write(np.ones((3, 64, 64), np.uint8))
-    return file
+    return write(file, np.ones((3, 64, 64), np.uint8), transform=from_origin(0, 0, 1, 1))
 
 
 def write_vrt(file: Path, *sources: Path | str) -> Path:

@@ -12,6 +12,7 @@ import pytest
 import rasterio
 from PIL import Image
 from rasterio.transform import from_origin
+from rasters import TRANSFORM, write_raster
 from shapely import Point, box
 
 from apsam.errors import InputError
@@ -27,28 +28,7 @@ from apsam.tiles.settings import LabelSettings, SplitSettings, TileSettings
 from apsam.tiles.tiling import tile_scene
 from apsam.tiles.windows import positions, tile_windows
 
-TRANSFORM = from_origin(500000, 3000000, 0.5, 0.5)
 SMALL = TileSettings(size=64, overlap=0.4)
-
-
-def write_raster(path, values, crs="EPSG:32648", transform=TRANSFORM, nodata=None, mask=None):
-    values = np.atleast_3d(values) if values.ndim == 2 else values
-    values = values if values.shape[0] < values.shape[-1] or values.shape[0] <= 4 else values.transpose(2, 0, 1)
-    profile = {
-        "driver": "GTiff",
-        "count": values.shape[0],
-        "height": values.shape[1],
-        "width": values.shape[2],
-        "dtype": values.dtype.name,
-        "crs": crs,
-        "transform": transform,
-        "nodata": nodata,
-    }
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "w", **profile) as raster:
-        raster.write(values)
-        if mask is not None:
-            raster.write_mask(mask)
-    return path
 
 
 def coordinates(height, width):

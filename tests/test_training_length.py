@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from localizer_tiles import blob_tiles, write_tiles
 
 from apsam.config import Config
 from apsam.files import read_json
@@ -15,13 +15,9 @@ from apsam.localizer.settings import LocalizerSettings
 from apsam.resunet import train as resunet_training
 from apsam.resunet.settings import ResUNetSettings
 from apsam.training.length import AUTO_EPOCHS, in_words, num_epochs
-from tests.test_localizer import blob_tiles, write_tiles
 from tests.test_resunet import TINY, write_scene
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_auto_has_more_epochs_if_they_have_few_steps() -> None:

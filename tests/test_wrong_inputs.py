@@ -767,7 +767,7 @@ ERRORS: dict[str, tuple[Make, str]] = {
     "a broken KMZ": (labels("p.kmz", text("no zip")), "p.kmz: .*features"),
     "an archive of text": (
         labels("p.zip", lambda p: zipped(p, _file(p.with_name("readme.txt")))),
-        "must hold one vector layer",
+        "must contain one vector layer",
     ),
     "tracks and waypoints": (
         labels("p.gpx", lambda p: gpx(p, SLIDE.centroid, LineString(SLIDE.exterior.coords))),

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import rasterio
 import torch
-from rasterio.transform import from_origin
+from rasters import write_raster
 
 from apsam.conditions import TrainingConditions
 from apsam.localizer.checkpoint import save_localizer
@@ -33,15 +32,7 @@ def picture(height: int, width: int) -> np.ndarray:
 
 def write_scene(path: Path, image: np.ndarray, known: np.ndarray | None = None) -> Path:
     """Write a raster scene with a CRS; where `known` is False it has no data."""
-    height, width = image.shape[:2]
-    place = {"crs": "EPSG:32648", "transform": from_origin(500000, 3000000, 0.5, 0.5)}
-    with rasterio.open(
-        path, "w", driver="GTiff", count=3, height=height, width=width, dtype="uint8", **place
-    ) as raster:
-        raster.write(image.transpose(2, 0, 1))
-        if known is not None:
-            raster.write_mask(known)
-    return path
+    return write_raster(path, image.transpose(2, 0, 1), mask=known)
 
 
 def make_tiny_run(folder: Path) -> Path:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from localizer_tiles import SIDE, STILL, blob_tiles
 
-from apsam.localizer.settings import AugmentationSettings, LocalizerSettings
+from apsam.localizer.settings import LocalizerSettings
 from apsam.localizer.train import LocalizerTask, train_localizer
 from apsam.resunet.settings import ResUNetSettings
 from apsam.resunet.train import ResUNetTraining, train_resunet
@@ -25,7 +26,6 @@ from apsam.training.task import Task
 
 # Trained layers, momentum, a clipped gradient, views from the generator.
 LOCALIZER = LocalizerSettings(weights="none", head="plain", frozen_stages=2, epochs=3, batch_size=4)
-STILL = AugmentationSettings(dihedral=False, zoom=(1, 1), shift=0, colour=0)
 # Nothing random but the order, and a backbone that is not trained: rounding errors do not grow.
 LOCALIZERS = {"localizer": LOCALIZER, "localizer_still": LocalizerSettings(epochs=3, batch_size=4, augmentation=STILL)}
 # SGD and a plateau.
@@ -37,25 +37,16 @@ RESUNETS = {
     "resunet_one_cycle": RESUNET.model_copy(update={"optimizer": "adamw", "schedule": "one_cycle"}),
 }
 SEED = 3
-SIDE = 64
 LONGEST_WAIT = 120
 
 
 def write_tiles(folder: Path) -> Path:
     """24 noisy tiles, every second one with a brown disc; the last 8 are held out."""
-    rng = np.random.default_rng(0)
-    labels = (np.arange(24) % 2).astype(np.uint8)
-    images = rng.normal(0, 20, (24, 3, SIDE, SIDE)) + np.array([60, 110, 60])[:, None, None]
-    masks = np.zeros((24, SIDE, SIDE), np.uint8)
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    for tile in np.flatnonzero(labels):
-        y, x = rng.uniform(16, SIDE - 16, 2)
-        masks[tile] = (rows - y) ** 2 + (columns - x) ** 2 < 12**2
-        images[tile] += masks[tile] * np.array([130, 40, 0])[:, None, None]
+    images, labels, masks = blob_tiles(24)
     specs = {"image": ((3, SIDE, SIDE), "uint8"), "label": ((), "uint8"), "part": ((), "uint8")}
     with TileStackWriter(folder / "tiles.zarr.zip", {"scene": "a", "tile_size": SIDE}, specs) as writer:
         part = (np.arange(24) >= 16).astype(np.uint8)
-        writer.append(image=images.clip(0, 255).astype(np.uint8), label=labels, part=part)
+        writer.append(image=images, label=labels, part=part)
     with TileStackWriter(folder / "masks.zarr.zip", {"scene": "a"}, {"mask": ((SIDE, SIDE), "uint8")}) as writer:
         writer.append(mask=masks)
     return folder

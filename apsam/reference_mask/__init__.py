@@ -1,7 +1,6 @@
-"""The true landslide mask of a scene, read window by window on the scene's own pixels.
+"""Read the reference mask of a scene by windows, on the scene's pixel grid.
 
-Read by the metrics, the report, and, to derive image-level labels as the paper does, by the tile stage; by nothing
-else.
+Used by metrics, experiments, report and products, and by the tile stage to derive image-level labels, as in the paper.
 """
 
 from apsam.reference_mask.reader import ReferenceMaskReader

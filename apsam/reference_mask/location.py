@@ -1,4 +1,4 @@
-"""Whether a mask raster says where it lies, or has at least the shape of its scene."""
+"""Check that a mask raster is georeferenced, or has at least the shape of its scene."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from apsam.tiles.reader import SceneReader
 
 
 def check_mask_header(path: Path, scene: SceneReader) -> None:
-    """Raise InputError where the header of a mask raster shows that it cannot be laid on a scene."""
+    """Raise InputError if the header of a mask raster shows that it does not fit a scene."""
     with open_raster(path) as raster:
         check_mask_location(raster, path, scene)
 
 
 def check_mask_location(raster: rasterio.DatasetReader, path: Path, scene: SceneReader) -> None:
-    """Raise InputError unless a mask raster has its own place, or none at all and the scene's shape."""
+    """Raise InputError unless a mask raster is georeferenced, or is not at all and has the scene's shape."""
     if raster.crs is not None:
         check_placed(raster, path, "the mask")
         return

@@ -1,4 +1,4 @@
-"""A reference mask of polygons, burnt on the grid of a scene."""
+"""Rasterize a reference mask of polygons on the grid of a scene."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ COLLECTION = 7
 
 
 def mask_polygons(path: Path, scene: SceneReader) -> np.ndarray:
-    """The polygons of a mask's layer near a scene, in its CRS; of collections only what has an area.
+    """Read the polygons of a mask's layer near a scene, in its CRS; of geometry collections only the polygons.
 
     Raises:
-        InputError: The layer contains points or lines there, or nothing else anywhere.
+        InputError: There are points or lines near the scene, or the layer has no polygons at all.
     """
     check_classes(path)
     shapes = read_shapes(path, scene.crs, scene.bounds)
@@ -56,14 +56,14 @@ def mask_polygons(path: Path, scene: SceneReader) -> np.ndarray:
 
 
 def _areas(shape: shapely.Geometry) -> shapely.Geometry:
-    """The polygons of a collection; any other geometry as it is."""
+    """Return the polygons of a collection; any other geometry unchanged."""
     if shapely.get_type_id(shape) != COLLECTION:
         return shape
     return shapely.union_all([part for part in shapely.get_parts(shape) if shapely.get_dimensions(part) == 2])
 
 
 class PolygonMask:
-    """Polygons, of which each window burns only those that touch it."""
+    """A mask of polygons; a window rasterizes only those that touch it."""
 
     note: str | None = None
     no_data: float | None = None
@@ -74,7 +74,7 @@ class PolygonMask:
         self._tree = STRtree(self._shapes)
 
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
-        """One window within the scene, (height, width) uint8 {0, 1, 255}."""
+        """Read one window within the scene, (height, width) uint8 {0, 1, 255}."""
         near = self._tree.query(outline(self._transform, row, col, height, width))
         if not len(near):
             return np.zeros((height, width), np.uint8)
@@ -82,11 +82,11 @@ class PolygonMask:
         return rasterize(self._shapes[near], (height, width), transform=place, fill=0, default_value=1, dtype="uint8")
 
     def overview(self, height: int, width: int) -> np.ndarray:
-        """The whole scene on (height, width) pixels."""
+        """Read the whole scene, (height, width) uint8 {0, 1, 255}."""
         place = self._transform @ Affine.scale(self._size[1] / width, self._size[0] / height)
         if not len(self._shapes):
             return np.zeros((height, width), np.uint8)
         return rasterize(self._shapes, (height, width), transform=place, all_touched=True, dtype="uint8")
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""

@@ -1,4 +1,4 @@
-"""A reference mask that is a raster, laid on the grid of a scene."""
+"""Read a reference mask that is a raster on the grid of a scene."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from apsam.tiles.reader import SceneReader
 
 log = logging.getLogger(__name__)
 
-# Points along each side of a mask that is reprojected, between which its outline is taken for straight.
+# Points along each side of a reprojected mask; between them its outline is approximated by a line.
 SIDE_POINTS = 64
 
-# Where a scene is read on coarser pixels: parts a side at most that one of them is divided into to find what most of it
-# is, and parts that are read at once.
+# If a scene is read on coarser pixels: maximum number of parts per side that a pixel is divided into to find its most
+# frequent value, and number of parts read at once.
 FINEST, AT_ONCE = 8, 4_000_000
 
 
 class RasterMask:
-    """A raster, laid on the scene's grid."""
+    """A mask raster on the grid of a scene."""
 
     def __init__(self, path: Path, scene: SceneReader, values: str | None) -> None:
         self._path, self._scene = path, scene
@@ -58,7 +58,7 @@ class RasterMask:
         self.note = self._rule.note
         self._finer = min(FINEST, ceil(max(scene.step) - 0.1))
         self._aligned = self._align()
-        # GDAL leaves out transparent pixels, as it does those that the mask does not cover.
+        # GDAL skips transparent pixels in the same way as pixels that the mask does not cover.
         self._cover = self._outline() if self._has_alpha else None
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class RasterMask:
         self._raster.close()
 
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
-        """One window within the scene, (height, width) uint8 {0, 1, 255}."""
+        """Read one window within the scene, (height, width) uint8 {0, 1, 255}."""
         finer = self._finer
         if finer == 1:
             return self._read(Window(col, row, width, height), (height, width))
@@ -81,7 +81,7 @@ class RasterMask:
         return read
 
     def overview(self, height: int, width: int) -> np.ndarray:
-        """The whole scene on (height, width) pixels."""
+        """Read the whole scene, (height, width) uint8 {0, 1, 255}."""
         tall, wide = self._aligned.height, self._aligned.width
         if (height, width) == (tall, wide) or not may_have_overviews(self._raster):
             return self._read(Window(0, 0, wide, tall), (height, width))
@@ -144,7 +144,7 @@ class RasterMask:
         )
 
     def _outline(self) -> shapely.Polygon:
-        """What the raster covers, in the scene's CRS."""
+        """Return the outline of the raster in the scene's CRS."""
         raster, scene = self._raster, self._scene
         if not self._placed:
             return outline(scene.transform, 0, 0, scene.height, scene.width)
@@ -155,11 +155,11 @@ class RasterMask:
 
 
 def most_frequent(values: np.ndarray, side: int) -> np.ndarray:
-    """What most pixels of each square of a mask are: landslide of those known, where at least half is known.
+    """Return the most frequent value of each square of a mask, among its known pixels; unknown if most are unknown.
 
     Args:
         values: (h * side, w * side) uint8 {0, 1, 255}.
-        side: Of a square, pixels.
+        side: Side of a square, pixels.
 
     Returns:
         (h, w) uint8 {0, 1, 255}.
@@ -170,7 +170,7 @@ def most_frequent(values: np.ndarray, side: int) -> np.ndarray:
 
 
 def _numbers(values: np.ndarray, palette: Palette | None, inverted: float | None) -> np.ndarray:
-    """One number a pixel, as `mask_rule` counts them."""
+    """Return one number per pixel, as counted by `mask_rule`."""
     if palette is None and inverted is not None:
         values = invert(values, inverted)
     return plane(values)

@@ -1,4 +1,4 @@
-"""A reference mask, raster or polygons, read by windows of a scene."""
+"""Read a reference mask, raster or polygons, by windows of a scene."""
 
 from __future__ import annotations
 
@@ -17,25 +17,24 @@ from apsam.vectors.layers import is_vector
 class ReferenceMaskReader:
     """Windows of a mask raster or a polygon layer as {0, 1, 255}.
 
-    What the values of a raster mean, `apsam.tiles.mask_values` decides for the whole of it: unknown (255) is where it
-    does not cover the scene, has its declared no-data value in all bands, or no finite one. A declared no-data
-    value of 0, as QGIS's Rasterize writes, and full transparency mean background (0): with them as unknown, only
-    landslide pixels would be labelled, and any map would score 1.0. A raster of another CRS, shape or place is
-    reprojected (nearest); without a CRS it must have the scene's shape. Polygons are burnt with the pixel-centre rule.
-    Where the scene is read on coarser pixels (`tiles.resolution_m`), a pixel of a raster is what most of it is.
+    The meaning of a raster's values is derived from the whole raster (`apsam.tiles.mask_values`). Pixels are unknown
+    (255) if the raster does not cover them, has its declared no-data value in all bands, or no finite value. A
+    declared no-data value of 0, which QGIS's Rasterize writes, and full transparency mean background (0); otherwise
+    only landslide pixels would be labelled, and any map would score 1.0. A raster of another CRS, shape or position is
+    reprojected (nearest); without a CRS it must have the scene's shape. Polygons are rasterized with the pixel-centre
+    rule. If the scene is read on coarser pixels (`tiles.resolution_m`), a pixel has its most frequent value.
 
     Args:
-        path: Mask raster or vector layer (`file.gpkg|layername=landslides` of several).
-        scene: The scene whose grid is wanted; must stay open.
-        values: What the raster's values mean, where they are ambiguous (`mask_values` of the scene sheet).
+        path: Mask raster or vector layer (`file.gpkg|layername=landslides` if there are several).
+        scene: The scene, which must stay open.
+        values: Meaning of the raster's values, if they are ambiguous (`mask_values` of the scene sheet).
 
     Attributes:
-        note: What was understood of it where that is not plain, or None.
+        note: How ambiguous values were read, for the user; None if they are not ambiguous.
         no_data: The value that a raster declares for pixels that were not examined, or None.
 
     Raises:
-        InputError: The mask cannot be read, cannot be placed on the scene, contains no polygons, or leaves open what is
-            landslide.
+        InputError: The mask cannot be read, does not fit the scene, contains no polygons, or its values are ambiguous.
     """
 
     def __init__(self, path: Path | str, scene: SceneReader, values: str | None = None) -> None:
@@ -57,13 +56,13 @@ class ReferenceMaskReader:
         self._mask.close()
 
     def overview(self, side: int) -> np.ndarray:
-        """The whole scene by every so many pixels, the longer side about `side`: uint8 as of `read`."""
+        """Read the whole scene, decimated so that the longer side has about `side` pixels: uint8 as in `read`."""
         height, width = self._scene.height, self._scene.width
         step = max(1, max(height, width) // side)
         return self._mask.overview(max(1, height // step), max(1, width // step))
 
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
-        """One window, which may stick out of the scene. (height, width) uint8: 0 not, 1 landslide, 255 unknown."""
+        """Read one window, which may extend beyond the scene: (height, width) uint8 {0, 1 landslide, 255 unknown}."""
         reference = np.full((height, width), NO_DATA, np.uint8)
         top, left = max(row, 0), max(col, 0)
         bottom, right = min(row + height, self._scene.height), min(col + width, self._scene.width)
@@ -74,16 +73,16 @@ class ReferenceMaskReader:
 
 
 class Mask(Protocol):
-    """A mask by windows within the scene."""
+    """A mask that is read by windows within the scene."""
 
     note: str | None
     no_data: float | None
 
     def overview(self, height: int, width: int) -> np.ndarray:
-        """The whole scene on (height, width) pixels."""
+        """Read the whole scene, (height, width) uint8 {0, 1, 255}."""
 
     def read(self, row: int, col: int, height: int, width: int) -> np.ndarray:
-        """(height, width) uint8 {0, 1, 255}."""
+        """Read one window, (height, width) uint8 {0, 1, 255}."""
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the file."""

@@ -1,4 +1,4 @@
-"""What the values of a mask raster mean, found from the whole of it or a sample."""
+"""Find the meaning of the values of a mask raster, from all of its pixels or a sample."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from apsam.tiles.photometry import (
 
 log = logging.getLogger(__name__)
 
-# Pixels of a mask that are looked at to find out what its values mean; a larger one is sampled, in whole rows of
+# Maximum number of pixels that are read to find the meaning of the values; a larger mask is sampled in whole rows of
 # blocks.
 SAMPLE_PIXELS = 16_000_000
 
@@ -34,7 +34,7 @@ SAMPLE_WINDOWS = 256
 
 
 def mask_rule(path: Path, values: str | None = None) -> tuple[MaskRule, Palette | None, float | None, Sample]:
-    """How the values of a mask raster are read.
+    """Return the rule by which the values of a mask raster are read.
 
     Args:
         path: The raster.
@@ -44,7 +44,7 @@ def mask_rule(path: Path, values: str | None = None) -> tuple[MaskRule, Palette 
         The rule, the mask's palette, the value of white where 0 is white (or None), and the values that were found.
 
     Raises:
-        InputError: They leave open what is landslide.
+        InputError: The values are ambiguous.
     """
     status = path.stat()
     sample, palette, inverted = _sample(path, bool(values), status.st_mtime_ns, status.st_size)
@@ -57,8 +57,8 @@ def _sample(path: Path, stored: bool, *_: int) -> tuple[Sample, Palette | None, 
 
     Args:
         path: The raster.
-        stored: Whether the numbers are meant that the file stores.
-        _: What tells its content from an earlier one.
+        stored: Whether to return the stored values, without inverting WhiteIsZero.
+        _: Time and size of the file, part of the cache's key.
     """
     with open_raster(path) as raster:
         bands, alpha = bands_without_alpha(raster), alpha_band(raster)
@@ -70,7 +70,7 @@ def _sample(path: Path, stored: bool, *_: int) -> tuple[Sample, Palette | None, 
         check_mask_type(path, raster.dtypes[bands[0] - 1])
         palette, inverted = palette_of(raster), white_is_zero(raster)
         if stored:
-            inverted = None  # the numbers that are said are those of the file
+            inverted = None  # `mask_values` are values of the file
         sample = Sample.of(np.dtype(raster.dtypes[bands[0] - 1]), lossy_compression(raster))
         sample.scaling = _scaling(raster, path)
         no_data = None if raster.nodata == 0 else raster.nodata
@@ -96,10 +96,10 @@ def _sample(path: Path, stored: bool, *_: int) -> tuple[Sample, Palette | None, 
 
 
 def _scaling(raster: rasterio.DatasetReader, path: Path) -> tuple[float, float]:
-    """Scale and offset of a mask's first band.
+    """Return scale and offset of a mask's first band.
 
     Raises:
-        InputError: The scale is negative, so that a limit would be an upper one.
+        InputError: The scale is negative, which would turn a lower limit into an upper one.
     """
     scale, offset = raster.scales[0] or 1.0, raster.offsets[0] or 0.0
     if scale < 0:
@@ -108,7 +108,7 @@ def _scaling(raster: rasterio.DatasetReader, path: Path) -> tuple[float, float]:
 
 
 def _sample_windows(raster: rasterio.DatasetReader) -> list[Window]:
-    """All of a raster in strips; of a large one first strips evenly spaced, then the others."""
+    """Yield the windows of a raster, strip by strip; in a large one evenly spaced strips come first."""
     tall = max(raster.block_shapes[0][0], -(-raster.height // SAMPLE_WINDOWS))
     tall = -(-tall // raster.block_shapes[0][0]) * raster.block_shapes[0][0]
     wide = max(1, min(raster.width, SAMPLE_PIXELS // tall))
@@ -125,12 +125,12 @@ def _sample_windows(raster: rasterio.DatasetReader) -> list[Window]:
 
 
 def invert(values: np.ndarray, white: float) -> np.ndarray:
-    """Values of a mask in which 0 is white, as if it were black."""
+    """Invert the values of a mask in which 0 is white."""
     return (white - values).astype(values.dtype)
 
 
 def no_data_of(raster: rasterio.DatasetReader, path: Path) -> float | None:
-    """The value that a mask declares for pixels that were not examined; None without one, and where it is 0."""
+    """Return the no-data value that a mask declares; None if it declares none, or 0."""
     if raster.nodata == 0:
         log.warning(
             "%s: its declared no-data value is 0, which is treated as 'no landslide', not as 'unknown'; "

@@ -11,11 +11,10 @@ from pyproj import CRS
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS as RasterCRS
 
-from apsam.bounds import Bounds
+from apsam.bounds import Bounds, beyond_degrees
 from apsam.datums import proj_crs, transformer
 from apsam.errors import InputError
 from apsam.tiles.outlines import outline
-from apsam.vectors.geometry import MOST_DEGREES
 from apsam.vectors.place import degrees
 
 # Limits for the side of a pixel, metres; beyond them, the geotransform is not in the units of its CRS.
@@ -116,13 +115,12 @@ def _check_units(raster: rasterio.DatasetReader, path: Path, crs: CRS) -> None:
     left, bottom, right, top = raster_bounds(raster)
     text = f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g})"
     if crs.is_geographic:
-        to_degrees = math.degrees(crs.axis_info[0].unit_conversion_factor)
-        if max(abs(bottom), abs(top)) * to_degrees > 90.1 or max(abs(left), abs(right)) * to_degrees > MOST_DEGREES:
+        if beyond_degrees(crs, (left, bottom, right, top)):
             raise InputError(
                 f"{path}: its coordinate reference system {crs.name} is in degrees, its coordinates {text} are "
                 f"not; assign the right one: gdal_edit.py -a_srs EPSG:32648 {path}"
             )
-        side = abs(raster.transform.determinant) ** 0.5 * to_degrees
+        side = abs(raster.transform.determinant) ** 0.5 * math.degrees(crs.axis_info[0].unit_conversion_factor)
         if side > LARGEST_PIXEL_DEGREES:
             raise InputError(
                 f"{path}: a pixel would be {side:.3g} degrees wide in {crs.name}; its coordinates {text} look like "

@@ -9,7 +9,7 @@ import pyogrio
 
 from apsam.errors import InputError, no_such
 from apsam.scenes import Scene
-from apsam.vectors.formats import ARCHIVES, VECTOR_SUFFIXES
+from apsam.vectors.formats import ARCHIVES, VECTOR_SUFFIXES, holds_raster
 from apsam.vectors.layers import is_vector, split_layer
 
 WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods")
@@ -51,24 +51,11 @@ def label_kind(path: Path) -> Literal["table", "layer"]:
     if suffix not in TABLES:
         if suffix == ".vrt" and _is_layer(file):
             return "layer"
-        if suffix in RASTERS or is_raster(file):
+        if suffix in RASTERS or holds_raster(file):
             raise InputError(_RASTER.format(file))
         if _is_layer(file):
             return "layer"
     return "table"
-
-
-def is_raster(path: Path) -> bool:
-    """Whether GDAL can open a file as a raster."""
-    from rasterio.errors import RasterioError
-
-    from apsam.tiles.open_raster import open_quietly
-
-    try:
-        with open_quietly(path) as raster:
-            return bool(raster.count > 0 or raster.subdatasets)
-    except RasterioError:
-        return False
 
 
 def check_image(scene: Scene) -> None:
@@ -78,7 +65,7 @@ def check_image(scene: Scene) -> None:
         raise no_such("file", scene.image)
     if scene.image.is_file() or scene.image.suffix.lower() == ".gdb":
         suffix = scene.image.suffix.lower()
-        if suffix in WORKBOOKS + TABLES or (suffix in VECTOR_SUFFIXES and not is_raster(scene.image)):
+        if suffix in WORKBOOKS + TABLES or (suffix in VECTOR_SUFFIXES and not holds_raster(scene.image)):
             kind = "a table" if suffix in TABLES else "a workbook" if suffix in WORKBOOKS else "a vector layer"
             kind = "an archive, or a vector layer in one" if suffix in ARCHIVES else kind
             raise InputError(

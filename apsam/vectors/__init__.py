@@ -1,6 +1,6 @@
-"""Vector layers given by the user: labels and masks are read here and nowhere else, so that all read them alike.
+"""Read vector layers of the user. Labels and masks are read here only, so that they are read in the same way.
 
-Nothing here imports GeoPandas before it reads a layer: whether a file is one, the workflow asks in every job.
+GeoPandas is imported only to read a layer, because every job of the workflow checks whether a file is one.
 """
 
 from apsam.vectors.layers import LayerInfo, chosen_layers, is_vector, layers_of, split_layer, with_layer

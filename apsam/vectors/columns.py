@@ -1,4 +1,4 @@
-"""Columns of a vector layer."""
+"""Read columns of a vector layer."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 
 def read_columns(path: Path | str, columns: list[str]) -> Any:
-    """Columns of the layers that are meant, a `pandas.DataFrame` without geometry; CRS and outlines do not matter.
+    """Read columns of the chosen layers as a `pandas.DataFrame` without geometry.
 
-    Layers that are read together (folders of a KML) follow each other; a column that one of them lacks is empty there.
+    Layers that are read together (folders of a KML) are concatenated; a column that one of them lacks is empty there.
+
+    Args:
+        path: The file, `file.gpkg|layername=landslides` if it has several layers.
+        columns: Names of the columns.
 
     Raises:
         InputError: The layer cannot be read.
@@ -40,10 +44,14 @@ def read_columns(path: Path | str, columns: list[str]) -> Any:
 
 
 def read_numbers(path: Path | str, column: str) -> np.ndarray:
-    """A column of numbers of the layer that is meant, one for each feature, NaN where there is none. (n,) float64.
+    """Read a column of numbers of the chosen layer, (n,) float64 with one value per feature, NaN if there is none.
+
+    Args:
+        path: The file, as in `read_columns`.
+        column: Name of the column, in any case; text is converted.
 
     Raises:
-        InputError: The layer has no such column, it is neither of numbers nor of text, or nothing in it is a number.
+        InputError: There is no such column, its type is neither number nor text, or no value is a number.
     """
     import numpy as np
     import pandas as pd
@@ -67,7 +75,7 @@ def read_numbers(path: Path | str, column: str) -> np.ndarray:
                 for layer in layers
             ]
     for part in parts:
-        # Pandas would make milliseconds of dates, and 1 of true.
+        # Pandas would convert dates to milliseconds, and true to 1.
         if not (pd.api.types.is_numeric_dtype(part) or _is_text(part)) or _is_bool(part):
             raise InputError(f"{path}: its column '{name}' is of type {part.dtype}; sizes must be numbers")
     values = np.concatenate(
@@ -80,7 +88,7 @@ def read_numbers(path: Path | str, column: str) -> np.ndarray:
 
 
 def _is_bool(column: Any) -> bool:
-    """Whether a column is true and false, perhaps with empty cells, which make it one of objects."""
+    """Whether a column is boolean; empty cells change its type to object."""
     import numpy as np
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Files of vector data as GDAL and GeoPandas open them: drivers, archives, GeoParquet."""
+"""Open files of vector data: archives, GeoParquet, encodings."""
 
 from __future__ import annotations
 
@@ -26,15 +26,12 @@ VECTOR_SUFFIXES = (
     *ARCHIVES,
 )
 
-# Drivers whose layers are folders of one file, read together.
-FOLDER_DRIVERS = ("KML", "LIBKML")
-
 # GPX: vertices of the routes and tracks, which are layers themselves.
 GPX_VERTICES = ("route_points", "track_points")
 
 
 def stamped(file: Path) -> tuple[Path, tuple[int, ...]]:
-    """A file with what tells its content from an earlier one, the log of an open database too.
+    """Return a file, and times and sizes of all files that it is read with; these are the key of a cache.
 
     Raises:
         InputError: There is no such file.
@@ -52,7 +49,15 @@ def stamped(file: Path) -> tuple[Path, tuple[int, ...]]:
 
 
 def raw_layers(file: Path, refuse: bool = False) -> list[tuple[str, str | None]]:
-    """Name and type of geometry of all layers."""
+    """Return name and geometry type (None for a table) of all layers.
+
+    Args:
+        file: The file.
+        refuse: Whether a file that GDAL cannot read is an error; otherwise it has no layers.
+
+    Raises:
+        InputError: GDAL cannot read the file, if `refuse`.
+    """
     import pyogrio
 
     try:
@@ -64,7 +69,7 @@ def raw_layers(file: Path, refuse: bool = False) -> list[tuple[str, str | None]]
             return []
         if isinstance(error, InputError):
             raise
-        # What follows is about names of drivers.
+        # The rest of the message is about drivers.
         said, hint = str(error).partition("; It might help")[0], content_hint(file)
         raise InputError(
             f"{file}: not a vector layer that GDAL can read, so it gives no features ({said}){hint}"
@@ -73,9 +78,9 @@ def raw_layers(file: Path, refuse: bool = False) -> list[tuple[str, str | None]]
 
 @contextmanager
 def decoding(file: Path) -> Iterator[None]:
-    """Raise InputError where text of a layer is in another encoding than its file says.
+    """Raise InputError if text of a layer does not have the encoding that its file declares.
 
-    The names and cells of a Shapefile are in any encoding; the file `.cpg` next to it may name another.
+    Shapefiles may have any encoding; the file `.cpg` next to it may name a wrong one.
     """
     try:
         yield
@@ -89,25 +94,16 @@ def decoding(file: Path) -> Iterator[None]:
         ) from error
 
 
-def driver_of(file: Path) -> str:
-    """GDAL's driver of a file where apsam treats it in its own way (`Parquet`, `GPX`, `LIBKML`); else its ending."""
-    import pyogrio
-
-    if file.suffix.lower() in PARQUET_SUFFIXES:
-        return "Parquet"
-    return str(pyogrio.detect_write_driver(file.name)) if file.suffix.lower() == ".gpx" else _kml_or_other(file)
-
-
-def _kml_or_other(file: Path) -> str:
-    inner = dataset_path(file).lower()
-    return "LIBKML" if inner.endswith((".kml", ".kmz")) else file.suffix.lower()
+def is_kml(file: Path) -> bool:
+    """Whether a file is a KML, whose layers are folders of one document, also in an archive."""
+    return dataset_path(file).lower().endswith((".kml", ".kmz"))
 
 
 def dataset_path(file: Path) -> str:
-    """What GDAL opens: of an archive, the one set of data in it.
+    """Return the path that GDAL opens: in an archive, that of its only dataset.
 
     Raises:
-        InputError: It is no archive, or contains no vector data, or several sets.
+        InputError: A `.zip` file is not an archive, or does not contain exactly one dataset.
     """
     if file.suffix.lower() != ".zip":
         return str(file)
@@ -129,20 +125,22 @@ def dataset_path(file: Path) -> str:
     if len(sets) != 1:
         listed = ", ".join(sets[:5]) or f"none in {', '.join(members[:3]) or 'an empty archive'}"
         raise InputError(
-            f"{file}: an archive must hold one vector layer, its sets of data: {listed}; unpack it and name the one "
-            f"that is meant"
+            f"{file}: an archive must contain one vector layer; its datasets: {listed}; unpack it and name the right "
+            f"one"
         )
     return f"{root}/{sets[0]}"
 
 
 def holds_raster(file: Path) -> bool:
-    """Whether GDAL finds a raster in a file, or several."""
+    """Whether GDAL can open a file as a raster, or finds several in it."""
     import rasterio
-    from rasterio.errors import RasterioError
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
     try:
-        with rasterio.open(file) as raster:
-            return bool(raster.count > 0 or raster.subdatasets)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(file) as raster:
+                return bool(raster.count > 0 or raster.subdatasets)
     except (RasterioError, UnicodeDecodeError):
         return False
 
@@ -151,7 +149,7 @@ def read_parquet(file: Path) -> gpd.GeoDataFrame:
     """Read a GeoParquet file.
 
     Raises:
-        InputError: pyarrow is not installed, or it is no GeoParquet file.
+        InputError: pyarrow is not installed, or the file is not GeoParquet.
     """
     import geopandas as gpd
 

@@ -1,4 +1,4 @@
-"""Geometries as files hold them: repaired where they are not valid, refused where their coordinates cannot be."""
+"""Check and repair geometries of a layer: invalid ones are repaired, impossible coordinates are refused."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from apsam.bounds import beyond_degrees
 from apsam.errors import InputError
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import numpy as np
 
-# Degrees beyond which coordinates cannot be longitudes: twice around the Earth.
-MOST_DEGREES = 720.0
-
 POLYGONS = ("Polygon", "MultiPolygon")
 
 
 def check_whole_shapefile(file: Path, layers: Collection[str]) -> None:
-    """Raise InputError where a Shapefile is shorter than its header says: GDAL gives features without geometry then.
+    """Raise InputError if a Shapefile is shorter than its header says; GDAL reads features without geometry from it.
 
     Args:
         file: The Shapefile, or a zip archive.
@@ -50,7 +48,7 @@ def _check_length(shapefile: Path, header: bytes, found: int) -> None:
 
 
 def repaired(geometry: np.ndarray) -> np.ndarray:
-    """Geometries of which the invalid ones are repaired; of what was a polygon only polygons are left."""
+    """Return geometries (n,) with the invalid ones repaired. Parts of a polygon that are not polygons are removed."""
     import shapely
 
     geometry = geometry.copy()
@@ -63,7 +61,7 @@ def repaired(geometry: np.ndarray) -> np.ndarray:
 
 
 def check_finite(file: Path, features: gpd.GeoDataFrame) -> None:
-    """Raise InputError where coordinates are NaN or infinite."""
+    """Raise InputError if coordinates are NaN or infinite."""
     import numpy as np
     import shapely
 
@@ -78,14 +76,13 @@ def check_finite(file: Path, features: gpd.GeoDataFrame) -> None:
 
 
 def check_degrees(file: Path, features: gpd.GeoDataFrame) -> None:
-    """Raise InputError where the CRS is in degrees, and the coordinates cannot be."""
+    """Raise InputError if the CRS is in degrees and the coordinates cannot be."""
     crs = features.crs
     if crs is not None and crs.is_geographic and len(features):
         left, bottom, right, top = features.total_bounds
         swapped = max(abs(left), abs(right)) <= 90 and max(abs(bottom), abs(top)) <= 180
         why = "; are latitude and longitude exchanged?" if swapped else "; assign the right one"
-        turn = crs.axis_info[0].unit_conversion_factor / 0.017453292519943295
-        if max(abs(left), abs(right)) * turn > MOST_DEGREES or max(abs(bottom), abs(top)) * turn > 90.1:
+        if beyond_degrees(crs, (left, bottom, right, top)):
             raise InputError(
                 f"{file}: its coordinate reference system {crs.name} is in degrees, its coordinates "
                 f"({left:.8g} to {right:.8g}, {bottom:.8g} to {top:.8g}) are not{why} (a GeoJSON "

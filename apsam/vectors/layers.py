@@ -1,4 +1,4 @@
-"""Which layer of a vector file is meant: `file.gpkg|layername=landslides`, or the only one that contains features."""
+"""Choose the layer of a vector file: `file.gpkg|layername=landslides`, or the only one with features."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from pathlib import Path
 
 from apsam.errors import InputError
 from apsam.vectors.formats import (
-    FOLDER_DRIVERS,
     GPX_VERTICES,
     PARQUET_SUFFIXES,
     VECTOR_SUFFIXES,
     dataset_path,
     decoding,
-    driver_of,
     holds_raster,
+    is_kml,
     raw_layers,
     read_parquet,
     stamped,
 )
 
-# Bytes of a virtual file in which its first element begins, after a comment.
+# The first element of a virtual file begins within this many bytes.
 START = 4096
 
-# What follows a file's name to choose a layer, as QGIS writes it.
+# Between file and layer, as in QGIS.
 LAYER_MARK = "|layername="
 
 
@@ -35,9 +34,9 @@ class LayerInfo:
 
     Attributes:
         name: Its name.
-        index: Its place in the file: folders of a KML may share a name.
-        features: How many there are.
-        geometry: As GDAL calls it; None for a table without geometry.
+        index: Its number in the file, from 0; folders of a KML may have the same name.
+        features: Number of features.
+        geometry: Geometry type in GDAL's words.
         fields: Names of its columns.
     """
 
@@ -52,7 +51,7 @@ class LayerInfo:
 
 
 def split_layer(path: Path | str) -> tuple[Path, str | None]:
-    """File and layer of `file.gpkg|layername=landslides`; None for the layer where none is named.
+    """Split `file.gpkg|layername=landslides` into file and layer (None if no layer is named).
 
     Raises:
         InputError: Something other than a layer's name follows the file's.
@@ -68,14 +67,14 @@ def split_layer(path: Path | str) -> tuple[Path, str | None]:
 
 
 def with_layer(path: Path, layer: str | None) -> Path:
-    """The opposite of `split_layer`."""
+    """Return `file.gpkg|layername=landslides`, the inverse of `split_layer`."""
     return path if layer is None else Path(f"{path}{LAYER_MARK}{layer}")
 
 
 def is_vector(path: Path | str) -> bool:
-    """Whether a file is a vector layer, by its name.
+    """Whether a file is a vector layer, by its suffix.
 
-    A GeoPackage without layers may hold a raster; a `.vrt` is what its first element says.
+    GeoPackages and `.vrt` files are opened, because they may contain rasters instead.
     """
     file, layer = split_layer(path)
     suffix = file.suffix.lower()
@@ -88,7 +87,7 @@ def is_vector(path: Path | str) -> bool:
 
 
 def layers_of(path: Path | str) -> list[LayerInfo]:
-    """The layers of a file that hold geometries, those without features too.
+    """Return the layers of a file that have a geometry type, including those without features.
 
     Raises:
         InputError: The file is missing, or GDAL cannot read it.
@@ -97,12 +96,12 @@ def layers_of(path: Path | str) -> list[LayerInfo]:
 
 
 def chosen_layers(path: Path | str) -> list[LayerInfo]:
-    """The layers that are read: the one named after `|layername=`, or the only one that contains features.
+    """Return the layers to read: the one named after `|layername=`, or the only one with features.
 
-    The folders of a KML are read together. Where no layer contains a feature, the first is given.
+    All folders of a KML are returned. If no layer has features, the first one is returned.
 
     Raises:
-        InputError: No such layer, or several with features of which none is named.
+        InputError: There is no such layer, or several have features and none is named.
     """
     file, name = split_layer(path)
     layers = layers_of(file)
@@ -115,9 +114,9 @@ def chosen_layers(path: Path | str) -> list[LayerInfo]:
     if not layers:
         raise InputError(f"{file}: contains no layer with features that have a geometry")
     full = [layer for layer in layers if layer.features]
-    if driver_of(file) == "GPX":
+    if file.suffix.lower() == ".gpx":
         full = [layer for layer in full if layer.name not in GPX_VERTICES] or full
-    if len(full) > 1 and driver_of(file) not in FOLDER_DRIVERS:
+    if len(full) > 1 and not is_kml(file):
         raise InputError(
             f"{file}: has {len(full)} layers with features: {', '.join(map(str, full))}; name the intended one: "
             f"{file.name}{LAYER_MARK}{full[-1].name}"
@@ -147,5 +146,5 @@ def _layers(file: Path, stamp: tuple[int, ...]) -> tuple[LayerInfo, ...]:
 @lru_cache(maxsize=64)
 def _has_layers(file: Path, stamp: tuple[int, ...]) -> bool:
     """Whether a GeoPackage contains layers rather than a raster."""
-    # Tables without geometry do not count: QGIS saves styles in one, also next to a raster.
+    # QGIS saves styles in a table without geometry, also next to a raster.
     return any(geometry is not None for _, geometry in raw_layers(file)) or not holds_raster(file)

@@ -1,4 +1,4 @@
-"""Geometries of a layer brought to a place: into the CRS of a scene, near its bounds."""
+"""Transform geometries of a layer to the CRS of a scene, and select those near it."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Degrees beyond which a shape reaches out of the area that a projected CRS can show.
+# A shape of more degrees may extend beyond the area in which a projected CRS is defined.
 FAR_DEGREES = 20.0
 
 
 def read_shapes(path: Path | str, crs: CRS, near: Bounds | None = None) -> np.ndarray:
-    """Geometries of a layer in the CRS asked for, without empty ones and those that have no place in it.
+    """Read the geometries of a layer in a CRS, (n,), without empty ones and those that cannot be transformed to it.
 
     Args:
-        path: The file, `|layername=` where it has several layers.
+        path: The file, `file.gpkg|layername=landslides` if it has several layers.
         crs: The CRS.
-        near: Left, bottom, right, top in it: features that do not come near are left out, and longitudes are those
-            that lie there, also beyond 180 degrees.
+        near: Left, bottom, right, top in this CRS. Only features near it are returned; longitudes are shifted by
+            multiples of 360 to lie in it, also beyond 180.
 
     Raises:
-        InputError: As of `read_layer`.
+        InputError: As in `read_layer`.
     """
     return read_placed(path, crs, near)[0]
 
 
 def read_placed(path: Path | str, crs: CRS, near: Bounds | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """`read_shapes`, and the number of each feature in its layer, which `read_numbers` counts by.
+    """Read geometries like `read_shapes`, and the index of each feature in the layer, as in `read_numbers`.
 
     Raises:
-        InputError: As of `read_layer`.
+        InputError: As in `read_layer`.
     """
     import numpy as np
     import shapely
@@ -58,14 +58,14 @@ def read_placed(path: Path | str, crs: CRS, near: Bounds | None = None) -> tuple
     rows = features.index.to_numpy()
     box = None
     if near is not None and len(geometry):
-        assert source is not None  # read_layer takes none without
+        assert source is not None  # read_layer refuses layers without
         box = _box_around(source, target, near)
         near_enough = _reach(geometry, source, box)
         geometry, rows = geometry[near_enough], rows[near_enough]
     if source != target and len(geometry):
         assert source is not None
         geometry = _moved(geometry, source, target, box)
-    # What lies too far from the area of a CRS becomes infinite in it, which GEOS refuses.
+    # Coordinates far outside the area of a CRS become infinite, which GEOS refuses.
     if len(geometry):
         kept = np.isfinite(shapely.bounds(geometry)).all(axis=1)
         geometry, rows = geometry[kept], rows[kept]
@@ -78,18 +78,18 @@ def read_placed(path: Path | str, crs: CRS, near: Bounds | None = None) -> tuple
 
 
 def read_features(path: Path | str, crs: CRS, near: Bounds | None = None) -> gpd.GeoDataFrame:
-    """`read_shapes` as a `geopandas.GeoDataFrame`."""
+    """Read geometries like `read_shapes`, as a `geopandas.GeoDataFrame`."""
     import geopandas as gpd
 
     return gpd.GeoDataFrame(geometry=read_shapes(path, crs, near), crs=crs.to_wkt())
 
 
 def layer_shift(path: Path | str, features: gpd.GeoDataFrame, target: ProjCRS, near: Bounds | None = None) -> Any:
-    """How a layer is brought into the datum of a CRS (`apsam.datums.DatumShift`)."""
+    """Look up the transformation of a layer to the datum of a CRS (`apsam.datums.DatumShift`)."""
     from apsam.datums import datum_shift
 
     source = features.crs
-    assert source is not None  # read_layer takes none without
+    assert source is not None  # read_layer refuses layers without
     place = degrees(target, near) if near is not None else None
     if place is None and len(features):
         west, south, east, north = features.total_bounds
@@ -105,6 +105,8 @@ def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
     """
     import math
 
+    from pyproj.exceptions import ProjError
+
     from apsam.datums import in_degrees, transformer
 
     geographic = crs.geodetic_crs
@@ -112,7 +114,7 @@ def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
         return None
     try:
         found = transformer(crs, geographic).transform_bounds(*bounds)
-    except Exception:  # PROJ raises for what has no place
+    except ProjError:  # outside the area of the CRS
         return None
     if not all(map(math.isfinite, found)):
         return None
@@ -124,14 +126,15 @@ def degrees(crs: ProjCRS, bounds: Bounds) -> Bounds | None:
 
 
 def _box_around(source: ProjCRS, target: ProjCRS, near: Bounds) -> Bounds | None:
-    """Bounds in the target's CRS in the source's, a tenth wider on each side; None where that is hard to tell."""
+    """Transform bounds from the target CRS to the source CRS, a tenth wider on each side; None if that fails."""
     import numpy as np
+    from pyproj.exceptions import ProjError
 
     from apsam.datums import transformer
 
     try:
         left, bottom, right, top = transformer(target, source).transform_bounds(*near)
-    except Exception:  # PROJ raises for what has no place
+    except ProjError:  # outside the area of the CRS
         return None
     if not np.isfinite([left, bottom, right, top]).all() or left >= right or bottom >= top:
         return None
@@ -142,7 +145,7 @@ def _box_around(source: ProjCRS, target: ProjCRS, near: Bounds) -> Bounds | None
 
 
 def _reach(geometry: np.ndarray, source: ProjCRS, box: Bounds | None) -> np.ndarray:
-    """Which geometries may touch a box; all where that is hard to tell."""
+    """Whether geometries (n,) may touch a box, (n,) bool; all may without a box, or across the antimeridian."""
     import numpy as np
     import shapely
 
@@ -154,10 +157,10 @@ def _reach(geometry: np.ndarray, source: ProjCRS, box: Bounds | None) -> np.ndar
 
 
 def _moved(geometry: np.ndarray, source: ProjCRS, target: ProjCRS, box: Bounds | None) -> np.ndarray:
-    """Geometries in the target's CRS, those that reach too far for it cut to a box (in the source's).
+    """Transform geometries to the target CRS; very large ones are clipped to a box (in the source CRS) first.
 
-    A country, or a frame around the Earth, would else have no place in a projected CRS, although it covers the scene.
-    What is wide and low may lie across the antimeridian, and is cut only where it has no place.
+    A country, or a frame around the Earth, could otherwise not be transformed to a projected CRS, although it covers
+    the scene. A wide and low shape may cross the antimeridian, and is clipped only if it cannot be transformed.
     """
     import geopandas as gpd
     import numpy as np
@@ -182,10 +185,10 @@ def _moved(geometry: np.ndarray, source: ProjCRS, target: ProjCRS, box: Bounds |
 
 
 def _around(geometry: np.ndarray, near: Bounds) -> tuple[np.ndarray, np.ndarray]:
-    """Geometries with the longitudes, by whole turns, that lie where `near` is; those over the antimeridian whole.
+    """Shift longitudes by multiples of 360 to those of `near`; join shapes that cross the antimeridian.
 
     Returns:
-        Them, and the index of each in `geometry`.
+        The geometries near it, and the index of each in `geometry`.
     """
     import numpy as np
     import shapely
@@ -198,7 +201,7 @@ def _around(geometry: np.ndarray, near: Bounds) -> tuple[np.ndarray, np.ndarray]
     if usual and not wide.any():
         return geometry, everything
     if wide.any():
-        # Its vertices lie on both sides of the antimeridian: taken as they are, it would go once around the Earth.
+        # Its vertices lie on both sides of the antimeridian; unchanged, it would extend once around the Earth.
         geometry = geometry.copy()
         geometry[wide] = shapely.transform(geometry[wide], lambda c: _nearest_turn(c, middle))
     kept, indices = [], []

@@ -1,4 +1,4 @@
-"""Geometries of a layer in its own CRS, validated and repaired once, where they are read."""
+"""Read, validate and repair the geometries of a layer, in its own CRS."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ OVERLAY = "icon"
 
 
 def read_layer(path: Path | str) -> gpd.GeoDataFrame:
-    """Geometries of the layer that is meant, in its own CRS: two-dimensional, valid, none empty.
+    """Read the geometries of the chosen layer in its own CRS: two-dimensional, valid, none empty.
 
-    Outlines that cross themselves are repaired, and how many is logged. The index is the number of a feature in the
-    layer, from 0. What is given may be shared: do not change it.
+    Self-intersecting outlines are repaired, and their number is logged. The index is the number of a feature in the
+    layer, from 0. The result is cached: do not change it.
+
+    Args:
+        path: The file, `file.gpkg|layername=landslides` if it has several layers.
 
     Raises:
-        InputError: The layer is missing, is not one but several, cannot be read, has no CRS, or not the one of its
-            coordinates.
+        InputError: The layer is missing, not unique, unreadable, has no CRS, or its coordinates are not those of its
+            CRS.
     """
     file, name = split_layer(path)
     return _read(*stamped(file), name)
@@ -37,7 +40,7 @@ def read_layer(path: Path | str) -> gpd.GeoDataFrame:
 
 @lru_cache(maxsize=8)
 def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFrame:
-    import geopandas as gpd  # 0.6 s, which a process that only checks suffixes is spared
+    import geopandas as gpd  # takes 0.6 s, and is not needed to check suffixes
     import pandas as pd
     import pyogrio
     import shapely

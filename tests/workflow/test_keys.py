@@ -15,6 +15,7 @@ import rasterio
 import rasterio.shutil
 from own_scenes import write_tiles
 from rasterio.transform import from_origin
+from rasters import write_raster
 from run_keys import CODE, SYNTHETIC, changed, paths, run_of
 
 from apsam.errors import ConfigError, InputError
@@ -219,7 +220,7 @@ def test_a_checkpoint_counts_by_content(tmp_path: Path, sheet: Callable[..., Pat
 
 
 def test_a_map_has_no_more_bands_than_rows_of_windows(tmp_path: Path, sheet: Callable[..., Path]) -> None:
-    road = write_raster(tmp_path / "road.tif", 100, 1000)
+    road = write_ones(tmp_path / "road.tif", 100, 1000)
     row = f"road\t{road}\tmask\t{road}\ttrain"
     run = run_of(sheet(None, row), tiles={"size": 64, "block_tiles": 2})
     assert run.bands == {"road": 2} and run.blocks["road"] > 10
@@ -250,7 +251,7 @@ def test_very_many_files_of_a_job_go_through_standard_input(sheet: Callable[...,
 
 
 def test_a_far_held_out_scene_is_not_compared_with_training_scenes(tmp_path: Path, sheet: Callable[..., Path]) -> None:
-    rasters = {name: write_raster(tmp_path / f"{name}.tif", 100, 100, left) for name, left in PLACES.items()}
+    rasters = {name: write_ones(tmp_path / f"{name}.tif", 100, 100, left) for name, left in PLACES.items()}
 
     def row(name: str, split: str) -> str:
         return f"{name}\t{rasters[name]}\tmask\t{rasters[name]}\t{split}"
@@ -274,7 +275,7 @@ def test_a_held_out_scene_whose_world_file_is_corrected_is_compared(tmp_path: Pa
 
     for name, left in {"here": 500_000, "other": 600_000}.items():
         image = tmp_path / f"{name}.png"
-        write_raster(tmp_path / "made.tif", 100, 100)
+        write_ones(tmp_path / "made.tif", 100, 100)
         rasterio.shutil.copy(tmp_path / "made.tif", image, driver="PNG")
         Path(f"{image}.aux.xml").write_text("<PAMDataset><SRS>EPSG:32648</SRS></PAMDataset>")
         put(name, left)
@@ -302,7 +303,7 @@ def test_a_job_that_reads_the_sheet_knows_its_content_which_is_not_in_the_key(sh
 
 def test_a_job_knows_how_many_files_were_read_with_its_inputs(tmp_path: Path, sheet: Callable[..., Path]) -> None:
     """By which it notices that one was removed since, as a world file."""
-    write_raster(tmp_path / "here.tif", 100, 100)
+    write_ones(tmp_path / "here.tif", 100, 100)
     (tmp_path / "here.tfw").write_text("1\n0\n0\n-1\n500000\n3000000\n")
     run = run_of(sheet(None, "here\there.tif\tmask\there.tif\ttrain"))
     known = run.recipe("tiles", "here").facts()
@@ -389,17 +390,14 @@ def test_settings_of_a_row_change_the_tiles_of_its_scene(sheet: Callable[..., Pa
     assert run("", "60.0") == after
 
 
-def write_raster(path: Path, height: int, width: int, left: float = 500_000) -> Path:
+def write_ones(path: Path, height: int, width: int, left: float = 500_000) -> Path:
     """A raster of ones, 0.5 m a pixel."""
-    place = {"crs": "EPSG:32648", "transform": from_origin(left, 3000000, 0.5, 0.5)}
-    profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "height": height, "width": width}
-    with rasterio.open(path, "w", **profile, **place) as raster:
-        raster.write(np.ones((1, height, width), np.uint8))
-    return path
+    ones = np.ones((1, height, width), np.uint8)
+    return write_raster(path, ones, transform=from_origin(left, 3_000_000, 0.5, 0.5))
 
 
 def test_sizes_of_scenes_that_are_averaged(tmp_path: Path) -> None:
-    write_raster(tmp_path / "a.tif", 300, 200)
+    write_ones(tmp_path / "a.tif", 300, 200)
     memory = Memory(Path(os.devnull))
     sizes = [raster_size(tmp_path / "a.tif", memory, metres) for metres in (None, 0.4, 1.0, 2.0)]
     assert sizes == [(300, 200), (300, 200), (150, 100), (75, 50)]
