@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apsam.errors import InputError
-from apsam.vectors.formats import FOLDER_DRIVERS, PARQUET_SUFFIXES, dataset_path, driver_of, read_parquet, stamped
+from apsam.vectors.formats import PARQUET_SUFFIXES, dataset_path, is_kml, read_parquet, stamped
 from apsam.vectors.geometry import check_degrees, check_finite, check_whole_shapefile, repaired
 from apsam.vectors.layers import chosen_layers, split_layer, with_layer
 
@@ -51,7 +51,7 @@ def _read(file: Path, stamp: tuple[int, ...], name: str | None) -> gpd.GeoDataFr
         features = read_parquet(file)
         features = features.set_geometry(shapely.force_2d(features.geometry.to_numpy()), crs=features.crs)
     else:
-        columns = [OVERLAY] if driver_of(file) in FOLDER_DRIVERS else []
+        columns = [OVERLAY] if is_kml(file) else []
         try:
             parts = [
                 pyogrio.read_dataframe(
