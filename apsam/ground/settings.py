@@ -30,7 +30,8 @@ class GroundSettings(BaseModel):
         ge=0,
         le=20,
         description="Folds of the cross-validation that finds training tiles labelled negative by mistake "
-        "(docs/ground.md), whose labels then exclude nothing. 0: use all labels.",
+        "(docs/ground.md), whose labels then exclude nothing; tiles that hardly overlap are not checked. "
+        "0: use all labels.",
     )
     heat_maps: Literal["cam", "labels"] = Field(
         "cam",
