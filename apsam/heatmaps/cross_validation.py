@@ -87,8 +87,8 @@ class Cells:
 def find_label_errors(tiles: Sequence[Path], folds: int, output: Path, device: str = "auto") -> LabelErrors:
     """Find the negative training tiles of some scenes that score like positive ones, and write them as JSON.
 
-    Labels of tiles that hardly overlap are not checked, and none is named: their networks know no label of a tile's
-    ground, so most of the named labels would be right, and a wrong label excludes no landslide of other tiles.
+    Labels of tiles that hardly overlap are not checked, and none is named: their networks know few labels of a tile's
+    ground, so most of the named labels would be right, and a wrong label excludes little landslide of other tiles.
     Features are in a temporary file next to the output, 0.24 MB for each tile of 256 px; scenes with more than 20,000
     tiles in all are cross-validated group by group.
 
